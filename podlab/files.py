@@ -1,0 +1,97 @@
+"""Writing files so that nobody ever sees half of one, and their digests."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from podlab.errors import InputError
+
+# Faults of the user's disk or folder, as opposed to faults of podlab.
+_SURROUNDINGS = {
+    errno.ENOSPC: ("the disk is full", "free some space"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space"),
+    errno.EFBIG: ("the file would pass the size limit", "raise the limit (ulimit -f)"),
+    errno.EROFS: ("the file system is read-only", "choose another folder"),
+    errno.EACCES: ("no permission to write", "choose another folder or change its mode"),
+    errno.EPERM: ("no permission to write", "choose another folder or change its mode"),
+    errno.ENOTDIR: ("a part of the path is a file, not a folder", "choose another folder"),
+    errno.EISDIR: ("is a folder, a file is needed", "choose another name"),
+}
+
+
+def explain_os_error(error: OSError, path: Path) -> InputError:
+    """Turn the operating system's refusal into one clear line."""
+    what, todo = _SURROUNDINGS.get(error.errno or 0, (error.strerror or str(error), "check the path"))
+    return InputError(what, where=str(path), todo=todo)
+
+
+@contextmanager
+def atomic_file(target: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``target`` that takes its place when the block ends well.
+
+    Parameters
+    ----------
+    target : Path
+        Where the file shall be; missing parent folders are made.
+
+    Yields
+    ------
+    Path
+        The path to write to. If the block raises, it is removed and ``target`` is as it was.
+
+    Raises
+    ------
+    InputError
+        If the disk is full, the folder is read-only, and the like.
+    """
+    with _beside(target) as folder:
+        temporary = folder / target.name
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(target)
+
+
+@contextmanager
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """Give a temporary folder that takes the place of ``target`` when the block ends well.
+
+    A folder that stood there before is removed only after the new one is complete.
+    Parameters, yields and errors are those of :func:`atomic_file`.
+    """
+    with _beside(target) as folder:
+        temporary = folder / "new"
+        temporary.mkdir()
+        yield temporary
+        if target.exists():
+            target.replace(folder / "old")
+        temporary.replace(target)
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """Make a working folder in the folder of ``target`` and remove it at the end."""
+    folder: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".podlab-", dir=target.parent))
+        # mkdtemp's mode 0700 would stay on a folder that is renamed out of it; the user's umask shall rule.
+        yield folder
+    except OSError as error:
+        raise explain_os_error(error, target) from error
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Digest of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
