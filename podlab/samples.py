@@ -1,12 +1,13 @@
 """The samples table: what it must look like, checked with errors that name file, column and row.
 
-One row is one container at one instant; :mod:`podlab.metrics` lists the columns. Gauges are ``float64``; counters are
-nullable ``Int64``, because counters of real clusters pass 2**53 and a rate is the difference of two of them.
+One row is one container at one instant; :mod:`podlab.metrics` lists the columns. Gauges are ``float64``;
+counters are nullable ``Int64``, because counters of real clusters pass 2**53 and a rate is the difference of two.
 """
 
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ REQUIRED = ("time", "pod", "container")
 #: One container from its start to its end: a restarted one counts as new.
 INSTANCE_KEY = (*CONTAINER_KEY, "started_at")
 
-_TIME_DTYPE = "datetime64[ns, UTC]"
+_TIME_DTYPE: Final = "datetime64[ns, UTC]"
 
 
 def _dtype_of(column: str) -> str:
@@ -37,14 +38,10 @@ def _dtype_of(column: str) -> str:
 
 def _column_schema(column: str) -> pa.Column:
     checks = [pa.Check.ge(0, error="is negative")] if column in CATALOGUE else []
-    return pa.Column(
-        _dtype_of(column), checks=checks, nullable=column not in REQUIRED, required=column in REQUIRED
-    )
+    return pa.Column(_dtype_of(column), checks=checks, nullable=column not in REQUIRED, required=column in REQUIRED)
 
 
-SCHEMA = pa.DataFrameSchema(
-    {column: _column_schema(column) for column in ALL_COLUMNS}, strict=True, ordered=False
-)
+SCHEMA = pa.DataFrameSchema({column: _column_schema(column) for column in ALL_COLUMNS}, strict=True, ordered=False)
 
 
 def check_samples(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
@@ -60,9 +57,9 @@ def check_samples(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A new frame, sorted by container and time, without repeated (container, time) rows; ``cluster`` is ``local``
-        where it was missing, and every identity column is there. Columns that the catalogue does not know are
-        dropped with a warning.
+        A new frame, sorted by container and time, without repeated (container, time) rows; ``cluster`` is
+        ``local`` where it was missing, and every identity column is there. Columns that the catalogue does not
+        know are dropped with a warning.
 
     Raises
     ------
@@ -71,13 +68,9 @@ def check_samples(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
     """
     missing = [column for column in REQUIRED if column not in frame.columns]
     if missing:
-        raise InputError(
-            f"column {missing[0]!r} is missing", where=where, todo=f"needed are {', '.join(REQUIRED)}"
-        )
+        raise InputError(f"column {missing[0]!r} is missing", where=where, todo=f"needed are {', '.join(REQUIRED)}")
     if not any(column in frame.columns for column in FEATURE_METRICS):
-        raise InputError(
-            "no metric column", where=where, todo=f"give at least one, such as {FEATURE_METRICS[0]}"
-        )
+        raise InputError("no metric column", where=where, todo=f"give at least one, such as {FEATURE_METRICS[0]}")
     if frame.empty:
         raise InputError("no rows", where=where, todo="collect or record again")
 
@@ -85,9 +78,7 @@ def check_samples(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
     if unknown:
         log.warning("%s: columns not in the catalogue are left out: %s", where, ", ".join(unknown))
     present = [column for column in ALL_COLUMNS if column in frame.columns]
-    table = pd.DataFrame({column: _convert(frame[column], where) for column in present}).reset_index(
-        drop=True
-    )
+    table = pd.DataFrame({column: _convert(frame[column], where) for column in present}).reset_index(drop=True)
     for column in INSTANCE_KEY:
         if column not in table:
             table[column] = pd.Series(pd.NA, index=table.index, dtype=_dtype_of(column))
@@ -125,7 +116,7 @@ def _convert_times(values: pd.Series, where: str) -> pd.Series:
     bad = times.isna() & values.notna()
     if bad.any():
         raise _bad_value(values, bad, "is not a time", where)
-    return times.astype(_TIME_DTYPE)
+    return times.dt.as_unit("ns")
 
 
 def _is_time(values: pd.Series) -> bool:

@@ -1,0 +1,17 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest_plugins = ["tests.support.influxd"]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests must not see the developer's own PODLAB_* variables."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("PODLAB_"):
+            monkeypatch.delenv(name)

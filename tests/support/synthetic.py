@@ -1,0 +1,96 @@
+"""Labelled samples made by a formula: quick, seeded, and with services that differ as real ones do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from podlab.metrics import FEATURE_METRICS
+from podlab.samples import check_samples
+
+EPOCH = pd.Timestamp("2026-01-05T08:00:00Z")
+SERVICES = ("nginx", "mysql", "redis", "postgres")
+
+
+def make_samples(
+    services: Sequence[str] = SERVICES,
+    *,
+    deployments_per_service: int = 6,
+    seconds: float = 130,
+    interval_s: float = 1.0,
+    jitter_s: float = 0.05,
+    columns: Sequence[str] = FEATURE_METRICS,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Make a checked samples table.
+
+    Each service has its own typical memory, start-up burst, rates and disk use; each deployment varies them, and
+    every second deployment is idle. Start times are spread over hours, so that absolute time tells nothing.
+    """
+    frames = []
+    rng = np.random.default_rng(seed)
+    # Drawn from the name, so that the same service looks the same whatever else is in the table.
+    for service in services:
+        typical = np.random.default_rng(list(service.encode()))
+        level = {metric: 10 ** typical.uniform(4, 8) for metric in FEATURE_METRICS}
+        burst_s = typical.uniform(2, 12)
+        for number in range(deployments_per_service):
+            idle = number % 2 == 0
+            frames.append(_one(service, number, level, burst_s, idle, seconds, interval_s, jitter_s, rng))
+    table = pd.concat(frames, ignore_index=True)
+    dropped = [metric for metric in FEATURE_METRICS if metric not in columns]
+    return check_samples(table.drop(columns=dropped), where="synthetic samples")
+
+
+def _one(
+    service: str,
+    number: int,
+    level: dict[str, float],
+    burst_s: float,
+    idle: bool,
+    seconds: float,
+    interval_s: float,
+    jitter_s: float,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    started_at = EPOCH + pd.Timedelta(seconds=float(rng.uniform(0, 20_000)))
+    offset_s = np.arange(rng.uniform(0.05, 0.95) * interval_s, seconds, interval_s)
+    offset_s = np.maximum.accumulate(offset_s + rng.normal(0, jitter_s * interval_s, offset_s.size).clip(-0.4, 0.4))
+    load = 0.02 if idle else rng.uniform(0.3, 1.5)
+    start_up = 1 - np.exp(-offset_s / burst_s)
+    scale = {metric: value * rng.lognormal(0, 0.15) for metric, value in level.items()}
+
+    def gauge(metric: str) -> np.ndarray:
+        noise = rng.normal(1, 0.01, offset_s.size)
+        return np.round(scale[metric] * start_up * noise * (1 + 0.05 * load)).clip(0)
+
+    def counter(metric: str) -> np.ndarray:
+        rate = scale[metric] * (np.exp(-offset_s / burst_s) + 0.05 * load * rng.gamma(4, 0.25, offset_s.size))
+        steps = np.diff(offset_s, prepend=0.0)
+        return np.cumsum(rate * steps).astype("int64")
+
+    counters = {"cpu_usage_core_nanoseconds", "memory_page_faults", "memory_major_page_faults"}
+    counters |= {"rx_bytes", "tx_bytes", "io_read_bytes", "io_write_bytes"}
+    values = {m: counter(m) if m in counters else gauge(m) for m in FEATURE_METRICS}
+    name = f"pod-{int(rng.integers(16**6)):06x}"
+    return pd.DataFrame(
+        {
+            "time": started_at + pd.to_timedelta(offset_s, unit="s").round("ms"),
+            "cluster": "local",
+            "node": f"node-{number % 3}",
+            "namespace": "lab",
+            "pod": name,
+            "pod_uid": f"{name}-uid",
+            "container": "main",
+            "image": f"example.test/{service}:1",
+            "started_at": started_at,
+            **values,
+            "image_size_bytes": float(10_000_000 + 1_000 * len(service)),
+            "service": service,
+            "deployment": f"{service}-{number}",
+            "variant": f"{'idle' if idle else 'steady'}/default",
+            "version": "1",
+        }
+    )
