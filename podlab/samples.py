@@ -98,7 +98,7 @@ def _convert(values: pd.Series, where: str) -> pd.Series:
     """Bring one column to its type; refuse with the first row that does not fit."""
     column = str(values.name)
     dtype = _dtype_of(column)
-    if str(values.dtype) == dtype:
+    if str(values.dtype) == dtype and dtype != "float64":
         return values
     if dtype == _TIME_DTYPE:
         return _convert_times(values, where)

@@ -1,0 +1,52 @@
+# podlab: `make help` lists what there is.
+PYTHON ?= python3
+RECORDING ?= data/recordings/first.parquet
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help train test lab record reports lint format bench lock setup clean
+
+help:  ## This list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+train: .venv/.installed  ## Set up and run the whole chain on the recording in data/; ends with the reports' paths
+	$(BIN)/podlab run --all --recording $(RECORDING)
+
+test: .venv/.installed  ## Set up and pass all tests
+	$(BIN)/python -m pytest -n 2 -q
+
+lab: .venv/.installed  ## Open the notebooks in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+record: .venv/.installed  ## Record real services in real containers (as root, with podman or docker)
+	$(BIN)/podlab lab record --out data/recordings/mine.parquet
+
+reports: .venv/.installed  ## Build reports/index.html again from the notebooks' last results
+	$(BIN)/podlab run --report-only
+
+lint: .venv/.installed  ## Style, types, stripped notebooks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+format: .venv/.installed  ## Put code and notebooks into the common form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/nbstripout notebooks/*.ipynb
+
+bench: .venv/.installed  ## Measure podlab beside its peers
+	$(BIN)/python -m benchmarks.features
+	$(BIN)/python -m benchmarks.fetch
+
+lock: .venv/.installed  ## Write requirements.lock anew from pyproject.toml
+	tools/lock
+
+setup: .venv/.installed  ## Only make .venv
+
+clean:  ## Remove everything made: .venv, models, reports, caches
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info data/models
+	find reports -mindepth 1 -not -name README.md -delete
+
+.venv/.installed: requirements.lock pyproject.toml tools/make-venv
+	tools/make-venv $(PYTHON)

@@ -1,0 +1,224 @@
+"""Every knob of podlab, typed, in one place.
+
+A setting comes from the command line, else from the environment (``PODLAB_`` and the name in capitals), else from
+``podlab.toml`` in the working folder, else from the default here. An unknown name is refused wherever it stands.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from podlab.errors import InputError
+from podlab.units import format_duration, parse_duration_s
+
+PREFIX = "PODLAB_"
+FILE_NAME = "podlab.toml"
+# Kubernetes puts these into every pod's environment where a Service is named podlab or podlab-something.
+_SERVICE_LINK = re.compile(r"PODLAB_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
+
+
+def _read_duration(value: object) -> object:
+    if isinstance(value, timedelta):
+        return value
+    try:
+        return timedelta(seconds=parse_duration_s(str(value)))
+    except InputError as error:
+        raise ValueError(str(error)) from error
+
+
+def _read_names(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _check_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("is not an http:// or https:// address")
+    if parts.username or parts.password:
+        raise ValueError("holds a user or password; give them by influxdb_user and influxdb_password")
+    return value.rstrip("/")
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_read_duration),
+    PlainSerializer(lambda value: format_duration(value.total_seconds()), return_type=str),
+]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_names)]
+Url = Annotated[str, AfterValidator(_check_url)]
+
+
+class Settings(BaseSettings):
+    """All settings; the descriptions are the help of the command line and of the README's table."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, toml_file=FILE_NAME, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    training_interval: Duration = Field(
+        timedelta(seconds=60), description="time from one training to the next, where training is repeated"
+    )
+    fetch_window: Duration = Field(timedelta(seconds=600), description="how far back metrics are fetched")
+    services: Names = Field((), description="services to learn, comma-separated; empty: all that are labelled")
+    training_iterations: int = Field(1, ge=1, le=1000, description="how many random splits an evaluation averages")
+    training_ratio: float | None = Field(
+        None, gt=0, lt=1, description="share of deployments trained on; empty: five-fold cross-validation"
+    )
+    learning_curve_samples: int = Field(
+        200, ge=1, le=100_000, description="the curve over training samples goes from 1 to this many"
+    )
+    metrics_timeout: Duration = Field(
+        timedelta(seconds=120), description="how long to wait for metrics before giving up"
+    )
+    model_path: Path = Field(Path("data/models/default"), description="folder of the model bundle")
+    metric_filter: str = Field(
+        "only-numbers-no-image-size", description="metrics to learn from: a filter's name or a list of columns"
+    )
+    influxdb_url: Url = Field("http://localhost:8086", description="address of InfluxDB")
+    influxdb_user: str | None = Field(None, description="user of InfluxDB; empty: no login")
+    influxdb_password: SecretStr | None = Field(
+        None, description="password of InfluxDB; only from the environment, never from the command line or a file"
+    )
+    influxdb_password_file: Path | None = Field(
+        None, description="file that holds the password of InfluxDB, such as a mounted Secret"
+    )
+    influxdb_database: str = Field("telegraf", min_length=1, description="database that Telegraf writes into")
+    kubernetes_endpoint: Url | None = Field(
+        None, description="address of the Kubernetes API; empty: from kubeconfig or the pod's surroundings"
+    )
+    kubernetes_access: Literal["auto", "inside", "outside"] = Field(
+        "auto", description="inside: the pod's service account; outside: kubeconfig; auto: whichever is there"
+    )
+    cluster: str = Field("local", min_length=1, description="name of this cluster in samples and answers")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: command line, environment, file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    def password(self) -> str | None:
+        """Read InfluxDB's password from wherever it was given.
+
+        Raises
+        ------
+        InputError
+            If the password's file cannot be read.
+        """
+        if self.influxdb_password is not None:
+            return self.influxdb_password.get_secret_value()
+        if self.influxdb_password_file is None:
+            return None
+        try:
+            return self.influxdb_password_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not text"
+            raise InputError(
+                f"cannot read the password: {reason}", where=f"influxdb_password_file {self.influxdb_password_file}"
+            ) from error
+
+
+def load_settings(**command_line: Any) -> Settings:
+    """Gather the settings from all their sources.
+
+    Parameters
+    ----------
+    **command_line
+        What the user gave on the command line; ``None`` means not given.
+
+    Returns
+    -------
+    Settings
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, a value is no good, the file is not TOML, or a secret stands in the file.
+    """
+    _check_environment(os.environ)
+    _check_file(Path(FILE_NAME))
+    given = {name: value for name, value in command_line.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as errors:
+        first = errors.errors()[0]
+        name = str(first["loc"][0])
+        what = "unknown setting" if first["type"] == "extra_forbidden" else _plain(first["msg"])
+        raise InputError(
+            what,
+            where=_origin(name, given),
+            todo=f"settings are {_known()}" if first["type"] == "extra_forbidden" else None,
+        ) from None
+
+
+def explicitly_set(settings: Settings) -> dict[str, object]:
+    """Return the settings that came from somewhere else than the defaults, secrets left out."""
+    return {name: getattr(settings, name) for name in sorted(settings.model_fields_set) if not is_secret(name)}
+
+
+def is_secret(name: str) -> bool:
+    """Tell whether the value of a setting must never be shown."""
+    return name == "influxdb_password"
+
+
+def _check_environment(environment: Mapping[str, str]) -> None:
+    for variable in sorted(environment):
+        name = variable.removeprefix(PREFIX).lower()
+        if variable.startswith(PREFIX) and name not in Settings.model_fields and not _SERVICE_LINK.fullmatch(variable):
+            raise InputError("unknown setting", where=variable, todo=f"settings are {_known()}")
+
+
+def _check_file(path: Path) -> None:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"not valid TOML: {error}", where=str(path)) from error
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    for name in table:
+        if is_secret(name):
+            raise InputError(
+                f"{name} must not stand in a file that gets shared",
+                where=str(path),
+                todo=f"set {PREFIX}{name.upper()} or influxdb_password_file",
+            )
+
+
+def _origin(name: str, given: Mapping[str, object]) -> str:
+    if name in given:
+        return f"--{name.replace('_', '-')}"
+    variable = PREFIX + name.upper()
+    return variable if variable in os.environ else f"{FILE_NAME}: {name}"
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _known() -> str:
+    return ", ".join(Settings.model_fields)

@@ -1,0 +1,110 @@
+"""Nobody ever sees half of a file, whatever happens while it is written."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from podlab.errors import InputError
+from podlab.files import atomic_file, atomic_folder, sha256_of
+
+
+def test_a_file_takes_its_place_when_complete(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "deep" / "file.txt"
+    with atomic_file(target) as path:
+        path.write_text("whole")
+        assert not target.exists()
+    assert target.read_text() == "whole"
+    assert os.listdir(target.parent) == ["file.txt"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    target = tmp_path / "file.txt"
+    target.write_text("old")
+
+    def write_half_and_fail() -> None:
+        with atomic_file(target) as path:
+            path.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_half_and_fail()
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_a_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    for content in ("first", "second"):
+        with atomic_folder(target) as folder:
+            (folder / content).write_text(content)
+    assert os.listdir(target) == ["second"]
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_a_failed_folder_leaves_the_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    target.mkdir()
+    (target / "old").touch()
+
+    def write_half_and_fail() -> None:
+        with atomic_folder(target) as folder:
+            (folder / "half").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half_and_fail()
+    assert os.listdir(target) == ["old"]
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_others_may_read_what_the_umask_allows(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with atomic_folder(tmp_path / "model") as folder:
+            (folder / "file").touch()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "the disk is full; free some space"),
+        (errno.EROFS, "the file system is read-only; choose another folder"),
+        (errno.EACCES, "no permission to write"),
+    ],
+)
+def test_faults_of_the_disk_become_one_clear_line(tmp_path: Path, number: int, words: str) -> None:
+    target = tmp_path / "file"
+
+    def fail() -> None:
+        with atomic_file(target):
+            raise OSError(number, os.strerror(number))
+
+    with pytest.raises(InputError, match=words) as caught:
+        fail()
+    assert str(caught.value).startswith(f"{target}: ")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_where_a_folder_belongs_is_a_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    def write_below_a_file() -> None:
+        with atomic_file(tmp_path / "file" / "below") as path:
+            path.touch()
+
+    with pytest.raises(InputError, match="below: "):
+        write_below_a_file()
+
+
+def test_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"podlab")
+    assert sha256_of(tmp_path / "file") == hashlib.sha256(b"podlab").hexdigest()

@@ -1,0 +1,109 @@
+"""The samples table: good tables come out typed and ordered, bad ones are refused by file, column and row."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podlab.errors import InputError
+from podlab.samples import check_samples
+
+T0 = pd.Timestamp("2026-01-05T08:00:00Z")
+
+
+def _table(rows: int = 3, **columns: object) -> pd.DataFrame:
+    base = {
+        "time": [T0 + pd.Timedelta(seconds=number) for number in range(rows)],
+        "pod": "web-1",
+        "container": "main",
+        "memory_usage_bytes": 1000.0,
+    }
+    return pd.DataFrame({**base, **columns})
+
+
+def test_types_are_those_of_the_table() -> None:
+    table = check_samples(_table(rx_bytes=[1, 2, 3], anomaly=["true", "0", None]), where="f")
+    kinds = {column: str(dtype) for column, dtype in table.dtypes.items()}
+    assert kinds["time"] == "datetime64[ns, UTC]"
+    assert kinds["memory_usage_bytes"] == "float64"
+    assert kinds["rx_bytes"] == "Int64"
+    assert kinds["anomaly"] == "boolean"
+    assert table["anomaly"].tolist() == [True, False, pd.NA]
+    assert (table["cluster"] == "local").all()
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 2**63 - 1)), min_size=3, max_size=3))
+def test_counters_stay_exact_beyond_float_precision(values: list[int | None]) -> None:
+    for column in (
+        pd.Series(values, dtype=object),
+        pd.Series(values, dtype="Int64"),
+        pd.Series([None if value is None else str(value) for value in values], dtype=object),
+    ):
+        table = check_samples(_table(rx_bytes=column), where="f")
+        assert [None if value is pd.NA else value for value in table["rx_bytes"].tolist()] == values
+
+
+def test_missing_stays_missing_and_infinite_is_missing() -> None:
+    table = check_samples(_table(memory_usage_bytes=[1.0, np.nan, np.inf], rx_bytes=[1.0, np.nan, np.inf]), where="f")
+    assert table["memory_usage_bytes"].isna().tolist() == [False, True, True]
+    assert table["rx_bytes"].isna().tolist() == [False, True, True]
+
+
+def test_rows_come_out_in_order_of_container_and_time() -> None:
+    frame = _table(4, pod=["b", "a", "b", "a"]).iloc[::-1]
+    table = check_samples(frame, where="f")
+    assert table["pod"].tolist() == ["a", "a", "b", "b"]
+    assert table.groupby("pod")["time"].is_monotonic_increasing.all()
+
+
+def test_a_repeated_row_counts_once(caplog: pytest.LogCaptureFixture) -> None:
+    frame = pd.concat([_table(), _table()])
+    with caplog.at_level(logging.WARNING):
+        assert len(check_samples(frame, where="f")) == 3
+    assert "3 rows repeat" in caplog.text
+
+
+def test_a_restarted_container_is_not_a_repetition() -> None:
+    frame = pd.concat([_table(started_at=T0), _table(started_at=T0 + pd.Timedelta(seconds=1))])
+    assert len(check_samples(frame, where="f")) == 6
+
+
+def test_unknown_columns_are_left_out_and_named(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        table = check_samples(_table(phase_of_moon=1), where="f")
+    assert "phase_of_moon" not in table
+    assert "phase_of_moon" in caplog.text
+
+
+def test_times_are_read_with_and_without_zone() -> None:
+    texts = ["2026-01-05T09:00:00+01:00", "2026-01-05T08:00:01Z", "2026-01-05 08:00:02.5"]
+    table = check_samples(_table(time=texts), where="f")
+    assert (table["time"] - T0).dt.total_seconds().tolist() == [0, 1, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (_table().drop(columns="pod"), "column 'pod' is missing"),
+        (_table().drop(columns="memory_usage_bytes"), "no metric column"),
+        (_table().iloc[:0], "no rows"),
+        (_table(memory_usage_bytes=["1", "two", "3"]), "column 'memory_usage_bytes', row 1: 'two' is not a number"),
+        (_table(rx_bytes=[1, -5, 3]), "column 'rx_bytes', row 1: -5 is negative"),
+        (_table(rx_bytes=[True, False, True]), "column 'rx_bytes', row 0: 'True' is not a number"),
+        (_table(rx_bytes=[1, 2, 2**64]), "column 'rx_bytes'"),
+        (_table(time=["2026-01-05T08:00:00Z", "noon", "?"]), "column 'time', row 1: 'noon' is not a time"),
+        (_table(time=[1, 2, 3]), "column 'time', row 0: '1' is a number, not a time"),
+        (_table(pod=["a", None, "b"]), "column 'pod', row 1: is missing"),
+        (_table(anomaly=["true", "maybe", None]), "column 'anomaly', row 1: 'maybe' is not true or false"),
+    ],
+)
+def test_bad_tables_are_refused_by_file_column_and_row(frame: pd.DataFrame, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check_samples(frame, where="rec.parquet")
+    assert str(caught.value).startswith(f"rec.parquet: {words}")
+    assert "\n" not in str(caught.value)

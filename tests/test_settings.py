@@ -1,0 +1,95 @@
+"""Where settings come from, what is refused, and that secrets stay secret."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from podlab.errors import InputError
+from podlab.settings import explicitly_set, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_command_line_beats_environment_beats_file_beats_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().fetch_window == timedelta(seconds=600)
+    Path("podlab.toml").write_text('fetch_window = "1m"\nseed = 7\n')
+    assert load_settings().fetch_window == timedelta(minutes=1)
+    monkeypatch.setenv("PODLAB_FETCH_WINDOW", "2m")
+    assert load_settings().fetch_window == timedelta(minutes=2)
+    assert load_settings(fetch_window="3m").fetch_window == timedelta(minutes=3)
+    assert load_settings(fetch_window=None).seed == 7
+
+
+def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODLAB_SERVICES", "mysql, nginx")
+    assert load_settings().services == ("mysql", "nginx")
+    assert load_settings(services="redis").services == ("redis",)
+
+
+def test_what_was_set_is_told_apart_from_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODLAB_SEED", "3")
+    monkeypatch.setenv("PODLAB_INFLUXDB_PASSWORD", "hunter2")
+    assert explicitly_set(load_settings(training_iterations=4)) == {"seed": 3, "training_iterations": 4}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("PODLAB_FETCH_WINDOWS", "60s", "PODLAB_FETCH_WINDOWS: unknown setting; settings are training_interval"),
+        ("PODLAB_FETCH_WINDOW", "60", "PODLAB_FETCH_WINDOW: '60' is not a duration"),
+        ("PODLAB_SEED", "many", "PODLAB_SEED: Input should be a valid integer"),
+        ("PODLAB_TRAINING_RATIO", "1.5", "PODLAB_TRAINING_RATIO: Input should be less than 1"),
+        ("PODLAB_KUBERNETES_ACCESS", "sideways", "PODLAB_KUBERNETES_ACCESS: Input should be 'auto', 'inside'"),
+        ("PODLAB_INFLUXDB_URL", "localhost:8086", "PODLAB_INFLUXDB_URL: is not an http:// or https:// address"),
+        ("PODLAB_INFLUXDB_URL", "http://me:hunter2@db", "PODLAB_INFLUXDB_URL: holds a user or password"),
+    ],
+)
+def test_bad_values_are_refused_by_name(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InputError) as caught:
+        load_settings()
+    assert str(caught.value).startswith(words)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("sede = 1", "podlab.toml: sede: unknown setting"),
+        ('influxdb_password = "hunter2"', "podlab.toml: influxdb_password must not stand in a file"),
+        ("seed = ", "podlab.toml: not valid TOML"),
+    ],
+)
+def test_bad_files_are_refused(text: str, words: str) -> None:
+    Path("podlab.toml").write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_settings()
+    assert str(caught.value).startswith(words)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_variables_that_kubernetes_sets_for_a_service_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PODLAB_SERVICE_HOST", "PODLAB_SERVICE_PORT_HTTP", "PODLAB_PORT_8080_TCP_ADDR", "PODLAB_WATCHER_PORT"):
+        monkeypatch.setenv(name, "10.0.0.1")
+    assert load_settings().seed == 0
+
+
+def test_the_password_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODLAB_INFLUXDB_PASSWORD", "hunter2")
+    settings = load_settings()
+    assert settings.password() == "hunter2"
+    assert "hunter2" not in f"{settings} {settings!r} {settings.model_dump_json()} {settings.model_dump()}"
+
+
+def test_the_password_can_come_from_a_mounted_secret(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2\n")
+    assert load_settings(influxdb_password_file=secret).password() == "hunter2"
+    with pytest.raises(InputError, match="cannot read the password"):
+        load_settings(influxdb_password_file=tmp_path / "nowhere").password()
