@@ -1,0 +1,213 @@
+"""Recordings: samples tables in files. Parquet is written; Parquet and CSV are read."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from podlab.errors import InputError
+from podlab.files import atomic_file
+from podlab.metrics import CATALOGUE
+from podlab.samples import check_samples
+
+_PARQUET_MAGIC: Final = b"PAR1"
+# Head and tail magic and the length of the footer: less is no whole Parquet file.
+_PARQUET_MIN_BYTES: Final = 12
+_MISSING_WORDS: Final = pa.array(["NaN", "nan", "NA", "<NA>", "null", "None"])
+# Integers with gaps must not pass through float64, which rounds beyond 2**53.
+_PANDAS_TYPES: Final[dict[pa.DataType, Any]] = {
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(),
+    pa.uint16(): pd.UInt16Dtype(),
+    pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+    pa.bool_(): pd.BooleanDtype(),
+}
+
+
+def read_recording(paths: Sequence[Path], *, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read recordings into one samples table.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Parquet files, told by their content, or files named ``.csv``.
+    columns : sequence of str, optional
+        The metrics to read; identity and labels always are. All by default. Metrics that a file does not
+        have are absent or missing in the result.
+
+    Returns
+    -------
+    DataFrame
+        The rows of all files with the union of their columns, checked, sorted by container and time.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read or is no samples table; the error names it.
+    """
+    if not paths:
+        raise InputError("no recording given", todo="name at least one file")
+    left_out = set(CATALOGUE).difference(columns) if columns is not None else set()
+    tables = [check_samples(_read_file(Path(path), left_out), where=str(path)) for path in paths]
+    if len(tables) == 1:
+        return tables[0]
+    return check_samples(pd.concat(tables, ignore_index=True), where=", ".join(str(path) for path in paths))
+
+
+def write_recording(frame: pd.DataFrame, path: Path) -> None:
+    """Write a samples table as a Parquet file, whole or not at all.
+
+    The same table gives the same bytes with the same version of pyarrow.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A samples table.
+    path : Path
+        The file to write; one that is there is replaced.
+
+    Raises
+    ------
+    InputError
+        If the table is no samples table, the disk is full, or the folder cannot be written.
+    """
+    table = pa.Table.from_pandas(check_samples(frame, where=str(path)), preserve_index=False)
+    with atomic_file(path) as temporary:
+        # pandas' own metadata names its version: without it the bytes depend on the samples alone.
+        pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd")
+
+
+class RecordingSource:
+    """Recordings as a source of samples.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        As for :func:`read_recording`.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = tuple(paths)
+
+    @property
+    def name(self) -> str:
+        """The files' paths."""
+        return ", ".join(str(path) for path in self.paths)
+
+    def fetch(self, since: datetime, until: datetime) -> pd.DataFrame:
+        """Read the samples with ``since <= time < until``; see :class:`podlab.telemetry.Source`."""
+        samples = read_recording(self.paths)
+        inside = samples[(samples["time"] >= since) & (samples["time"] < until)].reset_index(drop=True)
+        if inside.empty:
+            first, last = samples["time"].min(), samples["time"].max()
+            raise InputError(
+                f"no rows from {since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S}",
+                where=self.name,
+                todo=f"it goes from {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S} UTC",
+            )
+        return inside
+
+
+def _read_file(path: Path, left_out: set[str]) -> pd.DataFrame:
+    where = str(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_PARQUET_MAGIC))
+            size = file.seek(0, 2)
+            file.seek(max(0, size - len(_PARQUET_MAGIC)))
+            tail = file.read()
+    except FileNotFoundError:
+        raise InputError("no such file", where=where) from None
+    except IsADirectoryError:
+        raise InputError("is a folder, a file is needed", where=where, todo="name the files in it") from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=where) from error
+    if size == 0:
+        raise InputError("the file is empty", where=where, todo="collect or record again")
+    if head == _PARQUET_MAGIC:
+        if tail != _PARQUET_MAGIC or size < _PARQUET_MIN_BYTES:
+            raise InputError("a truncated Parquet file", where=where, todo="copy or record it again")
+        table = _read_parquet(path, left_out)
+    elif path.suffix.lower() == ".csv":
+        table = _read_csv(path, left_out)
+    else:
+        raise InputError("not a Parquet file", where=where, todo="give a Parquet file, or a CSV file named .csv")
+    frame: pd.DataFrame = table.to_pandas(types_mapper=_PANDAS_TYPES.get, ignore_metadata=True)
+    return frame
+
+
+def _read_parquet(path: Path, left_out: set[str]) -> pa.Table:
+    try:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            _refuse_repeated(schema.names, str(path))
+            _refuse_nested(schema, str(path))
+            return file.read([name for name in schema.names if name not in left_out])
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(
+            f"a damaged Parquet file: {_first_line(error)}", where=str(path), todo="copy or record it again"
+        ) from error
+
+
+def _read_csv(path: Path, left_out: set[str]) -> pa.Table:
+    """Read a CSV file; values that are no numbers stay text, for the check to name with their row."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            names = next(csv.reader(file))
+        _refuse_repeated(names, str(path))
+        table = pyarrow.csv.read_csv(
+            path,
+            # One thread knows the number of a bad row.
+            read_options=pyarrow.csv.ReadOptions(use_threads=False),
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                # As text: a pod may be named `1e5` or `null`, and guessed types change within a file.
+                column_types=dict.fromkeys(names, pa.string()),
+                null_values=[""],
+                strings_can_be_null=True,
+                include_columns=[name for name in names if name not in left_out],
+            ),
+        )
+    except (pa.ArrowException, csv.Error, OSError, UnicodeDecodeError, StopIteration) as error:
+        raise InputError(f"not a readable CSV file: {_first_line(error)}", where=str(path)) from error
+    for position, name in enumerate(table.column_names):
+        if name in CATALOGUE:
+            table = table.set_column(position, name, _parse_numbers(table[name], CATALOGUE[name].kind == "counter"))
+    return table
+
+
+def _parse_numbers(text: pa.ChunkedArray, integers: bool) -> pa.ChunkedArray:
+    text = pc.if_else(pc.is_in(text, value_set=_MISSING_WORDS), None, text)
+    try:
+        return text.cast(pa.int64() if integers else pa.float64())
+    except pa.ArrowInvalid:
+        return text
+
+
+def _refuse_repeated(names: Sequence[str], where: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"column {name!r} is there twice", where=where)
+
+
+def _refuse_nested(schema: pa.Schema, where: str) -> None:
+    for name in schema.names:
+        if pa.types.is_nested(schema.field(name).type):
+            raise InputError(f"column {name!r} holds lists or records, not single values", where=where)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

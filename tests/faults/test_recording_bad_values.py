@@ -1,0 +1,78 @@
+"""A recording whose columns or values are not those of a samples table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from podlab.errors import InputError
+from podlab.telemetry.recording import read_recording, write_recording
+
+HEADER = "time,pod,container,rx_bytes"
+
+
+def write_csv(tmp_path: Path, *lines: str) -> Path:
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_missing_column(tmp_path: Path) -> None:
+    path = write_csv(tmp_path, "time,container,rx_bytes", "2026-01-01T00:00:00Z,c,1")
+    with pytest.raises(InputError, match=r"a\.csv: column 'pod' is missing"):
+        read_recording([path])
+
+
+def test_text_where_a_number_belongs_names_column_and_row(tmp_path: Path) -> None:
+    path = write_csv(tmp_path, HEADER, "2026-01-01T00:00:00Z,p,c,1", "2026-01-01T00:00:01Z,p,c,many")
+    with pytest.raises(InputError, match=r"a\.csv: column 'rx_bytes', row 1: 'many' is not a number"):
+        read_recording([path])
+
+
+def test_no_rows(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.csv: no rows"):
+        read_recording([write_csv(tmp_path, HEADER)])
+
+
+def test_ragged_rows_name_the_row(tmp_path: Path) -> None:
+    path = write_csv(tmp_path, HEADER, "2026-01-01T00:00:00Z,p,c,1", "2026-01-01T00:00:01Z,p,c")
+    with pytest.raises(InputError, match=r"a\.csv: not a readable CSV file: .*Row #3: Expected 4 columns, got 3"):
+        read_recording([path])
+
+
+def test_text_that_is_not_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(HEADER.encode() + b"\n2026-01-01T00:00:00Z,\xff\xfe,c,1\n")
+    with pytest.raises(InputError, match=r"a\.csv: not a readable CSV file: .*(UTF8|utf-8)"):
+        read_recording([path])
+
+
+def test_a_column_twice(tmp_path: Path) -> None:
+    path = write_csv(tmp_path, "time,pod,pod,container,rx_bytes", "2026-01-01T00:00:00Z,p,p,c,1")
+    with pytest.raises(InputError, match="column 'pod' is there twice"):
+        read_recording([path])
+
+
+def test_lists_in_a_column(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"time": [1], "pod": ["p"], "container": ["c"], "rx_bytes": [[1, 2]]}), path)
+    with pytest.raises(InputError, match="column 'rx_bytes' holds lists or records"):
+        read_recording([path])
+
+
+def test_what_is_no_samples_table_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="column 'time' is missing"):
+        write_recording(pd.DataFrame({"pod": ["p"]}), tmp_path / "a.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_bad_one_of_several_files_is_named(tmp_path: Path) -> None:
+    good = write_csv(tmp_path, HEADER, "2026-01-01T00:00:00Z,p,c,1")
+    bad = tmp_path / "bad.csv"
+    bad.write_text(HEADER + "\nnever,p,c,1\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"bad\.csv: column 'time', row 0: 'never' is not a time"):
+        read_recording([good, bad])
