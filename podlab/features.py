@@ -1,0 +1,147 @@
+"""Windows to a feature matrix: level, rate, shape and ratios, without normalising a series by itself.
+
+Scale carries identity (a database holds more memory than a proxy), so levels and rates enter as ``log(1 + x)`` of the
+value in its unit; shapes are free of scale and of the window's length. Nothing tells who the container is, when it
+ran, for how long, or how often it was sampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podlab.windows import Windows
+
+Matrix = NDArray[np.float32]
+
+#: What is told of each series, in order. With x the cells' values, T cells, first = x[0], last = x[T-1] and
+#: range = max - min; a share whose denominator is 0 is 0.
+STATISTICS: tuple[str, ...] = (
+    "first",  # log1p(first)
+    "last",  # log1p(last)
+    "mean",  # log1p(mean)
+    "min",  # log1p(min)
+    "q25",  # log1p of the ordered value at index T // 4
+    "median",  # log1p of the ordered value at index T // 2
+    "q75",  # log1p of the ordered value at index (3 * T) // 4
+    "max",  # log1p(max)
+    "deviation",  # log1p(standard deviation)
+    "growth",  # log1p(last) - log1p(first)
+    "early",  # log1p(mean of the first quarter)
+    "early_share",  # mean of the first quarter / (that + mean of the last quarter)
+    "variation",  # standard deviation / (standard deviation + mean)
+    "peak",  # mean / max: 1 is flat, near 0 is one burst
+    "roughness",  # mean |x[t+1] - x[t]| / range: 1 / (T-1) is one slope or one step, larger is restless
+    "settling",  # part of the window until x stays within 10 % of range around last
+    "centre",  # sum(t * x) / sum(x) / (T - 1): when it happened, 0.5 is evenly
+    "low_share",  # part of the cells below 10 % of max
+)
+
+#: Pairs of series whose ratio is told, as log1p(mean of a) - log1p(mean of b).
+RATIOS: tuple[tuple[str, str], ...] = (
+    ("memory_rss_bytes", "memory_working_set_bytes"),
+    ("memory_working_set_bytes", "memory_usage_bytes"),
+    ("memory_rss_bytes", "memory_usage_bytes"),
+    ("rx_bytes", "tx_bytes"),
+    ("rx_bytes", "cpu_usage_nanocores"),
+    ("tx_bytes", "cpu_usage_nanocores"),
+    ("memory_page_faults", "cpu_usage_nanocores"),
+    ("memory_page_faults", "memory_rss_bytes"),
+    ("io_read_bytes", "cpu_usage_nanocores"),
+    ("io_write_bytes", "cpu_usage_nanocores"),
+    ("io_read_bytes", "io_write_bytes"),
+    ("io_write_bytes", "rx_bytes"),
+    ("rootfs_used_bytes", "logsfs_used_bytes"),
+    ("cpu_usage_nanocores", "memory_rss_bytes"),
+)
+
+#: A block of this many values and its copies stay in the processor's second-level cache.
+_BLOCK_VALUES = 48_000
+_NEAR = np.float32(0.1)
+
+
+def feature_names(series: Sequence[str]) -> tuple[str, ...]:
+    """Name the features of windows with these series, in the order of :func:`extract`'s columns."""
+    single = [f"{name}.{statistic}" for name in series for statistic in STATISTICS]
+    return (*single, *(f"{a}/{b}" for a, b in RATIOS if a in series and b in series))
+
+
+def extract(windows: Windows) -> tuple[Matrix, tuple[str, ...]]:
+    """Compute the feature matrix.
+
+    Parameters
+    ----------
+    windows : Windows
+        From :func:`podlab.windows.cut`.
+
+    Returns
+    -------
+    matrix : array of float32 (n_containers, n_features)
+        NaN where a series is missing.
+    names : tuple of str
+        One per column.
+    """
+    count, n_series, cells = windows.values.shape
+    names = feature_names(windows.series)
+    out = np.empty((count, len(names)), dtype=np.float32)
+    single = n_series * len(STATISTICS)
+    step = max(1, _BLOCK_VALUES // max(1, n_series * cells))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for begin, end in pairwise((*range(0, count, step), count)):
+            block = windows.values[begin:end].reshape(-1, cells)
+            out[begin:end, :single] = _statistics(block).reshape(end - begin, single)
+    mean = {name: n * len(STATISTICS) + STATISTICS.index("mean") for n, name in enumerate(windows.series)}
+    pairs = [(mean[a], mean[b]) for a, b in RATIOS if a in mean and b in mean]
+    for column, (a, b) in enumerate(pairs, start=single):
+        out[:, column] = out[:, a] - out[:, b]
+    return out, names
+
+
+def _statistics(rows: Matrix) -> Matrix:
+    """All of :data:`STATISTICS` for many series (n, n_cells) -> (n, n_statistics)."""
+    cells = rows.shape[1]
+    ordered = np.sort(rows, axis=1)
+    low, high = ordered[:, 0], ordered[:, -1]
+    # Cells along the first axis: each step is then one sweep over contiguous values of many series.
+    x = np.ascontiguousarray(rows.T)
+    first, last = x[0].copy(), x[-1].copy()
+    # Everything that could cancel is computed from the first value on, so that a constant has no deviation at all.
+    y = x - first
+    rise = y.mean(axis=0)
+    mean = first + rise
+    quarter = max(1, cells // 4)
+    early = first + y[:quarter].mean(axis=0)
+    late = first + y[-quarter:].mean(axis=0)
+    spread = high - low
+    steps = np.abs(np.diff(x, axis=0)).mean(axis=0)
+    when = np.arange(cells, dtype=np.float32)
+    centre = (when - when.mean()) @ y / cells
+    far = np.abs(x - last) > _NEAR * spread
+    settling = cells - np.argmax(far[::-1], axis=0)
+    settling = np.where(far.any(axis=0), settling, 0)
+    low_share = (x < _NEAR * high).mean(axis=0, dtype=np.float32)
+    y -= rise
+    deviation = np.sqrt(np.square(y, out=y).mean(axis=0))
+
+    out = np.empty((rows.shape[0], len(STATISTICS)), dtype=np.float32)
+    levels = (first, last, mean, low, ordered[:, cells // 4], ordered[:, cells // 2], ordered[:, 3 * cells // 4], high)
+    for column, values in enumerate((*levels, deviation)):
+        out[:, column] = np.log1p(values)
+    out[:, 9] = out[:, 1] - out[:, 0]
+    out[:, 10] = np.log1p(early)
+    out[:, 11] = _share(early, early + late)
+    out[:, 12] = _share(deviation, deviation + mean)
+    out[:, 13] = _share(mean, high)
+    out[:, 14] = _share(steps, spread)
+    out[:, 15] = settling / np.float32(cells)
+    out[:, 16] = 0.5 + _share(centre, mean) / (cells - 1)
+    out[:, 17] = low_share
+    out[np.isnan(first)] = np.nan
+    return out
+
+
+def _share(part: Matrix, whole: Matrix) -> Matrix:
+    return np.where(whole > 0, part / whole, np.float32(0))

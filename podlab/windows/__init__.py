@@ -1,0 +1,138 @@
+"""Samples to windows: one stretch of each container's life on a regular grid, all containers at once.
+
+A feature must mean the same at any sampling interval, so a window is never a list of samples. It is a grid of equal
+cells laid over the stretch, and every series has one value in each cell:
+
+- a *level* (gauge) is interpolated linearly at the cell's centre, and held before the first and after the last sample;
+- a *rate* (counter) is the counter's growth inside the cell by the time it grew in. Growth is taken between
+  neighbouring samples as exact 64-bit integers and spread evenly over the true time between them, so that cells add up
+  to what was counted. A step where the counter falls has no growth and no time; a cell without time takes the rate of
+  the nearest cell before it, else after it.
+
+A series without a single usable value in the window is missing (NaN) in all cells, otherwise in none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from podlab.metrics import CATALOGUE, FEATURE_METRICS
+from podlab.windows.grid import Grid
+from podlab.windows.rows import BoolArray, FloatArray, IntArray, Rows, read_rows
+
+__all__ = ["SERIES", "Rows", "Windows", "cut", "read_rows", "series_of"]
+
+#: The series of a window by name, and the metric columns each is made from, the first usable one first. The rate of
+#: core-nanoseconds per second *is* nanocores, so that both CPU columns give one series and either may be missing.
+SERIES: dict[str, tuple[str, ...]] = {
+    "cpu_usage_nanocores": ("cpu_usage_core_nanoseconds", "cpu_usage_nanocores"),
+    **{name: (name,) for name in FEATURE_METRICS if not name.startswith("cpu_")},
+}
+
+_MOST_CELLS = 60
+_FEWEST_CELLS = 10
+
+
+@dataclass(frozen=True)
+class Windows:
+    """One window per container instance.
+
+    Attributes
+    ----------
+    values : array of float32 (n_containers, n_series, n_cells)
+        Levels in the metric's unit, rates in that unit per second; a series is NaN in all cells or in none.
+    series : tuple of str
+        Names along the second axis, keys of :data:`SERIES`.
+    containers : DataFrame
+        Identity and labels, one line per container instance.
+    rows : array of int64 (n_containers,)
+        Samples inside the window.
+    first_s, last_s : array of float64 (n_containers,)
+        When the first and last of them were taken, in seconds since the container's start; NaN without any.
+    """
+
+    values: NDArray[np.float32]
+    series: tuple[str, ...]
+    containers: pd.DataFrame
+    rows: IntArray
+    first_s: FloatArray
+    last_s: FloatArray
+
+    @property
+    def usable(self) -> BoolArray:
+        """Whether a container has a value of any series in its window (n_containers,)."""
+        return np.asarray((~np.isnan(self.values[:, :, 0])).any(axis=1))
+
+
+def series_of(columns: Sequence[str]) -> tuple[str, ...]:
+    """Name the series that can be made from these metric columns, in the catalogue's order."""
+    return tuple(name for name, sources in SERIES.items() if any(source in columns for source in sources))
+
+
+def cut(
+    samples: pd.DataFrame | Rows,
+    *,
+    horizon_s: float | None,
+    begin_s: float | FloatArray = 0.0,
+    columns: Sequence[str] | None = None,
+) -> Windows:
+    """Lay one window over each container instance.
+
+    Parameters
+    ----------
+    samples : DataFrame or Rows
+        A checked samples table, or what :func:`read_rows` made of it.
+    horizon_s : float or None
+        Length of the window: rows with ``time`` in [start + begin, start + begin + horizon) count, where start is
+        ``started_at``, or the first row's time where that is missing. None: all rows from ``begin_s`` on, the window
+        as long as the container was seen.
+    begin_s : float or array (n_containers,)
+        Where the window begins, in seconds since the start; later than 0 for a look at mid-life.
+    columns : sequence of str, optional
+        Metric columns to use; by default those that the table has. One that the table lacks is missing everywhere.
+
+    Returns
+    -------
+    Windows
+        Of 60 cells, fewer when the horizon is shorter than 60 s: one a second, 10 at least.
+    """
+    rows = samples if isinstance(samples, Rows) else read_rows(samples)
+    count = len(rows.containers)
+    begin = np.broadcast_to(np.asarray(begin_s, dtype=np.float64), (count,))
+    inside = rows.offset_s >= begin[rows.code]
+    if horizon_s is not None:
+        inside &= rows.offset_s < (begin + horizon_s)[rows.code]
+    elif np.ndim(begin_s) == 0 and begin_s == 0:
+        inside[:] = True  # all rows, also those that a skewed clock puts before the start
+    if not inside.all():
+        rows = rows.take(inside)
+
+    per_container = np.bincount(rows.code, minlength=count)
+    ends = np.cumsum(per_container)
+    seen = per_container > 0
+    first_s, last_s = np.full((2, count), np.nan)
+    first_s[seen] = rows.offset_s[(ends - per_container)[seen]]
+    last_s[seen] = rows.offset_s[ends[seen] - 1]
+    if horizon_s is None:
+        begin = np.where(seen, np.minimum(begin, first_s), begin)
+        length = np.where(seen, np.maximum(last_s - begin, 1.0), 1.0)
+        cells = _MOST_CELLS
+    else:
+        length = np.full(count, float(horizon_s))
+        cells = int(np.clip(round(horizon_s), _FEWEST_CELLS, _MOST_CELLS))
+
+    chosen = series_of(rows.metrics if columns is None else columns)
+    grid = Grid(rows, begin, length / cells, cells)
+    values = np.full((count, len(chosen), cells), np.nan, dtype=np.float32)
+    for position, name in enumerate(chosen):
+        for source in SERIES[name]:
+            if source in rows.metrics and (columns is None or source in columns):
+                found = grid.rates(source) if CATALOGUE[source].kind == "counter" else grid.levels(source)
+                empty = np.isnan(values[:, position, 0])
+                values[empty, position] = found[empty]
+    return Windows(values, chosen, rows.containers, per_container, first_s, last_s)
