@@ -60,6 +60,13 @@ class Rows:
             {name: valid[keep] for name, valid in self.valid.items()},
         )
 
+    def only(self, chosen: BoolArray) -> Rows:
+        """Keep only some containers (n_containers,) and their rows."""
+        rows = self.take(chosen[self.code])
+        number = np.cumsum(chosen) - 1
+        containers = self.containers[chosen].reset_index(drop=True)
+        return Rows(containers, number[rows.code], rows.offset_s, rows.values, rows.valid)
+
 
 def read_rows(samples: pd.DataFrame) -> Rows:
     """Turn a checked samples table into arrays.
@@ -103,7 +110,7 @@ def read_rows(samples: pd.DataFrame) -> Rows:
                 samples[name].to_numpy(np.int64, na_value=0) if counter else samples[name].to_numpy(np.float64)
             )
     _drop_empty_readings(values, valid, first_row)
-    return Rows(containers, code, offset_s, values, valid)
+    return Rows(containers, code.astype(np.int64, copy=False), offset_s, values, valid)
 
 
 def _drop_empty_readings(

@@ -1,0 +1,113 @@
+"""From the experts' votes to probabilities that mean what they say, and to how unfamiliar a container is.
+
+Everything here is fitted on training containers that the voting forests had not seen: their whole deployment was held
+out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+#: A vote of none is not proof of absence: every probability is raised by this much before its logarithm is taken.
+_FLOOR = 0.01
+_TEMPERATURES = np.geomspace(0.2, 8.0, 75)
+#: Without a held-out container nothing is known about the votes; this keeps them from claiming certainty.
+_DEFAULT_TEMPERATURE = 1.0
+#: The part of known containers that stays known.
+KNOWN_SHARE = 0.98
+_KEPT_QUANTILES = 257
+
+
+class Condition(IntEnum):
+    """How containers were seen, compared with the training: each way has its own calibration."""
+
+    RECORDED = 0
+    SELDOM = 1
+    LACKING = 2
+    SELDOM_AND_LACKING = 3
+
+
+def log_votes(probability: FloatArray) -> FloatArray:
+    """Logarithm of one expert's probabilities (n, n_services)."""
+    return np.asarray(np.log((probability + _FLOOR) / (1.0 + _FLOOR * probability.shape[1])))
+
+
+def soften(log_votes: FloatArray, temperature: float | FloatArray) -> FloatArray:
+    """Probabilities from added log-votes (n, n_services)."""
+    scaled = log_votes / temperature
+    scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What held-out containers taught about one combination of experts.
+
+    Attributes
+    ----------
+    temperature : float
+        Divides the added log-votes (Guo et al. 2017, On Calibration of Modern Neural Networks).
+    confidence, proximity, familiarity : array of float64, ascending
+        Of held-out containers: top probability, proximity to the nearest service, and mean of the ranks of both.
+    """
+
+    temperature: float
+    confidence: FloatArray
+    proximity: FloatArray
+    familiarity: FloatArray
+
+    def novelty(self, confidence: FloatArray, proximity: FloatArray) -> FloatArray:
+        """Part of the held-out containers that looked more familiar (n,); 0 where there were none."""
+        if not self.familiarity.size:
+            return np.zeros(confidence.size)
+        own = _rank(self.confidence, confidence) + _rank(self.proximity, proximity)
+        return 1.0 - _rank(self.familiarity, own)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Give the arrays by name, for a file."""
+        return {"confidence": self.confidence, "proximity": self.proximity, "familiarity": self.familiarity}
+
+
+def calibrate(added: FloatArray, truth: NDArray[np.intp], proximity: FloatArray) -> Calibration:
+    """Fit the temperature and keep the distributions that novelty is measured against.
+
+    Parameters
+    ----------
+    added : array (n, n_services)
+        Added log-votes on held-out containers.
+    truth : array of int (n,)
+        Their services.
+    proximity : array (n,)
+        Proximity to the nearest service.
+    """
+    if not truth.size:
+        none = np.empty(0)
+        return Calibration(_DEFAULT_TEMPERATURE, none, none, none)
+    losses = [_loss(added, truth, temperature) for temperature in _TEMPERATURES]
+    temperature = float(_TEMPERATURES[int(np.argmin(losses))])
+    confidence = soften(added, temperature).max(axis=1)
+    ranks = _rank(np.sort(confidence), confidence) + _rank(np.sort(proximity), proximity)
+    return Calibration(temperature, _quantiles(confidence), _quantiles(proximity), _quantiles(ranks))
+
+
+def _loss(added: FloatArray, truth: NDArray[np.intp], temperature: float) -> float:
+    own = soften(added, temperature)[np.arange(truth.size), truth]
+    return float(-np.log(own + 1e-12).mean())
+
+
+def _rank(ascending: FloatArray, values: FloatArray) -> FloatArray:
+    """Part of a distribution that is not above each value."""
+    return np.searchsorted(ascending, values, side="right") / ascending.size
+
+
+def _quantiles(values: FloatArray) -> FloatArray:
+    if values.size <= _KEPT_QUANTILES:
+        return np.sort(values)
+    return np.quantile(values, np.linspace(0, 1, _KEPT_QUANTILES))

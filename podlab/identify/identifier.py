@@ -1,0 +1,290 @@
+"""The fitted model: which experts look at which container, and what their votes add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from podlab.errors import InputError
+from podlab.features import extract
+from podlab.identify.answer import Answer
+from podlab.identify.calibration import KNOWN_SHARE, Calibration, Condition, log_votes, soften
+from podlab.identify.forest import Forest
+from podlab.identify.looks import MAX_STRETCHES, Look, Sighting, sight
+from podlab.identify.proximity import service_proximity
+from podlab.identify.table import seconds_observed
+from podlab.windows import Rows, Windows, cut, read_rows, series_of
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+#: A container that is judged by an expert for another time of life is judged with this much less certainty.
+_MISFIT_TEMPERATURE = 2.0
+_LEAST_ROWS = 2
+#: Sampled this many times as seldom as in the training counts as seldom.
+_SELDOM = 1.5
+_MOST_SIMILAR = 5
+
+
+@dataclass(frozen=True)
+class Expert:
+    """One forest and where the training containers fall in it.
+
+    Attributes
+    ----------
+    forest : Forest
+        Votes for a service from the features of its look.
+    leaves : array of int32 (n_known, n_trees)
+        Leaves of training containers.
+    service : array of int16 (n_known,)
+        Their services, ascending.
+    """
+
+    forest: Forest
+    leaves: NDArray[np.int32]
+    service: NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class Identifier:
+    """Tells which service runs in a container.
+
+    Attributes
+    ----------
+    services : tuple of str
+        What it can answer, in the order of the experts' votes.
+    columns : tuple of str
+        The metric columns that it learned from.
+    features : tuple of str
+        Names of the features, in the order in which the forests count them.
+    looks : tuple of Look
+        What the experts look at, births before mid-life, short before long.
+    experts : mapping of str to Expert
+        By the look's name.
+    calibrations : mapping of tuple of str to tuple of Calibration
+        By the names of the looks whose votes are added; one for each :class:`Condition`.
+    interval_s : float
+        The training's typical sampling interval.
+    seed : int
+        That all chance in the training came from.
+    scores : dict
+        What held-out deployments gave during the training.
+    model : str
+        ``name@digest``, once saved.
+    """
+
+    services: tuple[str, ...]
+    columns: tuple[str, ...]
+    features: tuple[str, ...]
+    looks: tuple[Look, ...]
+    experts: Mapping[str, Expert]
+    calibrations: Mapping[tuple[str, ...], tuple[Calibration, ...]]
+    interval_s: float
+    seed: int
+    scores: dict[str, object] = field(default_factory=dict)
+    model: str = "unsaved@"
+
+    def identify(self, samples: pd.DataFrame, *, horizon_s: float | None = None) -> list[Answer]:
+        """Answer for every container instance of a samples table.
+
+        Parameters
+        ----------
+        samples : DataFrame
+            A checked samples table, with whatever columns and sampling interval; other columns than the model's
+            are not looked at, and of the model's some may be missing.
+        horizon_s : float, optional
+            Use only rows in [start, start + horizon); by default all.
+
+        Returns
+        -------
+        list of Answer
+            In the order of the containers' appearance. A container without a value of any of the model's columns
+            gets no service, no candidates, confidence 0 and novelty 1.
+
+        Raises
+        ------
+        InputError
+            If the horizon is not positive, or the table has none of the model's columns.
+        """
+        if horizon_s is not None and not horizon_s > 0:
+            raise InputError("the horizon must be longer than 0", where="horizon")
+        if not any(column in samples for column in self.columns):
+            raise InputError(
+                "the samples have none of the model's columns",
+                where=self.model,
+                todo=f"it was trained on {', '.join(self.columns)}",
+            )
+        rows = read_rows(samples)
+        whole = cut(rows, horizon_s=horizon_s, columns=self.columns)
+        inside = rows.offset_s < (np.inf if horizon_s is None else horizon_s)
+        if horizon_s is not None:
+            inside &= rows.offset_s >= 0
+        verdict = _Verdict(self, rows.take(inside))
+        verdict.collect()
+        return verdict.answers(whole)
+
+
+class _Verdict:
+    """Collects the experts' votes on the containers of one table."""
+
+    def __init__(self, identifier: Identifier, rows: Rows) -> None:
+        self._identifier = identifier
+        self._rows = rows
+        count, services = len(rows.containers), len(identifier.services)
+        self._probability = np.zeros((count, services))
+        self._proximity = np.zeros((count, services))
+        self._novelty = np.ones(count)
+        self._sighting = sight(rows)
+        self._condition = self._conditions()
+        self._births = [look for look in identifier.looks if look.kind == "birth"]
+        self._stretches = [look for look in identifier.looks if look.kind == "midlife"]
+
+    def collect(self) -> None:
+        """Let the fitting experts vote on each container."""
+        sighting = self._sighting
+        seen = ~np.isnan(sighting.first_s)
+        born = seen & (sighting.from_birth if self._births and self._stretches else bool(self._births))
+        shown = self._births_shown(sighting) & born[:, None]
+        # The first seconds' expert keeps its vote whatever comes later; the longest one adds to it.
+        first = shown.argmax(axis=1)
+        longest = shown.shape[1] - 1 - shown[:, ::-1].argmax(axis=1) if shown.shape[1] else first
+        for a, early in enumerate(self._births):
+            for b, late in enumerate(self._births):
+                self._judge_births(early, late, born & shown.any(axis=1) & (first == a) & (longest == b))
+        for number, stretch in enumerate(self._stretches):
+            longer = self._stretches[number + 1 :]
+            span_s = sighting.until_s - np.nan_to_num(sighting.first_s)
+            fits = np.ones(seen.size, dtype=bool) if number == 0 else span_s * 1.02 >= stretch.length_s
+            if longer:
+                fits &= span_s * 1.02 < longer[0].length_s
+            self._judge_stretches(stretch, seen & ~born & fits)
+
+    def _births_shown(self, sighting: Sighting) -> BoolArray:
+        """Which births' looks each container can fill (n_containers, n_births); the shortest if none."""
+        begin_s = self._birth_begin_s()
+        shown = np.zeros((begin_s.size, len(self._births)), dtype=bool)
+        for number, look in enumerate(self._births):
+            inside = self._rows.offset_s < (begin_s + look.length_s)[self._rows.code]
+            rows = np.bincount(self._rows.code[inside], minlength=begin_s.size)
+            shown[:, number] = (rows >= _LEAST_ROWS) & ((sighting.until_s - begin_s) * 1.02 >= look.length_s)
+            if number == 0:
+                any_rows = rows > 0
+        if self._births:
+            none = ~shown.any(axis=1)
+            shown[none & any_rows, 0] = True
+            shown[none & ~any_rows, -1] = True
+        return shown
+
+    def _birth_begin_s(self) -> FloatArray:
+        """Where a birth's window begins: 0, or a late container's first row where no expert knows mid-life."""
+        late = ~self._sighting.from_birth & (not self._stretches)
+        return np.where(late, np.nan_to_num(self._sighting.first_s), 0.0)
+
+    def _judge_births(self, early: Look, late: Look, whose: BoolArray) -> None:
+        if not whose.any():
+            return
+        begin_s = self._birth_begin_s()[whose]
+        rows = self._rows.only(whose)
+        votes, near = self._vote(early, rows, begin_s)
+        if late != early:
+            more_votes, more_near = self._vote(late, rows, begin_s)
+            votes, near = votes + more_votes, (near + more_near) / 2
+        self._decide(whose, votes, near, tuple(dict.fromkeys((early.name, late.name))), misfit=begin_s > 0)
+
+    def _judge_stretches(self, look: Look, whose: BoolArray) -> None:
+        if not whose.any():
+            return
+        rows = self._rows.only(whose)
+        first_s, until_s = self._sighting.first_s[whose], self._sighting.until_s[whose]
+        votes = np.zeros((first_s.size, len(self._identifier.services)))
+        near = np.zeros_like(votes)
+        number = np.zeros((first_s.size, 1))
+        for back in range(1, MAX_STRETCHES + 1):
+            begin_s = np.maximum(until_s - back * look.length_s, first_s)
+            fits = until_s - back * look.length_s >= first_s * 0.98 if back > 1 else np.ones(first_s.size, dtype=bool)
+            if not fits.any():
+                break
+            votes_there, near_there = self._vote(look, rows.only(fits), begin_s[fits])
+            votes[fits] += votes_there
+            near[fits] += near_there
+            number[fits] += 1
+        # Stretches of one container are no independent witnesses: their votes are averaged, not added.
+        misfit = self._sighting.from_birth[whose]
+        self._decide(whose, votes / number, near / number, (look.name,), misfit=misfit)
+
+    def _vote(self, look: Look, rows: Rows, begin_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+        windows = cut(rows, horizon_s=look.length_s, begin_s=begin_s, columns=self._identifier.columns)
+        matrix, _ = extract(windows)
+        expert = self._identifier.experts[look.name]
+        leaves = expert.forest.leaves(matrix)
+        votes = log_votes(expert.forest.predict_from(leaves))
+        services = len(self._identifier.services)
+        return votes, service_proximity(leaves, expert.leaves, expert.service, services)
+
+    def _decide(
+        self, whose: BoolArray, votes: FloatArray, near: FloatArray, looks: tuple[str, ...], misfit: BoolArray
+    ) -> None:
+        self._proximity[whose] = near
+        for condition, calibration in zip(Condition, self._identifier.calibrations[looks], strict=True):
+            here = self._condition[whose] == condition
+            if not here.any():
+                continue
+            temperature = calibration.temperature * np.where(misfit[here], _MISFIT_TEMPERATURE, 1.0)
+            probability = soften(votes[here], temperature[:, None])
+            chosen = np.flatnonzero(whose)[here]
+            self._probability[chosen] = probability
+            self._novelty[chosen] = calibration.novelty(probability.max(axis=1), near[here].max(axis=1))
+
+    def _conditions(self) -> NDArray[np.intp]:
+        """How each container was seen, compared with the training (n_containers,)."""
+        there = [name for name in self._rows.metrics if self._rows.valid[name].any()]
+        lacking = set(series_of(self._identifier.columns)) - set(series_of(there))
+        seldom = self._sighting.interval_s > _SELDOM * self._identifier.interval_s
+        return np.where(
+            seldom,
+            Condition.SELDOM_AND_LACKING if lacking else Condition.SELDOM,
+            Condition.LACKING if lacking else Condition.RECORDED,
+        )
+
+    def answers(self, windows: Windows) -> list[Answer]:
+        """Put the verdicts into words, one per container."""
+        containers = windows.containers
+        observed_s = seconds_observed(windows)
+        who = {
+            name: [None if pd.isna(value) else str(value) for value in containers[name]]
+            for name in ("cluster", "namespace", "pod", "pod_uid", "container")
+        }
+        usable = windows.usable
+        return [
+            self._answer(row, {name: values[row] for name, values in who.items()}, float(observed_s[row]), usable[row])
+            for row in range(len(containers))
+        ]
+
+    def _answer(self, row: int, who: dict[str, str | None], observed_s: float, usable: bool) -> Answer:
+        services, model = self._identifier.services, self._identifier.model
+        if not usable:
+            return Answer(
+                **who, seconds_observed=observed_s, service=None, confidence=0.0, candidates={}, similar=(),
+                known=False, novelty=1.0, model=model,
+            )  # fmt: skip
+        probability, near = self._probability[row], self._proximity[row]
+        order = np.argsort(-probability, kind="stable")
+        # A resemblance of 0 is common far away; the votes then say which service is the more similar one.
+        nearest = np.lexsort((-probability, -near))[:_MOST_SIMILAR]
+        novelty = float(self._novelty[row])
+        known = novelty <= KNOWN_SHARE
+        return Answer(
+            **who,
+            seconds_observed=observed_s,
+            service=services[order[0]] if known else None,
+            confidence=float(probability[order[0]]),
+            candidates={services[k]: float(probability[k]) for k in order},
+            similar=tuple((services[k], float(near[k])) for k in nearest),
+            known=known,
+            novelty=novelty,
+            model=model,
+        )

@@ -1,0 +1,158 @@
+"""What the experts look at: the first seconds after the birth, or a stretch in the middle of life.
+
+A container's start is a fingerprint that later load washes out, so there is one expert for each horizon since the
+start. A container met later has no start to show; its experts were trained on stretches that begin later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podlab.errors import InputError
+from podlab.windows import Rows
+
+#: Horizons tried by default, in seconds; those that the training data cannot fill are left out.
+HORIZONS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
+#: Lengths of stretches of mid-life, in seconds.
+STRETCHES_S = (60.0, 300.0, 1800.0)
+#: A container was seen from its birth if its first row came this soon, or within one and a half sampling intervals.
+BIRTH_S = 10.0
+_LEAST_ROWS = 2
+#: Of one container at most this many stretches are used, so that a long recording costs no more.
+MAX_STRETCHES = 5
+
+
+@dataclass(frozen=True)
+class Look:
+    """One expert's view.
+
+    Attributes
+    ----------
+    kind : {"birth", "midlife"}
+        Whether the window begins at the container's start.
+    length_s : float
+        Its length.
+    """
+
+    kind: Literal["birth", "midlife"]
+    length_s: float
+
+    @property
+    def name(self) -> str:
+        """Such as ``birth10s``; names the expert's file."""
+        return f"{self.kind}{self.length_s:g}s"
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """When each container was seen.
+
+    Attributes
+    ----------
+    first_s, last_s : array of float64 (n_containers,)
+        Its first and last row, in seconds since its start; NaN without rows.
+    interval_s : array of float64 (n_containers,)
+        Mean time between its rows; 0 with fewer than two.
+    """
+
+    first_s: NDArray[np.float64]
+    last_s: NDArray[np.float64]
+    interval_s: NDArray[np.float64]
+
+    @property
+    def from_birth(self) -> NDArray[np.bool_]:
+        """Whether the start was seen (n_containers,)."""
+        return np.asarray(self.first_s <= np.maximum(BIRTH_S, 1.5 * self.interval_s))
+
+    @property
+    def until_s(self) -> NDArray[np.float64]:
+        """The end of the last row's interval, in seconds since the start; 0 without rows."""
+        return np.nan_to_num(self.last_s + self.interval_s)
+
+    @property
+    def typical_interval_s(self) -> float:
+        """The median container's time between rows; 0 where no container has two."""
+        several = self.interval_s[self.interval_s > 0]
+        return float(np.median(several)) if several.size else 0.0
+
+
+def sight(rows: Rows) -> Sighting:
+    """Find when each container was seen first and last, and how often."""
+    count = len(rows.containers)
+    number = np.bincount(rows.code, minlength=count)
+    end = np.cumsum(number)
+    seen = number > 0
+    first_s, last_s = np.full((2, count), np.nan)
+    first_s[seen] = rows.offset_s[(end - number)[seen]]
+    last_s[seen] = rows.offset_s[end[seen] - 1]
+    interval_s = np.nan_to_num((last_s - first_s) / np.maximum(number - 1, 1))
+    return Sighting(first_s, last_s, interval_s)
+
+
+def choose_looks(sighting: Sighting, horizons_s: Sequence[float] | None) -> tuple[Look, ...]:
+    """Choose what experts to train, from what the training containers can show.
+
+    Parameters
+    ----------
+    sighting : Sighting
+        Of the training containers.
+    horizons_s : sequence of float, optional
+        Horizons to use instead of those of :data:`HORIZONS_S` that hold two samples and that half the containers
+        seen from birth reach.
+
+    Raises
+    ------
+    InputError
+        If a horizon is not positive, or is shorter than two sampling intervals.
+    """
+    born = sighting.from_birth
+    interval_s = sighting.typical_interval_s
+    looks = []
+    if born.any():
+        reach_s = float(np.median(sighting.until_s[born]))
+        for horizon_s in sorted(set(horizons_s)) if horizons_s is not None else HORIZONS_S:
+            fits = _LEAST_ROWS * interval_s <= horizon_s * 1.05
+            if horizons_s is not None and (horizon_s <= 0 or not fits):
+                raise InputError(
+                    f"a horizon of {horizon_s:g} s holds fewer than two samples",
+                    where="horizons",
+                    todo=f"the recording has one each {interval_s:.3g} s; choose longer ones",
+                )
+            if fits and (horizons_s is not None or horizon_s <= reach_s * 1.05):
+                looks.append(Look("birth", float(horizon_s)))
+        if not looks:
+            looks.append(Look("birth", max(round(reach_s), 1.0)))
+    for length_s in STRETCHES_S:
+        if 3 * interval_s <= length_s and len(stretch_begins(sighting, length_s)) > 0:
+            looks.append(Look("midlife", length_s))
+    if not looks:
+        span_s = np.nanmedian(sighting.until_s - sighting.first_s)
+        looks.append(Look("midlife", max(round(float(span_s)), 1.0)))
+    return tuple(looks)
+
+
+def stretch_begins(sighting: Sighting, length_s: float) -> list[NDArray[np.float64]]:
+    """Lay stretches of mid-life over the training containers.
+
+    Returns
+    -------
+    list of array (n_containers,)
+        For each of up to :data:`MAX_STRETCHES` stretches where it begins in each container, NaN where the container
+        has no such stretch. A stretch begins at least half its length after the start; where the start was not seen,
+        at the first row. They overlap by half.
+    """
+    earliest_s = np.where(sighting.from_birth, 0.5 * length_s, sighting.first_s)
+    latest_s = sighting.until_s * 1.02 - length_s
+    begins = []
+    for number in range(MAX_STRETCHES):
+        begin_s = earliest_s + number * 0.5 * length_s
+        begin_s = np.where(begin_s <= latest_s, begin_s, np.nan)
+        if np.isnan(begin_s).all():
+            break
+        begins.append(begin_s)
+    return begins

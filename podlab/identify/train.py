@@ -1,0 +1,305 @@
+"""Fitting the experts and what their votes mean, on deployments held out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from podlab.errors import InputError
+from podlab.features import extract, feature_names
+from podlab.identify.augment import draw_intervals_s, drop_columns, thin
+from podlab.identify.calibration import Calibration, Condition, calibrate, log_votes
+from podlab.identify.forest import MAX_DEPTH, Forest, from_sklearn
+from podlab.identify.identifier import Expert, Identifier
+from podlab.identify.looks import Look, Sighting, choose_looks, sight, stretch_begins
+from podlab.identify.proximity import service_proximity
+from podlab.metrics import FEATURE_METRICS
+from podlab.windows import Rows, cut, read_rows, series_of
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int, str], None]
+
+_TREES = 300
+_TREES_HELD_OUT = 150
+_FOLDS = 5
+#: A thinned copy keeps at least this many rows of a look.
+_FEWEST_THINNED = 3
+#: Training containers kept for proximity, at most.
+_MOST_KNOWN = 2000
+
+
+def fit(
+    samples: pd.DataFrame,
+    *,
+    services: Sequence[str] | None = None,
+    group: str = "deployment",
+    horizons_s: Sequence[float] | None = None,
+    columns: Sequence[str] | None = None,
+    seed: int = 0,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Identifier:
+    """Train on labelled containers.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        A checked samples table with the column ``service``.
+    services : sequence of str, optional
+        Learn only these; by default all that are there. Unlabelled containers are left out.
+    group : str
+        Column whose values are held out as a whole: rows of one group never stand on both sides.
+    horizons_s : sequence of float, optional
+        Seconds since the start that get an expert; by default chosen by what the samples can show.
+    columns : sequence of str, optional
+        Metric columns to learn from; by default all that are there.
+    seed : int
+        Same samples and seed, same model.
+    jobs : int, optional
+        Processes for the forests; by default all cores.
+    progress : callable, optional
+        Called with steps done, steps in all, and what is being done.
+
+    Returns
+    -------
+    Identifier
+        Calibrated on deployments held out.
+
+    Raises
+    ------
+    InputError
+        If labels or groups are missing, or there are not two services and two groups.
+    """
+    rows, names, truth, groups = _labelled(samples, services, group)
+    used = _columns(rows, columns)
+    sighting = sight(rows)
+    looks = choose_looks(sighting, horizons_s)
+    folds = deal_folds(groups, truth, seed)
+    if len(set(groups)) < 2:
+        raise InputError(
+            f"one {group} only, nothing can be held out", where=f"column {group!r}",
+            todo="record at least two, or name another column with --group",
+        )  # fmt: skip
+
+    steps = len(looks) * (len(np.unique(folds)) + 1)
+    done = 0
+
+    def step(look: Look) -> None:
+        nonlocal done
+        if progress is not None:
+            progress(done, steps, look.name)
+        done += 1
+
+    experts: dict[str, Expert] = {}
+    held_out: dict[str, _HeldOut] = {}
+    for look in looks:
+        data = _training_set(rows, sighting, look, used, seed)
+        held_out[look.name] = _hold_out(data, truth, folds, len(names), seed, jobs, partial(step, look))
+        step(look)
+        experts[look.name] = _fit_expert(data, np.ones(len(data.owner), dtype=bool), truth, len(names), seed, jobs)
+    if progress is not None:
+        progress(steps, steps, "calibrate")
+    calibrations, scores = _calibrate(looks, held_out, truth)
+    scores = {"containers": len(truth), "groups": len(set(groups)), **scores}
+    return Identifier(
+        services=names, columns=used, features=feature_names(series_of(used)), looks=looks, experts=experts,
+        calibrations=calibrations, interval_s=sighting.typical_interval_s, seed=seed, scores=scores,
+    )  # fmt: skip
+
+
+def _labelled(
+    samples: pd.DataFrame, services: Sequence[str] | None, group: str
+) -> tuple[Rows, tuple[str, ...], NDArray[np.intp], NDArray[np.str_]]:
+    """Keep the labelled containers; give their rows, the services, and each container's service and group."""
+    if "service" not in samples or samples["service"].isna().all():
+        raise InputError(
+            "no container is labelled", where="column 'service'", todo="label the recording before training on it"
+        )
+    there = sorted(samples["service"].dropna().unique())
+    absent = [service for service in services or () if service not in there]
+    if absent:
+        raise InputError(
+            f"service {absent[0]!r} is not in the samples", where="services", todo=f"there are {', '.join(there)}"
+        )
+    names = tuple(sorted(set(services))) if services else tuple(there)
+    if len(names) < 2:
+        raise InputError(
+            f"one service only ({names[0]})", where="column 'service'", todo="give recordings of at least two services"
+        )
+    if group not in samples or samples.loc[samples["service"].isin(names), group].isna().any():
+        raise InputError(
+            "is missing, or missing in labelled rows", where=f"column {group!r}",
+            todo="name a column that tells independent deployments apart with --group",
+        )  # fmt: skip
+    rows = read_rows(samples[samples["service"].isin(names)])
+    truth = rows.containers["service"].map({name: n for n, name in enumerate(names)}).to_numpy(dtype=np.intp)
+    groups = rows.containers[group] if group in rows.containers else samples.loc[samples["service"].isin(names), group]
+    return rows, names, truth, groups.astype(str).to_numpy(dtype=str)
+
+
+def _columns(rows: Rows, columns: Sequence[str] | None) -> tuple[str, ...]:
+    chosen = [name for name in FEATURE_METRICS if columns is None or name in columns]
+    used = tuple(name for name in chosen if name in rows.metrics and rows.valid[name].any())
+    if not used:
+        raise InputError(
+            "no metric to learn from has a value", where="columns", todo=f"there are {', '.join(rows.metrics)}"
+        )
+    return used
+
+
+def deal_folds(groups: NDArray[np.str_], truth: NDArray[np.intp], seed: int) -> NDArray[np.intp]:
+    """Deal whole groups to folds so that each service's groups spread over them (n_containers,)."""
+    names, number = np.unique(groups, return_inverse=True)
+    main = np.array([np.bincount(truth[number == n]).argmax() for n in range(names.size)])
+    order = np.lexsort((np.random.default_rng([seed, 1]).permutation(names.size), main))
+    fold = np.empty(names.size, dtype=np.intp)
+    fold[order] = np.arange(names.size) % min(_FOLDS, names.size)
+    return fold[number]
+
+
+@dataclass(frozen=True)
+class _TrainingSet:
+    """Windows of one look: as recorded first, then copies; who they are of, and their weights."""
+
+    X: NDArray[np.float32]
+    owner: NDArray[np.intp]
+    copy: NDArray[np.intp]
+    weight: NDArray[np.float64]
+
+
+def _training_set(rows: Rows, sighting: Sighting, look: Look, columns: Sequence[str], seed: int) -> _TrainingSet:
+    rng = np.random.default_rng([seed, 2, round(look.length_s * 1000), look.kind == "birth"])
+    intervals_s = draw_intervals_s(sighting.interval_s, look.length_s / _FEWEST_THINNED, rng)
+    plain, owner = _windows(rows, sighting, look, columns)
+    seldom, seldom_owner = _windows(thin(rows, intervals_s, rng), sighting, look, columns)
+    names = feature_names(series_of(columns))
+    parts = {
+        Condition.RECORDED: (plain, owner, 2.0),
+        Condition.SELDOM: (seldom, seldom_owner, 1.0),
+        Condition.LACKING: (drop_columns(plain, names, rng), owner, 1.0),
+        Condition.SELDOM_AND_LACKING: (drop_columns(seldom, names, rng), seldom_owner, 1.0),
+    }
+    return _TrainingSet(
+        X=np.concatenate([part for part, _, _ in parts.values()]),
+        owner=np.concatenate([part for _, part, _ in parts.values()]),
+        copy=np.concatenate([np.full(len(part), condition) for condition, (_, part, _) in parts.items()]),
+        weight=np.concatenate([np.full(len(part), weight) for _, part, weight in parts.values()]),
+    )
+
+
+def _windows(
+    rows: Rows, sighting: Sighting, look: Look, columns: Sequence[str]
+) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """Features of the look's windows and the containers they are of; windows without a value are left out."""
+    if look.kind == "birth":
+        begins = [np.where(sighting.from_birth, 0.0, np.nan)]
+    else:
+        begins = stretch_begins(sighting, look.length_s) or [sighting.first_s]
+    matrices, owners = [], []
+    for begin_s in begins:
+        windows = cut(rows, horizon_s=look.length_s, begin_s=np.nan_to_num(begin_s), columns=columns)
+        usable = windows.usable & ~np.isnan(begin_s)
+        matrices.append(extract(windows)[0][usable])
+        owners.append(np.flatnonzero(usable))
+    return np.concatenate(matrices), np.concatenate(owners)
+
+
+def _fit_expert(
+    data: _TrainingSet, chosen: NDArray[np.bool_], truth: NDArray[np.intp], services: int, seed: int,
+    jobs: int | None, trees: int = _TREES,
+) -> Expert:  # fmt: skip
+    X, y = data.X[chosen], truth[data.owner[chosen]]
+    forest = _fit_forest(X, y, data.weight[chosen], services, seed, jobs, trees)
+    plain = data.copy[chosen] == 0
+    X, y = X[plain], y[plain]
+    keep = np.sort(np.random.default_rng([seed, 3]).permutation(y.size)[:_MOST_KNOWN])
+    keep = keep[np.argsort(y[keep], kind="stable")]
+    return Expert(forest, forest.leaves(X[keep]), y[keep].astype(np.int16))
+
+
+def _fit_forest(
+    X: NDArray[np.float32], y: NDArray[np.intp], weight: NDArray[np.float64], services: int, seed: int,
+    jobs: int | None, trees: int,
+) -> Forest:  # fmt: skip
+    from sklearn.ensemble import ExtraTreesClassifier
+
+    per_service = np.bincount(y, weights=weight, minlength=services)
+    balanced = weight / per_service[y] * weight.sum() / services
+    model: Any = ExtraTreesClassifier(
+        n_estimators=trees, max_features="sqrt", max_depth=MAX_DEPTH, random_state=seed, n_jobs=jobs or -1
+    )
+    model.fit(X, y, sample_weight=balanced)
+    return from_sklearn(model, services)
+
+
+@dataclass(frozen=True)
+class _HeldOut:
+    """Log-votes and proximities of windows whose deployment the forest had not seen, aligned to containers.
+
+    ``votes`` and ``near`` are (n_conditions, n_containers, n_services), NaN where a container has no window.
+    """
+
+    votes: NDArray[np.float64]
+    near: NDArray[np.float64]
+
+
+def _hold_out(
+    data: _TrainingSet, truth: NDArray[np.intp], folds: NDArray[np.intp], services: int, seed: int,
+    jobs: int | None, step: Callable[[], None],
+) -> _HeldOut:  # fmt: skip
+    votes = np.full((len(Condition), truth.size, services), np.nan)
+    near = np.full((len(Condition), truth.size, services), np.nan)
+    for fold in np.unique(folds):
+        step()
+        inside = folds[data.owner] != fold
+        if not inside.any() or len(np.unique(truth[data.owner[inside]])) < 2:
+            continue
+        expert = _fit_expert(data, inside, truth, services, seed, jobs, _TREES_HELD_OUT)
+        learned = np.unique(truth[data.owner[inside]])
+        for condition in Condition:
+            # Where a container has several stretches, one stands for it: the last.
+            test = ~inside & (data.copy == condition) & np.isin(truth[data.owner], learned)
+            leaves = expert.forest.leaves(data.X[test])
+            votes[condition, data.owner[test]] = log_votes(expert.forest.predict_from(leaves))
+            near[condition, data.owner[test]] = service_proximity(leaves, expert.leaves, expert.service, services)
+    return _HeldOut(votes, near)
+
+
+def _calibrate(
+    looks: Sequence[Look], held_out: dict[str, _HeldOut], truth: NDArray[np.intp]
+) -> tuple[dict[tuple[str, ...], tuple[Calibration, ...]], dict[str, object]]:
+    births = [look.name for look in looks if look.kind == "birth"]
+    pairs = [tuple(dict.fromkeys(pair)) for pair in combinations_with_replacement(births, 2)]
+    pairs += [(look.name,) for look in looks if look.kind == "midlife"]
+    calibrations: dict[tuple[str, ...], tuple[Calibration, ...]] = {}
+    scores: dict[str, float | None] = {}
+    for names in pairs:
+        votes = np.sum([held_out[name].votes for name in names], axis=0)
+        near = np.mean([held_out[name].near for name in names], axis=0)
+        shown = ~np.isnan(votes[:, :, 0])
+        calibrations[names] = tuple(
+            calibrate(votes[c][shown[c]], truth[shown[c]], near[c][shown[c]].max(axis=1)) for c in Condition
+        )
+        recorded = shown[Condition.RECORDED]
+        answer = votes[Condition.RECORDED][recorded].argmax(axis=1)
+        scores["+".join(names)] = _macro_f1(truth[recorded], answer)
+    return calibrations, {"macro_f1_held_out": scores}
+
+
+def _macro_f1(truth: NDArray[np.intp], answer: NDArray[np.intp]) -> float | None:
+    if not truth.size:
+        return None
+    f1 = []
+    for service in np.unique(truth):
+        hit = np.sum((truth == service) & (answer == service))
+        f1.append(2 * hit / (np.sum(truth == service) + np.sum(answer == service)))
+    return float(np.mean(f1))
