@@ -1,0 +1,79 @@
+"""Collecting samples once, or round after round, from any source."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+
+from podlab.errors import InputError
+from podlab.progress import Progress
+from podlab.samples import check_samples
+from podlab.telemetry import Source
+
+log = logging.getLogger(__name__)
+
+
+def collect(
+    source: Source,
+    *,
+    window: timedelta,
+    rounds: int = 1,
+    interval: timedelta = timedelta(seconds=60),
+    progress: Progress | None = None,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> pd.DataFrame:
+    """Fetch the last ``window``, and then what has come since, as often as asked.
+
+    Parameters
+    ----------
+    source : Source
+        Where the samples come from.
+    window : timedelta
+        How far back the first round reaches.
+    rounds : int
+        How many times to fetch.
+    interval : timedelta
+        From the beginning of one round to the next.
+    progress : callable, optional
+        Called after each round.
+    clock, sleep : callable
+        The present in seconds since 1970, and how to wait.
+
+    Returns
+    -------
+    DataFrame
+        The samples of all rounds, checked. Ctrl-C after the first round ends the collecting, and what came is kept.
+
+    Raises
+    ------
+    InputError, PodlabError
+        As the source raises them; a later round that finds nothing new is only noted.
+    """
+    parts: list[pd.DataFrame] = []
+    since = datetime.fromtimestamp(clock(), UTC) - window
+    began_s = clock()
+    try:
+        for number in range(rounds):
+            if number:
+                sleep(max(0.0, began_s + number * interval.total_seconds() - clock()))
+            until = datetime.fromtimestamp(clock(), UTC)
+            try:
+                parts.append(source.fetch(since, until))
+            except InputError as error:
+                if not parts:
+                    raise
+                log.warning("round %d: %s", number + 1, error)
+            else:
+                since = until
+            if progress is not None:
+                progress(number + 1, rounds, "rounds")
+    except KeyboardInterrupt:
+        if not parts:
+            raise
+        log.warning("stopped after %d of %d rounds; what they brought is kept", len(parts), rounds)
+    return parts[0] if len(parts) == 1 else check_samples(pd.concat(parts, ignore_index=True), where=source.name)

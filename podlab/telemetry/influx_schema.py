@@ -1,0 +1,132 @@
+"""Telegraf's schema in InfluxDB: which measurement, tags and fields hold which column of the samples table.
+
+The metrics' places come from the catalogue. The tags are those of Telegraf's ``kubernetes`` and ``docker`` inputs:
+https://docs.influxdata.com/telegraf/v1/input-plugins/kubernetes/ and .../docker/. ``cluster`` is a global tag that
+an operator may have set (``[global_tags]``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final
+
+from podlab.metrics import CATALOGUE, LABELS
+from podlab.telemetry.influx_http import quote_identifier
+
+CONTAINER: Final = "kubernetes_pod_container"
+NETWORK: Final = "kubernetes_pod_network"
+VOLUME: Final = "kubernetes_pod_volume"
+BLKIO: Final = "docker_container_blkio"
+#: What Telegraf does not carry; written by a replay only, read where it is there.
+IDENTITY: Final = "podlab_container"
+
+CLUSTER_TAG: Final = "cluster"
+NODE_TAG: Final = "node_name"
+NAMESPACE_TAG: Final = "namespace"
+POD_TAG: Final = "pod_name"
+CONTAINER_TAG: Final = "container_name"
+VOLUME_TAG: Final = "volume_name"
+#: Labels that the kubelet gives each Docker container, and Telegraf keeps as tags unless told otherwise.
+DOCKER_LABELS: Final = {
+    "namespace": "io.kubernetes.pod.namespace",
+    "pod": "io.kubernetes.pod.name",
+    "container": "io.kubernetes.container.name",
+    "pod_uid": "io.kubernetes.pod.uid",
+}
+#: Docker's name of a container that the kubelet started. No part may hold an underscore in Kubernetes.
+_DOCKER_NAME: Final = re.compile(
+    r"k8s_(?P<container>[^_]*)_(?P<pod>[^_]*)_(?P<namespace>[^_]*)_(?P<pod_uid>[^_]*)_\d+", re.DOTALL
+)
+
+_POD_TAGS: Final = (CLUSTER_TAG, NODE_TAG, NAMESPACE_TAG, POD_TAG)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measurement, as far as podlab reads it.
+
+    Attributes
+    ----------
+    name : str
+        Its name in InfluxDB.
+    tags : tuple of str
+        The tags that tell its series apart.
+    fields : dict of str to str
+        Column of the samples table -> field.
+    only : dict of str to str
+        Tag values that a row must have.
+    """
+
+    name: str
+    tags: tuple[str, ...]
+    fields: dict[str, str]
+    only: dict[str, str] = field(default_factory=dict)
+
+    def query(self) -> str:
+        """InfluxQL for all series in ``$since <= time < $until``; the values of ``only`` are bound by tag name."""
+        fields = ", ".join(quote_identifier(name) for name in self.fields.values())
+        tags = ", ".join(quote_identifier(tag) for tag in self.tags)
+        only = "".join(f" AND {quote_identifier(tag)} = ${tag}" for tag in self.only)
+        return (
+            f"SELECT {fields} FROM {quote_identifier(self.name)} WHERE time >= $since AND time < $until{only}"  # noqa: S608
+            f" GROUP BY {tags}"
+        )
+
+
+def measurements(columns: Collection[str]) -> list[Measurement]:
+    """List the measurements that hold some of ``columns``; the containers' own always stands first."""
+
+    def fields_of(measurement: str) -> dict[str, str]:
+        places = {column: metric.influxdb for column, metric in CATALOGUE.items() if metric.influxdb is not None}
+        return {c: place[1] for c, place in places.items() if place[0] == measurement and c in columns}
+
+    # Rows are counted by the containers' measurement: without a field of it there is no row.
+    container = fields_of(CONTAINER) or {"memory_working_set_bytes": "memory_working_set_bytes"}
+    docker_tags = (CLUSTER_TAG, CONTAINER_TAG, *DOCKER_LABELS.values())
+    others = [
+        Measurement(NETWORK, _POD_TAGS, fields_of(NETWORK)),
+        Measurement(VOLUME, (*_POD_TAGS, VOLUME_TAG), fields_of(VOLUME)),
+        Measurement(BLKIO, docker_tags, fields_of(BLKIO), only={"device": "total"}),
+        Measurement(
+            IDENTITY,
+            (*_POD_TAGS, CONTAINER_TAG),
+            {column: column for column in ("pod_uid", "image", "started_at", "image_size_bytes", *LABELS)},
+        ),
+    ]
+    return [Measurement(CONTAINER, (*_POD_TAGS, CONTAINER_TAG), container), *(m for m in others if m.fields)]
+
+
+def docker_name(container: str, pod: str, namespace: str, pod_uid: str) -> str:
+    """Name a container as the kubelet names it for Docker.
+
+    Examples
+    --------
+    >>> docker_name("web", "shop-1", "default", "0a1b")
+    'k8s_web_shop-1_default_0a1b_0'
+    """
+    return f"k8s_{container}_{pod}_{namespace}_{pod_uid}_0"
+
+
+def read_docker_tags(tags: tuple[str, ...]) -> tuple[str, str, str, str, str] | None:
+    """Tell which container a series of :data:`BLKIO` is about.
+
+    Parameters
+    ----------
+    tags : tuple of str
+        Values of that measurement's tags, in their order.
+
+    Returns
+    -------
+    tuple of str or None
+        Cluster, namespace, pod, container and uid; None for a container that Kubernetes did not start.
+    """
+    cluster, name, *labels = tags
+    given = dict(zip(DOCKER_LABELS, labels, strict=True))
+    if not (given["pod"] and given["container"]):
+        match = _DOCKER_NAME.fullmatch(name)
+        if match is None:
+            return None
+        given = match.groupdict()
+    return cluster, given["namespace"], given["pod"], given["container"], given["pod_uid"]

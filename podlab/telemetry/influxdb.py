@@ -1,0 +1,173 @@
+"""Samples out of InfluxDB 1.x, as Telegraf writes them there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Final
+
+import pandas as pd
+
+from podlab.errors import InputError, PodlabError
+from podlab.metrics import CATALOGUE
+from podlab.samples import check_samples
+from podlab.telemetry import influx_schema as schema
+from podlab.telemetry.influx_http import AnswerTooLargeError, InfluxDatabase, quote_identifier
+from podlab.telemetry.influx_table import join_measurements, make_grid
+from podlab.telemetry.influx_wire import PartialAnswerError, RefusedError, Rows, join_rows, read_rows, read_series
+
+log = logging.getLogger(__name__)
+
+_NS_PER_S: Final = 1_000_000_000
+# One answer: 600 s of 1,000 pods each 10 s take 4 MB.
+_SLICE_S: Final = 600
+# An answer this many times smaller than the most allowed leaves room to ask for twice the span.
+_ROOM_TO_GROW: Final = 8
+_MIN_SLICE_NS: Final = _NS_PER_S
+_MAX_ANSWER_BYTES: Final = 128_000_000
+_MAX_NAMES_SHOWN: Final = 6
+
+
+class InfluxSource:
+    """An InfluxDB 1.x database that Telegraf writes into, as a source of samples.
+
+    Each fetch asks one query per measurement for all pods, only for the fields needed, in slices of time so that no
+    answer grows without bound.
+
+    Parameters
+    ----------
+    url : str
+        The server's address, without user or password.
+    database : str
+        Telegraf's database.
+    user, password : str, optional
+        A user with read rights is enough.
+    cluster : str
+        The cluster's name where the points have no tag ``cluster``.
+    timeout_s : float
+        How long to wait for the server at each step of a request.
+    columns : collection of str, optional
+        The metrics to fetch; all that InfluxDB holds by default.
+    slice_s : float
+        The span asked for first, in seconds; it grows while answers stay small.
+    max_answer_bytes : int
+        When one answer would have more, or the server cuts it short, a shorter span is asked for.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        database: str,
+        user: str | None = None,
+        password: str | None = None,
+        *,
+        cluster: str = "local",
+        timeout_s: float = 60.0,
+        columns: Collection[str] | None = None,
+        slice_s: float = _SLICE_S,
+        max_answer_bytes: int = _MAX_ANSWER_BYTES,
+    ) -> None:
+        self.database = InfluxDatabase(url, database, user, password, timeout_s)
+        self.cluster = cluster
+        self.columns = tuple(CATALOGUE) if columns is None else tuple(columns)
+        self.slice_s = slice_s
+        self.max_answer_bytes = max_answer_bytes
+
+    @property
+    def name(self) -> str:
+        """Address and database."""
+        return self.database.name
+
+    def fetch(self, since: datetime, until: datetime) -> pd.DataFrame:
+        """Read the samples with ``since <= time < until``; see :class:`podlab.telemetry.Source`.
+
+        Two pods of one name are told apart by what carries their uid: Docker's names, or a replay. Where nothing does
+        (containerd), ``pod_uid``, ``image`` and ``started_at`` are missing, for the cluster's inventory to fill.
+
+        Raises
+        ------
+        InputError
+            If the server cannot be reached, refuses the user or the database, or holds nothing there.
+        PodlabError
+            If the server fails, takes too long, or its answer breaks off.
+        """
+        since_ns, until_ns = _to_ns(since), _to_ns(until)
+        if since_ns >= until_ns:
+            raise InputError("the span ends before it begins", where=f"{since} to {until}")
+        container, *others = schema.measurements(self.columns)
+        rows_of = {container.name: self._read(container, since_ns, until_ns)}
+        if not len(rows_of[container.name].series):
+            raise self._explain_nothing(since, until)
+        identity = [m for m in others if m.name == schema.IDENTITY]
+        rows_of |= self._read_all(identity, since_ns, until_ns)
+        grid = make_grid(rows_of, cluster=self.cluster)
+        # What belongs to the first and last rows may have been measured just outside the span.
+        margin_ns = int(grid.interval_ns.max(initial=0)) // 2
+        rest = [m for m in others if m.name != schema.IDENTITY]
+        rows_of |= self._read_all(rest, since_ns - margin_ns, until_ns + margin_ns)
+        return check_samples(join_measurements(grid, rows_of, cluster=self.cluster), where=self.name)
+
+    def _read_all(self, wanted: list[schema.Measurement], since_ns: int, until_ns: int) -> dict[str, Rows]:
+        found = {m.name: self._read(m, since_ns, until_ns) for m in wanted}
+        for name in (name for name, rows in found.items() if not len(rows.series) and name != schema.IDENTITY):
+            log.info("%s: no rows of %s; its columns are missing", self.name, name)
+        return {name: rows for name, rows in found.items() if len(rows.series)}
+
+    def _read(self, measurement: schema.Measurement, since_ns: int, until_ns: int) -> Rows:
+        width_ns = int(self.slice_s * _NS_PER_S)
+        parts = []
+        start_ns = since_ns
+        while start_ns < until_ns:
+            end_ns = min(start_ns + width_ns, until_ns)
+            try:
+                answer = self._query(measurement.query(), {"since": start_ns, "until": end_ns, **measurement.only})
+                rows = read_rows(answer, list(measurement.fields), measurement.tags, where=self.name)
+            except (AnswerTooLargeError, PartialAnswerError) as error:
+                width_ns = (end_ns - start_ns) // 2
+                if width_ns < _MIN_SLICE_NS:
+                    raise PodlabError(
+                        f"even one second of {measurement.name} is too much for one answer: {error.what}",
+                        where=self.name,
+                        todo="raise the server's max-row-limit, or fetch fewer columns",
+                    ) from error
+                continue
+            except RefusedError as error:
+                raise self.database.refusal(error.what) from error
+            parts.append(rows)
+            start_ns = end_ns
+            if len(answer) < self.max_answer_bytes // _ROOM_TO_GROW:
+                width_ns *= 2
+        return join_rows(parts)
+
+    def _query(self, text: str, bound: dict[str, object]) -> bytes:
+        return self.database.query(text, bound=bound, max_bytes=self.max_answer_bytes)
+
+    def _explain_nothing(self, since: datetime, until: datetime) -> InputError:
+        """Say why there are no rows: nothing was ever written there, or not in this span."""
+        names = [str(row[0]) for row in self._ask("SHOW MEASUREMENTS")]
+        wanted = [measurement.name for measurement in schema.measurements(self.columns)]
+        if wanted[0] not in names:
+            missing = ", ".join(name for name in wanted if name not in names and name != schema.IDENTITY)
+            has = ", ".join(names[:_MAX_NAMES_SHOWN]) + (", ..." if len(names) > _MAX_NAMES_SHOWN else "")
+            return InputError(
+                f"the database has {has or 'no measurement at all'}; missing are {missing}",
+                where=self.name,
+                todo="let Telegraf's kubernetes input write into it, or `podlab replay` a recording",
+            )
+        newest = self._ask(f"SELECT * FROM {quote_identifier(wanted[0])} ORDER BY time DESC LIMIT 1")  # noqa: S608
+        when = f"the newest is of {pd.Timestamp(newest[0][0], tz='UTC'):%Y-%m-%d %H:%M:%S} UTC" if newest else "none"
+        return InputError(
+            f"no rows of {wanted[0]} from {since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S}, {when}",
+            where=self.name,
+            todo="choose another span, or see whether Telegraf still runs",
+        )
+
+    def _ask(self, text: str) -> list[list[Any]]:
+        return [row for series in read_series(self._query(text, {}), where=self.name) for row in series.rows]
+
+
+def _to_ns(when: datetime) -> int:
+    if when.tzinfo is None:
+        raise InputError(f"{when} has no time zone")
+    return int(pd.Timestamp(when).as_unit("ns").value)
