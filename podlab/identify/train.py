@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, int, str], None]
 
 _TREES = 300
-_TREES_HELD_OUT = 150
+_TREES_HELD_OUT = 100
 _FOLDS = 5
 #: A thinned copy keeps at least this many rows of a look.
 _FEWEST_THINNED = 3

@@ -1,0 +1,228 @@
+"""A model on disk: a folder with a manifest, the model's files and a card for people.
+
+The manifest names every file with its size and SHA-256, so its own SHA-256 names the whole model. Reading checks all
+of that before anything else, and runs no code from the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import podlab
+from podlab.bundle.manifest import (
+    CARD,
+    FORMAT,
+    MANIFEST,
+    NAME,
+    BundleInfo,
+    FileEntry,
+    Manifest,
+    RecordingEntry,
+    describe,
+    read_bundle,
+    read_manifest,
+)
+from podlab.errors import InputError
+from podlab.files import atomic_folder, sha256_of
+from podlab.identify.identifier import Identifier
+from podlab.identify.storage import from_files, to_files
+
+__all__ = ["CARD", "MANIFEST", "Bundle", "BundleInfo", "list_models", "load", "save", "verify"]
+
+log = logging.getLogger(__name__)
+
+_LIBRARIES = ("numpy", "pandas", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was read whole.
+
+    Attributes
+    ----------
+    info : BundleInfo
+        What it says about itself.
+    identifier : Identifier
+        The model, which signs its answers with ``name@digest``.
+    """
+
+    info: BundleInfo
+    identifier: Identifier
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Its manifest."""
+        return self.info.manifest
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the manifest."""
+        return self.info.digest
+
+
+def save(
+    identifier: Identifier,
+    folder: Path,
+    *,
+    name: str,
+    recordings: Sequence[Path] = (),
+    scores: Mapping[str, object] | None = None,
+    created: datetime | None = None,
+) -> BundleInfo:
+    """Write a model as a bundle; an older bundle there is replaced when the new one is complete.
+
+    Parameters
+    ----------
+    identifier : Identifier
+        The model.
+    folder : Path
+        Where the bundle shall be.
+    name : str
+        What answers call the model.
+    recordings : sequence of Path
+        The files it was trained on; their names and digests are kept.
+    scores : mapping, optional
+        What was measured, as JSON values.
+    created : datetime, optional
+        By default now.
+
+    Raises
+    ------
+    InputError
+        If the name is unusable, ``folder`` holds something else than a bundle, or it cannot be written.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(f"{name!r} is no name for a model", todo="use letters, digits, dots, dashes, underscores")
+    _refuse_to_overwrite(folder)
+    files = to_files(identifier)
+    manifest = Manifest(
+        format=FORMAT,
+        name=name,
+        created=(created or datetime.now(UTC)).isoformat(timespec="seconds"),
+        podlab=podlab.__version__,
+        libraries={"python": platform.python_version(), **_versions()},
+        services=list(identifier.services),
+        columns=list(identifier.columns),
+        horizons_s=[look.length_s for look in identifier.looks if look.kind == "birth"],
+        seed=identifier.seed,
+        recordings=[RecordingEntry(path.name, sha256_of(path), path.stat().st_size) for path in recordings],
+        scores=dict(scores or {}),
+        files={},
+    )
+    files[CARD] = _write_card(manifest).encode()
+    manifest.files = {
+        file: FileEntry(hashlib.sha256(content).hexdigest(), len(content)) for file, content in sorted(files.items())
+    }
+    written = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    with atomic_folder(folder) as target:
+        for file, content in {**files, MANIFEST: written}.items():
+            (target / file).write_bytes(content)
+    return describe(folder, written, files[CARD])
+
+
+def load(folder: Path) -> Bundle:
+    """Read a bundle after checking every digest.
+
+    Raises
+    ------
+    InputError
+        If the folder is no bundle, is of another format, was changed, or holds no usable model; says which and where.
+    """
+    info, files = read_bundle(folder)
+    identifier = from_files({name: files[name] for name in files if name != CARD}, where=str(folder))
+    if list(identifier.services) != info.manifest["services"] or list(identifier.columns) != info.manifest["columns"]:
+        raise InputError(
+            "manifest and model tell of different services or columns", where=str(folder), todo="fit the model again"
+        )
+    scores = info.manifest["scores"]
+    return Bundle(info, replace(identifier, scores=scores, model=f"{info.name}@{info.digest}"))
+
+
+def verify(folder: Path) -> BundleInfo:
+    """Check every digest of a bundle; raises as :func:`load` does."""
+    return read_bundle(folder)[0]
+
+
+def list_models(root: Path) -> list[BundleInfo]:
+    """Find the bundles in a folder, by name; broken ones are left out with a warning.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder.
+    """
+    if not root.is_dir():
+        raise InputError("no such folder", where=str(root), todo="fit a model first")
+    found = []
+    for folder in sorted(path.parent for path in root.glob(f"*/{MANIFEST}")):
+        try:
+            found.append(verify(folder))
+        except InputError as error:
+            log.warning("%s", error)
+    return found
+
+
+def _write_card(manifest: Manifest) -> str:
+    """Write the model card, Markdown."""
+    recordings = "\n".join(f"- {each.name}, SHA-256 `{each.sha256}`" for each in manifest.recordings) or "- not named"
+    horizons = ", ".join(f"{horizon:g} s" for horizon in manifest.horizons_s) or "none: stretches of mid-life only"
+    scores = msgspec.json.format(msgspec.json.encode(manifest.scores), indent=2).decode()
+    return f"""# {manifest.name}
+
+Tells which service runs in a container from its monitoring metrics, made by podlab {manifest.podlab} on
+{manifest.created} with seed {manifest.seed}.
+
+- Services: {", ".join(manifest.services)}
+- Columns: {", ".join(manifest.columns)}
+- Seconds since the start that have an expert: {horizons}
+
+It knows only these services, in configurations and on machines like those of its recordings. What is unlike them is
+answered as unknown; what is merely similar may not be. Identity (names, images, labels, times) is never looked at.
+
+## Trained on
+
+{recordings}
+
+## Scores
+
+```json
+{scores}
+```
+"""
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _refuse_to_overwrite(folder: Path) -> None:
+    """Never replace anything but an older bundle: a folder given by mistake would be lost."""
+    if not folder.exists():
+        return
+    if not folder.is_dir() or folder.is_symlink():
+        raise InputError("is no folder", where=str(folder), todo="choose another path")
+    inside = {path.name for path in folder.iterdir()}
+    if not inside:
+        return
+    try:
+        listed = {MANIFEST, *read_manifest(folder)[0].files}
+    except InputError:
+        listed = set()
+    if not inside <= listed:
+        raise InputError("holds something else than a model bundle", where=str(folder), todo="choose another folder")

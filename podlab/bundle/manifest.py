@@ -1,0 +1,159 @@
+"""The manifest: what a bundle says about itself, and reading it without trusting it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from podlab.errors import InputError
+from podlab.files import explain_os_error
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+CARD = "MODEL_CARD.md"
+#: What a model and its files may be called: one plain name, no path.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+#: No file of a model comes near these; a larger one is not read.
+_MOST_MANIFEST_BYTES = 4 * 2**20
+_MOST_FILE_BYTES = 2**30
+_MOST_FILES = 64
+_TODO = "fit the model again or fetch it anew"
+
+
+class FileEntry(msgspec.Struct, forbid_unknown_fields=True):
+    """One file of the bundle."""
+
+    sha256: str
+    size_bytes: int
+
+
+class RecordingEntry(msgspec.Struct, forbid_unknown_fields=True):
+    """One file that the model was trained on."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+
+
+class Manifest(msgspec.Struct, forbid_unknown_fields=True):
+    """The manifest's fields; the README of a bundle is its model card."""
+
+    format: int
+    name: str
+    created: str
+    podlab: str
+    libraries: dict[str, str]
+    services: list[str]
+    columns: list[str]
+    horizons_s: list[float]
+    seed: int
+    recordings: list[RecordingEntry]
+    scores: dict[str, Any]
+    files: dict[str, FileEntry]
+
+
+@dataclass(frozen=True)
+class BundleInfo:
+    """What a bundle says about itself.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it is.
+    digest : str
+        SHA-256 of the manifest, which names the whole model.
+    manifest : dict
+        Its manifest.
+    card : str
+        Its model card, Markdown.
+    """
+
+    folder: Path
+    digest: str
+    manifest: dict[str, Any]
+    card: str
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return str(self.manifest["name"])
+
+    @property
+    def created(self) -> str:
+        """When it was made, ISO 8601, UTC."""
+        return str(self.manifest["created"])
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """What it can tell apart."""
+        return tuple(self.manifest["services"])
+
+    def to_json(self) -> dict[str, object]:
+        """Give the object that commands print."""
+        return {"folder": str(self.folder), "digest": self.digest, **self.manifest}
+
+
+def describe(folder: Path, manifest: bytes, card: bytes) -> BundleInfo:
+    """Make the description of a bundle from the bytes of its manifest and card."""
+    decoded = msgspec.json.decode(manifest)
+    return BundleInfo(folder, hashlib.sha256(manifest).hexdigest(), decoded, card.decode("utf-8", "replace"))
+
+
+def read_bundle(folder: Path) -> tuple[BundleInfo, dict[str, bytes]]:
+    """Read all files of a bundle, each once, and check them against the manifest."""
+    manifest, written = read_manifest(folder)
+    where = str(folder)
+    inside = {path.name for path in folder.iterdir()}
+    if odd := sorted(inside - {MANIFEST, *manifest.files}):
+        raise InputError(f"{odd[0]} does not belong to the bundle", where=where, todo="remove it")
+    files = {}
+    for name, entry in manifest.files.items():
+        files[name] = _read_file(folder / name, _MOST_FILE_BYTES)
+        if len(files[name]) != entry.size_bytes or hashlib.sha256(files[name]).hexdigest() != entry.sha256:
+            raise InputError("was changed: its digest is not the manifest's", where=f"{where}/{name}", todo=_TODO)
+    return describe(folder, written, files[CARD]), files
+
+
+def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
+    """Read and check a manifest; give it and its bytes."""
+    where = str(folder / MANIFEST)
+    if not folder.is_dir():
+        raise InputError("no such model bundle", where=str(folder), todo="fit one or name its folder with --model")
+    written = _read_file(folder / MANIFEST, _MOST_MANIFEST_BYTES)
+    try:
+        loose = msgspec.json.decode(written)
+        number = loose.get("format") if isinstance(loose, dict) else None
+        if number != FORMAT:
+            raise InputError(
+                f"format {number!r} is not known, only {FORMAT}", where=where, todo="use the podlab that wrote it"
+            )
+        manifest = msgspec.convert(loose, type=Manifest)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise InputError(f"is no manifest: {error}", where=where, todo=_TODO) from None
+    names = [manifest.name, *manifest.files]
+    if odd := [name for name in names if not NAME.fullmatch(name) or name == MANIFEST]:
+        raise InputError(f"{odd[0]!r} is no name for a model or its file", where=where, todo=_TODO)
+    if CARD not in manifest.files or len(manifest.files) > _MOST_FILES:
+        raise InputError("names no model card, or too many files", where=where, todo=_TODO)
+    return manifest, written
+
+
+def _read_file(path: Path, most_bytes: int) -> bytes:
+    """Read a plain file of the bundle; never through a link, which could lead anywhere."""
+    try:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError("is no plain file", where=str(path), todo=_TODO)
+        if status.st_size > most_bytes:
+            raise InputError(f"is larger than {most_bytes} bytes", where=str(path), todo=_TODO)
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError("is missing", where=str(path), todo=_TODO) from None
+    except OSError as error:
+        raise explain_os_error(error, path) from error

@@ -1,0 +1,217 @@
+"""An identifier as the bytes of a few files, and back; nothing in them is run, and nothing is believed unchecked."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from podlab.errors import InputError
+from podlab.features import feature_names
+from podlab.identify.calibration import Calibration, Condition
+from podlab.identify.forest import from_arrays
+from podlab.identify.identifier import Expert, Identifier
+from podlab.identify.looks import Look
+from podlab.metrics import FEATURE_METRICS
+from podlab.windows import series_of
+
+_MODEL = "model.json"
+_CALIBRATION = "calibration.npz"
+_TODO = "fit the model again"
+
+
+class _StoredLook(msgspec.Struct, forbid_unknown_fields=True):
+    kind: Literal["birth", "midlife"]
+    length_s: float
+
+
+class _StoredCalibration(msgspec.Struct, forbid_unknown_fields=True):
+    looks: list[str]
+    temperatures: list[float]
+
+
+class _StoredModel(msgspec.Struct, forbid_unknown_fields=True):
+    services: list[str]
+    columns: list[str]
+    features: list[str]
+    looks: list[_StoredLook]
+    calibrations: list[_StoredCalibration]
+    interval_s: float
+    seed: int
+
+
+def to_files(identifier: Identifier) -> dict[str, bytes]:
+    """Write an identifier as files by name; the same identifier gives the same bytes."""
+    stored = _StoredModel(
+        services=list(identifier.services),
+        columns=list(identifier.columns),
+        features=list(identifier.features),
+        looks=[_StoredLook(look.kind, look.length_s) for look in identifier.looks],
+        calibrations=[
+            _StoredCalibration(list(names), [each.temperature for each in conditions])
+            for names, conditions in identifier.calibrations.items()
+        ],
+        interval_s=identifier.interval_s,
+        seed=identifier.seed,
+    )
+    files = {_MODEL: msgspec.json.format(msgspec.json.encode(stored), indent=1)}
+    for name, expert in identifier.experts.items():
+        files[f"{name}.npz"] = _pack(
+            {**expert.forest.to_arrays(), "known_leaves": expert.leaves, "known_service": expert.service}
+        )
+    files[_CALIBRATION] = _pack(
+        {
+            f"{number}.{condition.name}.{name}": array
+            for number, conditions in enumerate(identifier.calibrations.values())
+            for condition, calibration in zip(Condition, conditions, strict=True)
+            for name, array in calibration.to_arrays().items()
+        }
+    )
+    return files
+
+
+def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
+    """Read an identifier from its files.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, is no such file (a pickle, say), or holds anything that cannot be a model.
+    """
+    try:
+        stored = msgspec.json.decode(files[_MODEL], type=_StoredModel)
+    except KeyError:
+        raise InputError(f"{_MODEL} is missing", where=where, todo=_TODO) from None
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise InputError(f"{_MODEL} is no model: {error}", where=where, todo=_TODO) from None
+    _check(stored, where)
+    looks = tuple(Look(look.kind, look.length_s) for look in stored.looks)
+    expected = {_MODEL, _CALIBRATION, *(f"{look.name}.npz" for look in looks)}
+    if set(files) != expected:
+        odd = sorted(set(files) ^ expected)[0]
+        raise InputError(f"{odd} is missing or does not belong to the model", where=where, todo=_TODO)
+    experts = {look.name: _expert(files[f"{look.name}.npz"], stored, f"{where}/{look.name}.npz") for look in looks}
+    packed = unpack(files[_CALIBRATION], where=f"{where}/{_CALIBRATION}")
+    return Identifier(
+        services=tuple(stored.services),
+        columns=tuple(stored.columns),
+        features=tuple(stored.features),
+        looks=looks,
+        experts=experts,
+        calibrations={
+            tuple(each.looks): tuple(
+                _calibration(packed, f"{number}.{condition.name}", temperature, f"{where}/{_CALIBRATION}")
+                for condition, temperature in zip(Condition, each.temperatures, strict=True)
+            )
+            for number, each in enumerate(stored.calibrations)
+        },
+        interval_s=stored.interval_s,
+        seed=stored.seed,
+    )
+
+
+def _check(stored: _StoredModel, where: str) -> None:
+    """Refuse a description that the code could not work with."""
+    names = [Look(look.kind, look.length_s).name for look in stored.looks]
+    births = [name for name, look in zip(names, stored.looks, strict=True) if look.kind == "birth"]
+    needed = {tuple(dict.fromkeys((a, b))) for n, a in enumerate(births) for b in births[n:]}
+    needed |= {(name,) for name in names}
+    order = [(look.kind, look.length_s) for look in stored.looks]
+    faults = {
+        "it knows fewer than two services": len(stored.services) < 2,
+        "it repeats a service": len(set(stored.services)) != len(stored.services),
+        "it uses columns that podlab does not know": not stored.columns
+        or not set(stored.columns) <= {*FEATURE_METRICS},
+        "it was made for other features than this version's": tuple(stored.features)
+        != feature_names(series_of(stored.columns)),
+        "its looks are none or in disorder": not order or order != sorted(set(order)),
+        "a look's length is not positive": not all(0 < look.length_s < np.inf for look in stored.looks),
+        "a calibration is missing or repeated": sorted(tuple(each.looks) for each in stored.calibrations)
+        != sorted(needed),
+        "a temperature is missing or not positive": not all(
+            len(each.temperatures) == len(Condition) and all(0 < t < np.inf for t in each.temperatures)
+            for each in stored.calibrations
+        ),
+        "its sampling interval is negative": not 0 <= stored.interval_s < np.inf,
+    }
+    for fault, found in faults.items():
+        if found:
+            raise InputError(f"{_MODEL} is no model: {fault}", where=where, todo=_TODO)
+
+
+def _expert(content: bytes, stored: _StoredModel, where: str) -> Expert:
+    arrays = unpack(content, where=where)
+    services = len(stored.services)
+    forest = from_arrays(arrays, n_features=len(stored.features), n_classes=services, where=where)
+    leaves, service = arrays.get("known_leaves"), arrays.get("known_service")
+    if (
+        leaves is None
+        or service is None
+        or leaves.dtype != np.int32
+        or service.dtype != np.int16
+        or service.ndim != 1
+        or leaves.shape != (service.size, forest.roots.size)
+        or np.any(np.diff(service) < 0)
+        or np.any((service < 0) | (service >= services))
+    ):
+        raise InputError("its training containers are not readable", where=where, todo=_TODO)
+    return Expert(forest, leaves, service)
+
+
+def _calibration(arrays: Mapping[str, NDArray[Any]], prefix: str, temperature: float, where: str) -> Calibration:
+    parts = [arrays.get(f"{prefix}.{name}") for name in ("confidence", "proximity", "familiarity")]
+    known = [part for part in parts if part is not None and part.ndim == 1 and part.dtype == np.float64]
+    if len(known) != len(parts) or len({part.size for part in known}) != 1:
+        raise InputError("a calibration is not readable", where=where, todo=_TODO)
+    if any(np.isnan(part).any() or np.any(np.diff(part) < 0) for part in known):
+        raise InputError("a calibration is not in order", where=where, todo=_TODO)
+    return Calibration(temperature, *known)
+
+
+def _pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    packed = io.BytesIO()
+    np.savez(packed, allow_pickle=False, **dict(arrays))
+    return packed.getvalue()
+
+
+def unpack(content: bytes, *, where: str) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an uncompressed .npz, never more of them than the file is long.
+
+    Raises
+    ------
+    InputError
+        If it is no .npz (a pickle, say), is compressed or damaged, or holds Python objects.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.infolist()
+            names = [member.filename for member in members]
+            if len(set(names)) != len(names) or not all(name.endswith(".npy") for name in names):
+                raise ValueError("it holds something else than arrays")
+            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+                raise ValueError("it is compressed")
+            return {name.removesuffix(".npy"): _read_array(archive.read(name)) for name in names}
+    except (ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise InputError(f"holds no arrays of numbers: {error}", where=where, todo=_TODO) from None
+
+
+def _read_array(content: bytes) -> NDArray[Any]:
+    """Read one .npy whose header says no more than there is."""
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    if version != (1, 0):
+        raise ValueError("an array has another version")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.hasobject or dtype.kind not in "biuf" or (fortran and len(shape) > 1):
+        raise ValueError("an array holds something else than numbers")
+    size = 1
+    for length in shape:
+        size *= length
+    if any(length < 0 for length in shape) or size * dtype.itemsize != len(content) - stream.tell():
+        raise ValueError("an array is longer or shorter than its header says")
+    return np.frombuffer(content, dtype=dtype, offset=stream.tell()).reshape(shape)
