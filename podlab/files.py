@@ -22,6 +22,7 @@ _SURROUNDINGS = {
     errno.EACCES: ("no permission to write", "choose another folder or change its mode"),
     errno.EPERM: ("no permission to write", "choose another folder or change its mode"),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "choose another folder"),
+    errno.EEXIST: ("a part of the path is a file, not a folder", "choose another folder"),
     errno.EISDIR: ("is a folder, a file is needed", "choose another name"),
 }
 

@@ -1,0 +1,66 @@
+"""A notebook as one HTML page that opens anywhere: everything in it, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from nbconvert.exporters import HTMLExporter
+from nbformat import NotebookNode
+from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
+
+from podlab.files import atomic_file
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+
+
+def write_notebook_page(
+    notebook: NotebookNode, target: Path, *, failed_cell: int | None = None, error: str | None = None
+) -> None:
+    """Write a notebook as a page.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        Executed, or as far as it came.
+    target : Path
+        The page.
+    failed_cell : int, optional
+        Which code cell failed, counted from 1.
+    error : str, optional
+        Why; the page then says so at its top.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    exporter = HTMLExporter(  # type: ignore[no-untyped-call]
+        template_name="base",
+        template_file=str(TEMPLATES / "notebook.html"),
+        embed_images=True,
+        exclude_anchor_links=True,
+    )
+    facts = {"title": _title(notebook, target.stem), "style": page_style(), "failed_cell": failed_cell, "error": error}
+    text, _ = exporter.from_notebook_node(notebook, {"podlab": facts})
+    with atomic_file(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@cache
+def page_style() -> str:
+    """Return the style sheet of all pages, with the colours of code in light and dark."""
+    light = HtmlFormatter(style="friendly").get_style_defs(".highlight")
+    dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
+    base = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{base}"
+
+
+def _title(notebook: NotebookNode, otherwise: str) -> str:
+    for cell in notebook.cells:
+        found = re.search(r"^# +(.+)$", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else None
+        if found:
+            return found[1].strip()
+    return otherwise

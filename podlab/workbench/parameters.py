@@ -1,0 +1,212 @@
+"""The parameters of a notebook: which ones it has, of which type, and values given for them as text.
+
+A notebook declares them in its cell tagged ``parameters``, as plain assignments of literals, with type hints where
+the default does not tell the type. papermill would run on with an unknown name and read ``007`` as 7; here an
+unknown name and a value of the wrong type are refused, and text stays as it was typed.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from nbformat import NotebookNode
+
+from podlab.errors import InputError
+
+Value = str | int | float | bool | list[str] | None
+
+_TAG: Final = "parameters"
+_SECRET_NAME: Final = re.compile(r"password|passwd|token|secret|credential", re.IGNORECASE)
+_SECRET_VALUE: Final = re.compile(r"\w://[^/\s]*:[^/\s]*@")
+_INTEGER: Final = re.compile(r"[+-]?\d+")
+# What a type hint, and what the type of a default, are called in errors.
+_HINTS: Final = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "list[str]": "list"}
+_DEFAULTS: Final = {str: "text", int: "whole number", float: "number", bool: "true or false", list: "list"}
+_EXAMPLES: Final = {
+    "text": "write any text",
+    "whole number": "write digits only, such as 10",
+    "number": "write it such as 0.5",
+    "true or false": "write true or false",
+    "list": "write names with commas between them",
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a notebook.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"text", "whole number", "number", "true or false", "list"}
+        What its values are; the items of a list are texts.
+    optional : bool
+        Whether it may be ``None``, written as the empty text.
+    default : str, int, float, bool, list of str or None
+    """
+
+    name: str
+    kind: str
+    optional: bool
+    default: Value
+
+    def parse(self, value: object) -> Value:
+        """Bring a value to the parameter's type.
+
+        Parameters
+        ----------
+        value : object
+            A text as typed on a command line, or already a value of the type.
+
+        Raises
+        ------
+        ValueError
+            If it is of another type; the message says what it is.
+        """
+        if self.optional and (value is None or value == ""):
+            return None
+        parsed = _parse_text(value, self.kind) if isinstance(value, str) else _check_value(value, self.kind)
+        if parsed is None:
+            raise ValueError(f"{value!r} is not a {self.kind}" if self.kind != "true or false" else f"{value!r}")
+        return parsed
+
+
+def read_parameters(notebook: NotebookNode, *, where: str) -> dict[str, Parameter]:
+    """Read which parameters a notebook has.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        In nbformat 4.
+    where : str
+        The notebook's path, for errors.
+
+    Returns
+    -------
+    dict of str to Parameter
+        In the order of the cell.
+
+    Raises
+    ------
+    InputError
+        If there is not exactly one cell tagged ``parameters``, or it holds anything but assignments of literals.
+    """
+    cells = [cell for cell in notebook.cells if _TAG in cell.metadata.get("tags", [])]
+    if len(cells) != 1:
+        count = "no cell" if not cells else f"{len(cells)} cells"
+        raise InputError(f"{count} tagged {_TAG!r}", where=where, todo="tag the one cell that holds the parameters")
+    try:
+        statements = ast.parse(cells[0].source).body
+    except SyntaxError as error:
+        raise InputError(f"its parameters cell is not Python: line {error.lineno}", where=where) from None
+    found = [_read_statement(statement, where) for statement in statements if not _is_text(statement)]
+    return {parameter.name: parameter for parameter in found}
+
+
+def parse_parameters(known: Mapping[str, Parameter], given: Mapping[str, object], *, where: str) -> dict[str, Value]:
+    """Check the given values against the parameters of a notebook.
+
+    Parameters
+    ----------
+    known : mapping of str to Parameter
+        From :func:`read_parameters`.
+    given : mapping of str to object
+        Values by name; texts are read as the parameter's type.
+    where : str
+        The notebook's path, for errors.
+
+    Returns
+    -------
+    dict
+        The values in their types, in the order given.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown or could hold a secret, or a value is of another type.
+    """
+    values: dict[str, Value] = {}
+    for name, value in given.items():
+        if _SECRET_NAME.search(name) or (isinstance(value, str) and _SECRET_VALUE.search(value)):
+            # What is a parameter stands in the executed notebook for everyone to read.
+            todo = "set it in the environment, such as PODLAB_INFLUXDB_PASSWORD"
+            raise InputError(
+                f"parameter {name!r} holds a secret, and parameters are written down", where=where, todo=todo
+            )
+        if name not in known:
+            listed = ", ".join(known) or "none"
+            raise InputError(f"unknown parameter {name!r}", where=where, todo=f"it has {listed}")
+        parameter = known[name]
+        try:
+            values[name] = parameter.parse(value)
+        except ValueError as error:
+            what = f"parameter {name!r}: {error}"
+            raise InputError(what, where=where, todo=_EXAMPLES[parameter.kind]) from None
+    return values
+
+
+def _read_statement(statement: ast.stmt, where: str) -> Parameter:
+    target: ast.expr | None = None
+    hint: str | None = None
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target = statement.targets[0]
+    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        target, hint = statement.target, ast.unparse(statement.annotation)
+    if not isinstance(target, ast.Name):
+        raise InputError(
+            f"line {statement.lineno} of its parameters cell is not a plain assignment",
+            where=where,
+            todo="write `name = literal`, one a line",
+        )
+    assert isinstance(statement, ast.Assign | ast.AnnAssign)
+    assert statement.value is not None
+    try:
+        default = ast.literal_eval(statement.value)
+    except ValueError:
+        raise InputError(f"parameter {target.id!r}: its default is not a literal", where=where) from None
+    base = hint.replace(" ", "").removesuffix("|None").removeprefix("None|") if hint else None
+    kind = _HINTS.get(base) if base else _DEFAULTS.get(type(default))
+    if kind is None:
+        known = ", ".join(_HINTS)
+        raise InputError(f"parameter {target.id!r} has no known type", where=where, todo=f"use one of {known}")
+    return Parameter(target.id, kind, optional=bool(hint and "None" in hint), default=default)
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _parse_text(text: str, kind: str) -> Value:
+    """Read a text as a kind, ``None`` if it is no such thing."""
+    if kind == "text":
+        return text
+    compact = text.strip()
+    if kind == "whole number":
+        return int(compact) if _INTEGER.fullmatch(compact) else None
+    if kind == "number":
+        try:
+            number = float(compact)
+        except ValueError:
+            return None
+        return number if math.isfinite(number) else None
+    if kind == "true or false":
+        return {"true": True, "false": False}.get(compact.lower())
+    return [part.strip() for part in compact.split(",") if part.strip()]
+
+
+def _check_value(value: object, kind: str) -> Value:
+    """Take a value that is no text as a kind, ``None`` if it is no such thing."""
+    if isinstance(value, bool):
+        return value if kind == "true or false" else None
+    if isinstance(value, int) and kind in ("whole number", "number"):
+        return value if kind == "whole number" else float(value)
+    if isinstance(value, float) and kind == "number" and math.isfinite(value):
+        return value
+    if isinstance(value, Sequence) and kind == "list" and all(isinstance(part, str) for part in value):
+        return [str(part) for part in value]
+    return None
