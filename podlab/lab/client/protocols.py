@@ -1,0 +1,305 @@
+"""How to talk to each kind of service: one small session class per protocol.
+
+A session is opened with the client's specification, makes the data it needs in :meth:`prepare` (called once, before
+any load), and sends one request at a time. Client libraries are Debian's and are imported when their protocol is used.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import importlib
+import json
+import random
+import socket
+import threading
+from typing import Any
+
+_TIMEOUT_S = 10.0
+
+
+def touch(spec: dict[str, Any]) -> None:
+    """Open and close a TCP connection; a refusal is no fault of the prober."""
+    try:
+        socket.create_connection((spec["host"], spec["port"]), timeout=_TIMEOUT_S).close()
+    except OSError:
+        return
+
+
+class Session:
+    """What all protocols share: the specification and a payload of the drawn size."""
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        self.spec = spec
+        self.host: str = spec["host"]
+        self.port: int = spec["port"]
+        self.payload = bytes(random.Random(spec["seed"]).choices(range(97, 123), k=spec["payload_bytes"]))
+        self.open()
+
+    def open(self) -> None:
+        """Connect."""
+
+    def prepare(self) -> None:
+        """Make the data that requests need, and fail while the service is not ready."""
+        self.request(random.Random(0))
+
+    def request(self, draw: random.Random) -> None:
+        """Send one request and wait for its answer."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Disconnect; libraries that need no goodbye leave it to the garbage collector."""
+
+    def key(self, draw: random.Random) -> str:
+        """One of the drawn number of keys."""
+        return f"key-{draw.randrange(self.spec['keys'])}"
+
+    def reads(self, draw: random.Random) -> bool:
+        """Whether this request reads rather than writes."""
+        return draw.random() < float(self.spec["read_share"])
+
+
+class Http(Session):
+    """Plain web servers and proxies: pages of several sizes over a connection that is kept."""
+
+    def open(self) -> None:
+        """Connect."""
+        self.connection = http.client.HTTPConnection(self.host, self.port, timeout=_TIMEOUT_S)
+
+    def call(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        """Send one request; any status below 400 is an answer."""
+        self.connection.request(method, path, body)
+        response = self.connection.getresponse()
+        content = response.read()
+        if response.status >= 400:
+            raise OSError(f"status {response.status} for {path}")
+        return content
+
+    def request(self, draw: random.Random) -> None:
+        """Send one request."""
+        self.call("GET", draw.choice(self.spec["paths"]))
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.connection.close()
+
+
+class Etcd(Http):
+    """The key-value store's JSON gateway."""
+
+    def request(self, draw: random.Random) -> None:
+        """Send one request."""
+        key = base64.b64encode(self.key(draw).encode()).decode()
+        if self.reads(draw):
+            self.call("POST", "/v3/kv/range", json.dumps({"key": key}).encode())
+        else:
+            value = base64.b64encode(self.payload).decode()
+            self.call("POST", "/v3/kv/put", json.dumps({"key": key, "value": value}).encode())
+
+
+class InfluxDb(Http):
+    """Line protocol in, InfluxQL out."""
+
+    def prepare(self) -> None:
+        """Make the data."""
+        self.call("POST", "/query?q=CREATE+DATABASE+lab")
+        super().prepare()
+
+    def request(self, draw: random.Random) -> None:
+        """Send one request."""
+        if self.reads(draw):
+            self.call(
+                "GET", "/query?db=lab&q=SELECT+mean(value)+FROM+load+WHERE+time+%3E+now()-30s+GROUP+BY+host+LIMIT+20"
+            )
+            return
+        lines = max(1, len(self.payload) // 50)
+        points = "\n".join(
+            f"load,host={self.key(draw)} value={draw.random()},other={draw.random()}" for _ in range(lines)
+        )
+        self.call("POST", "/write?db=lab", points.encode())
+
+
+class Sql(Session):
+    """Databases: point reads, range sums, updates and inserts on one table."""
+
+    module = ""
+    table = ""
+
+    def open(self) -> None:
+        """Connect."""
+        self.connection: Any = self.connect(importlib.import_module(self.module))
+        self.cursor: Any = self.connection.cursor()
+
+    def connect(self, library: Any) -> Any:
+        """Connect by the given client library, each statement committed at once."""
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Make the data."""
+        self.cursor.execute(self.table)
+        for begin in range(0, int(self.spec["keys"]), 500):
+            rows = range(begin, min(begin + 500, int(self.spec["keys"])))
+            values = ",".join(f"({row % 100},'{self.payload.decode()[:200]}')" for row in rows)
+            self.cursor.execute(f"INSERT INTO load_items (number, content) VALUES {values}")  # noqa: S608 - own letters
+
+    def request(self, draw: random.Random) -> None:
+        """Send one request."""
+        first = draw.randrange(int(self.spec["keys"])) + 1
+        if not self.reads(draw):
+            if draw.random() < 0.5:
+                statement, values = "UPDATE load_items SET number = number + 1 WHERE id = %s", (first,)
+            else:
+                statement = "INSERT INTO load_items (number, content) VALUES (%s, %s)"
+                values = (first % 100, self.payload.decode())  # type: ignore[assignment]
+        elif draw.random() < 0.3:
+            statement, values = "SELECT sum(number) FROM load_items WHERE id > %s", (first,)
+        else:
+            statement, values = "SELECT content FROM load_items WHERE id = %s", (first,)
+        self.cursor.execute(statement, values)
+        if statement.startswith("SELECT"):
+            self.cursor.fetchall()
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.connection.close()
+
+
+class MySql(Sql):
+    """MariaDB and MySQL."""
+
+    module = "pymysql"
+    table = "CREATE TABLE IF NOT EXISTS load_items (id INT AUTO_INCREMENT PRIMARY KEY, number INT, content TEXT)"
+
+    def connect(self, library: Any) -> Any:
+        """Connect."""
+        connection = library.connect(host=self.host, port=self.port, user="root", autocommit=True)
+        connection.cursor().execute("CREATE DATABASE IF NOT EXISTS lab")
+        connection.select_db("lab")
+        return connection
+
+
+class Postgres(Sql):
+    """PostgreSQL."""
+
+    module = "pg8000"
+    table = "CREATE TABLE IF NOT EXISTS load_items (id SERIAL PRIMARY KEY, number INT, content TEXT)"
+
+    def connect(self, library: Any) -> Any:
+        """Connect."""
+        connection = library.connect(host=self.host, port=self.port, user="postgres", database="postgres")
+        connection.autocommit = True
+        return connection
+
+
+class Redis(Session):
+    """Redis: small pipelines of reads and writes."""
+
+    def open(self) -> None:
+        """Connect."""
+        self.client: Any = importlib.import_module("redis").Redis(self.host, self.port, socket_timeout=_TIMEOUT_S)
+
+    def request(self, draw: random.Random) -> None:
+        """Send one request."""
+        pipeline = self.client.pipeline(transaction=False)
+        for _ in range(10):
+            if self.reads(draw):
+                pipeline.get(self.key(draw))
+            else:
+                pipeline.set(self.key(draw), self.payload)
+        pipeline.execute()
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.client.close()
+
+
+class Memcached(Session):
+    """Memcached: many keys read at once, single writes."""
+
+    def open(self) -> None:
+        """Connect."""
+        self.client: Any = importlib.import_module("pymemcache.client.base").Client(
+            (self.host, self.port), timeout=_TIMEOUT_S, connect_timeout=_TIMEOUT_S
+        )
+
+    def request(self, draw: random.Random) -> None:
+        """Send one request."""
+        if self.reads(draw):
+            self.client.get_many([self.key(draw) for _ in range(10)])
+        else:
+            self.client.set(self.key(draw), self.payload)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.client.close()
+
+
+class Amqp(Session):
+    """RabbitMQ: publish to a queue, take from it again."""
+
+    def open(self) -> None:
+        """Connect."""
+        library: Any = importlib.import_module("pika")
+        parameters = library.ConnectionParameters(
+            self.host, self.port, heartbeat=0, blocked_connection_timeout=_TIMEOUT_S
+        )
+        self.connection: Any = library.BlockingConnection(parameters)
+        self.channel: Any = self.connection.channel()
+        self.channel.queue_declare("load")
+
+    def request(self, draw: random.Random) -> None:
+        """Send one request."""
+        for _ in range(3):
+            self.channel.basic_publish("", "load", self.payload)
+        for _ in range(3):
+            self.channel.basic_get("load", auto_ack=True)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.connection.close()
+
+
+class Mqtt(Session):
+    """Mosquitto: publish and hear it again by a subscription of one's own."""
+
+    def open(self) -> None:
+        """Connect."""
+        library: Any = importlib.import_module("paho.mqtt.client")
+        self.heard = threading.Event()
+        self.client: Any = library.Client()
+        self.client.on_message = lambda *_: self.heard.set()
+        self.client.connect(self.host, self.port)
+        self.topic = f"load/{id(self)}"
+        self.client.subscribe(self.topic)
+        self.client.loop_start()
+
+    def request(self, draw: random.Random) -> None:
+        """Send one request."""
+        self.heard.clear()
+        self.client.publish(self.topic, self.payload, retain=draw.random() < 0.1)
+        if not self.heard.wait(_TIMEOUT_S):
+            raise OSError("the broker did not send the message back")
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.client.loop_stop()
+        self.client.disconnect()
+
+
+#: Protocol names that the catalogue may use.
+PROTOCOLS: dict[str, type[Session]] = {
+    "http": Http,
+    "etcd": Etcd,
+    "influxdb": InfluxDb,
+    "mysql": MySql,
+    "postgres": Postgres,
+    "redis": Redis,
+    "memcached": Memcached,
+    "amqp": Amqp,
+    "mqtt": Mqtt,
+}
+
+
+def open_session(spec: dict[str, Any]) -> Session:
+    """Connect to the service by its protocol."""
+    return PROTOCOLS[spec["protocol"]](spec)

@@ -1,0 +1,101 @@
+"""The load client: its rates over time, and real requests to a real HTTP server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from podlab.lab.client import load_client, protocols
+
+
+class _Pages(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    asked: list[str] = []  # noqa: RUF012 - shared on purpose
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(404 if self.path == "/missing" else 200)
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+        self.wfile.write(b"hello")
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadingHTTPServer]:
+    _Pages.asked = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Pages)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def _spec(port: int = 1, **changes: Any) -> dict[str, Any]:
+    spec = {
+        "protocol": "http", "host": "127.0.0.1", "port": port, "paths": ["/a", "/b"], "pattern": "heavy", "seed": 1,
+        "rate_per_s": 5000.0, "connections": 1, "payload_bytes": 20, "keys": 10, "read_share": 0.5,
+        "burst_period_s": 10.0, "burst_share": 0.3,
+    }  # fmt: skip
+    return spec | changes
+
+
+def test_rates_follow_the_pattern() -> None:
+    assert load_client.rate_at(_spec(pattern="idle"), 3) == 0
+    assert load_client.rate_at(_spec(pattern="steady"), 3) == 5000
+    bursty = _spec(pattern="bursty", rate_per_s=100.0)
+    assert [load_client.rate_at(bursty, second) for second in (0, 2.9, 3.1, 9.9, 10, 12.9, 13.1)] == [
+        100, 100, 5, 5, 100, 100, 5,
+    ]  # fmt: skip
+
+
+def test_the_client_notes_when_the_service_answered(server: ThreadingHTTPServer) -> None:
+    counts = load_client.Counts()
+    load_client.wait_until_ready(_spec(server.server_port), counts)
+    assert counts.ready_after_s is not None
+    assert _Pages.asked[0] in ("/a", "/b")
+
+
+def test_requests_are_counted_until_the_end(server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ending(protocols.Http):
+        def request(self, draw: Any) -> None:
+            if len(_Pages.asked) == 20:
+                raise SystemExit
+            super().request(draw)
+
+    monkeypatch.setitem(protocols.PROTOCOLS, "http", Ending)
+    counts = load_client.Counts()
+    with pytest.raises(SystemExit):
+        load_client.send(_spec(server.server_port), 0, counts)
+    assert (counts.requests, counts.errors) == (20, 0)
+    assert set(_Pages.asked) == {"/a", "/b"}
+
+
+def test_idle_sends_nothing(server: ThreadingHTTPServer) -> None:
+    load_client.send(_spec(server.server_port, pattern="idle", rate_per_s=0.0), 0, load_client.Counts())
+    assert _Pages.asked == []
+
+
+def test_an_error_page_is_an_error(server: ThreadingHTTPServer) -> None:
+    with pytest.raises(OSError, match="404"):
+        protocols.open_session(_spec(server.server_port, paths=["/missing"])).prepare()
+
+
+def test_a_probe_of_nothing_is_no_fault(server: ThreadingHTTPServer) -> None:
+    protocols.touch(_spec(server.server_port))
+    port = server.server_port
+    server.server_close()
+    protocols.touch(_spec(port))
+
+
+def test_the_payload_has_the_drawn_size_and_is_the_same_for_a_seed() -> None:
+    one, same, other = (protocols.Http(_spec(payload_bytes=333, seed=seed)) for seed in (1, 1, 2))
+    assert len(one.payload) == 333
+    assert one.payload == same.payload != other.payload
