@@ -1,0 +1,171 @@
+"""The lab's images: made from Debian packages where no registry can be reached, or pulled where one can."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from podlab.errors import InputError, PodlabError
+from podlab.lab.catalogue import Service
+from podlab.lab.runtime import Runtime
+
+#: Where images come from.
+ImageSource = Literal["debian", "registry"]
+_PREFIX = "localhost/podlab-lab"
+_RELEASE = "bookworm"
+_TAG = "debian12"
+_REGISTRY_BASE = "docker.io/library/debian:12-slim"
+_RECIPE_LABEL = "podlab.recipe"
+_BUILD_TIMEOUT_S = 900.0
+
+CLIENT_IMAGE = f"{_PREFIX}/client:{_TAG}"
+_CLIENT_PACKAGES = (
+    "python3", "python3-pymysql", "python3-pg8000", "python3-redis", "python3-pymemcache", "python3-pika",
+    "python3-paho-mqtt",
+)  # fmt: skip
+
+
+def check_source(images: str) -> ImageSource:
+    """Read the name of an image source.
+
+    Raises
+    ------
+    InputError
+        If there is no such source.
+    """
+    if images == "debian":
+        return "debian"
+    if images == "registry":
+        return "registry"
+    raise InputError(f"image source {images!r} is unknown", todo="known are debian and registry")
+
+
+def uses_official_image(service: Service, source: ImageSource) -> bool:
+    """Tell whether a service runs from its official image: only by registry, and only if it has one."""
+    return source == "registry" and service.official_image is not None
+
+
+def image_of(service: Service, source: ImageSource) -> str:
+    """Name the image a service's containers run."""
+    if uses_official_image(service, source):
+        assert service.official_image is not None
+        return service.official_image
+    return f"{_PREFIX}/{service.name}:{_TAG}"
+
+
+def base_image(source: ImageSource) -> str:
+    """Name the image that images from Debian packages start from."""
+    return _REGISTRY_BASE if source == "registry" else f"{_PREFIX}/base:{_TAG}"
+
+
+def provide_images(
+    runtime: Runtime, services: list[Service], source: ImageSource, say: Callable[[str], None] = lambda _: None
+) -> None:
+    """Make or pull every image that is not there yet, the load client's among them.
+
+    Parameters
+    ----------
+    runtime : Runtime
+        The engine.
+    services : list of Service
+        Whose images are needed.
+    source : {"debian", "registry"}
+        ``debian`` needs debootstrap and a Debian mirror once; ``registry`` pulls official images.
+    say : callable
+        Told what is going on, one line each.
+
+    Raises
+    ------
+    PodlabError
+        If an image cannot be had.
+    """
+    base = base_image(source)
+    if source == "debian":
+        _provide_base(runtime, base, say)
+    _build(runtime, CLIENT_IMAGE, recipe(base, _CLIENT_PACKAGES), say)
+    for service in services:
+        if uses_official_image(service, source):
+            say(f"pulling {service.official_image}")
+            runtime.call(["pull", image_of(service, source)], timeout_s=_BUILD_TIMEOUT_S)
+        else:
+            text = recipe(base, service.packages, service.after_install)
+            _build(runtime, image_of(service, source), text, say)
+
+
+def recipe(base: str, packages: tuple[str, ...], after_install: str = "") -> str:
+    """Write the container file of an image made from Debian packages."""
+    steps = [
+        "apt-get update",
+        f"apt-get install -y --no-install-recommends {' '.join(packages)}",
+        "apt-get clean",
+        "rm -rf /var/lib/apt/lists/*",
+    ]
+    lines = [f"FROM {base}", f"RUN {' && '.join(steps)}"]
+    if after_install:
+        lines.append(f"RUN {after_install}")
+    return "\n".join(lines) + "\n"
+
+
+def build_arguments(engine: str, image: str, folder: Path, digest: str) -> list[str]:
+    """Write the argument list that builds an image from the container file in ``folder``."""
+    arguments = ["build", "--network", "host", "--tag", image, "--label", f"{_RECIPE_LABEL}={digest}"]
+    if engine == "podman":
+        # chroot needs no control group of its own, which build containers do not get everywhere.
+        arguments += ["--isolation", "chroot", "--layers"]
+    return [*arguments, "--file", str(folder / "Containerfile"), str(folder)]
+
+
+def _build(runtime: Runtime, image: str, text: str, say: Callable[[str], None]) -> None:
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    if runtime.image_label(image, _RECIPE_LABEL) == digest:
+        return
+    say(f"building {image}")
+    with tempfile.TemporaryDirectory(prefix="podlab-") as folder:
+        (Path(folder) / "Containerfile").write_text(text)
+        arguments = build_arguments(runtime.engine, image, Path(folder), digest)
+        runtime.call(arguments, timeout_s=_BUILD_TIMEOUT_S)
+
+
+def _provide_base(runtime: Runtime, image: str, say: Callable[[str], None]) -> None:
+    """Bootstrap Debian into a folder and import it as an image."""
+    if runtime.has_image(image):
+        return
+    say(f"bootstrapping Debian {_RELEASE} as {image}")
+    with tempfile.TemporaryDirectory(prefix="podlab-", ignore_cleanup_errors=True) as folder:
+        root, archive = Path(folder) / "root", Path(folder) / "base.tar"
+        _run(["debootstrap", "--variant=minbase", _RELEASE, str(root)])
+        # Packages would otherwise start their services while they are installed.
+        policy = root / "usr/sbin/policy-rc.d"
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+        _run(
+            [
+                "tar",
+                "--create",
+                "--directory",
+                str(root),
+                "--exclude=./var/cache/apt/archives/*.deb",
+                "--file",
+                str(archive),
+                ".",
+            ]
+        )
+        runtime.call(["import", str(archive), image], timeout_s=_BUILD_TIMEOUT_S)
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_BUILD_TIMEOUT_S, check=False
+        )
+    except FileNotFoundError:
+        raise InputError(f"{command[0]} is not installed", todo=f"install the package {command[0]}") from None
+    except subprocess.TimeoutExpired:
+        raise PodlabError(f"took longer than {_BUILD_TIMEOUT_S:g} s", where=command[0]) from None
+    if done.returncode:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["it gave no reason"]
+        raise PodlabError(lines[-1][:500], where=command[0])

@@ -1,0 +1,253 @@
+"""A whole recording, from a bare machine to a Parquet file with its data card."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from podlab.errors import InputError
+from podlab.files import atomic_file, sha256_of
+from podlab.interrupts import stop_on_sigterm
+from podlab.lab import catalogue, machine, recorder
+from podlab.lab.datacard import RecordingFacts, gaps_s, write_card
+from podlab.lab.deploy import MOST_PARALLEL, Lab
+from podlab.lab.images import ImageSource, check_source, provide_images
+from podlab.lab.matrix import PATTERNS, draw
+from podlab.lab.parts import Parts
+from podlab.lab.runtime import Runtime
+from podlab.progress import Progress
+from podlab.telemetry.recording import read_recording, write_recording
+
+
+def _say_nothing(_: str) -> None:
+    """Whoever does not ask is told nothing."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a recording came to.
+
+    Attributes
+    ----------
+    recording, card : Path
+        The files that were written.
+    services, deployments, dropped, rows, size_bytes : int
+        Counts; ``dropped`` died twice.
+    gap_p50_s, gap_p99_s, gap_max_s : float
+        Between samples of one container.
+    """
+
+    recording: Path
+    card: Path
+    services: int
+    deployments: int
+    dropped: int
+    rows: int
+    size_bytes: int
+    gap_p50_s: float
+    gap_p99_s: float
+    gap_max_s: float
+
+
+def record_lab(
+    out: Path,
+    *,
+    services: Sequence[str] | None = None,
+    patterns: Sequence[str] = PATTERNS,
+    replicates: int = 1,
+    seconds: int = 180,
+    seed: int = 0,
+    parallel: int = 6,
+    engine: str = "podman",
+    images: str = "debian",
+    say: Callable[[str], None] = _say_nothing,
+    progress: Progress | None = None,
+) -> Summary:
+    """Draw a matrix, record it and write the recording with its data card.
+
+    The same call continues a recording that was stopped or killed.
+
+    Parameters
+    ----------
+    out : Path
+        The Parquet file to make; its data card stands beside it with the suffix ``.md``.
+    services : sequence of str, optional
+        Names from the catalogue; all by default.
+    patterns, replicates, seed
+        As for :func:`podlab.lab.matrix.draw`.
+    seconds : int
+        How long each deployment is sampled.
+    parallel : int
+        How many deployments run at once.
+    engine : {"podman", "docker"}
+        The container engine.
+    images : {"debian", "registry"}
+        ``debian`` makes images from Debian packages, ``registry`` pulls official ones.
+    say : callable
+        Told what is going on, one line each.
+    progress : Progress, optional
+        Told after each deployment: how many are settled, of how many, and the time left.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    InputError
+        If ``out`` exists, an argument is wrong, or the machine lacks something; the error says what.
+    PodlabError
+        If the engine fails or nothing could be recorded.
+    """
+    source = check_source(images)
+    # Refuses an unknown engine before anything is written.
+    Runtime(engine)
+    if out.exists():
+        raise InputError("exists; recordings are never changed", where=str(out), todo="choose another name")
+    if out.suffix != ".parquet":
+        raise InputError("is not named .parquet", where=str(out))
+    if not 1 <= parallel <= MOST_PARALLEL:
+        raise InputError(f"parallel is {parallel}, not 1 to {MOST_PARALLEL}")
+    if seconds < 1:
+        raise InputError(f"seconds is {seconds}, at least 1 is needed")
+    chosen = catalogue.select(catalogue.load(), services)
+    matrix = draw(chosen, patterns, replicates, seed)
+    parts = Parts(out, matrix, seconds)
+    parts.claim()
+    if parts.missing():
+        machine.refuse_if_unfit(machine.check(engine, source))
+        with stop_on_sigterm(), open_lab(engine, chosen, source, say) as lab:
+            say(f"recording {len(matrix)} deployments of {seconds} s, {parallel} at once")
+            recorder.record(parts, start=lab.start, seconds=seconds, parallel=parallel, progress=progress)
+    say("joining the parts")
+    return _join(out, parts, seconds=seconds, seed=seed, parallel=parallel, engine=engine, images=source)
+
+
+def _join(
+    out: Path, parts: Parts, *, seconds: int, seed: int, parallel: int, engine: str, images: ImageSource
+) -> Summary:
+    """Make the recording and its card of the finished parts, then remove the parts."""
+    samples = read_recording(parts.finished())
+    joined = parts.folder / "joined.parquet"
+    write_recording(samples, joined)
+    facts = RecordingFacts(
+        file=out,
+        sha256=sha256_of(joined),
+        size_bytes=joined.stat().st_size,
+        matrix=parts.matrix,
+        seconds=seconds,
+        parallel=parallel,
+        seed=seed,
+        images=images,
+        machine=machine.describe(engine),
+        died=parts.died(),
+        loads=parts.loads(),
+    )
+    card = out.with_suffix(".md")
+    with atomic_file(card) as temporary:
+        temporary.write_text(write_card(samples, facts))
+    # Last: where the recording is, it is whole and has its card.
+    joined.replace(out)
+    shutil.rmtree(parts.folder)
+    gaps = gaps_s(samples)
+    deployments = int(samples["deployment"].nunique())
+    return Summary(
+        recording=out,
+        card=card,
+        services=int(samples["service"].nunique()),
+        deployments=deployments,
+        dropped=len(parts.matrix) - deployments,
+        rows=len(samples),
+        size_bytes=facts.size_bytes,
+        gap_p50_s=float(np.percentile(gaps, 50)),
+        gap_p99_s=float(np.percentile(gaps, 99)),
+        gap_max_s=float(gaps.max()),
+    )
+
+
+@contextlib.contextmanager
+def open_lab(
+    engine: str,
+    services: list[catalogue.Service],
+    images: ImageSource = "debian",
+    say: Callable[[str], None] = _say_nothing,
+) -> Iterator[Lab]:
+    """Make images and a network, and remove whatever was made (but the images) at the end.
+
+    Parameters
+    ----------
+    engine : {"podman", "docker"}
+        The container engine.
+    services : list of Service
+        What may be started.
+    images : {"debian", "registry"}
+        Where images come from.
+    say : callable
+        Told what is going on, one line each.
+
+    Yields
+    ------
+    Lab
+        Ready to start deployments.
+
+    Raises
+    ------
+    InputError
+        If another lab runs on this machine.
+    """
+    runtime = Runtime(engine)
+    with _only_lab_here(), tempfile.TemporaryDirectory(prefix="podlab-lab-") as folder:
+        # Services run under their own users and must reach their configuration files.
+        Path(folder).chmod(0o755)
+        provide_images(runtime, services, images, say)
+        # A run that was killed outright could not clean up.
+        runtime.remove_everything()
+        try:
+            network = f"podlab-{secrets.token_hex(4)}"
+            lab = Lab(runtime, services, images, network, runtime.make_network(network), Path(folder))
+            say("asking the services' versions")
+            lab.prepare()
+            yield lab
+        finally:
+            runtime.remove_everything()
+
+
+def down(engine: str = "podman") -> dict[str, int]:
+    """Remove every container, volume and network the lab ever made; images stay.
+
+    Parameters
+    ----------
+    engine : {"podman", "docker"}
+        The container engine.
+
+    Returns
+    -------
+    dict of str to int
+        How many ``containers``, ``volumes`` and ``networks`` were removed.
+
+    Raises
+    ------
+    InputError
+        If a lab is running: stop it, and it removes everything itself.
+    """
+    with _only_lab_here():
+        return Runtime(engine).remove_everything()
+
+
+@contextlib.contextmanager
+def _only_lab_here() -> Iterator[None]:
+    """Hold the machine's lab lock: two labs would remove each other's containers."""
+    with (Path(tempfile.gettempdir()) / "podlab-lab.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError("another lab is running on this machine", todo="wait for it or stop it") from None
+        yield

@@ -1,0 +1,137 @@
+"""What podman and docker are asked: whole argument lists, nothing pasted through a shell."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from podlab.errors import InputError, PodlabError
+from podlab.lab.catalogue import load, select
+from podlab.lab.deploy import client_specification, service_specification
+from podlab.lab.images import build_arguments, check_source, image_of, recipe
+from podlab.lab.matrix import draw
+from podlab.lab.runtime import LABEL, ContainerSpec, Runtime
+
+NASTY = "a b; $(touch /tmp/x) 'q' \"d\" `e` \n*"
+
+
+def _option(arguments: list[str], name: str) -> list[str]:
+    return [arguments[i + 1] for i, argument in enumerate(arguments) if argument == name]
+
+
+def test_every_part_of_a_container_is_one_argument() -> None:
+    spec = ContainerSpec(
+        name="n", image="i", command=("run", NASTY), network="net", ip="10.0.0.2", cpu_limit_cores=0.5,
+        memory_limit="64m", environment={"A": NASTY}, mounts={"/etc/x": Path("/files/x")}, volume=("v", "/data"),
+    )  # fmt: skip
+    arguments = Runtime("podman").create_arguments(spec)
+    assert arguments[0] == "create"
+    assert arguments[-3:] == ["i", "run", NASTY]
+    assert _option(arguments, "--env") == [f"A={NASTY}"]
+    assert _option(arguments, "--label") == [LABEL]
+    assert _option(arguments, "--cpus") == ["0.5"]
+    assert _option(arguments, "--memory") == ["64m"]
+    assert _option(arguments, "--ip") == ["10.0.0.2"]
+    assert _option(arguments, "--volume") == ["/files/x:/etc/x:ro", "v:/data"]
+    assert [text.split("=")[0] for text in _option(arguments, "--ulimit")] == ["nofile", "nproc"]
+
+
+def test_an_entry_point_is_replaced_only_when_asked() -> None:
+    spec = ContainerSpec(name="n", image="i", command=("a", "b"))
+    assert "--entrypoint" not in Runtime("docker").create_arguments(spec)
+    arguments = Runtime("docker").create_arguments(replace(spec, keep_entrypoint=False))
+    assert _option(arguments, "--entrypoint") == ["a"]
+    assert arguments[-2:] == ["i", "b"]
+
+
+def test_an_unknown_engine_or_image_source_is_refused() -> None:
+    with pytest.raises(InputError, match="rkt"):
+        Runtime("rkt")
+    with pytest.raises(InputError, match="shop"):
+        check_source("shop")
+
+
+def test_building_differs_by_engine_only_where_it_must(tmp_path: Path) -> None:
+    podman = build_arguments("podman", "image:tag", tmp_path, "abc")
+    docker = build_arguments("docker", "image:tag", tmp_path, "abc")
+    assert set(podman) - set(docker) == {"--isolation", "chroot", "--layers"}
+    assert docker[0] == "build"
+    assert _option(docker, "--tag") == ["image:tag"]
+    assert docker[-1] == str(tmp_path)
+
+
+def test_a_recipe_installs_packages_and_keeps_no_package_lists() -> None:
+    text = recipe("base", ("one", "two"), "mkdir /data")
+    assert text.splitlines()[0] == "FROM base"
+    assert "install -y --no-install-recommends one two" in text
+    assert "rm -rf /var/lib/apt/lists/*" in text
+    assert text.splitlines()[-1] == "RUN mkdir /data"
+
+
+def test_images_come_from_a_registry_only_where_there_is_an_official_one() -> None:
+    redis, gunicorn = select(load(), ["redis", "gunicorn"])
+    assert image_of(redis, "registry") == "docker.io/library/redis:7.2"
+    assert image_of(redis, "debian").startswith("localhost/")
+    assert image_of(gunicorn, "registry").startswith("localhost/")
+
+
+def test_a_service_runs_the_command_of_its_image_with_its_configuration() -> None:
+    (redis,) = select(load(), ["redis"])
+    deployment = next(d for d in draw([redis], ("heavy",)) if d.configuration == "append-only")
+    debian = service_specification(deployment, redis, "debian", "n", "net", "10.0.0.2", {})
+    official = service_specification(deployment, redis, "registry", "n", "net", "10.0.0.2", {})
+    for spec in (debian, official):
+        assert spec.command[-2:] == ("--save", "30 100")
+        assert spec.volume is not None
+        assert spec.volume[1] == "/data"
+        assert spec.cpu_limit_cores == deployment.cpu_limit_cores
+    assert official.image == "docker.io/library/redis:7.2"
+
+
+def test_the_load_client_gets_its_draws_as_one_argument() -> None:
+    (nginx,) = select(load(), ["nginx"])
+    deployment = draw([nginx], ("bursty",))[0]
+    spec = client_specification(deployment, nginx, "n-client", "net", "10.0.0.2", "10.0.0.3")
+    told = json.loads(spec.command[-1])
+    assert told["host"] == "10.0.0.2"
+    assert told["pattern"] == "bursty"
+    assert told["rate_per_s"] == deployment.rate_per_s
+    assert told["paths"] == list(nginx.paths)
+    assert spec.ip == "10.0.0.3"
+    assert (spec.mounts["/opt/client"] / "load_client.py").is_file()
+
+
+@pytest.fixture
+def engine_saying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in program named podman that prints its arguments, or fails when the first is ``fail``."""
+    program = tmp_path / "podman"
+    program.write_text(
+        f"#!{sys.executable}\nimport json, sys\n"
+        "if sys.argv[1] == 'fail':\n    print('warning: x', file=sys.stderr)\n    sys.exit('Error: no such image')\n"
+        "print(json.dumps(sys.argv[1:]))\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    return program
+
+
+def test_arguments_reach_the_engine_as_they_are(engine_saying: Path) -> None:
+    assert json.loads(Runtime("podman").call(["run", NASTY])) == ["run", NASTY]
+
+
+def test_an_engine_that_refuses_is_quoted_by_its_last_line(engine_saying: Path) -> None:
+    with pytest.raises(PodlabError, match=r"^podman fail: Error: no such image$"):
+        Runtime("podman").call(["fail"])
+
+
+def test_an_engine_that_is_not_installed_is_the_users_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not Runtime("docker").installed()
+    with pytest.raises(InputError, match="install docker"):
+        Runtime("docker").call(["ps"])

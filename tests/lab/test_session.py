@@ -1,0 +1,134 @@
+"""From finished parts to the recording and its data card; everything here goes without containers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from podlab.errors import InputError
+from podlab.files import sha256_of
+from podlab.lab import machine, session
+from podlab.lab.catalogue import load, select
+from podlab.lab.matrix import draw
+from podlab.lab.parts import Parts
+from podlab.lab.recorder import record
+from podlab.telemetry.recording import read_recording
+from tests.lab.fakes import FakeClock, FakeLab, dies
+
+ARGUMENTS = {"services": ["redis"], "patterns": ("idle", "heavy"), "seconds": 4, "seed": 3}
+
+
+@pytest.fixture
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recording whose parts are all there: three finished, one dropped."""
+    monkeypatch.setattr(machine, "describe", lambda engine: {"engine": engine, "control groups": "hybrid"})
+    out = tmp_path / "r.parquet"
+    matrix = draw(select(load(), ["redis"]), ("idle", "heavy"), 1, 3)
+    lab = FakeLab(FakeClock(), dies(matrix[1].name))
+    record(Parts(out, matrix, 4), start=lab.start, seconds=4, parallel=1, clock=lab.clock)
+    return out
+
+
+def test_the_recording_holds_every_finished_deployment(out: Path) -> None:
+    summary = session.record_lab(out, **ARGUMENTS)  # type: ignore[arg-type]
+    samples = read_recording([out])
+    assert len(samples) == summary.rows == 3 * 4
+    assert samples["deployment"].nunique() == summary.deployments == 3
+    assert summary.dropped == 1
+    assert summary.size_bytes == out.stat().st_size
+    assert (summary.gap_p50_s, summary.gap_p99_s, summary.gap_max_s) == (1.0, 1.0, 1.0)
+    assert sorted(path.name for path in out.parent.iterdir()) == ["r.md", "r.parquet"], "the parts are gone"
+
+
+def test_the_card_tells_how_it_was_made_and_what_died(out: Path) -> None:
+    card = session.record_lab(out, **ARGUMENTS).card.read_text()  # type: ignore[arg-type]
+    assert sha256_of(out) in card
+    for words in (
+        "# Recording `r.parquet`",
+        "3 of 4 planned, 1 dropped",
+        "| seed | 3 |",
+        "hybrid",
+        "2 attempts were lost; 1 deployments died twice",
+        "after 2 samples: no such file",
+        "longest 1.000 s",
+        "buffered writes",
+        "| redis | 1.0 |",
+        "`memory_usage_bytes` | gauge | 100.0%",
+    ):
+        assert words in card
+    assert str(out.parent) not in card
+
+
+def test_a_recording_is_never_changed(out: Path) -> None:
+    session.record_lab(out, **ARGUMENTS)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="never changed"):
+        session.record_lab(out, **ARGUMENTS)  # type: ignore[arg-type]
+
+
+def test_other_arguments_do_not_continue_it(out: Path) -> None:
+    with pytest.raises(InputError, match="another recording"):
+        session.record_lab(out, **(ARGUMENTS | {"seed": 4}))  # type: ignore[arg-type]
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"services": ["nothing"]},
+        {"patterns": ("sleepy",)},
+        {"replicates": 0},
+        {"seconds": 0},
+        {"parallel": 0},
+        {"parallel": 1000},
+        {"images": "shop"},
+        {"engine": "rkt"},
+    ],
+)
+def test_wrong_arguments_are_refused_and_leave_nothing(tmp_path: Path, wrong: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        session.record_lab(tmp_path / "new.parquet", **wrong)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recording_is_parquet(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\.parquet"):
+        session.record_lab(tmp_path / "new.csv")
+
+
+def test_one_lab_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session.tempfile, "gettempdir", lambda: str(tmp_path))
+    with session._only_lab_here(), pytest.raises(InputError, match="another lab"):
+        session.down()
+
+
+def test_what_stops_the_lab_comes_first_and_is_raised() -> None:
+    fit = machine.Finding("memory", True, "8 GiB")
+    note = machine.Finding("control groups", False, "v1 misses writes", "boot with v2")
+    stop = machine.Finding("engine", False, "podman is not installed", "install podman", stops=True)
+    machine.refuse_if_unfit([fit, note])
+    with pytest.raises(InputError, match=r"^engine: podman is not installed; install podman$"):
+        machine.refuse_if_unfit([fit, note, stop])
+
+
+def test_a_machine_without_an_engine_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    findings = machine.check("docker", "registry")
+    assert findings[0].stops
+    assert any("install docker" in finding.todo for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("files", "layout"),
+    [
+        (["cgroup.controllers"], "v2"),
+        (["cpuacct/tasks"], "v1"),
+        (["cpuacct/tasks", "unified/cgroup.procs"], "hybrid"),
+        ([], "none"),
+    ],
+)
+def test_the_layout_of_control_groups_is_told(tmp_path: Path, files: list[str], layout: str) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert machine.cgroup_layout(tmp_path) == layout
