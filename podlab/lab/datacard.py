@@ -39,6 +39,8 @@ class RecordingFacts:
         Attempts that were lost.
     loads : dict
         The load client's report by deployment.
+    note : str
+        What the user adds to the known faults.
     """
 
     file: Path
@@ -52,6 +54,7 @@ class RecordingFacts:
     machine: Mapping[str, str]
     died: Sequence[Died]
     loads: Mapping[str, Mapping[str, Any]]
+    note: str = ""
 
 
 _KNOWN_FAULTS = (
@@ -140,9 +143,10 @@ def _matrix_text(facts: RecordingFacts) -> str:
     patterns = sorted({deployment.pattern for deployment in facts.matrix})
     variants = {(deployment.service, deployment.configuration) for deployment in facts.matrix}
     replicates = max(deployment.replicate for deployment in facts.matrix) + 1
+    count = f"{replicates} replicates" if replicates > 1 else "1 replicate"
     return (
         f"Every service x every load pattern ({', '.join(patterns)}) x each of its configurations ({len(variants)} in "
-        f"all) x {replicates} replicates, in a randomised block design: every block holds each service once, in random "
+        f"all) x {count}, in a randomised block design: every block holds each service once, in random "
         "order, and the variants are spread over the blocks at random. Rate, payload, connections, keys, share of "
         "reads, bursts, start delay, CPU limit and a cold or warm page cache are drawn anew for every deployment. "
         "Every container is also probed by a connection every 5 to 15 s, idle ones too."
@@ -190,7 +194,7 @@ def _faults(facts: RecordingFacts) -> list[str]:
     failing = [name for name, load in facts.loads.items() if load.get("errors", 0) > load.get("requests", 0)]
     if failing:
         faults.append(f"More requests failed than came through in: {', '.join(sorted(failing))}.")
-    return faults
+    return [*faults, facts.note] if facts.note else faults
 
 
 def _deployments(samples: pd.DataFrame, facts: RecordingFacts) -> str:

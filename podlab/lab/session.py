@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from podlab.errors import InputError
 from podlab.files import atomic_file, sha256_of
@@ -68,6 +69,7 @@ def record_lab(
     parallel: int = 6,
     engine: str = "podman",
     images: str = "debian",
+    note: str = "",
     say: Callable[[str], None] = _say_nothing,
     progress: Progress | None = None,
 ) -> Summary:
@@ -91,6 +93,8 @@ def record_lab(
         The container engine.
     images : {"debian", "registry"}
         ``debian`` makes images from Debian packages, ``registry`` pulls official ones.
+    note : str
+        What only the user knows, such as what else ran on the machine; a known fault on the data card.
     say : callable
         Told what is going on, one line each.
     progress : Progress, optional
@@ -128,13 +132,6 @@ def record_lab(
             say(f"recording {len(matrix)} deployments of {seconds} s, {parallel} at once")
             recorder.record(parts, start=lab.start, seconds=seconds, parallel=parallel, progress=progress)
     say("joining the parts")
-    return _join(out, parts, seconds=seconds, seed=seed, parallel=parallel, engine=engine, images=source)
-
-
-def _join(
-    out: Path, parts: Parts, *, seconds: int, seed: int, parallel: int, engine: str, images: ImageSource
-) -> Summary:
-    """Make the recording and its card of the finished parts, then remove the parts."""
     samples = read_recording(parts.finished())
     joined = parts.folder / "joined.parquet"
     write_recording(samples, joined)
@@ -142,14 +139,15 @@ def _join(
         file=out,
         sha256=sha256_of(joined),
         size_bytes=joined.stat().st_size,
-        matrix=parts.matrix,
+        matrix=matrix,
         seconds=seconds,
         parallel=parallel,
         seed=seed,
-        images=images,
+        images=source,
         machine=machine.describe(engine),
         died=parts.died(),
         loads=parts.loads(),
+        note=note,
     )
     card = out.with_suffix(".md")
     with atomic_file(card) as temporary:
@@ -157,14 +155,18 @@ def _join(
     # Last: where the recording is, it is whole and has its card.
     joined.replace(out)
     shutil.rmtree(parts.folder)
+    return _summarise(samples, facts, card)
+
+
+def _summarise(samples: pd.DataFrame, facts: RecordingFacts, card: Path) -> Summary:
     gaps = gaps_s(samples)
     deployments = int(samples["deployment"].nunique())
     return Summary(
-        recording=out,
+        recording=facts.file,
         card=card,
         services=int(samples["service"].nunique()),
         deployments=deployments,
-        dropped=len(parts.matrix) - deployments,
+        dropped=len(facts.matrix) - deployments,
         rows=len(samples),
         size_bytes=facts.size_bytes,
         gap_p50_s=float(np.percentile(gaps, 50)),

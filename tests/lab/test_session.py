@@ -42,7 +42,7 @@ def test_the_recording_holds_every_finished_deployment(out: Path) -> None:
 
 
 def test_the_card_tells_how_it_was_made_and_what_died(out: Path) -> None:
-    card = session.record_lab(out, **ARGUMENTS).card.read_text()  # type: ignore[arg-type]
+    card = session.record_lab(out, **ARGUMENTS, note="A backup ran.").card.read_text()  # type: ignore[arg-type]
     assert sha256_of(out) in card
     for words in (
         "# Recording `r.parquet`",
@@ -53,6 +53,7 @@ def test_the_card_tells_how_it_was_made_and_what_died(out: Path) -> None:
         "after 2 samples: no such file",
         "longest 1.000 s",
         "buffered writes",
+        "- A backup ran.",
         "| redis | 1.0 |",
         "`memory_usage_bytes` | gauge | 100.0%",
     ):
