@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import httpx
+import msgspec
 
 from podlab.errors import InputError, PodlabError
 
@@ -118,7 +119,7 @@ class InfluxDatabase:
     def _check_status(self, answer: httpx.Response, body: bytes) -> None:
         if answer.is_success:
             return
-        said = answer.headers.get("X-Influxdb-Error") or body[:200].decode("utf-8", "replace").strip()
+        said = answer.headers.get("X-Influxdb-Error") or _error_in(body)
         if answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise self.refusal(said or answer.reason_phrase)
         if answer.is_server_error:
@@ -146,6 +147,16 @@ def quote_identifier(name: str) -> str:
     "my \"db\""
     """
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def _error_in(body: bytes) -> str:
+    """Find the server's words; it packs some refusals as was asked for, and others as JSON."""
+    for decode in (msgspec.msgpack.decode, msgspec.json.decode):
+        try:
+            return str(decode(body)["error"])
+        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+            continue
+    return (body[:200].decode("utf-8", "replace").splitlines() or [""])[0].strip()
 
 
 def _reason(error: Exception) -> str:

@@ -22,7 +22,7 @@ from podlab.errors import PodlabError
 class _Series(msgspec.Struct):
     columns: list[str]
     tags: dict[str, str] = {}
-    rows: list[list[Any]] = msgspec.field(default=[], name="values")
+    rows: list[tuple[Any, ...]] = msgspec.field(default=[], name="values")
     partial: bool = False
 
 
@@ -103,13 +103,13 @@ def read_rows(answer: bytes, fields: Sequence[str], tags: Sequence[str], *, wher
     """Read the answer of ``SELECT fields ... GROUP BY tags``; errors as of :func:`read_series`."""
     all_series = read_series(answer, where=where)
     rows = [row for series in all_series for row in series.rows]
-    columns = list(zip(*rows, strict=True)) if rows else [()] * (len(fields) + 1)
+    columns = _to_columns(rows, 1 + len(fields))
     counts = [len(series.rows) for series in all_series]
     return Rows(
         tags=[tuple(series.tags.get(tag, "") for tag in tags) for series in all_series],
         series=np.repeat(np.arange(len(all_series)), counts),
         time_ns=np.array(columns[0], dtype=np.int64),
-        fields={name: _to_column(values) for name, values in zip(fields, columns[1:], strict=True)},
+        fields={name: _to_series(values) for name, values in zip(fields, columns[1:], strict=True)},
     )
 
 
@@ -125,13 +125,20 @@ def join_rows(parts: Sequence[Rows]) -> Rows:
     )
 
 
-def _to_column(values: Sequence[Any]) -> pd.Series:
-    """Bring one field to its type without a way through float64, which would round integers."""
-    if values and isinstance(values[0], int):
+def _to_columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[Any]:
+    """Turn rows into columns; integers throughout, which is what Telegraf writes, become arrays at once."""
+    if rows and all(isinstance(value, int) for value in rows[0]):
         # No type is asked for: numpy would cut fractions off, where a field has them from some row on.
-        plain = np.array(values)
-        if plain.dtype == np.int64:
-            return pd.Series(pd.arrays.IntegerArray(plain, np.zeros(len(plain), dtype=bool)))
+        table = np.array(rows)
+        if table.dtype == np.int64:
+            return list(np.ascontiguousarray(table.T))
+    return list(zip(*rows, strict=True)) if rows else [()] * width
+
+
+def _to_series(values: Any) -> pd.Series:
+    """Bring one field to its type without a way through float64, which would round integers."""
+    if isinstance(values, np.ndarray):
+        return pd.Series(pd.arrays.IntegerArray(values, np.zeros(len(values), dtype=bool)))
     if all(value is None for value in values):
         return pd.Series(pd.NA, index=range(len(values)), dtype="Int64")
     return pd.Series(pd.array(values))

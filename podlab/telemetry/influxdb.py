@@ -119,7 +119,8 @@ class InfluxSource:
         parts = []
         start_ns = since_ns
         while start_ns < until_ns:
-            end_ns = min(start_ns + width_ns, until_ns)
+            # A short rest is asked for with the slice before it: each question costs the server something.
+            end_ns = until_ns if until_ns - start_ns <= width_ns * 3 // 2 else start_ns + width_ns
             try:
                 answer = self._query(measurement.query(), {"since": start_ns, "until": end_ns, **measurement.only})
                 rows = read_rows(answer, list(measurement.fields), measurement.tags, where=self.name)
@@ -163,7 +164,7 @@ class InfluxSource:
             todo="choose another span, or see whether Telegraf still runs",
         )
 
-    def _ask(self, text: str) -> list[list[Any]]:
+    def _ask(self, text: str) -> list[tuple[Any, ...]]:
         return [row for series in read_series(self._query(text, {}), where=self.name) for row in series.rows]
 
 
