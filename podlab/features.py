@@ -84,14 +84,14 @@ def extract(windows: Windows) -> tuple[Matrix, tuple[str, ...]]:
     names : tuple of str
         One per column.
     """
-    count, n_series, cells = windows.values.shape
+    count, n_series, cells = windows.cells.shape
     names = feature_names(windows.series)
     out = np.empty((count, len(names)), dtype=np.float32)
     single = n_series * len(STATISTICS)
     step = max(1, _BLOCK_VALUES // max(1, n_series * cells))
     with np.errstate(divide="ignore", invalid="ignore"):
         for begin, end in pairwise((*range(0, count, step), count)):
-            block = windows.values[begin:end].reshape(-1, cells)
+            block = windows.cells[begin:end].reshape(-1, cells)
             out[begin:end, :single] = _statistics(block).reshape(end - begin, single)
     mean = {name: n * len(STATISTICS) + STATISTICS.index("mean") for n, name in enumerate(windows.series)}
     pairs = [(mean[a], mean[b]) for a, b in RATIOS if a in mean and b in mean]

@@ -23,6 +23,8 @@ _DEFAULT_TEMPERATURE = 1.0
 #: The part of known containers that stays known.
 KNOWN_SHARE = 0.98
 _KEPT_QUANTILES = 257
+#: A new container may be this much less sure and less near than a held-out one: training never shows all there is.
+_LENIENCE = 0.8
 
 
 class Condition(IntEnum):
@@ -67,7 +69,8 @@ class Calibration:
         """Part of the held-out containers that looked more familiar (n,); 0 where there were none."""
         if not self.familiarity.size:
             return np.zeros(confidence.size)
-        own = _rank(self.confidence, confidence) + _rank(self.proximity, proximity)
+        lenient = confidence / _LENIENCE, proximity / _LENIENCE
+        own = _rank(self.confidence, lenient[0]) + _rank(self.proximity, lenient[1])
         return 1.0 - _rank(self.familiarity, own)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:

@@ -6,8 +6,9 @@ cells laid over the stretch, and every series has one value in each cell:
 - a *level* (gauge) is interpolated linearly at the cell's centre, and held before the first and after the last sample;
 - a *rate* (counter) is the counter's growth inside the cell by the time it grew in. Growth is taken between
   neighbouring samples as exact 64-bit integers and spread evenly over the true time between them, so that cells add up
-  to what was counted. A step where the counter falls has no growth and no time; a cell without time takes the rate of
-  the nearest cell before it, else after it.
+  to what was counted. A container's own counters stood at 0 when it started, so in a window that begins with a known
+  start the growth until the first sample counts too; a pod's counters began earlier. A step where the counter falls
+  has no growth and no time; a cell without time takes the rate of the nearest cell before it, else after it.
 
 A series without a single usable value in the window is missing (NaN) in all cells, otherwise in none.
 """
@@ -44,7 +45,7 @@ class Windows:
 
     Attributes
     ----------
-    values : array of float32 (n_containers, n_series, n_cells)
+    cells : array of float32 (n_containers, n_series, n_cells)
         Levels in the metric's unit, rates in that unit per second; a series is NaN in all cells or in none.
     series : tuple of str
         Names along the second axis, keys of :data:`SERIES`.
@@ -56,7 +57,7 @@ class Windows:
         When the first and last of them were taken, in seconds since the container's start; NaN without any.
     """
 
-    values: NDArray[np.float32]
+    cells: NDArray[np.float32]
     series: tuple[str, ...]
     containers: pd.DataFrame
     rows: IntArray
@@ -66,7 +67,7 @@ class Windows:
     @property
     def usable(self) -> BoolArray:
         """Whether a container has a value of any series in its window (n_containers,)."""
-        return np.asarray((~np.isnan(self.values[:, :, 0])).any(axis=1))
+        return np.asarray((~np.isnan(self.cells[:, :, 0])).any(axis=1))
 
 
 def series_of(columns: Sequence[str]) -> tuple[str, ...]:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from podlab.metrics import CATALOGUE
 from podlab.windows.rows import BoolArray, FloatArray, IntArray, Rows
 
 #: Less growing time than this in a cell is rounding, not time.
 _LEAST_CELL_TIME_S = 1e-6
+#: A counter that would have grown faster since the start (1,000 cores, a terabyte a second) did not begin at 0.
+_MOST_PER_SECOND = 1e12
+_NONE = np.empty(0, dtype=np.intp)
 
 
 @dataclass(frozen=True)
@@ -45,22 +51,38 @@ class Grid:
     def rates(self, metric: str) -> FloatArray:
         """Growth per second inside the cells (n_containers, n_cells)."""
         valid = self._rows.valid[metric]
-        at = self._between(valid, edges=True)
         code, offset_s = self._rows.code[valid], self._rows.offset_s[valid]
+        values: NDArray[Any] = self._rows.values[metric][valid]
+        births = self._births(code, offset_s, values) if CATALOGUE[metric].per == "container" else _NONE
+        if births.size:
+            values, offset_s = np.insert(values, births, 0), np.insert(offset_s, births, 0.0)
+            code = np.insert(code, births, code[births])
+            at = self._search(code, offset_s, edges=True)
+        else:
+            at = self._between(valid, edges=True)
         # Sums may wrap around 2**63; the difference of two of them is exact all the same.
-        step = np.diff(self._rows.values[metric][valid])
+        step = np.diff(values)
         grew = (np.diff(code) == 0) & (step >= 0)
         grown = np.concatenate([[0], np.cumsum(np.where(grew, step, 0))]).astype(np.int64)
         time_s = np.concatenate([[0.0], np.cumsum(np.where(grew, np.diff(offset_s), 0.0))])
 
         out = np.full((at.left.shape[0], self._cells), np.nan)
         left, right, share = at.left[at.has], at.right[at.has], at.share[at.has]
-        origin = grown[left[:, :1]]
-        growth = np.diff((grown[left] - origin) + share * (grown[right] - grown[left]), axis=1)
+        # Whole steps and the parts at the cells' edges apart: a huge step must not blur the small ones after it.
+        growth = np.diff(grown[left], axis=1) + np.diff(share * (grown[right] - grown[left]), axis=1)
         cell_s = np.diff(time_s[left] + share * (time_s[right] - time_s[left]), axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
             out[at.has] = _hold(np.where(cell_s > _LEAST_CELL_TIME_S, growth / cell_s, np.nan))
         return out
+
+    def _births(self, code: IntArray, offset_s: FloatArray, values: NDArray[Any]) -> NDArray[np.intp]:
+        """Find the first samples of containers whose window shows the birth, when the counter stood at 0."""
+        first = np.flatnonzero(np.diff(code, prepend=-1))
+        whose = code[first]
+        started = self._rows.containers["started_at"].notna().to_numpy(bool)[whose]
+        likely = values[first] <= _MOST_PER_SECOND * np.maximum(offset_s[first], 1.0)
+        shown = started & (self._begin_s[whose] == 0) & (offset_s[first] > 0) & likely
+        return np.asarray(first[shown])
 
     def _between(self, valid: BoolArray, *, edges: bool) -> Between:
         key = (valid.tobytes(), edges)
