@@ -92,8 +92,6 @@ def record(
     ------
     InputError
         If the folder of parts belongs to another matrix, or cannot be written.
-    PodlabError
-        If not one deployment could be recorded.
     KeyboardInterrupt
         As it came, after all containers are removed; a later call continues.
     """
@@ -124,10 +122,6 @@ def record(
             stopping.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    if not parts.finished():
-        raise PodlabError(
-            "every deployment died", where=str(parts.folder), todo="read its *.died-*.json for the reasons"
-        )
 
 
 def _report(progress: Progress, parts: Parts, seconds: int, parallel: int) -> None:

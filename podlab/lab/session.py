@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podlab.errors import InputError
+from podlab.errors import InputError, PodlabError
 from podlab.files import atomic_file, sha256_of
 from podlab.interrupts import stop_on_sigterm
 from podlab.lab import catalogue, machine, recorder
@@ -26,6 +26,9 @@ from podlab.lab.parts import Parts
 from podlab.lab.runtime import Runtime
 from podlab.progress import Progress
 from podlab.telemetry.recording import read_recording, write_recording
+
+#: A slow service is ready after half a minute, and its load may be drawn to begin 25 s later.
+MIN_SECONDS = 60
 
 
 def _say_nothing(_: str) -> None:
@@ -86,7 +89,7 @@ def record_lab(
     patterns, replicates, seed
         As for :func:`podlab.lab.matrix.draw`.
     seconds : int
-        How long each deployment is sampled.
+        How long each deployment is sampled; at least :data:`MIN_SECONDS`.
     parallel : int
         How many deployments run at once.
     engine : {"podman", "docker"}
@@ -120,8 +123,10 @@ def record_lab(
         raise InputError("is not named .parquet", where=str(out))
     if not 1 <= parallel <= MOST_PARALLEL:
         raise InputError(f"parallel is {parallel}, not 1 to {MOST_PARALLEL}")
-    if seconds < 1:
-        raise InputError(f"seconds is {seconds}, at least 1 is needed")
+    if seconds < MIN_SECONDS:
+        raise InputError(
+            f"seconds is {seconds}, at least {MIN_SECONDS} are needed", todo="load begins only after start-up"
+        )
     chosen = catalogue.select(catalogue.load(), services)
     matrix = draw(chosen, patterns, replicates, seed)
     parts = Parts(out, matrix, seconds)
@@ -131,6 +136,8 @@ def record_lab(
         with stop_on_sigterm(), open_lab(engine, chosen, source, say) as lab:
             say(f"recording {len(matrix)} deployments of {seconds} s, {parallel} at once")
             recorder.record(parts, start=lab.start, seconds=seconds, parallel=parallel, progress=progress)
+    if not parts.finished():
+        raise PodlabError("every deployment died", where=str(parts.folder), todo="its *.died-*.json tell the reasons")
     say("joining the parts")
     samples = read_recording(parts.finished())
     joined = parts.folder / "joined.parquet"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from podlab.errors import InputError
+from podlab.errors import InputError, PodlabError
 from podlab.files import sha256_of
 from podlab.lab import machine, session
 from podlab.lab.catalogue import load, select
@@ -16,7 +16,7 @@ from podlab.lab.recorder import record
 from podlab.telemetry.recording import read_recording
 from tests.lab.fakes import FakeClock, FakeLab, dies
 
-ARGUMENTS = {"services": ["redis"], "patterns": ("idle", "heavy"), "seconds": 4, "seed": 3}
+ARGUMENTS = {"services": ["redis"], "patterns": ("idle", "heavy"), "seconds": 60, "seed": 3}
 
 
 @pytest.fixture
@@ -26,14 +26,14 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     out = tmp_path / "r.parquet"
     matrix = draw(select(load(), ["redis"]), ("idle", "heavy"), 1, 3)
     lab = FakeLab(FakeClock(), dies(matrix[1].name))
-    record(Parts(out, matrix, 4), start=lab.start, seconds=4, parallel=1, clock=lab.clock)
+    record(Parts(out, matrix, 60), start=lab.start, seconds=60, parallel=1, clock=lab.clock)
     return out
 
 
 def test_the_recording_holds_every_finished_deployment(out: Path) -> None:
     summary = session.record_lab(out, **ARGUMENTS)  # type: ignore[arg-type]
     samples = read_recording([out])
-    assert len(samples) == summary.rows == 3 * 4
+    assert len(samples) == summary.rows == 3 * 60
     assert samples["deployment"].nunique() == summary.deployments == 3
     assert summary.dropped == 1
     assert summary.size_bytes == out.stat().st_size
@@ -67,6 +67,16 @@ def test_a_recording_is_never_changed(out: Path) -> None:
         session.record_lab(out, **ARGUMENTS)  # type: ignore[arg-type]
 
 
+def test_a_recording_of_which_everything_died_fails_each_time(out: Path) -> None:
+    for path in (out.parent / "r.parquet.parts").glob("*.parquet"):
+        path.with_suffix(".died-1.json").write_text('{"reason": "x"}')
+        path.rename(path.with_suffix(".died-2.json"))
+    for _ in range(2):
+        with pytest.raises(PodlabError, match="every deployment died"):
+            session.record_lab(out, **ARGUMENTS)  # type: ignore[arg-type]
+    assert not out.exists()
+
+
 def test_other_arguments_do_not_continue_it(out: Path) -> None:
     with pytest.raises(InputError, match="another recording"):
         session.record_lab(out, **(ARGUMENTS | {"seed": 4}))  # type: ignore[arg-type]
@@ -79,7 +89,7 @@ def test_other_arguments_do_not_continue_it(out: Path) -> None:
         {"services": ["nothing"]},
         {"patterns": ("sleepy",)},
         {"replicates": 0},
-        {"seconds": 0},
+        {"seconds": 59},
         {"parallel": 0},
         {"parallel": 1000},
         {"images": "shop"},

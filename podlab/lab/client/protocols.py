@@ -208,10 +208,6 @@ class Redis(Session):
                 pipeline.set(self.key(draw), self.payload)
         pipeline.execute()
 
-    def close(self) -> None:
-        """Disconnect."""
-        self.client.close()
-
 
 class Memcached(Session):
     """Memcached: many keys read at once, single writes."""
@@ -228,10 +224,6 @@ class Memcached(Session):
             self.client.get_many([self.key(draw) for _ in range(10)])
         else:
             self.client.set(self.key(draw), self.payload)
-
-    def close(self) -> None:
-        """Disconnect."""
-        self.client.close()
 
 
 class Amqp(Session):
