@@ -96,7 +96,7 @@ class Lab:
     network, subnet : str
         The lab's network.
     folder : Path
-        A temporary folder for configuration files.
+        For configuration files; made when needed.
     """
 
     def __init__(

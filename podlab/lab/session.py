@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,8 @@ from podlab.telemetry.recording import read_recording, write_recording
 
 #: A slow service is ready after half a minute, and its load may be drawn to begin 25 s later.
 MIN_SECONDS = 60
+#: The lock and the services' files while a lab runs; only root writes there.
+RUN_FOLDER = Path("/run/podlab-lab")
 
 
 def _say_nothing(_: str) -> None:
@@ -213,24 +214,22 @@ def open_lab(
         If another lab runs on this machine.
     """
     runtime = Runtime(engine)
-    with _only_lab_here(), tempfile.TemporaryDirectory(prefix="podlab-lab-") as folder:
-        # Services run under their own users and must reach their configuration files.
-        Path(folder).chmod(0o755)
+    with _only_lab_here() as folder:
         provide_images(runtime, services, images, say)
         # A run that was killed outright could not clean up.
-        runtime.remove_everything()
+        _remove_everything(runtime, folder)
         try:
             network = f"podlab-{secrets.token_hex(4)}"
-            lab = Lab(runtime, services, images, network, runtime.make_network(network), Path(folder))
+            lab = Lab(runtime, services, images, network, runtime.make_network(network), folder)
             say("asking the services' versions")
             lab.prepare()
             yield lab
         finally:
-            runtime.remove_everything()
+            _remove_everything(runtime, folder)
 
 
 def down(engine: str = "podman") -> dict[str, int]:
-    """Remove every container, volume and network the lab ever made; images stay.
+    """Remove every container, volume, network and file the lab ever made; images stay.
 
     Parameters
     ----------
@@ -247,16 +246,29 @@ def down(engine: str = "podman") -> dict[str, int]:
     InputError
         If a lab is running: stop it, and it removes everything itself.
     """
-    with _only_lab_here():
-        return Runtime(engine).remove_everything()
+    with _only_lab_here() as folder:
+        return _remove_everything(Runtime(engine), folder)
+
+
+def _remove_everything(runtime: Runtime, folder: Path) -> dict[str, int]:
+    shutil.rmtree(folder, ignore_errors=True)
+    return runtime.remove_everything()
 
 
 @contextlib.contextmanager
-def _only_lab_here() -> Iterator[None]:
-    """Hold the machine's lab lock: two labs would remove each other's containers."""
-    with (Path(tempfile.gettempdir()) / "podlab-lab.lock").open("w") as lock:
+def _only_lab_here() -> Iterator[Path]:
+    """Hold the machine's lab lock, and give the folder for the services' files.
+
+    Two labs would remove each other's containers. The lock falls with the process that holds it.
+    """
+    try:
+        RUN_FOLDER.mkdir(parents=True, exist_ok=True)
+        lock = (RUN_FOLDER / "lock").open("w")
+    except PermissionError:
+        raise InputError("only root can run the lab", todo="run it as root") from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError("another lab is running on this machine", todo="wait for it or stop it") from None
-        yield
+        yield RUN_FOLDER / "files"

@@ -108,7 +108,7 @@ def test_a_recording_is_parquet(tmp_path: Path) -> None:
 
 
 def test_one_lab_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(session, "RUN_FOLDER", tmp_path / "run")
     with session._only_lab_here(), pytest.raises(InputError, match="another lab"):
         session.down()
 
