@@ -133,10 +133,11 @@ def replay(
     while done < len(samples):
         end = min(done + max(1, batch // _POINTS_PER_ROW), len(samples))
         if speed is not None:
-            due_s = started_s + (time_ns[done] - time_ns[resumed_at]) / _NS_PER_S / speed
-            sleep(max(0.0, due_s - clock()))
             soon = np.searchsorted(time_ns, time_ns[done] + int(speed * _BATCH_S * _NS_PER_S), side="right")
             end = min(end, int(soon))
+            # Not before its last sample is due, so that nothing is written that has not happened yet.
+            due_s = started_s + (time_ns[end - 1] - time_ns[resumed_at]) / _NS_PER_S / speed
+            sleep(max(0.0, due_s - clock()))
         lines = writer.lines(done, end, shift_ns=shift_ns)
         target.write("\n".join(lines).encode())
         points += len(lines)
