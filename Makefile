@@ -10,7 +10,7 @@ help:  ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 train: .venv/.installed  ## Set up and run the whole chain on the recording in data/; ends with the reports' paths
-	$(BIN)/podlab run --all --recording $(RECORDING)
+	$(BIN)/podlab run --all -p recordings=$(RECORDING)
 
 test: .venv/.installed  ## Set up and pass all tests
 	$(BIN)/python -m pytest -n 2 -q

@@ -1,0 +1,92 @@
+"""The command line: reads options, calls the package, prints; it has no logic of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+import podlab
+from podlab.cli import data, doctor, evaluate, lab, model, notebooks
+from podlab.errors import PodlabError
+
+app = typer.Typer(
+    name="podlab",
+    help="Tells which service runs in a container from its monitoring metrics alone.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(lab.app, name="lab")
+app.command()(data.collect)
+app.command()(data.replay)
+app.command()(notebooks.run)
+app.command()(model.fit)
+app.command()(evaluate.evaluate)
+app.command()(model.identify)
+app.add_typer(model.models, name="models")
+app.command()(doctor.doctor)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(podlab.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _podlab(
+    version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Show podlab's version and exit."
+    ),
+) -> None:
+    pass
+
+
+def command_names() -> list[str]:
+    """List the words that may stand behind ``podlab``."""
+    return sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Words after ``podlab``; those of the process if not given.
+
+    Returns
+    -------
+    int
+        0 on success, 1 when the work failed, 2 on wrong use or bad input, 130 when stopped by Ctrl-C.
+    """
+    logging.basicConfig(level=logging.WARNING, format="podlab: %(levelname)s: %(message)s", stream=sys.stderr)
+    logging.addLevelName(logging.WARNING, "warning")
+    try:
+        return app(args=arguments, prog_name="podlab", standalone_mode=False) or 0
+    except PodlabError as error:
+        return _fail(str(error), error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        return _fail("stopped", 130)
+    except BrokenPipeError:
+        # Whoever read our output (head, less) has seen enough; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except typer.TyperException as error:
+        return _fail(_describe_misuse(error), 2)
+
+
+def _fail(message: str, exit_code: int) -> int:
+    print(f"podlab: {' '.join(message.split())}", file=sys.stderr)
+    return exit_code
+
+
+def _describe_misuse(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    message = getattr(error, "format_message", lambda: str(error))().rstrip(".")
+    return f"{message}; see '{context.command_path if context else 'podlab'} --help'"

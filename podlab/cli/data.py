@@ -1,0 +1,237 @@
+"""``podlab collect`` and ``podlab replay``."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from podlab.cli.options import (
+    InfluxdbDatabase,
+    InfluxdbPasswordFile,
+    InfluxdbUrl,
+    InfluxdbUser,
+    Json,
+    Services,
+)
+from podlab.cli.output import print_json, show_progress
+from podlab.cluster.inventory import enrich
+from podlab.errors import PodlabError
+from podlab.labels import LabelReport, LabelRules, apply_labels, label_containers, read_label_table
+from podlab.samples import INSTANCE_KEY
+from podlab.settings import Settings, load_settings
+from podlab.telemetry.influx_http import InfluxDatabase
+from podlab.telemetry.influxdb import InfluxSource
+from podlab.telemetry.recording import read_recording, write_recording
+
+log = logging.getLogger(__name__)
+
+_MOST_NAMES_SHOWN = 10
+
+
+class SourceName(enum.StrEnum):
+    """Where samples can be collected from, and replayed to."""
+
+    INFLUXDB = "influxdb"
+
+
+class InventoryChoice(enum.StrEnum):
+    """Whether the Kubernetes API is asked for what the metrics do not tell."""
+
+    AUTO = "auto"
+    YES = "yes"
+    NO = "no"
+
+
+def collect(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Recording to write (Parquet).", show_default=False)],
+    source: Annotated[SourceName, typer.Option(help="Where the metrics are.")] = SourceName.INFLUXDB,
+    since: Annotated[
+        str | None, typer.Option(metavar="600s", help="How far back.  [default: fetch_window, 600s]")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How many times to fetch; Ctrl-C keeps what came.")] = 1,
+    interval: Annotated[
+        str | None, typer.Option(metavar="60s", help="From round to round.  [default: training_interval, 60s]")
+    ] = None,
+    services: Services = None,
+    label_table: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Which pod is which service.", show_default=False)
+    ] = None,
+    inventory: Annotated[
+        InventoryChoice,
+        typer.Option(help="Ask the Kubernetes API for uid, start, image; auto: where it is configured."),
+    ] = InventoryChoice.AUTO,
+    cluster: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the cluster.  [default: local]")] = None,
+    influxdb_url: InfluxdbUrl = None,
+    influxdb_database: InfluxdbDatabase = None,
+    influxdb_user: InfluxdbUser = None,
+    influxdb_password_file: InfluxdbPasswordFile = None,
+    kubernetes_endpoint: Annotated[
+        str | None, typer.Option(metavar="URL", help="Address of the Kubernetes API.", show_default=False)
+    ] = None,
+    kubernetes_access: Annotated[
+        str | None, typer.Option(metavar="auto|inside|outside", help="How to reach it.  [default: auto]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Collect the samples of all containers from a live database into a recording.
+
+    Example: podlab collect --source influxdb --since 600s --services mysql,nginx --out samples.parquet
+    """
+    from podlab.telemetry.collect import collect as collect_rounds
+
+    settings = load_settings(
+        fetch_window=since, training_interval=interval, services=services, cluster=cluster, influxdb_url=influxdb_url,
+        influxdb_database=influxdb_database, influxdb_user=influxdb_user, kubernetes_endpoint=kubernetes_endpoint,
+        influxdb_password_file=influxdb_password_file, kubernetes_access=kubernetes_access,
+    )  # fmt: skip
+    with show_progress("collect") as progress:
+        samples = collect_rounds(
+            influxdb_source(settings),
+            window=settings.fetch_window,
+            rounds=rounds,
+            interval=settings.training_interval,
+            progress=progress,
+        )
+    known = _read_inventory(settings, inventory)
+    if known is not None:
+        samples = enrich(samples, known)
+    report = None
+    if "service" not in samples and (settings.services or label_table or known is not None):
+        rules = LabelRules(
+            services=settings.services, table=None if label_table is None else read_label_table(label_table)
+        )
+        report = label_containers(_containers(samples, known), rules)
+        samples = apply_labels(samples, report)
+    write_recording(samples, out)
+    _tell(samples, report, out, as_json)
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Recording to play.", show_default=False)],
+    to: Annotated[SourceName, typer.Option(help="Kind of database.")] = SourceName.INFLUXDB,
+    speed: Annotated[
+        float | None, typer.Option(metavar="N", help="N times as fast as it was.  [default: at once]")
+    ] = None,
+    now: Annotated[bool, typer.Option("--now", help="Shift times so that the last sample is at the present.")] = False,
+    influxdb_url: InfluxdbUrl = None,
+    influxdb_database: InfluxdbDatabase = None,
+    influxdb_user: InfluxdbUser = None,
+    influxdb_password_file: InfluxdbPasswordFile = None,
+    as_json: Json = False,
+) -> None:
+    """Write a recording into a live database, as Telegraf would have written it.
+
+    After Ctrl-C the same command goes on where it stopped.
+
+    Example: podlab replay data/recordings/first.parquet --to influxdb --now
+    """
+    from podlab.telemetry.replay import replay as write_to_influxdb
+
+    settings = load_settings(
+        influxdb_url=influxdb_url, influxdb_database=influxdb_database, influxdb_user=influxdb_user,
+        influxdb_password_file=influxdb_password_file,
+    )  # fmt: skip
+    samples = read_recording([file])
+    with show_progress("replay") as progress:
+        done = write_to_influxdb(
+            samples,
+            influxdb_target(settings),
+            speed=speed,
+            now=now,
+            state_path=Path(".cache") / f"replay-{file.stem}.json",
+            progress=progress,
+        )
+    told = {
+        "samples": done.samples,
+        "points": done.points,
+        "resumed_at": done.resumed_at,
+        "since": done.since.isoformat(),
+        "until": done.until.isoformat(),
+    }
+    if as_json:
+        print_json(told)
+    else:
+        print(f"{done.samples} samples ({done.points} points) from {told['since']} to {told['until']}")
+
+
+def influxdb_source(settings: Settings) -> InfluxSource:
+    """Make the source that the settings describe."""
+    return InfluxSource(
+        settings.influxdb_url,
+        settings.influxdb_database,
+        settings.influxdb_user,
+        settings.password(),
+        cluster=settings.cluster,
+        timeout_s=settings.metrics_timeout.total_seconds(),
+    )
+
+
+def influxdb_target(settings: Settings) -> InfluxDatabase:
+    """Make the database that the settings describe."""
+    return InfluxDatabase(
+        settings.influxdb_url, settings.influxdb_database, settings.influxdb_user, settings.password()
+    )
+
+
+def _read_inventory(settings: Settings, choice: InventoryChoice) -> pd.DataFrame | None:
+    """List what runs in the cluster, or return None where that is not wanted or, if left open, not possible."""
+    if choice is InventoryChoice.NO:
+        return None
+    from podlab.cluster.connect import connect
+    from podlab.cluster.inventory import read_inventory
+
+    try:
+        connection = connect(settings.kubernetes_endpoint, settings.kubernetes_access)
+        return read_inventory(connection, cluster=settings.cluster)
+    except PodlabError as error:
+        if choice is InventoryChoice.YES:
+            raise
+        log.info("no inventory of the cluster: %s", error)
+        return None
+
+
+def _containers(samples: pd.DataFrame, inventory: pd.DataFrame | None) -> pd.DataFrame:
+    """List the containers of the samples, with the Kubernetes labels and owners that the inventory knows."""
+    key = [column for column in (*INSTANCE_KEY, "image") if column in samples]
+    containers = samples[key].drop_duplicates(ignore_index=True)
+    if inventory is None:
+        return containers
+    known = inventory[["namespace", "pod", "container", "pod_labels", "owner_kind", "owner_name"]]
+    return containers.merge(known.drop_duplicates(["namespace", "pod", "container"]), how="left")
+
+
+def _tell(samples: pd.DataFrame, report: LabelReport | None, out: Path, as_json: bool) -> None:
+    labels = {} if report is None else {
+        "labelled": int(report.service.notna().sum()),
+        "ambiguous": _names_of(report.ambiguous),
+        "unlabelled": _names_of(report.unlabelled),
+    }  # fmt: skip
+    told = {
+        "file": str(out),
+        "rows": len(samples),
+        "containers": int(samples.groupby(list(INSTANCE_KEY), dropna=False).ngroups),
+        "since": samples["time"].min().isoformat(),
+        "until": samples["time"].max().isoformat(),
+        **labels,
+    }
+    if as_json:
+        print_json(told)
+        return
+    print(f"{out}: {told['rows']} rows of {told['containers']} containers, {told['since']} to {told['until']}")
+    if report is not None:
+        print(f"{report.service.notna().sum()} containers labelled")
+        for title, rows in (("ambiguous", report.ambiguous), ("unlabelled", report.unlabelled)):
+            for name in _names_of(rows)[:_MOST_NAMES_SHOWN]:
+                print(f"{title}: {name}")
+            if len(rows) > _MOST_NAMES_SHOWN:
+                print(f"{title}: ... and {len(rows) - _MOST_NAMES_SHOWN} more; --json lists them")
+
+
+def _names_of(containers: pd.DataFrame) -> list[str]:
+    parts = containers[["namespace", "pod", "container"]].fillna("-")
+    return ["/".join(row) for row in parts.itertuples(index=False, name=None)]

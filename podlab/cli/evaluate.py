@@ -1,0 +1,71 @@
+"""``podlab evaluate``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from podlab.cli.options import Files, Group, Horizons, Json, MetricFilter, Seed, Services, parse_horizons_s
+from podlab.cli.output import print_json, print_table, show_progress
+from podlab.settings import load_settings
+from podlab.telemetry.recording import read_recording
+
+
+def evaluate(
+    files: Files,
+    services: Services = None,
+    group: Group = "deployment",
+    horizons: Horizons = None,
+    metrics: MetricFilter = None,
+    folds: Annotated[int, typer.Option(min=2, max=100, help="Parts that the deployments are split into.")] = 5,
+    training_iterations: Annotated[
+        int | None, typer.Option("--iterations", min=1, help="Random splits to average.  [default: 1]")
+    ] = None,
+    training_ratio: Annotated[
+        float | None, typer.Option(help="Share of deployments to train on, instead of folds.", show_default=False)
+    ] = None,
+    controls: Annotated[bool, typer.Option(help="Also train on shuffled labels, which must give chance.")] = True,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Score identification honestly: on deployments that training never saw.
+
+    Example: podlab evaluate data/recordings/first.parquet --horizons 10s,30s,60s --json
+    """
+    from podlab import evaluation
+    from podlab.evaluation.filters import features_of
+
+    settings = load_settings(
+        services=services,
+        metric_filter=metrics,
+        training_iterations=training_iterations,
+        training_ratio=training_ratio,
+        seed=seed,
+    )
+    samples = read_recording(files)
+    with show_progress("evaluate") as progress:
+        result = evaluation.evaluate(
+            samples,
+            services=settings.services or None,
+            group=group,
+            horizons_s=parse_horizons_s(horizons) or evaluation.HORIZONS_S,
+            folds=folds,
+            iterations=settings.training_iterations,
+            training_ratio=settings.training_ratio,
+            columns=features_of(settings.metric_filter),
+            seed=settings.seed,
+            controls=controls,
+            progress=progress,
+        )
+    if as_json:
+        print_json(result.to_json())
+        return
+    scores = result.to_frame()
+    macro = scores[(scores["score"] == "macro_f1") & (scores["containers"] == "all")]
+    print_table(
+        ("who", "seconds", "macro-F1", "95 % from", "to", "deployments"),
+        macro[["who", "horizon_s", "value", "low", "high", "n_deployments"]].itertuples(index=False, name=None),
+        title=f"split by {group}: {result.n_deployments} deployments of {len(result.services)} services; "
+        f"guessing gives {result.chance:.3f}",
+    )

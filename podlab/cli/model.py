@@ -1,0 +1,144 @@
+"""``podlab fit``, ``podlab identify`` and ``podlab models``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from podlab import bundle
+from podlab.cli.options import (
+    Files,
+    Group,
+    Horizons,
+    Json,
+    MetricFilter,
+    ModelFolder,
+    Seed,
+    Services,
+    parse_horizons_s,
+)
+from podlab.cli.output import print_json, print_table, show_progress
+from podlab.settings import load_settings
+from podlab.telemetry.recording import read_recording
+from podlab.units import parse_duration_s
+
+models = typer.Typer(help="List, show and verify model bundles.", no_args_is_help=True)
+
+
+def fit(
+    files: Files,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the bundle to write.", show_default=False)],
+    services: Services = None,
+    group: Group = "deployment",
+    horizons: Horizons = None,
+    metrics: MetricFilter = None,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Train a model on labelled recordings and write its bundle.
+
+    Example: podlab fit data/recordings/first.parquet --out data/models/first
+    """
+    from podlab import identify as identification
+    from podlab.evaluation.filters import features_of
+
+    settings = load_settings(services=services, metric_filter=metrics, seed=seed)
+    samples = read_recording(files)
+    with show_progress("fit") as progress:
+        identifier = identification.fit(
+            samples,
+            services=settings.services or None,
+            group=group,
+            horizons_s=parse_horizons_s(horizons),
+            columns=features_of(settings.metric_filter),
+            seed=settings.seed,
+            progress=progress,
+        )
+    info = bundle.save(identifier, out, name=out.name, recordings=files, scores=identifier.scores)
+    if as_json:
+        print_json(info.to_json())
+    else:
+        print(f"{out}: model of {len(info.services)} services, digest {info.digest[:12]}")
+
+
+def identify(
+    files: Files,
+    model: ModelFolder = None,
+    horizon: Annotated[
+        str | None, typer.Option(metavar="60s", help="Use only this much from each start.  [default: all rows]")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which service runs in each container of recordings.
+
+    Example: podlab identify data/recordings/first.parquet --model data/models/default --horizon 60s --json
+    """
+    settings = load_settings(model_path=model)
+    horizon_s = None if horizon is None else parse_duration_s(horizon, where="--horizon")
+    identifier = bundle.load(settings.model_path).identifier
+    answers = identifier.identify(read_recording(files), horizon_s=horizon_s)
+    if as_json:
+        for answer in answers:
+            print_json(answer.to_json())
+        return
+    print_table(
+        ("namespace", "pod", "container", "seconds", "service", "confidence", "most similar"),
+        [
+            (a.namespace, a.pod, a.container, round(a.seconds_observed), a.service or "unknown", a.confidence,
+             a.similar[0][0] if a.similar else None)
+            for a in answers
+        ],
+    )  # fmt: skip
+
+
+@models.command("list")
+def list_models(
+    root: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder that holds the bundles.")] = Path("data/models"),
+    as_json: Json = False,
+) -> None:
+    """List the model bundles in a folder.
+
+    Example: podlab models list
+    """
+    found = bundle.list_models(root)
+    if as_json:
+        print_json([info.to_json() for info in found])
+        return
+    print_table(
+        ("name", "digest", "created", "services"),
+        [(info.name, info.digest[:12], info.created, ", ".join(info.services)) for info in found],
+    )
+
+
+@models.command()
+def show(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A bundle's folder.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Show a bundle's model card, or with --json its manifest.
+
+    Example: podlab models show data/models/default
+    """
+    info = bundle.verify(folder)
+    if as_json:
+        print_json(info.manifest)
+    else:
+        print(info.card)
+
+
+@models.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A bundle's folder.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Check every digest of a bundle and that it can be loaded.
+
+    Example: podlab models verify data/models/default
+    """
+    loaded = bundle.load(folder)
+    if as_json:
+        print_json({"folder": str(folder), "digest": loaded.digest, "valid": True})
+    else:
+        print(f"{folder}: whole, digest {loaded.digest}")

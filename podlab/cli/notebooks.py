@@ -1,0 +1,97 @@
+"""``podlab run``: notebooks by papermill, and the report of all of them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from podlab.cli.output import show_progress
+from podlab.errors import InputError, PodlabError
+from podlab.settings import Settings, load_settings
+
+_NOTEBOOKS = Path("notebooks")
+
+
+def run(
+    notebook: Annotated[
+        Path | None, typer.Argument(metavar="NOTEBOOK", help="The notebook to run.", show_default=False)
+    ] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A parameter of it.", show_default=False),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of reports.")] = Path("reports"),
+    whole_chain: Annotated[
+        bool, typer.Option("--all", help="Run all notebooks in order and build the report.")
+    ] = False,
+    repeat: Annotated[bool, typer.Option("--repeat", help="With --all: again every training_interval.")] = False,
+    report_only: Annotated[bool, typer.Option("--report-only", help="Only build the report again.")] = False,
+) -> None:
+    """Run a notebook by papermill: parameters are checked first, and a page of it is kept even when a cell fails.
+
+    Settings of PODLAB_* and podlab.toml become parameters of the notebooks that have them.
+
+    Example: podlab run notebooks/03_evaluate.ipynb -p folds=3
+    """
+    if (notebook is not None) + whole_chain + report_only != 1 or (repeat and not whole_chain):
+        raise InputError("give one notebook, or --all (which --repeat goes with), or --report-only", where="podlab run")
+    settings = load_settings()
+    given = _parse(parameters or [])
+    if notebook is not None:
+        _run_one(notebook, given, out, settings)
+    elif whole_chain:
+        _run_all(given, out, settings, repeat=repeat)
+    else:
+        from podlab.workbench.report import build_report
+
+        print(build_report(out))
+
+
+def _run_one(notebook: Path, given: dict[str, str], out: Path, settings: Settings) -> None:
+    from podlab.workbench.chain import parameters_from
+    from podlab.workbench.report import PAGES
+    from podlab.workbench.run import run_notebook
+
+    with show_progress(notebook.stem) as progress:
+        done = run_notebook(
+            notebook, {**parameters_from(settings, notebook), **given}, out_dir=out / PAGES, progress=progress
+        )
+    print(done.html)
+    done.raise_if_failed()
+
+
+def _run_all(given: dict[str, str], out: Path, settings: Settings, *, repeat: bool) -> None:
+    from podlab.workbench.chain import train_all
+
+    while True:
+        began_s = time.monotonic()
+        with show_progress("train") as progress:
+            chain = train_all(
+                notebooks_dir=_NOTEBOOKS, reports_dir=out, settings=settings, parameters=given, progress=progress
+            )
+        for path in (*(done.html for done in chain.runs), *([chain.report] if chain.report else [])):
+            print(path)
+        try:
+            chain.raise_if_failed()
+        except PodlabError as error:
+            # Whoever asked to repeat wants the next round to have its chance: a database may be back by then.
+            if not repeat:
+                raise
+            print(f"podlab: {error}", file=sys.stderr)
+        if not repeat:
+            return
+        time.sleep(max(0.0, began_s + settings.training_interval.total_seconds() - time.monotonic()))
+
+
+def _parse(given: list[str]) -> dict[str, str]:
+    values = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise InputError(f"{text!r} is not NAME=VALUE", where="-p")
+        values[name.strip()] = value
+    return values

@@ -1,0 +1,52 @@
+"""Options that several commands share, and reading what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from podlab.errors import InputError
+from podlab.units import parse_duration_s
+
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings: Parquet or CSV.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+ModelFolder = Annotated[
+    Path | None, typer.Option("--model", metavar="DIR", help="Folder of the model bundle.  [default: model_path]")
+]
+Services = Annotated[
+    str | None, typer.Option(metavar="A,B,...", help="Services to learn.  [default: all that are labelled]")
+]
+Group = Annotated[str, typer.Option(metavar="COLUMN", help="Rows of one group are never on both sides of a split.")]
+Horizons = Annotated[
+    str | None, typer.Option(metavar="10s,30s,...", help="Seconds observed at which to answer.", show_default=False)
+]
+MetricFilter = Annotated[
+    str | None,
+    typer.Option("--metrics", metavar="FILTER", help="A metric filter's name or columns.  [default: metric_filter]"),
+]
+Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.  [default: 0]")]
+InfluxdbUrl = Annotated[str | None, typer.Option(metavar="URL", help="Address of InfluxDB.", show_default=False)]
+InfluxdbDatabase = Annotated[str | None, typer.Option(metavar="NAME", help="Database.", show_default=False)]
+InfluxdbUser = Annotated[str | None, typer.Option(metavar="NAME", help="User; the password comes from "
+                                                  "PODLAB_INFLUXDB_PASSWORD or --influxdb-password-file.",
+                                                  show_default=False)]  # fmt: skip
+InfluxdbPasswordFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="File that holds the password.", show_default=False)
+]
+
+
+def parse_horizons_s(text: str | None) -> tuple[float, ...] | None:
+    """Read ``10s,30s`` as seconds in rising order; None stays None."""
+    if text is None:
+        return None
+    horizons = sorted({parse_duration_s(part, where="--horizons") for part in text.split(",")})
+    return tuple(horizons)
+
+
+def refuse_to_overwrite(path: Path, inputs: list[Path]) -> None:
+    """Refuse an output that is one of the inputs, which never change."""
+    for given in inputs:
+        if given.resolve() == path.resolve():
+            raise InputError("is an input as well", where=str(path), todo="choose another name for the output")

@@ -1,0 +1,149 @@
+"""`podlab fit`, `identify` and `models`: the contract's lines, and one clear line for each mistake."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from podlab.telemetry.recording import read_recording, write_recording
+from tests.cli.conftest import Call
+
+FIELDS = [
+    "cluster", "namespace", "pod", "pod_uid", "container", "seconds_observed", "service", "confidence", "candidates",
+    "similar", "known", "novelty", "model",
+]  # fmt: skip
+
+
+def test_identify_prints_one_line_of_the_contract_per_container(call: Call, other_recording: Path, model: Path) -> None:
+    answer = call("identify", other_recording, "--model", model, "--json")
+    assert answer.exit_code == 0
+    assert answer.err == ""
+    truth = read_recording([other_recording]).drop_duplicates("pod").set_index("pod")["service"]
+    assert [line["pod"] for line in answer.lines] == list(truth.index)
+    assert len(answer.lines) == 8
+    for line in answer.lines:
+        assert list(line) == FIELDS
+        assert sum(line["candidates"].values()) == pytest.approx(1, abs=1e-3)
+        assert 0 <= line["confidence"] <= 1
+        assert 0 <= line["novelty"] <= 1
+        assert line["model"].startswith("small@")
+        assert (line["service"] is None) == (not line["known"])
+    hits = [line["service"] == truth[line["pod"]] for line in answer.lines]
+    assert sum(hits) >= 7
+
+
+def test_horizon_uses_only_the_first_seconds(call: Call, other_recording: Path, model: Path, tmp_path: Path) -> None:
+    samples = read_recording([other_recording])
+    young = samples[samples["time"] < samples["started_at"] + pd.Timedelta(seconds=20)]
+    write_recording(young, tmp_path / "young.parquet")
+    of_all = call("identify", other_recording, "--model", model, "--horizon", "20s", "--json")
+    of_young = call("identify", tmp_path / "young.parquet", "--model", model, "--horizon", "20s", "--json")
+    assert of_all.lines == of_young.lines
+    assert all(line["seconds_observed"] < 20 for line in of_all.lines)
+
+
+def test_names_images_and_labels_do_not_change_the_answer(
+    call: Call, other_recording: Path, model: Path, tmp_path: Path
+) -> None:
+    samples = read_recording([other_recording])
+    disguised = samples.assign(
+        image="example.test/other:2", namespace="elsewhere", node="n9", image_size_bytes=1.0, version="9", service="x",
+        time=samples["time"] + pd.Timedelta(days=400), started_at=samples["started_at"] + pd.Timedelta(days=400),
+    )  # fmt: skip
+    write_recording(disguised, tmp_path / "disguised.parquet")
+    plain = call("identify", other_recording, "--model", model, "--json").lines
+    other = call("identify", tmp_path / "disguised.parquet", "--model", model, "--json").lines
+    assert [{**line, "namespace": None} for line in plain] == [{**line, "namespace": None} for line in other]
+
+
+def test_identify_without_json_is_a_table(call: Call, other_recording: Path, model: Path) -> None:
+    answer = call("identify", other_recording, "--model", model)
+    assert answer.exit_code == 0
+    assert len(answer.out.splitlines()) == 9
+
+
+def test_models_are_listed_shown_and_verified(call: Call, model: Path) -> None:
+    listed = call("models", "list", model.parent, "--json").lines[0]
+    assert [info["name"] for info in listed] == ["small"]
+    shown = call("models", "show", model, "--json").lines[0]
+    assert shown["services"] == ["mysql", "nginx", "postgres", "redis"]
+    assert "small" in call("models", "show", model).out
+    verified = call("models", "verify", model, "--json").lines[0]
+    assert verified["valid"] is True
+
+
+def test_a_model_with_a_changed_byte_is_refused(call: Call, other_recording: Path, model: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(model, broken)
+    victim = max(broken.glob("**/*.npz"), key=lambda path: path.stat().st_size)
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 1
+    victim.write_bytes(content)
+    for words in (("models", "verify", broken), ("identify", other_recording, "--model", broken)):
+        answer = call(*words)
+        assert answer.exit_code == 2
+        assert victim.name in answer.err
+        assert answer.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("identify", "nowhere.parquet", "--model", "nowhere"), "nowhere"),
+        (("identify", "--json"), "Missing argument"),
+        (("fit", "nowhere.parquet", "--out", "model"), "nowhere.parquet: no such file"),
+        (("fit", "nowhere.parquet"), "Missing option '--out'"),
+        (("fit", "nowhere.parquet", "--out", "m", "--colour", "red"), "No such option: --colour"),
+        (("models", "verify", "nowhere"), "nowhere"),
+        (("conjure",), "No such command 'conjure'"),
+    ],
+)
+def test_wrong_use_is_one_clear_line(
+    call: Call, words: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = call(*words)
+    assert answer.exit_code == 2
+    assert answer.out == ""
+    assert answer.err.startswith("podlab: ")
+    assert said in answer.err
+    assert answer.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda samples: samples.drop(columns="service"), "service"),
+        (lambda samples: samples.assign(service="mysql"), "one service"),
+        (lambda samples: samples.assign(deployment="only"), "deployment"),
+        (lambda samples: samples.drop(columns="deployment"), "--group"),
+    ],
+)
+def test_recordings_that_cannot_be_learned_from_are_refused(
+    call: Call, recording: Path, tmp_path: Path, change: object, said: str
+) -> None:
+    assert callable(change)
+    write_recording(change(read_recording([recording])), tmp_path / "bad.parquet")
+    for command in (
+        ("fit", tmp_path / "bad.parquet", "--out", tmp_path / "model"),
+        ("evaluate", tmp_path / "bad.parquet"),
+    ):
+        answer = call(*command)
+        assert answer.exit_code == 2, answer
+        assert said in answer.err
+        assert answer.err.count("\n") == 1
+        assert [path.name for path in tmp_path.iterdir()] == ["bad.parquet"]
+
+
+def test_services_limit_what_is_learned(call: Call, recording: Path, tmp_path: Path) -> None:
+    done = call("fit", recording, "--out", tmp_path / "two", "--services", "mysql,nginx", "--horizons", "30s", "--json")
+    assert done.exit_code == 0
+    assert done.lines[0]["services"] == ["mysql", "nginx"]
+    refused = call("fit", recording, "--out", tmp_path / "three", "--services", "mysql,sendmail")
+    assert refused.exit_code == 2
+    assert "sendmail" in refused.err
+    assert not (tmp_path / "three").exists()
