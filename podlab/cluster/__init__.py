@@ -1,0 +1,1 @@
+"""The Kubernetes cluster: how to reach its API, and what runs in it."""
