@@ -1,0 +1,28 @@
+"""An API server that knows one reader, and a connection to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from podlab.cluster.api import ApiConnection
+from podlab.cluster.connect import connect
+from tests.support.kubeapi import KubeApi
+
+TOKEN = "token-of-the-reader"
+
+
+@pytest.fixture
+def api() -> Iterator[KubeApi]:
+    with KubeApi() as server:
+        server.add_user(TOKEN)
+        yield server
+
+
+@pytest.fixture
+def connection(api: KubeApi, tmp_path: Path) -> Iterator[ApiConnection]:
+    made = connect(kubeconfig=api.write_kubeconfig(tmp_path / "kubeconfig", TOKEN), timeout_s=10)
+    yield made
+    made.close()
