@@ -1,0 +1,20 @@
+"""A server that takes the connection and then says nothing."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from podlab.cluster.connect import connect
+from podlab.cluster.inventory import read_inventory
+from podlab.errors import PodlabError
+
+
+def test_the_wait_ends_at_the_timeout(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connection = connect(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout_s=0.1)
+        with pytest.raises(PodlabError, match=r"gave no answer within 0\.1 s; try again, or allow a longer timeout"):
+            read_inventory(connection)
