@@ -165,17 +165,7 @@ class Runtime:
 
     def facts(self, container: str) -> ContainerFacts:
         """Ask where a started container's counters and files are."""
-        known: dict[str, Any] = json.loads(self.call(["inspect", container]))[0]
-        log = known.get("LogPath") or known["HostConfig"].get("LogConfig", {}).get("Path")
-        layer = known.get("GraphDriver", {}).get("Data", {}).get("UpperDir")
-        volumes = [mount["Source"] for mount in known.get("Mounts", []) if mount.get("Type") == "volume"]
-        return ContainerFacts(
-            pid=int(known["State"]["Pid"]),
-            started_at=datetime.fromisoformat(known["State"]["StartedAt"]),
-            layer=Path(layer) if layer else None,
-            log=Path(log) if log else None,
-            volume=Path(volumes[0]) if volumes else None,
-        )
+        return read_facts(json.loads(self.call(["inspect", container]))[0])
 
     def execute(self, container: str, command: Sequence[str]) -> str:
         """Run a command in a running container and return what it prints on both outputs."""
@@ -204,13 +194,9 @@ class Runtime:
         at_once = ["--time", "0"] if self.engine == "podman" else []
         return ["rm", "--force", "--volumes", *at_once]
 
-    def make_network(self, name: str) -> str:
-        """Make a network of the lab and return its subnet, such as ``10.89.0.0/24``."""
-        self.call(["network", "create", "--label", LABEL, name])
-        known: dict[str, Any] = json.loads(self.call(["network", "inspect", name]))[0]
-        if "subnets" in known:
-            return str(known["subnets"][0]["subnet"])
-        return str(known["IPAM"]["Config"][0]["Subnet"])
+    def make_network(self, name: str, subnet: str) -> None:
+        """Make a network of the lab; docker gives fixed addresses only where the subnet was chosen."""
+        self.call(["network", "create", "--label", LABEL, "--subnet", subnet, name])
 
     def has_image(self, image: str) -> bool:
         """Tell whether an image is on this machine."""
@@ -249,3 +235,18 @@ class Runtime:
             if found:
                 self.call([*removal, *found])
         return counts
+
+
+def read_facts(known: Mapping[str, Any]) -> ContainerFacts:
+    """Read what ``inspect`` of either engine says of one container."""
+    log = known.get("LogPath") or (known["HostConfig"].get("LogConfig") or {}).get("Path")
+    # docker's newer image store tells no layer: its size is then missing.
+    layer = ((known.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir")
+    volumes = [mount["Source"] for mount in known.get("Mounts") or [] if mount.get("Type") == "volume"]
+    return ContainerFacts(
+        pid=int(known["State"]["Pid"]),
+        started_at=datetime.fromisoformat(known["State"]["StartedAt"]),
+        layer=Path(layer) if layer else None,
+        log=Path(log) if log else None,
+        volume=Path(volumes[0]) if volumes else None,
+    )

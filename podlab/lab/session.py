@@ -219,8 +219,10 @@ def open_lab(
         # A run that was killed outright could not clean up.
         _remove_everything(runtime, folder)
         try:
-            network = f"podlab-{secrets.token_hex(4)}"
-            lab = Lab(runtime, services, images, network, runtime.make_network(network), folder)
+            # From the range that RFC 2544 keeps for labs: no real network is hidden by it.
+            name, subnet = f"podlab-{secrets.token_hex(4)}", f"198.18.{secrets.randbelow(256)}.0/24"
+            runtime.make_network(name, subnet)
+            lab = Lab(runtime, services, images, name, subnet, folder)
             say("asking the services' versions")
             lab.prepare()
             yield lab

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from podlab.lab.catalogue import load, select
 from podlab.lab.deploy import client_specification, service_specification
 from podlab.lab.images import build_arguments, check_source, image_of, recipe
 from podlab.lab.matrix import draw
-from podlab.lab.runtime import LABEL, ContainerSpec, Runtime
+from podlab.lab.runtime import LABEL, ContainerSpec, Runtime, read_facts
 
 NASTY = "a b; $(touch /tmp/x) 'q' \"d\" `e` \n*"
 
@@ -103,6 +104,23 @@ def test_the_load_client_gets_its_draws_as_one_argument() -> None:
     assert told["paths"] == list(nginx.paths)
     assert spec.ip == "10.0.0.3"
     assert (spec.mounts["/opt/client"] / "load_client.py").is_file()
+
+
+PODMAN_SAYS = """{"State": {"Pid": 7, "StartedAt": "2026-11-23T21:04:14.915827937Z"},
+ "GraphDriver": {"Name": "overlay", "Data": {"UpperDir": "/layers/a/diff"}},
+ "HostConfig": {"LogConfig": {"Type": "k8s-file", "Path": "/logs/ctr.log"}},
+ "Mounts": [{"Type": "bind", "Source": "/etc/x"}, {"Type": "volume", "Source": "/volumes/v/_data"}]}"""
+DOCKER_SAYS = """{"State": {"Pid": 7, "StartedAt": "2026-11-23T21:04:14.915827937Z"}, "LogPath": "/logs/a-json.log",
+ "GraphDriver": null, "HostConfig": {"LogConfig": {"Type": "json-file", "Config": {}}}, "Mounts": []}"""
+
+
+def test_both_engines_tell_where_a_container_is() -> None:
+    podman, docker = (read_facts(json.loads(text)) for text in (PODMAN_SAYS, DOCKER_SAYS))
+    assert podman.pid == docker.pid == 7
+    assert podman.started_at == docker.started_at == datetime(2026, 11, 23, 21, 4, 14, 915827, tzinfo=UTC)
+    assert (podman.layer, podman.log) == (Path("/layers/a/diff"), Path("/logs/ctr.log"))
+    assert podman.volume == Path("/volumes/v/_data")
+    assert (docker.layer, docker.log, docker.volume) == (None, Path("/logs/a-json.log"), None)
 
 
 @pytest.fixture
