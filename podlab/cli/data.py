@@ -22,6 +22,7 @@ from podlab.cli.output import print_json, show_progress
 from podlab.cluster.inventory import enrich
 from podlab.errors import PodlabError
 from podlab.labels import LabelReport, LabelRules, apply_labels, label_containers, read_label_table
+from podlab.metrics import CONTAINER_KEY
 from podlab.samples import INSTANCE_KEY
 from podlab.settings import Settings, load_settings
 from podlab.telemetry.influx_http import InfluxDatabase
@@ -201,8 +202,9 @@ def _containers(samples: pd.DataFrame, inventory: pd.DataFrame | None) -> pd.Dat
     containers = samples[key].drop_duplicates(ignore_index=True)
     if inventory is None:
         return containers
-    known = inventory[["namespace", "pod", "container", "pod_labels", "owner_kind", "owner_name"]]
-    return containers.merge(known.drop_duplicates(["namespace", "pod", "container"]), how="left")
+    # The samples have the inventory's uids by now; a row without one is of a pod that is gone.
+    known = inventory[[*CONTAINER_KEY, "pod_labels", "owner_kind", "owner_name"]]
+    return containers.merge(known.drop_duplicates(list(CONTAINER_KEY)), how="left", on=list(CONTAINER_KEY))
 
 
 def _tell(samples: pd.DataFrame, report: LabelReport | None, out: Path, as_json: bool) -> None:

@@ -77,10 +77,11 @@ def record(
     ] = None,
     patterns: Annotated[str | None, typer.Option(metavar="A,B,...", help="Load patterns.  [default: all]")] = None,
     replicates: Annotated[int, typer.Option(min=1, help="Deployments of each combination.")] = 1,
-    seconds: Annotated[int, typer.Option(min=1, help="How long each is sampled.")] = 180,
+    seconds: Annotated[int, typer.Option(help="How long each is sampled; load begins only after start-up.")] = 180,
     parallel: Annotated[int, typer.Option(min=1, help="How many run at once.")] = 6,
     engine: Annotated[Engine, typer.Option(help="Container engine.")] = Engine.PODMAN,
     images: Annotated[Images, typer.Option(help="Where images come from.")] = Images.DEBIAN,
+    note: Annotated[str, typer.Option(metavar="TEXT", help="A sentence for the data card.", show_default=False)] = "",
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
@@ -104,6 +105,7 @@ def record(
             parallel=parallel,
             engine=engine.value,
             images=images.value,
+            note=note,
             say=_say,
             progress=progress,
         )
@@ -115,8 +117,32 @@ def record(
 
 
 @app.command()
+def check(
+    engine: Annotated[Engine, typer.Option(help="Container engine.")] = Engine.PODMAN,
+    images: Annotated[Images, typer.Option(help="Where images come from.")] = Images.DEBIAN,
+    as_json: Json = False,
+) -> None:
+    """Do known work in a container (bytes, CPU time, traffic) and see whether the counters tell the same.
+
+    Example: podlab lab check
+    """
+    from podlab.lab import selftest
+
+    measured = selftest.run(engine.value, images.value, say=_say)
+    if as_json:
+        print_json([asdict(each) for each in measured])
+    else:
+        print_table(
+            ("column", "known work", "expected", "measured", ""),
+            [(m.column, m.what, round(m.expected), round(m.measured), "ok" if m.ok else "WRONG") for m in measured],
+        )
+    if not all(each.ok for each in measured):
+        raise typer.Exit(1)
+
+
+@app.command()
 def down(engine: Annotated[Engine, typer.Option(help="Container engine.")] = Engine.PODMAN) -> None:
-    """Remove every container, network and folder that the lab made on this machine.
+    """Remove every container, volume and network that the lab made on this machine; images stay.
 
     Example: podlab lab down
     """

@@ -14,26 +14,23 @@ from tests.support.certificates import make_certificate
 from tests.support.kubeapi import KubeApi
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    return make_certificate(tmp_path / "server.pem")
-
-
-def test_a_self_signed_certificate_is_refused_before_any_request(tmp_path: Path, certificate: Path) -> None:
+def test_an_unknown_authority_is_refused_before_any_request(tmp_path: Path) -> None:
+    certificate, _ = make_certificate(tmp_path)
     with KubeApi(certificate) as api:
         api.add_user("hush-hush")
         path = api.write_kubeconfig(tmp_path / "kubeconfig", "hush-hush")
-        with pytest.raises(InputError, match=r"no trusted connection: certificate verify failed: self.signed") as error:
+        with pytest.raises(InputError, match=r"no trusted connection: certificate verify failed: unable") as error:
             read_inventory(connect(kubeconfig=path))
         assert f"check the certificate authority in kubeconfig {path}" in str(error.value)
         assert "hush" not in str(error.value)
         assert api.requests == []
 
 
-def test_with_its_authority_in_the_kubeconfig_it_is_trusted(tmp_path: Path, certificate: Path) -> None:
+def test_with_its_authority_in_the_kubeconfig_it_is_trusted(tmp_path: Path) -> None:
+    certificate, authority = make_certificate(tmp_path)
     with KubeApi(certificate) as api:
         api.add_user("hush-hush")
-        settings = {"certificate-authority": str(certificate)}
+        settings = {"certificate-authority": str(authority)}
         connection = connect(kubeconfig=api.write_kubeconfig(tmp_path / "kubeconfig", "hush-hush", **settings))
         assert read_inventory(connection).empty
         assert api.url.startswith("https://")

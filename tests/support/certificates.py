@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
+import trustme
 
-def make_certificate(path: Path) -> Path:
-    """Write a self-signed certificate for 127.0.0.1 and its key into one PEM file (needs openssl)."""
-    key = path.with_suffix(".key")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=podlab-test", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", path],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    path.write_bytes(path.read_bytes() + key.read_bytes())
-    return path
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """Write a certificate for 127.0.0.1 with its key, and the authority that alone vouches for it, as PEM files."""
+    authority = trustme.CA()
+    server, trusted = folder / "server.pem", folder / "authority.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(server))
+    authority.cert_pem.write_to_path(str(trusted))
+    return server, trusted
