@@ -1,0 +1,123 @@
+"""Features: a naive twin, series that are missing or constant, and nothing that tells who the container is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from podlab.features import RATIOS, STATISTICS, extract, feature_names
+from podlab.identify import table
+from podlab.metrics import FEATURE_METRICS, IDENTITY, LABELS
+from podlab.samples import check_samples
+from podlab.windows import SERIES, Windows
+from tests.support.naive_features import statistics
+from tests.support.synthetic import make_samples
+
+TWO = ("rx_bytes", "tx_bytes")
+
+
+def windows_of(cells: np.ndarray, series: tuple[str, ...] = TWO) -> Windows:
+    count = len(cells)
+    nothing = np.zeros(count)
+    return Windows(
+        cells.astype(np.float32), series, pd.DataFrame(index=range(count)), nothing.astype(int), nothing, nothing
+    )
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data(), cells=st.integers(10, 60))
+def test_same_as_the_naive_twin(data: st.DataObject, cells: int) -> None:
+    values = st.sampled_from([0.0, 1.0, 2.5, 1000.0, 123_456.0, 1e9, 3e12]) | st.integers(0, 10**6).map(float)
+    x = data.draw(arrays(np.float32, (3, 2, cells), elements=values.map(np.float32), fill=st.just(np.float32(7))))
+    found, names = extract(windows_of(x))
+    for row in range(3):
+        for number, series in enumerate(TWO):
+            expected = statistics([float(value) for value in x[row, number]])
+            assert tuple(expected) == STATISTICS
+            mine = {name: float(found[row, names.index(f"{series}.{name}")]) for name in expected}
+            assert mine == pytest.approx(expected, rel=1e-3, abs=2e-3)
+        a, b = (found[row, names.index(f"{series}.mean")] for series in TWO)
+        assert found[row, names.index("rx_bytes/tx_bytes")] == a - b
+
+
+def test_a_constant_is_told_exactly() -> None:
+    found, names = extract(windows_of(np.full((1, 2, 60), 123_456_789.0)))
+    told = dict(zip(names, found[0].tolist(), strict=True))
+    assert {told[f"rx_bytes.{name}"] for name in ("mean", "min", "median", "max", "early", "late")} == {
+        told["rx_bytes.mean"]
+    }
+    assert told["rx_bytes.growth"] == 0
+    assert told["rx_bytes.early_share"] == 0.5
+    assert told["rx_bytes.centre"] == 0.5
+    assert told["rx_bytes.settling"] == 0
+
+
+def test_a_missing_series_is_missing_in_its_own_features_only() -> None:
+    x = np.ones((2, 2, 10))
+    x[0, 1] = np.nan
+    found, names = extract(windows_of(x))
+    missing = [name for name, value in zip(names, found[0], strict=True) if np.isnan(value)]
+    assert missing == [f"tx_bytes.{name}" for name in STATISTICS] + ["rx_bytes/tx_bytes"]
+    assert not np.isnan(found[1]).any()
+
+
+def test_no_containers_give_no_rows() -> None:
+    found, names = extract(windows_of(np.empty((0, 2, 10))))
+    assert found.shape == (0, len(names))
+
+
+def test_blocks_do_not_show() -> None:
+    x = np.random.default_rng(0).gamma(1.0, 1e6, (3000, 2, 60))
+    whole, _ = extract(windows_of(x))
+    np.testing.assert_array_equal(whole[1234:1240], extract(windows_of(x[1234:1240]))[0])
+
+
+def test_every_feature_has_its_own_name() -> None:
+    names = feature_names(tuple(SERIES))
+    assert len(set(names)) == len(names) == len(SERIES) * len(STATISTICS) + len(RATIOS)
+
+
+def test_nothing_that_tells_who_the_container_is_reaches_the_features() -> None:
+    samples = make_samples(deployments_per_service=2, seconds=35)
+    keys = samples["pod"].astype(str)
+    order = dict(zip(keys.unique(), np.random.default_rng(3).permutation(keys.unique()), strict=True))
+    other = samples.copy()
+    for column in (*IDENTITY, *LABELS, "image_size_bytes"):
+        if column in other and column not in ("time", "started_at"):
+            other[column] = (column + keys.map(order)) if column != "image_size_bytes" else float(len(column))
+    moved = pd.Timedelta(days=400, milliseconds=7)
+    other["time"] += moved
+    other["started_at"] += moved
+    a, b = table(samples, 30.0), table(check_samples(other, where="test"), 30.0)
+    back = [b.containers["pod"].tolist().index("pod" + order[pod]) for pod in a.containers["pod"]]
+    assert a.names == b.names
+    np.testing.assert_array_equal(a.X, b.X[back])
+    assert all(name.partition(".")[0].partition("/")[0] in FEATURE_METRICS for name in a.names)
+
+
+def test_the_number_of_samples_is_not_told() -> None:
+    """Steady series look the same however often they are sampled."""
+    samples = make_samples(("nginx",), deployments_per_service=1, seconds=60, jitter_s=0.0)
+    steady = samples.assign(
+        **{name: 5_000_000.0 for name in FEATURE_METRICS if samples[name].dtype == float},
+        **{
+            name: pd.Series(((samples["time"] - samples["time"][0]).dt.total_seconds() * 1000).round(), dtype="Int64")
+            for name in FEATURE_METRICS
+            if samples[name].dtype != float
+        },
+        started_at=pd.NaT,
+    )
+    often = table(check_samples(steady, where="test"), 60.0)
+    seldom = table(check_samples(steady.iloc[::7], where="test"), 60.0)
+    np.testing.assert_allclose(often.X, seldom.X, atol=1e-4)
+
+
+def test_the_table_says_how_long_each_container_was_seen() -> None:
+    containers = table(make_samples(("nginx",), deployments_per_service=2, seconds=50), 30.0).containers
+    assert containers["seconds_observed"].between(28, 30, inclusive="left").all()
+    assert containers["usable"].all()
+    assert {"pod", "started_at", "service", "deployment"} <= set(containers)
