@@ -35,8 +35,8 @@ def format_tags(tags: Mapping[str, str], *, where: str) -> str:
 
     Examples
     --------
-    >>> format_tags({"pod_name": "a b", "node_name": "n,1", "host": ""}, where="a.parquet")
-    ',node_name=n\\\\,1,pod_name=a\\\\ b'
+    >>> print(format_tags({"pod_name": "a b", "node_name": "n,1", "host": ""}, where="a.parquet"))
+    ,node_name=n\,1,pod_name=a\ b
     """
     text = ""
     for name, value in sorted(tags.items()):
