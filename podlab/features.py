@@ -102,16 +102,13 @@ def _statistics(rows: Matrix) -> Matrix:
     low, high = ordered[:, 0], ordered[:, -1]
     # Cells along the first axis: each step is then one sweep over contiguous values of many series.
     x = np.ascontiguousarray(rows.T)
-    # Everything that could cancel is computed from the first value on, so that a constant is told exactly.
-    first, last = x[0].copy(), x[-1].copy()
-    far = np.abs(x - last) > _NEAR * (high - low)
-    x -= first
-    mean = first + x.mean(axis=0)
+    far = np.abs(x - x[-1]) > _NEAR * (high - low)
+    mean = x.mean(axis=0)
     quarter = max(1, cells // 4)
-    early = first + x[:quarter].mean(axis=0)
-    late = first + x[-quarter:].mean(axis=0)
+    early, late = x[:quarter].mean(axis=0), x[-quarter:].mean(axis=0)
     when = np.arange(cells, dtype=np.float32)
-    centre = (when - when.mean()) @ x / np.float32(cells)
+    # Not by matrix product: its rounding would depend on what else is in the block.
+    centre = ((when - when.mean())[:, None] * x).mean(axis=0)
     settling = np.where(far.any(axis=0), cells - np.argmax(far[::-1], axis=0), 0)
 
     out = np.empty((rows.shape[0], len(STATISTICS)), dtype=np.float32)
@@ -122,7 +119,7 @@ def _statistics(rows: Matrix) -> Matrix:
     out[:, 9] = _share(early, early + late)
     out[:, 10] = 0.5 + _share(centre, mean) / (cells - 1)
     out[:, 11] = settling / np.float32(cells)
-    out[np.isnan(first)] = np.nan
+    out[np.isnan(mean)] = np.nan
     return out
 
 

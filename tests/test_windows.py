@@ -75,26 +75,26 @@ def test_same_as_the_naive_twin(data: st.DataObject, horizon_s: float, started: 
 def test_the_horizon_ends_before_its_last_instant() -> None:
     samples = one([0.0, 5.0, 9.999, 10.0], rootfs_used_bytes=[1.0, 1.0, 1.0, 9.0])
     windows = cut(samples, horizon_s=10.0)
-    assert windows.rows.tolist() == [3]
-    assert windows.last_s.tolist() == [9.999]
+    assert windows.sighting.rows.tolist() == [3]
+    assert windows.sighting.last_s.tolist() == [9.999]
     assert windows.cells.max() == 1.0
 
 
 def test_rows_before_the_start_do_not_count() -> None:
     windows = cut(one([-3.0, 1.0], rootfs_used_bytes=[9.0, 1.0]), horizon_s=10.0)
-    assert windows.rows.tolist() == [1]
-    assert windows.first_s.tolist() == [1.0]
+    assert windows.sighting.rows.tolist() == [1]
+    assert windows.sighting.first_s.tolist() == [1.0]
 
 
 def test_time_runs_from_the_first_row_where_the_start_is_missing() -> None:
     windows = cut(one([500.0, 505.0, 511.0], started_at=None, rootfs_used_bytes=[1.0, 2.0, 3.0]), horizon_s=10.0)
-    assert windows.rows.tolist() == [2]
-    assert windows.last_s.tolist() == [5.0]
+    assert windows.sighting.rows.tolist() == [2]
+    assert windows.sighting.last_s.tolist() == [5.0]
 
 
 def test_without_a_horizon_all_rows_count() -> None:
     windows = cut(one([-1.0, 0.0, 500.0], rootfs_used_bytes=[1.0, 2.0, 3.0]), horizon_s=None)
-    assert windows.rows.tolist() == [3]
+    assert windows.sighting.rows.tolist() == [3]
     assert windows.cells[0, 0, -1] == pytest.approx(3.0, rel=0.01)
 
 
@@ -174,7 +174,7 @@ def test_a_missing_column_is_missing_and_breaks_nothing() -> None:
 def test_a_container_without_rows_in_the_window_stays_in_the_answer() -> None:
     samples = pd.concat([one([0, 1], rx_bytes=[0, 5]), one([100, 101], "b", rx_bytes=[0, 5])])
     windows = cut(check_samples(samples, where="test"), horizon_s=10.0)
-    assert windows.rows.tolist() == [2, 0]
+    assert windows.sighting.rows.tolist() == [2, 0]
     assert windows.usable.tolist() == [True, False]
     assert np.isnan(windows.cells[1]).all()
 

@@ -23,8 +23,8 @@ _DEFAULT_TEMPERATURE = 1.0
 #: The part of known containers that stays known.
 KNOWN_SHARE = 0.98
 _KEPT_QUANTILES = 257
-#: A new container may be this much less sure and less near than a held-out one: training never shows all there is.
-_LENIENCE = 0.8
+#: Below the strangest held-out container the tail is taken to fall with this power of the ratio to it.
+_TAIL_POWER = 3.0
 
 
 class Condition(IntEnum):
@@ -48,6 +48,11 @@ def soften(log_votes: FloatArray, temperature: float | FloatArray) -> FloatArray
     return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
 
 
+def agreement(added: FloatArray, experts: int) -> FloatArray:
+    """How much the experts agree on the top service: the geometric mean of their votes, not sharpened (n,)."""
+    return np.asarray(soften(added, float(experts)).max(axis=1))
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What held-out containers taught about one combination of experts.
@@ -56,29 +61,28 @@ class Calibration:
     ----------
     temperature : float
         Divides the added log-votes (Guo et al. 2017, On Calibration of Modern Neural Networks).
-    confidence, proximity, familiarity : array of float64, ascending
-        Of held-out containers: top probability, proximity to the nearest service, and mean of the ranks of both.
+    agreement, proximity, familiarity : array of float64, ascending
+        Of held-out containers: the experts' agreement, proximity to the nearest service, and the lower rank of both.
     """
 
     temperature: float
-    confidence: FloatArray
+    agreement: FloatArray
     proximity: FloatArray
     familiarity: FloatArray
 
-    def novelty(self, confidence: FloatArray, proximity: FloatArray) -> FloatArray:
+    def novelty(self, agreement: FloatArray, proximity: FloatArray) -> FloatArray:
         """Part of the held-out containers that looked more familiar (n,); 0 where there were none."""
         if not self.familiarity.size:
-            return np.zeros(confidence.size)
-        lenient = confidence / _LENIENCE, proximity / _LENIENCE
-        own = _rank(self.confidence, lenient[0]) + _rank(self.proximity, lenient[1])
-        return 1.0 - _rank(self.familiarity, own)
+            return np.zeros(agreement.size)
+        own = np.minimum(_tail(self.agreement, agreement), _tail(self.proximity, proximity))
+        return 1.0 - _tail(self.familiarity, own, power=1.0)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Give the arrays by name, for a file."""
-        return {"confidence": self.confidence, "proximity": self.proximity, "familiarity": self.familiarity}
+        return {"agreement": self.agreement, "proximity": self.proximity, "familiarity": self.familiarity}
 
 
-def calibrate(added: FloatArray, truth: NDArray[np.intp], proximity: FloatArray) -> Calibration:
+def calibrate(added: FloatArray, truth: NDArray[np.intp], proximity: FloatArray, experts: int) -> Calibration:
     """Fit the temperature and keep the distributions that novelty is measured against.
 
     Parameters
@@ -89,15 +93,17 @@ def calibrate(added: FloatArray, truth: NDArray[np.intp], proximity: FloatArray)
         Their services.
     proximity : array (n,)
         Proximity to the nearest service.
+    experts : int
+        How many experts' votes were added.
     """
     if not truth.size:
         none = np.empty(0)
         return Calibration(_DEFAULT_TEMPERATURE, none, none, none)
     losses = [_loss(added, truth, temperature) for temperature in _TEMPERATURES]
     temperature = float(_TEMPERATURES[int(np.argmin(losses))])
-    confidence = soften(added, temperature).max(axis=1)
-    ranks = _rank(np.sort(confidence), confidence) + _rank(np.sort(proximity), proximity)
-    return Calibration(temperature, _quantiles(confidence), _quantiles(proximity), _quantiles(ranks))
+    agreed = agreement(added, experts)
+    ranks = np.minimum(_tail(np.sort(agreed), agreed), _tail(np.sort(proximity), proximity))
+    return Calibration(temperature, _quantiles(agreed), _quantiles(proximity), _quantiles(ranks))
 
 
 def _loss(added: FloatArray, truth: NDArray[np.intp], temperature: float) -> float:
@@ -105,9 +111,14 @@ def _loss(added: FloatArray, truth: NDArray[np.intp], temperature: float) -> flo
     return float(-np.log(own + 1e-12).mean())
 
 
-def _rank(ascending: FloatArray, values: FloatArray) -> FloatArray:
-    """Part of a distribution that is not above each value."""
-    return np.searchsorted(ascending, values, side="right") / ascending.size
+def _tail(ascending: FloatArray, values: FloatArray, power: float = _TAIL_POWER) -> FloatArray:
+    """Probability that a container of the training's kind has no more than each value (n,).
+
+    A conformal p-value, which few held-out containers cannot make small; below the lowest of them it goes on falling.
+    """
+    lowest = max(float(ascending[0]), np.finfo(float).tiny)
+    count = np.maximum(np.searchsorted(ascending, values, side="right"), 1)
+    return np.asarray(count / (ascending.size + 1) * np.minimum(values / lowest, 1.0) ** power)
 
 
 def _quantiles(values: FloatArray) -> FloatArray:

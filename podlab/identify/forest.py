@@ -164,8 +164,8 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], *, n_features: int, n_classe
         raise _broken("a leaf has no distribution", where)
     if forest.distributions.shape[1] != n_classes or not _are_distributions(forest.distributions):
         raise _broken("a leaf's distribution is none over the services", where)
-    if not np.isfinite(forest.threshold).all():
-        raise _broken("a threshold is not finite", where)
+    if np.isnan(forest.threshold).any():  # infinity is fine: such a node asks only whether the value is missing
+        raise _broken("a threshold is not a number", where)
     if _depth(forest) > MAX_DEPTH:
         raise _broken(f"a tree is deeper than {MAX_DEPTH}", where)
     return forest

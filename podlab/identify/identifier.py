@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from podlab.errors import InputError
 from podlab.features import extract
 from podlab.identify.answer import Answer
-from podlab.identify.calibration import KNOWN_SHARE, Calibration, Condition, log_votes, soften
+from podlab.identify.calibration import KNOWN_SHARE, Calibration, Condition, agreement, log_votes, soften
 from podlab.identify.forest import Forest
-from podlab.identify.looks import MAX_STRETCHES, Look, Sighting, sight
+from podlab.identify.looks import MAX_STRETCHES, Look
 from podlab.identify.proximity import service_proximity
-from podlab.identify.table import seconds_observed
-from podlab.windows import Rows, Windows, cut, read_rows, series_of
+from podlab.windows import Rows, Sighting, Windows, cut, read_rows, series_of, sight
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -148,13 +147,14 @@ class _Verdict:
         sighting = self._sighting
         seen = ~np.isnan(sighting.first_s)
         born = seen & (sighting.from_birth if self._births and self._stretches else bool(self._births))
-        shown = self._births_shown(sighting) & born[:, None]
-        # The first seconds' expert keeps its vote whatever comes later; the longest one adds to it.
-        first = shown.argmax(axis=1)
-        longest = shown.shape[1] - 1 - shown[:, ::-1].argmax(axis=1) if shown.shape[1] else first
-        for a, early in enumerate(self._births):
-            for b, late in enumerate(self._births):
-                self._judge_births(early, late, born & shown.any(axis=1) & (first == a) & (longest == b))
+        if self._births:
+            shown = self._births_shown(sighting)
+            # The first seconds' expert keeps its vote whatever comes later; the longest one adds to it.
+            first = shown.argmax(axis=1)
+            longest = shown.shape[1] - 1 - shown[:, ::-1].argmax(axis=1)
+            for a, early in enumerate(self._births):
+                for b, late in enumerate(self._births):
+                    self._judge_births(early, late, born & (first == a) & (longest == b))
         for number, stretch in enumerate(self._stretches):
             longer = self._stretches[number + 1 :]
             span_s = sighting.until_s - np.nan_to_num(sighting.first_s)
@@ -164,19 +164,18 @@ class _Verdict:
             self._judge_stretches(stretch, seen & ~born & fits)
 
     def _births_shown(self, sighting: Sighting) -> BoolArray:
-        """Which births' looks each container can fill (n_containers, n_births); the shortest if none."""
+        """Which births' looks each container can fill, at least one (n_containers, n_births)."""
         begin_s = self._birth_begin_s()
-        shown = np.zeros((begin_s.size, len(self._births)), dtype=bool)
+        rows, filled = np.zeros((2, begin_s.size, len(self._births)), dtype=np.intp)
         for number, look in enumerate(self._births):
             inside = self._rows.offset_s < (begin_s + look.length_s)[self._rows.code]
-            rows = np.bincount(self._rows.code[inside], minlength=begin_s.size)
-            shown[:, number] = (rows >= _LEAST_ROWS) & ((sighting.until_s - begin_s) * 1.02 >= look.length_s)
-            if number == 0:
-                any_rows = rows > 0
-        if self._births:
-            none = ~shown.any(axis=1)
-            shown[none & any_rows, 0] = True
-            shown[none & ~any_rows, -1] = True
+            rows[:, number] = np.bincount(self._rows.code[inside], minlength=begin_s.size)
+            filled[:, number] = (sighting.until_s - begin_s) * 1.02 >= look.length_s
+        shown = (rows >= _LEAST_ROWS) & (filled > 0)
+        # Too young or sampled too seldom for any of them: the shortest one that has at least a row.
+        least = np.where((rows > 0).any(axis=1), (rows > 0).argmax(axis=1), len(self._births) - 1)
+        none = np.flatnonzero(~shown.any(axis=1))
+        shown[none, least[none]] = True
         return shown
 
     def _birth_begin_s(self) -> FloatArray:
@@ -237,7 +236,7 @@ class _Verdict:
             probability = soften(votes[here], temperature[:, None])
             chosen = np.flatnonzero(whose)[here]
             self._probability[chosen] = probability
-            self._novelty[chosen] = calibration.novelty(probability.max(axis=1), near[here].max(axis=1))
+            self._novelty[chosen] = calibration.novelty(agreement(votes[here], len(looks)), near[here].max(axis=1))
 
     def _conditions(self) -> NDArray[np.intp]:
         """How each container was seen, compared with the training (n_containers,)."""
@@ -253,7 +252,7 @@ class _Verdict:
     def answers(self, windows: Windows) -> list[Answer]:
         """Put the verdicts into words, one per container."""
         containers = windows.containers
-        observed_s = seconds_observed(windows)
+        observed_s = windows.sighting.observed_s
         who = {
             name: [None if pd.isna(value) else str(value) for value in containers[name]]
             for name in ("cluster", "namespace", "pod", "pod_uid", "container")

@@ -14,14 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podlab.errors import InputError
-from podlab.windows import Rows
+from podlab.windows import Sighting
 
 #: Horizons tried by default, in seconds; those that the training data cannot fill are left out.
 HORIZONS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 #: Lengths of stretches of mid-life, in seconds.
 STRETCHES_S = (60.0, 300.0, 1800.0)
-#: A container was seen from its birth if its first row came this soon, or within one and a half sampling intervals.
-BIRTH_S = 10.0
 _LEAST_ROWS = 2
 #: Of one container at most this many stretches are used, so that a long recording costs no more.
 MAX_STRETCHES = 5
@@ -46,52 +44,6 @@ class Look:
     def name(self) -> str:
         """Such as ``birth10s``; names the expert's file."""
         return f"{self.kind}{self.length_s:g}s"
-
-
-@dataclass(frozen=True)
-class Sighting:
-    """When each container was seen.
-
-    Attributes
-    ----------
-    first_s, last_s : array of float64 (n_containers,)
-        Its first and last row, in seconds since its start; NaN without rows.
-    interval_s : array of float64 (n_containers,)
-        Mean time between its rows; 0 with fewer than two.
-    """
-
-    first_s: NDArray[np.float64]
-    last_s: NDArray[np.float64]
-    interval_s: NDArray[np.float64]
-
-    @property
-    def from_birth(self) -> NDArray[np.bool_]:
-        """Whether the start was seen (n_containers,)."""
-        return np.asarray(self.first_s <= np.maximum(BIRTH_S, 1.5 * self.interval_s))
-
-    @property
-    def until_s(self) -> NDArray[np.float64]:
-        """The end of the last row's interval, in seconds since the start; 0 without rows."""
-        return np.nan_to_num(self.last_s + self.interval_s)
-
-    @property
-    def typical_interval_s(self) -> float:
-        """The median container's time between rows; 0 where no container has two."""
-        several = self.interval_s[self.interval_s > 0]
-        return float(np.median(several)) if several.size else 0.0
-
-
-def sight(rows: Rows) -> Sighting:
-    """Find when each container was seen first and last, and how often."""
-    count = len(rows.containers)
-    number = np.bincount(rows.code, minlength=count)
-    end = np.cumsum(number)
-    seen = number > 0
-    first_s, last_s = np.full((2, count), np.nan)
-    first_s[seen] = rows.offset_s[(end - number)[seen]]
-    last_s[seen] = rows.offset_s[end[seen] - 1]
-    interval_s = np.nan_to_num((last_s - first_s) / np.maximum(number - 1, 1))
-    return Sighting(first_s, last_s, interval_s)
 
 
 def choose_looks(sighting: Sighting, horizons_s: Sequence[float] | None) -> tuple[Look, ...]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-#: A service is as near as the mean of this many of its nearest training containers.
-_NEAREST = 3
 _BLOCK_ROWS = 64
 
 
@@ -33,7 +31,7 @@ def service_proximity(
     Returns
     -------
     array of float64 (n, n_services)
-        0 to 1; 0 for a service without a known container.
+        Of each service's nearest training container, 0 to 1; 0 for a service without one.
     """
     out = np.zeros((leaves.shape[0], n_services))
     begins = np.searchsorted(service, np.arange(n_services + 1))
@@ -45,6 +43,5 @@ def service_proximity(
         for number in range(n_services):
             of_service = shared[:, begins[number] : begins[number + 1]]
             if of_service.shape[1]:
-                nearest = np.sort(of_service, axis=1)[:, -_NEAREST:]
-                out[begin : begin + _BLOCK_ROWS, number] = nearest.mean(axis=1)
+                out[begin : begin + _BLOCK_ROWS, number] = of_service.max(axis=1)
     return out

@@ -164,7 +164,7 @@ def _expert(content: bytes, stored: _StoredModel, where: str) -> Expert:
 
 
 def _calibration(arrays: Mapping[str, NDArray[Any]], prefix: str, temperature: float, where: str) -> Calibration:
-    parts = [arrays.get(f"{prefix}.{name}") for name in ("confidence", "proximity", "familiarity")]
+    parts = [arrays.get(f"{prefix}.{name}") for name in ("agreement", "proximity", "familiarity")]
     known = [part for part in parts if part is not None and part.ndim == 1 and part.dtype == np.float64]
     if len(known) != len(parts) or len({part.size for part in known}) != 1:
         raise InputError("a calibration is not readable", where=where, todo=_TODO)

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from podlab.features import extract
-from podlab.windows import Rows, Windows, cut
+from podlab.windows import Rows, cut
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,5 @@ def table(samples: pd.DataFrame | Rows, horizon_s: float | None, columns: Sequen
     """
     windows = cut(samples, horizon_s=horizon_s, columns=columns)
     matrix, names = extract(windows)
-    containers = windows.containers.assign(seconds_observed=seconds_observed(windows), usable=windows.usable)
+    containers = windows.containers.assign(seconds_observed=windows.sighting.observed_s, usable=windows.usable)
     return FeatureTable(matrix, names, containers)
-
-
-def seconds_observed(windows: Windows, from_birth_s: float = 60.0) -> NDArray[np.float64]:
-    """How long the rows of each window looked at the container (n_containers,).
-
-    From its start to the last row used; from the first row used where the start is unknown or that row came more than
-    ``from_birth_s`` after it. 0 without rows.
-    """
-    late = windows.first_s > from_birth_s
-    return np.nan_to_num(np.where(late, windows.last_s - windows.first_s, windows.last_s.clip(0)))

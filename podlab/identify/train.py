@@ -19,10 +19,10 @@ from podlab.identify.augment import draw_intervals_s, drop_columns, thin
 from podlab.identify.calibration import Calibration, Condition, calibrate, log_votes
 from podlab.identify.forest import MAX_DEPTH, Forest, from_sklearn
 from podlab.identify.identifier import Expert, Identifier
-from podlab.identify.looks import Look, Sighting, choose_looks, sight, stretch_begins
+from podlab.identify.looks import Look, choose_looks, stretch_begins
 from podlab.identify.proximity import service_proximity
 from podlab.metrics import FEATURE_METRICS
-from podlab.windows import Rows, cut, read_rows, series_of
+from podlab.windows import Rows, Sighting, cut, read_rows, series_of, sight
 
 log = logging.getLogger(__name__)
 
@@ -289,7 +289,7 @@ def _calibrate(
         near = np.mean([held_out[name].near for name in names], axis=0)
         shown = ~np.isnan(votes[:, :, 0])
         calibrations[names] = tuple(
-            calibrate(votes[c][shown[c]], truth[shown[c]], near[c][shown[c]].max(axis=1)) for c in Condition
+            calibrate(votes[c][shown[c]], truth[shown[c]], near[c][shown[c]].max(axis=1), len(names)) for c in Condition
         )
         recorded = shown[Condition.RECORDED]
         answer = votes[Condition.RECORDED][recorded].argmax(axis=1)

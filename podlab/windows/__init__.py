@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 
 from podlab.metrics import CATALOGUE, FEATURE_METRICS
 from podlab.windows.grid import Grid
-from podlab.windows.rows import BoolArray, FloatArray, IntArray, Rows, read_rows
+from podlab.windows.rows import BoolArray, FloatArray, Rows, read_rows
+from podlab.windows.sighting import Sighting, sight
 
-__all__ = ["SERIES", "Rows", "Windows", "cut", "read_rows", "series_of"]
+__all__ = ["SERIES", "Rows", "Sighting", "Windows", "cut", "read_rows", "series_of", "sight"]
 
 #: The series of a window by name, and the metric columns each is made from, the first usable one first. The rate of
 #: core-nanoseconds per second *is* nanocores, so that both CPU columns give one series and either may be missing.
@@ -51,18 +52,14 @@ class Windows:
         Names along the second axis, keys of :data:`SERIES`.
     containers : DataFrame
         Identity and labels, one line per container instance.
-    rows : array of int64 (n_containers,)
-        Samples inside the window.
-    first_s, last_s : array of float64 (n_containers,)
-        When the first and last of them were taken, in seconds since the container's start; NaN without any.
+    sighting : Sighting
+        Of the samples inside the windows.
     """
 
     cells: NDArray[np.float32]
     series: tuple[str, ...]
     containers: pd.DataFrame
-    rows: IntArray
-    first_s: FloatArray
-    last_s: FloatArray
+    sighting: Sighting
 
     @property
     def usable(self) -> BoolArray:
@@ -113,15 +110,10 @@ def cut(
     if not inside.all():
         rows = rows.take(inside)
 
-    per_container = np.bincount(rows.code, minlength=count)
-    ends = np.cumsum(per_container)
-    seen = per_container > 0
-    first_s, last_s = np.full((2, count), np.nan)
-    first_s[seen] = rows.offset_s[(ends - per_container)[seen]]
-    last_s[seen] = rows.offset_s[ends[seen] - 1]
+    sighting = sight(rows)
     if horizon_s is None:
-        begin = np.where(seen, np.minimum(begin, first_s), begin)
-        length = np.where(seen, np.maximum(last_s - begin, 1.0), 1.0)
+        begin = np.fmin(begin, sighting.first_s)
+        length = np.fmax(sighting.last_s - begin, 1.0)
         cells = _MOST_CELLS
     else:
         length = np.full(count, float(horizon_s))
@@ -136,4 +128,4 @@ def cut(
                 found = grid.rates(source) if CATALOGUE[source].kind == "counter" else grid.levels(source)
                 empty = np.isnan(values[:, position, 0])
                 values[empty, position] = found[empty]
-    return Windows(values, chosen, rows.containers, per_container, first_s, last_s)
+    return Windows(values, chosen, rows.containers, sighting)

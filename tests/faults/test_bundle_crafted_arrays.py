@@ -1,0 +1,85 @@
+"""Model files that agree with their manifest but were made to do harm."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from podlab import bundle
+from podlab.errors import InputError
+from tests.support.bundles import replace_file, write_bundle
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_bundle(tmp_path / "a")
+
+
+def packed(arrays: dict[str, np.ndarray]) -> bytes:
+    out = io.BytesIO()
+    np.savez(out, **arrays)
+    return out.getvalue()
+
+
+def arrays_of(folder: Path, name: str) -> dict[str, np.ndarray]:
+    with np.load(folder / name) as file:
+        return dict(file)
+
+
+def refused(folder: Path, what: str) -> None:
+    with pytest.raises(InputError, match=what) as caught:
+        bundle.load(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tree_that_runs_in_circles(folder: Path) -> None:
+    arrays = arrays_of(folder, "birth10s.npz")
+    arrays["left"] = np.where(arrays["feature"] >= 0, 0, arrays["left"]).astype(np.int32)
+    replace_file(folder, "birth10s.npz", packed(arrays))
+    refused(folder, r"birth10s\.npz: no usable forest: a node's child lies outside or before it")
+
+
+def test_an_array_that_claims_to_be_huge(folder: Path) -> None:
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"
+    header += b" " * (64 - (len(header) + 11) % 64) + b"\n"
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("roots.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+    replace_file(folder, "birth10s.npz", out.getvalue())
+    refused(folder, "an array is longer or shorter than its header says")
+
+
+def test_a_zip_bomb(folder: Path) -> None:
+    out = io.BytesIO()
+    np.savez_compressed(out, roots=np.zeros(10**7))
+    replace_file(folder, "birth10s.npz", out.getvalue())
+    refused(folder, "it is compressed")
+
+
+def test_something_else_than_arrays(folder: Path) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("../../run.py", "print('hello')")
+    replace_file(folder, "birth10s.npz", out.getvalue())
+    refused(folder, "it holds something else than arrays")
+
+
+def test_training_containers_of_no_service(folder: Path) -> None:
+    arrays = arrays_of(folder, "birth10s.npz")
+    arrays["known_service"] = arrays["known_service"] + np.int16(2)
+    replace_file(folder, "birth10s.npz", packed(arrays))
+    refused(folder, "its training containers are not readable")
+
+
+def test_a_calibration_out_of_order(folder: Path) -> None:
+    arrays = arrays_of(folder, "calibration.npz")
+    name = next(iter(arrays))
+    replace_file(folder, "calibration.npz", packed({**arrays, name: arrays[name][::-1].copy()}))
+    refused(folder, "a calibration is not in order")
+    replace_file(folder, "calibration.npz", packed({**arrays, name: arrays[name][:-1]}))
+    refused(folder, "a calibration is not readable")

@@ -1,0 +1,134 @@
+"""Fitting: mistakes in one clear line, small and lopsided data, the same model from the same seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from podlab.errors import InputError
+from podlab.identify import Identifier, fit
+from podlab.identify.storage import to_files
+from podlab.identify.train import deal_folds
+from tests.identify.conftest import hits
+from tests.support.synthetic import make_samples
+
+
+@pytest.fixture(scope="module")
+def small() -> pd.DataFrame:
+    return make_samples(("nginx", "redis"), deployments_per_service=2, seconds=15)
+
+
+def test_unlabelled_samples_are_refused(small: pd.DataFrame) -> None:
+    with pytest.raises(InputError, match="column 'service': no container is labelled"):
+        fit(small.drop(columns="service"))
+    with pytest.raises(InputError, match="no container is labelled"):
+        fit(small.assign(service=pd.Series(pd.NA, index=small.index, dtype="str")))
+
+
+def test_one_service_is_refused(small: pd.DataFrame) -> None:
+    with pytest.raises(InputError, match=r"one service only \(nginx\)"):
+        fit(small[small["service"] == "nginx"])
+    with pytest.raises(InputError, match=r"one service only \(redis\)"):
+        fit(small, services=["redis"])
+
+
+def test_a_service_that_is_not_there_is_named(small: pd.DataFrame) -> None:
+    with pytest.raises(InputError, match="service 'mysql' is not in the samples; there are nginx, redis"):
+        fit(small, services=["nginx", "mysql"])
+
+
+def test_one_deployment_is_refused(small: pd.DataFrame) -> None:
+    with pytest.raises(InputError, match=r"one deployment only, nothing can be held out; .*--group"):
+        fit(small.assign(deployment="the only one"))
+
+
+def test_a_missing_group_is_named(small: pd.DataFrame) -> None:
+    with pytest.raises(InputError, match=r"column 'deployment': is missing.*--group"):
+        fit(small.drop(columns="deployment"))
+    with pytest.raises(InputError, match="column 'team': is missing"):
+        fit(small, group="team")
+
+
+def test_columns_without_a_value_are_refused(small: pd.DataFrame) -> None:
+    with pytest.raises(InputError, match="no metric to learn from has a value"):
+        fit(small.drop(columns="rx_bytes"), columns=["rx_bytes"])
+
+
+@pytest.mark.parametrize("horizon_s", [0.0, -5.0, 1.5])
+def test_a_horizon_that_holds_no_two_samples_is_refused(small: pd.DataFrame, horizon_s: float) -> None:
+    with pytest.raises(InputError, match="holds fewer than two samples"):
+        fit(small, horizons_s=[horizon_s])
+
+
+def test_another_column_may_tell_deployments_apart(small: pd.DataFrame) -> None:
+    model = fit(small.drop(columns="deployment"), group="pod", jobs=1)
+    assert model.services == ("nginx", "redis")
+
+
+def test_a_service_with_a_single_deployment_is_learned_all_the_same() -> None:
+    samples = make_samples(("nginx", "redis", "mysql"), deployments_per_service=3, seconds=15)
+    lopsided = samples[~samples["deployment"].isin(["mysql-1", "mysql-2"])]
+    model = fit(lopsided, jobs=1)
+    new = make_samples(("mysql",), deployments_per_service=2, seconds=15, seed=4)
+    assert [next(iter(answer.candidates)) for answer in model.identify(new)] == ["mysql", "mysql"]
+
+
+def test_single_deployments_only_give_a_model_that_knows_its_limits() -> None:
+    model = fit(make_samples(("nginx", "redis"), deployments_per_service=1, seconds=15), jobs=1)
+    answers = model.identify(make_samples(("nginx",), deployments_per_service=1, seconds=15, seed=4))
+    assert answers[0].service == "nginx"
+    assert answers[0].novelty == 0.0
+
+
+def test_unlabelled_containers_are_left_out(small: pd.DataFrame) -> None:
+    some = small.assign(service=small["service"].where(small["deployment"] != "nginx-0"))
+    assert fit(some, jobs=1).scores["containers"] == 3
+
+
+def test_the_same_seed_gives_the_same_bytes(small: pd.DataFrame) -> None:
+    first, again, other = (to_files(fit(small, seed=seed, jobs=jobs)) for seed, jobs in ((1, 1), (1, 2), (2, 1)))
+    assert first == again
+    assert first != other
+
+
+def test_minutes_between_samples_choose_longer_horizons() -> None:
+    samples = make_samples(("nginx", "redis"), deployments_per_service=2, seconds=700, interval_s=60)
+    model = fit(samples, jobs=1)
+    assert [look.name for look in model.looks if look.kind == "birth"] == ["birth120s", "birth300s", "birth600s"]
+    new = make_samples(("nginx", "redis"), deployments_per_service=2, seconds=700, interval_s=60, seed=3)
+    assert hits(model.identify(new), new) == 1.0
+
+
+def test_containers_met_in_mid_life_only_can_be_learned() -> None:
+    samples = make_samples(("nginx", "redis"), deployments_per_service=3, seconds=400)
+    old = samples[samples["time"] > samples["started_at"] + pd.Timedelta(seconds=200)]
+    model = fit(old, jobs=1)
+    assert {look.kind for look in model.looks} == {"midlife"}
+    answers = model.identify(old)
+    assert hits(answers, old) == 1.0
+    assert all(190 < answer.seconds_observed < 200 for answer in answers)
+
+
+def test_progress_is_told_from_start_to_end(small: pd.DataFrame) -> None:
+    told: list[tuple[int, int, str]] = []
+    fit(small, jobs=1, progress=lambda done, total, what: told.append((done, total, what)))
+    assert [done for done, _, _ in told] == list(range(told[-1][1] + 1))
+    assert told[0][2] == "birth10s"
+
+
+def test_folds_keep_deployments_whole_and_spread_services() -> None:
+    truth = np.repeat([0, 1, 2], 20)
+    groups = np.array([f"{service}-{number // 2}" for number, service in enumerate(truth)])
+    folds = deal_folds(groups, truth, seed=0)
+    for group in set(groups):
+        assert len(set(folds[groups == group])) == 1
+    for service in range(3):
+        assert sorted(np.bincount(folds[truth == service])) == [4, 4, 4, 4, 4]
+
+
+def test_scores_come_from_deployments_held_out(identifier: Identifier) -> None:
+    scores = identifier.scores["macro_f1_held_out"]
+    assert isinstance(scores, dict)
+    assert set(scores) == {"birth10s", "birth30s", "birth10s+birth30s", "midlife60s"}
+    assert scores["birth10s+birth30s"] > 0.9

@@ -1,0 +1,119 @@
+"""The flat forest answers as scikit-learn does, and no array from a file can lead it astray."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+
+from podlab.errors import InputError
+from podlab.identify.forest import MAX_DEPTH, Forest, from_arrays, from_sklearn
+
+
+def data(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 4, rows)
+    X = rng.normal(size=(rows, 12)).astype(np.float32)
+    X[:, :3] += y[:, None]
+    X[rng.random(X.shape) < 0.1] = np.nan
+    X[:, 5] = 1.0  # never missing and constant in training
+    return X, y
+
+
+@pytest.fixture(scope="module")
+def forest() -> Forest:
+    X, y = data(200, 0)
+    return from_sklearn(ExtraTreesClassifier(15, random_state=0).fit(X, y), 4)
+
+
+@pytest.mark.parametrize("kind", [ExtraTreesClassifier, RandomForestClassifier])
+def test_same_answers_as_scikit_learn(kind: type[Any]) -> None:
+    X, y = data(300, 1)
+    model = kind(25, random_state=1, max_depth=9).fit(X, y, sample_weight=np.linspace(0.5, 2, y.size))
+    new, _ = data(500, 2)
+    new[:, 5] = np.where(new[:, 0] > 0, np.nan, new[:, 5])  # missing where training never missed it
+    # Values on a threshold are where rounding it would show.
+    thresholds = model.estimators_[0].tree_.threshold.astype(np.float32)
+    thresholds = thresholds[np.isfinite(thresholds)]
+    new[: thresholds.size, 0] = thresholds[: len(new)]
+    flat = from_sklearn(model, 4)
+    np.testing.assert_allclose(flat.predict(new), model.predict_proba(new), rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(flat.leaves(new) - flat.roots, model.apply(new))
+
+
+def test_services_that_a_fold_lacks_get_no_votes() -> None:
+    X, y = data(100, 3)
+    model = ExtraTreesClassifier(5, random_state=0).fit(X[y != 2], y[y != 2])
+    votes = from_sklearn(model, 4).predict(X)
+    assert votes.shape == (100, 4)
+    assert not votes[:, 2].any()
+    np.testing.assert_allclose(votes.sum(axis=1), 1.0)
+
+
+def test_arrays_come_back_as_they_went(forest: Forest) -> None:
+    again = from_arrays(forest.to_arrays(), n_features=12, n_classes=4, where="a.npz")
+    X, _ = data(50, 4)
+    np.testing.assert_array_equal(forest.predict(X), again.predict(X))
+
+
+def crafted(forest: Forest, **changes: np.ndarray) -> dict[str, np.ndarray]:
+    return {**forest.to_arrays(), **changes}
+
+
+def changed(array: np.ndarray, at: int, value: float) -> np.ndarray:
+    out = array.copy()
+    out[at] = value
+    return out
+
+
+def test_a_crafted_forest_is_refused(forest: Forest) -> None:
+    leaf = int(np.flatnonzero(forest.feature < 0)[0])
+    chain = MAX_DEPTH + 5
+    faults = {
+        "a node's child lies": [
+            {"left": changed(forest.left, 0, 0)},  # a circle
+            {"right": changed(forest.right, 0, -1)},
+            {"right": changed(forest.right, 0, forest.feature.size)},
+        ],
+        "a root lies outside": [{"roots": changed(forest.roots, 0, -5)}, {"roots": forest.roots[:0]}],
+        "asks for a feature": [
+            {"feature": changed(forest.feature, 0, 12)},
+            {"feature": changed(forest.feature, 0, -2)},
+        ],
+        "a leaf has no distribution": [{"left": changed(forest.left, leaf, len(forest.distributions))}],
+        "a leaf's distribution is none": [
+            {"distributions": forest.distributions * 2},
+            {"distributions": forest.distributions[:, :3]},
+            {"distributions": forest.distributions * np.nan},
+        ],
+        "a threshold is not a number": [{"threshold": changed(forest.threshold, 0, np.nan)}],
+        "different lengths": [{"threshold": forest.threshold[:-1]}],
+        "another type or shape": [
+            {"feature": forest.feature.astype(np.int64)},
+            {"left": forest.left.astype(">i4")},
+            {"roots": forest.roots[None]},
+        ],
+        "deeper than": [
+            {
+                "roots": np.zeros(1, np.int32),
+                "feature": np.r_[np.zeros(chain), -1].astype(np.int16),
+                "threshold": np.zeros(chain + 1, np.float32),
+                "left": np.r_[np.arange(1, chain + 1), 0].astype(np.int32),
+                "right": np.r_[np.arange(1, chain + 1), 0].astype(np.int32),
+                "missing_left": np.zeros(chain + 1, bool),
+            }
+        ],
+    }
+    for fault, crafts in faults.items():
+        for craft in crafts:
+            with pytest.raises(InputError, match=fault):
+                from_arrays(crafted(forest, **craft), n_features=12, n_classes=4, where="a.npz")
+
+
+def test_a_missing_array_is_named(forest: Forest) -> None:
+    arrays = forest.to_arrays()
+    del arrays["threshold"]
+    with pytest.raises(InputError, match=r"a\.npz: no usable forest: array 'threshold' is missing"):
+        from_arrays(arrays, n_features=12, n_classes=4, where="a.npz")

@@ -1,0 +1,33 @@
+"""Bundles that someone meddled with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from podlab import bundle
+from tests.support.models import small_identifier
+
+
+def write_bundle(folder: Path) -> Path:
+    """A sound bundle."""
+    bundle.save(small_identifier(), folder, name="small")
+    return folder
+
+
+def change_manifest(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Rewrite the manifest after a change to it."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def replace_file(folder: Path, name: str, content: bytes) -> None:
+    """Put other bytes into a file, and make the manifest agree with them, as an attacker would."""
+    (folder / name).write_bytes(content)
+    entry = {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
+    change_manifest(folder, lambda manifest: manifest["files"].update({name: entry}))
