@@ -21,7 +21,7 @@ _TEMPERATURES = np.geomspace(0.2, 8.0, 75)
 #: Without a held-out container nothing is known about the votes; this keeps them from claiming certainty.
 _DEFAULT_TEMPERATURE = 1.0
 #: The part of known containers that stays known.
-KNOWN_SHARE = 0.98
+KNOWN_SHARE = 0.99
 _KEPT_QUANTILES = 257
 #: Below the strangest held-out container the tail is taken to fall with this power of the ratio to it.
 _TAIL_POWER = 3.0

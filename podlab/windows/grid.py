@@ -36,12 +36,12 @@ class Grid:
         self._begin_s = begin_s
         self._step_s = step_s
         self._cells = cells
-        self._found: dict[tuple[bytes, bool], Between] = {}
+        self._found: dict[tuple[bytes, bytes, bool], Between] = {}
 
     def levels(self, metric: str) -> FloatArray:
         """Levels at the cells' centres (n_containers, n_cells)."""
         valid = self._rows.valid[metric]
-        at = self._between(valid, edges=False)
+        at = self._between(self._rows.code[valid], self._rows.offset_s[valid], edges=False)
         values = self._rows.values[metric][valid]
         out = np.full(at.left.shape, np.nan)
         left, right = values[at.left[at.has]], values[at.right[at.has]]
@@ -57,9 +57,7 @@ class Grid:
         if births.size:
             values, offset_s = np.insert(values, births, 0), np.insert(offset_s, births, 0.0)
             code = np.insert(code, births, code[births])
-            at = self._search(code, offset_s, edges=True)
-        else:
-            at = self._between(valid, edges=True)
+        at = self._between(code, offset_s, edges=True)
         # Sums may wrap around 2**63; the difference of two of them is exact all the same.
         step = np.diff(values)
         grew = (np.diff(code) == 0) & (step >= 0)
@@ -84,10 +82,10 @@ class Grid:
         shown = started & (self._begin_s[whose] == 0) & (offset_s[first] > 0) & likely
         return np.asarray(first[shown])
 
-    def _between(self, valid: BoolArray, *, edges: bool) -> Between:
-        key = (valid.tobytes(), edges)
+    def _between(self, code: IntArray, offset_s: FloatArray, *, edges: bool) -> Between:
+        key = (code.tobytes(), offset_s.tobytes(), edges)
         if key not in self._found:
-            self._found[key] = self._search(self._rows.code[valid], self._rows.offset_s[valid], edges)
+            self._found[key] = self._search(code, offset_s, edges)
         return self._found[key]
 
     def _search(self, code: IntArray, offset_s: FloatArray, edges: bool) -> Between:
