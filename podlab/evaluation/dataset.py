@@ -1,0 +1,126 @@
+"""Labelled samples by container, so that whole containers can be taken for training and testing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from podlab.errors import InputError
+from podlab.evaluation.splits import IntArray, TextArray
+from podlab.samples import INSTANCE_KEY
+from podlab.windows import read_rows
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples with a service, and which container each row is of.
+
+    Attributes
+    ----------
+    samples : DataFrame (n_rows,)
+        Only rows with a service.
+    code : array of int64 (n_rows,)
+        Each row's position in ``containers``.
+    containers : DataFrame (n_containers,)
+        Identity and labels, in order of appearance; with a variant also its two parts, ``load`` and
+        ``configuration``.
+    """
+
+    samples: pd.DataFrame
+    code: IntArray
+    containers: pd.DataFrame
+
+    def take(self, positions: IntArray) -> pd.DataFrame:
+        """Give the rows of some containers (positions rising), in their order here."""
+        chosen = np.zeros(len(self.containers), dtype=bool)
+        chosen[positions] = True
+        return self.samples[chosen[self.code]].reset_index(drop=True)
+
+    def offset_s(self) -> NDArray[np.float64]:
+        """Seconds of each row since its container's start, or its first row where that is missing (n_rows,)."""
+        start = self.samples["started_at"].fillna(self.samples.groupby(self.code)["time"].transform("min"))
+        return np.asarray((self.samples["time"] - start).dt.total_seconds(), dtype=np.float64)
+
+    def shuffle_labels(self, units: TextArray, seed: int) -> Dataset:
+        """Hand each deployment's service to another one, drawn at random.
+
+        Parameters
+        ----------
+        units : array of str (n_containers,)
+            Each container's deployment; all containers of one get the same service.
+        seed : int
+            The same arguments give the same labels.
+        """
+        codes, names = pd.factorize(units)
+        first = np.array([np.flatnonzero(codes == code)[0] for code in range(len(names))])
+        services = self.containers["service"].to_numpy(object)[first]
+        shuffled = np.random.default_rng(seed).permutation(services)[codes]
+        return replace(
+            self,
+            samples=self.samples.assign(service=pd.array(shuffled[self.code], dtype="str")),
+            containers=self.containers.assign(service=pd.array(shuffled, dtype="str")),
+        )
+
+
+def read_dataset(
+    samples: pd.DataFrame, services: Sequence[str] | None = None, *, until_s: float | None = None
+) -> Dataset:
+    """Choose the labelled containers of a samples table.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        As :func:`podlab.samples.check_samples` returns it.
+    services : sequence of str, optional
+        Only these; by default all that are labelled.
+    until_s : float, optional
+        Keep only rows of a container's first seconds, and no container that has none.
+
+    Raises
+    ------
+    InputError
+        If nothing is labelled, a wanted service is not there, or no container was seen in its first seconds.
+    """
+    if "service" not in samples or samples["service"].isna().all():
+        raise InputError("no row has a service", todo="give a labelled recording")
+    there = sorted(samples["service"].dropna().unique())
+    missing = [service for service in services or () if service not in there]
+    if missing:
+        raise InputError(f"no samples of service {missing[0]!r}", todo=f"there are {', '.join(there)}")
+    dataset = _number_containers(samples[samples["service"].isin(list(services or there))])
+    if until_s is None:
+        return dataset
+    early = dataset.samples[dataset.offset_s() < until_s]
+    if early.empty:
+        raise InputError(
+            f"no container was seen in the first {until_s:g} s after its start",
+            todo="give a recording that begins before its containers do, or longer horizons",
+        )
+    seen = _number_containers(early)
+    unseen = len(dataset.containers) - len(seen.containers)
+    if unseen:
+        log.warning("%d containers were not seen in the first %g s after their start: left out", unseen, until_s)
+    return seen
+
+
+def _number_containers(labelled: pd.DataFrame) -> Dataset:
+    labelled = labelled.reset_index(drop=True)
+    code = labelled.groupby(list(INSTANCE_KEY), dropna=False, sort=False).ngroup().to_numpy().astype(np.int64)
+    containers = read_rows(labelled).containers
+    if "variant" in containers:
+        containers = containers.assign(**split_variant(containers["variant"]))
+    return Dataset(labelled, code, containers)
+
+
+def split_variant(variant: pd.Series) -> dict[str, pd.Series]:
+    """Split ``load/configuration`` into its parts; one without a slash is all load, its configuration ``default``."""
+    parts = variant.str.partition("/")
+    configuration = parts[2].where(parts[2] != "", "default").where(variant.notna())
+    return {"load": parts[0].where(variant.notna()), "configuration": configuration}

@@ -1,0 +1,99 @@
+"""Training on one side of each split and answering for the other, several splits at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from joblib import Parallel, cpu_count, delayed
+
+from podlab import identify
+from podlab.evaluation.dataset import Dataset
+from podlab.evaluation.splits import IntArray, unit_column
+from podlab.identify import Answer
+from podlab.progress import Progress
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One training and what it answers for.
+
+    Attributes
+    ----------
+    dataset : Dataset
+        Whose containers.
+    train, test : array of int64
+        Positions in it, rising.
+    what : str
+        What progress calls it.
+    """
+
+    dataset: Dataset
+    train: IntArray
+    test: IntArray
+    what: str
+
+
+def answer_folds(
+    folds: Sequence[Fold],
+    *,
+    group: str,
+    horizons_s: Sequence[float],
+    columns: Sequence[str] | None,
+    seed: int,
+    jobs: int | None,
+    progress: Progress | None,
+) -> list[dict[float, list[Answer]]]:
+    """Train an identifier for each fold and let it answer.
+
+    Each fold is a process of its own: threads inside one training hardly help, since its trees are small.
+
+    Parameters
+    ----------
+    folds : sequence of Fold
+        Done in this order.
+    group : str
+        Column of what training must not split; the deployment, where containers have one.
+    horizons_s, columns, seed
+        As for :func:`podlab.identify.fit`.
+    jobs : int, optional
+        How many folds at once; by default as many as there are cores. The answers do not depend on it.
+    progress : callable, optional
+        Called after each fold.
+
+    Returns
+    -------
+    list of dict of float to list of Answer
+        For each fold, by horizon, an answer for each container tested.
+    """
+    work = (
+        delayed(_answer)(
+            fold.dataset.take(fold.train),
+            fold.dataset.take(fold.test),
+            unit_column(fold.dataset.containers, group),
+            tuple(horizons_s),
+            columns,
+            seed,
+        )
+        for fold in folds
+    )
+    pool = Parallel(n_jobs=min(jobs or cpu_count(), len(folds)), return_as="generator")
+    answers = []
+    for fold, answered in zip(folds, pool(work), strict=True):
+        answers.append(answered)
+        if progress is not None:
+            progress(len(answers), len(folds), fold.what)
+    return answers
+
+
+def _answer(
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    group: str,
+    horizons_s: tuple[float, ...],
+    columns: Sequence[str] | None,
+    seed: int,
+) -> dict[float, list[Answer]]:
+    identifier = identify.fit(train, group=group, horizons_s=horizons_s, columns=columns, seed=seed, jobs=1)
+    return {horizon_s: identifier.identify(test, horizon_s=horizon_s) for horizon_s in horizons_s}

@@ -1,0 +1,136 @@
+"""The leak, rung by rung: from the original's protocol to one that tests what it claims to test.
+
+Each rung takes away one thing that lets a tree recognise a container again instead of a service: first the names, then
+the image's size, then the rows of the tested deployments themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from podlab.evaluation.dataset import Dataset, read_dataset
+from podlab.evaluation.filters import DEFAULT_FILTER, columns_of
+from podlab.evaluation.original import TRAINING_RATIO, draw_rows, encode_rows, predict_rows
+from podlab.evaluation.result import Evaluation
+from podlab.evaluation.scores import Scores, score
+from podlab.evaluation.splits import Plan, plan_splits
+
+
+@dataclass(frozen=True)
+class _Rung:
+    """One protocol of the original's tree."""
+
+    label: str
+    metric_filter: str
+    by_deployment: bool
+
+
+_RUNGS = (
+    _Rung("random rows, all columns", "all", False),
+    _Rung("random rows, only numbers", "only-numbers", False),
+    _Rung("random rows, no image size", DEFAULT_FILTER, False),
+    _Rung("by deployment, all columns", "all", True),
+    _Rung("by deployment, no image size", DEFAULT_FILTER, True),
+)
+
+
+def leak_table(
+    samples: pd.DataFrame,
+    *,
+    services: Sequence[str] | None = None,
+    evaluation: Evaluation | None = None,
+    horizon_s: float = 60.0,
+    folds: int = 5,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Score the original's tree under its own protocol and under stricter ones.
+
+    Random rows are split as the original did: 10 % of the rows train, all others are tested. By deployment, the tree
+    trains on all rows of four fifths of the deployments, far more than before, and is tested on those of the others.
+
+    Parameters
+    ----------
+    samples, services, folds, seed
+        As for :func:`podlab.evaluation.evaluate`.
+    evaluation : Evaluation, optional
+        Adds podlab's own scores as the last line.
+    horizon_s : float
+        Which of its horizons; the nearest is taken.
+
+    Returns
+    -------
+    DataFrame
+        ``protocol``, ``split`` (``random rows`` or ``by deployment``), ``learner``, ``metric_filter``, ``trained_on``
+        (in words), ``decides_on`` (``row`` or ``container``), ``accuracy, accuracy_low, accuracy_high``, ``macro_f1,
+        macro_f1_low, macro_f1_high``, ``n_decisions, n_containers, n_deployments`` (tested), ``chance``.
+
+    Raises
+    ------
+    InputError
+        As :func:`podlab.evaluation.evaluate`.
+    """
+    dataset = read_dataset(samples, services)
+    plan = plan_splits(dataset.containers, folds=folds, seed=seed)
+    lines = []
+    for rung in _RUNGS:
+        scores = _score_rung(dataset, plan, rung, seed)
+        trained = f"{100 * (1 - 1 / plan.description['folds']):.0f} % of deployments"
+        lines.append(
+            {
+                "protocol": rung.label,
+                "split": "by deployment" if rung.by_deployment else "random rows",
+                "learner": "tree on rows",
+                "metric_filter": rung.metric_filter,
+                "trained_on": trained if rung.by_deployment else f"{100 * TRAINING_RATIO:.0f} % of rows",
+                "decides_on": "row",
+                **_told(scores),
+            }
+        )
+    if evaluation is not None:
+        nearest = min(evaluation.scores, key=lambda horizon: abs(horizon - horizon_s))
+        folds = evaluation.split["folds"]
+        lines.append(
+            {
+                "protocol": f"by deployment, podlab after {nearest:g} s",
+                "split": "by deployment",
+                "learner": "podlab",
+                "metric_filter": ",".join(evaluation.columns),
+                "trained_on": f"{evaluation.split['kind']} ({folds})",
+                "decides_on": "container",
+                **_told(evaluation.scores[nearest]),
+            }
+        )
+    return pd.DataFrame(lines).assign(chance=1 / (len(set(plan.services)) - len(plan.untested)))
+
+
+def _score_rung(dataset: Dataset, plan: Plan, rung: _Rung, seed: int) -> Scores:
+    X, _ = encode_rows(dataset.samples, columns_of(rung.metric_filter))
+    truth = plan.services[dataset.code]
+    if rung.by_deployment:
+        sides = [
+            (np.flatnonzero(np.isin(dataset.code, split.train)), np.flatnonzero(np.isin(dataset.code, split.test)))
+            for split in plan.splits
+        ]
+    else:
+        sides = [draw_rows(len(X), TRAINING_RATIO, seed)]
+    answers = np.concatenate([predict_rows(X, truth, train, test, seed) for train, test in sides])
+    tested = np.concatenate([test for _, test in sides])
+    code = dataset.code[tested]
+    return score(list(truth[tested]), list(answers), list(plan.units[code]), containers=list(code), seed=seed)
+
+
+def _told(scores: Scores) -> dict[str, float]:
+    return {
+        **{
+            name + suffix: getattr(getattr(scores, name), part)
+            for name in ("accuracy", "macro_f1")
+            for suffix, part in (("", "value"), ("_low", "low"), ("_high", "high"))
+        },
+        "n_decisions": scores.n_decisions,
+        "n_containers": scores.n_containers,
+        "n_deployments": scores.n_deployments,
+    }

@@ -1,0 +1,223 @@
+"""Scores of answers: how many were right, for which services, and how far that can be trusted.
+
+An unknown answer (None) counts as wrong. Every headline has an interval over deployments, never over rows or
+containers, since those of one deployment are alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from podlab.evaluation.bootstrap import RESAMPLES, Estimate, FloatArray, draw_weights, interval, number_or_none, wilson
+
+#: Equal-width bins of confidence for the calibration error.
+CONFIDENCE_BINS = 10
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a set of answers is worth.
+
+    Attributes
+    ----------
+    services : tuple of str
+        The services of the confusion matrix.
+    confusion : array of int64 (n_services, n_services + 1)
+        Decisions by true service (rows) and answered service (columns); the last column is unknown.
+    accuracy, macro_f1, macro_precision, balanced_accuracy : Estimate
+        Macro means the mean over the services that were tested. Balanced accuracy is the mean recall.
+    calibration_error : Estimate
+        Expected calibration error of the answers that named a service; NaN without confidences.
+    share_answered : Estimate
+        Share of decisions that named a service.
+    per_service : DataFrame
+        ``service, precision, recall, recall_low, recall_high, f1, support`` (decisions), one line per tested service;
+        precision is NaN for a service that was never answered, the recall's interval is Wilson's for as many cases as
+        the service has deployments.
+    reliability : DataFrame
+        ``confidence`` (mean), ``accuracy``, ``decisions`` of each bin of confidence that has any.
+    n_deployments, n_containers, n_decisions : int
+        Decisions are containers times repetitions.
+    """
+
+    services: tuple[str, ...]
+    confusion: NDArray[np.int64]
+    accuracy: Estimate
+    macro_f1: Estimate
+    macro_precision: Estimate
+    balanced_accuracy: Estimate
+    calibration_error: Estimate
+    share_answered: Estimate
+    per_service: pd.DataFrame
+    reliability: pd.DataFrame
+    n_deployments: int
+    n_containers: int
+    n_decisions: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Give all of it as plain values, undefined ones as null."""
+        headlines = {name: getattr(self, name).to_json() for name in HEADLINES}
+        rows = self.per_service.to_dict("records")
+        return {
+            **headlines,
+            "n_deployments": self.n_deployments,
+            "n_containers": self.n_containers,
+            "n_decisions": self.n_decisions,
+            "confusion": {"services": [*self.services, None], "counts": self.confusion.tolist()},
+            "per_service": {
+                row.pop("service"): {name: number_or_none(value) for name, value in row.items()} for row in rows
+            },
+        }
+
+
+#: The scores that have an interval, by attribute.
+HEADLINES = ("macro_f1", "balanced_accuracy", "accuracy", "macro_precision", "share_answered", "calibration_error")
+
+
+def score(
+    truth: Sequence[str],
+    answers: Sequence[str | None],
+    units: Sequence[object],
+    *,
+    containers: Sequence[object] | None = None,
+    confidence: Sequence[float] | None = None,
+    services: Sequence[str] | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Scores:
+    """Score answers against the truth.
+
+    Parameters
+    ----------
+    truth : sequence of str (n_decisions,)
+        The service that runs.
+    answers : sequence of str or None (n_decisions,)
+        The service that was answered, None when unknown.
+    units : sequence (n_decisions,)
+        The deployment of each decision; intervals are over these.
+    containers : sequence (n_decisions,), optional
+        The container of each decision, where one was decided on more than once.
+    confidence : sequence of float (n_decisions,), optional
+        Probability that the answer claims to be right with.
+    services : sequence of str, optional
+        Order of the confusion matrix; by default all services that occur, sorted.
+    seed, resamples : int
+        Of the bootstrap.
+
+    Raises
+    ------
+    ValueError
+        If there are no decisions.
+    """
+    if not len(truth):
+        raise ValueError("nothing to score")
+    answered = np.array([answer is not None for answer in answers])
+    names = list(services) if services is not None else sorted({str(a) for a in (*truth, *answers) if a is not None})
+    position = {name: number for number, name in enumerate(names)}
+    true = np.array([position[name] for name in truth])
+    given = np.array([len(names) if answer is None else position[answer] for answer in answers])
+    unit, unit_names = pd.factorize(np.asarray(units, dtype=object))
+    right = true == given
+
+    def per_unit(column: NDArray[np.int64], values: FloatArray | NDArray[np.bool_], width: int) -> FloatArray:
+        """Sum ``values`` by unit and column: (n_units, width)."""
+        flat = np.bincount(unit * width + column, weights=values, minlength=len(unit_names) * width)
+        return flat.reshape(len(unit_names), width).astype(np.float64)
+
+    ones = np.ones(true.size)
+    hits = per_unit(true, right, len(names))
+    support = per_unit(true, ones, len(names))
+    claims = per_unit(given, ones, len(names) + 1)
+    strata = support.argmax(axis=1)
+    weights = np.vstack([np.ones(len(unit_names)), draw_weights(strata, seed=seed, resamples=resamples)])
+    draws = _ratios(weights @ hits, weights @ support, weights @ claims)
+    ratios = {name: values[0] for name, values in draws.items()}
+    bins, gap = _calibration(right, confidence, answered, per_unit, weights)
+    headlines = {**{name: draws[name] for name in _MACRO}, "calibration_error": gap}
+    recall = [wilson(*pair) for pair in zip(ratios["recall"], (support > 0).sum(axis=0), strict=True)]
+    tested = support.sum(axis=0) > 0
+    per_service = pd.DataFrame(
+        {
+            "service": names,
+            "precision": ratios["precision"],
+            "recall": [estimate.value for estimate in recall],
+            "recall_low": [estimate.low for estimate in recall],
+            "recall_high": [estimate.high for estimate in recall],
+            "f1": ratios["f1"],
+            "support": support.sum(axis=0).astype(np.int64),
+        }
+    )
+    confusion = np.bincount(true * (len(names) + 1) + given, minlength=len(names) * (len(names) + 1))
+    return Scores(
+        services=tuple(names),
+        confusion=confusion.reshape(len(names), len(names) + 1),
+        **{name: interval(values[0], values[1:]) for name, values in headlines.items()},
+        per_service=per_service[tested].reset_index(drop=True),
+        reliability=bins,
+        n_deployments=len(unit_names),
+        n_containers=true.size if containers is None else len(set(containers)),
+        n_decisions=true.size,
+    )
+
+
+_MACRO = ("accuracy", "macro_f1", "macro_precision", "balanced_accuracy", "share_answered")
+
+
+def _ratios(hits: FloatArray, support: FloatArray, claims: FloatArray) -> dict[str, FloatArray]:
+    """Scores of each resample from its counts by service; the last column of ``claims`` is unknown.
+
+    A service that is tested but never answered has no precision; it counts as 0 in the macro mean, as its F1 is 0.
+    """
+    named = claims[:, :-1]
+    tested = support > 0
+    count = tested.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precision = hits / named
+        recall = hits / support
+        f1 = np.where(tested, 2 * hits / (named + support), np.nan)
+        return {
+            "precision": precision,
+            "recall": recall,
+            "f1": f1,
+            "accuracy": hits.sum(axis=1) / support.sum(axis=1),
+            "macro_f1": np.nansum(f1, axis=1) / count,
+            "macro_precision": np.nansum(np.where(tested, precision, 0), axis=1) / count,
+            "balanced_accuracy": np.nansum(recall, axis=1) / count,
+            "share_answered": named.sum(axis=1) / support.sum(axis=1),
+        }
+
+
+def _calibration(
+    right: NDArray[np.bool_],
+    confidence: Sequence[float] | None,
+    answered: NDArray[np.bool_],
+    per_unit: Any,
+    weights: FloatArray,
+) -> tuple[pd.DataFrame, FloatArray]:
+    """Bins of confidence, and the expected calibration error of each resample.
+
+    The error is the mean over answers of |accuracy - mean confidence| of their bin (Guo et al. 2017, "On calibration of
+    modern neural networks", equation 3).
+    """
+    claimed = np.full(right.size, np.nan) if confidence is None else np.asarray(confidence, dtype=np.float64)
+    counts = answered & np.isfinite(claimed)
+    bin_of = np.clip((np.nan_to_num(claimed) * CONFIDENCE_BINS).astype(np.int64), 0, CONFIDENCE_BINS - 1)
+    number = weights @ per_unit(bin_of, counts, CONFIDENCE_BINS)
+    correct = weights @ per_unit(bin_of, counts & right, CONFIDENCE_BINS)
+    total = weights @ per_unit(bin_of, np.where(counts, claimed, 0.0), CONFIDENCE_BINS)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.abs(correct - total).sum(axis=1) / number.sum(axis=1)
+        bins = pd.DataFrame(
+            {
+                "confidence": total[0] / number[0],
+                "accuracy": correct[0] / number[0],
+                "decisions": number[0].astype(np.int64),
+            }
+        )
+    return bins[bins["decisions"] > 0].reset_index(drop=True), error

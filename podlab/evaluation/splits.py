@@ -1,0 +1,229 @@
+"""Who trains and who is tested: splits in which no group, and so no deployment, stands on both sides.
+
+Rows of one deployment are alike because they are one deployment. A split that puts some of them on either side tests
+whether a container is recognised again, not whether a service is recognised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from podlab.errors import InputError
+
+IntArray = NDArray[np.int64]
+TextArray = NDArray[np.object_]
+
+#: Columns whose values are shared by services: each value is left out in turn.
+SHARED = ("cluster", "node", "namespace", "load")
+#: Columns whose values mean something within one service only, where the same word need not be the same thing.
+OF_ONE_SERVICE = ("version", "configuration", "variant")
+#: Of these, the ones left out one by one; others are dealt into folds.
+_ONE_BY_ONE = ("version", "configuration")
+
+
+@dataclass(frozen=True)
+class Split:
+    """One way to train and test.
+
+    Attributes
+    ----------
+    train, test : array of int64
+        Positions of containers, rising. Every service in ``test`` is in ``train``.
+    iteration : int
+        Which repetition it belongs to.
+    """
+
+    train: IntArray
+    test: IntArray
+    iteration: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All splits of one evaluation.
+
+    Attributes
+    ----------
+    splits : tuple of Split
+        In order of iterations.
+    services, units : array of str (n_containers,)
+        Each container's service, and the deployment (or group, where samples have no deployments) it is part of.
+    untested : tuple of str
+        Services that are only trained on: too few groups to stand on both sides.
+    description : dict
+        How it was split, for reports.
+    """
+
+    splits: tuple[Split, ...]
+    services: TextArray
+    units: TextArray
+    untested: tuple[str, ...]
+    description: dict[str, Any]
+
+
+def plan_splits(
+    containers: pd.DataFrame,
+    *,
+    group: str = "deployment",
+    folds: int = 5,
+    iterations: int = 1,
+    training_ratio: float | None = None,
+    seed: int = 0,
+) -> Plan:
+    """Plan how to split labelled containers.
+
+    Parameters
+    ----------
+    containers : DataFrame (n_containers,)
+        With ``service`` and the group's column.
+    group : str
+        A column. With ``deployment`` and the like, groups are dealt into folds, each service's over all of them. Of
+        ``version`` and ``configuration`` one of each service is left out at a time, of ``load`` (what a variant has
+        before its slash), ``cluster`` and the others in :data:`SHARED` one of all services.
+    folds : int
+        The most folds; fewer where no service has as many groups.
+    iterations : int
+        How often folds are drawn anew.
+    training_ratio : float, optional
+        Share of each service's groups to train on, at least one, tested on all others; instead of folds.
+    seed : int
+        The same arguments give the same splits.
+
+    Raises
+    ------
+    InputError
+        If the column is missing or empty for a container, or nothing could be tested.
+    """
+    services = containers["service"].to_numpy(object)
+    _check_arguments(services, group, folds, iterations, training_ratio)
+    groups = _groups(containers, group)
+    unit = unit_column(containers, group)
+    units = groups if unit == group else containers[unit].to_numpy(object)
+    seeds = np.random.SeedSequence(seed).spawn(iterations)
+    splits: list[Split] = []
+    for iteration, own in enumerate(seeds):
+        rng = np.random.default_rng(own)
+        if group in SHARED:
+            tested = [groups == value for value in pd.unique(groups)]
+        elif training_ratio is not None:
+            tested = [_draw_tested(services, groups, training_ratio, rng)]
+        else:
+            most = _most_groups(services, groups) if group in _ONE_BY_ONE else folds
+            tested = _deal(services, groups, most, rng)
+        splits += [split for mask in tested if (split := _split(mask, services, units, iteration)) is not None]
+        if group in SHARED:
+            break  # nothing is drawn, so that a repetition would say the same again
+    if not splits:
+        raise InputError(
+            f"no service has two values of {group!r}, so that nothing can be trained and tested apart",
+            todo="record more, or give more recordings",
+        )
+    seen = set(services[np.concatenate([split.test for split in splits])])
+    description = {
+        "group": group,
+        "kind": _kind(group, training_ratio),
+        "folds": sum(split.iteration == 0 for split in splits),
+        "iterations": splits[-1].iteration + 1,
+        "training_ratio": training_ratio,
+        "seed": seed,
+    }
+    return Plan(tuple(splits), services, units, tuple(sorted(set(services) - seen)), description)
+
+
+def unit_column(containers: pd.DataFrame, group: str) -> str:
+    """Name the column of what is never split, whatever the group: the deployment, where all containers have one."""
+    has_deployments = "deployment" in containers and containers["deployment"].notna().all()
+    return "deployment" if has_deployments else group
+
+
+def _kind(group: str, training_ratio: float | None) -> str:
+    if group in (*SHARED, *_ONE_BY_ONE):
+        return f"each {group} left out in turn"
+    return f"{group}s dealt into folds" if training_ratio is None else f"share of {group}s trained on"
+
+
+def _groups(containers: pd.DataFrame, group: str) -> TextArray:
+    if group not in containers or containers[group].isna().all():
+        usable = [name for name in ("deployment", "version", "load", "cluster", "pod") if name in containers]
+        raise InputError(
+            f"the samples have no {group!r} to split by",
+            todo=f"choose another column with --group: {', '.join(usable)}",
+        )
+    missing = containers[group].isna()
+    if missing.any():
+        first = containers.loc[missing].iloc[0]
+        raise InputError(
+            f"{int(missing.sum())} labelled containers have no {group!r}, the first is {first['pod']}",
+            todo="label them, or take their service away",
+        )
+    values = containers[group].astype("str")
+    return (containers["service"] + " " + values if group in OF_ONE_SERVICE else values).to_numpy(object)
+
+
+def _check_arguments(
+    services: TextArray, group: str, folds: int, iterations: int, training_ratio: float | None
+) -> None:
+    if len(set(services)) < 2:
+        raise InputError(
+            f"only one service, {services[0]!r}: there is nothing to tell apart", todo="give samples of at least two"
+        )
+    if folds < 2 or iterations < 1:
+        raise InputError(f"{folds} folds and {iterations} iterations", todo="use at least 2 folds and 1 iteration")
+    if training_ratio is not None and not 0 < training_ratio < 1:
+        raise InputError(f"training ratio {training_ratio} is not between 0 and 1")
+    if training_ratio is not None and group in SHARED:
+        raise InputError(f"a training ratio needs groups of one service each, which {group!r} is not")
+
+
+def _most_groups(services: TextArray, groups: TextArray) -> int:
+    return max(2, int(pd.DataFrame({"s": services, "g": groups}).groupby("s")["g"].nunique().max()))
+
+
+def _deal(services: TextArray, groups: TextArray, folds: int, rng: np.random.Generator) -> list[NDArray[np.bool_]]:
+    """Deal groups into folds so that each service, and the whole, is spread as evenly as groups allow.
+
+    Returns what is tested in each fold (n_containers,). A group none of whose services has another group is in none.
+    """
+    folds = min(folds, _most_groups(services, groups))
+    members, names = pd.factorize(groups)
+    kinds, service_names = pd.factorize(services)
+    holds = np.zeros((len(names), len(service_names)), dtype=bool)
+    holds[members, kinds] = True
+    repeated = holds.sum(axis=0) > 1
+    fold_of = np.full(len(names), -1)
+    dealt = np.zeros((folds, len(service_names)), dtype=np.int64)
+    size = np.zeros(folds, dtype=np.int64)
+    for group in rng.permutation(np.flatnonzero(holds[:, repeated].any(axis=1))):
+        of_its_services = dealt[:, holds[group]].sum(axis=1)
+        fold = np.lexsort((rng.random(folds), size, of_its_services))[0]
+        fold_of[group] = fold
+        dealt[fold] += holds[group]
+        size[fold] += 1
+    return [fold_of[members] == fold for fold in range(folds)]
+
+
+def _draw_tested(
+    services: TextArray, groups: TextArray, training_ratio: float, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Draw what is tested when a share of each service's groups is trained on."""
+    trained: set[object] = set()
+    for service in sorted(set(services)):
+        own = rng.permutation(sorted(set(groups[services == service])))
+        trained.update(own[: max(1, min(round(training_ratio * own.size), own.size - 1))])
+    return np.array([group not in trained for group in groups])
+
+
+def _split(tested: NDArray[np.bool_], services: TextArray, units: TextArray, iteration: int) -> Split | None:
+    """Make a split of what is tested; a deployment with any container tested does not train."""
+    trains = ~np.isin(units.astype(str), units[tested].astype(str))
+    known = np.isin(services.astype(str), services[trains].astype(str))
+    test = np.flatnonzero(tested & known)
+    train = np.flatnonzero(trains)
+    if not test.size or len(set(services[train])) < 2:
+        return None
+    return Split(train, test, iteration)

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from podlab.errors import InputError
+from podlab.evaluation import evaluate
+from podlab.evaluation.compare import ROW_TREE
+from podlab.evaluation.dataset import read_dataset
+from podlab.evaluation.result import BEST_GUESS, CONTROL, MODEL
+from podlab.identify import Identifier
+from tests.support.synthetic import make_samples
+
+STEPS: list[tuple[int, int, str]] = []
+
+
+@pytest.fixture(scope="module")
+def samples() -> pd.DataFrame:
+    table = make_samples(("nginx", "mysql", "redis"), deployments_per_service=4, seconds=24, interval_s=2)
+    lone = make_samples(("etcd",), deployments_per_service=1, seconds=24, interval_s=2, seed=5)
+    unlabelled = make_samples(("nginx",), deployments_per_service=1, seconds=24, interval_s=2, seed=7)
+    return pd.concat([table, lone, unlabelled.assign(service=np.nan, deployment=np.nan)], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def evaluation(samples):
+    return evaluate(samples, horizons_s=(20, 10), folds=2, jobs=1, progress=lambda *step: STEPS.append(step))
+
+
+def test_every_deployment_is_answered_once_at_each_horizon_by_a_model_that_never_saw_it(evaluation):
+    decisions = evaluation.decisions
+    assert decisions.groupby("horizon_s").size().to_dict() == {10.0: 12, 20.0: 12}
+    assert not decisions.duplicated(["position", "horizon_s"]).any()
+    assert evaluation.untested == ("etcd",)
+    assert evaluation.services == ("etcd", "mysql", "nginx", "redis")
+    assert (evaluation.n_deployments, evaluation.n_containers) == (13, 13)
+
+
+def test_separable_services_are_told_apart_and_shuffled_labels_are_not(evaluation):
+    assert evaluation.best_guess[20.0].macro_f1.value > 0.8
+    assert evaluation.control[20.0].macro_f1.value < 0.6
+    assert evaluation.baselines["1-NN"][20.0].macro_f1.value > 0.8
+    assert evaluation.baselines["majority class"][20.0].accuracy.value == pytest.approx(1 / 3)
+
+
+def test_idle_and_loaded_containers_are_scored_apart(evaluation):
+    assert evaluation.idle[10.0].n_containers == evaluation.loaded[10.0].n_containers == 6
+    assert evaluation.scores[10.0].n_containers == 12
+
+
+def test_the_table_holds_everyone_at_every_horizon(evaluation):
+    table = evaluation.to_frame()
+    assert {MODEL, BEST_GUESS, CONTROL, ROW_TREE, "1-NN", "tree", "one-metric rule"} <= set(table["who"])
+    assert (table.groupby(["who", "containers", "score"])["horizon_s"].nunique() == 2).all()
+    headline = table[(table["score"] == "macro_f1") & (table["containers"] == "all")]
+    assert (headline["low"] <= headline["value"]).all()
+    assert (headline["value"] <= headline["high"]).all()
+
+
+def test_json_is_plain_and_complete(evaluation):
+    told = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
+    assert [one["horizon_s"] for one in told["scores"]] == [10.0, 20.0]
+    assert set(told["scores"][0]["macro_f1"]) == {"value", "low", "high"}
+    assert told["split"]["group"] == "deployment"
+    assert np.sum(told["scores"][0]["confusion"]["counts"]) == 12
+    assert told["rule_metrics"][0]["metric"] in told["columns"]
+
+
+def test_progress_counts_the_folds_of_model_and_control(evaluation):
+    assert [(done, total) for done, total, _ in STEPS] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert [what for _, _, what in STEPS] == ["fold", "fold", "control", "control"]
+
+
+def test_it_asks_the_real_identifier_and_hands_on_what_may_be_learned(samples, monkeypatch):
+    seen = []
+    asked = Identifier.identify
+
+    def remember(self, given, **arguments):
+        seen.append((self.columns, set(given["deployment"])))
+        return asked(self, given, **arguments)
+
+    monkeypatch.setattr(Identifier, "identify", remember)
+    one = evaluate(
+        samples,
+        services=["nginx", "mysql"],
+        columns=["memory_rss_bytes", "rx_bytes"],
+        horizons_s=(10,),
+        training_ratio=0.5,
+        controls=False,
+        jobs=1,
+    )
+    assert [columns for columns, _ in seen] == [("memory_rss_bytes", "rx_bytes")]
+    assert len(seen[0][1]) == 4
+    assert one.control == {}
+    assert one.services == ("mysql", "nginx")
+
+
+def stop(*_):
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_gets_out(samples):
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(samples, horizons_s=(10,), folds=2, jobs=1, controls=False, progress=stop)
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "message"),
+    [
+        ({"service": "nginx"}, {}, "only one service, 'nginx'"),
+        ({"service": np.nan}, {}, "no row has a service"),
+        ({}, {"services": ["nginx", "apache"]}, "no samples of service 'apache'; there are etcd, mysql"),
+        ({}, {"group": "rack"}, "no 'rack' to split by"),
+        ({}, {"horizons_s": ()}, "no horizon"),
+        ({}, {"columns": ["image_size_bytes"]}, "none of the wanted metric columns"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused_in_one_line(samples, change, arguments, message):
+    with pytest.raises(InputError, match=message):
+        evaluate(samples.assign(**change), **arguments)
+
+
+def test_containers_met_late_in_life_are_left_out_or_refused(samples, caplog):
+    late = samples["deployment"].isin(["nginx-3"])
+    shifted = samples.assign(started_at=samples["started_at"].where(~late, samples["started_at"] - pd.Timedelta("1h")))
+    assert len(read_dataset(shifted, until_s=10).containers) == 12
+    assert "1 containers were not seen in the first 10 s" in caplog.text
+    with pytest.raises(InputError, match="no container was seen in the first 10 s"):
+        read_dataset(samples.assign(started_at=samples["started_at"] - pd.Timedelta("1h")), until_s=10)
+
+
+def test_one_deployment_of_each_service_is_refused():
+    few = make_samples(("nginx", "mysql"), deployments_per_service=1, seconds=10)
+    with pytest.raises(InputError, match=r"no service has two values of 'deployment'.*record more"):
+        evaluate(few)

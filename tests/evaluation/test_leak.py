@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from podlab.evaluation.baselines import NearestNeighbour, OneRule
+from podlab.evaluation.curves import deployment_curve, pick_units, row_curve
+from podlab.evaluation.leak import leak_table
+from podlab.evaluation.original import draw_rows, encode_rows
+from tests.support.synthetic import make_samples
+
+
+@pytest.fixture(scope="module")
+def telling_nothing() -> pd.DataFrame:
+    """Metrics that are a constant of each deployment, drawn at random: a service has nothing of its own."""
+    table = make_samples(("nginx", "mysql", "redis", "etcd"), deployments_per_service=6, seconds=60)
+    names = table["deployment"].unique()
+    level = pd.Series(np.random.default_rng(3).permutation(len(names)) * 1e6 + 1e6, index=names)
+    kept = ["service", "deployment", "variant", "time", "started_at", "pod", "pod_uid", "cluster", "namespace", "node"]
+    constant = table["deployment"].map(level)
+    return table[[*kept, "container"]].assign(memory_rss_bytes=constant, image_size_bytes=5e7)
+
+
+def test_random_rows_find_the_deployment_again_and_the_split_by_deployment_does_not(telling_nothing):
+    table = leak_table(telling_nothing).set_index("protocol")
+    assert table.loc["random rows, no image size", "accuracy"] > 0.95
+    assert table.loc["by deployment, no image size", "accuracy"] < 0.45
+    assert table.loc["by deployment, no image size", "accuracy_low"] <= table["chance"].iloc[0] + 0.1
+    assert (table["n_deployments"] == 24).all()
+
+
+def test_the_row_curve_rises_on_the_same_deployments_only(telling_nothing):
+    curve = row_curve(telling_nothing, most=120, iterations=2, metric_filter="memory_rss_bytes")
+    assert curve["rows"].max() == 120
+    late = curve[curve["rows"] > 100].groupby("split")["accuracy"].mean()
+    early = curve[curve["rows"] <= 5].groupby("split")["accuracy"].mean()
+    assert late["same deployments"] > 0.9 > 0.5 > early["same deployments"]
+    assert late["other deployments"] < 0.5
+
+
+def test_the_image_size_names_the_service_even_across_deployments(telling_nothing):
+    size = telling_nothing["service"].map({"nginx": 1e7, "mysql": 2e7, "redis": 3e7, "etcd": 4e7})
+    table = leak_table(telling_nothing.assign(image_size_bytes=size)).set_index("protocol")
+    assert table.loc["by deployment, all columns", "accuracy"] > 0.95
+    assert table.loc["by deployment, no image size", "accuracy"] < 0.45
+
+
+def test_rows_are_encoded_as_numbers_with_names_as_codes():
+    samples = make_samples(("nginx", "mysql"), deployments_per_service=1, seconds=5)
+    samples.loc[0, "image"] = np.nan
+    X, names = encode_rows(samples, ("image", "rx_bytes", "absent"))
+    assert names == ("image", "rx_bytes")
+    assert np.isnan(X[0, 0])
+    assert len(np.unique(X[1:, 0])) == 2
+    assert X[:, 1].tolist() == samples["rx_bytes"].astype(float).to_list()
+
+
+@pytest.mark.parametrize(("count", "share", "trained"), [(100, 0.1, 10), (2, 0.1, 1), (3, 0.99, 2)])
+def test_drawn_rows_leave_one_on_each_side(count, share, trained):
+    train, test = draw_rows(count, share, seed=0)
+    assert train.size == trained
+    assert sorted([*train, *test]) == [*range(count)]
+
+
+def test_the_deployment_curve_trains_on_that_many_and_tests_all():
+    samples = make_samples(("nginx", "mysql", "redis"), deployments_per_service=4, seconds=20, interval_s=2)
+    steps = []
+    curve = deployment_curve(samples, horizon_s=10, folds=2, jobs=1, progress=lambda *step: steps.append(step))
+    assert curve["deployments"].to_list() == [1, 2]
+    assert (curve["n_deployments"] == 12).all()
+    assert curve["macro_f1"].iloc[-1] >= curve["macro_f1"].iloc[0] - 0.15
+    assert steps[-1][:2] == (4, 4)
+
+
+def test_fewer_picked_deployments_are_among_more():
+    services = np.repeat(np.array(["a", "b"], dtype=object), 10)
+    units = np.array([f"{service}{number // 2}" for number, service in enumerate(services)], dtype=object)
+    few, more = (pick_units(services, units, np.arange(20), count, seed=0) for count in (2, 4))
+    assert set(few) < set(more)
+    assert few.size == 2 * 2 * 2
+
+
+def test_the_one_metric_rule_finds_the_metric_that_tells():
+    rng = np.random.default_rng(0)
+    y = np.array(["a", "b"] * 20, dtype=object)
+    X = np.column_stack([rng.normal(size=40), np.where(y == "a", 1.0, 2.0), np.full(40, np.nan)])
+    rule = OneRule()
+    rule.fit(X, y, ("x.mean", "y.mean", "z.mean"))
+    assert rule.metric == "y"
+    assert (rule.predict(X) == y).all()
+
+
+def test_the_nearest_neighbour_does_not_mind_scales_and_gaps():
+    X = np.array([[1e9, 0.0], [1e9 + 1, 1.0], [np.nan, 1.0]])
+    model = NearestNeighbour()
+    model.fit(X, np.array(["a", "b", "b"], dtype=object), ("x", "y"))
+    assert model.predict(np.array([[np.nan, 0.1], [1e9 + 1, np.nan]])).tolist() == ["a", "b"]
