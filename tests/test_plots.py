@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from podlab import plots
+from podlab.errors import InputError
+from podlab.evaluation.scores import score
+from tests.support.synthetic import make_samples
+
+SERVICES = [f"a-rather-long-service-name-{number}" for number in range(12)]
+
+
+@pytest.fixture(scope="module")
+def scores():
+    rng = np.random.default_rng(0)
+    truth = np.repeat(SERVICES, 4)
+    answers = [service if rng.random() < 0.8 else rng.choice([None, *SERVICES]) for service in truth]
+    return score(list(truth), answers, range(truth.size), confidence=rng.uniform(0.2, 1, truth.size), resamples=50)
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return make_samples(("nginx", "mysql", "redis", "etcd", "node"), deployments_per_service=2, seconds=20)
+
+
+def by_horizon() -> pd.DataFrame:
+    rows = [
+        {"who": who, "horizon_s": horizon, "value": value, "low": value - 0.05, "high": value + 0.05}
+        for who, value in (("podlab", 0.9), ("1-NN", 0.8), ("shuffled labels", 0.08))
+        for horizon in (10.0, 60.0)
+    ]
+    return pd.DataFrame(rows).assign(score="macro_f1", containers="all", n_deployments=96)
+
+
+def leak() -> pd.DataFrame:
+    table = pd.DataFrame({"protocol": ["random rows, all columns", "by deployment, no image size"]})
+    table["split"] = ["random rows", "by deployment"]
+    return table.assign(macro_f1=[1.0, 0.6], macro_f1_low=[0.99, 0.5], macro_f1_high=[1.0, 0.7], chance=0.1)
+
+
+def row_curve() -> pd.DataFrame:
+    rows = [{"rows": n, "split": s} for n in range(1, 40) for s in ("same deployments", "other deployments")]
+    return pd.DataFrame(rows).assign(accuracy=0.5, low=0.4, high=0.6, iterations=3)
+
+
+def deployment_curve() -> pd.DataFrame:
+    return pd.DataFrame({"deployments": [1, 2, 4], "macro_f1": [0.4, 0.6, 0.7]}).assign(
+        low=0.3, high=0.8, n_deployments=48, n_services=12
+    )
+
+
+FIGURES = {
+    "confusion": lambda scores, samples: plots.plot_confusion(scores),
+    "recall": lambda scores, samples: plots.plot_recall(scores),
+    "reliability": lambda scores, samples: plots.plot_reliability(scores),
+    "by_horizon": lambda scores, samples: plots.plot_by_horizon(by_horizon(), chance=1 / 12),
+    "deployments": lambda scores, samples: plots.plot_deployments(samples),
+    "traces": lambda scores, samples: plots.plot_traces(samples),
+    "traces of a counter": lambda scores, samples: plots.plot_traces(samples, "rx_bytes"),
+    "leak": lambda scores, samples: plots.plot_leak(leak()),
+    "row curve": lambda scores, samples: plots.plot_row_curve(row_curve()),
+    "deployment curve": lambda scores, samples: plots.plot_deployment_curve(deployment_curve()),
+}
+
+
+def is_clipped(figure: Figure) -> bool:
+    """Whether anything drawn reaches beyond the figure's edge, by more than a line's width."""
+    figure.draw_without_rendering()
+    drawn = figure.get_tightbbox(figure.canvas.get_renderer())
+    width, height = figure.get_size_inches()
+    return bool(drawn.x0 < -0.02 or drawn.y0 < -0.02 or drawn.x1 > width + 0.02 or drawn.y1 > height + 0.02)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_names_its_axes_is_whole_and_leaves_no_state(name, scores, samples, tmp_path):
+    before = dict(mpl.rcParams)
+    figure = FIGURES[name](scores, samples)
+    assert isinstance(figure, Figure)
+    figure.savefig(tmp_path / "figure.png")
+    assert not is_clipped(figure)
+    main = figure.axes[0]
+    assert main.get_xlabel() or figure.get_supxlabel()
+    assert main.get_ylabel() or figure.get_supylabel() or name in ("recall", "leak")
+    assert dict(mpl.rcParams) == before
+    assert plt.get_fignums() == []
+
+
+def test_the_confusion_matrix_shows_unknown_only_where_something_was(scores):
+    def columns(figure: Figure) -> list[str]:
+        return [label.get_text() for label in figure.axes[0].get_xticklabels()]
+
+    assert columns(plots.plot_confusion(scores)) == [*sorted(SERVICES), "unknown"]
+    sure = score(["a", "b"], ["a", "b"], range(2), services=["a", "b", "never"])
+    assert columns(plots.plot_confusion(sure)) == ["a", "b"]
+
+
+def test_a_score_without_confidence_can_be_drawn():
+    plots.plot_reliability(score(["a"], ["a"], [0])).draw_without_rendering()
+
+
+def test_a_counter_is_drawn_as_a_rate_without_the_step_of_a_restart(samples):
+    one = samples[samples["pod"] == samples["pod"].iloc[0]].assign(rx_bytes=np.arange(0, 2**20 * 20, 2**20)[:20])
+    one["rx_bytes"] = one["rx_bytes"].where(one.index < 10, one["rx_bytes"] - one["rx_bytes"].iloc[10]).astype("Int64")
+    one["time"] = one["started_at"] + pd.to_timedelta(np.arange(20), unit="s")
+    line = plots.plot_traces(one, "rx_bytes").axes[0].get_lines()[0]
+    assert np.asarray(line.get_ydata()) == pytest.approx(1.0)
+    assert len(line.get_ydata()) == 18
+
+
+def test_a_missing_metric_is_refused(samples):
+    with pytest.raises(InputError, match="no metric 'queue_length'"):
+        plots.plot_traces(samples, "queue_length")
