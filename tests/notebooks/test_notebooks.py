@@ -1,0 +1,69 @@
+"""The committed notebooks are thin essays without output; that they run is shown by tests/workbench."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from podlab.settings import Settings
+from podlab.workbench.parameters import read_parameters
+from podlab.workbench.report import CHAIN
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = [ROOT / "notebooks" / f"{name}.ipynb" for name in CHAIN]
+#: Parameters that mean the same as the setting of that name, and so must have its default.
+SHARED = {"seed", "training_iterations", "training_ratio", "learning_curve_samples", "metric_filter", "model_path"}
+
+pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    return notebook
+
+
+def test_notebooks_are_stripped(path: Path) -> None:
+    notebook = read(path)
+    assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    for cell in notebook.cells:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
+    assert [cell.id for cell in notebook.cells] == [str(number) for number in range(len(notebook.cells))]
+
+
+def test_cells_are_thin(path: Path) -> None:
+    for cell in read(path).cells:
+        if cell.cell_type == "code":
+            assert len(cell.source.splitlines()) <= 15, cell.source
+            nodes = list(ast.walk(ast.parse(cell.source)))
+            heavy = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.While, ast.Try)
+            assert not [node for node in nodes if isinstance(node, heavy)], cell.source
+
+
+def test_words_stand_before_every_figure(path: Path) -> None:
+    cells = read(path).cells
+    figures = [number for number, cell in enumerate(cells) if "results.figure(" in cell.source]
+    for number in figures:
+        before = cells[number - 1]
+        # The words may introduce a cell that computes what the next one draws.
+        assert before.cell_type == "markdown", cells[number].source
+        assert len(before.source.split()) >= 8
+
+
+def test_the_last_cell_says_that_it_is_the_last(path: Path) -> None:
+    assert read(path).cells[-1].source.splitlines()[-1] == "results.finish()"
+
+
+def test_parameters_have_the_settings_meaning_and_default(path: Path) -> None:
+    known = read_parameters(read(path), where=str(path))
+    for name in SHARED & set(known):
+        default = Settings.model_fields[name].default
+        assert known[name].default == (str(default) if isinstance(default, Path) else default), name
+    assert {"reports", "samples", "services"} <= set(known)
+    assert not [name for name in known if "password" in name or "token" in name]
