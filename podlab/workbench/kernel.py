@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -64,6 +64,7 @@ def execute_cells(keeper: NotebookExecutionManager, folder: Path, cell_timeout_s
             transport="ipc",
             connection_file=str(Path(private) / "kernel.json"),
         )
+        groups: list[int] = []
         client = PapermillNotebookClient(
             keeper,
             km=manager,
@@ -72,6 +73,7 @@ def execute_cells(keeper: NotebookExecutionManager, folder: Path, cell_timeout_s
             log=_quiet,
             # The kernel's own log would go to our stderr; what fails in a cell comes as a message anyway.
             extra_arguments=["--log-level=CRITICAL"],
+            on_notebook_start=lambda **_: groups.append(manager.provisioner.pgid),
         )
         # The user's own IPython start-up files must not change what a notebook gives.
         environment = os.environ | {"IPYTHONDIR": private, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
@@ -79,6 +81,10 @@ def execute_cells(keeper: NotebookExecutionManager, folder: Path, cell_timeout_s
         try:
             client.execute(cwd=str(folder), env=environment, cleanup_kc=True)
         except DeadKernelError:
+            # Its workers outlive it, waiting for work. Their resource trackers ignore SIGTERM, and clean up after them.
+            for group in groups:
+                with suppress(ProcessLookupError):
+                    os.killpg(group, signal.SIGTERM)
             raise
         except RuntimeError as error:
             what = f"no kernel could be started: {error}"

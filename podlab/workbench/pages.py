@@ -1,4 +1,4 @@
-"""A notebook as one HTML page that opens anywhere: everything in it, nothing loaded from elsewhere."""
+"""HTML pages that open anywhere: everything in them, nothing loaded from elsewhere."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from nbconvert.exporters import HTMLExporter
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
@@ -47,6 +49,27 @@ def write_notebook_page(
     text, _ = exporter.from_notebook_node(notebook, {"podlab": facts})
     with atomic_file(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render(template: str, macro: str, *values: object) -> str:
+    """Render one macro of a template, everything in ``values`` escaped."""
+    return str(getattr(_environment().get_template(template).module, macro)(*values))
+
+
+def render_page(template: str, **values: object) -> str:
+    """Render a template as a whole page, everything in ``values`` escaped."""
+    return _environment().get_template(template).render(style=Markup(page_style()), **values)  # noqa: S704
 
 
 @cache

@@ -57,7 +57,8 @@ def _one(
 ) -> pd.DataFrame:
     started_at = EPOCH + pd.Timedelta(seconds=float(rng.uniform(0, 20_000)))
     offset_s = np.arange(rng.uniform(0.05, 0.95) * interval_s, seconds, interval_s)
-    offset_s = np.maximum.accumulate(offset_s + rng.normal(0, jitter_s * interval_s, offset_s.size).clip(-0.4, 0.4))
+    jittered_s = offset_s + rng.normal(0, jitter_s * interval_s, offset_s.size).clip(-0.4, 0.4)
+    offset_s = np.maximum.accumulate(jittered_s.clip(0))  # none before the start: counters would run backwards
     load = 0.02 if idle else rng.uniform(0.3, 1.5)
     start_up = 1 - np.exp(-offset_s / burst_s)
     scale = {metric: value * rng.lognormal(0, 0.15) for metric, value in level.items()}

@@ -1,0 +1,125 @@
+"""Gathering samples for the notebooks: from recordings, from InfluxDB, or only what a cluster says is running."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from podlab.cluster.connect import connect
+from podlab.cluster.inventory import enrich, read_inventory
+from podlab.errors import InputError, PodlabError
+from podlab.labels import LabelReport, LabelRules, apply_labels, label_containers
+from podlab.samples import INSTANCE_KEY
+from podlab.settings import Settings
+from podlab.telemetry.collect import collect
+from podlab.telemetry.influxdb import InfluxSource
+from podlab.telemetry.recording import read_recording
+
+SOURCES = ("recording", "influxdb", "cluster")
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What a source gave.
+
+    Attributes
+    ----------
+    samples : DataFrame or None
+        A samples table; ``None`` from a cluster, which only tells what runs.
+    labels : LabelReport or None
+        What the label rules said of each container; ``None`` where the samples brought their labels along.
+    note : str
+        One sentence for the reader: what could not be had, empty if nothing.
+    """
+
+    samples: pd.DataFrame | None
+    labels: LabelReport | None
+    note: str = ""
+
+
+def gather(source: str, settings: Settings, *, recordings: Sequence[Path | str] = ()) -> Gathered:
+    """Gather labelled samples.
+
+    Parameters
+    ----------
+    source : {"recording", "influxdb", "cluster"}
+        ``recording`` reads files, labels included. ``influxdb`` fetches the last ``fetch_window``, and labels by the
+        rules, with the cluster's inventory where one can be reached. ``cluster`` gives the inventory and its labels.
+    settings : Settings
+        Addresses, passwords, fetch window, services, cluster.
+    recordings : sequence of Path or str
+        For ``recording``: the files.
+
+    Raises
+    ------
+    InputError
+        If there is no such source, or it cannot be read.
+    """
+    if source == "recording":
+        samples = read_recording([Path(path) for path in recordings])
+        return Gathered(_only(samples, settings), None)
+    if source == "influxdb":
+        return _from_influxdb(settings)
+    if source == "cluster":
+        inventory = _read_inventory(settings)
+        return Gathered(None, label_containers(inventory, LabelRules(services=settings.services)))
+    raise InputError(f"unknown source {source!r}", todo=f"choose one of {', '.join(SOURCES)}")
+
+
+def label_counts(report: LabelReport) -> pd.DataFrame:
+    """Count what the label rules said: ``service``, ``decided by``, ``containers``; ambiguous and unlabelled last."""
+    decided = pd.DataFrame({"service": report.service, "decided by": report.how}).dropna()
+    counts = decided.value_counts(sort=False).rename("containers").reset_index()
+    rest = pd.DataFrame(
+        {
+            "service": ["(ambiguous)", "(unlabelled)"],
+            "decided by": ["several services fit", "no rule fits"],
+            "containers": [len(report.ambiguous), len(report.unlabelled)],
+        }
+    )
+    return pd.concat([counts, rest], ignore_index=True)
+
+
+def _from_influxdb(settings: Settings) -> Gathered:
+    source = InfluxSource(
+        settings.influxdb_url,
+        settings.influxdb_database,
+        settings.influxdb_user,
+        settings.password(),
+        cluster=settings.cluster,
+        timeout_s=settings.metrics_timeout.total_seconds(),
+    )
+    samples = collect(source, window=settings.fetch_window)
+    if "service" in samples and samples["service"].notna().any():
+        return Gathered(_only(samples, settings), None, "The database holds a replayed recording, labels included.")
+    note = ""
+    inventory: pd.DataFrame | None = None
+    try:
+        inventory = _read_inventory(settings)
+        samples = enrich(samples, inventory)
+    except PodlabError as error:
+        note = f"Names alone had to do, there is no inventory of the cluster: {error}."
+    containers = samples[[name for name in (*INSTANCE_KEY, "image") if name in samples]].drop_duplicates()
+    if inventory is not None:
+        known = inventory[["namespace", "pod", "container", "pod_labels", "owner_kind", "owner_name"]]
+        containers = containers.merge(known.drop_duplicates(["namespace", "pod", "container"]), how="left")
+    report = label_containers(containers, LabelRules(services=settings.services))
+    return Gathered(_only(apply_labels(samples, report), settings), report, note)
+
+
+def _read_inventory(settings: Settings) -> pd.DataFrame:
+    connection = connect(settings.kubernetes_endpoint, settings.kubernetes_access)
+    return read_inventory(connection, cluster=settings.cluster)
+
+
+def _only(samples: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Keep the containers of the services asked for, all where none is named."""
+    if not settings.services:
+        return samples
+    kept = samples[samples["service"].isin(settings.services)] if "service" in samples else samples[:0]
+    if kept.empty:
+        raise InputError(f"no container of {', '.join(settings.services)}", where="services")
+    return kept.reset_index(drop=True)

@@ -1,0 +1,84 @@
+"""All notebooks run in order, stop at the first that fails, and never mix two runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from podlab import bundle
+from podlab.errors import InputError, PodlabError
+from podlab.files import sha256_of
+from podlab.settings import load_settings
+from podlab.telemetry.recording import read_recording
+from podlab.workbench.chain import parameters_from, train_all
+from podlab.workbench.report import CHAIN
+from tests.workbench.conftest import NOTEBOOKS, SMALL, Whole
+
+
+def test_all_notebooks_run_to_their_end(whole: Whole) -> None:
+    whole.chain.raise_if_failed()
+    assert [run.notebook.stem for run in whole.chain.runs] == list(CHAIN)
+    assert whole.chain.report == whole.reports / "index.html"
+    for name in CHAIN:
+        assert json.loads((whole.reports / "results" / f"{name}.json").read_text())["complete"], name
+        assert (whole.reports / "notebooks" / f"{name}.html").is_file()
+        assert (whole.reports / "notebooks" / f"{name}.ipynb").is_file()
+    assert whole.steps[0].startswith("01_collect: ")
+    assert whole.steps[-1] == "04_learning_curve"
+
+
+def test_each_notebook_hands_its_work_to_the_next(whole: Whole) -> None:
+    recorded, collected = whole.folder / "small.parquet", whole.folder / "samples.parquet"
+    assert read_recording([collected]).equals(read_recording([recorded]))
+    loaded = bundle.load(whole.folder / "model")
+    assert loaded.manifest["recordings"][0]["sha256"] == sha256_of(collected)
+    assert loaded.manifest["horizons_s"] == [5.0, 10.0]
+    results = json.loads((whole.reports / "results" / "03_evaluate.json").read_text())
+    assert [each["horizon_s"] for each in results["facts"]["headlines"]] == [5.0, 10.0]
+
+
+def test_settings_of_the_user_become_parameters(whole: Whole) -> None:
+    assert parameters_from(load_settings(), NOTEBOOKS / "03_evaluate.ipynb") == {}
+    settings = load_settings(services="nginx,redis", fetch_window="5m", model_path="data/models/x", training_ratio=0.5)
+    found = {name: parameters_from(settings, NOTEBOOKS / f"{name}.ipynb") for name in CHAIN}
+    assert found["01_collect"] == {"fetch_window": "5m", "services": ("nginx", "redis")}
+    assert found["02_train"] == {"model_path": "data/models/x", "services": ("nginx", "redis")}
+    assert found["03_evaluate"] == {"training_ratio": 0.5, "services": ("nginx", "redis")}
+    results = json.loads((whole.reports / "results" / "03_evaluate.json").read_text())
+    assert results["provenance"]["seed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [({"colour": "red"}, "unknown parameter 'colour'; they have source, recordings"), ({"folds": "few"}, "'folds'")],
+)
+def test_bad_parameters_are_refused_before_anything_runs(
+    tmp_path: Path, parameters: dict[str, str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        train_all(notebooks_dir=NOTEBOOKS, reports_dir=tmp_path, settings=load_settings(), parameters=parameters)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_failure_stops_the_chain_and_is_told(tmp_path: Path) -> None:
+    reports = tmp_path / "reports"
+    (reports / "results").mkdir(parents=True)
+    (reports / "results" / "03_evaluate.json").write_text("{}")
+    (reports / "notebooks").mkdir()
+    (reports / "notebooks" / "03_evaluate.html").write_text("of an earlier run")
+    parameters = {
+        **SMALL,
+        "recordings": str(tmp_path / "nowhere.parquet"),
+        "samples": str(tmp_path / "samples.parquet"),
+    }
+    chain = train_all(notebooks_dir=NOTEBOOKS, reports_dir=reports, settings=load_settings(), parameters=parameters)
+    with pytest.raises(
+        PodlabError, match=r"01_collect.ipynb: cell 3 failed: InputError: .*nowhere.parquet: no such file"
+    ):
+        chain.raise_if_failed()
+    assert len(chain.runs) == 1
+    assert chain.report is None
+    assert list(reports.glob("results/*")) == []
+    assert [path.name for path in reports.glob("notebooks/*.html")] == ["01_collect.html"]
