@@ -15,6 +15,7 @@ from typing import Final
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NotebookExecutionManager
@@ -65,6 +66,11 @@ def execute_cells(keeper: NotebookExecutionManager, folder: Path, cell_timeout_s
             connection_file=str(Path(private) / "kernel.json"),
         )
         groups: list[int] = []
+
+        def note_group(**_: object) -> None:
+            if isinstance(manager.provisioner, LocalProvisioner) and manager.provisioner.pgid is not None:
+                groups.append(manager.provisioner.pgid)
+
         client = PapermillNotebookClient(
             keeper,
             km=manager,
@@ -73,7 +79,7 @@ def execute_cells(keeper: NotebookExecutionManager, folder: Path, cell_timeout_s
             log=_quiet,
             # The kernel's own log would go to our stderr; what fails in a cell comes as a message anyway.
             extra_arguments=["--log-level=CRITICAL"],
-            on_notebook_start=lambda **_: groups.append(manager.provisioner.pgid),
+            on_notebook_start=note_group,
         )
         # The user's own IPython start-up files must not change what a notebook gives.
         environment = os.environ | {"IPYTHONDIR": private, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
@@ -81,7 +87,7 @@ def execute_cells(keeper: NotebookExecutionManager, folder: Path, cell_timeout_s
         try:
             client.execute(cwd=str(folder), env=environment, cleanup_kc=True)
         except DeadKernelError:
-            # Its workers outlive it, waiting for work. Their resource trackers ignore SIGTERM, and clean up after them.
+            # The processes it started outlive it, such as joblib's, which wait for work.
             for group in groups:
                 with suppress(ProcessLookupError):
                     os.killpg(group, signal.SIGTERM)
