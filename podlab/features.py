@@ -102,14 +102,15 @@ def _statistics(rows: Matrix) -> Matrix:
     low, high = ordered[:, 0], ordered[:, -1]
     # Cells along the first axis: each step is then one sweep over contiguous values of many series.
     x = np.ascontiguousarray(rows.T)
-    far = np.abs(x - x[-1]) > _NEAR * (high - low)
+    scratch = x - x[-1]
+    far = np.abs(scratch, out=scratch) > _NEAR * (high - low)
+    settling = (far * np.arange(1, cells + 1, dtype=np.uint8)[:, None]).max(axis=0)
     mean = x.mean(axis=0)
     quarter = max(1, cells // 4)
     early, late = x[:quarter].mean(axis=0), x[-quarter:].mean(axis=0)
-    when = np.arange(cells, dtype=np.float32)
+    when = np.arange(cells, dtype=np.float32) - np.float32((cells - 1) / 2)
     # Not by matrix product: its rounding would depend on what else is in the block.
-    centre = ((when - when.mean())[:, None] * x).mean(axis=0)
-    settling = np.where(far.any(axis=0), cells - np.argmax(far[::-1], axis=0), 0)
+    centre = np.multiply(when[:, None], x, out=scratch).mean(axis=0)
 
     out = np.empty((rows.shape[0], len(STATISTICS)), dtype=np.float32)
     levels = (mean, low, ordered[:, cells // 4], ordered[:, cells // 2], ordered[:, 3 * cells // 4], high, early, late)
