@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 import pandas as pd
 from joblib import Parallel, cpu_count, delayed
 
 from podlab import identify
+from podlab.errors import PodlabError
 from podlab.evaluation.dataset import Dataset
 from podlab.evaluation.splits import IntArray, unit_column
 from podlab.identify import Answer
@@ -66,6 +68,11 @@ def answer_folds(
     -------
     list of dict of float to list of Answer
         For each fold, by horizon, an answer for each container tested.
+
+    Raises
+    ------
+    PodlabError
+        If a process is killed.
     """
     work = (
         delayed(_answer)(
@@ -79,11 +86,17 @@ def answer_folds(
         for fold in folds
     )
     pool = Parallel(n_jobs=min(jobs or cpu_count(), len(folds)), return_as="generator")
-    answers = []
-    for fold, answered in zip(folds, pool(work), strict=True):
-        answers.append(answered)
-        if progress is not None:
-            progress(len(answers), len(folds), fold.what)
+    answers: list[dict[float, list[Answer]]] = []
+    try:
+        for fold, answered in zip(folds, pool(work), strict=True):
+            answers.append(answered)
+            if progress is not None:
+                progress(len(answers), len(folds), fold.what)
+    except BrokenProcessPool as error:
+        raise PodlabError(
+            "a training process was killed from outside, most likely for lack of memory",
+            todo="train one fold at a time (jobs=1), or on fewer containers",
+        ) from error
     return answers
 
 
