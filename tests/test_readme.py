@@ -33,9 +33,9 @@ ORIGINAL_SETTINGS = {
 
 
 def _rows() -> dict[str, list[str]]:
-    lines = [line for line in README.read_text().splitlines() if line.startswith("| ") and line.count("|") == 6]
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return {row[0].strip("`"): row for row in cells[1:]}
+    table = README.read_text().split("| original setting |")[1].split("\n\n")[0].splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+    return {row[0].strip("`"): row for row in cells}
 
 
 def test_every_original_setting_has_its_equal() -> None:
