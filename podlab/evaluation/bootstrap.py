@@ -102,11 +102,17 @@ def wilson(share: float, number: int) -> Estimate:
     return Estimate(share, max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share)))
 
 
-def interval(value: float, draws: FloatArray) -> Estimate:
-    """Take the interval from the quantiles of resampled values (resamples,); NaN among them are left out."""
+def interval(value: float, draws: FloatArray, number: int) -> Estimate:
+    """Take the interval from the quantiles of resampled values (resamples,); NaN among them are left out.
+
+    Where all of ``number`` deployments are right, or all wrong, resampling has nothing to vary, and the interval is
+    Wilson's: a perfect score is no proof of perfection.
+    """
     draws = draws[np.isfinite(draws)]
     if not draws.size or not np.isfinite(value):
         return Estimate(float(value), np.nan, np.nan)
+    if value in (0.0, 1.0) and np.ptp(draws) == 0:
+        return wilson(float(value), number)
     low, high = np.quantile(draws, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
     # The quantiles of a biased score may both lie on one side of it.
     return Estimate(float(value), float(min(low, value)), float(max(high, value)))

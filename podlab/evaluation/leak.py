@@ -98,7 +98,7 @@ def leak_table(
                 "protocol": f"by deployment, podlab after {nearest:g} s",
                 "split": "by deployment",
                 "learner": "podlab",
-                "metric_filter": ",".join(evaluation.columns),
+                "metric_filter": _name_filter(evaluation.columns, dataset),
                 "trained_on": f"{evaluation.split['kind']} ({folds})",
                 "decides_on": "container",
                 **_told(evaluation.scores[nearest]),
@@ -121,6 +121,12 @@ def _score_rung(dataset: Dataset, plan: Plan, rung: _Rung, seed: int) -> Scores:
     tested = np.concatenate([test for _, test in sides])
     code = dataset.code[tested]
     return score(list(truth[tested]), list(answers), list(plan.units[code]), containers=list(code), seed=seed)
+
+
+def _name_filter(columns: Sequence[str], dataset: Dataset) -> str:
+    """Name the default filter if these are all the columns it lets through, else list them."""
+    default = [name for name in columns_of(DEFAULT_FILTER) if name in dataset.samples]
+    return DEFAULT_FILTER if list(columns) == default else ",".join(columns)
 
 
 def _told(scores: Scores) -> dict[str, float]:

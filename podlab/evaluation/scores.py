@@ -157,7 +157,7 @@ def score(
     return Scores(
         services=tuple(names),
         confusion=confusion.reshape(len(names), len(names) + 1),
-        **{name: interval(values[0], values[1:]) for name, values in headlines.items()},
+        **{name: interval(values[0], values[1:], len(unit_names)) for name, values in headlines.items()},
         per_service=per_service[tested].reset_index(drop=True),
         reliability=bins,
         n_deployments=len(unit_names),

@@ -113,6 +113,12 @@ def test_wilson_has_a_width_where_all_agree_and_stays_within_bounds():
     assert np.isnan(wilson(np.nan, 0).low)
 
 
+def test_a_perfect_score_of_few_deployments_is_no_proof():
+    few, many = (score(["a", "b"] * n, ["a", "b"] * n, range(2 * n)).macro_f1 for n in (4, 100))
+    assert few.value == many.value == few.high == 1.0
+    assert few.low < 0.7 < 0.97 < many.low < 1.0
+
+
 def test_nothing_to_score_is_an_error():
     with pytest.raises(ValueError, match="nothing to score"):
         score([], [], [])
