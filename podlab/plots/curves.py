@@ -85,13 +85,13 @@ def plot_leak(table: pd.DataFrame, *, score: str = "macro_f1") -> Figure:
             axes.barh(place[own], table.loc[own, score], color=_SPLIT_COLOURS[split], alpha=0.85, label=split)
         axes.errorbar(table[score], place, xerr=errors, fmt="none", ecolor="black", elinewidth=1.2, capsize=3)
         for where, value, high in zip(place, table[score], table[f"{score}_high"], strict=True):
-            axes.annotate(f"{value:.2f}", (high, where), xytext=(6, 0), textcoords="offset points", va="center")
+            axes.annotate(f"{value:.3f}", (high, where), xytext=(6, 0), textcoords="offset points", va="center")
         axes.axvline(float(table["chance"].iloc[0]), color="black", linestyle=":", linewidth=1.2, label="guessing")
         axes.set_yticks(place, table["protocol"].to_list())
         axes.grid(visible=False, axis="y")
-        axes.set_xlim(0, 1.12)
+        axes.set_xlim(0, 1.14)
         axes.set_xticks(np.linspace(0, 1, 6))
         axes.set_xlabel({"macro_f1": "macro-F1", "accuracy": "accuracy"}[score])
-        axes.set_title("What the protocol alone is worth; lines: 95 % intervals over deployments", loc="left")
+        figure.suptitle("What the protocol alone is worth; lines: 95 % intervals over deployments", fontsize=11)
         figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure

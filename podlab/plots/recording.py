@@ -22,6 +22,8 @@ _SCALES = {
     "1e-9 cores": (1e9, "cores"),
     "1": (1.0, "number"),
 }
+#: What a unit per second is called, where that has a name.
+_RATES = {"ns": "cores"}
 _COLUMNS = 4
 
 
@@ -42,7 +44,7 @@ def plot_deployments(samples: pd.DataFrame) -> Figure:
         .astype(int)
     )
     with podlab_style():
-        figure = new_figure(3.2 + 0.8 * counts.shape[1], 1.5 + 0.30 * counts.shape[0])
+        figure = new_figure(3.2 + 0.8 * counts.shape[1], 1.5 + 0.25 * counts.shape[0])
         axes = figure.add_subplot()
         sns.heatmap(
             counts,
@@ -136,7 +138,7 @@ def _lines(samples: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str]:
     ).dropna(subset=["value"])
     kind, unit = CATALOGUE[metric].kind, CATALOGUE[metric].unit
     scale, shown = _SCALES[unit]
-    name = metric.replace("_", " ").removesuffix(f" {unit}")
+    name = metric.removesuffix("_bytes").removesuffix("_nanocores").removesuffix("_core_nanoseconds").replace("_", " ")
     if kind != "counter":
         return table.assign(value=table["value"] / scale), f"{name} in {shown}"
     by_container = table.groupby("code")
@@ -145,4 +147,4 @@ def _lines(samples: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str]:
     grown = by_container["value"].diff().where(lambda growth: growth >= 0)
     rate = (grown / step_s.where(step_s > 0)) / scale
     table = table.assign(value=rate).dropna(subset=["value"])
-    return table[np.isfinite(table["value"])], f"{name} in {shown} per second"
+    return table[np.isfinite(table["value"])], f"{name} in {_RATES.get(unit, f'{shown} per second')}"

@@ -163,8 +163,9 @@ def plot_reliability(scores: Scores, *, title: str = "Does confidence keep its p
             axes.scatter(table["confidence"], table["accuracy"], s=size, color=BLUE, alpha=0.6, label="answers")
             for point in table.itertuples():
                 axes.annotate(
-                    str(point.decisions), (point.confidence, point.accuracy), ha="center", va="center", fontsize=8
-                )
+                    str(point.decisions), (point.confidence, point.accuracy), xytext=(0, -15),
+                    textcoords="offset points", ha="center", va="center", fontsize=8,
+                )  # fmt: skip
         share_axis(axes, "x", "claimed confidence (mean of a bin)")
         share_axis(axes, "y", "share of answers that were right")
         axes.set_title(f"{title}\nexpected calibration error {scores.calibration_error}", loc="left")
