@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from podlab.cluster.connect import connect
-from podlab.cluster.inventory import enrich, read_inventory
+from podlab.cluster.inventory import enrich
 from podlab.errors import InputError, PodlabError
-from podlab.labels import LabelReport, LabelRules, apply_labels, label_containers
-from podlab.samples import INSTANCE_KEY
+from podlab.labels import LabelReport, LabelRules, label_containers
+from podlab.live import cluster_inventory, influxdb_source, label_samples
 from podlab.settings import Settings
 from podlab.telemetry.collect import collect
-from podlab.telemetry.influxdb import InfluxSource
 from podlab.telemetry.recording import read_recording
 
 SOURCES = ("recording", "influxdb", "cluster")
@@ -64,7 +62,7 @@ def gather(source: str, settings: Settings, *, recordings: Sequence[Path | str] 
     if source == "influxdb":
         return _from_influxdb(settings)
     if source == "cluster":
-        inventory = _read_inventory(settings)
+        inventory = cluster_inventory(settings)
         return Gathered(None, label_containers(inventory, LabelRules(services=settings.services)))
     raise InputError(f"unknown source {source!r}", todo=f"choose one of {', '.join(SOURCES)}")
 
@@ -84,35 +82,18 @@ def label_counts(report: LabelReport) -> pd.DataFrame:
 
 
 def _from_influxdb(settings: Settings) -> Gathered:
-    source = InfluxSource(
-        settings.influxdb_url,
-        settings.influxdb_database,
-        settings.influxdb_user,
-        settings.password(),
-        cluster=settings.cluster,
-        timeout_s=settings.metrics_timeout.total_seconds(),
-    )
-    samples = collect(source, window=settings.fetch_window)
+    samples = collect(influxdb_source(settings), window=settings.fetch_window)
     if "service" in samples and samples["service"].notna().any():
         return Gathered(_only(samples, settings), None, "The database holds a replayed recording, labels included.")
     note = ""
     inventory: pd.DataFrame | None = None
     try:
-        inventory = _read_inventory(settings)
+        inventory = cluster_inventory(settings)
         samples = enrich(samples, inventory)
     except PodlabError as error:
         note = f"Names alone had to do, there is no inventory of the cluster: {error}."
-    containers = samples[[name for name in (*INSTANCE_KEY, "image") if name in samples]].drop_duplicates()
-    if inventory is not None:
-        known = inventory[["namespace", "pod", "container", "pod_labels", "owner_kind", "owner_name"]]
-        containers = containers.merge(known.drop_duplicates(["namespace", "pod", "container"]), how="left")
-    report = label_containers(containers, LabelRules(services=settings.services))
-    return Gathered(_only(apply_labels(samples, report), settings), report, note)
-
-
-def _read_inventory(settings: Settings) -> pd.DataFrame:
-    connection = connect(settings.kubernetes_endpoint, settings.kubernetes_access)
-    return read_inventory(connection, cluster=settings.cluster)
+    samples, report = label_samples(samples, inventory, LabelRules(services=settings.services))
+    return Gathered(_only(samples, settings), report, note)
 
 
 def _only(samples: pd.DataFrame, settings: Settings) -> pd.DataFrame:

@@ -7,9 +7,7 @@ import os
 import signal
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -95,20 +93,3 @@ def execute_cells(keeper: NotebookExecutionManager, folder: Path, cell_timeout_s
         except RuntimeError as error:
             what = f"no kernel could be started: {error}"
             raise PodlabError(what, where=sys.executable, todo="install podlab[workbench] in it") from error
-
-
-@contextmanager
-def stop_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM, as CI sends it, stop a run as Ctrl-C does; only the main thread may set handlers."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

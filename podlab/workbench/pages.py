@@ -14,6 +14,7 @@ from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 
 from podlab.files import atomic_file
+from podlab.workbench.numbers import format_number
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -53,13 +54,15 @@ def write_notebook_page(
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["number"] = format_number
+    return environment
 
 
 def render(template: str, macro: str, *values: object) -> str:

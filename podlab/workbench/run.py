@@ -21,8 +21,9 @@ from papermill.parameterize import parameterize_notebook
 
 from podlab.errors import InputError, PodlabError
 from podlab.files import atomic_file
+from podlab.interrupts import stop_on_sigterm
 from podlab.progress import Progress
-from podlab.workbench.kernel import KERNEL_NAME, execute_cells, stop_on_sigterm
+from podlab.workbench.kernel import KERNEL_NAME, execute_cells
 from podlab.workbench.pages import write_notebook_page
 from podlab.workbench.parameters import parse_parameters, read_parameters
 from podlab.workbench.project import find_root

@@ -10,6 +10,7 @@ import pandas as pd
 from podlab.evaluation import Evaluation
 from podlab.evaluation.bootstrap import Estimate
 from podlab.evaluation.result import CONTROL, MODEL, ByHorizon
+from podlab.workbench.numbers import format_number
 
 
 def interval(estimate: Estimate) -> str:
@@ -65,7 +66,7 @@ def comparison_table(evaluation: Evaluation) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {"who": who}
-            | {f"{horizon_s:g} s": f"{scores.macro_f1.value:.2f} ({interval(scores.macro_f1)})"
+            | {f"{horizon_s:g} s": f"{format_number(scores.macro_f1.value)} ({interval(scores.macro_f1)})"
                for horizon_s, scores in by_horizon.items()}
             for who, by_horizon in told.items()
         ]
@@ -145,4 +146,4 @@ def row_curve_words(curve: pd.DataFrame) -> pd.DataFrame:
 
 
 def _interval(low: float, high: float) -> str:
-    return "-" if math.isnan(low) or math.isnan(high) else f"{low:.2f} to {high:.2f}"
+    return "-" if math.isnan(low) or math.isnan(high) else f"{format_number(low)} to {format_number(high)}"

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from podlab.errors import InputError
+from podlab.workbench.numbers import format_number
 from podlab.workbench.report import CHAIN, build_report
 from tests.workbench.conftest import Whole
 
 #: Numbers in the report's own words: the perfect score, F1, 95 %, SHA-256, 1-NN.
-_WORDS = re.compile(r"macro-F1: 1 is perfect|F1|95 %|SHA-256|1-NN")
+_WORDS = re.compile(r"macro-F1: 1 is perfect|F1|95\s%|SHA-256|1-NN")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -88,7 +89,7 @@ def test_every_number_comes_from_the_results(whole: Whole) -> None:
         elif isinstance(value, str):
             known.update(_NUMBER.findall(value))
         elif isinstance(value, int | float):
-            known.update((f"{value:.2f}", f"{value:.0f}", str(value)))
+            known.update((format_number(value), f"{value:.0f}", str(value)))
 
     for path in (*(whole.reports / "results").glob("*.json"), whole.reports / "run.json"):
         gather(json.loads(path.read_text()))
@@ -106,7 +107,8 @@ def test_results_come_first_with_their_intervals(whole: Whole) -> None:
     first_screen = text[: text.index("</header>")]
     assert "4 services in 16 deployments (16 containers)" in first_screen
     for each in facts["headlines"]:
-        assert f"{each['macro_f1']['low']:.2f} to {each['macro_f1']['high']:.2f} (95 %)" in first_screen
+        low, high = (format_number(each["macro_f1"][end]) for end in ("low", "high"))
+        assert f"{low} to {high} (95&nbsp;%)" in first_screen
     assert "trained on shuffled labels" in first_screen
     headings = re.findall(r'<section id="(\w+)">', text)
     assert headings == [
