@@ -21,12 +21,11 @@ from podlab.cli.options import (
 from podlab.cli.output import print_json, show_progress
 from podlab.cluster.inventory import enrich
 from podlab.errors import PodlabError
-from podlab.labels import LabelReport, LabelRules, apply_labels, label_containers, read_label_table
-from podlab.metrics import CONTAINER_KEY
+from podlab.labels import LabelReport, LabelRules, read_label_table
+from podlab.live import cluster_inventory, influxdb_source, label_samples
 from podlab.samples import INSTANCE_KEY
 from podlab.settings import Settings, load_settings
 from podlab.telemetry.influx_http import InfluxDatabase
-from podlab.telemetry.influxdb import InfluxSource
 from podlab.telemetry.recording import read_recording, write_recording
 
 log = logging.getLogger(__name__)
@@ -106,8 +105,7 @@ def collect(
         rules = LabelRules(
             services=settings.services, table=None if label_table is None else read_label_table(label_table)
         )
-        report = label_containers(_containers(samples, known), rules)
-        samples = apply_labels(samples, report)
+        samples, report = label_samples(samples, known, rules)
     write_recording(samples, out)
     _tell(samples, report, out, as_json)
 
@@ -160,18 +158,6 @@ def replay(
         print(f"{done.samples} samples ({done.points} points) from {told['since']} to {told['until']}")
 
 
-def influxdb_source(settings: Settings) -> InfluxSource:
-    """Make the source that the settings describe."""
-    return InfluxSource(
-        settings.influxdb_url,
-        settings.influxdb_database,
-        settings.influxdb_user,
-        settings.password(),
-        cluster=settings.cluster,
-        timeout_s=settings.metrics_timeout.total_seconds(),
-    )
-
-
 def influxdb_target(settings: Settings) -> InfluxDatabase:
     """Make the database that the settings describe."""
     return InfluxDatabase(
@@ -183,28 +169,13 @@ def _read_inventory(settings: Settings, choice: InventoryChoice) -> pd.DataFrame
     """List what runs in the cluster, or return None where that is not wanted or, if left open, not possible."""
     if choice is InventoryChoice.NO:
         return None
-    from podlab.cluster.connect import connect
-    from podlab.cluster.inventory import read_inventory
-
     try:
-        connection = connect(settings.kubernetes_endpoint, settings.kubernetes_access)
-        return read_inventory(connection, cluster=settings.cluster)
+        return cluster_inventory(settings)
     except PodlabError as error:
         if choice is InventoryChoice.YES:
             raise
         log.info("no inventory of the cluster: %s", error)
         return None
-
-
-def _containers(samples: pd.DataFrame, inventory: pd.DataFrame | None) -> pd.DataFrame:
-    """List the containers of the samples, with the Kubernetes labels and owners that the inventory knows."""
-    key = [column for column in (*INSTANCE_KEY, "image") if column in samples]
-    containers = samples[key].drop_duplicates(ignore_index=True)
-    if inventory is None:
-        return containers
-    # The samples have the inventory's uids by now; a row without one is of a pod that is gone.
-    known = inventory[[*CONTAINER_KEY, "pod_labels", "owner_kind", "owner_name"]]
-    return containers.merge(known.drop_duplicates(list(CONTAINER_KEY)), how="left", on=list(CONTAINER_KEY))
 
 
 def _tell(samples: pd.DataFrame, report: LabelReport | None, out: Path, as_json: bool) -> None:

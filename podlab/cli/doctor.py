@@ -12,10 +12,10 @@ import typer
 
 import podlab
 from podlab import bundle
-from podlab.cli.data import influxdb_source
 from podlab.cli.options import InfluxdbDatabase, InfluxdbPasswordFile, InfluxdbUrl, InfluxdbUser, Json, ModelFolder
 from podlab.cli.output import print_json, print_table
 from podlab.errors import PodlabError
+from podlab.live import cluster_inventory, influxdb_source
 from podlab.metrics import FEATURE_METRICS
 from podlab.settings import Settings, explicitly_set, load_settings
 
@@ -97,8 +97,4 @@ def _look_at_influxdb(settings: Settings) -> str:
 
 
 def _look_at_cluster(settings: Settings) -> str:
-    from podlab.cluster.connect import connect
-    from podlab.cluster.inventory import read_inventory
-
-    connection = connect(settings.kubernetes_endpoint, settings.kubernetes_access)
-    return f"{len(read_inventory(connection, cluster=settings.cluster))} running containers"
+    return f"{len(cluster_inventory(settings))} running containers"

@@ -1,0 +1,63 @@
+"""Samples of a live database, with what the cluster knows of their containers, as the settings describe both."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from podlab.cluster.connect import connect
+from podlab.cluster.inventory import read_inventory
+from podlab.labels import LabelReport, LabelRules, apply_labels, label_containers
+from podlab.metrics import CONTAINER_KEY
+from podlab.samples import INSTANCE_KEY
+from podlab.settings import Settings
+from podlab.telemetry.influxdb import InfluxSource
+
+
+def influxdb_source(settings: Settings) -> InfluxSource:
+    """Make the source that the settings describe; raises InputError if the password's file cannot be read."""
+    return InfluxSource(
+        settings.influxdb_url,
+        settings.influxdb_database,
+        settings.influxdb_user,
+        settings.password(),
+        cluster=settings.cluster,
+        timeout_s=settings.metrics_timeout.total_seconds(),
+    )
+
+
+def cluster_inventory(settings: Settings) -> pd.DataFrame:
+    """List what runs in the cluster that the settings lead to; see :func:`podlab.cluster.inventory.read_inventory`."""
+    connection = connect(settings.kubernetes_endpoint, settings.kubernetes_access)
+    return read_inventory(connection, cluster=settings.cluster)
+
+
+def label_samples(
+    samples: pd.DataFrame, inventory: pd.DataFrame | None, rules: LabelRules
+) -> tuple[pd.DataFrame, LabelReport]:
+    """Label samples by what they and the cluster say of each container.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        A checked samples table, with the inventory's uids where there is an inventory
+        (:func:`podlab.cluster.inventory.enrich`).
+    inventory : DataFrame or None
+        From :func:`cluster_inventory`; without it there are no Kubernetes labels and owners to go by.
+    rules : LabelRules
+        What to go by.
+
+    Returns
+    -------
+    samples : DataFrame
+        With ``service`` and ``deployment``; values that were there stay.
+    report : LabelReport
+        What was labelled how, and what not.
+    """
+    key = [column for column in (*INSTANCE_KEY, "image") if column in samples]
+    containers = samples[key].drop_duplicates(ignore_index=True)
+    if inventory is not None:
+        # A row without the inventory's uid is of a pod that is gone, and whose labels nobody knows.
+        known = inventory[[*CONTAINER_KEY, "pod_labels", "owner_kind", "owner_name"]]
+        containers = containers.merge(known.drop_duplicates(list(CONTAINER_KEY)), how="left", on=list(CONTAINER_KEY))
+    report = label_containers(containers, rules)
+    return apply_labels(samples, report), report
