@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -71,7 +72,12 @@ def _run_all(given: dict[str, str], out: Path, settings: Settings, *, repeat: bo
         began_s = time.monotonic()
         with show_progress("train") as progress:
             chain = train_all(
-                notebooks_dir=_NOTEBOOKS, reports_dir=out, settings=settings, parameters=given, progress=progress
+                notebooks_dir=_NOTEBOOKS,
+                reports_dir=out,
+                settings=settings,
+                parameters=given,
+                command=shlex.join(["podlab", *sys.argv[1:]]),
+                progress=progress,
             )
         for path in (*(done.html for done in chain.runs), *([chain.report] if chain.report else [])):
             print(path)

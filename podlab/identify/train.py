@@ -22,11 +22,10 @@ from podlab.identify.identifier import Expert, Identifier
 from podlab.identify.looks import Look, choose_looks, stretch_begins
 from podlab.identify.proximity import service_proximity
 from podlab.metrics import FEATURE_METRICS
+from podlab.progress import Progress
 from podlab.windows import Rows, Sighting, cut, read_rows, series_of, sight
 
 log = logging.getLogger(__name__)
-
-Progress = Callable[[int, int, str], None]
 
 _TREES = 300
 _TREES_HELD_OUT = 100

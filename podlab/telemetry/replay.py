@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from podlab.errors import InputError
 from podlab.files import atomic_file
+from podlab.progress import Progress
 from podlab.samples import check_samples
 from podlab.telemetry.influx_http import InfluxDatabase, quote_identifier
 from podlab.telemetry.influx_lines import PointWriter
@@ -30,13 +31,6 @@ _BATCH_POINTS: Final = 5_000
 _POINTS_PER_ROW: Final = 5
 # When time is played, points are sent as they come due, at least this often.
 _BATCH_S: Final = 1.0
-
-
-class Progress(Protocol):
-    """Called after each batch."""
-
-    def __call__(self, done: int, total: int, what: str = "") -> None:
-        """Tell how many samples of how many are written."""
 
 
 @dataclass(frozen=True)
