@@ -68,13 +68,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="podlab: %(levelname)s: %(message)s", stream=sys.stderr)
     logging.addLevelName(logging.WARNING, "warning")
     try:
-        return app(args=arguments, prog_name="podlab", standalone_mode=False) or 0
+        exit_code = app(args=arguments, prog_name="podlab", standalone_mode=False) or 0
+        sys.stdout.flush()
+        return exit_code
     except PodlabError as error:
         return _fail(str(error), error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         return _fail("stopped", 130)
-    except BrokenPipeError:
-        # Whoever read our output (head, less) has seen enough; Python would complain again when it flushes at exit.
+    except (BrokenPipeError, SystemExit) as stop:
+        # Whoever read our output (head, less) has seen enough. Typer makes exit code 1 of that on its own.
+        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, BrokenPipeError):
+            raise
+        # Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except typer.TyperException as error:
