@@ -23,7 +23,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MOST_MANIFEST_BYTES = 4 * 2**20
 _MOST_FILE_BYTES = 2**30
 _MOST_FILES = 64
-_TODO = "fit the model again or fetch it anew"
+_REMEDY = "fit the model again or fetch it anew"
 
 
 class FileEntry(msgspec.Struct, forbid_unknown_fields=True):
@@ -116,7 +116,7 @@ def read_bundle(folder: Path) -> tuple[BundleInfo, dict[str, bytes]]:
     for name, entry in manifest.files.items():
         files[name] = _read_file(folder / name, _MOST_FILE_BYTES)
         if len(files[name]) != entry.size_bytes or hashlib.sha256(files[name]).hexdigest() != entry.sha256:
-            raise InputError("was changed: its digest is not the manifest's", where=f"{where}/{name}", todo=_TODO)
+            raise InputError("was changed: its digest is not the manifest's", where=f"{where}/{name}", todo=_REMEDY)
     return describe(folder, written, files[CARD]), files
 
 
@@ -135,12 +135,12 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
             )
         manifest = msgspec.convert(loose, type=Manifest)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise InputError(f"is no manifest: {error}", where=where, todo=_TODO) from None
+        raise InputError(f"is no manifest: {error}", where=where, todo=_REMEDY) from None
     names = [manifest.name, *manifest.files]
     if odd := [name for name in names if not NAME.fullmatch(name) or name == MANIFEST]:
-        raise InputError(f"{odd[0]!r} is no name for a model or its file", where=where, todo=_TODO)
+        raise InputError(f"{odd[0]!r} is no name for a model or its file", where=where, todo=_REMEDY)
     if CARD not in manifest.files or len(manifest.files) > _MOST_FILES:
-        raise InputError("names no model card, or too many files", where=where, todo=_TODO)
+        raise InputError("names no model card, or too many files", where=where, todo=_REMEDY)
     return manifest, written
 
 
@@ -149,11 +149,11 @@ def _read_file(path: Path, most_bytes: int) -> bytes:
     try:
         status = path.lstat()
         if not stat.S_ISREG(status.st_mode):
-            raise InputError("is no plain file", where=str(path), todo=_TODO)
+            raise InputError("is no plain file", where=str(path), todo=_REMEDY)
         if status.st_size > most_bytes:
-            raise InputError(f"is larger than {most_bytes} bytes", where=str(path), todo=_TODO)
+            raise InputError(f"is larger than {most_bytes} bytes", where=str(path), todo=_REMEDY)
         return path.read_bytes()
     except FileNotFoundError:
-        raise InputError("is missing", where=str(path), todo=_TODO) from None
+        raise InputError("is missing", where=str(path), todo=_REMEDY) from None
     except OSError as error:
         raise explain_os_error(error, path) from error

@@ -22,7 +22,7 @@ from podlab.windows import series_of
 
 _MODEL = "model.json"
 _CALIBRATION = "calibration.npz"
-_TODO = "fit the model again"
+_REMEDY = "fit the model again"
 
 
 class _StoredLook(msgspec.Struct, forbid_unknown_fields=True):
@@ -86,15 +86,15 @@ def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
     try:
         stored = msgspec.json.decode(files[_MODEL], type=_StoredModel)
     except KeyError:
-        raise InputError(f"{_MODEL} is missing", where=where, todo=_TODO) from None
+        raise InputError(f"{_MODEL} is missing", where=where, todo=_REMEDY) from None
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise InputError(f"{_MODEL} is no model: {error}", where=where, todo=_TODO) from None
+        raise InputError(f"{_MODEL} is no model: {error}", where=where, todo=_REMEDY) from None
     _check(stored, where)
     looks = tuple(Look(look.kind, look.length_s) for look in stored.looks)
     expected = {_MODEL, _CALIBRATION, *(f"{look.name}.npz" for look in looks)}
     if set(files) != expected:
         odd = sorted(set(files) ^ expected)[0]
-        raise InputError(f"{odd} is missing or does not belong to the model", where=where, todo=_TODO)
+        raise InputError(f"{odd} is missing or does not belong to the model", where=where, todo=_REMEDY)
     experts = {look.name: _expert(files[f"{look.name}.npz"], stored, f"{where}/{look.name}.npz") for look in looks}
     packed = unpack(files[_CALIBRATION], where=f"{where}/{_CALIBRATION}")
     return Identifier(
@@ -141,7 +141,7 @@ def _check(stored: _StoredModel, where: str) -> None:
     }
     for fault, found in faults.items():
         if found:
-            raise InputError(f"{_MODEL} is no model: {fault}", where=where, todo=_TODO)
+            raise InputError(f"{_MODEL} is no model: {fault}", where=where, todo=_REMEDY)
 
 
 def _expert(content: bytes, stored: _StoredModel, where: str) -> Expert:
@@ -159,7 +159,7 @@ def _expert(content: bytes, stored: _StoredModel, where: str) -> Expert:
         or np.any(np.diff(service) < 0)
         or np.any((service < 0) | (service >= services))
     ):
-        raise InputError("its training containers are not readable", where=where, todo=_TODO)
+        raise InputError("its training containers are not readable", where=where, todo=_REMEDY)
     return Expert(forest, leaves, service)
 
 
@@ -167,9 +167,9 @@ def _calibration(arrays: Mapping[str, NDArray[Any]], prefix: str, temperature: f
     parts = [arrays.get(f"{prefix}.{name}") for name in ("agreement", "proximity", "familiarity")]
     known = [part for part in parts if part is not None and part.ndim == 1 and part.dtype == np.float64]
     if len(known) != len(parts) or len({part.size for part in known}) != 1:
-        raise InputError("a calibration is not readable", where=where, todo=_TODO)
+        raise InputError("a calibration is not readable", where=where, todo=_REMEDY)
     if any(np.isnan(part).any() or np.any(np.diff(part) < 0) for part in known):
-        raise InputError("a calibration is not in order", where=where, todo=_TODO)
+        raise InputError("a calibration is not in order", where=where, todo=_REMEDY)
     return Calibration(temperature, *known)
 
 
@@ -197,7 +197,7 @@ def unpack(content: bytes, *, where: str) -> dict[str, NDArray[Any]]:
                 raise ValueError("it is compressed")
             return {name.removesuffix(".npy"): _read_array(archive.read(name)) for name in names}
     except (ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise InputError(f"holds no arrays of numbers: {error}", where=where, todo=_TODO) from None
+        raise InputError(f"holds no arrays of numbers: {error}", where=where, todo=_REMEDY) from None
 
 
 def _read_array(content: bytes) -> NDArray[Any]:
