@@ -25,7 +25,7 @@ _BUILD_TIMEOUT_S = 900.0
 CLIENT_IMAGE = f"{_PREFIX}/client:{_TAG}"
 _CLIENT_PACKAGES = (
     "python3", "python3-pymysql", "python3-pg8000", "python3-redis", "python3-pymemcache", "python3-pika",
-    "python3-paho-mqtt",
+    "python3-paho-mqtt", "python3-kazoo", "python3-ldap3",
 )  # fmt: skip
 
 
