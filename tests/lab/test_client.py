@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from podlab.lab.client import load_client, protocols
+from podlab.lab.client.session import touch
 
 
 class _Pages(BaseHTTPRequestHandler):
@@ -89,10 +90,10 @@ def test_an_error_page_is_an_error(server: ThreadingHTTPServer) -> None:
 
 
 def test_a_probe_of_nothing_is_no_fault(server: ThreadingHTTPServer) -> None:
-    protocols.touch(_spec(server.server_port))
+    touch(_spec(server.server_port))
     port = server.server_port
     server.server_close()
-    protocols.touch(_spec(port))
+    touch(_spec(port))
 
 
 def test_the_payload_has_the_drawn_size_and_is_the_same_for_a_seed() -> None:

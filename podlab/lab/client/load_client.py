@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import protocols
+from .session import Session, touch
 
 _REPORT_PERIOD_S = 5.0
 _RETRY_S = 0.5
@@ -37,13 +38,17 @@ class Counts:
 def rate_at(spec: dict[str, Any], second: float) -> float:
     """Say how many requests per second are wanted at an instant after the load's begin.
 
-    Bursts last ``burst_share`` of every ``burst_period_s``; between them a twentieth of the rate remains.
+    Bursts last ``burst_share`` of every ``burst_period_s``; between them a twentieth of the rate remains. A ramp
+    rises from nothing for half of ``ramp_period_s`` and falls again for the other half.
     """
     if spec["pattern"] == "idle":
         return 0.0
     if spec["pattern"] == "bursty":
         in_burst = math.fmod(second, spec["burst_period_s"]) < spec["burst_share"] * spec["burst_period_s"]
         return float(spec["rate_per_s"]) * (1.0 if in_burst else 0.05)
+    if spec["pattern"] == "ramp":
+        turn = math.fmod(second, spec["ramp_period_s"]) / spec["ramp_period_s"]
+        return float(spec["rate_per_s"]) * (1.0 - abs(2.0 * turn - 1.0))
     return float(spec["rate_per_s"])
 
 
@@ -74,7 +79,7 @@ def send(spec: dict[str, Any], number: int, counts: Counts) -> None:
     draw = random.Random(spec["seed"] * 1000 + number)
     begin_s = time.monotonic()
     due_s = begin_s
-    session: protocols.Session | None = None
+    session: Session | None = None
     while True:
         now_s = time.monotonic()
         due_s = max(due_s + draw.expovariate(peak_per_s), now_s - _MAX_LAG_S)
@@ -97,7 +102,7 @@ def probe(spec: dict[str, Any]) -> None:
     """Open and close a connection now and then, as a readiness probe does, whatever the load pattern."""
     while True:
         time.sleep(spec["probe_period_s"])
-        protocols.touch(spec)
+        touch(spec)
 
 
 def main(spec: dict[str, Any]) -> None:

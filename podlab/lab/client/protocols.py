@@ -1,7 +1,6 @@
 """How to talk to each kind of service: one small session class per protocol.
 
-A session is opened with the client's specification, makes the data it needs in :meth:`prepare` (called once, before
-any load), and sends one request at a time. Client libraries are Debian's and are imported when their protocol is used.
+Client libraries are Debian's and are imported when their protocol is used.
 """
 
 from __future__ import annotations
@@ -11,52 +10,10 @@ import http.client
 import importlib
 import json
 import random
-import socket
 import threading
 from typing import Any
 
-_TIMEOUT_S = 10.0
-
-
-def touch(spec: dict[str, Any]) -> None:
-    """Open and close a TCP connection; a refusal is no fault of the prober."""
-    try:
-        socket.create_connection((spec["host"], spec["port"]), timeout=_TIMEOUT_S).close()
-    except OSError:
-        return
-
-
-class Session:
-    """What all protocols share: the specification and a payload of the drawn size."""
-
-    def __init__(self, spec: dict[str, Any]) -> None:
-        self.spec = spec
-        self.host: str = spec["host"]
-        self.port: int = spec["port"]
-        self.payload = bytes(random.Random(spec["seed"]).choices(range(97, 123), k=spec["payload_bytes"]))
-        self.open()
-
-    def open(self) -> None:
-        """Connect."""
-
-    def prepare(self) -> None:
-        """Make the data that requests need, and fail while the service is not ready."""
-        self.request(random.Random(0))
-
-    def request(self, draw: random.Random) -> None:
-        """Send one request and wait for its answer."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Disconnect; libraries that need no goodbye leave it to the garbage collector."""
-
-    def key(self, draw: random.Random) -> str:
-        """One of the drawn number of keys."""
-        return f"key-{draw.randrange(self.spec['keys'])}"
-
-    def reads(self, draw: random.Random) -> bool:
-        """Whether this request reads rather than writes."""
-        return draw.random() < float(self.spec["read_share"])
+from .session import TIMEOUT_S, Session
 
 
 class Http(Session):
@@ -64,7 +21,7 @@ class Http(Session):
 
     def open(self) -> None:
         """Connect."""
-        self.connection = http.client.HTTPConnection(self.host, self.port, timeout=_TIMEOUT_S)
+        self.connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_S)
 
     def call(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """Send one request; any status below 400 is an answer."""
@@ -196,7 +153,7 @@ class Redis(Session):
 
     def open(self) -> None:
         """Connect."""
-        self.client: Any = importlib.import_module("redis").Redis(self.host, self.port, socket_timeout=_TIMEOUT_S)
+        self.client: Any = importlib.import_module("redis").Redis(self.host, self.port, socket_timeout=TIMEOUT_S)
 
     def request(self, draw: random.Random) -> None:
         """Send one request."""
@@ -215,7 +172,7 @@ class Memcached(Session):
     def open(self) -> None:
         """Connect."""
         self.client: Any = importlib.import_module("pymemcache.client.base").Client(
-            (self.host, self.port), timeout=_TIMEOUT_S, connect_timeout=_TIMEOUT_S
+            (self.host, self.port), timeout=TIMEOUT_S, connect_timeout=TIMEOUT_S
         )
 
     def request(self, draw: random.Random) -> None:
@@ -233,7 +190,7 @@ class Amqp(Session):
         """Connect."""
         library: Any = importlib.import_module("pika")
         parameters = library.ConnectionParameters(
-            self.host, self.port, heartbeat=0, blocked_connection_timeout=_TIMEOUT_S
+            self.host, self.port, heartbeat=0, blocked_connection_timeout=TIMEOUT_S
         )
         self.connection: Any = library.BlockingConnection(parameters)
         self.channel: Any = self.connection.channel()
@@ -269,7 +226,7 @@ class Mqtt(Session):
         """Send one request."""
         self.heard.clear()
         self.client.publish(self.topic, self.payload, retain=draw.random() < 0.1)
-        if not self.heard.wait(_TIMEOUT_S):
+        if not self.heard.wait(TIMEOUT_S):
             raise OSError("the broker did not send the message back")
 
     def close(self) -> None:
