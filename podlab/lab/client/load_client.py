@@ -100,7 +100,7 @@ def send(spec: dict[str, Any], number: int, counts: Counts) -> None:
 
 def probe(spec: dict[str, Any]) -> None:
     """Open and close a connection now and then, as a readiness probe does, whatever the load pattern."""
-    while True:
+    while protocols.PROTOCOLS[spec["protocol"]].listens:
         time.sleep(spec["probe_period_s"])
         touch(spec)
 

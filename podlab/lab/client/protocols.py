@@ -13,7 +13,9 @@ import random
 import threading
 from typing import Any
 
+from .ftp import Ftp
 from .session import TIMEOUT_S, Session
+from .sink import Silent, Sink
 
 
 class Http(Session):
@@ -246,6 +248,9 @@ PROTOCOLS: dict[str, type[Session]] = {
     "memcached": Memcached,
     "amqp": Amqp,
     "mqtt": Mqtt,
+    "ftp": Ftp,
+    "sink": Sink,
+    "none": Silent,
 }
 
 

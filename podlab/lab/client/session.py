@@ -25,6 +25,9 @@ def touch(spec: dict[str, Any]) -> None:
 class Session:
     """What all protocols share: the specification and a payload of the drawn size."""
 
+    #: Whether the service accepts connections, so that a readiness probe can knock.
+    listens = True
+
     def __init__(self, spec: dict[str, Any]) -> None:
         self.spec = spec
         self.host: str = spec["host"]
