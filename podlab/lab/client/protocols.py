@@ -14,6 +14,8 @@ import threading
 from typing import Any
 
 from .ftp import Ftp
+from .line_protocols import Beanstalk, Nats
+from .lookups import Dns, Ldap, ZooKeeper
 from .session import TIMEOUT_S, Session
 from .sink import Silent, Sink
 
@@ -248,6 +250,11 @@ PROTOCOLS: dict[str, type[Session]] = {
     "memcached": Memcached,
     "amqp": Amqp,
     "mqtt": Mqtt,
+    "nats": Nats,
+    "beanstalk": Beanstalk,
+    "dns": Dns,
+    "ldap": Ldap,
+    "zookeeper": ZooKeeper,
     "ftp": Ftp,
     "sink": Sink,
     "none": Silent,
