@@ -31,53 +31,98 @@ class Images(enum.StrEnum):
     REGISTRY = "registry"
 
 
+Catalogue = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Your own service files, beside podlab's.", show_default=False),
+]
+
+
 @app.command("list")
 def list_services(
+    recordings: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Recordings to count.", show_default=False)
+    ] = None,
+    catalogue: Catalogue = None,
     engine: Annotated[Engine, typer.Option(help="Container engine.")] = Engine.PODMAN,
     images: Annotated[Images, typer.Option(help="Where images come from.")] = Images.DEBIAN,
     as_json: Json = False,
 ) -> None:
-    """List the services the lab can record, their configurations, and what the machine lacks.
+    """List the services the lab can record, what the machine lacks, and what recordings hold.
 
-    Example: podlab lab list --json
+    Example: podlab lab list data/recordings/*.parquet --json
     """
-    from podlab.lab import catalogue, machine
-    from podlab.lab.matrix import PATTERNS
+    from podlab.lab import machine
+    from podlab.lab.catalogue import load_all
+    from podlab.lab.contents import count_recording
+    from podlab.lab.faults import applicable
+    from podlab.lab.service import PATTERNS
 
-    services = catalogue.load()
+    services = load_all(catalogue)
     findings = machine.check(engine.value, images.value)
+    counted = [count_recording(path) for path in recordings or ()]
     if as_json:
         print_json(
             {
                 "services": [
-                    {"name": s.name, "kind": s.kind, "configurations": [c.name for c in s.configurations]}
+                    {
+                        "name": s.name,
+                        "kind": s.kind,
+                        "unknown": s.unknown,
+                        "relative_of": list(s.relative_of),
+                        "configurations": [c.name for c in s.configurations],
+                        "patterns": list(s.patterns),
+                        "releases": list(s.releases),
+                        "faults": list(applicable(s)),
+                    }
                     for s in services
                 ],
                 "patterns": list(PATTERNS),
                 "machine": [asdict(finding) for finding in findings],
+                "recordings": [asdict(each) for each in counted],
             }
         )
         return
     print_table(
-        ("service", "kind", "configurations"),
-        [(s.name, s.kind, ", ".join(c.name for c in s.configurations)) for s in services],
+        ("service", "kind", "", "configurations"),
+        [(s.name, s.kind, "unknown" if s.unknown else "", ", ".join(c.name for c in s.configurations)) for s in services],
     )
     print(f"\nEach is crossed with the load patterns {', '.join(PATTERNS)}.\n")
     print_table(
         ("this machine", "", "found", "what to do"),
         [(f.subject, "ok" if f.ok else "stops" if f.stops else "warning", f.said, f.todo) for f in findings],
     )
+    if counted:
+        print()
+        print_table(
+            ("recording", "services", "deployments", "longest (s)", "faults", "rows", "MB"),
+            [
+                (c.file, len(c.services), c.deployments, c.longest_s, sum(c.faults.values()), c.rows, f"{c.size_bytes / 1e6:.1f}")
+                for c in counted
+            ],
+        )
 
 
 @app.command()
 def record(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Recording to make.", show_default=False)],
     services: Annotated[
-        str | None, typer.Option(metavar="A,B,...", help="Services of the catalogue.  [default: all]")
+        str | None,
+        typer.Option(metavar="A,B,...", help="Services of the catalogue.  [default: all that are not kept unknown]"),
     ] = None,
+    catalogue: Catalogue = None,
     patterns: Annotated[str | None, typer.Option(metavar="A,B,...", help="Load patterns.  [default: all]")] = None,
     replicates: Annotated[int, typer.Option(min=1, help="Deployments of each combination.")] = 1,
     seconds: Annotated[int, typer.Option(help="How long each is sampled; load begins only after start-up.")] = 180,
+    long: Annotated[int, typer.Option(min=0, help="So many of each service's deployments live longer.")] = 0,
+    long_seconds: Annotated[int, typer.Option(help="How long those are sampled.")] = 660,
+    unknown: Annotated[
+        int, typer.Option(min=0, help="Deployments of each service kept unknown, into NAME-unknown.parquet.")
+    ] = 0,
+    faults: Annotated[int, typer.Option(min=0, help="Deployments with faults, into NAME-faults.parquet.")] = 0,
+    fault_seconds: Annotated[int, typer.Option(help="How long those are sampled.")] = 480,
+    releases: Annotated[
+        str, typer.Option(metavar="A,B", help="Debian releases to make images from: bookworm, trixie.")
+    ] = "bookworm",
     parallel: Annotated[int, typer.Option(min=1, help="How many run at once.")] = 6,
     engine: Annotated[Engine, typer.Option(help="Container engine.")] = Engine.PODMAN,
     images: Annotated[Images, typer.Option(help="Where images come from.")] = Images.DEBIAN,
@@ -91,17 +136,28 @@ def record(
 
     Example: podlab lab record --services redis,nginx --seconds 60 --out mine.parquet
     """
-    from podlab.lab.matrix import PATTERNS
+    from podlab.lab.plan import Plan
+    from podlab.lab.service import PATTERNS
     from podlab.lab.session import record_lab
 
+    plan = Plan(
+        patterns=_names(patterns) or PATTERNS,
+        replicates=replicates,
+        seed=load_settings(seed=seed).seed,
+        seconds=seconds,
+        long_lives=long,
+        long_seconds=long_seconds,
+        unknown=unknown,
+        faults=faults,
+        fault_seconds=fault_seconds,
+        releases=_names(releases) or (),
+    )
     with show_progress("record") as progress:
-        summary = record_lab(
+        summaries = record_lab(
             out,
+            plan=plan,
             services=_names(services),
-            patterns=_names(patterns) or PATTERNS,
-            replicates=replicates,
-            seconds=seconds,
-            seed=load_settings(seed=seed).seed,
+            extra_catalogue=catalogue,
             parallel=parallel,
             engine=engine.value,
             images=images.value,
@@ -109,11 +165,11 @@ def record(
             say=_say,
             progress=progress,
         )
-    told = {**asdict(summary), "recording": str(summary.recording), "card": str(summary.card)}
+    told = [{**asdict(s), "recording": str(s.recording), "card": str(s.card)} for s in summaries]
     if as_json:
         print_json(told)
     else:
-        print("\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in told.items()))
+        print("\n\n".join("\n".join(f"{n.replace('_', ' ')}: {v}" for n, v in each.items()) for each in told))
 
 
 @app.command()

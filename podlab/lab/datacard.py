@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,34 @@ import pandas as pd
 
 from podlab.lab.matrix import Deployment
 from podlab.lab.parts import Died
+from podlab.lab.plan import Plan
+from podlab.lab.service import PATTERNS
 from podlab.metrics import CATALOGUE
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How a recording was made.
+
+    Attributes
+    ----------
+    plan : Plan
+        What was asked for.
+    parallel : int
+        How many deployments ran at once.
+    images : str
+        Where images came from.
+    machine : dict
+        What :func:`podlab.lab.machine.describe` says.
+    note : str
+        What the user adds to the known faults.
+    """
+
+    plan: Plan
+    parallel: int
+    images: str
+    machine: Mapping[str, str]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -29,42 +58,36 @@ class RecordingFacts:
         Its size.
     matrix : sequence of Deployment
         All that was planned.
-    seconds, parallel, seed : int
+    how : Conditions
         How it was recorded.
-    images : str
-        Where images came from.
-    machine : dict
-        What :func:`podlab.lab.machine.describe` says.
     died : sequence of Died
         Attempts that were lost.
-    loads : dict
-        The load client's report by deployment.
-    note : str
-        What the user adds to the known faults.
+    reports : dict
+        By deployment: the load client's report, the faults as they were, and how often it was started again.
     """
 
     file: Path
     sha256: str
     size_bytes: int
     matrix: Sequence[Deployment]
-    seconds: int
-    parallel: int
-    seed: int
-    images: str
-    machine: Mapping[str, str]
+    how: Conditions
     died: Sequence[Died]
-    loads: Mapping[str, Mapping[str, Any]]
-    note: str = ""
+    reports: Mapping[str, Mapping[str, Any]]
 
 
 _KNOWN_FAULTS = (
     "One machine, one kernel, one container engine: levels (CPU speed, disk, page cache) are this machine's.",
     "All services were recorded side by side, so neighbours disturb each other's timing.",
-    "Each service ran in one version.",
     "Load comes from one Python client per deployment: it reaches its own limits before a fast service does.",
     "File system sizes are walked less often where the tree is large; between walks the last size is repeated.",
     "Containers are in a pod of their own, so pod-wide counters are the container's.",
 )
+_MATRIX_WORDS = {
+    "known": "The order is a randomised block design: every block holds each service once, in random order, and the "
+    "variants are spread over the blocks at random.",
+    "unknown": "They were recorded among the known services' deployments, in random places.",
+    "faults": "They were recorded among the deployments without faults, in random places.",
+}
 _V1_FAULT = "cgroup v1: I/O counters miss buffered writes that the kernel writes back later; synced writes are counted."
 
 
@@ -95,11 +118,12 @@ def write_card(samples: pd.DataFrame, facts: RecordingFacts) -> str:
         f"# Recording `{facts.file.name}`",
         _summary(samples, facts, dropped),
         "## Machine",
-        "\n".join(f"- {name}: {value}" for name, value in facts.machine.items()),
+        "\n".join(f"- {name}: {value}" for name, value in facts.how.machine.items()),
         "## Services",
         _services(samples),
         "## Matrix",
         _matrix_text(facts),
+        *(["## Faults", _faults_text(facts)] if facts.matrix[0].role == "faults" else []),
         "## What died",
         _died_text(facts, dropped),
         "## Sampling",
@@ -120,37 +144,67 @@ def _summary(samples: pd.DataFrame, facts: RecordingFacts, dropped: list[str]) -
         ("services", samples["service"].nunique()),
         ("deployments", f"{samples['deployment'].nunique()} of {len(facts.matrix)} planned, {len(dropped)} dropped"),
         ("rows", len(samples)),
-        ("each", f"{facts.seconds} s from the container's start, one sample a second"),
+        ("each", f"{_lives(facts)} from the container's start, one sample a second"),
         ("size", f"{facts.size_bytes} bytes"),
         ("SHA-256", f"`{facts.sha256}`"),
-        ("images", "Debian 12 packages" if facts.images == "debian" else "official images, else Debian 12 packages"),
-        ("seed", facts.seed),
-        ("at once", f"{facts.parallel} deployments, each with its own load client"),
+        ("images", "Debian packages" if facts.how.images == "debian" else "official images, else Debian packages"),
+        ("seed", facts.how.plan.seed),
+        ("at once", f"{facts.how.parallel} deployments, each with its own load client"),
     )
     return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows)
 
 
+def _lives(facts: RecordingFacts) -> str:
+    lives = Counter(deployment.seconds for deployment in facts.matrix)
+    return ", ".join(f"{count} for {seconds} s" for seconds, count in sorted(lives.items()))
+
+
+def _loads(facts: RecordingFacts) -> dict[str, Mapping[str, Any]]:
+    return {name: report["load"] for name, report in facts.reports.items()}
+
+
 def _services(samples: pd.DataFrame) -> str:
-    lines = ["| service | version | image size (MB) | deployments |", "|---|---|---|---|"]
+    lines = ["| service | versions | image sizes (MB) | deployments |", "|---|---|---|---|"]
     for service, rows in samples.groupby("service"):
-        first = rows.iloc[0]
-        count = rows["deployment"].nunique()
-        lines.append(f"| {service} | {first['version']} | {first['image_size_bytes'] / 1e6:.0f} | {count} |")
+        sizes = sorted(f"{size / 1e6:.0f}" for size in rows["image_size_bytes"].unique())
+        versions, count = sorted(rows["version"].unique()), rows["deployment"].nunique()
+        lines.append(f"| {service} | {', '.join(versions)} | {', '.join(sizes)} | {count} |")
     return "\n".join(lines)
 
 
 def _matrix_text(facts: RecordingFacts) -> str:
-    patterns = sorted({deployment.pattern for deployment in facts.matrix})
+    patterns = [pattern for pattern in PATTERNS if any(deployment.pattern == pattern for deployment in facts.matrix)]
     variants = {(deployment.service, deployment.configuration) for deployment in facts.matrix}
-    replicates = max(deployment.replicate for deployment in facts.matrix) + 1
-    count = f"{replicates} replicates" if replicates > 1 else "1 replicate"
+    cells = Counter((d.service, d.configuration, d.pattern) for d in facts.matrix)
+    least, most = min(cells.values()), max(cells.values())
+    count = f"{most} times" if least == most else f"{least} to {most} times"
     return (
-        f"Every service x every load pattern ({', '.join(patterns)}) x each of its configurations ({len(variants)} in "
-        f"all) x {count}, in a randomised block design: every block holds each service once, in random "
-        "order, and the variants are spread over the blocks at random. Rate, payload, connections, keys, share of "
-        "reads, bursts, start delay, CPU limit and a cold or warm page cache are drawn anew for every deployment. "
+        f"{len(variants)} configurations of {len({d.service for d in facts.matrix})} services under the load patterns "
+        f"{', '.join(patterns)}: {len(cells)} combinations, each {count}, from the Debian releases "
+        f"{', '.join(sorted({d.release for d in facts.matrix}))} in turns. {_MATRIX_WORDS[facts.matrix[0].role]} "
+        "Rate, payload, connections, keys, share of reads, bursts, ramps, start delay, CPU and memory limit and a cold "
+        "or warm page cache are drawn anew for every deployment. "
         "Every container is also probed by a connection every 5 to 15 s, idle ones too."
     )
+
+
+def _faults_text(facts: RecordingFacts) -> str:
+    seconds: dict[str, list[float]] = {}
+    services: dict[str, set[str]] = {}
+    for deployment in facts.matrix:
+        for fault in facts.reports.get(deployment.name, {}).get("faults", []):
+            length = datetime.fromisoformat(fault["end"]) - datetime.fromisoformat(fault["begin"])
+            seconds.setdefault(fault["kind"], []).append(length.total_seconds())
+            services.setdefault(fault["kind"], set()).add(deployment.service)
+    lines = ["| fault | times | seconds | services |", "|---|---|---|---|"]
+    for kind in sorted(seconds):
+        lengths = f"{min(seconds[kind]):.0f} to {max(seconds[kind]):.0f}"
+        lines.append(f"| {kind} | {len(seconds[kind])} | {lengths} | {', '.join(sorted(services[kind]))} |")
+    restarts = sum(report["restarts"] for report in facts.reports.values())
+    return (
+        "An interval goes from just before the fault was begun to just after it was over, which takes up to about a "
+        f"second each. A service that a fault has ended was started again as a new instance: {restarts} times.\n\n"
+    ) + "\n".join(lines)
 
 
 def _died_text(facts: RecordingFacts, dropped: list[str]) -> str:
@@ -189,12 +243,12 @@ def _columns(samples: pd.DataFrame) -> str:
 
 def _faults(facts: RecordingFacts) -> list[str]:
     faults = list(_KNOWN_FAULTS)
-    if facts.machine.get("control groups") in ("v1", "hybrid"):
+    if facts.how.machine.get("control groups") in ("v1", "hybrid"):
         faults.append(_V1_FAULT)
-    failing = [name for name, load in facts.loads.items() if load.get("errors", 0) > load.get("requests", 0)]
+    failing = [name for name, load in _loads(facts).items() if load.get("errors", 0) > load.get("requests", 0)]
     if failing:
         faults.append(f"More requests failed than came through in: {', '.join(sorted(failing))}.")
-    return [*faults, facts.note] if facts.note else faults
+    return [*faults, facts.how.note] if facts.how.note else faults
 
 
 def _deployments(samples: pd.DataFrame, facts: RecordingFacts) -> str:
@@ -208,7 +262,7 @@ def _deployments(samples: pd.DataFrame, facts: RecordingFacts) -> str:
     counts = samples["deployment"].value_counts()
     for key, started in starts.items():
         name = str(key)
-        deployment, load = planned[name], facts.loads.get(name, {})
+        deployment, load = planned[name], _loads(facts).get(name, {})
         cells = (
             name, deployment.variant, f"{started:%H:%M:%S}", counts[name], f"{deployment.cpu_limit_cores:g}",
             f"{deployment.rate_per_s:g}", deployment.connections, load.get("requests", 0), load.get("errors", 0),

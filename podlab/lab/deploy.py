@@ -6,26 +6,26 @@ import contextlib
 import ipaddress
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from podlab.errors import PodlabError
-from podlab.lab import client
-from podlab.lab.catalogue import Configuration, Service
+from podlab.lab import faults
 from podlab.lab.cgroups import disk_devices, make_io_count
-from podlab.lab.images import CLIENT_IMAGE, ImageSource, image_of, uses_official_image
-from podlab.lab.matrix import Deployment
+from podlab.lab.images import CLIENT_IMAGE, ImageSource, image_of
+from podlab.lab.matrix import Deployment, PlannedFault
 from podlab.lab.probe import Probe, open_probe
 from podlab.lab.runtime import ContainerSpec, Runtime
+from podlab.lab.service import RELEASES, Service
+from podlab.lab.specifications import client_specification, service_specification
 
 #: Identity of every container of the lab; the pod's name comes with its deployment.
 CLUSTER, NODE, NAMESPACE, CONTAINER = "lab", "lab-node", "lab", "main"
 #: One address for the service and one for its client, in each of this many places at once.
 MOST_PARALLEL = 100
 _FIRST_ADDRESS = 10
-_CLIENT_CPU_CORES = 0.6
 _DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
 
@@ -57,11 +57,51 @@ class RunningDeployment:
         Takes its samples.
     """
 
-    def __init__(self, lab: Lab, names: _Names, identity: dict[str, Any], probe: Probe) -> None:
+    def __init__(
+        self, lab: Lab, deployment: Deployment, names: _Names, address: str, identity: dict[str, Any], probe: Probe
+    ) -> None:
         self.identity = identity
         self.probe = probe
         self._lab = lab
+        self._deployment = deployment
         self._names = names
+        self._address = address
+
+    def begin_fault(self, fault: PlannedFault) -> None:
+        """Begin a fault; it acts when this returns."""
+        faults.begin(fault, self._target())
+
+    def end_fault(self, fault: PlannedFault) -> None:
+        """End a fault; it is over when this returns."""
+        faults.end(fault, self._target())
+
+    def restart(self) -> None:
+        """Start the ended service again, as a cluster does: a new instance with a start of its own.
+
+        Raises
+        ------
+        PodlabError
+            If the engine refuses.
+        ContainerDiedError
+            If it ended at once.
+        """
+        self._lab.runtime.start(self._names.service)
+        facts = self._lab.runtime.facts(self._names.service)
+        self.probe = open_probe(facts)
+        self.identity = {**self.identity, "started_at": facts.started_at}
+
+    def _target(self) -> faults.Target:
+        service = self._lab.services[self._deployment.service]
+        return faults.Target(
+            runtime=self._lab.runtime,
+            container=self._names.service,
+            client=self._names.client,
+            pid=self.probe.facts.pid,
+            service=service,
+            deployment=self._deployment,
+            network=self._lab.network,
+            host=self._address,
+        )
 
     def stop(self) -> StopReport:
         """Remove the service, its volume and its client, and tell how it went."""
@@ -97,10 +137,19 @@ class Lab:
         The lab's network.
     folder : Path
         For configuration files; made when needed.
+    releases : sequence of str
+        Debian releases that images were made from.
     """
 
     def __init__(
-        self, runtime: Runtime, services: list[Service], source: ImageSource, network: str, subnet: str, folder: Path
+        self,
+        runtime: Runtime,
+        services: list[Service],
+        source: ImageSource,
+        network: str,
+        subnet: str,
+        folder: Path,
+        releases: Sequence[str] = RELEASES[:1],
     ) -> None:
         self.runtime = runtime
         self.services = {service.name: service for service in services}
@@ -108,15 +157,11 @@ class Lab:
         self.network = network
         self.folder = folder
         self._addresses = ipaddress.ip_network(subnet)
-        self._images: dict[str, tuple[str, int, str]] = {}
+        self._releases = releases
+        self._images: dict[tuple[str, str], tuple[str, int, str]] = {}
 
-    def prepare(self) -> dict[str, str]:
-        """Ask every service's version and image size, and make I/O accounting count.
-
-        Returns
-        -------
-        dict of str to str
-            Version by service name.
+    def prepare(self) -> None:
+        """Ask every service's versions and image sizes, and make I/O accounting count.
 
         Raises
         ------
@@ -124,9 +169,10 @@ class Lab:
             If a version cannot be had: the ground truth must be known before anything is recorded.
         """
         self._make_io_count()
-        for service in self.services.values():
-            image = image_of(service, self.source)
-            name = f"podlab-version-{service.name}"
+        images = [(each, release) for each in self.services.values() for release in each.releases_among(self._releases)]
+        for service, release in images:
+            image = image_of(service, self.source, release)
+            name = f"podlab-version-{service.name}-{release}"
             container = self.runtime.create(ContainerSpec(name, image, ("sleep", "300"), keep_entrypoint=False))
             try:
                 self.runtime.start(container)
@@ -136,8 +182,7 @@ class Lab:
             version = re.search(service.version_pattern, said)
             if version is None:
                 raise PodlabError(f"no version in what it says: {said.strip()[:100]!r}", where=service.name)
-            self._images[service.name] = (image, self.runtime.image_size_bytes(image), version[1])
-        return {name: version for name, (_, _, version) in self._images.items()}
+            self._images[service.name, release] = (image, self.runtime.image_size_bytes(image), version[1])
 
     def _make_io_count(self) -> None:
         """Let any container show where the engine puts its groups, and switch the accounting on there."""
@@ -177,7 +222,7 @@ class Lab:
             volume=f"podlab-{deployment.name}" if configuration.volume else None,
         )
         address, client_address = self.addresses(place)
-        image, image_size_bytes, version = self._images[service.name]
+        image, image_size_bytes, version = self._images[service.name, deployment.release]
         if deployment.cold:
             drop_page_cache()
         try:
@@ -187,7 +232,7 @@ class Lab:
             self.runtime.start(loader)
             mounts = self._write_files(deployment.name, {**service.files, **configuration.files})
             specification = service_specification(
-                deployment, service, self.source, names.service, self.network, address, mounts
+                deployment, service, self.source, names.service, self.network, address, client_address, mounts
             )
             container = self.runtime.create(specification)
             self.runtime.start(container)
@@ -202,7 +247,7 @@ class Lab:
             "image_size_bytes": image_size_bytes, "service": service.name, "deployment": deployment.name,
             "variant": deployment.variant, "version": version,
         }  # fmt: skip
-        return RunningDeployment(self, names, identity, probe)
+        return RunningDeployment(self, deployment, names, address, identity, probe)
 
     def addresses(self, place: int) -> tuple[str, str]:
         """Give the fixed addresses of the service and of its client at a place."""
@@ -225,60 +270,6 @@ class Lab:
             path.chmod(0o644)
             mounts[target] = path
         return mounts
-
-
-def service_specification(
-    deployment: Deployment,
-    service: Service,
-    source: ImageSource,
-    name: str,
-    network: str,
-    address: str,
-    mounts: Mapping[str, Path],
-) -> ContainerSpec:
-    """Describe the service's container of a deployment."""
-    configuration: Configuration = service.configuration(deployment.configuration)
-    official = uses_official_image(service, source)
-    command = service.official_command if official else service.debian_command
-    image_environment = service.official_environment if official else service.debian_environment
-    return ContainerSpec(
-        name=name,
-        image=image_of(service, source),
-        command=(*command, *configuration.arguments),
-        network=network,
-        ip=address,
-        cpu_limit_cores=deployment.cpu_limit_cores,
-        memory_limit=configuration.memory_limit,
-        environment={**service.environment, **image_environment, **configuration.environment},
-        mounts=mounts,
-        volume=(f"podlab-{deployment.name}", configuration.volume) if configuration.volume else None,
-    )
-
-
-def client_specification(
-    deployment: Deployment, service: Service, name: str, network: str, address: str, client_address: str
-) -> ContainerSpec:
-    """Describe the load client's container of a deployment."""
-    wanted = (
-        "pattern", "seed", "start_delay_s", "rate_per_s", "payload_bytes", "connections", "keys", "read_share",
-        "burst_period_s", "burst_share", "probe_period_s",
-    )  # fmt: skip
-    drawn = asdict(deployment)
-    spec = {key: drawn[key] for key in wanted} | {
-        "protocol": service.protocol, "host": address, "port": service.port, "paths": list(service.paths),
-    }  # fmt: skip
-    return ContainerSpec(
-        name=name,
-        image=CLIENT_IMAGE,
-        command=("python3", "-B", "-m", "client.load_client", json.dumps(spec)),
-        network=network,
-        ip=client_address,
-        cpu_limit_cores=_CLIENT_CPU_CORES,
-        memory_limit="256m",
-        environment={"PYTHONPATH": "/opt"},
-        mounts={"/opt/client": Path(client.__file__).parent},
-        keep_entrypoint=False,
-    )
 
 
 def drop_page_cache() -> None:

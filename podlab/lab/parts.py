@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from podlab.errors import InputError
 from podlab.files import atomic_file
+from podlab.lab.life import Life
 from podlab.lab.matrix import Deployment, to_json
 
 #: A deployment that died is tried once more, then dropped.
@@ -53,14 +52,12 @@ class Parts:
         The recording to be.
     matrix : sequence of Deployment
         All its deployments.
-    seconds : int
-        How long each is recorded.
     """
 
-    def __init__(self, out: Path, matrix: Sequence[Deployment], seconds: int) -> None:
+    def __init__(self, out: Path, matrix: Sequence[Deployment]) -> None:
         self.folder = out.with_name(out.name + ".parts")
         self.matrix = matrix
-        self._note = json.dumps({"seconds": seconds}) + "\n" + to_json(matrix)
+        self._note = to_json(matrix)
 
     def claim(self) -> None:
         """Make the folder for this matrix, or find it there.
@@ -93,9 +90,10 @@ class Parts:
         """List the deployments that are still to be recorded, in the matrix's order."""
         return [deployment for deployment in self.matrix if not self.settled(deployment)]
 
-    def finished(self) -> list[Path]:
-        """List the samples of the finished deployments, in the matrix's order."""
-        return [path for path in map(self._samples, self.matrix) if path.exists()]
+    def finished(self) -> dict[Deployment, Path]:
+        """Give the samples of each finished deployment, in the matrix's order."""
+        paths = {deployment: self._samples(deployment) for deployment in self.matrix}
+        return {deployment: path for deployment, path in paths.items() if path.exists()}
 
     def died(self) -> list[Died]:
         """List every attempt that was lost, with its reason."""
@@ -110,21 +108,28 @@ class Parts:
             if note.exists()
         ]
 
-    def loads(self) -> dict[str, Mapping[str, Any]]:
-        """Read what the load client reported last, by the name of the finished deployment."""
-        return {path.stem: json.loads(path.with_suffix(".json").read_text())["load"] for path in self.finished()}
+    def reports(self) -> dict[str, Mapping[str, Any]]:
+        """Read what is known of each finished deployment by its name: ``load``, ``faults`` and ``restarts``."""
+        return {path.stem: json.loads(path.with_suffix(".json").read_text()) for path in self.finished().values()}
 
     def keep_death(self, deployment: Deployment, reason: str, log_tail: list[str]) -> None:
         """Note one more attempt that died."""
         path = self._death(deployment, self.attempts(deployment) + 1)
         _write_json(path, {"reason": reason, "log_tail": log_tail})
 
-    def keep(self, deployment: Deployment, samples: pd.DataFrame, load: Mapping[str, Any]) -> None:
+    def keep(self, deployment: Deployment, life: Life) -> None:
         """Keep a finished deployment."""
-        _write_json(self.folder / f"{deployment.name}.json", {"load": dict(load)})
+        faults = [
+            {**asdict(event.fault), "begin": event.begin.isoformat(), "end": event.end.isoformat()}
+            for event in life.events
+        ]
+        _write_json(
+            self.folder / f"{deployment.name}.json",
+            {"load": dict(life.load), "faults": faults, "restarts": life.restarts},
+        )
         # Last of all: this file says that the deployment is finished.
         with atomic_file(self._samples(deployment)) as temporary:
-            samples.to_parquet(temporary, compression="zstd", index=False)
+            life.samples.to_parquet(temporary, compression="zstd", index=False)
 
     def _samples(self, deployment: Deployment) -> Path:
         return self.folder / f"{deployment.name}.parquet"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from podlab.errors import InputError
@@ -112,6 +112,10 @@ class Service:
     unknown: bool = False
     relative_of: tuple[str, ...] = ()
     faults: Mapping[str, FaultCommands] = field(default_factory=dict)
+
+    def releases_among(self, wanted: Sequence[str]) -> tuple[str, ...]:
+        """Give the wanted Debian releases that have its packages; all it has where none of them does."""
+        return tuple(release for release in self.releases if release in wanted) or self.releases
 
     def configuration(self, name: str) -> Configuration:
         """Find the configuration of that name.

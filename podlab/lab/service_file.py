@@ -127,7 +127,7 @@ class _Table:
         return tuple(value)
 
     def choices(self, key: str, known: tuple[str, ...]) -> tuple[str, ...]:
-        """Some of the known texts, in their order; all by default."""
+        """Read some of the known texts, in their order; all by default."""
         values = self.texts(key, known)
         for value in values:
             if value not in known:

@@ -6,22 +6,22 @@ import contextlib
 import fcntl
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from podlab.errors import InputError, PodlabError
 from podlab.files import atomic_file, sha256_of
 from podlab.interrupts import stop_on_sigterm
 from podlab.lab import catalogue, machine, recorder
-from podlab.lab.datacard import RecordingFacts, gaps_s, write_card
+from podlab.lab.datacard import Conditions, RecordingFacts, gaps_s, write_card
 from podlab.lab.deploy import MOST_PARALLEL, Lab
 from podlab.lab.images import ImageSource, check_source, provide_images
-from podlab.lab.matrix import PATTERNS, draw
+from podlab.lab.matrix import ROLES, Deployment
 from podlab.lab.parts import Parts
+from podlab.lab.plan import Plan, draw
 from podlab.lab.runtime import Runtime
 from podlab.progress import Progress
 from podlab.telemetry.recording import read_recording, write_recording
@@ -38,12 +38,14 @@ def _say_nothing(_: str) -> None:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a recording came to.
+    """What one recording came to.
 
     Attributes
     ----------
     recording, card : Path
         The files that were written.
+    role : {"known", "unknown", "faults"}
+        What its deployments were recorded for.
     services, deployments, dropped, rows, size_bytes : int
         Counts; ``dropped`` died twice.
     gap_p50_s, gap_p99_s, gap_max_s : float
@@ -52,6 +54,7 @@ class Summary:
 
     recording: Path
     card: Path
+    role: str
     services: int
     deployments: int
     dropped: int
@@ -65,32 +68,31 @@ class Summary:
 def record_lab(
     out: Path,
     *,
+    plan: Plan,
     services: Sequence[str] | None = None,
-    patterns: Sequence[str] = PATTERNS,
-    replicates: int = 1,
-    seconds: int = 180,
-    seed: int = 0,
+    extra_catalogue: Path | None = None,
     parallel: int = 6,
     engine: str = "podman",
     images: str = "debian",
     note: str = "",
     say: Callable[[str], None] = _say_nothing,
     progress: Progress | None = None,
-) -> Summary:
-    """Draw a matrix, record it and write the recording with its data card.
+) -> list[Summary]:
+    """Draw a matrix, record it and write each role's recording with its data card.
 
     The same call continues a recording that was stopped or killed.
 
     Parameters
     ----------
     out : Path
-        The Parquet file to make; its data card stands beside it with the suffix ``.md``.
+        The Parquet file to make; its data card stands beside it with the suffix ``.md``. Unknown services and
+        deployments with faults go to ``NAME-unknown.parquet`` and ``NAME-faults.parquet``.
+    plan : Plan
+        What to record.
     services : sequence of str, optional
-        Names from the catalogue; all by default.
-    patterns, replicates, seed
-        As for :func:`podlab.lab.matrix.draw`.
-    seconds : int
-        How long each deployment is sampled; at least :data:`MIN_SECONDS`.
+        Names from the catalogue; by default all that are not kept unknown, and those too if the plan asks for them.
+    extra_catalogue : Path, optional
+        A folder of the user's own service files.
     parallel : int
         How many deployments run at once.
     engine : {"podman", "docker"}
@@ -106,72 +108,93 @@ def record_lab(
 
     Returns
     -------
-    Summary
+    list of Summary
+        One for each recording that was written.
 
     Raises
     ------
     InputError
-        If ``out`` exists, an argument is wrong, or the machine lacks something; the error says what.
+        If a recording exists, an argument is wrong, or the machine lacks something; the error says what.
     PodlabError
         If the engine fails or nothing could be recorded.
     """
     source = check_source(images)
     # Refuses an unknown engine before anything is written.
     Runtime(engine)
-    if out.exists():
-        raise InputError("exists; recordings are never changed", where=str(out), todo="choose another name")
     if out.suffix != ".parquet":
         raise InputError("is not named .parquet", where=str(out))
     if not 1 <= parallel <= MOST_PARALLEL:
         raise InputError(f"parallel is {parallel}, not 1 to {MOST_PARALLEL}")
-    if seconds < MIN_SECONDS:
+    if min(plan.seconds, plan.long_seconds) < MIN_SECONDS:
         raise InputError(
-            f"seconds is {seconds}, at least {MIN_SECONDS} are needed", todo="load begins only after start-up"
+            f"seconds is {min(plan.seconds, plan.long_seconds)}, at least {MIN_SECONDS} are needed",
+            todo="load begins only after start-up",
         )
-    chosen = catalogue.select(catalogue.load(), services)
-    matrix = draw(chosen, patterns, replicates, seed)
-    parts = Parts(out, matrix, seconds)
+    chosen = _choose(catalogue.load_all(extra_catalogue), services, plan)
+    matrix = draw(chosen, plan)
+    outs = {role: role_file(out, role) for role in ROLES if any(deployment.role == role for deployment in matrix)}
+    parts = Parts(out, matrix)
+    for path in outs.values():
+        # Beside parts of the same matrix it is this call's own, from a run that was killed at its very end.
+        if path.exists() and not parts.folder.exists():
+            raise InputError("exists; recordings are never changed", where=str(path), todo="choose another name")
     parts.claim()
     if parts.missing():
         machine.refuse_if_unfit(machine.check(engine, source))
-        with stop_on_sigterm(), open_lab(engine, chosen, source, say) as lab:
-            say(f"recording {len(matrix)} deployments of {seconds} s, {parallel} at once")
-            recorder.record(parts, start=lab.start, seconds=seconds, parallel=parallel, progress=progress)
-    if not parts.finished():
+        with stop_on_sigterm(), open_lab(engine, chosen, source, say, plan.releases) as lab:
+            say(f"recording {len(matrix)} deployments, {parallel} at once")
+            recorder.record(parts, start=lab.start, parallel=parallel, progress=progress)
+    finished = parts.finished()
+    if not finished:
         raise PodlabError("every deployment died", where=str(parts.folder), todo="its *.died-*.json tell the reasons")
     say("joining the parts")
-    samples = read_recording(parts.finished())
-    joined = parts.folder / "joined.parquet"
+    how = Conditions(plan=plan, parallel=parallel, images=source, machine=machine.describe(engine), note=note)
+    summaries = [_write(role, path, parts, how) for role, path in outs.items() if _of_role(finished, role)]
+    shutil.rmtree(parts.folder)
+    return summaries
+
+
+def role_file(out: Path, role: str) -> Path:
+    """Name the file that a role's deployments go to."""
+    return out if role == "known" else out.with_stem(f"{out.stem}-{role}")
+
+
+def _choose(services: list[catalogue.Service], names: Sequence[str] | None, plan: Plan) -> list[catalogue.Service]:
+    chosen = catalogue.select(services, names)
+    if names or not plan.unknown:
+        return chosen
+    return chosen + [service for service in services if service.unknown]
+
+
+def _of_role(finished: Mapping[Deployment, Path], role: str) -> list[Path]:
+    return [path for deployment, path in finished.items() if deployment.role == role]
+
+
+def _write(role: str, out: Path, parts: Parts, how: Conditions) -> Summary:
+    """Join one role's parts into its recording, and write its card."""
+    samples = read_recording(_of_role(parts.finished(), role))
+    joined = parts.folder / f"{role}.joined"
     write_recording(samples, joined)
     facts = RecordingFacts(
         file=out,
         sha256=sha256_of(joined),
         size_bytes=joined.stat().st_size,
-        matrix=matrix,
-        seconds=seconds,
-        parallel=parallel,
-        seed=seed,
-        images=source,
-        machine=machine.describe(engine),
-        died=parts.died(),
-        loads=parts.loads(),
-        note=note,
+        matrix=[deployment for deployment in parts.matrix if deployment.role == role],
+        how=how,
+        died=[died for died in parts.died() if died.deployment.role == role],
+        reports=parts.reports(),
     )
     card = out.with_suffix(".md")
     with atomic_file(card) as temporary:
         temporary.write_text(write_card(samples, facts))
     # Last: where the recording is, it is whole and has its card.
     joined.replace(out)
-    shutil.rmtree(parts.folder)
-    return _summarise(samples, facts, card)
-
-
-def _summarise(samples: pd.DataFrame, facts: RecordingFacts, card: Path) -> Summary:
     gaps = gaps_s(samples)
     deployments = int(samples["deployment"].nunique())
     return Summary(
-        recording=facts.file,
+        recording=out,
         card=card,
+        role=role,
         services=int(samples["service"].nunique()),
         deployments=deployments,
         dropped=len(facts.matrix) - deployments,
@@ -189,6 +212,7 @@ def open_lab(
     services: list[catalogue.Service],
     images: ImageSource = "debian",
     say: Callable[[str], None] = _say_nothing,
+    releases: Sequence[str] = catalogue.RELEASES[:1],
 ) -> Iterator[Lab]:
     """Make images and a network, and remove whatever was made (but the images) at the end.
 
@@ -202,6 +226,8 @@ def open_lab(
         Where images come from.
     say : callable
         Told what is going on, one line each.
+    releases : sequence of str
+        Debian releases to make images from.
 
     Yields
     ------
@@ -215,14 +241,14 @@ def open_lab(
     """
     runtime = Runtime(engine)
     with _only_lab_here() as folder:
-        provide_images(runtime, services, images, say)
+        provide_images(runtime, services, images, say, releases)
         # A run that was killed outright could not clean up.
         _remove_everything(runtime, folder)
         try:
             # From the range that RFC 2544 keeps for labs: no real network is hidden by it.
             name, subnet = f"podlab-{secrets.token_hex(4)}", f"198.18.{secrets.randbelow(256)}.0/24"
             runtime.make_network(name, subnet)
-            lab = Lab(runtime, services, images, name, subnet, folder)
+            lab = Lab(runtime, services, images, name, subnet, folder, releases)
             say("asking the services' versions")
             lab.prepare()
             yield lab

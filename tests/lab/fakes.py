@@ -9,15 +9,16 @@ from typing import Any
 
 from podlab.lab.catalogue import load, select
 from podlab.lab.deploy import StopReport
-from podlab.lab.matrix import Deployment, draw
+from podlab.lab.matrix import Deployment, PlannedFault
+from podlab.lab.plan import Plan, draw
 from podlab.lab.probe import ContainerDiedError
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def small_matrix(seed: int = 0) -> list[Deployment]:
-    """One service x two patterns x two configurations: four deployments."""
-    return draw(select(load(), ["redis"]), ("idle", "heavy"), 1, seed)
+    """One service x two patterns x two configurations: four deployments of five seconds."""
+    return draw(select(load(), ["redis"]), Plan(("idle", "heavy"), seed=seed, seconds=5))
 
 
 class FakeClock:
@@ -53,6 +54,7 @@ class FakeLab:
         self.started: list[str] = []
         self.running: dict[int, str] = {}
         self.most_at_once = 0
+        self.faults: list[tuple[str, str]] = []
         self._lock = threading.Lock()
 
     def start(self, deployment: Deployment, place: int) -> FakeDeployment:
@@ -95,6 +97,15 @@ class FakeDeployment:
         self.lab.before_sample(self.deployment, self.samples)
         self.samples += 1
         return {"time": now, "cpu_usage_core_nanoseconds": self.samples, "memory_usage_bytes": 5}
+
+    def begin_fault(self, fault: PlannedFault) -> None:
+        self.lab.faults.append(("begin", fault.kind))
+
+    def end_fault(self, fault: PlannedFault) -> None:
+        self.lab.faults.append(("end", fault.kind))
+
+    def restart(self) -> None:
+        self.identity = {**self.identity, "started_at": self.lab.clock.now()}
 
     def stop(self) -> StopReport:
         with self.lab._lock:

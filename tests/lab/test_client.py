@@ -55,6 +55,8 @@ def test_rates_follow_the_pattern() -> None:
     assert [load_client.rate_at(bursty, second) for second in (0, 2.9, 3.1, 9.9, 10, 12.9, 13.1)] == [
         100, 100, 5, 5, 100, 100, 5,
     ]  # fmt: skip
+    ramp = _spec(pattern="ramp", rate_per_s=100.0, ramp_period_s=40.0)
+    assert [load_client.rate_at(ramp, second) for second in (0, 10, 20, 30, 40, 60)] == [0, 50, 100, 50, 0, 100]
 
 
 def test_the_client_notes_when_the_service_answered(server: ThreadingHTTPServer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,15 +22,15 @@ MATRIX = small_matrix()
 
 @pytest.fixture
 def parts(tmp_path: Path) -> Parts:
-    return Parts(tmp_path / "r.parquet", MATRIX, SECONDS)
+    return Parts(tmp_path / "r.parquet", MATRIX)
 
 
 def _record(parts: Parts, lab: FakeLab, parallel: int = 1, **options: object) -> None:
-    record(parts, start=lab.start, seconds=SECONDS, parallel=parallel, clock=lab.clock, **options)  # type: ignore[arg-type]
+    record(parts, start=lab.start, parallel=parallel, clock=lab.clock, **options)  # type: ignore[arg-type]
 
 
 def _counts(parts: Parts) -> dict[str, int]:
-    return {path.stem: len(pd.read_parquet(path)) for path in parts.finished()}
+    return {path.stem: len(pd.read_parquet(path)) for path in parts.finished().values()}
 
 
 def test_each_deployment_is_recorded_once_from_birth_each_second(parts: Parts) -> None:
@@ -38,7 +39,7 @@ def test_each_deployment_is_recorded_once_from_birth_each_second(parts: Parts) -
     assert _counts(parts) == {d.name: SECONDS for d in MATRIX}
     assert lab.started == [d.name for d in MATRIX]
     assert not lab.running
-    samples = pd.read_parquet(parts.finished()[0])
+    samples = pd.read_parquet(parts.finished()[MATRIX[0]])
     assert (samples["time"].diff().dropna().dt.total_seconds() == 1.0).all()
     assert samples["time"].iloc[0] == samples["started_at"].iloc[0]
     assert samples["deployment"].unique().tolist() == [MATRIX[0].name]
@@ -60,7 +61,7 @@ def test_an_instant_that_was_missed_stays_missed(parts: Parts) -> None:
             clock.wait(2.5)
 
     _record(parts, FakeLab(clock, slow))
-    samples = pd.read_parquet(parts.finished()[0])
+    samples = pd.read_parquet(parts.finished()[MATRIX[0]])
     seconds = (samples["time"] - samples["time"].iloc[0]).dt.total_seconds().tolist()
     assert seconds == [0.0, 1.0, 3.5, 4.0]
 
@@ -91,8 +92,8 @@ def test_one_that_dies_twice_is_dropped_and_counted(parts: Parts) -> None:
 def test_load_that_never_arrived_is_no_recording(parts: Parts) -> None:
     lab = FakeLab(FakeClock(), requests=0)
     _record(parts, lab)
-    kept = {path.stem for path in parts.finished()}
-    assert kept == {d.name for d in MATRIX if d.pattern == "idle"}
+    kept = set(parts.finished())
+    assert kept == {d for d in MATRIX if d.pattern == "idle"}
 
 
 @pytest.mark.parametrize("instant", [0, 13])
@@ -131,16 +132,17 @@ def kill(*_):
         os._exit(9)
 
 lab = FakeLab(FakeClock(), kill)
-parts = Parts(Path(sys.argv[1]), small_matrix(), 5)
-record(parts, start=lab.start, seconds=5, parallel=1, clock=lab.clock)
+parts = Parts(Path(sys.argv[1]), small_matrix())
+record(parts, start=lab.start, parallel=1, clock=lab.clock)
 """
 
 
-def test_a_recorder_killed_outright_loses_and_doubles_nothing(parts: Parts, tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "r.parquet"), "12"], check=False)
+@pytest.mark.parametrize("instant", [0, 4, 5, 12, 19])
+def test_a_recorder_killed_outright_loses_and_doubles_nothing(parts: Parts, tmp_path: Path, instant: int) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "r.parquet"), str(instant)], check=False)
     assert done.returncode == 9
-    assert 0 < len(parts.finished()) < len(MATRIX)
-    finished_before = {path: path.read_bytes() for path in parts.finished()}
+    assert len(parts.finished()) == instant // SECONDS
+    finished_before = {path: path.read_bytes() for path in parts.finished().values()}
     lab = FakeLab(FakeClock())
     _record(parts, lab)
     assert _counts(parts) == {d.name: SECONDS for d in MATRIX}
@@ -151,9 +153,9 @@ def test_a_recorder_killed_outright_loses_and_doubles_nothing(parts: Parts, tmp_
 def test_parts_of_another_matrix_are_not_continued(parts: Parts, tmp_path: Path) -> None:
     parts.claim()
     with pytest.raises(InputError, match="another recording"):
-        Parts(tmp_path / "r.parquet", small_matrix(seed=1), SECONDS).claim()
+        Parts(tmp_path / "r.parquet", small_matrix(seed=1)).claim()
     with pytest.raises(InputError, match="another recording"):
-        Parts(tmp_path / "r.parquet", MATRIX, SECONDS + 1).claim()
+        Parts(tmp_path / "r.parquet", [replace(d, seconds=d.seconds + 1) for d in MATRIX]).claim()
 
 
 def test_a_machine_fault_stops_the_recording_instead_of_dropping_deployments(parts: Parts) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,13 +12,14 @@ from podlab.errors import InputError, PodlabError
 from podlab.files import sha256_of
 from podlab.lab import machine, session
 from podlab.lab.catalogue import load, select
-from podlab.lab.matrix import draw
 from podlab.lab.parts import Parts
+from podlab.lab.plan import Plan, draw
 from podlab.lab.recorder import record
 from podlab.telemetry.recording import read_recording
 from tests.lab.fakes import FakeClock, FakeLab, dies
 
-ARGUMENTS = {"services": ["redis"], "patterns": ("idle", "heavy"), "seconds": 60, "seed": 3}
+PLAN = Plan(("idle", "heavy"), seconds=60, seed=3)
+ARGUMENTS: dict[str, Any] = {"services": ["redis"], "plan": PLAN}
 
 
 @pytest.fixture
@@ -24,14 +27,14 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A recording whose parts are all there: three finished, one dropped."""
     monkeypatch.setattr(machine, "describe", lambda engine: {"engine": engine, "control groups": "hybrid"})
     out = tmp_path / "r.parquet"
-    matrix = draw(select(load(), ["redis"]), ("idle", "heavy"), 1, 3)
+    matrix = draw(select(load(), ["redis"]), PLAN)
     lab = FakeLab(FakeClock(), dies(matrix[1].name))
-    record(Parts(out, matrix, 60), start=lab.start, seconds=60, parallel=1, clock=lab.clock)
+    record(Parts(out, matrix), start=lab.start, parallel=1, clock=lab.clock)
     return out
 
 
 def test_the_recording_holds_every_finished_deployment(out: Path) -> None:
-    summary = session.record_lab(out, **ARGUMENTS)  # type: ignore[arg-type]
+    [summary] = session.record_lab(out, **ARGUMENTS)
     samples = read_recording([out])
     assert len(samples) == summary.rows == 3 * 60
     assert samples["deployment"].nunique() == summary.deployments == 3
@@ -42,7 +45,7 @@ def test_the_recording_holds_every_finished_deployment(out: Path) -> None:
 
 
 def test_the_card_tells_how_it_was_made_and_what_died(out: Path) -> None:
-    card = session.record_lab(out, **ARGUMENTS, note="A backup ran.").card.read_text()  # type: ignore[arg-type]
+    card = session.record_lab(out, **ARGUMENTS, note="A backup ran.")[0].card.read_text()
     assert sha256_of(out) in card
     for words in (
         "# Recording `r.parquet`",
@@ -62,9 +65,9 @@ def test_the_card_tells_how_it_was_made_and_what_died(out: Path) -> None:
 
 
 def test_a_recording_is_never_changed(out: Path) -> None:
-    session.record_lab(out, **ARGUMENTS)  # type: ignore[arg-type]
+    session.record_lab(out, **ARGUMENTS)
     with pytest.raises(InputError, match="never changed"):
-        session.record_lab(out, **ARGUMENTS)  # type: ignore[arg-type]
+        session.record_lab(out, **ARGUMENTS)
 
 
 def test_a_recording_of_which_everything_died_fails_each_time(out: Path) -> None:
@@ -73,13 +76,13 @@ def test_a_recording_of_which_everything_died_fails_each_time(out: Path) -> None
         path.rename(path.with_suffix(".died-2.json"))
     for _ in range(2):
         with pytest.raises(PodlabError, match="every deployment died"):
-            session.record_lab(out, **ARGUMENTS)  # type: ignore[arg-type]
+            session.record_lab(out, **ARGUMENTS)
     assert not out.exists()
 
 
 def test_other_arguments_do_not_continue_it(out: Path) -> None:
     with pytest.raises(InputError, match="another recording"):
-        session.record_lab(out, **(ARGUMENTS | {"seed": 4}))  # type: ignore[arg-type]
+        session.record_lab(out, **(ARGUMENTS | {"plan": replace(PLAN, seed=4)}))
     assert not out.exists()
 
 
@@ -87,24 +90,25 @@ def test_other_arguments_do_not_continue_it(out: Path) -> None:
     "wrong",
     [
         {"services": ["nothing"]},
-        {"patterns": ("sleepy",)},
-        {"replicates": 0},
-        {"seconds": 59},
+        {"plan": Plan(patterns=("sleepy",))},
+        {"plan": Plan(replicates=0)},
+        {"plan": Plan(seconds=59)},
+        {"plan": Plan(releases=("potato",))},
         {"parallel": 0},
         {"parallel": 1000},
         {"images": "shop"},
         {"engine": "rkt"},
     ],
 )
-def test_wrong_arguments_are_refused_and_leave_nothing(tmp_path: Path, wrong: dict[str, object]) -> None:
+def test_wrong_arguments_are_refused_and_leave_nothing(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError):
-        session.record_lab(tmp_path / "new.parquet", **wrong)  # type: ignore[arg-type]
+        session.record_lab(tmp_path / "new.parquet", **{"plan": Plan(), **wrong})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_recording_is_parquet(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.parquet"):
-        session.record_lab(tmp_path / "new.csv")
+        session.record_lab(tmp_path / "new.csv", plan=Plan())
 
 
 def test_one_lab_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def rate_at(spec: dict[str, Any], second: float) -> float:
         in_burst = math.fmod(second, spec["burst_period_s"]) < spec["burst_share"] * spec["burst_period_s"]
         return float(spec["rate_per_s"]) * (1.0 if in_burst else 0.05)
     if spec["pattern"] == "ramp":
-        turn = math.fmod(second, spec["ramp_period_s"]) / spec["ramp_period_s"]
+        turn: float = math.fmod(second, spec["ramp_period_s"]) / spec["ramp_period_s"]
         return float(spec["rate_per_s"]) * (1.0 - abs(2.0 * turn - 1.0))
     return float(spec["rate_per_s"])
 
