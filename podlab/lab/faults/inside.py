@@ -1,0 +1,78 @@
+"""Faults that a worker causes inside the service's container, or the service's own commands do."""
+
+from __future__ import annotations
+
+import math
+
+from podlab.errors import PodlabError
+from podlab.lab.faults.target import WORKER, Target, between, marker, runs, stop
+from podlab.lab.matrix import PlannedFault
+
+#: Where a container without a volume writes: into its own layer.
+_LAYER_FOLDER = "/var/tmp"  # noqa: S108 - in a container of the lab
+_BLOCK_BYTES, _FILE_BYTES = 64 * 2**10, 48 * 2**20
+
+
+def work(fault: PlannedFault, target: Target, *settings: float | str) -> None:
+    """Start a worker in the service's container, and wait until it does its work."""
+    seconds = str(math.ceil(fault.seconds))
+    task = ["work", marker(fault.kind), fault.kind, seconds, *(str(setting) for setting in settings)]
+    # A first process that gave up root keeps its log from root without this right.
+    right = ["--privileged"] if fault.kind == "error-flood" else []
+    target.runtime.call(["exec", "--detach", *right, target.container, "perl", "-e", WORKER, *task])
+    target.runtime.call(["exec", target.container, "perl", "-e", WORKER, "await", marker(fault.kind)])
+
+
+def end_work(fault: PlannedFault, target: Target) -> None:
+    """Stop the worker and remove what it wrote."""
+    stop(fault.kind, target.runtime, target.container, _written_file(target))
+
+
+def begin_cpu_hog(fault: PlannedFault, target: Target) -> None:
+    """Ask for 0.4 to 1.5 of the container's CPU limit, by one to four processes."""
+    cores = target.deployment.cpu_limit_cores * (0.4 + 1.1 * fault.strength)
+    work(fault, target, round(cores, 3), max(math.ceil(cores), 1 + round(3 * fault.strength)))
+
+
+def begin_memory_leak(fault: PlannedFault, target: Target) -> None:
+    """Leak half of the free memory, up to more than all of it: then the limit is hit again and again."""
+    work(fault, target, round(0.5 + 0.7 * fault.strength, 3))
+
+
+def _written_file(target: Target) -> str:
+    """Name the file of the disk writes: in the data volume where there is one."""
+    configuration = target.service.configuration(target.deployment.configuration)
+    return f"{configuration.volume or _LAYER_FOLDER}/.podlab-fault"
+
+
+def begin_disk_writes(fault: PlannedFault, target: Target) -> None:
+    """Write and flush 2 to 40 MB/s, as far as the disk can."""
+    work(fault, target, _written_file(target), round(between(2e6, 40e6, fault.strength)), _BLOCK_BYTES, _FILE_BYTES)
+
+
+def begin_error_flood(fault: PlannedFault, target: Target) -> None:
+    """Log 20 to 400 lines of some 120 bytes a second."""
+    work(fault, target, round(between(20, 400, fault.strength)))
+
+
+def begin_config_regression(fault: PlannedFault, target: Target) -> None:
+    """Run the service's own commands, which know no strength."""
+    target.runtime.execute(target.container, target.service.faults[fault.kind].begin)
+
+
+def end_config_regression(fault: PlannedFault, target: Target) -> None:
+    """Run the service's own commands, unless it has ended."""
+    try:
+        target.runtime.execute(target.container, target.service.faults[fault.kind].end)
+    except PodlabError:
+        if runs(target.runtime, target.container):
+            raise
+
+
+def begin_crash(fault: PlannedFault, target: Target) -> None:
+    """Kill the container's first process, and so all of them."""
+    target.runtime.call(["kill", "--signal", "KILL", target.container])
+
+
+def end_nothing(fault: PlannedFault, target: Target) -> None:
+    """Do nothing: a crash is over when the service runs again, which is not the fault's to do."""

@@ -1,0 +1,99 @@
+"""All kinds of fault: which services each means something to, and how it is begun and ended."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from podlab.errors import InputError, PodlabError
+from podlab.lab.client.fault_client import SLOW_QUERIES
+from podlab.lab.client.protocols import PROTOCOLS
+from podlab.lab.faults import inside, outside
+from podlab.lab.faults.target import Target
+from podlab.lab.matrix import PlannedFault
+from podlab.lab.service import Service
+
+_Act = Callable[[PlannedFault, Target], None]
+
+
+@dataclass(frozen=True)
+class _Kind:
+    begin: _Act
+    end: _Act
+    applies: Callable[[Service], bool]
+
+
+def applicable(service: Service) -> tuple[str, ...]:
+    """Name the kinds of fault that mean something to a service, in the order of :data:`KINDS`."""
+    return tuple(name for name, kind in _KINDS.items() if kind.applies(service))
+
+
+def begin(fault: PlannedFault, target: Target) -> None:
+    """Begin a fault, and return when it acts.
+
+    Raises
+    ------
+    InputError
+        If the kind is unknown or means nothing to the service, or the machine lacks a program.
+    PodlabError
+        If it cannot be begun; whatever of it was begun is ended.
+    """
+    kind = _kind(fault.kind)
+    if not kind.applies(target.service):
+        raise InputError(f"fault {fault.kind!r} means nothing to it", where=target.service.name)
+    try:
+        kind.begin(fault, target)
+    except BaseException:
+        with contextlib.suppress(PodlabError):
+            end(fault, target)
+        raise
+
+
+def end(fault: PlannedFault, target: Target) -> None:
+    """End a fault, and return when it is over.
+
+    It may be called again, and when the service has crashed since: what ended with the container is over.
+
+    Raises
+    ------
+    PodlabError
+        If it cannot be ended though its containers run.
+    """
+    _kind(fault.kind).end(fault, target)
+
+
+def _kind(name: str) -> _Kind:
+    if name not in _KINDS:
+        raise InputError(f"fault {name!r} is unknown", todo=f"known are {', '.join(KINDS)}")
+    return _KINDS[name]
+
+
+def _any(service: Service) -> bool:
+    return True
+
+
+def _is_asked(service: Service) -> bool:
+    return PROTOCOLS[service.protocol].listens
+
+
+_KINDS = {
+    "cpu-hog": _Kind(inside.begin_cpu_hog, inside.end_work, _any),
+    "memory-leak": _Kind(inside.begin_memory_leak, inside.end_work, _any),
+    "disk-writes": _Kind(inside.begin_disk_writes, inside.end_work, _any),
+    "error-flood": _Kind(inside.begin_error_flood, inside.end_work, _any),
+    "network-loss": _Kind(outside.begin_network_loss, outside.end_network_loss, _is_asked),
+    "slow-queries": _Kind(
+        outside.begin_at_client, outside.end_at_client, lambda service: service.protocol in SLOW_QUERIES
+    ),
+    "connection-exhaustion": _Kind(outside.begin_at_client, outside.end_at_client, _is_asked),
+    "config-regression": _Kind(
+        inside.begin_config_regression,
+        inside.end_config_regression,
+        lambda service: "config-regression" in service.faults,
+    ),
+    "noisy-neighbour": _Kind(outside.begin_noisy_neighbour, outside.end_noisy_neighbour, _any),
+    "crash": _Kind(inside.begin_crash, inside.end_nothing, _any),
+}
+#: All kinds of fault.
+KINDS: tuple[str, ...] = tuple(_KINDS)
