@@ -5,24 +5,28 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from podlab.errors import InputError, PodlabError
-from podlab.lab.catalogue import Service
 from podlab.lab.runtime import Runtime
+from podlab.lab.service import RELEASES, Service
 
 #: Where images come from.
 ImageSource = Literal["debian", "registry"]
 _PREFIX = "localhost/podlab-lab"
-_RELEASE = "bookworm"
-_TAG = "debian12"
-_REGISTRY_BASE = "docker.io/library/debian:12-slim"
+_TAGS = {"bookworm": "debian12", "trixie": "debian13"}
+_REGISTRY_BASES = {
+    "bookworm": "docker.io/library/debian:12-slim",
+    "trixie": "docker.io/library/debian:13-slim",
+}
 _RECIPE_LABEL = "podlab.recipe"
 _BUILD_TIMEOUT_S = 900.0
 
-CLIENT_IMAGE = f"{_PREFIX}/client:{_TAG}"
+#: The load client runs on one release, whatever its service runs on.
+_CLIENT_RELEASE = RELEASES[0]
+CLIENT_IMAGE = f"{_PREFIX}/client:{_TAGS[_CLIENT_RELEASE]}"
 _CLIENT_PACKAGES = (
     "python3", "python3-pymysql", "python3-pg8000", "python3-redis", "python3-pymemcache", "python3-pika",
     "python3-paho-mqtt", "python3-kazoo", "python3-ldap3",
@@ -49,21 +53,25 @@ def uses_official_image(service: Service, source: ImageSource) -> bool:
     return source == "registry" and service.official_image is not None
 
 
-def image_of(service: Service, source: ImageSource) -> str:
-    """Name the image a service's containers run."""
+def image_of(service: Service, source: ImageSource, release: str = RELEASES[0]) -> str:
+    """Name the image a service's containers run; an official image is the same for every Debian release."""
     if uses_official_image(service, source):
         assert service.official_image is not None
         return service.official_image
-    return f"{_PREFIX}/{service.name}:{_TAG}"
+    return f"{_PREFIX}/{service.name}:{_TAGS[release]}"
 
 
-def base_image(source: ImageSource) -> str:
+def base_image(source: ImageSource, release: str = RELEASES[0]) -> str:
     """Name the image that images from Debian packages start from."""
-    return _REGISTRY_BASE if source == "registry" else f"{_PREFIX}/base:{_TAG}"
+    return _REGISTRY_BASES[release] if source == "registry" else f"{_PREFIX}/base:{_TAGS[release]}"
 
 
 def provide_images(
-    runtime: Runtime, services: list[Service], source: ImageSource, say: Callable[[str], None] = lambda _: None
+    runtime: Runtime,
+    services: list[Service],
+    source: ImageSource,
+    say: Callable[[str], None] = lambda _: None,
+    releases: Sequence[str] = RELEASES[:1],
 ) -> None:
     """Make or pull every image that is not there yet, the load client's among them.
 
@@ -77,23 +85,27 @@ def provide_images(
         ``debian`` needs debootstrap and a Debian mirror once; ``registry`` pulls official images.
     say : callable
         Told what is going on, one line each.
+    releases : sequence of str
+        Debian releases to make images from.
 
     Raises
     ------
     PodlabError
         If an image cannot be had.
     """
-    base = base_image(source)
+    from_packages = [service for service in services if not uses_official_image(service, source)]
+    pairs = [(service, release) for service in from_packages for release in service.releases_among(releases)]
     if source == "debian":
-        _provide_base(runtime, base, say)
-    _build(runtime, CLIENT_IMAGE, recipe(base, _CLIENT_PACKAGES), say)
+        for release in dict.fromkeys([_CLIENT_RELEASE, *(release for _, release in pairs)]):
+            _provide_base(runtime, release, base_image(source, release), say)
+    _build(runtime, CLIENT_IMAGE, recipe(base_image(source, _CLIENT_RELEASE), _CLIENT_PACKAGES), say)
+    for service, release in pairs:
+        text = recipe(base_image(source, release), service.packages, service.after_install)
+        _build(runtime, image_of(service, source, release), text, say)
     for service in services:
         if uses_official_image(service, source):
             say(f"pulling {service.official_image}")
             runtime.call(["pull", image_of(service, source)], timeout_s=_BUILD_TIMEOUT_S)
-        else:
-            text = recipe(base, service.packages, service.after_install)
-            _build(runtime, image_of(service, source), text, say)
 
 
 def recipe(base: str, packages: tuple[str, ...], after_install: str = "") -> str:
@@ -130,14 +142,14 @@ def _build(runtime: Runtime, image: str, text: str, say: Callable[[str], None]) 
         runtime.call(arguments, timeout_s=_BUILD_TIMEOUT_S)
 
 
-def _provide_base(runtime: Runtime, image: str, say: Callable[[str], None]) -> None:
+def _provide_base(runtime: Runtime, release: str, image: str, say: Callable[[str], None]) -> None:
     """Bootstrap Debian into a folder and import it as an image."""
     if runtime.has_image(image):
         return
-    say(f"bootstrapping Debian {_RELEASE} as {image}")
+    say(f"bootstrapping Debian {release} as {image}")
     with tempfile.TemporaryDirectory(prefix="podlab-", ignore_cleanup_errors=True) as folder:
         root, archive = Path(folder) / "root", Path(folder) / "base.tar"
-        _run(["debootstrap", "--variant=minbase", _RELEASE, str(root)])
+        _run(["debootstrap", "--variant=minbase", release, str(root)])
         # Packages would otherwise start their services while they are installed.
         policy = root / "usr/sbin/policy-rc.d"
         policy.write_text("#!/bin/sh\nexit 101\n")
