@@ -109,20 +109,24 @@ class Beanstalk(LineSession):
         self.ask(f"use {tube}", "USING")
         self.ask(f"watch {tube}", "WATCHING")
 
-    def ask(self, line: str, wanted: str, payload: bytes | None = None) -> list[str]:
-        """Send a command and read its answer's words."""
+    def ask(self, line: str, wanted: str, payload: bytes | None = None) -> None:
+        """Send a command and see that its answer begins with the wanted word."""
         self.send(line, payload)
         words = self.read_line()
         if not words or words[0] != wanted:
             raise OSError(" ".join(words))
-        return words
 
     def request(self, draw: random.Random) -> None:
         """Send one request."""
-        delay_s = self._KEPT_S if draw.random() < self._LATER else 0
+        later = draw.random() < self._LATER
+        delay_s = self._KEPT_S if later else 0
         self.ask(f"put {draw.randrange(100)} {delay_s} 60 {len(self.payload)}", "INSERTED", self.payload)
-        if delay_s:
+        # Whoever leaves a job for later takes one that was left before, so that their number stays bounded.
+        self.send(f"reserve-with-timeout {0 if later else int(TIMEOUT_S)}")
+        words = self.read_line()
+        if later and words == ["TIMED_OUT"]:
             return
-        _, job, size = self.ask(f"reserve-with-timeout {int(TIMEOUT_S)}", "RESERVED")
-        self.read_payload(int(size))
-        self.ask(f"delete {job}", "DELETED")
+        if len(words) != 3 or words[0] != "RESERVED":
+            raise OSError(" ".join(words))
+        self.read_payload(int(words[2]))
+        self.ask(f"delete {words[1]}", "DELETED")

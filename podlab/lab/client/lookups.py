@@ -14,6 +14,10 @@ _TYPES = {"A": 1, "TXT": 16, "AAAA": 28}
 _NO_ERROR, _NO_SUCH_NAME = 0, 3
 
 
+#: Most entries of a directory or a tree: the services keep all of them in memory.
+_MOST_ENTRIES = 1500
+
+
 def dns_query(number: int, name: str, kind: str) -> bytes:
     """Write a question to a name server that may ask others (RFC 1035, section 4.1).
 
@@ -58,7 +62,15 @@ class Dns(Session):
         self.socket.close()
 
 
-class Ldap(Session):
+class Bounded(Session):
+    """A service that holds no more than a bounded number of keys."""
+
+    def key(self, draw: random.Random) -> str:
+        """One of the drawn number of keys, or of the bound."""
+        return f"key-{draw.randrange(min(int(self.spec['keys']), _MOST_ENTRIES))}"
+
+
+class Ldap(Bounded):
     """A directory: searches by equality and by part of a name, and entries added and changed."""
 
     _BASE = "dc=lab"
@@ -66,8 +78,8 @@ class Ldap(Session):
     def open(self) -> None:
         """Connect."""
         self.library: Any = importlib.import_module("ldap3")
-        server = self.library.Server(self.host, self.port, get_info=None, connect_timeout=TIMEOUT_S)
-        self.connection: Any = self.library.Connection(server, receive_timeout=TIMEOUT_S, auto_bind=True)
+        server = self.library.Server(self.host, self.port, get_info=None, connect_timeout=int(TIMEOUT_S))
+        self.connection: Any = self.library.Connection(server, receive_timeout=int(TIMEOUT_S), auto_bind=True)
 
     def prepare(self) -> None:
         """Make the data."""
@@ -101,7 +113,7 @@ class Ldap(Session):
         self.connection.unbind()
 
 
-class ZooKeeper(Session):
+class ZooKeeper(Bounded):
     """A tree of small nodes: read, listed, written, and made when they are not there yet."""
 
     _FOLDER = "/load"
