@@ -38,6 +38,15 @@ def test_the_catalogue_holds_different_kinds_of_services() -> None:
     assert {"mysql", "postgres", "nginx", "apache", "redis", "rabbitmq"} <= {service.name for service in services}
 
 
+def test_unknown_services_are_relatives_of_known_ones_or_far_from_all() -> None:
+    known = {service.name for service in load() if not service.unknown}
+    unknown = {service.name: service for service in load() if service.unknown}
+    assert len(unknown) >= 8
+    assert {"miner", "loadgen"} <= set(unknown)
+    assert {name for service in unknown.values() for name in service.relative_of} <= known
+    assert {bool(service.relative_of) for service in unknown.values()} == {True, False}
+
+
 @pytest.mark.parametrize("service", load(), ids=lambda service: service.name)
 def test_every_entry_can_be_started_and_loaded_in_either_way(service: Service) -> None:
     assert len(service.configurations) >= 2
@@ -115,6 +124,6 @@ def test_a_folder_without_services_and_a_name_stated_twice_are_refused(tmp_path:
 def test_services_are_chosen_by_name() -> None:
     services = load()
     assert [service.name for service in select(services, ["redis", "etcd", "redis"])] == ["redis", "etcd"]
-    assert select(services, None) == services
+    assert select(services, None) == [service for service in services if not service.unknown]
     with pytest.raises(InputError, match="redsi"):
         select(services, ["redsi"])
