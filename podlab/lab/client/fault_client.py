@@ -27,7 +27,12 @@ _GRACE_S = 60.0
 #: How long a fault may take to act.
 _BEGIN_S = 20.0
 _RETRY_S = 0.2
-_MOST_OPENED_PER_S = 200
+#: Connections that a fault holds; a process for each of more than these would use up the memory limit.
+_FEWEST_HELD, _MOST_HELD_ELSEWHERE = 60, 900
+_MOST_HELD = {"postgres": 250}
+#: Connections are opened in so many at a time; fewer once the service has begun to close them.
+_OPENED_AT_ONCE, _OPENED_AGAIN_AT_ONCE = 20, 2
+_ROUND_S = 0.1
 _CONNECT_TIMEOUT_S = 5.0
 #: What the neighbour reads over and over from the disk.
 _FILE_BYTES = 96 * 2**20
@@ -37,7 +42,7 @@ Query = Callable[[Session], None]
 
 
 def _mysql(session: Any) -> None:
-    session.cursor.execute("SET SESSION max_statement_time = 3")
+    session.cursor.execute("SET SESSION max_statement_time = 2")
     session.cursor.execute(
         "SELECT md5(concat(a.content, b.content)) AS mixed, a.number * b.number FROM"
         " (SELECT * FROM load_items LIMIT 400) a, (SELECT * FROM load_items LIMIT 400) b ORDER BY mixed LIMIT 5"
@@ -46,13 +51,14 @@ def _mysql(session: Any) -> None:
 
 
 def _mysql_lock(session: Any) -> None:
+    session.cursor.execute("SET SESSION lock_wait_timeout = 3")
     session.cursor.execute("LOCK TABLES load_items WRITE")
-    session.cursor.execute("DO SLEEP(1.5)")
+    session.cursor.execute("DO SLEEP(1)")
     session.cursor.execute("UNLOCK TABLES")
 
 
 def _postgres(session: Any) -> None:
-    session.cursor.execute("SET statement_timeout = 3000")
+    session.cursor.execute("SET statement_timeout = 2000")
     session.cursor.execute(
         "SELECT md5(a.content || b.content) AS mixed, a.number * b.number FROM"
         " (SELECT * FROM load_items LIMIT 400) a, (SELECT * FROM load_items LIMIT 400) b ORDER BY mixed OFFSET 150000"
@@ -61,8 +67,9 @@ def _postgres(session: Any) -> None:
 
 
 def _postgres_lock(session: Any) -> None:
+    session.cursor.execute("SET lock_timeout = 3000")
     # One statement is one transaction, which holds the lock to its end.
-    session.cursor.execute("DO $$ BEGIN LOCK TABLE load_items IN ACCESS EXCLUSIVE MODE; PERFORM pg_sleep(1.5); END $$")
+    session.cursor.execute("DO $$ BEGIN LOCK TABLE load_items IN ACCESS EXCLUSIVE MODE; PERFORM pg_sleep(1); END $$")
 
 
 def _redis(session: Any) -> None:
@@ -95,24 +102,25 @@ SLOW_QUERIES: dict[str, tuple[Query, ...]] = {
 
 def ask_slowly(spec: dict[str, Any], begun: Callable[[], None], ended: threading.Event) -> None:
     """Send slow requests over several connections at once, the more and the denser the stronger the fault."""
-    queries = SLOW_QUERIES[spec["protocol"]]
+    query, *lock = SLOW_QUERIES[spec["protocol"]]
     pause_s = 0.6 * (1.0 - spec["strength"])
     asked = threading.Event()
 
-    def ask(number: int) -> None:
+    def ask(query: Query) -> None:
         session: Any = None
         while not ended.is_set():
             try:
                 if session is None:
                     session = protocols.open_session(spec)
                 asked.set()
-                queries[number % len(queries)](session)
+                query(session)
             except Exception:  # noqa: BLE001 - a timed-out query is what a slow query comes to
                 session = None
-                ended.wait(_RETRY_S)
-            ended.wait(pause_s)
+            ended.wait(_RETRY_S + pause_s)
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(2 + round(4 * spec["strength"]))]
+    # One lock at a time: more of them leave nothing but waiting.
+    asked_for = [*lock, *[query] * (1 + round(4 * spec["strength"]))]
+    threads = [threading.Thread(target=ask, args=(each,)) for each in asked_for]
     for thread in threads:
         thread.start()
     if asked.wait(_BEGIN_S):
@@ -123,13 +131,15 @@ def ask_slowly(spec: dict[str, Any], begun: Callable[[], None], ended: threading
 
 def hold_connections(spec: dict[str, Any], begun: Callable[[], None], ended: threading.Event) -> None:
     """Open connections and never use them; what the service closes is opened again."""
-    wanted = round(60 * 15 ** spec["strength"])
+    most = _MOST_HELD.get(spec["protocol"], _MOST_HELD_ELSEWHERE)
+    wanted = round(_FEWEST_HELD * (most / _FEWEST_HELD) ** spec["strength"])
     # A request that never ends keeps a web server's worker waiting; what speaks first is left to wait by itself.
     greeting = b"GET / HTTP/1.1\r\nHost: lab\r\nX-Slow: " if spec["protocol"] == "http" else b""
     held: dict[int, socket.socket] = {}
     poller = select.poll()
+    at_once = _OPENED_AT_ONCE
     while not ended.is_set():
-        for _ in range(min(wanted - len(held), _MOST_OPENED_PER_S // 10)):
+        for _ in range(min(wanted - len(held), at_once)):
             try:
                 connection = socket.create_connection((spec["host"], spec["port"]), timeout=_CONNECT_TIMEOUT_S)
                 connection.sendall(greeting)
@@ -140,11 +150,12 @@ def hold_connections(spec: dict[str, Any], begun: Callable[[], None], ended: thr
             poller.register(connection, select.POLLIN)
         if held:
             begun()
-        for number, _ in poller.poll(100):
+        for number, _ in poller.poll(0):
             if _is_closed(held[number]):
+                at_once = _OPENED_AGAIN_AT_ONCE
                 poller.unregister(number)
                 held.pop(number).close()
-        ended.wait(0.1)
+        ended.wait(_ROUND_S)
 
 
 def _is_closed(connection: socket.socket) -> bool:

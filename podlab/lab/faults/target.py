@@ -12,6 +12,7 @@ from podlab.lab.service import Service
 
 #: The Perl program that acts inside containers; it says there how it is called.
 WORKER = (Path(__file__).parent / "worker.pl").read_text()
+_STOP_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,15 @@ def between(mild: float, strong: float, strength: float) -> float:
 
 def stop(kind: str, runtime: Runtime, container: str, *files: str) -> None:
     """Stop what a fault started in a container; nothing is left of it where the container has ended."""
-    try:
-        runtime.call(["exec", container, "perl", "-e", WORKER, "stop", marker(kind), *files])
-    except PodlabError:
-        if runs(runtime, container):
-            raise
+    command = ["exec", container, "perl", "-e", WORKER, "stop", marker(kind), *files]
+    for attempts_left in reversed(range(_STOP_ATTEMPTS)):
+        try:
+            runtime.call(command)
+        except PodlabError:
+            if not runs(runtime, container):
+                return
+            # Where memory has run out, the kernel may kill what came to stop it.
+            if not attempts_left:
+                raise
+        else:
+            return
