@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,12 @@ from podlab.errors import InputError
 
 #: No tree may be deeper; training stays below, and a forest from a file is refused.
 MAX_DEPTH = 48
-_BLOCK_ROWS = 128
+#: So many rows walk through so many trees at once that their places, values and nodes stay in the processor's cache.
+_BLOCK_ROWS = 256
+_BLOCK_WALKERS = 25_600
+#: Those that have arrived are left out only this often: it costs as much as half a step.
+_STEPS_BETWEEN = 3
+_BLOCK_VOTES = 100_000
 
 
 @dataclass(frozen=True)
@@ -47,19 +53,28 @@ class Forest:
 
     def leaves(self, X: NDArray[np.float32]) -> NDArray[np.int32]:
         """Find the leaf that each row falls into (n, n_features) -> (n, n_trees)."""
-        count, trees = X.shape[0], self.roots.size
-        node = np.tile(self.roots, count)
-        row = np.repeat(np.arange(count), trees)
-        active = np.arange(node.size)
-        while active.size:
-            at = node[active]
-            asked = self.feature[at]
-            inner = asked >= 0
-            active, at, asked = active[inner], at[inner], asked[inner]
-            value = X[row[active], asked]
-            goes_left = np.where(np.isnan(value), self.missing_left[at], value <= self.threshold[at])
-            node[active] = np.where(goes_left, self.left[at], self.right[at])
-        return node.reshape(count, trees)
+        out = np.empty((X.shape[0], self.roots.size), dtype=np.int32)
+        for begin in range(0, X.shape[0], _BLOCK_ROWS):
+            rows = X[begin : begin + _BLOCK_ROWS]
+            # Beside each value stands the one to compare where a missing value goes left. NaN itself goes right.
+            values = np.stack([rows, np.where(np.isnan(rows), np.float32(-np.inf), rows)], axis=2)
+            trees = max(1, _BLOCK_WALKERS // len(rows))
+            for tree in range(0, self.roots.size, trees):
+                roots = self._walk.roots[tree : tree + trees]
+                out[begin : begin + _BLOCK_ROWS, tree : tree + trees] = self._walk.down(values, roots)
+        return out
+
+    @cached_property
+    def _walk(self) -> _Walk:
+        inner = self.feature >= 0
+        here = np.arange(inner.size)
+        return _Walk(
+            roots=self.roots.astype(np.intp),
+            inner=inner,
+            asked=np.where(inner, 2 * self.feature.astype(np.intp) + self.missing_left, 0),
+            threshold=self.threshold,
+            child=np.stack([np.where(inner, self.right, here), np.where(inner, self.left, here)], axis=1).reshape(-1),
+        )
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Mean of the trees' class distributions (n, n_features) -> (n, n_classes)."""
@@ -68,14 +83,51 @@ class Forest:
     def predict_from(self, leaves: NDArray[np.int32]) -> NDArray[np.float64]:
         """As :meth:`predict`, from leaves already found (n, n_trees) -> (n, n_classes)."""
         out = np.empty((leaves.shape[0], self.distributions.shape[1]))
-        for begin in range(0, leaves.shape[0], _BLOCK_ROWS):
-            block = self.left[leaves[begin : begin + _BLOCK_ROWS]]
-            out[begin : begin + _BLOCK_ROWS] = self.distributions[block].mean(axis=1)
+        step = max(1, _BLOCK_VOTES // (leaves.shape[1] * out.shape[1]))
+        for begin in range(0, leaves.shape[0], step):
+            block = self.left[leaves[begin : begin + step]]
+            out[begin : begin + step] = self.distributions[block].mean(axis=1)
         return out
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Give the arrays by name, for a file."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """The nodes laid out for walking: everything is an index already, and a leaf leads to itself.
+
+    ``asked`` is twice the feature's column, plus 1 where a missing value goes left (n_nodes,); ``child`` holds each
+    node's right child and then its left one (2 * n_nodes,).
+    """
+
+    roots: NDArray[np.intp]
+    inner: NDArray[np.bool_]
+    asked: NDArray[np.intp]
+    threshold: NDArray[np.float32]
+    child: NDArray[np.intp]
+
+    def down(self, values: NDArray[np.float32], roots: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Walk from these roots to the leaves, values (n, n_features, 2) -> (n, n_roots)."""
+        count, per_row = len(values), values[0].size
+        flat = values.reshape(-1)
+        node = np.tile(roots, count)
+        row = np.repeat(np.arange(count) * per_row, roots.size)
+        arrived, walker = node, np.arange(node.size)
+        while walker.size:
+            for _ in range(_STEPS_BETWEEN):
+                # No index lies outside; a mode other than "raise" spares the check, and half of the time.
+                at = self.asked.take(node, mode="wrap")
+                at += row
+                goes_left = flat.take(at, mode="wrap") <= self.threshold.take(node, mode="wrap")
+                node = node + node
+                node += goes_left
+                node = self.child.take(node, mode="wrap")
+            arrived[walker] = node
+            on = np.flatnonzero(self.inner.take(node, mode="wrap"))
+            walker, node, row = walker.take(on), node.take(on), row.take(on)
+        return arrived.reshape(count, roots.size)
 
 
 def from_sklearn(model: Any, n_classes: int) -> Forest:

@@ -117,3 +117,28 @@ def test_a_missing_array_is_named(forest: Forest) -> None:
     del arrays["threshold"]
     with pytest.raises(InputError, match=r"a\.npz: no usable forest: array 'threshold' is missing"):
         from_arrays(arrays, n_features=12, n_classes=4, where="a.npz")
+
+
+def naive_leaf(forest: Forest, root: int, x: np.ndarray) -> int:
+    node = root
+    while forest.feature[node] >= 0:
+        value = x[forest.feature[node]]
+        goes_left = forest.missing_left[node] if np.isnan(value) else value <= forest.threshold[node]
+        node = int(forest.left[node] if goes_left else forest.right[node])
+    return node
+
+
+def test_same_leaves_as_the_naive_twin_in_blocks_of_any_size(forest: Forest, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, _ = data(70, 6)
+    X[::7] = np.nan
+    X[3::11] = np.inf
+    expected = [[naive_leaf(forest, int(root), x) for root in forest.roots] for x in X]
+    votes = np.array([np.mean([forest.distributions[forest.left[leaf]] for leaf in row], axis=0) for row in expected])
+    for rows, walkers, values in ((256, 25_600, 100_000), (32, 100, 200), (7, 1, 1)):
+        monkeypatch.setattr("podlab.identify.forest._BLOCK_ROWS", rows)
+        monkeypatch.setattr("podlab.identify.forest._BLOCK_WALKERS", walkers)
+        monkeypatch.setattr("podlab.identify.forest._BLOCK_VOTES", values)
+        np.testing.assert_array_equal(forest.leaves(X), expected)
+        np.testing.assert_array_equal(forest.predict(X), votes)
+    assert forest.leaves(X[:0]).shape == (0, forest.roots.size)
+    assert forest.predict(X[:0]).shape == (0, 4)
