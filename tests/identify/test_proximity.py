@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from podlab.identify import proximity
 from podlab.identify.proximity import service_proximity
 
 
-def test_same_as_counting_one_by_one() -> None:
+def naive_proximity(leaves: np.ndarray, known: np.ndarray, service: np.ndarray, n_services: int) -> np.ndarray:
+    """Compare every row with every training container, tree by tree."""
+    out = np.zeros((len(leaves), n_services))
+    for row, own in enumerate(leaves):
+        for other, number in zip(known, service, strict=True):
+            shared = np.float32(sum(a == b for a, b in zip(own, other, strict=True))) / np.float32(own.size)
+            out[row, number] = max(out[row, number], shared)
+    return out
+
+
+@pytest.fixture(params=["few rows", "many rows", "many rows in small blocks", "leaves that most share"])
+def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param != "few rows":
+        monkeypatch.setattr(proximity, "_MANY_ROWS", 1)
+        monkeypatch.setattr(proximity, "_LOOK_UP_COST", 10**6 if request.param == "leaves that most share" else 0)
+    if request.param == "many rows in small blocks":
+        monkeypatch.setattr(proximity, "_BLOCK_PAIRS", 40)
+
+
+@pytest.mark.usefixtures("_way")
+@pytest.mark.parametrize(("rows", "known"), [(70, 20), (1, 20), (0, 20), (5, 1), (5, 0)])
+def test_same_as_counting_one_by_one(rows: int, known: int) -> None:
     rng = np.random.default_rng(0)
-    leaves, known = rng.integers(0, 4, (70, 9)).astype(np.int32), rng.integers(0, 4, (20, 9)).astype(np.int32)
-    service = np.sort(rng.choice([0, 1, 3], 20)).astype(np.int16)
-    found = service_proximity(leaves, known, service, 4)
-    for row in range(70):
-        for number in range(4):
-            shared = [
-                sum(a == b for a, b in zip(leaves[row], known[other], strict=True)) / 9
-                for other in range(20)
-                if service[other] == number
-            ]
-            assert abs(found[row, number] - max(shared, default=0.0)) < 1e-6
+    # Each tree has leaves of its own; rows fall into some that no training container is in.
+    first = 5 * np.arange(9)
+    leaves = (first + rng.integers(0, 5, (rows, 9))).astype(np.int32)
+    theirs = (first + rng.integers(0, 4, (known, 9))).astype(np.int32)
+    service = np.sort(rng.choice([0, 1, 3], known)).astype(np.int16)
+    found = service_proximity(leaves, theirs, service, 5)
+    np.testing.assert_array_equal(found, naive_proximity(leaves, theirs, service, 5))
