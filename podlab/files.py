@@ -76,6 +76,21 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         temporary.replace(target)
 
 
+def names_inside(folder: Path) -> set[str]:
+    """Name what a folder holds that shall be replaced; nothing if it is not there yet.
+
+    Raises
+    ------
+    InputError
+        If something else than a folder is there.
+    """
+    if not folder.exists():
+        return set()
+    if not folder.is_dir() or folder.is_symlink():
+        raise InputError("is no folder", where=str(folder), todo="choose another path")
+    return {path.name for path in folder.iterdir()}
+
+
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
     """Make a working folder in the folder of ``target`` and remove it at the end."""

@@ -33,7 +33,7 @@ from podlab.bundle.manifest import (
     read_manifest,
 )
 from podlab.errors import InputError
-from podlab.files import atomic_folder, sha256_of
+from podlab.files import atomic_folder, names_inside, sha256_of
 from podlab.identify.identifier import Identifier
 from podlab.identify.storage import from_files, to_files
 
@@ -213,11 +213,7 @@ def _versions() -> dict[str, str]:
 
 def _refuse_to_overwrite(folder: Path) -> None:
     """Never replace anything but an older bundle: a folder given by mistake would be lost."""
-    if not folder.exists():
-        return
-    if not folder.is_dir() or folder.is_symlink():
-        raise InputError("is no folder", where=str(folder), todo="choose another path")
-    inside = {path.name for path in folder.iterdir()}
+    inside = names_inside(folder)
     if not inside:
         return
     try:
