@@ -123,7 +123,9 @@ class Runtime:
             raise PodlabError(f"took longer than {timeout_s:g} s", where=what) from None
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ["it gave no reason"]
-            raise PodlabError(lines[-1][:500], where=what)
+            # While an image is made, the reason is apt's, and stands before the engine's own complaint.
+            reason = next((line for line in reversed(lines) if line.startswith("E: ")), lines[-1])
+            raise PodlabError(reason[:500], where=what)
         return done.stdout
 
     def create_arguments(self, spec: ContainerSpec) -> list[str]:
