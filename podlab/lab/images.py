@@ -15,7 +15,8 @@ from podlab.lab.service import RELEASES, Service
 
 #: Where images come from.
 ImageSource = Literal["debian", "registry"]
-_PREFIX = "localhost/podlab-lab"
+#: Of every image that is made here.
+PREFIX = "localhost/podlab-lab"
 _TAGS = {"bookworm": "debian12", "trixie": "debian13"}
 _REGISTRY_BASES = {
     "bookworm": "docker.io/library/debian:12-slim",
@@ -26,7 +27,7 @@ _BUILD_TIMEOUT_S = 900.0
 
 #: The load client runs on one release, whatever its service runs on.
 _CLIENT_RELEASE = RELEASES[0]
-CLIENT_IMAGE = f"{_PREFIX}/client:{_TAGS[_CLIENT_RELEASE]}"
+CLIENT_IMAGE = f"{PREFIX}/client:{_TAGS[_CLIENT_RELEASE]}"
 _CLIENT_PACKAGES = (
     "python3", "python3-pymysql", "python3-pg8000", "python3-redis", "python3-pymemcache", "python3-pika",
     "python3-paho-mqtt", "python3-kazoo", "python3-ldap3",
@@ -58,12 +59,12 @@ def image_of(service: Service, source: ImageSource, release: str = RELEASES[0]) 
     if uses_official_image(service, source):
         assert service.official_image is not None
         return service.official_image
-    return f"{_PREFIX}/{service.name}:{_TAGS[release]}"
+    return f"{PREFIX}/{service.name}:{_TAGS[release]}"
 
 
 def base_image(source: ImageSource, release: str = RELEASES[0]) -> str:
     """Name the image that images from Debian packages start from."""
-    return _REGISTRY_BASES[release] if source == "registry" else f"{_PREFIX}/base:{_TAGS[release]}"
+    return _REGISTRY_BASES[release] if source == "registry" else f"{PREFIX}/base:{_TAGS[release]}"
 
 
 def provide_images(
@@ -93,19 +94,33 @@ def provide_images(
     PodlabError
         If an image cannot be had.
     """
-    from_packages = [service for service in services if not uses_official_image(service, source)]
-    pairs = [(service, release) for service in from_packages for release in service.releases_among(releases)]
     if source == "debian":
-        for release in dict.fromkeys([_CLIENT_RELEASE, *(release for _, release in pairs)]):
+        made = [release for service in services for release in service.releases_among(releases)]
+        for release in dict.fromkeys([_CLIENT_RELEASE, *made]):
             _provide_base(runtime, release, base_image(source, release), say)
-    _build(runtime, CLIENT_IMAGE, recipe(base_image(source, _CLIENT_RELEASE), _CLIENT_PACKAGES), say)
-    for service, release in pairs:
-        text = recipe(base_image(source, release), service.packages, service.after_install)
-        _build(runtime, image_of(service, source, release), text, say)
+    for image, text in recipes(services, source, releases).items():
+        _build(runtime, image, text, say)
     for service in services:
         if uses_official_image(service, source):
             say(f"pulling {service.official_image}")
             runtime.call(["pull", image_of(service, source)], timeout_s=_BUILD_TIMEOUT_S)
+
+
+def recipes(services: Sequence[Service], source: ImageSource, releases: Sequence[str] = RELEASES[:1]) -> dict[str, str]:
+    """Write the container files of all images that are made from Debian packages, the load client's first.
+
+    Returns
+    -------
+    dict of str to str
+        Image -> container file.
+    """
+    texts = {CLIENT_IMAGE: recipe(base_image(source, _CLIENT_RELEASE), _CLIENT_PACKAGES)}
+    for service in services:
+        if not uses_official_image(service, source):
+            for release in service.releases_among(releases):
+                text = recipe(base_image(source, release), service.packages, service.after_install)
+                texts[image_of(service, source, release)] = text
+    return texts
 
 
 def recipe(base: str, packages: tuple[str, ...], after_install: str = "") -> str:
