@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 import podlab
-from podlab.cli import data, doctor, evaluate, lab, lab_manifests, model, notebooks
+from podlab.cli import data, doctor, evaluate, lab, model, notebooks
 from podlab.errors import PodlabError
 
 app = typer.Typer(
@@ -21,7 +21,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-lab.app.command()(lab_manifests.manifests)
 app.add_typer(lab.app, name="lab")
 app.command()(data.collect)
 app.command()(data.replay)

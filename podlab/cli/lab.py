@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -10,31 +9,14 @@ from typing import Annotated
 
 import typer
 
+from podlab.cli import lab_manifests
+from podlab.cli.lab_options import Catalogue, Engine, Images, parse_names
 from podlab.cli.options import Json, Seed
 from podlab.cli.output import print_json, print_table, show_progress
 from podlab.settings import load_settings
 
 app = typer.Typer(help="Record real services under real load in real containers.", no_args_is_help=True)
-
-
-class Engine(enum.StrEnum):
-    """Container engines."""
-
-    PODMAN = "podman"
-    DOCKER = "docker"
-
-
-class Images(enum.StrEnum):
-    """Where images come from."""
-
-    DEBIAN = "debian"
-    REGISTRY = "registry"
-
-
-Catalogue = Annotated[
-    Path | None,
-    typer.Option(metavar="FOLDER", help="Your own service files, beside podlab's.", show_default=False),
-]
+app.command()(lab_manifests.manifests)
 
 
 @app.command("list")
@@ -84,7 +66,10 @@ def list_services(
         return
     print_table(
         ("service", "kind", "", "configurations"),
-        [(s.name, s.kind, "unknown" if s.unknown else "", ", ".join(c.name for c in s.configurations)) for s in services],
+        [
+            (s.name, s.kind, "unknown" if s.unknown else "", ", ".join(c.name for c in s.configurations))
+            for s in services
+        ],
     )
     print(f"\nEach is crossed with the load patterns {', '.join(PATTERNS)}.\n")
     print_table(
@@ -96,7 +81,15 @@ def list_services(
         print_table(
             ("recording", "services", "deployments", "longest (s)", "faults", "rows", "MB"),
             [
-                (c.file, len(c.services), c.deployments, c.longest_s, sum(c.faults.values()), c.rows, f"{c.size_bytes / 1e6:.1f}")
+                (
+                    c.file,
+                    len(c.services),
+                    c.deployments,
+                    c.longest_s,
+                    sum(c.faults.values()),
+                    c.rows,
+                    f"{c.size_bytes / 1e6:.1f}",
+                )
                 for c in counted
             ],
         )
@@ -111,7 +104,7 @@ def record(
     ] = None,
     catalogue: Catalogue = None,
     patterns: Annotated[str | None, typer.Option(metavar="A,B,...", help="Load patterns.  [default: all]")] = None,
-    replicates: Annotated[int, typer.Option(min=1, help="Deployments of each combination.")] = 1,
+    replicates: Annotated[int, typer.Option(min=0, help="Deployments of each combination.")] = 1,
     seconds: Annotated[int, typer.Option(help="How long each is sampled; load begins only after start-up.")] = 180,
     long: Annotated[int, typer.Option(min=0, help="So many of each service's deployments live longer.")] = 0,
     long_seconds: Annotated[int, typer.Option(help="How long those are sampled.")] = 660,
@@ -141,7 +134,7 @@ def record(
     from podlab.lab.session import record_lab
 
     plan = Plan(
-        patterns=_names(patterns) or PATTERNS,
+        patterns=parse_names(patterns) or PATTERNS,
         replicates=replicates,
         seed=load_settings(seed=seed).seed,
         seconds=seconds,
@@ -150,13 +143,13 @@ def record(
         unknown=unknown,
         faults=faults,
         fault_seconds=fault_seconds,
-        releases=_names(releases) or (),
+        releases=parse_names(releases) or (),
     )
     with show_progress("record") as progress:
         summaries = record_lab(
             out,
             plan=plan,
-            services=_names(services),
+            services=parse_names(services),
             extra_catalogue=catalogue,
             parallel=parallel,
             engine=engine.value,
@@ -205,10 +198,6 @@ def down(engine: Annotated[Engine, typer.Option(help="Container engine.")] = Eng
     from podlab.lab.session import down as remove_all
 
     print(", ".join(f"{count} {kind} removed" for kind, count in remove_all(engine.value).items()))
-
-
-def _names(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _say(line: str) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from podlab.cli.lab import Catalogue, Images
+from podlab.cli.lab_options import Catalogue, Images, parse_names
 from podlab.cli.options import Json, Seed
 from podlab.cli.output import print_json
 from podlab.settings import load_settings
@@ -52,9 +52,9 @@ def manifests(
     from podlab.lab.pods import PodOptions
     from podlab.lab.service import PATTERNS
 
-    chosen = select(load_all(catalogue), _names(services))
+    chosen = select(load_all(catalogue), parse_names(services))
     plan = Plan(
-        patterns=_names(patterns) or PATTERNS,
+        patterns=parse_names(patterns) or PATTERNS,
         replicates=replicates,
         seed=load_settings(seed=seed).seed,
         seconds=seconds,
@@ -79,7 +79,3 @@ def manifests(
         f"  podlab collect --services {','.join(summary.services)} --since 600s --out mine.parquet\n"
         f"  kubectl delete -k {summary.folder}"
     )
-
-
-def _names(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())

@@ -16,7 +16,9 @@ from podlab.lab.service import Service
 
 #: Each pattern's rate as a share of the service's ``heavy_requests_per_s``: drawn log-uniformly from this range.
 #: For bursty and ramp it is the peak's.
-_RATE_SHARE = {"idle": (0.0, 0.0), "steady": (0.03, 0.3), "bursty": (0.2, 1.0), "ramp": (0.2, 1.0), "heavy": (0.4, 1.2)}
+_RATE_SHARE = {
+    "idle": (0.0, 0.0), "steady": (0.02, 0.15), "bursty": (0.15, 0.8), "ramp": (0.1, 0.6), "heavy": (0.2, 0.8),
+}  # fmt: skip
 #: CPU limits, in cores. Different limits stand for faster and slower machines.
 _CPU_LIMITS = (0.5, 0.75, 1.0)
 #: What a configuration's memory limit is multiplied with.

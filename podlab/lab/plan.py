@@ -34,7 +34,7 @@ class Plan:
     patterns : sequence of str
         Load patterns, from :data:`podlab.lab.service.PATTERNS`.
     replicates : int
-        Deployments of each service under each pattern in each configuration.
+        Deployments of each service under each pattern in each configuration; 0 where only others are wanted.
     seed : int
         The same services, plan and seed give the same matrix.
     seconds : int
@@ -94,7 +94,7 @@ def draw(services: Sequence[Service], plan: Plan) -> list[Deployment]:
         deployment
         for service in services
         if service.unknown and plan.unknown
-        for deployment in _spread(_variants(service, plan, "unknown", plan.seconds, chance), plan.unknown)
+        for deployment in _some(service, plan, chance)
     ]
     if plan.faults:
         strewn += _faulty(crossed, plan, chance)
@@ -106,7 +106,8 @@ def draw(services: Sequence[Service], plan: Plan) -> list[Deployment]:
 
 
 def _check(services: Sequence[Service], plan: Plan) -> None:
-    if not services or not plan.patterns or plan.replicates < 1 or not plan.releases:
+    anything = plan.replicates > 0 or plan.unknown > 0 or plan.faults > 0
+    if not services or not plan.patterns or plan.replicates < 0 or not plan.releases or not anything:
         raise InputError("the matrix is empty", todo="give at least one service, one pattern and one replicate")
     for what, chosen, known in (
         ("load pattern", plan.patterns, PATTERNS),
@@ -143,14 +144,16 @@ def _variants(service: Service, plan: Plan, role: str, seconds: int, chance: ran
     return variants
 
 
-def _spread(variants: list[Deployment], count: int) -> list[Deployment]:
-    """So many of the variants, each pattern as often as the others."""
-    seen: dict[str, int] = {}
+def _some(service: Service, plan: Plan, chance: random.Random) -> list[Deployment]:
+    """So many deployments of an unknown service as the plan says, each pattern as often as the others."""
+    cells = len(service.configurations) * len([p for p in service.patterns if p in plan.patterns] or service.patterns)
+    enough = replace(plan, replicates=-(-plan.unknown // cells))
+    seen: Counter[str] = Counter()
     ranked = []
-    for index, deployment in enumerate(variants):
-        seen[deployment.pattern] = seen.get(deployment.pattern, 0) + 1
+    for index, deployment in enumerate(_variants(service, enough, "unknown", plan.seconds, chance)):
+        seen[deployment.pattern] += 1
         ranked.append((seen[deployment.pattern], index, deployment))
-    return [deployment for _, _, deployment in sorted(ranked, key=lambda entry: entry[:2])[:count]]
+    return [deployment for _, _, deployment in sorted(ranked, key=lambda entry: entry[:2])[: plan.unknown]]
 
 
 def _faulty(services: Sequence[Service], plan: Plan, chance: random.Random) -> list[Deployment]:

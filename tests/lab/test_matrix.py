@@ -55,8 +55,8 @@ def test_load_is_drawn_anew_and_by_its_pattern() -> None:
     rates = {s.name: s.heavy_requests_per_s for s in SERVICES}
     for deployment in matrix:
         share = deployment.rate_per_s / rates[deployment.service]
-        limits = {"idle": (0, 0), "steady": (0.02, 0.31), "heavy": (0.39, 1.21)}
-        low, high = limits.get(deployment.pattern, (0.19, 1.01))
+        limits = {"idle": (0, 0), "steady": (0.01, 0.16), "heavy": (0.19, 0.81)}
+        low, high = limits.get(deployment.pattern, (0.09, 0.81))
         assert low <= share <= high
     heavy = [d for d in matrix if d.pattern == "heavy" and d.service == "redis"]
     assert len({(d.rate_per_s, d.payload_bytes, d.start_delay_s) for d in heavy}) == len(heavy)
@@ -96,7 +96,7 @@ def test_unknown_services_and_faults_are_strewn_among_the_others() -> None:
     for service in everything:
         if service.unknown:
             mine = [d for d in unknown if d.service == service.name]
-            assert len(mine) == min(6, 2 * len(service.configurations) * len(service.patterns))
+            assert len(mine) == 6
             assert {d.pattern for d in mine} == set(service.patterns)
     faulty = [d for d in matrix if d.role == "faults"]
     assert len(faulty) == 40

@@ -11,10 +11,6 @@ from pathlib import Path
 import pytest
 
 from podlab.errors import InputError, PodlabError
-from podlab.lab.catalogue import load, select
-from podlab.lab.deploy import client_specification, service_specification
-from podlab.lab.images import build_arguments, check_source, image_of, recipe
-from podlab.lab.matrix import draw
 from podlab.lab.runtime import LABEL, ContainerSpec, Runtime, read_facts
 
 NASTY = "a b; $(touch /tmp/x) 'q' \"d\" `e` \n*"
@@ -49,61 +45,9 @@ def test_an_entry_point_is_replaced_only_when_asked() -> None:
     assert arguments[-2:] == ["i", "b"]
 
 
-def test_an_unknown_engine_or_image_source_is_refused() -> None:
+def test_an_unknown_engine_is_refused() -> None:
     with pytest.raises(InputError, match="rkt"):
         Runtime("rkt")
-    with pytest.raises(InputError, match="shop"):
-        check_source("shop")
-
-
-def test_building_differs_by_engine_only_where_it_must(tmp_path: Path) -> None:
-    podman = build_arguments("podman", "image:tag", tmp_path, "abc")
-    docker = build_arguments("docker", "image:tag", tmp_path, "abc")
-    assert set(podman) - set(docker) == {"--isolation", "chroot", "--layers"}
-    assert docker[0] == "build"
-    assert _option(docker, "--tag") == ["image:tag"]
-    assert docker[-1] == str(tmp_path)
-
-
-def test_a_recipe_installs_packages_and_keeps_no_package_lists() -> None:
-    text = recipe("base", ("one", "two"), "mkdir /data")
-    assert text.splitlines()[0] == "FROM base"
-    assert "install -y --no-install-recommends one two" in text
-    assert "rm -rf /var/lib/apt/lists/*" in text
-    assert text.splitlines()[-1] == "RUN mkdir /data"
-
-
-def test_images_come_from_a_registry_only_where_there_is_an_official_one() -> None:
-    redis, gunicorn = select(load(), ["redis", "gunicorn"])
-    assert image_of(redis, "registry") == "docker.io/library/redis:7.2"
-    assert image_of(redis, "debian").startswith("localhost/")
-    assert image_of(gunicorn, "registry").startswith("localhost/")
-
-
-def test_a_service_runs_the_command_of_its_image_with_its_configuration() -> None:
-    (redis,) = select(load(), ["redis"])
-    deployment = next(d for d in draw([redis], ("heavy",)) if d.configuration == "append-only")
-    debian = service_specification(deployment, redis, "debian", "n", "net", "10.0.0.2", {})
-    official = service_specification(deployment, redis, "registry", "n", "net", "10.0.0.2", {})
-    for spec in (debian, official):
-        assert spec.command[-2:] == ("--save", "30 100")
-        assert spec.volume is not None
-        assert spec.volume[1] == "/data"
-        assert spec.cpu_limit_cores == deployment.cpu_limit_cores
-    assert official.image == "docker.io/library/redis:7.2"
-
-
-def test_the_load_client_gets_its_draws_as_one_argument() -> None:
-    (nginx,) = select(load(), ["nginx"])
-    deployment = draw([nginx], ("bursty",))[0]
-    spec = client_specification(deployment, nginx, "n-client", "net", "10.0.0.2", "10.0.0.3")
-    told = json.loads(spec.command[-1])
-    assert told["host"] == "10.0.0.2"
-    assert told["pattern"] == "bursty"
-    assert told["rate_per_s"] == deployment.rate_per_s
-    assert told["paths"] == list(nginx.paths)
-    assert spec.ip == "10.0.0.3"
-    assert (spec.mounts["/opt/client"] / "load_client.py").is_file()
 
 
 PODMAN_SAYS = """{"State": {"Pid": 7, "StartedAt": "2026-11-23T21:04:14.915827937Z"},

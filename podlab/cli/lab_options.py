@@ -1,0 +1,34 @@
+"""Options that the lab's commands share."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Engine(enum.StrEnum):
+    """Container engines."""
+
+    PODMAN = "podman"
+    DOCKER = "docker"
+
+
+class Images(enum.StrEnum):
+    """Where images come from."""
+
+    DEBIAN = "debian"
+    REGISTRY = "registry"
+
+
+Catalogue = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Your own service files, beside podlab's.", show_default=False),
+]
+
+
+def parse_names(text: str | None) -> tuple[str, ...] | None:
+    """Read names between commas; None for none."""
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
