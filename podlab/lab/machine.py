@@ -16,6 +16,10 @@ from podlab.lab.images import ImageSource, base_image
 from podlab.lab.runtime import Runtime
 
 _NEEDED_DISK_BYTES = 6_000_000_000
+#: Engines keep images, layers and volumes below it.
+ENGINE_FOLDER = Path("/var")
+#: A deployment with its load seldom writes more than a few hundred MB; some run side by side.
+_LEAST_FREE_BYTES = 2_000_000_000
 _NEEDED_MEMORY_BYTES = 4_000_000_000
 
 
@@ -80,6 +84,23 @@ def refuse_if_unfit(findings: list[Finding]) -> None:
             raise InputError(finding.said, where=finding.subject, todo=finding.todo)
 
 
+def refuse_if_full(*folders: Path) -> None:
+    """Refuse to start another deployment where one of these folders' disks is nearly full.
+
+    Raises
+    ------
+    InputError
+        If there is one; a recording stops, and its parts stay.
+    """
+    for folder in folders:
+        free = shutil.disk_usage(folder).free
+        if free < _LEAST_FREE_BYTES:
+            raise InputError(
+                f"only {free / 1e9:.1f} GB of disk are free", where=str(folder),
+                todo="make room; the same command then goes on",
+            )  # fmt: skip
+
+
 def cgroup_layout(root: Path = CGROUP_ROOT) -> str:
     """``v2``, ``v1``, ``hybrid`` (v1 controllers beside an empty v2 tree) or ``none``."""
     if (root / "cgroup.controllers").exists():
@@ -132,7 +153,7 @@ def _check_cgroups() -> Finding:
 
 
 def _check_disk() -> Finding:
-    free = shutil.disk_usage("/var").free
+    free = shutil.disk_usage(ENGINE_FOLDER).free
     if free < _NEEDED_DISK_BYTES:
         return Finding(
             "disk", False, f"{free / 1e9:.1f} GB free below /var", "free 6 GB for images and data", stops=True

@@ -17,7 +17,7 @@ from podlab.files import atomic_file, sha256_of
 from podlab.interrupts import stop_on_sigterm
 from podlab.lab import catalogue, machine, recorder
 from podlab.lab.datacard import Conditions, RecordingFacts, gaps_s, write_card
-from podlab.lab.deploy import MOST_PARALLEL, Lab
+from podlab.lab.deploy import MOST_PARALLEL, Lab, RunningDeployment
 from podlab.lab.images import ImageSource, check_source, provide_images
 from podlab.lab.matrix import ROLES, Deployment
 from podlab.lab.parts import Parts
@@ -143,7 +143,12 @@ def record_lab(
         machine.refuse_if_unfit(machine.check(engine, source))
         with stop_on_sigterm(), open_lab(engine, chosen, source, say, plan.releases) as lab:
             say(f"recording {len(matrix)} deployments, {parallel} at once")
-            recorder.record(parts, start=lab.start, parallel=parallel, progress=progress)
+
+            def start(deployment: Deployment, place: int) -> RunningDeployment:
+                machine.refuse_if_full(parts.folder, machine.ENGINE_FOLDER)
+                return lab.start(deployment, place)
+
+            recorder.record(parts, start=start, parallel=parallel, progress=progress)
     finished = parts.finished()
     if not finished:
         raise PodlabError("every deployment died", where=str(parts.folder), todo="its *.died-*.json tell the reasons")

@@ -147,3 +147,12 @@ def test_the_layout_of_control_groups_is_told(tmp_path: Path, files: list[str], 
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert machine.cgroup_layout(tmp_path) == layout
+
+
+def test_a_disk_that_is_nearly_full_stops_the_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = machine.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: usage._replace(free=1_500_000_000))
+    with pytest.raises(InputError, match=r"only 1\.5 GB of disk are free; make room"):
+        machine.refuse_if_full(tmp_path)
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: usage._replace(free=3_000_000_000))
+    machine.refuse_if_full(tmp_path)
