@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from podlab.errors import PodlabError
 from podlab.lab.catalogue import load, select
 from podlab.lab.deploy import StopReport
 from podlab.lab.matrix import Deployment, PlannedFault
 from podlab.lab.plan import Plan, draw
 from podlab.lab.probe import ContainerDiedError
+from podlab.lab.runtime import ContainerFacts, Runtime
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -123,3 +125,25 @@ def dies(*names: str, times: int = 99) -> Callable[[Deployment, int], None]:
             raise ContainerDiedError("no such file")
 
     return before_sample
+
+
+class FakeRuntime(Runtime):
+    """An engine that notes what it is called with; ``refuses`` says which calls fail.
+
+    All its containers run as long as ``pid`` is above 0.
+    """
+
+    def __init__(self, refuses: Callable[[list[str]], bool] = lambda _: False, pid: int = 77) -> None:
+        super().__init__("podman")
+        self.refuses = refuses
+        self.pid = pid
+        self.calls: list[list[str]] = []
+
+    def call(self, arguments: Sequence[str], *, timeout_s: float = 0.0) -> str:
+        self.calls.append(list(arguments))
+        if self.refuses(list(arguments)):
+            raise PodlabError("refused", where=f"podman {arguments[0]}")
+        return "identifier\n"
+
+    def facts(self, container: str) -> ContainerFacts:
+        return ContainerFacts(self.pid, BEGIN, None, None, None)

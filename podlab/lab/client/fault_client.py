@@ -156,6 +156,8 @@ def hold_connections(spec: dict[str, Any], begun: Callable[[], None], ended: thr
                 poller.unregister(number)
                 held.pop(number).close()
         ended.wait(_ROUND_S)
+    for connection in held.values():
+        connection.close()
 
 
 def _is_closed(connection: socket.socket) -> bool:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from podlab.errors import InputError, PodlabError
@@ -18,6 +18,8 @@ from podlab.lab.runtime import ContainerSpec
 
 _NEIGHBOUR_LIFE_S = 3600
 _NETWORK_TIMEOUT_S = 20.0
+#: What iptables ends with when it is asked for a rule that is not there.
+_NO_SUCH_RULE = 1
 
 
 def ask(fault: PlannedFault, target: Target, container: str) -> None:
@@ -52,7 +54,7 @@ def begin_network_loss(fault: PlannedFault, target: Target) -> None:
     if not _has_own_network(target):
         raise PodlabError("has ended or has no network of its own", where=target.container)
     for rule in _loss_rules(fault):
-        _iptables(target, "-A", rule).check()
+        _iptables(target, "-A", rule)
 
 
 def end_network_loss(fault: PlannedFault, target: Target) -> None:
@@ -61,8 +63,8 @@ def end_network_loss(fault: PlannedFault, target: Target) -> None:
     if not _has_own_network(target):
         return
     for rule in _loss_rules(fault):
-        while _iptables(target, "-C", rule).ok:
-            _iptables(target, "-D", rule).check()
+        while _iptables(target, "-C", rule):
+            _iptables(target, "-D", rule)
 
 
 def _has_own_network(target: Target) -> bool:
@@ -75,18 +77,8 @@ def _has_own_network(target: Target) -> bool:
         return False
 
 
-@dataclass(frozen=True)
-class _Called:
-    ok: bool
-    complaint: str
-
-    def check(self) -> None:
-        if not self.ok:
-            raise PodlabError(self.complaint, where="iptables")
-
-
-def _iptables(target: Target, action: str, rule: Sequence[str]) -> _Called:
-    """Call iptables in the container's network namespace."""
+def _iptables(target: Target, action: str, rule: Sequence[str]) -> bool:
+    """Call iptables in the container's network namespace, and tell whether it found the rule."""
     command = ["nsenter", "--target", str(target.pid), "--net", "iptables", "--wait", "10", action, *rule]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_NETWORK_TIMEOUT_S, check=False)
@@ -94,8 +86,12 @@ def _iptables(target: Target, action: str, rule: Sequence[str]) -> _Called:
         raise InputError("nsenter is not installed", todo="install util-linux and iptables") from None
     except subprocess.TimeoutExpired:
         raise PodlabError(f"took longer than {_NETWORK_TIMEOUT_S:g} s", where="iptables") from None
-    lines = done.stderr.strip().splitlines() or ["it gave no reason"]
-    return _Called(done.returncode == 0, lines[-1][:500])
+    if action == "-C" and done.returncode == _NO_SUCH_RULE:
+        return False
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["it gave no reason"]
+        raise PodlabError(lines[-1][:500], where="iptables")
+    return True
 
 
 def _neighbour(target: Target) -> str:

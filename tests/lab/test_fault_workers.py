@@ -1,0 +1,209 @@
+"""What acts where the faults are: the Perl worker and the fault client, run for real on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podlab.lab import client
+from podlab.lab.client import fault_client, protocols
+from podlab.lab.client.session import Session
+from podlab.lab.faults.target import WORKER
+
+
+@pytest.fixture
+def marker() -> Iterator[str]:
+    """A name that no other process of the machine has; what was started under it is stopped."""
+    name = f"podlab-fault-test-{secrets.token_hex(6)}"
+    yield name
+    perl("stop", name)
+
+
+def perl(*task: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["perl", "-e", WORKER, *task], capture_output=True, text=True, timeout=60, check=False)
+
+
+def marked(marker: str) -> list[int]:
+    """Find the processes whose command line begins with a marker."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if marker.encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def start_worker(marker: str, *settings: str) -> subprocess.Popen[bytes]:
+    worker = subprocess.Popen(["perl", "-e", WORKER, "work", marker, *settings])
+    assert perl("await", marker).returncode == 0
+    return worker
+
+
+def test_a_hog_stops_with_all_its_children(marker: str) -> None:
+    worker = start_worker(marker, "cpu-hog", "60", "0.02", "3")
+    assert len(marked(marker)) == 4
+    assert perl("stop", marker).returncode == 0
+    worker.wait(timeout=20)
+    assert marked(marker) == []
+    assert perl("stop", marker).returncode == 0, "to stop again is no error"
+
+
+def test_a_writer_keeps_to_its_file_and_leaves_none(tmp_path: Path, marker: str) -> None:
+    path = tmp_path / "written"
+    worker = start_worker(marker, "disk-writes", "60", str(path), "1e6", "4096", "8192")
+    assert 0 < path.stat().st_size <= 8192
+    assert perl("stop", marker, str(path)).returncode == 0
+    worker.wait(timeout=20)
+    assert not path.exists()
+
+
+def test_a_worker_that_cannot_work_says_why(tmp_path: Path, marker: str) -> None:
+    done = perl("work", marker, "disk-writes", "60", str(tmp_path / "missing" / "file"), "1e6", "4096", "8192")
+    assert done.returncode != 0
+    assert "cannot write" in done.stderr
+
+
+class _Listener:
+    """Accepts connections and keeps them, or hangs up at once."""
+
+    def __init__(self, *, hangs_up: bool) -> None:
+        self.hangs_up = hangs_up
+        self.accepted = 0
+        self.enough = threading.Event()
+        self.wanted = 10**6
+        self.connections: list[socket.socket] = []
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=512)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            if self.hangs_up:
+                connection.close()
+            else:
+                self.connections.append(connection)
+            if self.accepted >= self.wanted:
+                self.enough.set()
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[..., _Listener]]:
+    made: list[_Listener] = []
+
+    def make(**settings: bool) -> _Listener:
+        made.append(_Listener(**settings))
+        return made[-1]
+
+    yield make
+    for listener in made:
+        listener.socket.close()
+        for connection in listener.connections:
+            connection.close()
+
+
+def spec(listener: _Listener, **changes: object) -> dict[str, Any]:
+    return {
+        "kind": "connection-exhaustion", "host": "127.0.0.1", "port": listener.socket.getsockname()[1],
+        "protocol": "http", "strength": 0.0, "seconds": 60.0, "seed": 1, "payload_bytes": 10, "keys": 5,
+        "read_share": 0.5, "paths": ["/"], **changes,
+    }  # fmt: skip
+
+
+def hold(spec: dict[str, Any]) -> tuple[threading.Thread, threading.Event, threading.Event]:
+    begun, ended = threading.Event(), threading.Event()
+    thread = threading.Thread(target=fault_client.hold_connections, args=(spec, begun.set, ended))
+    thread.start()
+    return thread, begun, ended
+
+
+def test_connections_are_held_with_a_request_that_never_ends(listen: Callable[..., _Listener]) -> None:
+    listener = listen(hangs_up=False)
+    listener.wanted = 60
+    thread, begun, ended = hold(spec(listener))
+    assert begun.wait(20)
+    assert listener.enough.wait(20)
+    ended.set()
+    thread.join(20)
+    first = listener.connections[0]
+    received = b"".join(iter(lambda: first.recv(4096), b""))
+    assert received.startswith(b"GET / HTTP/1.1\r\n")
+    assert b"\r\n\r\n" not in received
+    assert listener.accepted == 60
+
+
+def test_connections_that_the_service_closes_are_opened_again(listen: Callable[..., _Listener]) -> None:
+    listener = listen(hangs_up=True)
+    listener.wanted = 62
+    thread, begun, ended = hold(spec(listener, protocol="mqtt"))
+    assert begun.wait(20)
+    assert listener.enough.wait(20)
+    ended.set()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_slow_requests_are_sent_side_by_side_and_failures_do_not_end_them(
+    listen: Callable[..., _Listener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    enough, begun, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def query(session: Session) -> None:
+        asked.append(threading.current_thread().name)
+        if len(asked) > 20:
+            enough.set()
+        raise OSError("timed out")
+
+    monkeypatch.setitem(protocols.PROTOCOLS, "slow", Session)
+    monkeypatch.setitem(fault_client.SLOW_QUERIES, "slow", (query, query))
+    slow = spec(listen(hangs_up=False), protocol="slow", strength=1.0)
+    thread = threading.Thread(target=fault_client.ask_slowly, args=(slow, begun.set, ended))
+    thread.start()
+    assert begun.wait(20)
+    assert enough.wait(20)
+    ended.set()
+    thread.join(20)
+    assert len(set(asked)) == 6
+
+
+def run_client(marker: str, spec: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-B", "-m", "client.fault_client", marker, json.dumps(spec)],
+        env={**os.environ, "PYTHONPATH": str(Path(client.__file__).parent.parent)},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_the_client_returns_when_the_fault_acts_and_goes_on_until_it_is_stopped(
+    listen: Callable[..., _Listener], marker: str
+) -> None:
+    listener = listen(hangs_up=False)
+    done = run_client(marker, spec(listener))
+    assert done.returncode == 0, done.stderr
+    assert len(marked(marker)) == 1
+    assert perl("stop", marker).returncode == 0
+    assert marked(marker) == []
+    assert listener.accepted > 0
+
+
+def test_a_client_that_fails_says_so_and_leaves_nothing(listen: Callable[..., _Listener], marker: str) -> None:
+    done = run_client(marker, spec(listen(hangs_up=False), kind="slow-queries", protocol="unheard-of"))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "slow-queries did not begin"
+    assert marked(marker) == []
