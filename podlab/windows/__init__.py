@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.metrics import CATALOGUE, FEATURE_METRICS
+from podlab.metrics import FEATURE_METRICS
 from podlab.windows.grid import Grid
 from podlab.windows.rows import BoolArray, FloatArray, Rows, read_rows
 from podlab.windows.sighting import Sighting, sight
@@ -38,6 +38,8 @@ SERIES: dict[str, tuple[str, ...]] = {
 
 _MOST_CELLS = 60
 _FEWEST_CELLS = 10
+#: Containers with so many rows or cells together are worked on at once: one metric of them stays in the cache.
+_BLOCK_ROWS = 12_000
 
 
 @dataclass(frozen=True)
@@ -107,10 +109,8 @@ def cut(
         inside &= rows.offset_s < (begin + horizon_s)[rows.code]
     elif np.ndim(begin_s) == 0 and begin_s == 0:
         inside[:] = True  # all rows, also those that a skewed clock puts before the start
-    if not inside.all():
-        rows = rows.take(inside)
 
-    sighting = sight(rows)
+    sighting = sight(Rows(rows.containers, rows.code[inside], rows.offset_s[inside], {}, {}))
     if horizon_s is None:
         begin = np.fmin(begin, sighting.first_s)
         length = np.fmax(sighting.last_s - begin, 1.0)
@@ -119,13 +119,24 @@ def cut(
         length = np.full(count, float(horizon_s))
         cells = int(np.clip(round(horizon_s), _FEWEST_CELLS, _MOST_CELLS))
 
-    chosen = series_of(rows.metrics if columns is None else columns)
-    grid = Grid(rows, begin, length / cells, cells)
+    used = [name for name in rows.metrics if columns is None or name in columns]
+    chosen = series_of(used if columns is None else columns)
     values = np.full((count, len(chosen), cells), np.nan, dtype=np.float32)
-    for position, name in enumerate(chosen):
-        for source in SERIES[name]:
-            if source in rows.metrics and (columns is None or source in columns):
-                found = grid.rates(source) if CATALOGUE[source].kind == "counter" else grid.levels(source)
-                empty = np.isnan(values[:, position, 0])
-                values[empty, position] = found[empty]
+    born = rows.containers["started_at"].notna().to_numpy(bool) & (begin == 0)
+    for whose, which in rows.blocks(cells, _BLOCK_ROWS):
+        part = rows.part(whose, which).take(inside[which])
+        grid = Grid(part, begin[whose], length[whose] / cells, cells, born[whose])
+        _fill(values[whose], grid, chosen, used)
     return Windows(values, chosen, rows.containers, sighting)
+
+
+def _fill(values: NDArray[np.float32], grid: Grid, series: Sequence[str], columns: Sequence[str]) -> None:
+    """Write each series from the first usable of these columns into ``values`` (n_containers, n_series, n_cells)."""
+    sources = [[source for source in SERIES[name] if source in columns] for name in series]
+    while wanted := [position for position, names in enumerate(sources) if names]:
+        found = grid.bring([sources[position][0] for position in wanted])
+        for position in wanted:
+            cells = values[:, position]
+            np.copyto(cells, found[sources[position].pop(0)], where=np.isnan(cells[:, :1]), casting="same_kind")
+            if not np.isnan(cells[:, 0]).any():
+                sources[position].clear()

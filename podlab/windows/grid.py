@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,6 @@ from podlab.windows.rows import BoolArray, FloatArray, IntArray, Rows
 _LEAST_CELL_TIME_S = 1e-6
 #: A counter that would have grown faster since the start (1,000 cores, a terabyte a second) did not begin at 0.
 _MOST_PER_SECOND = 1e12
-_NONE = np.empty(0, dtype=np.intp)
 
 
 @dataclass(frozen=True)
@@ -29,66 +29,93 @@ class Between:
 
 
 class Grid:
-    """Brings the metrics of many containers onto their grids; metrics with the same gaps share the search."""
+    """Brings the metrics of many containers onto their grids; metrics with the same gaps go together.
 
-    def __init__(self, rows: Rows, begin_s: FloatArray, step_s: FloatArray, cells: int) -> None:
+    Parameters
+    ----------
+    rows : Rows
+        The samples inside the windows.
+    begin_s, step_s : array of float64 (n_containers,)
+        Where the windows begin, and the length of a cell.
+    cells : int
+        How many there are.
+    born : array of bool (n_containers,)
+        Whether the window begins with a known start.
+    """
+
+    def __init__(self, rows: Rows, begin_s: FloatArray, step_s: FloatArray, cells: int, born: BoolArray) -> None:
         self._rows = rows
         self._begin_s = begin_s
         self._step_s = step_s
         self._cells = cells
-        self._found: dict[tuple[bytes, bytes, bool], Between] = {}
+        self._born = born
 
-    def levels(self, metric: str) -> FloatArray:
-        """Levels at the cells' centres (n_containers, n_cells)."""
-        valid = self._rows.valid[metric]
-        at = self._between(self._rows.code[valid], self._rows.offset_s[valid], edges=False)
-        values = self._rows.values[metric][valid]
-        out = np.full(at.left.shape, np.nan)
-        left, right = values[at.left[at.has]], values[at.right[at.has]]
-        out[at.has] = left + at.share[at.has] * (right - left)
+    def bring(self, metrics: Iterable[str]) -> dict[str, FloatArray]:
+        """Levels at the cells' centres or growth per second inside the cells, by metric (n_containers, n_cells)."""
+        alike: dict[tuple[str, bytes], list[str]] = {}
+        for name in metrics:
+            alike.setdefault((CATALOGUE[name].kind, self._rows.valid[name].tobytes()), []).append(name)
+        found: dict[str, FloatArray] = {}
+        for (kind, _), names in alike.items():
+            found.update(zip(names, self._rates(names) if kind == "counter" else self._levels(names), strict=True))
+        return found
+
+    def _kept(self, metrics: Sequence[str]) -> tuple[IntArray, FloatArray, NDArray[Any]]:
+        """Give the samples that metrics with the same gaps have: containers, times, values (n_metrics, n)."""
+        rows, valid = self._rows, self._rows.valid[metrics[0]]
+        values = np.stack([rows.values[name] for name in metrics])
+        if valid.all():
+            return rows.code, rows.offset_s, values
+        here = np.flatnonzero(valid)
+        return rows.code[here], rows.offset_s[here], values[:, here]
+
+    def _levels(self, metrics: Sequence[str]) -> FloatArray:
+        code, offset_s, values = self._kept(metrics)
+        if not code.size:
+            return self._none(metrics)
+        at = self._search(code, offset_s, edges=False)
+        left = values.take(at.left, axis=1)
+        out: FloatArray = values.take(at.right, axis=1)
+        out -= left
+        out *= at.share
+        out += left
+        out[:, ~at.has] = np.nan
         return out
 
-    def rates(self, metric: str) -> FloatArray:
-        """Growth per second inside the cells (n_containers, n_cells)."""
-        valid = self._rows.valid[metric]
-        code, offset_s = self._rows.code[valid], self._rows.offset_s[valid]
-        values: NDArray[Any] = self._rows.values[metric][valid]
-        births = self._births(code, offset_s, values) if CATALOGUE[metric].per == "container" else _NONE
-        if births.size:
-            values, offset_s = np.insert(values, births, 0), np.insert(offset_s, births, 0.0)
-            code = np.insert(code, births, code[births])
-        at = self._between(code, offset_s, edges=True)
-        # Sums may wrap around 2**63; the difference of two of them is exact all the same.
-        step = np.diff(values)
-        grew = (np.diff(code) == 0) & (step >= 0)
-        grown = np.concatenate([[0], np.cumsum(np.where(grew, step, 0))]).astype(np.int64)
-        time_s = np.concatenate([[0.0], np.cumsum(np.where(grew, np.diff(offset_s), 0.0))])
-
-        out = np.full((at.left.shape[0], self._cells), np.nan)
-        left, right, share = at.left[at.has], at.right[at.has], at.share[at.has]
-        # Whole steps and the parts at the cells' edges apart: a huge step must not blur the small ones after it.
-        growth = np.diff(grown[left], axis=1) + np.diff(share * (grown[right] - grown[left]), axis=1)
-        cell_s = np.diff(time_s[left] + share * (time_s[right] - time_s[left]), axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            out[at.has] = _hold(np.where(cell_s > _LEAST_CELL_TIME_S, growth / cell_s, np.nan))
-        return out
-
-    def _births(self, code: IntArray, offset_s: FloatArray, values: NDArray[Any]) -> NDArray[np.intp]:
-        """Find the first samples of containers whose window shows the birth, when the counter stood at 0."""
+    def _rates(self, metrics: Sequence[str]) -> FloatArray:
+        code, offset_s, values = self._kept(metrics)
+        if not code.size:
+            return self._none(metrics)
         first = np.flatnonzero(np.diff(code, prepend=-1))
-        whose = code[first]
-        started = self._rows.containers["started_at"].notna().to_numpy(bool)[whose]
-        likely = values[first] <= _MOST_PER_SECOND * np.maximum(offset_s[first], 1.0)
-        shown = started & (self._begin_s[whose] == 0) & (offset_s[first] > 0) & likely
-        return np.asarray(first[shown])
+        births = first[self._born[code[first]] & (offset_s[first] > 0)]
+        own = np.array([CATALOGUE[name].per == "container" for name in metrics])[:, None]
+        from_zero = own & (values[:, births] <= _MOST_PER_SECOND * np.maximum(offset_s[births], 1.0))
+        if births.size:
+            code, offset_s = np.insert(code, births, code[births]), np.insert(offset_s, births, 0.0)
+            values = np.insert(values, births, 0, axis=1)
+        at = self._search(code, offset_s, edges=True)
+        # Sums may wrap around 2**63; the difference of two of them is exact all the same.
+        step = np.diff(values, axis=1)
+        grew = (np.diff(code) == 0) & (step >= 0)
+        grew[:, births + np.arange(births.size)] &= from_zero
+        # Whole steps and the parts at the cells' edges apart: a huge step must not blur the small ones after it.
+        whole, part = _between(_sums(np.where(grew, step, 0)), at)
+        if (grew == grew[0]).all():
+            grew = grew[:1]  # one sum of times for all metrics
+        left_s, part_s = _between(_sums(np.where(grew, np.diff(offset_s), 0.0)), at)
+        left_s += part_s
+        cell_s = np.diff(left_s, axis=2)
+        out = np.diff(whole, axis=2) + np.diff(part, axis=2)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            out /= np.where(cell_s > _LEAST_CELL_TIME_S, cell_s, np.nan)
+        out = _hold(out.reshape(-1, self._cells)).reshape(out.shape)
+        out[:, ~at.has] = np.nan
+        return out
 
-    def _between(self, code: IntArray, offset_s: FloatArray, *, edges: bool) -> Between:
-        key = (code.tobytes(), offset_s.tobytes(), edges)
-        if key not in self._found:
-            self._found[key] = self._search(code, offset_s, edges)
-        return self._found[key]
+    def _none(self, metrics: Sequence[str]) -> FloatArray:
+        return np.full((len(metrics), self._begin_s.size, self._cells), np.nan)
 
-    def _search(self, code: IntArray, offset_s: FloatArray, edges: bool) -> Between:
+    def _search(self, code: IntArray, offset_s: FloatArray, *, edges: bool) -> Between:
         count = self._begin_s.size
         points = self._cells + 1 if edges else self._cells
         shift = 0.0 if edges else 0.5
@@ -104,11 +131,24 @@ class Grid:
         right = np.where(before > 0, np.minimum(left + 1, final), left)
         has = samples > 0
         share = np.zeros(left.shape)
-        if offset_s.size:
-            at_s = self._begin_s[:, None] + (np.arange(points) + shift) * self._step_s[:, None]
-            gap_s = offset_s[right] - offset_s[left]
-            np.divide(at_s - offset_s[left], gap_s, out=share, where=gap_s > 0)
+        at_s = self._begin_s[:, None] + (np.arange(points) + shift) * self._step_s[:, None]
+        left_s = offset_s.take(left)
+        gap_s = offset_s.take(right) - left_s
+        np.divide(at_s - left_s, gap_s, out=share, where=gap_s > 0)
         return Between(has, left, right, share.clip(0, 1))
+
+
+def _sums(steps: NDArray[Any]) -> NDArray[Any]:
+    """Add up steps between neighbouring samples (n_metrics, n - 1) -> (n_metrics, n)."""
+    out = np.zeros((steps.shape[0], steps.shape[1] + 1), dtype=steps.dtype)
+    np.cumsum(steps, axis=1, out=out[:, 1:])
+    return out
+
+
+def _between(sums: NDArray[Any], at: Between) -> tuple[NDArray[Any], FloatArray]:
+    """Read sums at grid points: up to the sample at the left, and the share from there (n_metrics, *at.left.shape)."""
+    left = sums.take(at.left, axis=1)
+    return left, at.share * (sums.take(at.right, axis=1) - left)
 
 
 def _hold(values: FloatArray) -> FloatArray:

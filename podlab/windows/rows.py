@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from podlab.metrics import CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS
+from podlab.metrics import CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS, TIMES
 from podlab.samples import INSTANCE_KEY
 
 FloatArray = NDArray[np.float64]
@@ -52,20 +56,51 @@ class Rows:
 
     def take(self, keep: BoolArray) -> Rows:
         """Keep only some rows; containers stay, also those left without rows."""
+        if keep.all():
+            return self
+        here = np.flatnonzero(keep)
         return Rows(
             self.containers,
-            self.code[keep],
-            self.offset_s[keep],
-            {name: values[keep] for name, values in self.values.items()},
-            {name: valid[keep] for name, valid in self.valid.items()},
+            self.code[here],
+            self.offset_s[here],
+            {name: values[here] for name, values in self.values.items()},
+            {name: valid[here] for name, valid in self.valid.items()},
         )
 
     def only(self, chosen: BoolArray) -> Rows:
         """Keep only some containers (n_containers,) and their rows."""
+        if chosen.all():
+            return self
         rows = self.take(chosen[self.code])
         number = np.cumsum(chosen) - 1
         containers = self.containers[chosen].reset_index(drop=True)
         return Rows(containers, number[rows.code], rows.offset_s, rows.values, rows.valid)
+
+    def blocks(self, least: int, room: int) -> Iterator[tuple[slice, slice]]:
+        """Divide the containers into runs whose rows, counted ``least`` at least each, are about ``room`` together.
+
+        Yields
+        ------
+        tuple of (slice, slice)
+            Of the containers, and of their rows. One container with more rows than that is a run of its own.
+        """
+        number = np.bincount(self.code, minlength=len(self.containers))
+        end = np.cumsum(number)
+        block = np.cumsum(np.maximum(number, least)) // room
+        for first, last in pairwise((*np.flatnonzero(np.diff(block, prepend=-1)).tolist(), number.size)):
+            yield slice(first, last), slice(int(end[first] - number[first]), int(end[last - 1]))
+
+    def part(self, whose: slice, which: slice) -> Rows:
+        """Look at some containers and their rows, as :meth:`blocks` gives them, without a copy."""
+        if whose == slice(0, len(self.containers)):
+            return self
+        return Rows(
+            self.containers.iloc[whose],
+            self.code[which] - whose.start,
+            self.offset_s[which],
+            {name: values[which] for name, values in self.values.items()},
+            {name: valid[which] for name, valid in self.valid.items()},
+        )
 
 
 def read_rows(samples: pd.DataFrame) -> Rows:
@@ -82,11 +117,10 @@ def read_rows(samples: pd.DataFrame) -> Rows:
         Rows that repeat a container and instant are left out. CPU and memory values are missing in rows where all of
         them are 0: agents write that when they have no value yet.
     """
-    code = (
-        samples.groupby(list(INSTANCE_KEY), dropna=False, sort=False, observed=True).ngroup().to_numpy(dtype=np.int64)
-    )
+    code = _number_instances(samples)
     time_ns = samples["time"].to_numpy("datetime64[ns]").astype(np.int64)
-    if np.any((np.diff(code) < 0) | ((np.diff(code) == 0) & (np.diff(time_ns) <= 0))):
+    code_step, time_step = np.diff(code), np.diff(time_ns)
+    if np.any((code_step < 0) | ((code_step == 0) & (time_step <= 0))):
         order = np.lexsort((time_ns, code))
         new = np.ones(order.size, dtype=bool)
         new[1:] = (np.diff(code[order]) != 0) | (np.diff(time_ns[order]) != 0)
@@ -104,13 +138,44 @@ def read_rows(samples: pd.DataFrame) -> Rows:
     valid: dict[str, BoolArray] = {}
     for name in FEATURE_METRICS:
         if name in samples:
-            valid[name] = samples[name].notna().to_numpy(bool)
+            column = samples[name].array
+            valid[name] = ~np.asarray(column.isna(), dtype=bool)
             counter = CATALOGUE[name].kind == "counter"
-            values[name] = (
-                samples[name].to_numpy(np.int64, na_value=0) if counter else samples[name].to_numpy(np.float64)
-            )
+            values[name] = column.to_numpy(np.int64, na_value=0) if counter else column.to_numpy(np.float64)
     _drop_empty_readings(values, valid, first_row)
-    return Rows(containers, code.astype(np.int64, copy=False), offset_s, values, valid)
+    return Rows(containers, code, offset_s, values, valid)
+
+
+def _number_instances(samples: pd.DataFrame) -> IntArray:
+    """Give each row the number of its container instance, in order of appearance (n_rows,).
+
+    Rows of one container mostly stand together. So neighbours are compared, which is cheap, and only the first rows of
+    runs are grouped.
+    """
+    new = np.ones(len(samples), dtype=bool)
+    new[1:] = False
+    for name in INSTANCE_KEY:
+        new[1:] |= _differs(samples[name])
+    first = np.flatnonzero(new)
+    if first.size == 1:
+        return np.zeros(len(samples), dtype=np.int64)
+    heads = samples[list(INSTANCE_KEY)].iloc[first]
+    code = heads.groupby(list(INSTANCE_KEY), dropna=False, sort=False, observed=True).ngroup().to_numpy(np.int64)
+    return np.repeat(code, np.diff(first, append=len(samples)))
+
+
+def _differs(column: pd.Series) -> BoolArray:
+    """Whether each value but the first is another than the one before it; missing ones are equal (n_rows - 1,)."""
+    if column.name in TIMES:
+        return np.asarray(np.diff(column.to_numpy("datetime64[ns]").astype(np.int64)) != 0)
+    texts = pa.array(column)
+    if texts.null_count == len(texts):
+        return np.zeros(max(len(texts) - 1, 0), dtype=bool)
+    differs = pc.not_equal(texts[1:], texts[:-1])
+    if texts.null_count:  # a comparison with a missing text is itself missing
+        missing = texts.is_null()
+        differs = pc.coalesce(differs, pc.not_equal(missing[1:], missing[:-1]))
+    return np.asarray(differs, dtype=bool)
 
 
 def _drop_empty_readings(
