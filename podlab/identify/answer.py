@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from podlab.identify.calibration import KNOWN_SHARE
+from podlab.metrics import CONTAINER_KEY
+
+_MOST_SIMILAR = 5
 
 
 @dataclass(frozen=True)
@@ -63,3 +74,59 @@ class Answer:
             "novelty": round(self.novelty, 6),
             "model": self.model,
         }
+
+
+def put_into_words(
+    containers: pd.DataFrame,
+    observed_s: NDArray[np.float64],
+    services: Sequence[str],
+    probability: NDArray[np.float64],
+    proximity: NDArray[np.float64],
+    novelty: NDArray[np.float64],
+    *,
+    usable: NDArray[np.bool_],
+    model: str,
+) -> list[Answer]:
+    """Make the answers of many containers from what was found about them.
+
+    Parameters
+    ----------
+    containers : DataFrame
+        One line each, with their identity.
+    observed_s : array (n_containers,)
+        How long each was looked at.
+    services : sequence of str
+        In the order of the next arrays' columns.
+    probability, proximity : array (n_containers, n_services)
+        Of each service.
+    novelty : array (n_containers,)
+        Part of the held-out containers that looked more familiar.
+    usable : array of bool (n_containers,)
+        Whether a container shows a value; one that does not gets no service.
+    model : str
+        ``name@digest``.
+    """
+    names = np.array(services, dtype=object)
+    order = np.argsort(-probability, axis=1, kind="stable")
+    # A resemblance of 0 is common far away; the votes then say which service is the more similar one.
+    nearest = np.lexsort((-probability, -proximity), axis=1)[:, :_MOST_SIMILAR]
+    likely, shares = names[order].tolist(), np.take_along_axis(probability, order, axis=1).tolist()
+    similar, near = names[nearest].tolist(), np.take_along_axis(proximity, nearest, axis=1).tolist()
+    who = zip(*(pa.array(containers[name]).to_pylist() for name in CONTAINER_KEY), strict=True)
+    told = zip(observed_s.tolist(), novelty.tolist(), usable.tolist(), strict=True)
+    answers = []
+    for row, (identity, (seconds, novel, shown)) in enumerate(zip(who, told, strict=True)):
+        known = shown and novel <= KNOWN_SHARE
+        said = Answer(
+            **dict(zip(CONTAINER_KEY, identity, strict=True)),
+            seconds_observed=seconds,
+            service=likely[row][0] if known else None,
+            confidence=shares[row][0] if shown else 0.0,
+            candidates=dict(zip(likely[row], shares[row], strict=True)) if shown else {},
+            similar=tuple(zip(similar[row], near[row], strict=True)) if shown else (),
+            known=known,
+            novelty=novel if shown else 1.0,
+            model=model,
+        )
+        answers.append(said)
+    return answers

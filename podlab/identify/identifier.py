@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from podlab.errors import InputError
 from podlab.features import extract
-from podlab.identify.answer import Answer
-from podlab.identify.calibration import KNOWN_SHARE, Calibration, Condition, agreement, log_votes, soften
+from podlab.identify.answer import Answer, put_into_words
+from podlab.identify.calibration import Calibration, Condition, agreement, log_votes, soften
 from podlab.identify.forest import Forest
 from podlab.identify.looks import MAX_STRETCHES, Look
 from podlab.identify.proximity import service_proximity
-from podlab.windows import Rows, Sighting, Windows, cut, read_rows, series_of, sight
+from podlab.metrics import CATALOGUE
+from podlab.windows import Rows, Sighting, cut, read_rows, series_of, sight
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -26,7 +27,6 @@ _MISFIT_TEMPERATURE = 2.0
 _LEAST_ROWS = 2
 #: Sampled this many times as seldom as in the training counts as seldom.
 _SELDOM = 1.5
-_MOST_SIMILAR = 5
 
 
 @dataclass(frozen=True)
@@ -118,13 +118,35 @@ class Identifier:
                 todo=f"it was trained on {', '.join(self.columns)}",
             )
         rows = read_rows(samples)
-        whole = cut(rows, horizon_s=horizon_s, columns=self.columns)
-        inside = rows.offset_s < (np.inf if horizon_s is None else horizon_s)
         if horizon_s is not None:
-            inside &= rows.offset_s >= 0
-        verdict = _Verdict(self, rows.take(inside))
+            rows = rows.take((rows.offset_s >= 0) & (rows.offset_s < horizon_s))
+        verdict = _Verdict(self, rows)
         verdict.collect()
-        return verdict.answers(whole)
+        return put_into_words(
+            rows.containers,
+            verdict.sighting.observed_s,
+            self.services,
+            verdict.probability,
+            verdict.proximity,
+            verdict.novelty,
+            usable=usable(rows, self.columns, horizon_s),
+            model=self.model,
+        )
+
+
+def usable(rows: Rows, columns: Sequence[str], horizon_s: float | None) -> BoolArray:
+    """Tell whether a container shows a value of any series made from these columns (n_containers,).
+
+    The same as :attr:`podlab.windows.Windows.usable` of rows inside the horizon, mostly without cutting windows.
+    """
+    shown = np.zeros(len(rows.containers), dtype=bool)
+    for name in rows.metrics:
+        if name in columns and CATALOGUE[name].kind == "gauge":
+            shown[rows.code[rows.valid[name]]] = True  # a level is there from its first value on
+    rest = ~shown
+    if rest.any():
+        shown[rest] = cut(rows.only(rest), horizon_s=horizon_s, columns=columns).usable
+    return shown
 
 
 class _Verdict:
@@ -134,17 +156,17 @@ class _Verdict:
         self._identifier = identifier
         self._rows = rows
         count, services = len(rows.containers), len(identifier.services)
-        self._probability = np.zeros((count, services))
-        self._proximity = np.zeros((count, services))
-        self._novelty = np.ones(count)
-        self._sighting = sight(rows)
+        self.probability = np.zeros((count, services))
+        self.proximity = np.zeros((count, services))
+        self.novelty = np.ones(count)
+        self.sighting = sight(rows)
         self._condition = self._conditions()
         self._births = [look for look in identifier.looks if look.kind == "birth"]
         self._stretches = [look for look in identifier.looks if look.kind == "midlife"]
 
     def collect(self) -> None:
         """Let the fitting experts vote on each container."""
-        sighting = self._sighting
+        sighting = self.sighting
         seen = ~np.isnan(sighting.first_s)
         born = seen & (sighting.from_birth if self._births and self._stretches else bool(self._births))
         if self._births:
@@ -180,8 +202,8 @@ class _Verdict:
 
     def _birth_begin_s(self) -> FloatArray:
         """Where a birth's window begins: 0, or a late container's first row where no expert knows mid-life."""
-        late = ~self._sighting.from_birth & (not self._stretches)
-        return np.where(late, np.nan_to_num(self._sighting.first_s), 0.0)
+        late = ~self.sighting.from_birth & (not self._stretches)
+        return np.where(late, np.nan_to_num(self.sighting.first_s), 0.0)
 
     def _judge_births(self, early: Look, late: Look, whose: BoolArray) -> None:
         if not whose.any():
@@ -198,7 +220,7 @@ class _Verdict:
         if not whose.any():
             return
         rows = self._rows.only(whose)
-        first_s, until_s = self._sighting.first_s[whose], self._sighting.until_s[whose]
+        first_s, until_s = self.sighting.first_s[whose], self.sighting.until_s[whose]
         votes = np.zeros((first_s.size, len(self._identifier.services)))
         near = np.zeros_like(votes)
         number = np.zeros((first_s.size, 1))
@@ -212,7 +234,7 @@ class _Verdict:
             near[fits] += near_there
             number[fits] += 1
         # Stretches of one container are no independent witnesses: their votes are averaged, not added.
-        misfit = self._sighting.from_birth[whose]
+        misfit = self.sighting.from_birth[whose]
         self._decide(whose, votes / number, near / number, (look.name,), misfit=misfit)
 
     def _vote(self, look: Look, rows: Rows, begin_s: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -227,7 +249,7 @@ class _Verdict:
     def _decide(
         self, whose: BoolArray, votes: FloatArray, near: FloatArray, looks: tuple[str, ...], misfit: BoolArray
     ) -> None:
-        self._proximity[whose] = near
+        self.proximity[whose] = near
         for condition, calibration in zip(Condition, self._identifier.calibrations[looks], strict=True):
             here = self._condition[whose] == condition
             if not here.any():
@@ -235,55 +257,16 @@ class _Verdict:
             temperature = calibration.temperature * np.where(misfit[here], _MISFIT_TEMPERATURE, 1.0)
             probability = soften(votes[here], temperature[:, None])
             chosen = np.flatnonzero(whose)[here]
-            self._probability[chosen] = probability
-            self._novelty[chosen] = calibration.novelty(agreement(votes[here], len(looks)), near[here].max(axis=1))
+            self.probability[chosen] = probability
+            self.novelty[chosen] = calibration.novelty(agreement(votes[here], len(looks)), near[here].max(axis=1))
 
     def _conditions(self) -> NDArray[np.intp]:
         """How each container was seen, compared with the training (n_containers,)."""
         there = [name for name in self._rows.metrics if self._rows.valid[name].any()]
         lacking = set(series_of(self._identifier.columns)) - set(series_of(there))
-        seldom = self._sighting.interval_s > _SELDOM * self._identifier.interval_s
+        seldom = self.sighting.interval_s > _SELDOM * self._identifier.interval_s
         return np.where(
             seldom,
             Condition.SELDOM_AND_LACKING if lacking else Condition.SELDOM,
             Condition.LACKING if lacking else Condition.RECORDED,
-        )
-
-    def answers(self, windows: Windows) -> list[Answer]:
-        """Put the verdicts into words, one per container."""
-        containers = windows.containers
-        observed_s = windows.sighting.observed_s
-        who = {
-            name: [None if pd.isna(value) else str(value) for value in containers[name]]
-            for name in ("cluster", "namespace", "pod", "pod_uid", "container")
-        }
-        usable = windows.usable
-        return [
-            self._answer(row, {name: values[row] for name, values in who.items()}, float(observed_s[row]), usable[row])
-            for row in range(len(containers))
-        ]
-
-    def _answer(self, row: int, who: dict[str, str | None], observed_s: float, usable: bool) -> Answer:
-        services, model = self._identifier.services, self._identifier.model
-        if not usable:
-            return Answer(
-                **who, seconds_observed=observed_s, service=None, confidence=0.0, candidates={}, similar=(),
-                known=False, novelty=1.0, model=model,
-            )  # fmt: skip
-        probability, near = self._probability[row], self._proximity[row]
-        order = np.argsort(-probability, kind="stable")
-        # A resemblance of 0 is common far away; the votes then say which service is the more similar one.
-        nearest = np.lexsort((-probability, -near))[:_MOST_SIMILAR]
-        novelty = float(self._novelty[row])
-        known = novelty <= KNOWN_SHARE
-        return Answer(
-            **who,
-            seconds_observed=observed_s,
-            service=services[order[0]] if known else None,
-            confidence=float(probability[order[0]]),
-            candidates={services[k]: float(probability[k]) for k in order},
-            similar=tuple((services[k], float(near[k])) for k in nearest),
-            known=known,
-            novelty=novelty,
-            model=model,
         )

@@ -7,15 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from podlab import bundle
 from podlab.errors import InputError
 from podlab.identify import Identifier
-from podlab.metrics import IDENTITY, LABELS
+from podlab.identify.identifier import usable
+from podlab.metrics import CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS
 from podlab.samples import check_samples
 from podlab.telemetry.recording import write_recording
+from podlab.windows import cut, read_rows
 from tests.identify.conftest import SERVICES, hits
 from tests.support.synthetic import make_samples
 
@@ -108,6 +111,27 @@ def test_a_container_without_a_value_gets_no_service(identifier: Identifier, oth
     assert answer.novelty == 1.0
     late = others[others["time"] > others["started_at"] + pd.Timedelta(seconds=50)]
     assert all(answer.service is None for answer in identifier.identify(late, horizon_s=30.0))
+
+
+def test_usable_is_who_has_a_value_in_a_window(others: pd.DataFrame) -> None:
+    """A counter needs two samples, or its start; a level needs one."""
+    pods = others["pod"].unique()
+    age_s = (others["time"] - others["started_at"]).dt.total_seconds()
+    counters = [name for name in FEATURE_METRICS if CATALOGUE[name].kind == "counter"]
+    gauges = [name for name in FEATURE_METRICS if CATALOGUE[name].kind == "gauge"]
+    bare = others.copy()
+    bare.loc[bare["pod"].isin(pods[:4]), gauges] = float("nan")
+    bare.loc[bare["pod"] == pods[0], counters] = pd.NA
+    bare.loc[bare["pod"] == pods[4], counters] = pd.NA
+    once = bare["pod"].isin(pods[1:3]) & (age_s > age_s.groupby(bare["pod"]).transform("min"))
+    bare.loc[once, counters] = pd.NA
+    bare["started_at"] = bare["started_at"].mask(bare["pod"] == pods[2])
+    rows = read_rows(bare)
+    for columns in (FEATURE_METRICS, ("rx_bytes",), ("rx_bytes", "memory_rss_bytes")):
+        for horizon_s in (0.2, 20.0, None):
+            expected = cut(rows, horizon_s=horizon_s, columns=columns).usable
+            kept = rows if horizon_s is None else rows.take((rows.offset_s >= 0) & (rows.offset_s < horizon_s))
+            np.testing.assert_array_equal(usable(kept, columns, horizon_s), expected)
 
 
 def test_missing_identity_is_null(identifier: Identifier, others: pd.DataFrame) -> None:
