@@ -1,0 +1,282 @@
+"""Whether something else than the service decides who looks like whom: load, version, time, or what ran beside.
+
+Two questions, because either alone misleads. *Visible*: do deployments of different services that look alike share a
+property more often than chance has it? A load is meant to be visible, so that an excess there is no fault by itself.
+*Tied*: does the property tell the service? Only a property that is both can be learned in the service's place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from podlab.audit.look import Look
+from podlab.audit.neighbours import distances, nearest
+from podlab.audit.surroundings import surroundings
+from podlab.metrics import CATALOGUE, FEATURE_METRICS
+from podlab.windows.rows import FloatArray
+
+#: Two numbers are close if they differ by no more than this share of all pairs of different services do.
+CLOSE_SHARE: Final = 0.1
+#: Features in which neighbours are sought, by family: all, those that measure load, and those that hardly do.
+PARTS: Final[dict[str, tuple[str, ...]]] = {
+    "all": ("cpu", "memory", "filesystem", "volume", "network", "io"),
+    "CPU, network, I/O": ("cpu", "network", "io"),
+    "memory, filesystem, volume": ("memory", "filesystem", "volume"),
+}
+_TESTED: Final = ("number", "shared", "chance", "low", "high", "excess", "p")
+#: Kinds of pairs: each deployment's nearest neighbour of another service; its nearest of all, where that is wrong.
+ANOTHER: Final = "nearest of another service"
+WRONG: Final = "wrong nearest"
+
+
+@dataclass(frozen=True)
+class Property:
+    """Something that deployments may share beside the service.
+
+    Attributes
+    ----------
+    name : str
+        Such as ``load pattern``.
+    told : Series (n_deployments,)
+        Words or numbers, missing where unknown.
+    unit : str
+        Of numbers.
+    """
+
+    name: str
+    told: pd.Series
+    unit: str = ""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether values can be close instead of equal."""
+        return pd.api.types.is_numeric_dtype(self.told)
+
+
+def properties_of(look: Look, beside: pd.DataFrame) -> list[Property]:
+    """List what the deployments of a look may share.
+
+    Parameters
+    ----------
+    look : Look
+    beside : DataFrame (n_deployments,)
+        From :func:`podlab.audit.surroundings.surroundings`.
+
+    Returns
+    -------
+    list of Property
+        Load pattern, number of configuration and version, start time and what ran beside; without those that no
+        label tells or that no two services have in common.
+    """
+    told = look.deployments
+    start_s = (told["born"] - told["born"].min()).dt.total_seconds()
+    words = {"load pattern": "load", "configuration number": "configuration number", "version number": "version number"}
+    possible = [Property(name, told[column]) for name, column in words.items() if column in told]
+    possible += [
+        Property("start time", start_s, "s"),
+        Property("containers beside", beside["containers beside"], "containers"),
+        Property("cores beside", beside["cores beside"], "cores"),
+    ]
+    return [each for each in possible if _in_common(each, told["service"])]
+
+
+@dataclass(frozen=True)
+class Confounding:
+    """What the tests of all looks found, one below the other.
+
+    Attributes
+    ----------
+    visible, tied : DataFrame
+        From :func:`visible` and :func:`tied`.
+    """
+
+    visible: pd.DataFrame
+    tied: pd.DataFrame
+
+
+def audit_confounding(
+    looks: Mapping[str, Look], everything: pd.DataFrame, *, permutations: int = 2000, seed: int = 0
+) -> Confounding:
+    """Ask both questions of each look, see the module.
+
+    Parameters
+    ----------
+    looks : mapping of str to Look
+        From :func:`podlab.audit.look.take_looks`.
+    everything : DataFrame
+        Samples of all that was recorded meanwhile, for what ran beside.
+    permutations, seed
+        As for :func:`visible`.
+    """
+    how = {"permutations": permutations, "seed": seed}
+    listed = [(look, properties_of(look, surroundings(everything, look.deployments))) for look in looks.values()]
+    return Confounding(
+        visible=pd.concat([visible(look, properties, **how) for look, properties in listed], ignore_index=True),
+        tied=pd.concat([tied(look, properties, **how) for look, properties in listed], ignore_index=True),
+    )
+
+
+def _in_common(found: Property, services: pd.Series) -> bool:
+    if len(found.told.dropna().unique()) < 2:
+        return False
+    return found.is_number or bool(services.groupby(found.told).nunique().gt(1).any())
+
+
+def visible(look: Look, properties: list[Property], *, permutations: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Test whether deployments of different services that look alike share a property.
+
+    Each deployment's nearest neighbour among those of other services is found in the space of features; and, as a
+    classifier by nearest neighbour would meet it, the nearest of all where that is of another service (``wrong``).
+    Chance is what the same pairs share when each service's values are dealt anew to its deployments: how often a
+    property occurs with each service stays as it is, and only its tie to the features is cut.
+
+    Parameters
+    ----------
+    look : Look
+    properties : list of Property
+        From :func:`properties_of`.
+    permutations : int
+        How often values are dealt anew.
+    seed : int
+        The same arguments give the same table.
+
+    Returns
+    -------
+    DataFrame
+        One line per entry of :data:`PARTS`, property and kind of pair: ``window``, ``features`` (the part),
+        ``property``, ``pairs`` (their kind: :data:`ANOTHER`, and for all features :data:`WRONG`), ``number`` of pairs
+        in which both values are known, ``shared`` (observed share), ``chance``, ``low`` and ``high`` (95 % interval
+        of chance), ``excess`` (shared - chance), ``p`` (of so large a share or a larger one by chance) and ``close``
+        (largest difference that counts as shared, in ``unit``; missing for words).
+    """
+    other = look.services[:, None] != look.services[None, :]
+    dealt = _deal_within(look.services, permutations, seed)
+    likenesses = [_likeness(one, other) for one in properties]
+    rows = []
+    for part, families in PARTS.items():
+        kept = look.only(tuple(name for name in FEATURE_METRICS if CATALOGUE[name].family in families))
+        for kind, pairs in _pairs(kept, other).items() if kept.names else ():
+            if kind == WRONG and part != "all":
+                continue
+            for one, likeness in zip(properties, likenesses, strict=True):
+                tested = _test(likeness, pairs, dealt)
+                if tested:
+                    about = {"window": look.name, "features": part, "property": one.name, "pairs": kind}
+                    close = likeness.reach if one.is_number else float("nan")
+                    rows.append({**about, **tested, "close": close, "unit": one.unit})
+    return pd.DataFrame(rows, columns=["window", "features", "property", "pairs", *_TESTED, "close", "unit"])
+
+
+def _pairs(look: Look, other: NDArray[np.bool_]) -> dict[str, NDArray[np.int64]]:
+    """Pairs of deployments by their kind (n_pairs, 2)."""
+    found = distances(look)
+    best = nearest(found, np.isfinite(found))
+    wrong = np.where(other[np.arange(best.size), best], best, -1)
+    to = {ANOTHER: nearest(found, other), WRONG: wrong}
+    return {kind: np.column_stack([np.flatnonzero(whom >= 0), whom[whom >= 0]]) for kind, whom in to.items()}
+
+
+def tied(look: Look, properties: list[Property], *, permutations: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Test whether the service of a deployment goes with a property.
+
+    Returns
+    -------
+    DataFrame
+        One line per property: ``property``, ``window``, ``number`` of deployments, ``explained`` (share of its
+        variance that the service explains, see :func:`explained_share`), ``chance``, ``low``, ``high``, ``excess``
+        and ``p`` as in :func:`visible`, chance being values dealt to deployments of all services.
+    """
+    rows = []
+    for one in properties:
+        known = one.told.notna().to_numpy()
+        services = pd.factorize(look.services[known])[0]
+        coded = one.told[known].rank() if one.is_number else pd.get_dummies(one.told[known])
+        numbers = np.asarray(coded, dtype=np.float64).reshape(len(services), -1)
+        rng = np.random.default_rng(seed)
+        drawn = [explained_share(services, rng.permutation(numbers)) for _ in range(permutations)]
+        told = _beside_chance(explained_share(services, numbers), np.array(drawn))
+        rows.append({"window": look.name, "property": one.name, "number": len(services), **told})
+    return pd.DataFrame(rows, columns=["window", "property", *_TESTED]).rename(columns={"shared": "explained"})
+
+
+def explained_share(groups: NDArray[np.int64], values: FloatArray) -> float:
+    """Tell the share of the variance of values that groups explain (eta squared), 0 to 1.
+
+    For words, give one column of 0 and 1 for each word: that is Goodman and Kruskal's tau (1954, "Measures of
+    association for cross classifications", JASA 49:732-764).
+
+    Parameters
+    ----------
+    groups : array of int64 (n,)
+        Numbers from 0, each of them given at least once.
+    values : array (n, n_columns)
+        Squares are summed over the columns.
+    """
+    count = np.bincount(groups)
+    centred = values - values.mean(axis=0)
+    total = float(np.square(centred).sum())
+    if total == 0:
+        return 0.0
+    between = sum(float((np.bincount(groups, weights=column) ** 2 / count).sum()) for column in centred.T)
+    return between / total
+
+
+@dataclass(frozen=True)
+class _Likeness:
+    """Numbers (words by code; NaN missing), and how far apart two of them may be to count as shared."""
+
+    numbers: FloatArray
+    reach: float
+
+    def share(self, here: NDArray[np.int64], there: NDArray[np.int64]) -> FloatArray:
+        """Share of pairs (..., n_pairs) that agree, among those whose values are known; NaN without any (...)."""
+        apart = np.abs(self.numbers[here] - self.numbers[there])
+        known = np.isfinite(apart).sum(axis=-1)
+        # What is missing is NaN, and so not within reach.
+        return np.asarray((apart <= self.reach).sum(axis=-1) / np.where(known > 0, known, np.nan))
+
+
+def _likeness(one: Property, other: NDArray[np.bool_]) -> _Likeness:
+    if not one.is_number:
+        codes = pd.factorize(one.told)[0]
+        return _Likeness(np.where(codes < 0, np.nan, codes), 0.0)
+    numbers = one.told.to_numpy(np.float64)
+    apart = np.abs(numbers[:, None] - numbers[None, :])[other]
+    return _Likeness(numbers, float(np.nanquantile(apart, CLOSE_SHARE)))
+
+
+def _test(likeness: _Likeness, pairs: NDArray[np.int64], dealt: NDArray[np.int64]) -> dict[str, float]:
+    """Compare what pairs (n_pairs, 2) share with what they share under each dealing; empty if nothing is known."""
+    here, there = pairs.T
+    observed = float(likeness.share(here, there))
+    chance = likeness.share(dealt[:, here], dealt[:, there])
+    chance = chance[np.isfinite(chance)]
+    if not np.isfinite(observed) or not chance.size:
+        return {}
+    number = int(np.isfinite(likeness.numbers[pairs]).all(axis=1).sum())
+    return {"number": number, **_beside_chance(observed, chance)}
+
+
+def _beside_chance(observed: float, drawn: FloatArray) -> dict[str, float]:
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    chance = float(drawn.mean())
+    # Rounding must not make equal shares differ.
+    p = (1 + int((drawn >= observed - 1e-12).sum())) / (1 + drawn.size)
+    interval = {"chance": chance, "low": float(low), "high": float(high)}
+    return {"shared": observed, **interval, "excess": observed - chance, "p": p}
+
+
+def _deal_within(services: NDArray[np.object_], permutations: int, seed: int) -> NDArray[np.int64]:
+    """Whose value each deployment gets in each dealing, from its own service (permutations, n_deployments)."""
+    rng = np.random.default_rng(seed)
+    dealt = np.empty((permutations, services.size), dtype=np.int64)
+    for service in sorted(set(services)):
+        own = np.flatnonzero(services == service)
+        dealt[:, own] = own[rng.random((permutations, own.size)).argsort(axis=1)]
+    return dealt

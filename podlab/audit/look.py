@@ -1,0 +1,183 @@
+"""One feature row per deployment, from its birth and from the middle of its life: what the audit compares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from podlab.errors import InputError
+from podlab.evaluation.dataset import split_variant
+from podlab.features import extract, feature_names
+from podlab.samples import INSTANCE_KEY
+from podlab.windows import Sighting, cut, read_rows, series_of, sight
+from podlab.windows.rows import BoolArray, FloatArray
+
+#: From the container's start.
+BIRTH: Final = "birth"
+#: From the middle of what was seen of the container, never sooner than a window's length after its start.
+MIDLIFE: Final = "mid-life"
+
+
+@dataclass(frozen=True)
+class Look:
+    """One window of each deployment's first life that shows it.
+
+    Attributes
+    ----------
+    name : str
+        :data:`BIRTH` or :data:`MIDLIFE`.
+    X : array of float32 (n_deployments, n_features)
+        NaN where a series is missing.
+    names : tuple of str
+        One per feature.
+    deployments : DataFrame (n_deployments,)
+        Identity and labels; ``load``, ``configuration``, ``configuration number`` and ``version number`` (see
+        :func:`number_within`) where the labels tell them; the window's ``begin`` and ``end`` as instants, and ``born``,
+        the instant of the start.
+    """
+
+    name: str
+    X: NDArray[np.float32]
+    names: tuple[str, ...]
+    deployments: pd.DataFrame
+
+    @property
+    def services(self) -> NDArray[np.object_]:
+        """Each deployment's service (n_deployments,)."""
+        return self.deployments["service"].to_numpy(object)
+
+    def only(self, columns: tuple[str, ...]) -> Look:
+        """Keep the features that can be made from these metric columns."""
+        wanted = set(feature_names(series_of(columns)))
+        chosen = [name in wanted for name in self.names]
+        names = tuple(name for name in self.names if name in wanted)
+        return replace(self, X=self.X[:, chosen], names=names)
+
+
+def take_looks(samples: pd.DataFrame, *, length_s: float = 60.0, fewest_services: int = 2) -> dict[str, Look]:
+    """Look at the birth and at the mid-life of every deployment.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        A checked samples table with ``service`` and ``deployment``. Containers without either, and those with a row
+        marked as ``anomaly``, are left out.
+    length_s : float
+        Length of the windows, in seconds.
+    fewest_services : int
+        A look that fewer services can show is left out.
+
+    Returns
+    -------
+    dict of str to Look
+        :data:`BIRTH` and :data:`MIDLIFE`, or one of them.
+
+    Raises
+    ------
+    InputError
+        If no label says which service or deployment a row is of, or no look is left.
+    """
+    normal = _normal(samples)
+    rows = read_rows(normal)
+    sighting = sight(rows)
+    seen_first = normal.groupby(list(INSTANCE_KEY), dropna=False, sort=False)["time"].min().reset_index(drop=True)
+    deployments = _describe(rows.containers, seen_first)
+    found = {}
+    for name, begin_s in ((BIRTH, _births(sighting)), (MIDLIFE, _middles(sighting, length_s))):
+        windows = cut(rows, horizon_s=length_s, begin_s=np.nan_to_num(begin_s))
+        X, names = extract(windows)
+        shown = np.isfinite(begin_s) & windows.usable
+        begin = deployments["born"] + pd.to_timedelta(begin_s, unit="s")
+        told = deployments.assign(begin=begin, end=begin + pd.Timedelta(seconds=length_s))
+        look = _first_lives(Look(name, X[shown], names, told[shown]))
+        if len(set(look.services)) >= fewest_services:
+            found[name] = look
+    if not found:
+        raise InputError(
+            f"fewer than {fewest_services} services were seen from birth or for {length_s:g} s of mid-life",
+            todo="give a recording of more services, or a shorter window",
+        )
+    return found
+
+
+def _normal(samples: pd.DataFrame) -> pd.DataFrame:
+    for label in ("service", "deployment"):
+        if label not in samples or samples[label].isna().all():
+            raise InputError(f"no row has a {label}", todo="give a recording with its labels")
+    kept = samples["service"].notna() & samples["deployment"].notna()
+    if "anomaly" in samples:
+        faulty = samples.loc[samples["anomaly"].fillna(False), "deployment"].unique()
+        kept &= ~samples["deployment"].isin(faulty)
+    normal = samples[kept].reset_index(drop=True)
+    if normal.empty:
+        raise InputError("every labelled deployment has a fault", todo="give a recording of normal ones")
+    return normal
+
+
+def _births(sighting: Sighting) -> FloatArray:
+    return np.where(sighting.from_birth, 0.0, np.nan)
+
+
+def _middles(sighting: Sighting, length_s: float) -> FloatArray:
+    """Where the middle of the seen life begins; NaN where too little of it was seen (n_containers,)."""
+    seen_from_s = np.where(sighting.from_birth, 0.0, sighting.first_s)
+    middle_s = (seen_from_s + sighting.until_s) / 2
+    late_enough: BoolArray = middle_s - seen_from_s >= length_s
+    return np.where(late_enough, middle_s, np.nan)
+
+
+def _describe(containers: pd.DataFrame, seen_first: pd.Series) -> pd.DataFrame:
+    told = containers.assign(born=containers["started_at"].fillna(seen_first))
+    if "variant" in told:
+        told = told.assign(**split_variant(told["variant"]))
+        told["configuration number"] = number_within(told["service"], told["configuration"], "configuration")
+    if "version" in told:
+        told["version number"] = number_within(told["service"], told["version"], "version")
+    return told
+
+
+def number_within(services: pd.Series, values: pd.Series, noun: str) -> pd.Series:
+    """Replace each service's values by their numbers in order, versions by age: ``version 1 of 2``.
+
+    Versions of different services have nothing in common but their age: the releases of one distribution make all
+    of its services older or newer together. Of configurations the number is what a badly made matrix repeats.
+
+    Parameters
+    ----------
+    services, values : Series (n,)
+    noun : str
+        What a value is.
+
+    Returns
+    -------
+    Series of str (n,)
+        Missing where a service has one value only, or none.
+
+    Examples
+    --------
+    >>> number_within(pd.Series(["etcd", "etcd", "nginx"]), pd.Series(["3.5", "3.10", "1.22"]), "version").to_list()
+    ['version 1 of 2', 'version 2 of 2', nan]
+    """
+    numbers = pd.Series(pd.NA, index=values.index, dtype="str")
+    for _, own in values.dropna().groupby(services):
+        names = sorted(own.unique(), key=_natural)
+        if len(names) > 1:
+            numbers.loc[own.index] = own.map({name: f"{noun} {n} of {len(names)}" for n, name in enumerate(names, 1)})
+    return numbers
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    """Order ``9.1`` before ``10.2``: numbers by value, before words."""
+    parts = text.replace("-", ".").replace("+", ".").split(".")
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+
+
+def _first_lives(look: Look) -> Look:
+    """Keep each deployment once: replicas and later lives of one deployment are not independent of it."""
+    order = look.deployments["born"].argsort(kind="stable").to_numpy()
+    first = np.sort(order[~look.deployments["deployment"].iloc[order].duplicated().to_numpy()])
+    return replace(look, X=look.X[first], deployments=look.deployments.iloc[first].reset_index(drop=True))

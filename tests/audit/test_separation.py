@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from podlab import audit
+from podlab.audit.separation import ABLATIONS
+from podlab.metrics import CATALOGUE, FEATURE_METRICS
+
+TRIAL = audit.Trial(folds=3, trees=15, jobs=1)
+NETWORK = tuple(name for name in FEATURE_METRICS if CATALOGUE[name].family == "network")
+
+
+@pytest.fixture(scope="module")
+def told_by_network(samples: pd.DataFrame) -> pd.DataFrame:
+    """All metrics of all containers are drawn alike, but those of the network name the service."""
+    rng = np.random.default_rng(0)
+    drawn = samples.copy()
+    rates = drawn["service"].map({"nginx": 10**6, "mysql": 10**5, "redis": 10**4, "postgres": 10**3})
+    seconds = drawn.groupby("pod").cumcount() + 1
+    for name in FEATURE_METRICS:
+        if name in NETWORK:
+            drawn[name] = (rates * seconds).astype("Int64")
+        elif CATALOGUE[name].kind == "counter":
+            drawn[name] = pd.array((rng.uniform(1, 2, len(drawn)) * 1e6).astype("int64"), dtype="Int64")
+            drawn[name] = drawn.groupby("pod")[name].cumsum()
+        else:
+            drawn[name] = rng.uniform(1, 2, len(drawn)) * 1e6
+    return drawn
+
+
+def test_the_metric_that_tells_the_service_is_found(told_by_network: pd.DataFrame) -> None:
+    table = audit.separate_by_metric(audit.take_looks(told_by_network, length_s=10), TRIAL)
+    assert set(table["window"]) == {"birth", "mid-life"}
+    own = table[table["window"] == "birth"].set_index("metric")
+    told = own["macro_f1"] > 0.95
+    assert set(own.index[told]) == set(NETWORK)
+    assert (own.loc[list(NETWORK), "by_service"] > 0.99).all()
+    assert own.loc["memory_rss_bytes", "by_service"] < 0.5
+    assert (own["chance"] == 0.25).all()
+    assert (own["low"] <= own["macro_f1"]).all()
+    assert (own["macro_f1"] <= own["high"]).all()
+
+
+def test_an_ablation_without_it_falls_to_chance(told_by_network: pd.DataFrame) -> None:
+    looks = audit.take_looks(told_by_network, length_s=10)
+    table = audit.ablations({"birth": looks["birth"]}, TRIAL).set_index("features")
+    assert list(table.index) == list(ABLATIONS)
+    for name, families in ABLATIONS.items():
+        assert (table.loc[name, "macro_f1"] > 0.9) == ("network" in families), name
+    assert (table["number"] > 0).all()
+
+
+def test_no_ablation_sees_the_image_size() -> None:
+    assert not [name for name, families in ABLATIONS.items() if "image" in families]
+
+
+def test_metrics_that_are_not_there_are_left_out(samples: pd.DataFrame) -> None:
+    looks = audit.take_looks(samples[[*samples.columns.difference(FEATURE_METRICS), "rx_bytes"]], length_s=10)
+    assert set(audit.separate_by_metric(looks, TRIAL)["metric"]) == {"rx_bytes"}
+    assert "memory only" not in set(audit.ablations(looks, TRIAL)["features"])
+
+
+def test_labels_dealt_at_random_are_not_learned(samples: pd.DataFrame) -> None:
+    look = audit.take_looks(samples, length_s=10)["birth"]
+    table = audit.shuffled_scores(look, TRIAL, shuffles=6)
+    assert table["shuffle"].to_list() == [1, 2, 3, 4, 5, 6]
+    assert table["macro_f1"].mean() < 0.45
+    assert audit.ablations({"birth": look}, TRIAL)["macro_f1"].iloc[0] > 0.8
+    pd.testing.assert_frame_equal(table, audit.shuffled_scores(look, TRIAL, shuffles=6))
