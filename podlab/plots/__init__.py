@@ -1,17 +1,33 @@
 """Figures for notebooks and reports: functions that take data and return a matplotlib figure."""
 
+from podlab.plots.audit import (
+    plot_ablations,
+    plot_confounding,
+    plot_faults,
+    plot_gaps,
+    plot_host_load,
+    plot_nearest,
+    plot_separation,
+)
 from podlab.plots.curves import plot_deployment_curve, plot_leak, plot_row_curve
 from podlab.plots.recording import plot_deployments, plot_traces
 from podlab.plots.scores import plot_by_horizon, plot_confusion, plot_recall, plot_reliability
 
 __all__ = [
+    "plot_ablations",
     "plot_by_horizon",
+    "plot_confounding",
     "plot_confusion",
     "plot_deployment_curve",
     "plot_deployments",
+    "plot_faults",
+    "plot_gaps",
+    "plot_host_load",
     "plot_leak",
+    "plot_nearest",
     "plot_recall",
     "plot_reliability",
     "plot_row_curve",
+    "plot_separation",
     "plot_traces",
 ]
