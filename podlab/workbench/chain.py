@@ -49,7 +49,7 @@ def train_all(
     command: str = "make train",
     progress: Progress | None = None,
 ) -> Chain:
-    """Run the four notebooks in their order, stop at the first that fails, and build the report of what is there.
+    """Run all notebooks in their order, stop at the first that fails, and build the report of what is there.
 
     Parameters
     ----------

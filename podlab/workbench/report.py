@@ -17,6 +17,7 @@ CHAIN: Final = {
     "02_train": "the model and what it leans on",
     "03_evaluate": "how good it is, and what that must be compared with",
     "04_learning_curve": "what more deployments would bring",
+    "05_data_audit": "whether the data are fit to learn from",
 }
 #: Where the notebooks' pages are, below the folder of reports.
 PAGES: Final = "notebooks"
@@ -57,6 +58,7 @@ def build_report(reports_dir: Path) -> Path:
         train=results.get("02_train"),
         evaluate=results.get("03_evaluate"),
         curve=results.get("04_learning_curve"),
+        audit=results.get("05_data_audit"),
         provenance=_newest_provenance(results),
     )
     page = reports_dir / "index.html"

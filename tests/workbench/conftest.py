@@ -1,4 +1,4 @@
-"""All four notebooks run once, small, on a synthetic recording."""
+"""All notebooks run once, small, on a synthetic recording."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ SMALL = {
     "most_deployments": "1",
     "learning_curve_samples": "4",
     "row_iterations": "1",
+    "trees": "5",
+    "shuffles": "2",
+    "permutations": "50",
 }
 
 

@@ -26,7 +26,7 @@ def test_all_notebooks_run_to_their_end(whole: Whole) -> None:
         assert (whole.reports / "notebooks" / f"{name}.html").is_file()
         assert (whole.reports / "notebooks" / f"{name}.ipynb").is_file()
     assert whole.steps[0].startswith("01_collect: ")
-    assert whole.steps[-1] == "04_learning_curve"
+    assert whole.steps[-1] == "05_data_audit"
 
 
 def test_each_notebook_hands_its_work_to_the_next(whole: Whole) -> None:
