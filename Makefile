@@ -1,16 +1,22 @@
 # podlab: `make help` lists what there is.
 PYTHON ?= python3
-RECORDING ?= data/recordings/first.parquet
+RECORDING ?= data/recordings/services.parquet
+# What was recorded beside it, where it was.
+UNKNOWN := $(wildcard $(RECORDING:.parquet=-unknown.parquet))
+FAULTS := $(wildcard $(RECORDING:.parquet=-faults.parquet))
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lab record reports lint format bench lock setup clean
+.PHONY: help train quick test lab record reports lint format bench lock setup clean
 
 help:  ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 train: .venv/.installed  ## Set up and run the whole chain on the recording in data/; ends with the reports' paths
-	$(BIN)/podlab run --all -p recordings=$(RECORDING)
+	$(BIN)/podlab run --all -p recordings=$(RECORDING) -p unknown_recordings=$(UNKNOWN) -p fault_recordings=$(FAULTS)
+
+quick: .venv/.installed  ## The same chain on a small recording in a few minutes, to see that it works
+	$(BIN)/podlab run --all --quick
 
 test: .venv/.installed  ## Set up and pass all tests
 	$(BIN)/python -m pytest -n 2 -q

@@ -29,6 +29,9 @@ def run(
     whole_chain: Annotated[
         bool, typer.Option("--all", help="Run all notebooks in order and build the report.")
     ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="With --all: the small recording and little of everything, to see it work.")
+    ] = False,
     repeat: Annotated[bool, typer.Option("--repeat", help="With --all: again every training_interval.")] = False,
     report_only: Annotated[bool, typer.Option("--report-only", help="Only build the report again.")] = False,
 ) -> None:
@@ -38,14 +41,16 @@ def run(
 
     Example: podlab run notebooks/03_evaluate.ipynb -p folds=3
     """
-    if (notebook is not None) + whole_chain + report_only != 1 or (repeat and not whole_chain):
-        raise InputError("give one notebook, or --all (which --repeat goes with), or --report-only", where="podlab run")
+    if (notebook is not None) + whole_chain + report_only != 1 or ((repeat or quick) and not whole_chain):
+        raise InputError(
+            "give one notebook, or --all (which --quick and --repeat go with), or --report-only", where="podlab run"
+        )
     settings = load_settings()
     given = _parse(parameters or [])
     if notebook is not None:
         _run_one(notebook, given, out, settings)
     elif whole_chain:
-        _run_all(given, out, settings, repeat=repeat)
+        _run_all(given, out, settings, quick=quick, repeat=repeat)
     else:
         from podlab.workbench.report import build_report
 
@@ -65,7 +70,7 @@ def _run_one(notebook: Path, given: dict[str, str], out: Path, settings: Setting
     done.raise_if_failed()
 
 
-def _run_all(given: dict[str, str], out: Path, settings: Settings, *, repeat: bool) -> None:
+def _run_all(given: dict[str, str], out: Path, settings: Settings, *, quick: bool, repeat: bool) -> None:
     from podlab.workbench.chain import train_all
 
     while True:
@@ -76,6 +81,7 @@ def _run_all(given: dict[str, str], out: Path, settings: Settings, *, repeat: bo
                 reports_dir=out,
                 settings=settings,
                 parameters=given,
+                quick=quick,
                 command=shlex.join(["podlab", *sys.argv[1:]]),
                 progress=progress,
             )

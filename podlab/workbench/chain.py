@@ -19,6 +19,20 @@ from podlab.workbench.results import FIGURES, RESULTS, RUN_FILE, write_json
 from podlab.workbench.run import RunResult, read_notebook, run_notebook
 
 
+#: A look at whether everything works, not at how good it is: the small recording, and little of everything. The quick
+#: chain says so on its report.
+QUICK: Mapping[str, str] = {
+    "recordings": "data/recordings/first.parquet",
+    "unknown_recordings": "",
+    "fault_recordings": "",
+    "folds": "3",
+    "row_iterations": "3",
+    "trees": "30",
+    "shuffles": "1",
+    "permutations": "200",
+}
+
+
 @dataclass(frozen=True)
 class Chain:
     """What came of running all notebooks.
@@ -46,6 +60,7 @@ def train_all(
     reports_dir: Path,
     settings: Settings,
     parameters: Mapping[str, object] | None = None,
+    quick: bool = False,
     command: str = "make train",
     progress: Progress | None = None,
 ) -> Chain:
@@ -62,6 +77,8 @@ def train_all(
         Those set by the user become parameters of the notebooks that have them.
     parameters : mapping of str to object, optional
         Further parameters; each goes to every notebook that has it, and must be known to at least one.
+    quick : bool
+        Take :data:`QUICK` for whatever ``parameters`` leaves open; the report says so.
     command : str
         What the report names as the way to get it again.
     progress : callable, optional
@@ -72,7 +89,7 @@ def train_all(
     InputError
         Before anything runs: if a notebook is missing, or a parameter is unknown to all or mistyped.
     """
-    given = dict(parameters or {})
+    given = (dict(QUICK) if quick else {}) | dict(parameters or {})
     given.setdefault("reports", str(_from_root(reports_dir, find_root(notebooks_dir))))
     wanted = _share_out(notebooks_dir, settings, given)
     _forget(reports_dir)
@@ -83,7 +100,7 @@ def train_all(
             notebooks_dir / f"{name}.ipynb", values, out_dir=reports_dir / PAGES, progress=_prefix(progress, name)
         )
         runs.append(result)
-        write_json(_tell(runs, command, began), reports_dir / RUN_FILE)
+        write_json(_tell(runs, command, began, quick=quick), reports_dir / RUN_FILE)
         if not result.ok:
             break
     has_results = any((reports_dir / RESULTS).glob("*.json"))
@@ -148,8 +165,9 @@ def _prefix(progress: Progress | None, name: str) -> Progress | None:
     return lambda done, total, what="": progress(done, total, f"{name}: {what}" if what else name)
 
 
-def _tell(runs: list[RunResult], command: str, began: datetime) -> dict[str, Any]:
+def _tell(runs: list[RunResult], command: str, began: datetime, *, quick: bool) -> dict[str, Any]:
     return {
+        "quick": quick,
         "command": command,
         "started_at": began.isoformat(timespec="seconds"),
         "seconds": round(sum(run.seconds for run in runs), 1),

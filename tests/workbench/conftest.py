@@ -52,6 +52,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
         notebooks_dir=NOTEBOOKS,
         reports_dir=folder / "reports",
         settings=load_settings(seed=3),
+        quick=True,
         parameters={
             **SMALL,
             "recordings": str(folder / "small.parquet"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from podlab.files import sha256_of
 from podlab.settings import load_settings
 from podlab.telemetry.recording import read_recording
 from podlab.workbench.chain import parameters_from, train_all
-from podlab.workbench.report import CHAIN
+from podlab.workbench.report import CHAIN, build_report
 from tests.workbench.conftest import NOTEBOOKS, SMALL, Whole
 
 
@@ -27,6 +28,18 @@ def test_all_notebooks_run_to_their_end(whole: Whole) -> None:
         assert (whole.reports / "notebooks" / f"{name}.ipynb").is_file()
     assert whole.steps[0].startswith("01_collect: ")
     assert whole.steps[-1] == "05_data_audit"
+
+
+def test_a_quick_run_says_that_it_is_one_and_takes_what_is_given(whole: Whole, tmp_path: Path) -> None:
+    assert whole.chain.report is not None
+    assert "A quick run" in whole.chain.report.read_text()
+    given = json.loads((whole.reports / "results" / "03_evaluate.json").read_text())["provenance"]
+    assert given["recordings"][0]["file"].endswith("samples.parquet"), "not the small recording of the preset"
+    reports = tmp_path / "reports"
+    shutil.copytree(whole.reports, reports)
+    run = json.loads((reports / "run.json").read_text())
+    (reports / "run.json").write_text(json.dumps({**run, "quick": False}))
+    assert "A quick run" not in build_report(reports).read_text()
 
 
 def test_each_notebook_hands_its_work_to_the_next(whole: Whole) -> None:
