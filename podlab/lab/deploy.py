@@ -26,6 +26,8 @@ CLUSTER, NODE, NAMESPACE, CONTAINER = "lab", "lab-node", "lab", "main"
 #: One address for the service and one for its client, in each of this many places at once.
 MOST_PARALLEL = 100
 _FIRST_ADDRESS = 10
+#: The client reports every five seconds; what its libraries print between two reports is far less than this.
+_REPORT_TAIL = 50
 _DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
 
@@ -105,14 +107,20 @@ class RunningDeployment:
 
     def stop(self) -> StopReport:
         """Remove the service, its volume and its client, and tell how it went."""
-        reports = self._lab.runtime.log_tail(self._names.client, 1)
+        said = self._lab.runtime.log_tail(self._names.client, _REPORT_TAIL)
         log_tail = self._lab.runtime.log_tail(self._names.service)
         self._lab.remove(self._names)
-        load: dict[str, Any] = {}
-        if reports:
-            with contextlib.suppress(ValueError):
-                load = json.loads(reports[-1])
-        return StopReport(load if isinstance(load, dict) else {}, log_tail)
+        return StopReport(last_report(said), log_tail)
+
+
+def last_report(lines: Sequence[str]) -> dict[str, Any]:
+    """Find the load client's last report among its last words: its libraries may have said something since."""
+    for line in reversed(lines):
+        with contextlib.suppress(ValueError):
+            report = json.loads(line)
+            if isinstance(report, dict):
+                return report
+    return {}
 
 
 @dataclass(frozen=True)

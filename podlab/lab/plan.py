@@ -20,6 +20,8 @@ from podlab.lab.service import PATTERNS, RELEASES, Service
 _FAULTS_EACH = 2
 _NORMAL_BEGIN_S = 150.0
 _FAULT_SECONDS = (40.0, 90.0)
+#: A service that was killed is back after seconds: a longer interval would call a healthy one faulty.
+_CRASH_SECONDS = (10.0, 15.0)
 #: Faults end so long before the recording, or before the next part.
 _REST_S = 20.0
 MIN_FAULT_SECONDS = int(_NORMAL_BEGIN_S + _FAULTS_EACH * (_FAULT_SECONDS[1] + 2 * _REST_S))
@@ -196,7 +198,7 @@ def _timed(kinds: Sequence[str], seconds: int, chance: random.Random) -> tuple[P
     part_s = (seconds - _NORMAL_BEGIN_S) / len(kinds)
     planned = []
     for index, kind in enumerate(chance.sample(list(kinds), len(kinds))):
-        length_s = chance.uniform(*_FAULT_SECONDS)
+        length_s = chance.uniform(*(_CRASH_SECONDS if kind == "crash" else _FAULT_SECONDS))
         begin_s = _NORMAL_BEGIN_S + index * part_s + chance.uniform(0.0, part_s - length_s - _REST_S)
         planned.append(PlannedFault(kind, round(begin_s, 1), round(length_s, 1), round(chance.random(), 2)))
     return tuple(planned)

@@ -8,6 +8,7 @@ from typing import Any
 
 from podlab.errors import InputError
 from podlab.lab.client.protocols import PROTOCOLS
+from podlab.lab.faults import KINDS as FAULT_KINDS
 from podlab.lab.service import PATTERNS, RELEASES, Configuration, FaultCommands, Service
 
 _SERVICE_KEYS = {
@@ -72,6 +73,8 @@ def read_service(path: Path) -> Service:
 
 
 def _read_fault(kind: str, content: object, where: str) -> FaultCommands:
+    if kind not in FAULT_KINDS:
+        raise InputError(f"faults: {kind!r} is unknown", where=where, todo=f"known are {', '.join(FAULT_KINDS)}")
     table = _Table(content, f"{where}: faults.{kind}", _FAULT_KEYS)
     return FaultCommands(begin=table.texts("begin"), end=table.texts("end"))
 

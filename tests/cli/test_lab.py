@@ -65,6 +65,7 @@ def test_a_users_own_services_stand_beside_podlabs(call: Call, tmp_path: Path) -
     [
         (SERVICE.replace('"mine"', '"redis"', 1), "states the service 'redis', which podlab has; choose another name"),
         (SERVICE.replace("port = 1", "part = 1"), "mine.toml: key 'part' is unknown"),
+        (SERVICE + '[faults.flu]\nbegin = ["a"]\nend = ["b"]\n', "mine.toml: faults: 'flu' is unknown"),
         ("name = 1", "mine.toml: key 'debian' is missing"),
     ],
 )

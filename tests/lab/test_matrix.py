@@ -119,6 +119,8 @@ def test_faults_never_overlap_and_leave_the_beginning_and_most_of_a_life_normal(
         for fault in deployment.faults:
             assert fault.begin_s >= ends
             ends = fault.begin_s + fault.seconds
+            low, high = (10, 15) if fault.kind == "crash" else (40, 90)
+            assert low <= fault.seconds <= high
         assert ends < seconds
         assert len({fault.kind for fault in deployment.faults}) == 2
         assert all(0 <= fault.strength <= 1 for fault in deployment.faults)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from podlab.lab.catalogue import load, select
+from podlab.lab.deploy import last_report
 from podlab.lab.plan import Plan, draw
 from podlab.lab.specifications import client_specification, scale_size, service_specification
 
@@ -48,3 +49,9 @@ def test_the_load_client_gets_its_draws_as_one_argument() -> None:
 def test_a_memory_limit_is_scaled_in_its_own_unit() -> None:
     assert scale_size("96m", 1.5) == "144m"
     assert scale_size("1g", 2.0) == "2g"
+
+
+def test_the_last_report_is_found_before_what_a_library_said_since() -> None:
+    said = ['{"requests": 1}', '{"requests": 7, "ready_after_s": 0.5}', "Connection dropped: socket error", "3"]
+    assert last_report(said) == {"requests": 7, "ready_after_s": 0.5}
+    assert last_report(["nothing", "at all"]) == {}
