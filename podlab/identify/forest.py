@@ -19,7 +19,6 @@ _BLOCK_ROWS = 256
 _BLOCK_WALKERS = 25_600
 #: Those that have arrived are left out only this often: it costs as much as half a step.
 _STEPS_BETWEEN = 3
-_BLOCK_VOTES = 100_000
 
 
 @dataclass(frozen=True)
@@ -82,12 +81,28 @@ class Forest:
 
     def predict_from(self, leaves: NDArray[np.int32]) -> NDArray[np.float64]:
         """As :meth:`predict`, from leaves already found (n, n_trees) -> (n, n_classes)."""
-        out = np.empty((leaves.shape[0], self.distributions.shape[1]))
-        step = max(1, _BLOCK_VOTES // (leaves.shape[1] * out.shape[1]))
-        for begin in range(0, leaves.shape[0], step):
-            block = self.left[leaves[begin : begin + step]]
-            out[begin : begin + step] = self.distributions[block].mean(axis=1)
+        rows, trees = leaves.shape
+        services = self.distributions.shape[1]
+        service, share = self._shares
+        out = np.empty((rows, services))
+        step = max(1, _BLOCK_WALKERS // trees)
+        for begin in range(0, rows, step):
+            leaf = self.left.take(leaves[begin : begin + step])
+            place = service.take(leaf, axis=0)
+            place += np.arange(0, len(leaf) * services, services)[:, None, None]
+            votes = np.bincount(place.reshape(-1), share.take(leaf, axis=0).reshape(-1), len(leaf) * services)
+            out[begin : begin + step] = votes.reshape(-1, services) / trees
         return out
+
+    @cached_property
+    def _shares(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """The services of each distribution that have a share, and their shares (n_distributions, most services).
+
+        Most leaves know one service only, so that this is far less than the distributions.
+        """
+        most = max(1, int(np.count_nonzero(self.distributions, axis=1).max()))
+        service = np.argsort(self.distributions == 0, axis=1, kind="stable")[:, :most]
+        return service, np.take_along_axis(self.distributions, service, axis=1)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Give the arrays by name, for a file."""

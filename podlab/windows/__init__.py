@@ -122,7 +122,7 @@ def cut(
     used = [name for name in rows.metrics if columns is None or name in columns]
     chosen = series_of(used if columns is None else columns)
     values = np.full((count, len(chosen), cells), np.nan, dtype=np.float32)
-    born = rows.containers["started_at"].notna().to_numpy(bool) & (begin == 0)
+    born = ~np.asarray(rows.containers["started_at"].array.isna()) & (begin == 0)
     for whose, which in rows.blocks(cells, _BLOCK_ROWS):
         part = rows.part(whose, which).take(inside[which])
         grid = Grid(part, begin[whose], length[whose] / cells, cells, born[whose])

@@ -90,14 +90,16 @@ class Grid:
         births = first[self._born[code[first]] & (offset_s[first] > 0)]
         own = np.array([CATALOGUE[name].per == "container" for name in metrics])[:, None]
         from_zero = own & (values[:, births] <= _MOST_PER_SECOND * np.maximum(offset_s[births], 1.0))
+        begun = births + np.arange(births.size)
         if births.size:
-            code, offset_s = np.insert(code, births, code[births]), np.insert(offset_s, births, 0.0)
-            values = np.insert(values, births, 0, axis=1)
+            order = np.insert(np.arange(code.size), births, births)
+            code, offset_s, values = code[order], offset_s[order], values[:, order]
+            offset_s[begun], values[:, begun] = 0.0, 0
         at = self._search(code, offset_s, edges=True)
         # Sums may wrap around 2**63; the difference of two of them is exact all the same.
         step = np.diff(values, axis=1)
         grew = (np.diff(code) == 0) & (step >= 0)
-        grew[:, births + np.arange(births.size)] &= from_zero
+        grew[:, begun] &= from_zero
         # Whole steps and the parts at the cells' edges apart: a huge step must not blur the small ones after it.
         whole, part = _between(_sums(np.where(grew, step, 0)), at)
         if (grew == grew[0]).all():

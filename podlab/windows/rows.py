@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pandas.api.extensions import ExtensionArray
 
 from podlab.metrics import CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS, TIMES
 from podlab.samples import INSTANCE_KEY
@@ -117,28 +118,30 @@ def read_rows(samples: pd.DataFrame) -> Rows:
         Rows that repeat a container and instant are left out. CPU and memory values are missing in rows where all of
         them are 0: agents write that when they have no value yet.
     """
-    code = _number_instances(samples)
-    time_ns = samples["time"].to_numpy("datetime64[ns]").astype(np.int64)
+    used = [name for name in (*IDENTITY, *LABELS, *FEATURE_METRICS) if name in samples]
+    columns = {name: samples[name].array for name in used}
+    code, time_ns = _number_instances(samples, columns), _nanoseconds(columns["time"])
     code_step, time_step = np.diff(code), np.diff(time_ns)
     if np.any((code_step < 0) | ((code_step == 0) & (time_step <= 0))):
         order = np.lexsort((time_ns, code))
         new = np.ones(order.size, dtype=bool)
         new[1:] = (np.diff(code[order]) != 0) | (np.diff(time_ns[order]) != 0)
         order = order[new]
-        samples, code, time_ns = samples.iloc[order], code[order], time_ns[order]
+        code, time_ns = code[order], time_ns[order]
+        columns = {name: values.take(order) for name, values in columns.items()}
 
     first_row = np.flatnonzero(np.diff(code, prepend=-1))
-    kept = [name for name in (*IDENTITY, *LABELS) if name in samples and name != "time"]
-    containers = samples[kept].iloc[first_row].reset_index(drop=True)
-    started = containers["started_at"]
-    origin_ns = np.where(started.notna(), started.to_numpy("datetime64[ns]").astype(np.int64), time_ns[first_row])
+    whose = [name for name in used if name not in FEATURE_METRICS and name != "time"]
+    containers = pd.DataFrame({name: columns[name].take(first_row) for name in whose})
+    started = columns["started_at"].take(first_row)
+    origin_ns = np.where(started.isna(), time_ns[first_row], _nanoseconds(started))
     offset_s = (time_ns - origin_ns[code]) / 1e9
 
     values: dict[str, NDArray[np.int64] | FloatArray] = {}
     valid: dict[str, BoolArray] = {}
     for name in FEATURE_METRICS:
-        if name in samples:
-            column = samples[name].array
+        if name in columns:
+            column = columns[name]
             valid[name] = ~np.asarray(column.isna(), dtype=bool)
             counter = CATALOGUE[name].kind == "counter"
             values[name] = column.to_numpy(np.int64, na_value=0) if counter else column.to_numpy(np.float64)
@@ -146,7 +149,7 @@ def read_rows(samples: pd.DataFrame) -> Rows:
     return Rows(containers, code, offset_s, values, valid)
 
 
-def _number_instances(samples: pd.DataFrame) -> IntArray:
+def _number_instances(samples: pd.DataFrame, columns: Mapping[str, ExtensionArray]) -> IntArray:
     """Give each row the number of its container instance, in order of appearance (n_rows,).
 
     Rows of one container mostly stand together. So neighbours are compared, which is cheap, and only the first rows of
@@ -155,7 +158,8 @@ def _number_instances(samples: pd.DataFrame) -> IntArray:
     new = np.ones(len(samples), dtype=bool)
     new[1:] = False
     for name in INSTANCE_KEY:
-        new[1:] |= _differs(samples[name])
+        differs = np.diff(_nanoseconds(columns[name])) != 0 if name in TIMES else _differs(columns[name])
+        new[1:] |= differs
     first = np.flatnonzero(new)
     if first.size == 1:
         return np.zeros(len(samples), dtype=np.int64)
@@ -164,10 +168,13 @@ def _number_instances(samples: pd.DataFrame) -> IntArray:
     return np.repeat(code, np.diff(first, append=len(samples)))
 
 
-def _differs(column: pd.Series) -> BoolArray:
-    """Whether each value but the first is another than the one before it; missing ones are equal (n_rows - 1,)."""
-    if column.name in TIMES:
-        return np.asarray(np.diff(column.to_numpy("datetime64[ns]").astype(np.int64)) != 0)
+def _nanoseconds(times: ExtensionArray) -> IntArray:
+    """Instants as nanoseconds since 1970 (n,)."""
+    return np.asarray(times.to_numpy("datetime64[ns]").astype(np.int64))
+
+
+def _differs(column: ExtensionArray) -> BoolArray:
+    """Whether each text but the first is another than the one before it; missing ones are equal (n_rows - 1,)."""
     texts = pa.array(column)
     if texts.null_count == len(texts):
         return np.zeros(max(len(texts) - 1, 0), dtype=bool)

@@ -134,10 +134,9 @@ def test_same_leaves_as_the_naive_twin_in_blocks_of_any_size(forest: Forest, mon
     X[3::11] = np.inf
     expected = [[naive_leaf(forest, int(root), x) for root in forest.roots] for x in X]
     votes = np.array([np.mean([forest.distributions[forest.left[leaf]] for leaf in row], axis=0) for row in expected])
-    for rows, walkers, values in ((256, 25_600, 100_000), (32, 100, 200), (7, 1, 1)):
+    for rows, walkers in ((256, 25_600), (32, 100), (7, 1)):
         monkeypatch.setattr("podlab.identify.forest._BLOCK_ROWS", rows)
         monkeypatch.setattr("podlab.identify.forest._BLOCK_WALKERS", walkers)
-        monkeypatch.setattr("podlab.identify.forest._BLOCK_VOTES", values)
         np.testing.assert_array_equal(forest.leaves(X), expected)
         np.testing.assert_array_equal(forest.predict(X), votes)
     assert forest.leaves(X[:0]).shape == (0, forest.roots.size)
