@@ -1,9 +1,21 @@
 """What identification is worth: splits by deployment, scores with intervals, baselines, controls, curves, the leak."""
 
+from podlab.evaluation.bakeoff import BakeOff, bake_off
 from podlab.evaluation.curves import deployment_curve, row_curve
 from podlab.evaluation.honest import HORIZONS_S, evaluate
 from podlab.evaluation.leak import leak_table
 from podlab.evaluation.result import Evaluation
 from podlab.evaluation.scores import Scores, score
 
-__all__ = ["HORIZONS_S", "Evaluation", "Scores", "deployment_curve", "evaluate", "leak_table", "row_curve", "score"]
+__all__ = [
+    "HORIZONS_S",
+    "BakeOff",
+    "Evaluation",
+    "Scores",
+    "bake_off",
+    "deployment_curve",
+    "evaluate",
+    "leak_table",
+    "row_curve",
+    "score",
+]
