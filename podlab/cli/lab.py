@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from podlab.cli import lab_manifests
-from podlab.cli.lab_options import Catalogue, Engine, Images, parse_names
+from podlab.cli.lab_options import Catalogue, Engine, Images, Patterns, ServiceNames, parse_names
 from podlab.cli.options import Json, Seed
 from podlab.cli.output import print_json, print_table, show_progress
 from podlab.settings import load_settings
@@ -98,12 +98,9 @@ def list_services(
 @app.command()
 def record(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Recording to make.", show_default=False)],
-    services: Annotated[
-        str | None,
-        typer.Option(metavar="A,B,...", help="Services of the catalogue.  [default: all that are not kept unknown]"),
-    ] = None,
+    services: ServiceNames = None,
     catalogue: Catalogue = None,
-    patterns: Annotated[str | None, typer.Option(metavar="A,B,...", help="Load patterns.  [default: all]")] = None,
+    patterns: Patterns = None,
     replicates: Annotated[int, typer.Option(min=0, help="Deployments of each combination.")] = 1,
     seconds: Annotated[int, typer.Option(help="How long each is sampled; load begins only after start-up.")] = 180,
     long: Annotated[int, typer.Option(min=0, help="So many of each service's deployments live longer.")] = 0,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from podlab.cli.lab_options import Catalogue, Images, parse_names
+from podlab.cli.lab_options import Catalogue, Images, Patterns, ServiceNames, parse_names
 from podlab.cli.options import Json, Seed
 from podlab.cli.output import print_json
 from podlab.settings import load_settings
@@ -16,12 +16,9 @@ from podlab.settings import load_settings
 
 def manifests(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to make.", show_default=False)],
-    services: Annotated[
-        str | None,
-        typer.Option(metavar="A,B,...", help="Services of the catalogue.  [default: all that are not kept unknown]"),
-    ] = None,
+    services: ServiceNames = None,
     catalogue: Catalogue = None,
-    patterns: Annotated[str | None, typer.Option(metavar="A,B,...", help="Load patterns.  [default: all]")] = None,
+    patterns: Patterns = None,
     replicates: Annotated[int, typer.Option(min=1, help="Deployments of each combination.")] = 1,
     seconds: Annotated[int, typer.Option(min=60, help="After so long the cluster ends each pod.")] = 3600,
     images: Annotated[

@@ -29,6 +29,15 @@ Catalogue = Annotated[
 ]
 
 
+ServiceNames = Annotated[
+    str | None,
+    typer.Option(
+        "--services", metavar="A,B,...", help="Services of the catalogue.  [default: all that are not kept unknown]"
+    ),
+]
+Patterns = Annotated[str | None, typer.Option(metavar="A,B,...", help="Load patterns.  [default: all]")]
+
+
 def parse_names(text: str | None) -> tuple[str, ...] | None:
     """Read names between commas; None for none."""
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
