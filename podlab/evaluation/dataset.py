@@ -124,3 +124,10 @@ def split_variant(variant: pd.Series) -> dict[str, pd.Series]:
     parts = variant.str.partition("/")
     configuration = parts[2].where(parts[2] != "", "default").where(variant.notna())
     return {"load": parts[0].where(variant.notna()), "configuration": configuration}
+
+
+def load_of(containers: pd.DataFrame) -> list[str | None]:
+    """Tell ``idle`` from ``loaded`` containers; None where there is no variant."""
+    if "load" not in containers:
+        return [None] * len(containers)
+    return [None if pd.isna(load) else "idle" if load.startswith("idle") else "loaded" for load in containers["load"]]

@@ -46,6 +46,7 @@ def answer_folds(
     seed: int,
     jobs: int | None,
     progress: Progress | None,
+    looks_s: Sequence[float] | None = None,
 ) -> list[dict[float, list[Answer]]]:
     """Train an identifier for each fold and let it answer.
 
@@ -63,11 +64,13 @@ def answer_folds(
         How many folds at once; by default as many as there are cores. The answers do not depend on it.
     progress : callable, optional
         Called after each fold.
+    looks_s : sequence of float, optional
+        Seconds observed at which to answer; by default the horizons that were trained for.
 
     Returns
     -------
     list of dict of float to list of Answer
-        For each fold, by horizon, an answer for each container tested.
+        For each fold, by seconds observed, an answer for each container tested.
 
     Raises
     ------
@@ -82,6 +85,7 @@ def answer_folds(
             tuple(horizons_s),
             columns,
             seed,
+            tuple(horizons_s if looks_s is None else looks_s),
         )
         for fold in folds
     )
@@ -107,6 +111,7 @@ def _answer(
     horizons_s: tuple[float, ...],
     columns: Sequence[str] | None,
     seed: int,
+    looks_s: tuple[float, ...],
 ) -> dict[float, list[Answer]]:
     identifier = identify.fit(train, group=group, horizons_s=horizons_s, columns=columns, seed=seed, jobs=1)
-    return {horizon_s: identifier.identify(test, horizon_s=horizon_s) for horizon_s in horizons_s}
+    return {look_s: identifier.identify(test, horizon_s=look_s) for look_s in looks_s}

@@ -10,7 +10,7 @@ import pandas as pd
 
 from podlab.errors import InputError
 from podlab.evaluation.compare import score_baselines
-from podlab.evaluation.dataset import Dataset, read_dataset
+from podlab.evaluation.dataset import Dataset, load_of, read_dataset
 from podlab.evaluation.folds import Fold, answer_folds
 from podlab.evaluation.result import Evaluation
 from podlab.evaluation.scores import Scores, score
@@ -149,7 +149,7 @@ def _decisions(dataset: Dataset, plan: Plan, answers: Sequence[dict[float, list[
                         "unit": plan.units[split.test],
                         "pod": containers["pod"].to_numpy(object),
                         "container": containers["container"].to_numpy(object),
-                        "load": _load_of(containers),
+                        "load": load_of(containers),
                         "iteration": split.iteration,
                         "horizon_s": horizon_s,
                         "service": plan.services[split.test],
@@ -160,13 +160,6 @@ def _decisions(dataset: Dataset, plan: Plan, answers: Sequence[dict[float, list[
                 )
             )
     return pd.concat(found, ignore_index=True)
-
-
-def _load_of(containers: pd.DataFrame) -> list[str | None]:
-    """Tell ``idle`` from ``loaded`` containers; None where there is no variant."""
-    if "load" not in containers:
-        return [None] * len(containers)
-    return [None if pd.isna(load) else "idle" if load.startswith("idle") else "loaded" for load in containers["load"]]
 
 
 def _by_horizon(

@@ -21,7 +21,7 @@ def answer(service: str, confidence: float = 0.95, *, seen_s: float = 0.0, known
     return Answer(
         cluster="c", namespace="n", pod="p", pod_uid="u", container="main", seconds_observed=seen_s,
         service=service if known else None, confidence=confidence,
-        candidates={service: confidence, **{name: (1 - confidence) / 2 for name in others}},
+        candidates={service: confidence, **dict.fromkeys(others, (1 - confidence) / 2)},
         similar=(), known=known, novelty=0.5 if known else 1.0, model="m@d",
     )  # fmt: skip
 
