@@ -19,11 +19,11 @@ from podlab.identify.augment import draw_intervals_s, drop_columns, thin
 from podlab.identify.calibration import Calibration, Condition, calibrate, log_votes
 from podlab.identify.forest import MAX_DEPTH, Forest, from_sklearn
 from podlab.identify.identifier import Expert, Identifier
+from podlab.identify.labelled import choose_columns, read_labelled
 from podlab.identify.looks import Look, choose_looks, stretch_begins
 from podlab.identify.proximity import service_proximity
-from podlab.metrics import FEATURE_METRICS
 from podlab.progress import Progress
-from podlab.windows import Rows, Sighting, cut, read_rows, series_of, sight
+from podlab.windows import Rows, Sighting, cut, series_of, sight
 
 log = logging.getLogger(__name__)
 
@@ -84,8 +84,8 @@ def fit(
     InputError
         If labels or groups are missing, or there are not two services and two groups.
     """
-    rows, names, truth, groups = _labelled(samples, services, group)
-    used = _columns(rows, columns)
+    rows, names, truth, groups = read_labelled(samples, services, group)
+    used = choose_columns(rows, columns)
     sighting = sight(rows)
     looks = choose_looks(sighting, horizons_s)
     folds = deal_folds(groups, truth, seed)
@@ -119,46 +119,6 @@ def fit(
         services=names, columns=used, features=feature_names(series_of(used)), looks=looks, experts=experts,
         calibrations=calibrations, interval_s=sighting.typical_interval_s, seed=seed, scores=scores,
     )  # fmt: skip
-
-
-def _labelled(
-    samples: pd.DataFrame, services: Sequence[str] | None, group: str
-) -> tuple[Rows, tuple[str, ...], NDArray[np.intp], NDArray[np.str_]]:
-    """Keep the labelled containers; give their rows, the services, and each container's service and group."""
-    if "service" not in samples or samples["service"].isna().all():
-        raise InputError(
-            "no container is labelled", where="column 'service'", todo="label the recording before training on it"
-        )
-    there = sorted(samples["service"].dropna().unique())
-    absent = [service for service in services or () if service not in there]
-    if absent:
-        raise InputError(
-            f"service {absent[0]!r} is not in the samples", where="services", todo=f"there are {', '.join(there)}"
-        )
-    names = tuple(sorted(set(services))) if services else tuple(there)
-    if len(names) < 2:
-        raise InputError(
-            f"one service only ({names[0]})", where="column 'service'", todo="give recordings of at least two services"
-        )
-    if group not in samples or samples.loc[samples["service"].isin(names), group].isna().any():
-        raise InputError(
-            "is missing, or missing in labelled rows", where=f"column {group!r}",
-            todo="name a column that tells independent deployments apart with --group",
-        )  # fmt: skip
-    rows = read_rows(samples[samples["service"].isin(names)])
-    truth = rows.containers["service"].map({name: n for n, name in enumerate(names)}).to_numpy(dtype=np.intp)
-    groups = rows.containers[group] if group in rows.containers else samples.loc[samples["service"].isin(names), group]
-    return rows, names, truth, groups.astype(str).to_numpy(dtype=str)
-
-
-def _columns(rows: Rows, columns: Sequence[str] | None) -> tuple[str, ...]:
-    chosen = [name for name in FEATURE_METRICS if columns is None or name in columns]
-    used = tuple(name for name in chosen if name in rows.metrics and rows.valid[name].any())
-    if not used:
-        raise InputError(
-            "no metric to learn from has a value", where="columns", todo=f"there are {', '.join(rows.metrics)}"
-        )
-    return used
 
 
 def deal_folds(groups: NDArray[np.str_], truth: NDArray[np.intp], seed: int) -> NDArray[np.intp]:
