@@ -79,9 +79,16 @@ def choose_looks(sighting: Sighting, horizons_s: Sequence[float] | None) -> tupl
                 looks.append(Look("birth", float(horizon_s)))
         if not looks:
             looks.append(Look("birth", max(round(reach_s), 1.0)))
+    seen = int((sighting.rows > 0).sum())
+    stretches: list[Look] = []
     for length_s in STRETCHES_S:
-        if 3 * interval_s <= length_s and len(stretch_begins(sighting, length_s)) > 0:
-            looks.append(Look("midlife", length_s))
+        begins = stretch_begins(sighting, length_s)
+        if 3 * interval_s > length_s or not begins:
+            continue
+        # Few long containers make a poor expert: several short looks of one that learned from all tell more.
+        if not stretches or 2 * np.isfinite(begins[0]).sum() >= seen:
+            stretches.append(Look("midlife", length_s))
+    looks += stretches
     if not looks:
         span_s = np.nanmedian(sighting.until_s - sighting.first_s)
         looks.append(Look("midlife", max(round(float(span_s)), 1.0)))

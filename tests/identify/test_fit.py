@@ -8,8 +8,10 @@ import pytest
 
 from podlab.errors import InputError
 from podlab.identify import Identifier, fit
+from podlab.identify.looks import Look, choose_looks
 from podlab.identify.storage import to_files
 from podlab.identify.train import deal_folds
+from podlab.windows import read_rows, sight
 from tests.identify.conftest import hits
 from tests.support.synthetic import make_samples
 
@@ -108,6 +110,19 @@ def test_containers_met_in_mid_life_only_can_be_learned() -> None:
     answers = model.identify(old)
     assert hits(answers, old) == 1.0
     assert all(190 < answer.seconds_observed < 200 for answer in answers)
+
+
+def test_few_long_containers_give_no_expert_for_long_stretches() -> None:
+    short = make_samples(("nginx", "redis"), deployments_per_service=3, seconds=130, interval_s=10)
+    long = make_samples(("nginx", "redis"), deployments_per_service=1, seconds=500, interval_s=10, seed=1)
+    long["deployment"] += "-long"
+    mixed = read_rows(pd.concat([short, long], ignore_index=True))
+    assert _stretches(choose_looks(sight(mixed), None)) == [60.0]
+    assert _stretches(choose_looks(sight(read_rows(long)), None)) == [60.0, 300.0]
+
+
+def _stretches(looks: tuple[Look, ...]) -> list[float]:
+    return [look.length_s for look in looks if look.kind == "midlife"]
 
 
 def test_progress_is_told_from_start_to_end(small: pd.DataFrame) -> None:
