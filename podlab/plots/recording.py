@@ -24,6 +24,8 @@ _SCALES = {
 }
 #: What a unit per second is called, where that has a name.
 _RATES = {"ns": "cores"}
+_MOST_LINES = 20
+_MOST_POINTS = 120
 _COLUMNS = 4
 
 
@@ -64,10 +66,11 @@ def plot_deployments(samples: pd.DataFrame) -> Figure:
     return figure
 
 
-def plot_traces(samples: pd.DataFrame, metric: str = "memory_working_set_bytes", *, most_services: int = 16) -> Figure:
+def plot_traces(samples: pd.DataFrame, metric: str = "memory_working_set_bytes", *, most_services: int = 24) -> Figure:
     """Draw one metric of every container since its start, a panel for each service.
 
-    A counter is drawn as its rate. Containers without load and with load have different colours and dashes.
+    A counter is drawn as its rate. Containers without load and with load have different colours and dashes. Of each
+    kind at most 20 containers are drawn, in at most about 120 points, so that a figure stays a figure.
 
     Parameters
     ----------
@@ -95,7 +98,9 @@ def plot_traces(samples: pd.DataFrame, metric: str = "memory_working_set_bytes",
         for axes, service in zip(panels.flat, services, strict=False):
             for idle, colour, dashes, name in ((True, ORANGE, "--", "idle"), (False, BLUE, "-", "loaded")):
                 own = lines[(lines["service"] == service) & (lines["idle"] == idle)]
-                for number, (_, line) in enumerate(own.groupby("code")):
+                for number, code in enumerate(own["code"].unique()[:_MOST_LINES]):
+                    line = own[own["code"] == code]
+                    line = line.iloc[:: max(1, len(line) // _MOST_POINTS)]
                     axes.plot(
                         line["age_s"], line["value"], dashes, color=colour, linewidth=0.9, alpha=0.75,
                         label=name if number == 0 else None,
