@@ -25,8 +25,9 @@ BoolArray = NDArray[np.bool_]
 CONFIDENCES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995)
 _LOOKS = (1, 2, 3)
 _REVISE = ((0.5, 2), (0.7, 2), (0.7, 3), (0.9, 2), (0.9, 3), (0.97, 3))
-#: Share of final answers that may be wrong.
+#: Share of final answers that may be wrong, and of containers whose decision may be taken back.
 TARGET_ERROR = 0.02
+TARGET_REVISED = 0.01
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,16 @@ def policies(timeout_s: float) -> list[Policy]:
     ]
 
 
-def choose(replay: Replay, candidates: Sequence[Policy], *, target_error: float = TARGET_ERROR) -> Policy:
-    """Choose the policy that decides soonest among those whose final answers are seldom wrong.
+def choose(
+    replay: Replay,
+    candidates: Sequence[Policy],
+    *,
+    target_error: float = TARGET_ERROR,
+    target_revised: float = TARGET_REVISED,
+) -> Policy:
+    """Choose the policy that decides soonest among those that are seldom wrong and seldom take anything back.
+
+    Without the second limit it would pay to answer at once and to correct it later.
 
     Parameters
     ----------
@@ -91,20 +100,28 @@ def choose(replay: Replay, candidates: Sequence[Policy], *, target_error: float 
         Containers to choose on, never those that the choice is then judged by.
     candidates : sequence of Policy
     target_error : float
-        Share of final answers that may be wrong. Where no candidate keeps to it, the least wrong one is taken.
+        Share of final answers that may be wrong.
+    target_revised : float
+        Share of containers whose decision may be taken back. Where no candidate keeps to both limits, the one that
+        breaks them by the least is taken.
     """
 
-    def merit(policy: Policy) -> tuple[float, ...]:
+    def merit(policy: Policy) -> tuple[float, float]:
         outcome = decide(replay, policy)
-        error = _error(replay, outcome)
+        excess = max(_error(replay, outcome) - target_error, 0.0)
+        excess += max(float(outcome.revised.mean()) - target_revised, 0.0)
         # Mean seconds, not the median: containers given up count with the whole timeout.
-        return max(error - target_error, 0.0), float(outcome.decided_s.mean()), float(outcome.revised.mean())
+        return excess, float(outcome.decided_s.mean())
 
     return min(candidates, key=merit)
 
 
 def choose_by_fold(
-    replay: Replay, candidates: Sequence[Policy], *, target_error: float = TARGET_ERROR
+    replay: Replay,
+    candidates: Sequence[Policy],
+    *,
+    target_error: float = TARGET_ERROR,
+    target_revised: float = TARGET_REVISED,
 ) -> tuple[list[Policy], Outcome]:
     """Judge the choice itself: each fold's containers by the policy chosen on the other folds' deployments.
 
@@ -123,7 +140,8 @@ def choose_by_fold(
     chosen = []
     for fold in np.unique(replay.fold):
         own = replay.fold == fold
-        policy = choose(replay.take(~own & (replay.truth != UNKNOWN)), candidates, target_error=target_error)
+        others = replay.take(~own & (replay.truth != UNKNOWN))
+        policy = choose(others, candidates, target_error=target_error, target_revised=target_revised)
         outcome = decide(replay.take(own), policy)
         first[own], final[own] = outcome.first, outcome.final
         decided_s[own], revised[own] = outcome.decided_s, outcome.revised

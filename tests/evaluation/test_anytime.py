@@ -96,9 +96,15 @@ def test_the_soonest_policy_that_keeps_to_the_error_is_chosen(settling: Replay):
     revocable = Policy(confidence=0.9, looks=1, revise_confidence=0.9, revise_looks=2)
     slow = Policy(confidence=0.97, looks=3, revise_confidence=0.97)
     candidates = [slow, hasty, revocable]
-    assert anytime.choose(settling, candidates, target_error=0.02) == revocable
-    assert anytime.choose(settling, candidates, target_error=1.0) in (hasty, revocable)
+    assert anytime.choose(settling, candidates, target_error=0.02, target_revised=1.0) == revocable
+    assert anytime.choose(settling, candidates, target_error=1.0) == hasty
     assert anytime.choose(settling, [hasty], target_error=0.0) == hasty
+
+
+def test_answering_at_once_and_correcting_it_later_does_not_pay(settling: Replay):
+    revocable = Policy(confidence=0.9, looks=1, revise_confidence=0.9, revise_looks=2)
+    slow = Policy(confidence=0.97, looks=3, revise_confidence=0.97)
+    assert anytime.choose(settling, [revocable, slow]) == slow
 
 
 def test_a_fold_is_judged_by_a_policy_chosen_without_it(settling: Replay):
