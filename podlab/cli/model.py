@@ -20,6 +20,9 @@ from podlab.cli.options import (
     parse_horizons_s,
 )
 from podlab.cli.output import print_json, print_table, show_progress
+from podlab.identify import Answer
+from podlab.identify.explain import Explanation
+from podlab.identify.explain import explain as explain_answers
 from podlab.settings import load_settings
 from podlab.telemetry.recording import read_recording
 from podlab.units import parse_duration_s
@@ -69,6 +72,9 @@ def identify(
     horizon: Annotated[
         str | None, typer.Option(metavar="60s", help="Use only this much from each start.  [default: all rows]")
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also say which metrics spoke for the answer and for the runner-up.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Say which service runs in each container of recordings.
@@ -78,10 +84,17 @@ def identify(
     settings = load_settings(model_path=model)
     horizon_s = None if horizon is None else parse_duration_s(horizon, where="--horizon")
     identifier = bundle.load(settings.model_path).identifier
-    answers = identifier.identify(read_recording(files), horizon_s=horizon_s)
+    samples = read_recording(files)
+    answers = identifier.identify(samples, horizon_s=horizon_s)
+    explained = explain_answers(identifier, samples, answers, horizon_s=horizon_s) if explain else None
     if as_json:
-        for answer in answers:
-            print_json(answer.to_json())
+        for number, answer in enumerate(answers):
+            extra = {} if explained is None else {"explanation": _plain(explained[number])}
+            print_json({**answer.to_json(), **extra})
+        return
+    if explained is not None:
+        for answer, own in zip(answers, explained, strict=True):
+            print(_in_words(answer, own))
         return
     print_table(
         ("namespace", "pod", "container", "seconds", "service", "confidence", "most similar"),
@@ -91,6 +104,20 @@ def identify(
             for a in answers
         ],
     )  # fmt: skip
+
+
+def _plain(explanation: Explanation | None) -> dict[str, object] | None:
+    return None if explanation is None else explanation.to_json()
+
+
+def _in_words(answer: Answer, explanation: Explanation | None) -> str:
+    """Write a container's answer and, indented, the reasons."""
+    who = "/".join(part for part in (answer.namespace, answer.pod, answer.container) if part)
+    if explanation is None:
+        return f"{who}: unknown, no metric has a value"
+    candidates = f"{explanation.service} {explanation.probability:.2f}, {explanation.rival} "
+    head = f"{who}: {answer.service or 'unknown'} ({candidates}{explanation.rival_probability:.2f})"
+    return "\n".join([head, *(f"  {sentence}" for sentence in explanation.words())])
 
 
 @models.command("list")

@@ -65,6 +65,23 @@ def test_identify_without_json_is_a_table(call: Call, other_recording: Path, mod
     assert len(answer.out.splitlines()) == 9
 
 
+def test_explain_adds_a_key_or_sentences(call: Call, other_recording: Path, model: Path, tmp_path: Path) -> None:
+    samples = read_recording([other_recording])
+    one = samples[samples["pod"] == samples["pod"].iloc[0]].reset_index(drop=True)
+    write_recording(one, tmp_path / "one.parquet")
+    words = ("identify", tmp_path / "one.parquet", "--model", model, "--horizon", "30s", "--explain")
+    (line,) = call(*words, "--json").lines
+    assert list(line) == [*FIELDS, "explanation"]
+    told = line["explanation"]
+    assert [told["for"], told["against"]] == list(line["candidates"])[:2]
+    assert sum(own["share"] for own in told["metrics"]) == pytest.approx(told["log_odds"], abs=0.01)
+    text = call(*words)
+    assert text.exit_code == 0
+    head, *sentences = text.out.splitlines()
+    assert head.startswith(f"{line['namespace']}/{line['pod']}/{line['container']}: {line['service']} ({told['for']} ")
+    assert sentences == [f"  {sentence}" for sentence in told["words"]]
+
+
 def test_models_are_listed_shown_and_verified(call: Call, model: Path) -> None:
     listed = call("models", "list", model.parent, "--json").lines[0]
     assert [info["name"] for info in listed] == ["small"]

@@ -1,0 +1,297 @@
+"""Why the model says what it says: which metrics spoke for the answer, and which for the runner-up.
+
+Each metric's share is its Shapley value in a game whose gain is the log-odds of the answer against the runner-up, and
+in which a metric that does not play was not measured (Strumbelj and Kononenko 2014, "Explaining prediction models and
+individual predictions with feature contributions", Knowledge and Information Systems 41:647-665). The model itself is
+asked what it would say without those metrics, whatever is inside it. So shares add up to the log-odds, and two metrics
+that tell the same share the credit for it instead of both having none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from podlab.identify.answer import Answer
+from podlab.identify.identifier import Identifier
+from podlab.metrics import CATALOGUE, IDENTITY
+from podlab.samples import INSTANCE_KEY
+from podlab.windows import cut, series_of
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+#: Orders in which metrics join, each also taken backwards: then chance costs less (Mitchell et al. 2022, "Sampling
+#: permutations for Shapley value estimation", JMLR 23:43).
+_ORDERS = 8
+#: A probability of none would have no logarithm.
+_FLOOR = float(np.finfo(np.float64).tiny)
+#: Copies of a container with so many rows together are asked about at once.
+_BLOCK_ROWS = 100_000
+#: Metrics with less than this part of all the shares are not worth a sentence.
+_WORTH_SAYING = 0.05
+_MOST_FOR, _MOST_AGAINST = 3, 2
+
+_WORDS = {
+    "cpu_usage_nanocores": "CPU use",
+    "memory_usage_bytes": "memory with all its caches",
+    "memory_working_set_bytes": "memory in use",
+    "memory_rss_bytes": "the processes' own memory",
+    "memory_page_faults": "page faults",
+    "memory_major_page_faults": "page faults that read from disk",
+    "rootfs_used_bytes": "what was written into the container's file system",
+    "logsfs_used_bytes": "the size of the log",
+    "volume_used_bytes": "what its volumes hold",
+    "rx_bytes": "what the network brought",
+    "tx_bytes": "what it sent over the network",
+    "io_read_bytes": "what it read from disk",
+    "io_write_bytes": "what it wrote to disk",
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one metric said.
+
+    Attributes
+    ----------
+    metric : str
+        A series of :data:`podlab.windows.SERIES`.
+    amount : float
+        Its mean over what was looked at, in the metric's unit; a counter's per second.
+    share : float
+        Its part of the log-odds; above 0 it spoke for the answer, below for the runner-up.
+    probability_without : float
+        The answer's probability if this metric alone had not been measured.
+    """
+
+    metric: str
+    amount: float
+    share: float
+    probability_without: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a container got its answer.
+
+    Attributes
+    ----------
+    service, rival : str
+        The most probable service and the one after it.
+    known : bool
+        Whether the container is like the known services at all; if not, ``service`` was not given as the answer.
+    novelty : float
+        As in :class:`podlab.identify.Answer`.
+    seconds_observed : float
+        How long it was looked at.
+    probability, rival_probability : float
+        Of both.
+    log_odds : float
+        Their logarithm's difference, the sum of all shares.
+    evidence : tuple of Evidence
+        The largest share, for or against, first.
+    """
+
+    service: str
+    rival: str
+    known: bool
+    novelty: float
+    seconds_observed: float
+    probability: float
+    rival_probability: float
+    log_odds: float
+    evidence: tuple[Evidence, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """Give the JSON object of the key ``explanation``."""
+        return {
+            "for": self.service,
+            "against": self.rival,
+            "log_odds": round(self.log_odds, 4),
+            "metrics": [
+                {
+                    "metric": own.metric,
+                    "amount": float(f"{own.amount:.6g}"),
+                    "share": round(own.share, 4),
+                    "probability_without": round(own.probability_without, 4),
+                }
+                for own in self.evidence
+            ],
+            "words": self.words(),
+        }
+
+    def words(self) -> list[str]:
+        """Say it in sentences, the most important first."""
+        sentences = []
+        if not self.known:
+            sentences.append(
+                f"It is unlike every known service: {self.novelty:.1%} of known containers look more familiar. "
+                f"Of the known ones it is most like {self.service}."
+            )
+        total = sum(abs(own.share) for own in self.evidence)
+        telling = [own for own in self.evidence if abs(own.share) >= _WORTH_SAYING * total > 0]
+        for own in [own for own in telling if own.share > 0][:_MOST_FOR]:
+            sentences.append(
+                f"{self._subject(own)} is typical of {self.service}, not of {self.rival}: "
+                f"without it {self.probability:.2f} would be {own.probability_without:.2f}."
+            )
+        for own in [own for own in telling if own.share < 0][:_MOST_AGAINST]:
+            sentences.append(f"{self._subject(own)} rather speaks for {self.rival}.")
+        return sentences or [f"No metric tells {self.service} from {self.rival}."]
+
+    def _subject(self, own: Evidence) -> str:
+        words = _WORDS[own.metric]
+        amount = format_amount(own.metric, own.amount)
+        return f"{words[0].upper()}{words[1:]} ({own.metric}, {amount} on average over {self.seconds_observed:.0f} s)"
+
+
+def format_amount(metric: str, amount: float) -> str:
+    """Write a series' value with its unit.
+
+    Examples
+    --------
+    >>> format_amount("memory_rss_bytes", 12_345_678)
+    '12.3 MB'
+    >>> format_amount("cpu_usage_nanocores", 2_500_000)
+    '2.5 millicores'
+    """
+    if metric == "cpu_usage_nanocores":
+        return f"{amount / 1e6:.3g} millicores" if amount < 1e9 else f"{amount / 1e9:.3g} cores"
+    if CATALOGUE[metric].unit != "bytes":
+        return f"{amount:.3g} a second"
+    power = int(np.clip(np.log10(max(amount, 1.0)) // 3, 0, 4))
+    number = f"{amount / 1000**power:.3g} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
+    return f"{number} a second" if CATALOGUE[metric].kind == "counter" else number
+
+
+def explain(
+    identifier: Identifier, samples: pd.DataFrame, answers: Sequence[Answer], *, horizon_s: float | None = None
+) -> list[Explanation | None]:
+    """Say for each answer which metrics led to it.
+
+    Parameters
+    ----------
+    identifier : Identifier
+        That answered.
+    samples : DataFrame
+        The checked samples table that it answered from.
+    answers : sequence of Answer
+        All of them, as :meth:`podlab.identify.Identifier.identify` gave them.
+    horizon_s : float, optional
+        The same as for the answers.
+
+    Returns
+    -------
+    list of Explanation or None
+        One for each answer; None for a container without a value, about which nothing was said.
+    """
+    kept = [name for name in (*IDENTITY, *identifier.columns) if name in samples]
+    table = samples[kept]
+    windows = cut(table, horizon_s=horizon_s, columns=identifier.columns)
+    amounts = windows.cells.mean(axis=2, dtype=np.float64)
+    life = table.groupby(list(INSTANCE_KEY), dropna=False, sort=False).ngroup().to_numpy()
+    told: list[Explanation | None] = []
+    for number, (amount, answer) in enumerate(zip(amounts, answers, strict=True)):
+        measured = [name for name, value in zip(windows.series, amount, strict=True) if np.isfinite(value)]
+        if not answer.candidates or not measured:
+            told.append(None)
+            continue
+        rows = table[life == number]
+        game = _Game(identifier, rows, _company(table, rows), measured, answer, horizon_s)
+        own = dict(zip(windows.series, amount.tolist(), strict=True))
+        told.append(_explain(game, answer, own))
+    return told
+
+
+def _company(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Find rows with the metrics that a container lacks: what is measured at all is judged by the whole table."""
+    lacking = [name for name in table if name in CATALOGUE and rows[name].isna().all()]
+    there = [table[name].notna().to_numpy(bool) for name in lacking]
+    return table.iloc[sorted({int(shown.argmax()) for shown in there if shown.any()})]
+
+
+class _Game:
+    """What the model would say of one container if only some metrics had been measured."""
+
+    def __init__(
+        self, identifier: Identifier, rows: pd.DataFrame, company: pd.DataFrame, measured: Sequence[str],
+        answer: Answer, horizon_s: float | None,
+    ) -> None:  # fmt: skip
+        self.measured = tuple(measured)
+        self.service, self.rival = list(answer.candidates)[:2]
+        self._identifier = identifier
+        self._rows, self._company = rows, company
+        self._horizon_s = horizon_s
+
+    def play(self, played: BoolArray) -> tuple[FloatArray, FloatArray]:
+        """Give the answer's and the runner-up's probability where only these metrics play.
+
+        Parameters
+        ----------
+        played : array of bool (n_games, n_measured)
+            Where none plays, nothing tells the two apart: both get the same.
+        """
+        step = max(1, _BLOCK_ROWS // len(self._rows))
+        found = [self._ask(played[begin : begin + step]) for begin in range(0, len(played), step)]
+        both = np.concatenate(found)
+        return both[:, 0], both[:, 1]
+
+    def _ask(self, played: BoolArray) -> FloatArray:
+        # The first copy is whole, so that what is measured at all is the same for every block.
+        games = np.concatenate([np.ones((1, played.shape[1]), dtype=bool), played])
+        count, length = len(games), len(self._rows)
+        copies = self._rows.iloc[np.tile(np.arange(length), count)].reset_index(drop=True)
+        copies["pod_uid"] = pd.array(np.repeat(np.arange(count).astype(str), length), dtype="str")
+        for column in self._rows.columns.intersection(list(CATALOGUE)):
+            used = series_of([column])
+            plays = games[:, self.measured.index(used[0])] if used and used[0] in self.measured else games[:, 0]
+            copies[column] = copies[column].where(np.repeat(plays, length))
+        company = self._company.assign(pod_uid="company")
+        table = pd.concat([copies, company], ignore_index=True) if len(company) else copies
+        answers = self._identifier.identify(table, horizon_s=self._horizon_s)[1:count]
+        nothing = 1 / len(self._identifier.services)
+        return np.array([[own.candidates.get(name, nothing) for name in (self.service, self.rival)] for own in answers])
+
+
+def _explain(game: _Game, answer: Answer, amount: dict[str, float]) -> Explanation:
+    count = len(game.measured)
+    orders = _orders(count)
+    # Row k of an order's games has its first k metrics.
+    joined = np.zeros((len(orders), count + 1, count), dtype=bool)
+    for number, order in enumerate(orders):
+        for size in range(1, count + 1):
+            joined[number, size, order[:size]] = True
+    games, where = np.unique(joined.reshape(-1, count), axis=0, return_inverse=True)
+    own, rival = game.play(np.concatenate([games, ~np.eye(count, dtype=bool)]))
+    log_odds = np.log(np.maximum(own, _FLOOR)) - np.log(np.maximum(rival, _FLOOR))
+    gains = np.diff(log_odds[where.reshape(len(orders), count + 1)], axis=1)
+    shares = np.zeros(count)
+    for order, gain in zip(orders, gains, strict=True):
+        shares[order] += gain / len(orders)
+    evidence = [
+        Evidence(metric, amount[metric], float(share), float(without))
+        for metric, share, without in zip(game.measured, shares, own[len(games) :], strict=True)
+    ]
+    return Explanation(
+        service=game.service,
+        rival=game.rival,
+        known=answer.known,
+        novelty=answer.novelty,
+        seconds_observed=answer.seconds_observed,
+        probability=answer.confidence,
+        rival_probability=answer.candidates[game.rival],
+        log_odds=float(shares.sum()),
+        evidence=tuple(sorted(evidence, key=lambda said: -abs(said.share))),
+    )
+
+
+def _orders(count: int) -> list[NDArray[np.intp]]:
+    """Draw orders of so many metrics, each also backwards; the same for every container."""
+    rng = np.random.default_rng(count)
+    forwards = [rng.permutation(count) for _ in range(_ORDERS)]
+    return [order for pair in ((order, order[::-1]) for order in forwards) for order in pair]

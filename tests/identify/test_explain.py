@@ -1,0 +1,151 @@
+"""Which metrics led to an answer: shares that add up, and that the model's own answers bear out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from podlab.identify import Answer, Identifier, fit
+from podlab.identify.explain import Evidence, Explanation, explain, format_amount
+from podlab.metrics import CATALOGUE
+from podlab.windows import SERIES
+from tests.support.synthetic import make_samples
+
+
+@pytest.fixture(scope="module")
+def few(others: pd.DataFrame) -> pd.DataFrame:
+    """One container of each service."""
+    return others[others["deployment"].str.endswith("-1")].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def explained(identifier: Identifier, few: pd.DataFrame) -> list[tuple[Answer, Explanation]]:
+    answers = identifier.identify(few, horizon_s=30.0)
+    told = explain(identifier, few, answers, horizon_s=30.0)
+    return [(answer, own) for answer, own in zip(answers, told, strict=True) if own is not None]
+
+
+def without(samples: pd.DataFrame, metric: str) -> pd.DataFrame:
+    return samples.assign(**{name: samples[name].where(np.zeros(len(samples), dtype=bool)) for name in SERIES[metric]})
+
+
+def test_it_is_about_the_answer_and_the_runner_up(explained: list[tuple[Answer, Explanation]]):
+    assert len(explained) == 3
+    for answer, own in explained:
+        assert [own.service, own.rival] == list(answer.candidates)[:2]
+        assert own.probability == answer.confidence
+        assert {said.metric for said in own.evidence} == set(SERIES)
+        sizes = [abs(said.share) for said in own.evidence]
+        assert sizes == sorted(sizes, reverse=True)
+
+
+def test_shares_add_up_to_the_log_odds(explained: list[tuple[Answer, Explanation]]):
+    for answer, own in explained:
+        probability, rival = list(answer.candidates.values())[:2]
+        assert sum(said.share for said in own.evidence) == pytest.approx(np.log(probability / rival))
+        assert own.log_odds == pytest.approx(np.log(probability / rival))
+
+
+def test_without_a_metric_is_what_the_model_says_when_it_is_not_measured(
+    identifier: Identifier, few: pd.DataFrame, explained: list[tuple[Answer, Explanation]]
+):
+    # Of three containers only one lacks the metric, so that the table as a whole still has it.
+    answer, own = explained[0]
+    for said in own.evidence[:2]:
+        mine = few["pod"] == answer.pod
+        table = pd.concat([without(few[mine], said.metric), few[~mine]], ignore_index=True)
+        again = next(a for a in identifier.identify(table, horizon_s=30.0) if a.pod == answer.pod)
+        assert again.candidates[own.service] == pytest.approx(said.probability_without)
+
+
+def test_the_metric_that_tells_two_services_apart_is_named_and_carries_the_answer():
+    """Two services that differ in nothing but one metric: it is found, and the answer falls without it."""
+    alike = make_samples(("nginx",), deployments_per_service=16, seconds=20)
+    second = alike["deployment"].str.extract(r"(\d+)$")[0].astype(int) >= 8
+    grown = alike["memory_rss_bytes"] * np.where(second, 4.0, 1.0)
+    both = alike.assign(service=second.map({True: "large", False: "small"}), memory_rss_bytes=grown)
+    tested = both["deployment"].str.endswith(("-0", "-15"))
+    model = fit(both[~tested].reset_index(drop=True), horizons_s=(10.0,), jobs=1)
+    rest = both[tested].reset_index(drop=True)
+    answers = model.identify(rest)
+    assert [answer.service for answer in answers] == ["small", "large"]
+    for answer, own in zip(answers, explain(model, rest, answers), strict=True):
+        assert own is not None
+        assert own.evidence[0].metric == "memory_rss_bytes"
+        assert own.evidence[0].share > 0.5 * sum(abs(said.share) for said in own.evidence)
+        assert own.evidence[0].probability_without < answer.confidence - 0.1
+        assert all(abs(said.probability_without - answer.confidence) < 0.2 for said in own.evidence[4:])
+        assert "(memory_rss_bytes, " in own.words()[0]
+
+
+def test_a_metric_that_the_container_lacks_has_no_share(identifier: Identifier, few: pd.DataFrame):
+    lacking = few.assign(io_read_bytes=few["io_read_bytes"].where(few["service"] != "redis"))
+    answers = identifier.identify(lacking, horizon_s=30.0)
+    told = explain(identifier, lacking, answers, horizon_s=30.0)
+    service_of = lacking.drop_duplicates("pod").set_index("pod")["service"]
+    for answer, own in zip(answers, told, strict=True):
+        assert own is not None
+        measured = {said.metric for said in own.evidence}
+        assert ("io_read_bytes" in measured) == (service_of[answer.pod] != "redis")
+        # The same odds as in the answer: what is measured at all is judged by the whole table.
+        probability, rival = list(answer.candidates.values())[:2]
+        assert own.log_odds == pytest.approx(np.log(probability / rival))
+
+
+def test_about_a_container_without_a_value_nothing_is_said(identifier: Identifier, few: pd.DataFrame):
+    metrics = [name for name in few if name in CATALOGUE]
+    silent = few["service"] == "redis"
+    blank = few.assign(**{name: few[name].where(~silent) for name in metrics})
+    told = explain(identifier, blank, identifier.identify(blank))
+    assert [own is None for own in told] == [bool(silent[few["pod"] == pod].any()) for pod in few["pod"].unique()]
+
+
+def test_the_same_container_is_explained_the_same_way_again(identifier: Identifier, few: pd.DataFrame):
+    one = few[few["service"] == "nginx"].reset_index(drop=True)
+    answers = identifier.identify(one)
+    assert explain(identifier, one, answers) == explain(identifier, one, answers)
+
+
+def made(known: bool = True, **shares: float) -> Explanation:
+    evidence = tuple(Evidence(metric, 2e6, share, 0.5) for metric, share in shares.items())
+    return Explanation("redis", "valkey", known, 0.997, 29.7, 0.93, 0.04, sum(shares.values()), evidence)
+
+
+def test_words_name_metrics_amounts_and_both_services():
+    said = made(memory_rss_bytes=2.0, rx_bytes=-0.4, logsfs_used_bytes=0.01).words()
+    assert said == [
+        "The processes' own memory (memory_rss_bytes, 2 MB on average over 30 s) is typical of redis, not of valkey: "
+        "without it 0.93 would be 0.50.",
+        "What the network brought (rx_bytes, 2 MB a second on average over 30 s) rather speaks for valkey.",
+    ]
+
+
+def test_words_about_an_unknown_container_say_so_first():
+    first = made(known=False, memory_rss_bytes=2.0).words()[0]
+    assert "unlike every known service: 99.7% of known containers look more familiar" in first
+    assert "most like redis" in first
+
+
+def test_words_when_nothing_tells_them_apart():
+    assert made(memory_rss_bytes=0.0).words() == ["No metric tells redis from valkey."]
+
+
+@pytest.mark.parametrize(
+    ("metric", "amount", "said"),
+    [
+        ("memory_rss_bytes", 0.0, "0 B"),
+        ("memory_rss_bytes", 4.5e9, "4.5 GB"),
+        ("rx_bytes", 1234.0, "1.23 kB a second"),
+        ("cpu_usage_nanocores", 1.5e9, "1.5 cores"),
+        ("memory_page_faults", 12.0, "12 a second"),
+    ],
+)
+def test_amounts_have_units(metric: str, amount: float, said: str):
+    assert format_amount(metric, amount) == said
+
+
+def test_json_is_plain_and_rounded():
+    told = made(memory_rss_bytes=2.0).to_json()
+    assert told["for"] == "redis"
+    assert told["metrics"] == [{"metric": "memory_rss_bytes", "amount": 2e6, "share": 2.0, "probability_without": 0.5}]
