@@ -10,16 +10,19 @@ from podlab.plots.audit import (
     plot_separation,
 )
 from podlab.plots.curves import plot_deployment_curve, plot_leak, plot_row_curve
+from podlab.plots.identify import plot_anytime, plot_explanation
 from podlab.plots.recording import plot_deployments, plot_traces
 from podlab.plots.scores import plot_by_horizon, plot_confusion, plot_recall, plot_reliability
 
 __all__ = [
     "plot_ablations",
+    "plot_anytime",
     "plot_by_horizon",
     "plot_confounding",
     "plot_confusion",
     "plot_deployment_curve",
     "plot_deployments",
+    "plot_explanation",
     "plot_faults",
     "plot_gaps",
     "plot_host_load",
