@@ -140,7 +140,8 @@ def record_life(
     if stopping.is_set():
         raise Stopped
     running = start(deployment, place)
-    worker = beside or ThreadPoolExecutor(1, thread_name_prefix="fault")
+    # A thread inherits its maker's priority, and what it starts inherits it again: faults must not get the sampler's.
+    worker = beside or ThreadPoolExecutor(1, thread_name_prefix="fault", initializer=_lower_priority)
     schedule = _Schedule(running, deployment.faults, clock, worker)
     sampling = _Sampling(running, deployment.seconds, schedule, clock, stopping)
     death = ""
@@ -211,6 +212,10 @@ class _Schedule:
             _, action, fault = self._due.pop(0)
             self._calls.append(self._worker.submit(action, fault))
 
+    def call(self, action: Callable[[], None]) -> None:
+        """Do something after the calls that were made, and wait for it."""
+        self._worker.submit(action).result()
+
     def close(self) -> None:
         """Wait for the calls, and end what was begun but not ended."""
         self._worker.shutdown(wait=True)
@@ -266,7 +271,7 @@ class _Sampling:
                 raise
             self.restarts += 1
             self._clock.wait(_RESTART_AFTER_S)
-            self._running.restart()
+            self.schedule.call(self._running.restart)
             row = self._running.probe.sample(self._clock.now())
         self.rows.append(row | {"started_at": self._running.identity["started_at"]})
 
@@ -283,3 +288,7 @@ def _raised_priority() -> Iterator[None]:
     finally:
         with contextlib.suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, thread, before)
+
+
+def _lower_priority() -> None:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -15,7 +16,7 @@ import pytest
 from podlab.lab.life import FaultEvent, Life, Stopped, mark_faults, record_life
 from podlab.lab.matrix import Deployment, PlannedFault
 from podlab.lab.probe import ContainerDiedError
-from tests.lab.fakes import BEGIN, FakeClock, FakeLab, small_matrix
+from tests.lab.fakes import BEGIN, FakeClock, FakeDeployment, FakeLab, small_matrix
 
 SLOW = PlannedFault("cpu-hog", 10.0, 20.0, 0.5)
 CRASH = PlannedFault("crash", 40.0, 10.0, 1.0)
@@ -88,6 +89,26 @@ def test_a_service_that_dies_again_and_again_is_given_up() -> None:
     with pytest.raises(ContainerDiedError, match="gone"):
         _live(lab)
     assert not lab.running
+
+
+def test_what_a_fault_starts_does_not_inherit_the_samplers_priority() -> None:
+    seen: list[int] = []
+
+    class Noting(FakeLab):
+        def start(self, deployment: Deployment, place: int) -> FakeDeployment:
+            running = super().start(deployment, place)
+            running.begin_fault = lambda _: seen.append(_priority())  # type: ignore[method-assign]
+            return running
+
+    usual = _priority()
+    lab = Noting(FakeClock())
+    record_life(DEPLOYMENT, 0, lab.start, lab.clock, threading.Event())
+    assert seen == [max(usual, 0)] * 2
+    assert _priority() == usual
+
+
+def _priority() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
 def test_a_stop_in_the_middle_of_a_fault_ends_it() -> None:
