@@ -17,9 +17,9 @@ IntArray = NDArray[np.int32]
 
 #: From this many rows on it pays to sort the training containers by leaf.
 _MANY_ROWS = 256
-#: Looking up who shares a leaf costs this many times as much as comparing one pair of leaves.
-_LOOK_UP_COST = 8
-_BLOCK_PAIRS = 100_000
+#: Looking up a run of those that share a leaf costs this many times as much as comparing one pair of leaves.
+_LOOK_UP_COST = 16
+_BLOCK_RUNS = 100_000
 
 
 def service_proximity(
@@ -55,9 +55,9 @@ def service_proximity(
 
 def _shared_trees(leaves: IntArray, known: IntArray) -> Iterator[tuple[int, NDArray[np.integer[Any]]]]:
     """Count the trees in which rows and training containers share the leaf: first row, counts (n_block, n_known)."""
-    if len(leaves) >= _MANY_ROWS:
+    if len(leaves) >= _MANY_ROWS and len(known):
         by_leaf = _ByLeaf(leaves, known)
-        if by_leaf.pairs.sum() * _LOOK_UP_COST < leaves.size * len(known):
+        if by_leaf.runs.sum() * _LOOK_UP_COST < leaves.size * len(known):
             yield from by_leaf.shared_trees()
             return
     for row, own in enumerate(leaves):
@@ -65,27 +65,39 @@ def _shared_trees(leaves: IntArray, known: IntArray) -> Iterator[tuple[int, NDAr
 
 
 class _ByLeaf:
-    """Training containers sorted by leaf, so that only those in a row's own leaves are looked at."""
+    """Training containers sorted by leaf, so that only those in a row's own leaves are looked at.
+
+    Containers that share a leaf mostly stand side by side, being of one service. So a leaf keeps runs of them: where a
+    run begins, and where the first container behind it stands.
+    """
 
     def __init__(self, leaves: IntArray, known: IntArray) -> None:
         self._known = len(known)
         self._leaves = leaves
-        self._container = np.argsort(known, axis=None, kind="stable") // known.shape[1]
-        number = np.bincount(known.reshape(-1), minlength=int(leaves.max()) + 1)
-        self._number, self._begin = number, np.cumsum(number) - number
-        #: How many pairs of tree and training container share a leaf with each row (n,).
-        self.pairs = number[leaves].sum(axis=1)
+        order = np.argsort(known, axis=None, kind="stable")
+        leaf, container = known.reshape(-1)[order], order // known.shape[1]
+        goes_on = (np.diff(leaf) == 0) & (np.diff(container) == 1)
+        begins = np.flatnonzero(np.concatenate([[True], ~goes_on]))
+        ends = np.flatnonzero(np.concatenate([~goes_on, [True]]))
+        self._begin, self._behind = container[begins], container[ends] + 1
+        self._number = np.bincount(leaf[begins], minlength=int(leaves.max()) + 1)
+        self._first = np.cumsum(self._number) - self._number
+        #: How many runs are in each row's leaves (n,).
+        self.runs = self._number[leaves].sum(axis=1)
 
     def shared_trees(self) -> Iterator[tuple[int, NDArray[np.integer[Any]]]]:
-        """Count them in blocks with a limited number of pairs."""
-        block = (np.cumsum(self.pairs) + np.arange(len(self.pairs)) * self._known) // _BLOCK_PAIRS
+        """Count them in blocks with a limited number of runs."""
+        width = self._known + 1
+        block = (np.cumsum(self.runs) + np.arange(len(self.runs)) * width) // _BLOCK_RUNS
         for begin, end in pairwise((*np.flatnonzero(np.diff(block, prepend=-1)).tolist(), len(block))):
             leaf = self._leaves[begin:end]
             number = self._number[leaf].reshape(-1)
-            # Runs of neighbouring places, one run for each row and tree.
-            place = np.arange(number.sum())
-            place += np.repeat(self._begin[leaf].reshape(-1) - (np.cumsum(number) - number), number)
-            pair = self._container[place]
-            pair += np.repeat(np.arange(end - begin) * self._known, self.pairs[begin:end])
-            shared = np.bincount(pair, minlength=(end - begin) * self._known)
-            yield begin, shared.reshape(end - begin, self._known)
+            # All runs of a leaf stand side by side, as do all leaves of a row.
+            run = np.arange(number.sum())
+            run += np.repeat(self._first[leaf].reshape(-1) - (np.cumsum(number) - number), number)
+            row = np.repeat(np.arange(0, (end - begin) * width, width), self.runs[begin:end])
+            size = (end - begin) * width
+            change = np.bincount(self._begin[run] + row, minlength=size) - np.bincount(
+                self._behind[run] + row, minlength=size
+            )
+            yield begin, change.reshape(-1, width).cumsum(axis=1)[:, :-1]

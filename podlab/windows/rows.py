@@ -142,9 +142,12 @@ def read_rows(samples: pd.DataFrame) -> Rows:
     for name in FEATURE_METRICS:
         if name in columns:
             column = columns[name]
-            valid[name] = ~np.asarray(column.isna(), dtype=bool)
-            counter = CATALOGUE[name].kind == "counter"
-            values[name] = column.to_numpy(np.int64, na_value=0) if counter else column.to_numpy(np.float64)
+            if CATALOGUE[name].kind == "counter":
+                values[name] = column.to_numpy(np.int64, na_value=0)
+                valid[name] = ~np.asarray(column.isna())
+            else:
+                values[name] = np.asarray(column, dtype=np.float64)
+                valid[name] = ~np.isnan(values[name])
     _drop_empty_readings(values, valid, first_row)
     return Rows(containers, code, offset_s, values, valid)
 

@@ -25,7 +25,7 @@ def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(proximity, "_MANY_ROWS", 1)
         monkeypatch.setattr(proximity, "_LOOK_UP_COST", 10**6 if request.param == "leaves that most share" else 0)
     if request.param == "many rows in small blocks":
-        monkeypatch.setattr(proximity, "_BLOCK_PAIRS", 40)
+        monkeypatch.setattr(proximity, "_BLOCK_RUNS", 40)
 
 
 @pytest.mark.usefixtures("_way")
