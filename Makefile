@@ -44,6 +44,7 @@ format: .venv/.installed  ## Put code and notebooks into the common form
 bench: .venv/.installed  ## Measure podlab beside its peers
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.fetch
+	$(BIN)/python -m benchmarks.decide
 
 lock: .venv/.installed  ## Write requirements.lock anew from pyproject.toml
 	tools/lock

@@ -10,8 +10,6 @@ import argparse
 import json
 import os
 import sys
-import time
-from collections.abc import Callable
 
 # Before numpy is loaded, so that all contenders have one core.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
@@ -19,6 +17,7 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", NUMBA_NUM_THREA
 import numpy as np
 import pandas as pd
 
+from benchmarks.measure import least_cpu_s
 from podlab.features import extract
 from podlab.metrics import CATALOGUE
 from podlab.samples import check_samples
@@ -27,16 +26,6 @@ from podlab.windows import SERIES, Sighting, Windows, cut, read_rows
 SAMPLES = 60
 METRICS = tuple(SERIES)[:11]
 START = pd.Timestamp("2026-01-01T00:00:00Z")
-
-
-def least_cpu_s(work: Callable[[], object], repeats: int) -> float:
-    """CPU time of the quickest of several runs."""
-    spent = []
-    for _ in range(repeats):
-        before = time.process_time()
-        work()
-        spent.append(time.process_time() - before)
-    return min(spent)
 
 
 def make_values(windows: int) -> np.ndarray:
