@@ -22,7 +22,7 @@ HORIZONS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 STRETCHES_S = (60.0, 300.0, 1800.0)
 _LEAST_ROWS = 2
 #: Of one container at most this many stretches are used, so that a long recording costs no more.
-MAX_STRETCHES = 5
+MAX_STRETCHES = 3
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from podlab.windows import Rows, Sighting, cut, series_of, sight
 
 log = logging.getLogger(__name__)
 
-_TREES = 300
-_TREES_HELD_OUT = 100
+_TREES = 200
+_TREES_HELD_OUT = 60
 _FOLDS = 5
 #: Better than the square root of all where some columns are missing.
 _FEATURES_PER_SPLIT = 0.2
