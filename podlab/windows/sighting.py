@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class Sighting:
     first_s: FloatArray
     last_s: FloatArray
 
-    @property
+    @cached_property
     def interval_s(self) -> FloatArray:
         """Mean time between rows; 0 with fewer than two (n_containers,)."""
         return np.nan_to_num((self.last_s - self.first_s) / np.maximum(self.rows - 1, 1))
@@ -40,12 +41,12 @@ class Sighting:
         several = interval_s[interval_s > 0]
         return float(np.median(several)) if several.size else 0.0
 
-    @property
+    @cached_property
     def from_birth(self) -> BoolArray:
         """Whether the start was seen (n_containers,)."""
         return np.asarray(self.first_s <= np.maximum(BIRTH_S, 1.5 * self.interval_s))
 
-    @property
+    @cached_property
     def until_s(self) -> FloatArray:
         """The end of the last row's interval, in seconds since the start; 0 without rows (n_containers,)."""
         return np.nan_to_num(self.last_s + self.interval_s)
