@@ -18,7 +18,6 @@ from podlab.workbench.report import CHAIN, PAGES, build_report
 from podlab.workbench.results import FIGURES, RESULTS, RUN_FILE, write_json
 from podlab.workbench.run import RunResult, read_notebook, run_notebook
 
-
 #: A look at whether everything works, not at how good it is: the small recording, and little of everything. The quick
 #: chain says so on its report.
 QUICK: Mapping[str, str] = {
