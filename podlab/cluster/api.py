@@ -1,44 +1,40 @@
 """Requests to the Kubernetes API server: decoded to the few needed fields, one clear line for what goes wrong.
 
-The official client brings configuration and authentication. Its models are left aside: they cost 2 ms and
-150 kB a pod, where decoding the needed fields from the raw bytes takes microseconds.
+The official client brings configuration, authentication and connections. Its models are left aside: they cost 2 ms
+and 150 kB a pod, where decoding the needed fields from the raw bytes takes microseconds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
+from urllib.parse import quote, urlencode
 
 import msgspec
-from kubernetes.client import ApiClient, ApiException, CoreV1Api
+from kubernetes.client import ApiClient
 from kubernetes.config import ConfigException
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    MaxRetryError,
-    NewConnectionError,
-    ReadTimeoutError,
-    SSLError,
-)
+from urllib3 import BaseHTTPResponse, Timeout
+from urllib3.exceptions import HTTPError
 
-from podlab.cluster.errors import ExpiredError, ForbiddenError
+import podlab
+from podlab.cluster.refusals import describe, explain_status, explain_transport, one_line, read_status
 from podlab.errors import InputError, PodlabError
 
 Resource = Literal["pods", "nodes"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Answer = TypeVar("Answer")
 
-_LONGEST_MESSAGE = 300
-
-
-class _Status(msgspec.Struct):
-    """The body of a refusal: kind ``Status`` of the API's common definitions."""
-
-    message: str = ""
+JSON: Final = "application/json"
+#: Content types of a PATCH: https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply
+MERGE_PATCH: Final = "application/merge-patch+json"
+STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
+JSON_PATCH: Final = "application/json-patch+json"
 
 
 @dataclass(frozen=True)
 class ApiConnection:
-    """A way to one API server; made by :func:`podlab.cluster.connect.connect`.
+    """A way to one API server; made by :func:`podlab.cluster.connect.connect`. Threads may share it.
 
     Attributes
     ----------
@@ -63,6 +59,84 @@ class ApiConnection:
         """Close the open connections."""
         self.client.close()  # type: ignore[no-untyped-call]
 
+    def request(
+        self,
+        method: Method,
+        path: str,
+        body: object = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = JSON,
+        timeout_s: float | None = None,
+    ) -> bytes:
+        """Send one request and read its whole answer.
+
+        Parameters
+        ----------
+        method : {"GET", "POST", "PUT", "PATCH", "DELETE"}
+            What to do.
+        path : str
+            Where, from ``/api/`` or ``/apis/`` on; names in it go through :func:`urllib.parse.quote` where they may
+            hold anything but letters, digits, dots and dashes.
+        body : bytes or object, optional
+            What to send: bytes as they are, anything else that msgspec encodes as JSON.
+        query : mapping, optional
+            Parameters of the address.
+        content_type : str
+            Of the body; a PATCH names its kind by it (:data:`MERGE_PATCH`, ...).
+        timeout_s : float, optional
+            Instead of the connection's own.
+
+        Returns
+        -------
+        bytes
+            The answer's body.
+
+        Raises
+        ------
+        ConflictError
+            If the object exists already, or is newer than the one sent.
+        NotFoundError, ForbiddenError, ExpiredError, BusyError
+            See :mod:`podlab.cluster.errors`.
+        InputError
+            If the server cannot be reached or trusted, or refuses the credentials or the request.
+        PodlabError
+            If the server fails, or its answer breaks off.
+        """
+        timeout_s = self.timeout_s if timeout_s is None else timeout_s
+        response = self._send(method, path, query or {}, body, content_type, timeout_s)
+        try:
+            answer: bytes = response.data
+        except HTTPError as error:
+            raise self.explain(error, timeout_s) from None
+        return answer
+
+    def open_stream(self, path: str, query: Mapping[str, str], *, timeout_s: float) -> BaseHTTPResponse:
+        """Send one GET and leave its answer to be read piece by piece; whoever opens it closes it.
+
+        Parameters
+        ----------
+        path, query
+            As for :meth:`request`.
+        timeout_s : float
+            Longest wait for each piece of the answer, in seconds.
+
+        Returns
+        -------
+        BaseHTTPResponse
+            Its ``read1`` raises what :meth:`explain` turns into an error to show.
+
+        Raises
+        ------
+        PodlabError
+            As :meth:`request`.
+        """
+        return self._send("GET", path, query, None, JSON, timeout_s)
+
+    def explain(self, error: HTTPError, timeout_s: float) -> PodlabError:
+        """Turn a fault between here and the server into an error that says what to do."""
+        return explain_transport(error, host=self.host, origin=self.origin, timeout_s=timeout_s)
+
     def list_page(
         self,
         page_type: type[Answer],
@@ -70,6 +144,7 @@ class ApiConnection:
         *,
         namespace: str | None = None,
         label_selector: str | None = None,
+        field_selector: str | None = None,
         limit: int | None = None,
         continue_token: str | None = None,
     ) -> Answer:
@@ -83,8 +158,8 @@ class ApiConnection:
             What to list.
         namespace : str, optional
             Only pods of this namespace; all by default.
-        label_selector : str, optional
-            Only objects with these labels, written as for ``kubectl --selector``.
+        label_selector, field_selector : str, optional
+            Only objects with these labels or fields, written as for ``kubectl``.
         limit : int, optional
             Most objects in the page.
         continue_token : str, optional
@@ -106,28 +181,11 @@ class ApiConnection:
         PodlabError
             If the server fails, its answer breaks off, or is not what was asked for.
         """
-        given = {"label_selector": label_selector, "limit": limit, "_continue": continue_token}
-        arguments: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        # The client's models are typed for answers that it decodes itself; here the raw answer comes back.
-        core: Any = CoreV1Api(self.client)
-        if resource == "nodes":
-            list_resource, scope = core.list_node, ""
-        elif namespace is None:
-            list_resource, scope = core.list_pod_for_all_namespaces, " in all namespaces"
-        else:
-            list_resource, scope = core.list_namespaced_pod, f" in namespace {namespace!r}"
-            arguments["namespace"] = namespace
-        try:
-            response = list_resource(**arguments, _preload_content=False, _request_timeout=self.timeout_s)
-            body: bytes = response.data
-        except ApiException as error:
-            raise self._explain_refusal(error, f"list {resource}{scope}") from None
-        except HTTPError as error:
-            raise self._explain_transport(error) from None
-        except (ConfigException, OSError) as error:
-            # The client reads a token's file again now and then, and may find it gone.
-            what = f"the credentials cannot be read: {one_line(str(error))}"
-            raise InputError(what, where=self.origin) from None
+        given = {
+            "labelSelector": label_selector, "fieldSelector": field_selector, "limit": limit, "continue": continue_token
+        }  # fmt: skip
+        query = {name: str(value) for name, value in given.items() if value is not None}
+        body = self.request("GET", collection_path(resource, namespace), query=query)
         try:
             return msgspec.json.decode(body, type=page_type)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -135,59 +193,36 @@ class ApiConnection:
             todo = "check that this address is a Kubernetes API server, then try again"
             raise PodlabError(what, where=self.host, todo=todo) from None
 
-    def _explain_refusal(self, error: ApiException, action: str) -> PodlabError:
-        """Turn an answer that is not 2xx into an error that says what to do."""
-        if not error.status:
-            return self._explain_tls(str(error.reason))
-        message = _message_of(error.body)
-        said = f": {message}" if message else ""
-        if error.status == 401:
-            return InputError(
-                "the API server does not accept the credentials (401)",
-                where=self.host,
-                todo=f"renew or correct those of {self.origin}",
-            )
-        if error.status == 403:
-            todo = f"grant the verb 'list' on that resource to the user of {self.origin}"
-            return ForbiddenError(f"no right to {action} (403){said}", where=self.host, todo=todo)
-        if error.status == 404:
-            todo = "give the address of a Kubernetes API server"
-            return InputError(f"cannot {action}: no such path (404)", where=self.host, todo=todo)
-        if error.status == 410:
-            return ExpiredError(f"cannot {action}: the list expired while it was read (410)", where=self.host)
-        if error.status in (400, 422):
-            return InputError(f"the API server refuses to {action} ({error.status}){said}", where=self.host)
-        what = f"the API server failed to {action} ({error.status}){said}"
-        return PodlabError(what, where=self.host, todo="try again later")
-
-    def _explain_transport(self, error: HTTPError) -> PodlabError:
-        """Turn a fault between here and the server into an error that says what to do."""
-        reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
-        if isinstance(reason, SSLError):
-            return self._explain_tls(str(reason))
-        if isinstance(reason, (NewConnectionError, ConnectTimeoutError)):
-            last_part = one_line(str(reason).rpartition(": ")[2])
-            todo = "check the address, the network and whether the cluster runs"
-            return InputError(f"the API server cannot be reached: {last_part}", where=self.host, todo=todo)
-        if isinstance(reason, ReadTimeoutError):
-            what = f"the API server gave no answer within {self.timeout_s:g} s"
-            return PodlabError(what, where=self.host, todo="try again, or allow a longer timeout")
-        return PodlabError("the connection broke off before the whole answer came", where=self.host, todo="try again")
-
-    def _explain_tls(self, reason: str) -> InputError:
-        # "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1006)"
-        what = f"no trusted connection: {one_line(reason.rpartition('] ')[2].partition(' (_ssl')[0])}"
-        return InputError(what, where=self.host, todo=f"check the certificate authority in {self.origin}")
+    def _send(
+        self, method: Method, path: str, query: Mapping[str, str], body: object, content_type: str, timeout_s: float
+    ) -> BaseHTTPResponse:
+        """Send a request; give the answer, not read yet, if it is 2xx."""
+        headers = {"Accept": JSON, "User-Agent": f"podlab/{podlab.__version__}"}
+        payload = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
+        if payload is not None:
+            headers["Content-Type"] = content_type
+        # The client's models and its own way to send are left aside, so nothing of it is typed from here on.
+        client: Any = self.client
+        try:
+            headers |= {auth["key"]: auth["value"] for auth in client.configuration.auth_settings().values()}
+        except (ConfigException, OSError) as error:
+            # The client reads a token's file again now and then, and may find it gone.
+            what = f"the credentials cannot be read: {one_line(str(error))}"
+            raise InputError(what, where=self.origin) from None
+        url = self.host + path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
+        try:
+            response: BaseHTTPResponse = client.rest_client.pool_manager.request(
+                method, url, body=payload, headers=headers, preload_content=False,
+                timeout=Timeout(connect=timeout_s, read=timeout_s),
+            )  # fmt: skip
+            if 200 <= response.status <= 299:
+                return response
+            status = read_status(response.data, response.headers.get("Retry-After"))
+        except HTTPError as error:
+            raise self.explain(error, timeout_s) from None
+        raise explain_status(response.status, status, describe(method, path, query), host=self.host, origin=self.origin)
 
 
-def one_line(text: str) -> str:
-    """Press a message of others into one line of bounded length."""
-    return " ".join(text.split())[:_LONGEST_MESSAGE]
-
-
-def _message_of(body: str | None) -> str:
-    """Read the message of a refusal; empty where the body is no ``Status``, such as a proxy's page."""
-    try:
-        return one_line(msgspec.json.decode(body or "", type=_Status).message)
-    except msgspec.DecodeError:
-        return ""
+def collection_path(resource: Resource, namespace: str | None = None) -> str:
+    """Give the address of all objects of a kind, or of those in one namespace."""
+    return f"/api/v1/{resource}" if namespace is None else f"/api/v1/namespaces/{quote(namespace, safe='')}/{resource}"

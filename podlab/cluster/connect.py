@@ -14,7 +14,8 @@ from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException, load_kube_config
 from kubernetes.config.incluster_config import InClusterConfigLoader
 
-from podlab.cluster.api import ApiConnection, one_line
+from podlab.cluster.api import ApiConnection
+from podlab.cluster.refusals import one_line
 from podlab.errors import InputError
 
 Access = Literal["auto", "inside", "outside"]
