@@ -1,13 +1,14 @@
 # podlab: `make help` lists what there is.
 PYTHON ?= python3
 RECORDING ?= data/recordings/services.parquet
+PART ?= watcher
 # What was recorded beside it, where it was.
 UNKNOWN := $(wildcard $(RECORDING:.parquet=-unknown.parquet))
 FAULTS := $(wildcard $(RECORDING:.parquet=-faults.parquet))
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train quick test lab record reports lint format bench lock setup clean
+.PHONY: help train quick test lab record reports lint format bench image lock setup clean
 
 help:  ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -46,7 +47,10 @@ bench: .venv/.installed  ## Measure podlab beside its peers
 	$(BIN)/python -m benchmarks.fetch
 	$(BIN)/python -m benchmarks.decide
 
-lock: .venv/.installed  ## Write requirements.lock anew from pyproject.toml
+image: .venv/.installed  ## Build the watcher's image (PART=trainer: the trainer's) with podman, buildah or docker
+	tools/image $(PART)
+
+lock: .venv/.installed  ## Write the locks anew from pyproject.toml
 	tools/lock
 
 setup: .venv/.installed  ## Only make .venv
