@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Protocol
 
 import pandas as pd
+
+from podlab.errors import InputError
+
+
+class NothingThereError(InputError):
+    """A source works and has no row of what was asked for."""
 
 
 class Source(Protocol):
@@ -40,4 +47,19 @@ class Source(Protocol):
             If the source has nothing there, refuses the user, or what it holds is no samples table.
         PodlabError
             If the source failed.
+        """
+
+
+class LiveSource(Source, Protocol):
+    """A source that can be asked for some pods only."""
+
+    def fetch(self, since: datetime, until: datetime, *, pods: Collection[str] | None = None) -> pd.DataFrame:
+        """Read the samples with ``since <= time < until``, of all pods or of those with one of these names.
+
+        Raises
+        ------
+        NothingThereError
+            If there are no rows of the ``pods`` asked for.
+        InputError, PodlabError
+            As :meth:`Source.fetch` does.
         """

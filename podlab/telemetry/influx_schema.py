@@ -64,15 +64,30 @@ class Measurement:
     fields: dict[str, str]
     only: dict[str, str] = field(default_factory=dict)
 
-    def query(self) -> str:
-        """InfluxQL for all series in ``$since <= time < $until``; the values of ``only`` are bound by tag name."""
+    def query(self, pods: Collection[str] | None = None) -> str:
+        """InfluxQL for all series in ``$since <= time < $until``; the values of ``only`` are bound by tag name.
+
+        Parameters
+        ----------
+        pods : collection of str, optional
+            Only series of pods with one of these names. The server finds them in its index, and reads no others.
+        """
         fields = ", ".join(quote_identifier(name) for name in self.fields.values())
         tags = ", ".join(quote_identifier(tag) for tag in self.tags)
         only = "".join(f" AND {quote_identifier(tag)} = ${tag}" for tag in self.only)
+        only += "" if pods is None else f" AND ({self._of(pods)})"
         return (
             f"SELECT {fields} FROM {quote_identifier(self.name)} WHERE time >= $since AND time < $until{only}"  # noqa: S608
             f" GROUP BY {tags}"
         )
+
+    def _of(self, pods: Collection[str]) -> str:
+        # Every character of meaning is written as its number: no name can end the pattern or the statement.
+        names = "|".join(re.sub(r"[^A-Za-z0-9-]", lambda found: rf"\x{{{ord(found[0]):x}}}", name) for name in pods)
+        if POD_TAG in self.tags:
+            return f"{quote_identifier(POD_TAG)} =~ /^(?:{names})$/"
+        label, name = quote_identifier(DOCKER_LABELS["pod"]), quote_identifier(CONTAINER_TAG)
+        return f"{label} =~ /^(?:{names})$/ OR {name} =~ /^k8s_[^_]*_(?:{names})_/"
 
 
 def measurements(columns: Collection[str]) -> list[Measurement]:
