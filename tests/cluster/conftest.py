@@ -6,12 +6,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kubernetes.client import ApiClient, Configuration, CoreV1Api
 
 from podlab.cluster.api import ApiConnection
 from podlab.cluster.connect import connect
 from tests.support.kubeapi import KubeApi
 
 TOKEN = "token-of-the-reader"
+
+
+def client_of(api: KubeApi, token: str | None = TOKEN) -> ApiClient:
+    """Make an official client."""
+    configuration = Configuration(host=api.url, retries=False)
+    if token is not None:
+        configuration.api_key["BearerToken"] = f"Bearer {token}"
+    return ApiClient(configuration)
+
+
+def core_of(api: KubeApi, token: str | None = TOKEN) -> CoreV1Api:
+    """Make an official client for pods, nodes and events."""
+    return CoreV1Api(client_of(api, token))
 
 
 @pytest.fixture

@@ -6,18 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kubernetes.client import ApiClient, ApiException, Configuration, CoreV1Api
+from kubernetes.client import ApiClient, ApiException, CoreV1Api
 
-from tests.cluster.conftest import TOKEN
+from tests.cluster.conftest import core_of
 from tests.support.kubeapi import KubeApi
 from tests.support.kubeobjects import make_node, make_pending_pod, make_pod
-
-
-def client_of(api: KubeApi, token: str | None = TOKEN) -> CoreV1Api:
-    configuration = Configuration(host=api.url, retries=False)
-    if token is not None:
-        configuration.api_key["BearerToken"] = f"Bearer {token}"
-    return CoreV1Api(ApiClient(configuration))
 
 
 @pytest.fixture
@@ -27,7 +20,7 @@ def core(api: KubeApi) -> Iterator[CoreV1Api]:
     api.store.put("pods", make_pod("db-0", namespace="data", node="node-2", labels={"app": "db"}))
     api.store.put("pods", make_pending_pod("late"))
     api.store.put("nodes", make_node("node-1", {("docker.io/library/nginx:1.25",): 70}))
-    return client_of(api)
+    return core_of(api)
 
 
 def names(page: Any) -> list[str]:
@@ -156,7 +149,7 @@ def test_a_list_can_ask_for_a_version(api: KubeApi, core: CoreV1Api) -> None:
 def test_rights_are_checked_as_rbac_does(api: KubeApi, core: CoreV1Api) -> None:
     api.tokens["token-of-bob"] = "bob"
     api.allow("bob", ["list"], ["pods"], namespace="shop")
-    bob = client_of(api, "token-of-bob")
+    bob = core_of(api, "token-of-bob")
     assert len(bob.list_namespaced_pod("shop").items) == 5
     with pytest.raises(ApiException) as error:
         bob.list_pod_for_all_namespaces()
@@ -168,5 +161,5 @@ def test_rights_are_checked_as_rbac_does(api: KubeApi, core: CoreV1Api) -> None:
     assert 'cannot get resource \\"pods\\" in API group \\"\\" in the namespace \\"shop\\"' in refusal(error)[1]
     for token, status in (("wrong", 401), (None, 403)):
         with pytest.raises(ApiException) as error:
-            client_of(api, token).list_node()
+            core_of(api, token).list_node()
         assert refusal(error)[0] == status

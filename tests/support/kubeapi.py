@@ -1,48 +1,41 @@
-"""A small Kubernetes API server for tests: real HTTP on loopback, bearer tokens, RBAC, and faults on demand.
+"""A small Kubernetes API server for tests: real HTTP on loopback, bearer tokens, RBAC, watches, and faults on demand.
 
-It answers get and list of pods and nodes from a :class:`tests.support.kubestore.Store`, as the documentation says,
-and knows nothing of podlab. The official client drives it as well (tests/cluster/test_kubeapi.py).
+It answers for pods, nodes, events and leases from a :class:`tests.support.kubestore.Store`, as the documentation
+says, and knows nothing of podlab. The official client drives it as well (tests/cluster/test_kubeapi*.py).
 """
 
 from __future__ import annotations
 
-import json
 import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 
-from tests.support.kubestore import KINDS, StatusError, Store
+from tests.support.kubechecks import check_body, check_stored
+from tests.support.kubehttp import handler_for
+from tests.support.kubekinds import KINDS
+from tests.support.kuberequest import ANONYMOUS, Request
+from tests.support.kubestatus import Object, StatusError
+from tests.support.kubestore import Store
+from tests.support.kubewatch import Stream
 
-ANONYMOUS = "system:anonymous"
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request that was understood, whatever was answered."""
-
-    user: str
-    verb: str
-    resource: str
-    namespace: str | None
-    name: str | None
-    params: dict[str, str]
+__all__ = ["ANONYMOUS", "Fault", "KubeApi", "Request"]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """An answer that takes the place of the right one.
+    """An answer that takes the place of the right one; where its status is no success, nothing is done either.
 
     ``cut_at`` bytes of the body are sent; with ``announce_all`` the headers still promise the whole body, so that
-    the connection breaks off in the middle of it.
+    the connection breaks off in the middle of it. A ``silent`` answer has no end: what is to be sent is sent, without
+    a body not even the headers, and then nothing. Only requests with the ``verb`` are struck, by default all.
     """
 
     status: int = 200
@@ -50,6 +43,8 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     cut_at: int | None = None
     announce_all: bool = True
+    silent: bool = False
+    verb: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,11 +70,19 @@ class KubeApi:
     tokens : dict
         Bearer token -> user. Any other token is answered with 401.
     requests : list of Request
-        All requests so far.
+        All requests so far whose sender was known.
     faults : deque of Fault
         Each takes the place of one answer, the first first.
     before_answer : callable, optional
         Called with each request before it is answered; may change the store.
+    streams : list of Stream
+        The open watches.
+    watches_end_at_once : bool
+        Whether a watch ends when it has told what there is.
+    expired_as_status : bool
+        Whether a watch from a forgotten version is refused by HTTP status, instead of by an event in the stream.
+    piece_bytes : int, optional
+        In pieces of which size the lines of a watch are sent; each as a whole by default.
     """
 
     def __init__(self, certificate: Path | None = None) -> None:
@@ -88,8 +91,13 @@ class KubeApi:
         self.requests: list[Request] = []
         self.faults: deque[Fault] = deque()
         self.before_answer: Callable[[Request], None] | None = None
+        self.streams: list[Stream] = []
+        self.watches_end_at_once = False
+        self.expired_as_status = False
+        self.piece_bytes: int | None = None
+        self.closing = threading.Event()
         self._rights: set[_Right] = set()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler_for(self))
         self._server.daemon_threads = True
         self._scheme = "http"
         if certificate is not None:
@@ -107,6 +115,8 @@ class KubeApi:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.closing.set()
+        self.order("end")
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -140,22 +150,14 @@ class KubeApi:
         path.write_text(yaml.safe_dump(config), encoding="utf-8")
         return path
 
-    def answer(self, path: str, authorization: str | None) -> Any:
-        """Answer a GET: who asks, may they, and what is there."""
-        user = self._user_of(authorization)
-        request = _understand(path, user)
-        self.requests.append(request)
-        if self.before_answer is not None:
-            self.before_answer(request)
-        self._check_right(request)
-        if request.verb == "watch":
-            raise StatusError(405, "MethodNotAllowed", "the test server does not serve watches")
-        if request.name is None:
-            return self.store.list(request.resource, request.namespace, request.params)
-        found = self.store.get(request.resource, request.name, request.namespace or "")
-        return {"kind": KINDS[request.resource], "apiVersion": "v1", **found}
+    def order(self, what: bytes | str) -> None:
+        """Send these bytes as they are to all open watches, or do with them: ``bookmark``, ``end``, ``reset``."""
+        with self.store.lock:
+            for stream in self.streams:
+                stream.order(what)
 
-    def _user_of(self, authorization: str | None) -> str:
+    def user_of(self, authorization: str | None) -> str:
+        """Tell who asks."""
         if authorization is None:
             return ANONYMOUS
         scheme, _, token = authorization.partition(" ")
@@ -163,64 +165,63 @@ class KubeApi:
             raise StatusError(401, "Unauthorized", "Unauthorized")
         return self.tokens[token]
 
+    def take_fault(self, request: Request) -> Fault | None:
+        """Give the fault that is to strike this request."""
+        for fault in self.faults:
+            if fault.verb in (None, request.verb):
+                self.faults.remove(fault)
+                return fault
+        return None
+
+    def answer(self, request: Request) -> Object | Stream:
+        """Do what is asked: may they, and what is there."""
+        self._check_right(request)
+        kind, namespace = KINDS[request.resource], request.namespace or ""
+        if request.verb == "watch":
+            return self._open_watch(request)
+        if request.verb == "list":
+            return self.store.list(request.resource, request.namespace, request.params)
+        if request.verb == "create":
+            return self.store.create(request.resource, check_body(request.json(), kind, request.namespace, None))
+        assert request.name is not None
+        if request.verb == "get":
+            found = self.store.get(request.resource, request.name, namespace)
+        elif request.verb == "update":
+            body = check_body(request.json(), kind, request.namespace, request.name)
+            found = self.store.update(request.resource, body)
+        elif request.verb == "patch":
+            found = self.store.patch(
+                request.resource, request.name, namespace, request.content_type, request.json(),
+                lambda patched: check_stored(patched, kind),
+            )  # fmt: skip
+        else:
+            options: Any = request.json() if request.body else {}
+            found = self.store.delete(request.resource, request.name, namespace, options.get("preconditions"))
+        return {"kind": kind.kind, "apiVersion": kind.api_version, **found}
+
+    def _open_watch(self, request: Request) -> Stream:
+        with self.store.lock:
+            stream = Stream(
+                self.store, request.resource, request.namespace, request.params, at_once=self.watches_end_at_once
+            )
+            if self.expired_as_status and stream.starts_after:
+                self.store.changes_after(stream.starts_after)
+            self.streams.append(stream)
+            # Whoever waits for a watch to be open is woken.
+            self.store.lock.notify_all()
+        return stream
+
     def _check_right(self, request: Request) -> None:
         if {
             _Right(request.user, request.verb, request.resource, None),
             _Right(request.user, request.verb, request.resource, request.namespace),
         } & self._rights:
             return
-        subject = request.resource if request.name is None else f'{request.resource} "{request.name}"'
+        subject = KINDS[request.resource].full_name + (f' "{request.name}"' if request.name else "")
         place = f'in the namespace "{request.namespace}"' if request.namespace else "at the cluster scope"
         message = (
             f'{subject} is forbidden: User "{request.user}" cannot {request.verb} resource "{request.resource}" '
-            f'in API group "" {place}'
+            f'in API group "{KINDS[request.resource].group}" {place}'
         )
         details = {"kind": request.resource} | ({"name": request.name} if request.name else {})
         raise StatusError(403, "Forbidden", message, details)
-
-
-def _understand(path: str, user: str) -> Request:
-    split = urlsplit(path)
-    params = dict(parse_qsl(split.query))
-    parts = split.path.strip("/").split("/")
-    namespace = None
-    if parts[:3] == ["api", "v1", "namespaces"] and len(parts) in (5, 6):
-        namespace, parts = parts[3], [*parts[:2], *parts[4:]]
-    if parts[:2] != ["api", "v1"] or len(parts) not in (3, 4) or parts[2] not in KINDS:
-        raise StatusError(404, "NotFound", "the server could not find the requested resource")
-    name = parts[3] if len(parts) == 4 else None
-    verb = "get" if name else "watch" if params.get("watch") in ("true", "1") else "list"
-    return Request(user, verb, parts[2], namespace, name, params)
-
-
-def _handler_for(api: KubeApi) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        # Head and body go out in two writes; with Nagle's algorithm the second would wait for 40 ms.
-        disable_nagle_algorithm = True
-
-        def do_GET(self) -> None:
-            status = 200
-            try:
-                answer = api.answer(self.path, self.headers.get("Authorization"))
-            except StatusError as error:
-                status, answer = error.code, error.body
-            body = json.dumps(answer).encode()
-            fault = api.faults.popleft() if api.faults else Fault(status)
-            self._send(fault, fault.body if fault.body is not None else body)
-
-        def _send(self, fault: Fault, body: bytes) -> None:
-            sent = body[: fault.cut_at]
-            self.send_response(fault.status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body if fault.announce_all else sent)))
-            for name, value in fault.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(sent)
-            self.close_connection = self.close_connection or len(sent) < len(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Keep the tests' output clean."""
-
-    return Handler

@@ -38,6 +38,10 @@ def _check(value: Any, kind: str, where: str) -> None:
         for key, item in value.items():
             assert isinstance(key, _PLAIN[of_dict[1]]), f"{where}: {key}"
             _check(item, of_dict[2], f"{where}.{key}")
+    elif kind == "datetime":
+        # RFC 3339 with any number of digits after the second.
+        assert isinstance(value, str), f"{where}: not a time"
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", value), f"{where}: not a time"
     elif kind in _PLAIN:
         assert isinstance(value, _PLAIN[kind]), f"{where}: {value!r} is not {kind}"
         assert kind != "int" or not isinstance(value, bool), f"{where}: {value!r} is not {kind}"

@@ -1,124 +1,146 @@
-"""The objects behind the test API server: versions, snapshots, selectors and pages as Kubernetes documents them.
+"""The objects behind the test API server: versions, history, optimistic locking, and lists of one moment.
 
-https://kubernetes.io/docs/reference/using-api/api-concepts/ (resource versions, lists in chunks),
-https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/ and .../field-selectors/.
+https://kubernetes.io/docs/reference/using-api/api-concepts/ (resource versions, lists in chunks, watches).
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import copy
-import json
-import re
+import random
 import threading
 import uuid
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from operator import attrgetter
 
-Object = dict[str, Any]
-Test = Callable[[Object], bool]
+from tests.support.kubekinds import KINDS
+from tests.support.kubepages import encode_token, version_and_start
+from tests.support.kubepatch import apply_patch
+from tests.support.kubeselect import matcher
+from tests.support.kubestatus import Object, StatusError
 
-KINDS = {"pods": "Pod", "nodes": "Node"}
-_FIELDS = {
-    "pods": (
-        "metadata.name", "metadata.namespace", "spec.nodeName", "spec.restartPolicy", "spec.schedulerName",
-        "spec.serviceAccountName", "status.phase", "status.podIP", "status.nominatedNodeName",
-    ),
-    "nodes": ("metadata.name", "spec.unschedulable"),
-}  # fmt: skip
-_REQUIREMENT = re.compile(
-    r"\s*(?:(?P<absent>!)?\s*(?P<present>[\w./-]+)"
-    r"|(?P<key>[\w./-]+)\s*(?P<op>==|=|!=)\s*(?P<value>[\w.-]*)"
-    r"|(?P<set_key>[\w./-]+)\s+(?P<set_op>in|notin)\s*\((?P<values>[^()]*)\))\s*"
-)
-_TOO_OLD_LIST = "The resourceVersion for the provided list is too old."
-_TOO_OLD_TOKEN = (
-    "The provided continue parameter is too old to display a consistent list result. You can start a new list "
-    "without the continue parameter, or use the continue token in this response to retrieve the remainder of the "
-    "results. Continuing with the provided token results in an inconsistent list - objects that were created, "
-    "modified, or deleted between the time the first chunk was returned and now may show up in the list."
-)
-
-
-class StatusError(Exception):
-    """A refusal, to be answered as an object of kind ``Status``."""
-
-    def __init__(
-        self, code: int, reason: str, message: str, details: Object | None = None, continue_token: str = ""
-    ) -> None:
-        super().__init__(message)
-        self.code = code
-        metadata = {"continue": continue_token} if continue_token else {}
-        self.body: Object = {
-            "kind": "Status", "apiVersion": "v1", "metadata": metadata, "status": "Failure", "message": message,
-            "reason": reason, "code": code,
-        }  # fmt: skip
-        if details:
-            self.body["details"] = details
+_CREATED_AT = "2026-01-05T08:00:00Z"
+#: The letters that the server appends to a ``generateName``: none that make words.
+_SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+_STALE = "the object has been modified; please apply your changes to the latest version and try again"
 
 
 @dataclass(frozen=True)
 class Change:
-    """One write; the history of them is what a watch would replay."""
+    """One write: the object before and after it, None where there was or is none."""
 
     version: int
     resource: str
     key: str
+    before: Object | None
     after: Object | None
 
 
 @dataclass
 class Store:
-    """Objects by resource and key, with every version since the last compaction."""
+    """Objects by resource and key, and every change since the last compaction."""
 
     version: int = 1000
     oldest: int = 0
     history: list[Change] = field(default_factory=list)
-    lock: threading.RLock = field(default_factory=threading.RLock)
+    lock: threading.Condition = field(default_factory=lambda: threading.Condition(threading.RLock()))
+    _now: dict[str, dict[str, Object]] = field(default_factory=lambda: {resource: {} for resource in KINDS})
+    _random: random.Random = field(default_factory=lambda: random.Random(0))
 
     def put(self, resource: str, body: Object) -> Object:
         """Create or replace an object; it gets the next version and, where new, a uid and a creation time."""
         stored = copy.deepcopy(body)
-        metadata = stored["metadata"]
+        metadata, key = stored["metadata"], key_of(stored)
         with self.lock:
-            before = self._at(resource, self.version).get(_key(stored))
-            self.version += 1
+            before = self._now[resource].get(key)
             if before is not None:
                 metadata.setdefault("uid", before["metadata"]["uid"])
-            metadata.setdefault("uid", str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.version}/{_key(stored)}")))
-            metadata.setdefault("creationTimestamp", "2026-01-05T08:00:00Z")
-            metadata["resourceVersion"] = str(self.version)
-            self.history.append(Change(self.version, resource, _key(stored), stored))
+            metadata.setdefault("uid", str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.version + 1}/{key}")))
+            metadata.setdefault("creationTimestamp", _CREATED_AT)
+            self._write(resource, key, stored)
         return copy.deepcopy(stored)
 
-    def delete(self, resource: str, name: str, namespace: str = "") -> None:
-        """Remove an object."""
+    def create(self, resource: str, body: Object) -> Object:
+        """Create an object; its name may be left to the server."""
+        metadata = body["metadata"]
         with self.lock:
-            self.version += 1
-            self.history.append(Change(self.version, resource, f"{namespace}/{name}", None))
+            if not metadata.get("name"):
+                # https://kubernetes.io/docs/reference/using-api/api-concepts/#generated-values
+                suffix = "".join(self._random.choices(_SUFFIX_LETTERS, k=5))
+                metadata["name"] = metadata["generateName"][:58] + suffix
+            if key_of(body) in self._now[resource]:
+                name = metadata["name"]
+                message = f'{KINDS[resource].full_name} "{name}" already exists'
+                raise StatusError(409, "AlreadyExists", message, {"name": name, "kind": resource})
+            given = ("uid", "creationTimestamp", "resourceVersion")
+            return self.put(resource, {**body, "metadata": {k: v for k, v in metadata.items() if k not in given}})
+
+    def update(self, resource: str, body: Object) -> Object:
+        """Replace an object, if it is still of the version and uid that the body names."""
+        metadata, kind = body["metadata"], KINDS[resource]
+        with self.lock:
+            before = self._now[resource].get(key_of(body))
+            if before is None and kind.create_on_update:
+                return self.create(resource, body)
+            if before is None:
+                raise missing(resource, metadata["name"])
+            if not (metadata.get("resourceVersion") or kind.unconditional_update):
+                what = f'{kind.full_name} "{metadata["name"]}" is invalid: metadata.resourceVersion'
+                raise StatusError(422, "Invalid", f"{what}: Invalid value: 0: must be specified for an update")
+            check_still(resource, before, metadata)
+            kept = {key: before["metadata"][key] for key in ("uid", "creationTimestamp", "resourceVersion")}
+            stored = {**copy.deepcopy(body), "metadata": {**metadata, **kept}}
+            # A write that changes nothing makes no new version and no event.
+            return copy.deepcopy(before) if stored == before else self.put(resource, stored)
+
+    def patch(
+        self,
+        resource: str,
+        name: str,
+        namespace: str,
+        content_type: str,
+        patch: object,
+        check: Callable[[Object], None],
+    ) -> Object:
+        """Change parts of an object; ``check`` may refuse what comes out."""
+        with self.lock:
+            before = self.get(resource, name, namespace)
+            after = apply_patch(before, content_type, patch)
+            if key_of(after) != key_of(before):
+                raise StatusError(400, "BadRequest", "the name of the object does not match the name on the URL")
+            check(after)
+            return self.update(resource, after)
+
+    def delete(self, resource: str, name: str, namespace: str = "", preconditions: Object | None = None) -> Object:
+        """Remove an object, if it is still of the version and uid that ``preconditions`` name; give its last state."""
+        with self.lock:
+            found = self.get(resource, name, namespace)
+            check_still(resource, found, preconditions or {})
+            self._write(resource, f"{namespace}/{name}", None)
+            found["metadata"]["resourceVersion"] = str(self.version)
+            return found
 
     def compact(self) -> None:
         """Forget all versions but the present one, as the server does every five minutes."""
         with self.lock:
             self.oldest = self.version
+            self.history.clear()
 
     def get(self, resource: str, name: str, namespace: str = "") -> Object:
         """Return one object as it is now."""
-        found = self._at(resource, self.version).get(f"{namespace}/{name}")
-        if found is None:
-            details = {"name": name, "kind": resource}
-            raise StatusError(404, "NotFound", f'{resource} "{name}" not found', details)
-        return found
+        with self.lock:
+            found = self._now[resource].get(f"{namespace}/{name}")
+            if found is None:
+                raise missing(resource, name)
+            return copy.deepcopy(found)
 
     def list(self, resource: str, namespace: str | None, params: Mapping[str, str]) -> Object:
         """Answer a list request with one page."""
-        matches_labels = parse_label_selector(params.get("labelSelector", ""))
-        matches_fields = parse_field_selector(params.get("fieldSelector", ""), resource)
+        matches = matcher(resource, params)
         limit = int(params.get("limit") or 0)
         with self.lock:
-            version, start = self._version_and_start(params)
+            version, start = version_and_start(params, self.version, self.oldest)
             objects = self._at(resource, version)
         prefix = "" if namespace is None else f"{namespace}/"
         keys = sorted(key for key in objects if key.startswith(prefix) and key >= start)
@@ -128,125 +150,64 @@ class Store:
             if limit and len(items) == limit:
                 break
             left -= 1
-            if matches_labels(objects[key]) and matches_fields(objects[key]):
+            if matches(objects[key]):
                 items.append(objects[key])
         metadata: Object = {"resourceVersion": str(version)}
         if left:
             # Whether the rest matches is not known yet, so that the last page may be empty.
-            metadata["continue"] = _encode_token(version, keys[-left])
+            metadata["continue"] = encode_token(version, keys[-left])
             if not (params.get("labelSelector") or params.get("fieldSelector")):
                 metadata["remainingItemCount"] = left
-        return {"kind": f"{KINDS[resource]}List", "apiVersion": "v1", "metadata": metadata, "items": items}
+        kind = KINDS[resource]
+        return {"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata, "items": items}
+
+    def changes_after(self, version: int) -> list[Change]:
+        """Return what happened after a version, oldest first; 410 if that is forgotten."""
+        with self.lock:
+            if version < self.oldest:
+                raise StatusError(410, "Expired", f"too old resource version: {version} ({self.oldest})")
+            return self.history[bisect_right(self.history, version, key=attrgetter("version")) :]
+
+    def _write(self, resource: str, key: str, after: Object | None) -> None:
+        """Make the next version; whoever waits for it is woken."""
+        self.version += 1
+        before = self._now[resource].get(key)
+        if after is None:
+            del self._now[resource][key]
+        else:
+            after["metadata"]["resourceVersion"] = str(self.version)
+            self._now[resource][key] = after
+        self.history.append(Change(self.version, resource, key, before, after))
+        self.lock.notify_all()
 
     def _at(self, resource: str, version: int) -> dict[str, Object]:
-        objects: dict[str, Object] = {}
-        for change in self.history:
-            if change.version > version or change.resource != resource:
-                continue
-            if change.after is None:
-                objects.pop(change.key, None)
-            else:
-                objects[change.key] = change.after
+        """Go back from the present to an earlier version."""
+        objects = dict(self._now[resource])
+        for change in reversed(self.changes_after(version)):
+            if change.resource == resource:
+                if change.before is None:
+                    del objects[change.key]
+                else:
+                    objects[change.key] = change.before
         return objects
 
-    def _version_and_start(self, params: Mapping[str, str]) -> tuple[int, str]:
-        """Tell which version is asked for, and from which key on."""
-        wanted, match, token = (
-            params.get(name, "") for name in ("resourceVersion", "resourceVersionMatch", "continue")
-        )
-        _check_match(wanted, match, token)
-        if token:
-            if wanted not in ("", "0"):
-                raise StatusError(400, "BadRequest", "specifying resource version is not allowed when using continue")
-            version, start = _decode_token(token)
-            if version == -1:
-                return self.version, start
-            if version < self.oldest:
-                raise StatusError(410, "Expired", _TOO_OLD_TOKEN, continue_token=_encode_token(-1, start))
-            return version, start
-        if wanted in ("", "0"):
-            return self.version, ""
-        asked = int(wanted)
-        if asked > self.version:
-            cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
-            message = f"Too large resource version: {asked}, current: {self.version}"
-            raise StatusError(504, "Timeout", message, {"causes": [cause], "retryAfterSeconds": 1})
-        # With a limit and no match given, a version is meant exactly: a legacy that the documentation keeps.
-        if match == "Exact" or (not match and params.get("limit")):
-            if asked < self.oldest:
-                raise StatusError(410, "Expired", _TOO_OLD_LIST)
-            return asked, ""
-        return self.version, ""
 
-
-def parse_label_selector(text: str) -> Test:
-    """Read equality- and set-based requirements; an object must meet all of them."""
-    tests = []
-    for part in re.split(r",(?![^()]*\))", text) if text.strip() else []:
-        found = _REQUIREMENT.fullmatch(part)
-        if found is None:
-            raise StatusError(400, "BadRequest", f"unable to parse requirement: {part!r}")
-        tests.append(_label_test(found))
-    return lambda obj: all(test(obj["metadata"].get("labels") or {}) for test in tests)
-
-
-def parse_field_selector(text: str, resource: str) -> Test:
-    """Read requirements on the fields that the resource supports."""
-    wanted = []
-    for part in text.split(",") if text else []:
-        found = re.fullmatch(r"\s*([\w.]+)\s*(==|=|!=)\s*(.*?)\s*", part)
-        if found is None or found[1] not in _FIELDS[resource]:
-            name = found[1] if found else part
-            what = f'Unable to find "{resource}" that match label selector "", field selector "{text}"'
-            raise StatusError(400, "BadRequest", f"{what}: field label not supported: {name}")
-        wanted.append((found[1].split("."), found[2] != "!=", found[3]))
-
-    def value_of(obj: Object, path: list[str]) -> str:
-        here: Any = obj
-        for part in path:
-            here = (here or {}).get(part)
-        return str(here).lower() if isinstance(here, bool) else str(here or "")
-
-    return lambda obj: all((value_of(obj, path) == value) is equal for path, equal, value in wanted)
-
-
-def _label_test(found: re.Match[str]) -> Callable[[dict[str, str]], bool]:
-    if found["present"]:
-        return lambda labels: (found["present"] in labels) is (found["absent"] is None)
-    if found["key"]:
-        key, wanted, positive = found["key"], {found["value"]}, found["op"] != "!="
-    else:
-        key, positive = found["set_key"], found["set_op"] == "in"
-        wanted = {value.strip() for value in found["values"].split(",")}
-    # An object without the label meets every negative requirement.
-    return lambda labels: (key in labels and labels[key] in wanted) is positive
-
-
-def _check_match(wanted: str, match: str, token: str) -> None:
-    faults = (
-        (bool(wanted) and not wanted.isdecimal(), f"resourceVersion: Invalid value: {wanted!r}"),
-        (bool(match) and bool(token), "resourceVersionMatch is forbidden when continue is provided"),
-        (bool(match) and not wanted, "resourceVersionMatch is forbidden unless resourceVersion is provided"),
-        (match not in ("", "Exact", "NotOlderThan"), f"resourceVersionMatch: Unsupported value: {match!r}"),
-        (match == "Exact" and wanted == "0", 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'),
-    )
-    for wrong, message in faults:
-        if wrong:
-            raise StatusError(422, "Invalid", f"ListOptions.meta.k8s.io is invalid: {message}")
-
-
-def _key(obj: Object) -> str:
+def key_of(obj: Object) -> str:
+    """Namespace and name of an object."""
     return f"{obj['metadata'].get('namespace', '')}/{obj['metadata']['name']}"
 
 
-def _encode_token(version: int, start: str) -> str:
-    body = json.dumps({"v": "meta.k8s.io/v1", "rv": version, "start": start})
-    return base64.urlsafe_b64encode(body.encode()).decode().rstrip("=")
+def missing(resource: str, name: str) -> StatusError:
+    """Make the refusal of what is not there."""
+    return StatusError(
+        404, "NotFound", f'{KINDS[resource].full_name} "{name}" not found', {"name": name, "kind": resource}
+    )
 
 
-def _decode_token(token: str) -> tuple[int, str]:
-    try:
-        body = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        return int(body["rv"]), str(body["start"])
-    except (binascii.Error, ValueError, KeyError, TypeError) as error:
-        raise StatusError(400, "BadRequest", f"continue key is not valid: {error}") from error
+def check_still(resource: str, found: Object, wanted: Mapping[str, str]) -> None:
+    """Refuse to write over what somebody else has written meanwhile."""
+    name = found["metadata"]["name"]
+    for key in ("uid", "resourceVersion"):
+        if wanted.get(key) and wanted[key] != found["metadata"][key]:
+            message = f'Operation cannot be fulfilled on {KINDS[resource].full_name} "{name}": {_STALE}'
+            raise StatusError(409, "Conflict", message, {"name": name, "kind": resource})
