@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from podlab.identify.calibration import KNOWN_SHARE
+from podlab.identify.conformal import Promise
+from podlab.identify.typicality import KNOWN_SHARE
 from podlab.metrics import CONTAINER_KEY
 
 _MOST_SIMILAR = 5
@@ -41,6 +43,11 @@ class Answer:
         Part of the training's own held-out containers that looked more familiar, 0 to 1.
     model : str
         ``name@digest`` of the model that answered.
+    shortlist : tuple of str
+        The 95 % set: services that cannot be ruled out, if it is a known one at all; the most probable first.
+    promise : {"each service", "all services", "none"}
+        For what the shortlist holds the right service in 95 % of new deployments: for each service; on average over
+        all, where some have too few deployments held out; or it is not promised, where all together have too few.
     """
 
     cluster: str | None
@@ -56,6 +63,8 @@ class Answer:
     known: bool
     novelty: float
     model: str
+    shortlist: tuple[str, ...] = ()
+    promise: Promise = "none"
 
     def to_json(self) -> dict[str, object]:
         """Give the JSON object, numbers rounded to what they are worth."""
@@ -73,6 +82,8 @@ class Answer:
             "known": self.known,
             "novelty": round(self.novelty, 6),
             "model": self.model,
+            "shortlist": list(self.shortlist),
+            "promise": self.promise,
         }
 
 
@@ -84,6 +95,8 @@ def put_into_words(
     proximity: NDArray[np.float64],
     novelty: NDArray[np.float64],
     *,
+    shortlist: NDArray[np.bool_],
+    promise: NDArray[np.object_],
     usable: NDArray[np.bool_],
     model: str,
 ) -> list[Answer]:
@@ -101,6 +114,10 @@ def put_into_words(
         Of each service.
     novelty : array (n_containers,)
         Part of the held-out containers that looked more familiar.
+    shortlist : array of bool (n_containers, n_services)
+        Whether a service is in the 95 % set.
+    promise : array of object (n_containers,)
+        For what the sets' coverage is promised.
     usable : array of bool (n_containers,)
         Whether a container shows a value; one that does not gets no service.
     model : str
@@ -110,6 +127,7 @@ def put_into_words(
     order = np.argsort(-probability, axis=1, kind="stable")
     # A resemblance of 0 is common far away; the votes then say which service is the more similar one.
     nearest = np.lexsort((-probability, -proximity), axis=1)[:, :_MOST_SIMILAR]
+    inside = np.take_along_axis(shortlist, order, axis=1).tolist()
     likely, shares = names[order].tolist(), np.take_along_axis(probability, order, axis=1).tolist()
     similar, near = names[nearest].tolist(), np.take_along_axis(proximity, nearest, axis=1).tolist()
     who = zip(*(pa.array(containers[name]).to_pylist() for name in CONTAINER_KEY), strict=True)
@@ -127,6 +145,8 @@ def put_into_words(
             known=known,
             novelty=novel if shown else 1.0,
             model=model,
+            shortlist=tuple(compress(likely[row], inside[row])) if shown else (),
+            promise=promise[row] if shown else "none",
         )
         answers.append(said)
     return answers

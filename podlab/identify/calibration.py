@@ -1,4 +1,4 @@
-"""From the experts' votes to probabilities that mean what they say, and to how unfamiliar a container is.
+"""From the experts' votes to probabilities that mean what they say, to sets of services, and to how novel it is.
 
 Everything here is fitted on training containers that the voting forests had not seen: their whole deployment was held
 out.
@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from podlab.identify.conformal import Bounds, learn_bounds
+from podlab.identify.typicality import Typicality, learn_typicality
+
 FloatArray = NDArray[np.float64]
 
 #: A vote of none is not proof of absence: every probability is raised by this much before its logarithm is taken.
@@ -20,11 +23,8 @@ _FLOOR = 0.01
 _TEMPERATURES = np.geomspace(0.2, 8.0, 75)
 #: Without a held-out container nothing is known about the votes; this keeps them from claiming certainty.
 _DEFAULT_TEMPERATURE = 1.0
-#: The part of known containers that stays known.
-KNOWN_SHARE = 0.99
-_KEPT_QUANTILES = 257
-#: Below the strangest held-out container the tail is taken to fall with this power of the ratio to it.
-_TAIL_POWER = 3.0
+#: Agreement, proximity and closeness; see :func:`measure`.
+MEASURES = 3
 
 
 class Condition(IntEnum):
@@ -53,6 +53,28 @@ def agreement(added: FloatArray, experts: int) -> FloatArray:
     return np.asarray(soften(added, float(experts)).max(axis=1))
 
 
+def measure(added: FloatArray, near: FloatArray, closeness: FloatArray, experts: int) -> FloatArray:
+    """Put the measures of typicality together.
+
+    Parameters
+    ----------
+    added : array (n, n_services)
+        Added log-votes.
+    near : array (n, n_services)
+        Proximity to each service.
+    closeness : array (n,)
+        To the most probable service, in the space of features.
+    experts : int
+        How many experts' votes were added.
+
+    Returns
+    -------
+    array of float64 (n, 3)
+    """
+    answered = added.argmax(axis=1)
+    return np.stack([agreement(added, experts), near[np.arange(answered.size), answered], closeness], axis=1)
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What held-out containers taught about one combination of experts.
@@ -61,29 +83,26 @@ class Calibration:
     ----------
     temperature : float
         Divides the added log-votes (Guo et al. 2017, On Calibration of Modern Neural Networks).
-    agreement, proximity, familiarity : array of float64, ascending
-        Of held-out containers: the experts' agreement, proximity to the nearest service, and the lower rank of both.
+    typicality : Typicality
+        What novelty is measured against.
+    bounds : Bounds
+        How probable a service must be to stay in the 95 % set.
     """
 
     temperature: float
-    agreement: FloatArray
-    proximity: FloatArray
-    familiarity: FloatArray
-
-    def novelty(self, agreement: FloatArray, proximity: FloatArray) -> FloatArray:
-        """Part of the held-out containers that looked more familiar (n,); 0 where there were none."""
-        if not self.familiarity.size:
-            return np.zeros(agreement.size)
-        own = np.minimum(_tail(self.agreement, agreement), _tail(self.proximity, proximity))
-        return 1.0 - _tail(self.familiarity, own, power=1.0)
+    typicality: Typicality
+    bounds: Bounds
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Give the arrays by name, for a file."""
-        return {"agreement": self.agreement, "proximity": self.proximity, "familiarity": self.familiarity}
+        return {**self.typicality.to_arrays(), **self.bounds.to_arrays()}
 
 
-def calibrate(added: FloatArray, truth: NDArray[np.intp], proximity: FloatArray, experts: int) -> Calibration:
-    """Fit the temperature and keep the distributions that novelty is measured against.
+def calibrate(
+    added: FloatArray, truth: NDArray[np.intp], groups: NDArray[np.str_], near: FloatArray, closeness: FloatArray,
+    experts: int,
+) -> Calibration:  # fmt: skip
+    """Fit the temperature and keep what novelty and sets are measured against.
 
     Parameters
     ----------
@@ -91,37 +110,29 @@ def calibrate(added: FloatArray, truth: NDArray[np.intp], proximity: FloatArray,
         Added log-votes on held-out containers.
     truth : array of int (n,)
         Their services.
-    proximity : array (n,)
-        Proximity to the nearest service.
+    groups : array of str (n,)
+        Their deployments.
+    near : array (n, n_services)
+        Proximity to each service.
+    closeness : array (n, n_services)
+        To each service in the space of features.
     experts : int
         How many experts' votes were added.
     """
-    if not truth.size:
-        none = np.empty(0)
-        return Calibration(_DEFAULT_TEMPERATURE, none, none, none)
-    losses = [_loss(added, truth, temperature) for temperature in _TEMPERATURES]
-    temperature = float(_TEMPERATURES[int(np.argmin(losses))])
-    agreed = agreement(added, experts)
-    ranks = np.minimum(_tail(np.sort(agreed), agreed), _tail(np.sort(proximity), proximity))
-    return Calibration(temperature, _quantiles(agreed), _quantiles(proximity), _quantiles(ranks))
+    temperature = _DEFAULT_TEMPERATURE
+    if truth.size:
+        losses = [_loss(added, truth, each) for each in _TEMPERATURES]
+        temperature = float(_TEMPERATURES[int(np.argmin(losses))])
+    probability = soften(added, temperature) if truth.size else added
+    answered = added.argmax(axis=1)
+    measures = measure(added, near, closeness[np.arange(answered.size), answered], experts)
+    return Calibration(
+        temperature,
+        learn_typicality(measures, answered, added.shape[1]),
+        learn_bounds(probability, truth, groups),
+    )
 
 
 def _loss(added: FloatArray, truth: NDArray[np.intp], temperature: float) -> float:
     own = soften(added, temperature)[np.arange(truth.size), truth]
     return float(-np.log(own + 1e-12).mean())
-
-
-def _tail(ascending: FloatArray, values: FloatArray, power: float = _TAIL_POWER) -> FloatArray:
-    """Probability that a container of the training's kind has no more than each value (n,).
-
-    A conformal p-value, which few held-out containers cannot make small; below the lowest of them it goes on falling.
-    """
-    lowest = max(float(ascending[0]), np.finfo(float).tiny)
-    count = np.maximum(np.searchsorted(ascending, values, side="right"), 1)
-    return np.asarray(count / (ascending.size + 1) * np.minimum(values / lowest, 1.0) ** power)
-
-
-def _quantiles(values: FloatArray) -> FloatArray:
-    if values.size <= _KEPT_QUANTILES:
-        return np.sort(values)
-    return np.quantile(values, np.linspace(0, 1, _KEPT_QUANTILES))

@@ -104,6 +104,15 @@ class Forest:
         service = np.argsort(self.distributions == 0, axis=1, kind="stable")[:, :most]
         return service, np.take_along_axis(self.distributions, service, axis=1)
 
+    def importance(self, n_features: int) -> NDArray[np.float64]:
+        """Tell how much each feature is asked for: a root counts 1, and every node half as much as its parent."""
+        out = np.zeros(n_features)
+        level, weight = self.roots.astype(np.intp), 1.0
+        while (level := level[self.feature[level] >= 0]).size:
+            out += weight * np.bincount(self.feature[level], minlength=n_features)
+            level, weight = np.concatenate([self.left[level], self.right[level]]).astype(np.intp), weight / 2
+        return out
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Give the arrays by name, for a file."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from podlab.errors import InputError
 from podlab.features import extract
 from podlab.identify.answer import Answer, put_into_words
-from podlab.identify.calibration import Calibration, Condition, agreement, log_votes, soften
+from podlab.identify.calibration import Calibration, Condition, log_votes, measure, soften
 from podlab.identify.forest import Forest
 from podlab.identify.looks import MAX_STRETCHES, Look
 from podlab.identify.proximity import service_proximity
+from podlab.identify.space import Space
 from podlab.metrics import CATALOGUE
 from podlab.windows import Rows, Sighting, cut, read_rows, series_of, sight
 
@@ -41,11 +42,14 @@ class Expert:
         Leaves of training containers.
     service : array of int16 (n_known,)
         Their services, ascending.
+    space : Space
+        The same containers by their most important features.
     """
 
     forest: Forest
     leaves: NDArray[np.int32]
     service: NDArray[np.int16]
+    space: Space
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,8 @@ class Identifier:
         By the look's name.
     calibrations : mapping of tuple of str to tuple of Calibration
         By the names of the looks whose votes are added; one for each :class:`Condition`.
+    similarity : array of float64 (n_services, n_services)
+        How alike services are, symmetric, 1 with itself: :func:`podlab.identify.similarity.similarity_of`.
     interval_s : float
         The training's typical sampling interval.
     seed : int
@@ -82,6 +88,7 @@ class Identifier:
     looks: tuple[Look, ...]
     experts: Mapping[str, Expert]
     calibrations: Mapping[tuple[str, ...], tuple[Calibration, ...]]
+    similarity: FloatArray
     interval_s: float
     seed: int
     scores: dict[str, object] = field(default_factory=dict)
@@ -129,6 +136,8 @@ class Identifier:
             verdict.probability,
             verdict.proximity,
             verdict.novelty,
+            shortlist=verdict.shortlist,
+            promise=verdict.promise,
             usable=usable(rows, self.columns, horizon_s),
             model=self.model,
         )
@@ -149,6 +158,25 @@ def usable(rows: Rows, columns: Sequence[str], horizon_s: float | None) -> BoolA
     return shown
 
 
+@dataclass(frozen=True)
+class _Vote:
+    """One expert's view of some containers: log-votes, proximities (n, n_services), and features in its space."""
+
+    votes: FloatArray
+    near: FloatArray
+    X: NDArray[np.float32]
+    space: Space
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """All experts' views together: log-votes, proximities (n, n_services), closeness to the likeliest service (n,)."""
+
+    votes: FloatArray
+    near: FloatArray
+    closeness: FloatArray
+
+
 class _Verdict:
     """Collects the experts' votes on the containers of one table."""
 
@@ -159,6 +187,8 @@ class _Verdict:
         self.probability = np.zeros((count, services))
         self.proximity = np.zeros((count, services))
         self.novelty = np.ones(count)
+        self.shortlist = np.zeros((count, services), dtype=bool)
+        self.promise = np.full(count, "none", dtype=object)
         self.sighting = sight(rows)
         self._condition = self._conditions()
         self._births = [look for look in identifier.looks if look.kind == "birth"]
@@ -210,11 +240,14 @@ class _Verdict:
             return
         begin_s = self._birth_begin_s()[whose]
         rows = self._rows.only(whose)
-        votes, near = self._vote(early, rows, begin_s)
-        if late != early:
-            more_votes, more_near = self._vote(late, rows, begin_s)
-            votes, near = votes + more_votes, (near + more_near) / 2
-        self._decide(whose, votes, near, tuple(dict.fromkeys((early.name, late.name))), misfit=begin_s > 0)
+        looks = tuple(dict.fromkeys((early, late)))
+        seen = [self._vote(look, rows, begin_s) for look in looks]
+        votes = np.sum([each.votes for each in seen], axis=0)
+        near = np.mean([each.near for each in seen], axis=0)
+        answered = votes.argmax(axis=1)
+        closeness = np.mean([each.space.closeness(each.X, answered) for each in seen], axis=0)
+        names = tuple(look.name for look in looks)
+        self._decide(whose, _Seen(votes, near, closeness), names, misfit=begin_s > 0)
 
     def _judge_stretches(self, look: Look, whose: BoolArray) -> None:
         if not whose.any():
@@ -224,41 +257,51 @@ class _Verdict:
         votes = np.zeros((first_s.size, len(self._identifier.services)))
         near = np.zeros_like(votes)
         number = np.zeros((first_s.size, 1))
+        looked: list[tuple[BoolArray, _Vote]] = []
         for back in range(1, MAX_STRETCHES + 1):
             begin_s = np.maximum(until_s - back * look.length_s, first_s)
             fits = until_s - back * look.length_s >= first_s * 0.98 if back > 1 else np.ones(first_s.size, dtype=bool)
             if not fits.any():
                 break
-            votes_there, near_there = self._vote(look, rows.only(fits), begin_s[fits])
-            votes[fits] += votes_there
-            near[fits] += near_there
+            vote = self._vote(look, rows.only(fits), begin_s[fits])
+            looked.append((fits, vote))
+            votes[fits] += vote.votes
+            near[fits] += vote.near
             number[fits] += 1
+        answered = votes.argmax(axis=1)
+        closeness = np.zeros(first_s.size)
+        for fits, vote in looked:
+            closeness[fits] += vote.space.closeness(vote.X, answered[fits])
         # Stretches of one container are no independent witnesses: their votes are averaged, not added.
         misfit = self.sighting.from_birth[whose]
-        self._decide(whose, votes / number, near / number, (look.name,), misfit=misfit)
+        seen = _Seen(votes / number, near / number, closeness / number[:, 0])
+        self._decide(whose, seen, (look.name,), misfit=misfit)
 
-    def _vote(self, look: Look, rows: Rows, begin_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _vote(self, look: Look, rows: Rows, begin_s: FloatArray) -> _Vote:
         windows = cut(rows, horizon_s=look.length_s, begin_s=begin_s, columns=self._identifier.columns)
         matrix, _ = extract(windows)
         expert = self._identifier.experts[look.name]
         leaves = expert.forest.leaves(matrix)
         votes = log_votes(expert.forest.predict_from(leaves))
-        services = len(self._identifier.services)
-        return votes, service_proximity(leaves, expert.leaves, expert.service, services)
+        near = service_proximity(leaves, expert.leaves, expert.service, len(self._identifier.services))
+        return _Vote(votes, near, matrix, expert.space)
 
-    def _decide(
-        self, whose: BoolArray, votes: FloatArray, near: FloatArray, looks: tuple[str, ...], misfit: BoolArray
-    ) -> None:
-        self.proximity[whose] = near
+    def _decide(self, whose: BoolArray, seen: _Seen, looks: tuple[str, ...], misfit: BoolArray) -> None:
+        self.proximity[whose] = seen.near
+        measures = measure(seen.votes, seen.near, seen.closeness, len(looks))
+        answered = seen.votes.argmax(axis=1)
         for condition, calibration in zip(Condition, self._identifier.calibrations[looks], strict=True):
             here = self._condition[whose] == condition
             if not here.any():
                 continue
             temperature = calibration.temperature * np.where(misfit[here], _MISFIT_TEMPERATURE, 1.0)
-            probability = soften(votes[here], temperature[:, None])
+            probability = soften(seen.votes[here], temperature[:, None])
             chosen = np.flatnonzero(whose)[here]
             self.probability[chosen] = probability
-            self.novelty[chosen] = calibration.novelty(agreement(votes[here], len(looks)), near[here].max(axis=1))
+            self.novelty[chosen] = calibration.typicality.novelty(measures[here], answered[here])
+            self.shortlist[chosen] = calibration.bounds.shortlist(probability)
+            # Nothing was held out that was seen at the wrong time of life, so nothing can be promised of it.
+            self.promise[chosen] = np.where(misfit[here], "none", calibration.bounds.promise)
 
     def _conditions(self) -> NDArray[np.intp]:
         """How each container was seen, compared with the training (n_containers,)."""

@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from podlab.errors import InputError
 from podlab.features import feature_names
-from podlab.identify.calibration import Calibration, Condition
+from podlab.identify.calibration import MEASURES, Calibration, Condition
+from podlab.identify.conformal import Bounds
 from podlab.identify.forest import from_arrays
 from podlab.identify.identifier import Expert, Identifier
 from podlab.identify.looks import Look
+from podlab.identify.space import Space
+from podlab.identify.typicality import Typicality
 from podlab.metrics import FEATURE_METRICS
 from podlab.windows import series_of
 
@@ -62,10 +65,16 @@ def to_files(identifier: Identifier) -> dict[str, bytes]:
     files = {_MODEL: msgspec.json.format(msgspec.json.encode(stored), indent=1)}
     for name, expert in identifier.experts.items():
         files[f"{name}.npz"] = _pack(
-            {**expert.forest.to_arrays(), "known_leaves": expert.leaves, "known_service": expert.service}
+            {
+                **expert.forest.to_arrays(),
+                "known_leaves": expert.leaves,
+                "known_service": expert.service,
+                **{f"space_{name}": array for name, array in expert.space.to_arrays().items() if name != "service"},
+            }
         )
     files[_CALIBRATION] = _pack(
-        {
+        {"similarity": identifier.similarity}
+        | {
             f"{number}.{condition.name}.{name}": array
             for number, conditions in enumerate(identifier.calibrations.values())
             for condition, calibration in zip(Condition, conditions, strict=True)
@@ -97,6 +106,7 @@ def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
         raise InputError(f"{odd} is missing or does not belong to the model", where=where, todo=_REMEDY)
     experts = {look.name: _expert(files[f"{look.name}.npz"], stored, f"{where}/{look.name}.npz") for look in looks}
     packed = unpack(files[_CALIBRATION], where=f"{where}/{_CALIBRATION}")
+    services = len(stored.services)
     return Identifier(
         services=tuple(stored.services),
         columns=tuple(stored.columns),
@@ -105,11 +115,12 @@ def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
         experts=experts,
         calibrations={
             tuple(each.looks): tuple(
-                _calibration(packed, f"{number}.{condition.name}", temperature, f"{where}/{_CALIBRATION}")
+                _calibration(packed, f"{number}.{condition.name}", temperature, services, f"{where}/{_CALIBRATION}")
                 for condition, temperature in zip(Condition, each.temperatures, strict=True)
             )
             for number, each in enumerate(stored.calibrations)
         },
+        similarity=_similarity(packed, services, f"{where}/{_CALIBRATION}"),
         interval_s=stored.interval_s,
         seed=stored.seed,
     )
@@ -160,17 +171,60 @@ def _expert(content: bytes, stored: _StoredModel, where: str) -> Expert:
         or np.any((service < 0) | (service >= services))
     ):
         raise InputError("its training containers are not readable", where=where, todo=_REMEDY)
-    return Expert(forest, leaves, service)
+    return Expert(forest, leaves, service, _space(arrays, service, len(stored.features), where))
 
 
-def _calibration(arrays: Mapping[str, NDArray[Any]], prefix: str, temperature: float, where: str) -> Calibration:
-    parts = [arrays.get(f"{prefix}.{name}") for name in ("agreement", "proximity", "familiarity")]
-    known = [part for part in parts if part is not None and part.ndim == 1 and part.dtype == np.float64]
-    if len(known) != len(parts) or len({part.size for part in known}) != 1:
+def _space(arrays: Mapping[str, NDArray[Any]], service: NDArray[np.int16], features: int, where: str) -> Space:
+    chosen, scale, weight, points = (arrays.get(f"space_{name}") for name in ("feature", "scale", "weight", "points"))
+    if (
+        chosen is None or scale is None or weight is None or points is None
+        or chosen.dtype != np.int16 or any(array.dtype != np.float32 for array in (scale, weight, points))
+        or chosen.ndim != 1 or not chosen.size or scale.shape != chosen.shape or weight.shape != chosen.shape
+        or points.shape != (service.size, chosen.size)
+        or np.any((chosen < 0) | (chosen >= features))
+        or not (np.all(scale > 0) and np.isfinite(scale).all() and np.all(weight >= 0) and np.isfinite(weight).all())
+    ):  # fmt: skip
+        raise InputError("its space of features is not readable", where=where, todo=_REMEDY)
+    return Space(chosen, scale, weight, points, service)
+
+
+def _similarity(arrays: Mapping[str, NDArray[Any]], services: int, where: str) -> NDArray[np.float64]:
+    found = arrays.get("similarity")
+    if found is None or found.dtype != np.float64 or found.shape != (services, services):
+        raise InputError("the similarity of services is not readable", where=where, todo=_REMEDY)
+    if not np.all((found >= 0) & (found <= 1)) or np.any(found != found.T):
+        raise InputError("the similarity of services is none", where=where, todo=_REMEDY)
+    return found
+
+
+def _calibration(
+    arrays: Mapping[str, NDArray[Any]], prefix: str, temperature: float, services: int, where: str
+) -> Calibration:
+    shapes: dict[str, tuple[int | None, ...]] = {
+        "usual": (MEASURES, services),
+        "deviations": (MEASURES, None),
+        "familiarity": (None,),
+        "least": (services,),
+    }
+    parts: dict[str, NDArray[np.float64]] = {}
+    for name, shape in shapes.items():
+        part = arrays.get(f"{prefix}.{name}")
+        if part is None or part.dtype != np.float64 or part.ndim != len(shape):
+            raise InputError("a calibration is not readable", where=where, todo=_REMEDY)
+        if any(wanted not in (None, there) for wanted, there in zip(shape, part.shape, strict=True)):
+            raise InputError("a calibration is not readable", where=where, todo=_REMEDY)
+        if np.isnan(part).any():
+            raise InputError("a calibration is not in order", where=where, todo=_REMEDY)
+        parts[name] = part
+    basis = arrays.get(f"{prefix}.basis")
+    if basis is None or basis.dtype != np.int8 or basis.shape != (services,) or np.any((basis < 0) | (basis > 2)):
         raise InputError("a calibration is not readable", where=where, todo=_REMEDY)
-    if any(np.isnan(part).any() or np.any(np.diff(part) < 0) for part in known):
+    if parts["deviations"].shape[1] != parts["familiarity"].size:
+        raise InputError("a calibration is not readable", where=where, todo=_REMEDY)
+    if any(np.any(np.diff(parts[name], axis=-1) < 0) for name in ("deviations", "familiarity")):
         raise InputError("a calibration is not in order", where=where, todo=_REMEDY)
-    return Calibration(temperature, *known)
+    typicality = Typicality(parts["usual"], parts["deviations"], parts["familiarity"])
+    return Calibration(temperature, typicality, Bounds(parts["least"], basis))
 
 
 def _pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -22,6 +22,8 @@ from podlab.identify.identifier import Expert, Identifier
 from podlab.identify.labelled import choose_columns, read_labelled
 from podlab.identify.looks import Look, choose_looks, stretch_begins
 from podlab.identify.proximity import service_proximity
+from podlab.identify.similarity import similarity_of
+from podlab.identify.space import lay_out
 from podlab.progress import Progress
 from podlab.windows import Rows, Sighting, cut, series_of, sight
 
@@ -113,11 +115,13 @@ def fit(
         experts[look.name] = _fit_expert(data, np.ones(len(data.owner), dtype=bool), truth, len(names), seed, jobs)
     if progress is not None:
         progress(steps, steps, "calibrate")
-    calibrations, scores = _calibrate(looks, held_out, truth)
+    calibrations, scores = _calibrate(looks, held_out, truth, groups)
+    near = [each.near[Condition.RECORDED] for each in held_out.values()]
     scores = {"containers": len(truth), "groups": len(set(groups)), **scores}
     return Identifier(
         services=names, columns=used, features=feature_names(series_of(used)), looks=looks, experts=experts,
-        calibrations=calibrations, interval_s=sighting.typical_interval_s, seed=seed, scores=scores,
+        calibrations=calibrations, similarity=similarity_of(near, truth, len(names)),
+        interval_s=sighting.typical_interval_s, seed=seed, scores=scores,
     )  # fmt: skip
 
 
@@ -188,7 +192,8 @@ def _fit_expert(
     X, y = X[plain], y[plain]
     keep = np.sort(np.random.default_rng([seed, 3]).permutation(y.size)[:_MOST_KNOWN])
     keep = keep[np.argsort(y[keep], kind="stable")]
-    return Expert(forest, forest.leaves(X[keep]), y[keep].astype(np.int16))
+    space = lay_out(X[keep], y[keep], forest.importance(X.shape[1]))
+    return Expert(forest, forest.leaves(X[keep]), y[keep].astype(np.int16), space)
 
 
 def _fit_forest(
@@ -208,13 +213,14 @@ def _fit_forest(
 
 @dataclass(frozen=True)
 class _HeldOut:
-    """Log-votes and proximities of windows whose deployment the forest had not seen, aligned to containers.
+    """Log-votes, proximities and closeness of windows whose deployment the forest had not seen.
 
-    ``votes`` and ``near`` are (n_conditions, n_containers, n_services), NaN where a container has no window.
+    All are (n_conditions, n_containers, n_services), NaN where a container has no window.
     """
 
     votes: NDArray[np.float64]
     near: NDArray[np.float64]
+    closeness: NDArray[np.float64]
 
 
 def _hold_out(
@@ -222,7 +228,7 @@ def _hold_out(
     jobs: int | None, step: Callable[[], None],
 ) -> _HeldOut:  # fmt: skip
     votes = np.full((len(Condition), truth.size, services), np.nan)
-    near = np.full((len(Condition), truth.size, services), np.nan)
+    near, closeness = np.full((2, len(Condition), truth.size, services), np.nan)
     for fold in np.unique(folds):
         step()
         inside = folds[data.owner] != fold
@@ -236,11 +242,12 @@ def _hold_out(
             leaves = expert.forest.leaves(data.X[test])
             votes[condition, data.owner[test]] = log_votes(expert.forest.predict_from(leaves))
             near[condition, data.owner[test]] = service_proximity(leaves, expert.leaves, expert.service, services)
-    return _HeldOut(votes, near)
+            closeness[condition, data.owner[test]] = expert.space.closeness_to_each(data.X[test], services)
+    return _HeldOut(votes, near, closeness)
 
 
 def _calibrate(
-    looks: Sequence[Look], held_out: dict[str, _HeldOut], truth: NDArray[np.intp]
+    looks: Sequence[Look], held_out: dict[str, _HeldOut], truth: NDArray[np.intp], groups: NDArray[np.str_]
 ) -> tuple[dict[tuple[str, ...], tuple[Calibration, ...]], dict[str, object]]:
     births = [look.name for look in looks if look.kind == "birth"]
     pairs = [tuple(dict.fromkeys(pair)) for pair in combinations_with_replacement(births, 2)]
@@ -250,10 +257,15 @@ def _calibrate(
     for names in pairs:
         votes = np.sum([held_out[name].votes for name in names], axis=0)
         near = np.mean([held_out[name].near for name in names], axis=0)
+        closeness = np.mean([held_out[name].closeness for name in names], axis=0)
         shown = ~np.isnan(votes[:, :, 0])
         calibrations[names] = tuple(
-            calibrate(votes[c][shown[c]], truth[shown[c]], near[c][shown[c]].max(axis=1), len(names)) for c in Condition
-        )
+            calibrate(
+                votes[c][shown[c]], truth[shown[c]], groups[shown[c]], near[c][shown[c]], closeness[c][shown[c]],
+                len(names),
+            )
+            for c in Condition
+        )  # fmt: skip
         recorded = shown[Condition.RECORDED]
         answer = votes[Condition.RECORDED][recorded].argmax(axis=1)
         scores["+".join(names)] = _macro_f1(truth[recorded], answer)

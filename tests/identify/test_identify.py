@@ -28,7 +28,7 @@ def test_the_contracts_line(identifier: Identifier, others: pd.DataFrame) -> Non
     line = answer.to_json()
     assert list(line) == [
         "cluster", "namespace", "pod", "pod_uid", "container", "seconds_observed", "service", "confidence",
-        "candidates", "similar", "known", "novelty", "model",
+        "candidates", "similar", "known", "novelty", "model", "shortlist", "promise",
     ]  # fmt: skip
     assert json.loads(json.dumps(line, allow_nan=False)) == line
     assert set(answer.candidates) == set(SERVICES)

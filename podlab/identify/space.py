@@ -1,0 +1,129 @@
+"""How close a container is to those of one service in a space of the features that tell services apart.
+
+Leaf proximity asks whether two containers fall on the same side of thresholds; a container beyond all of them, with
+ten times the memory of any known one, looks near. A distance sees that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+#: Features that the forest hardly asks for are noise in a distance.
+_FEATURES = 32
+#: One feature that is far off counts as so many usual deviations, and no more.
+_FARTHEST = 6.0
+#: A feature that is constant within services has no usual deviation; this part of its whole one stands in.
+_LEAST_DEVIATION = 0.05
+_NEAREST = 1e-6
+
+
+@dataclass(frozen=True)
+class Space:
+    """Training containers by the most important features, in units of what is usual within a service.
+
+    Attributes
+    ----------
+    feature : array of int16 (n_chosen,)
+        Columns of the feature matrix, ascending.
+    scale : array of float32 (n_chosen,)
+        The usual deviation from the service's median.
+    weight : array of float32 (n_chosen,)
+        Importance to the forest, adding up to 1.
+    points : array of float32 (n_known, n_chosen)
+        Features of training containers, divided by ``scale``; NaN where missing.
+    service : array of int16 (n_known,)
+        Their services, ascending.
+    """
+
+    feature: NDArray[np.int16]
+    scale: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    points: NDArray[np.float32]
+    service: NDArray[np.int16]
+
+    def closeness(self, X: NDArray[np.float32], service: NDArray[np.intp]) -> FloatArray:
+        """Tell how close each row is to the nearest training container of one service.
+
+        Parameters
+        ----------
+        X : array of float32 (n, n_features)
+            The whole feature matrix.
+        service : array of int (n,)
+            To which service.
+
+        Returns
+        -------
+        array of float64 (n,)
+            Minus the logarithm of the mean, over features that both have, of the deviations' absolute values, each cut
+            off at 6; that of the farthest where they have none in common.
+        """
+        out = np.full(len(X), -np.log(_FARTHEST))
+        rows = X[:, self.feature] / self.scale
+        for one in np.unique(service):
+            here = np.flatnonzero(service == one)
+            begin, end = np.searchsorted(self.service, [one, one + 1])
+            best = np.full(here.size, np.inf)
+            for point in self.points[begin:end]:
+                np.minimum(best, self._distance(rows[here], point), out=best)
+            out[here] = -np.log(np.clip(best, _NEAREST, _FARTHEST))
+        return out
+
+    def closeness_to_each(self, X: NDArray[np.float32], services: int) -> FloatArray:
+        """As :meth:`closeness`, to each service (n, n_services)."""
+        each = [self.closeness(X, np.full(len(X), service)) for service in range(services)]
+        return np.stack(each, axis=1)
+
+    def _distance(self, rows: NDArray[np.float32], point: NDArray[np.float32]) -> FloatArray:
+        apart = np.minimum(np.abs(rows - point), _FARTHEST)
+        missing = np.asarray(np.isnan(apart))
+        if not missing.any():
+            return np.asarray(apart @ self.weight, dtype=np.float64)
+        shared = (~missing) @ self.weight
+        total = np.where(missing, np.float32(0), apart) @ self.weight
+        return np.asarray(np.where(shared > 0, total / np.maximum(shared, _NEAREST), _FARTHEST), dtype=np.float64)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Give the arrays by name, for a file."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def lay_out(X: NDArray[np.float32], service: NDArray[np.integer[Any]], importance: FloatArray) -> Space:
+    """Choose the features and their units.
+
+    Parameters
+    ----------
+    X : array of float32 (n_known, n_features)
+        Training containers.
+    service : array of int (n_known,)
+        Their services, ascending.
+    importance : array of float64 (n_features,)
+        To the forest.
+    """
+    seen = ~np.isnan(X).all(axis=0)
+    order = np.argsort(-np.where(seen, importance, -1.0), kind="stable")[:_FEATURES]
+    chosen = np.sort(order[seen[order]])
+    part = X[:, chosen].astype(np.float64)
+    apart = np.full_like(part, np.nan)
+    for one in np.unique(service):
+        own = service == one
+        there = ~np.isnan(part[own]).all(axis=0)
+        middle = np.full(chosen.size, np.nan)
+        middle[there] = np.nanmedian(part[own][:, there], axis=0)
+        apart[own] = part[own] - middle
+    # Robust and plain deviation together: the first alone is 0 where most containers of each service are alike.
+    usual = np.sqrt((np.square(1.4826 * np.nanmedian(np.abs(apart), axis=0)) + np.nanmean(apart**2, axis=0)) / 2)
+    scale = np.maximum(usual, _LEAST_DEVIATION * np.nanstd(part, axis=0) + _NEAREST).astype(np.float32)
+    weight = importance[chosen] + np.finfo(np.float64).tiny
+    return Space(
+        feature=chosen.astype(np.int16),
+        scale=scale,
+        weight=(weight / weight.sum()).astype(np.float32),
+        points=np.ascontiguousarray(X[:, chosen] / scale),
+        service=service.astype(np.int16),
+    )

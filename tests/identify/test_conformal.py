@@ -1,0 +1,58 @@
+"""Sets that hold the right service as often as they promise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from podlab.identify.conformal import FEWEST_DEPLOYMENTS, learn_bounds
+
+
+def drawn(number: int, seed: int, services: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Deployments of which service 0 is much harder than the others."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(number) % services
+    votes = rng.normal(0, 1, (number, services))
+    votes[np.arange(number), truth] += np.where(truth == 0, 1.0, 4.0)
+    odds = np.exp(votes)
+    return odds / odds.sum(axis=1, keepdims=True), truth, np.arange(number).astype(str)
+
+
+def test_each_service_is_covered_where_it_has_enough_deployments() -> None:
+    bounds = learn_bounds(*drawn(2000, 0))
+    probability, truth, _ = drawn(20_000, 1)
+    inside = bounds.shortlist(probability)[np.arange(truth.size), truth]
+    assert bounds.promise == "each service"
+    for service in range(4):
+        assert inside[truth == service].mean() >= 0.93
+
+
+@pytest.mark.parametrize("each", [5, 19, 20, 38, 39])
+def test_coverage_holds_on_average_over_trainings(each: int) -> None:
+    covered = []
+    for seed in range(60):
+        bounds = learn_bounds(*drawn(4 * each, seed))
+        probability, truth, _ = drawn(400, 1000 + seed)
+        covered.append(bounds.shortlist(probability)[np.arange(truth.size), truth].mean())
+    assert np.mean(covered) >= 0.94
+
+
+def test_what_few_deployments_cannot_promise_is_said() -> None:
+    assert learn_bounds(*drawn(4 * FEWEST_DEPLOYMENTS, 0)).promise == "each service"
+    assert learn_bounds(*drawn(4 * FEWEST_DEPLOYMENTS - 4, 0)).promise == "all services"
+    assert learn_bounds(*drawn(FEWEST_DEPLOYMENTS - 1, 0)).promise == "none"
+    nothing = learn_bounds(np.empty((0, 4)), np.empty(0, dtype=np.intp), np.empty(0, dtype=str))
+    assert nothing.promise == "none"
+
+
+def test_containers_of_one_deployment_are_one_case() -> None:
+    probability, truth, groups = drawn(4 * FEWEST_DEPLOYMENTS, 0)
+    few = np.array([str(number // 40 * 4 + service) for number, service in enumerate(truth)])
+    assert learn_bounds(probability, truth, groups).promise == "each service"
+    assert learn_bounds(probability, truth, few).promise == "none"
+
+
+def test_the_most_probable_service_is_always_in_its_set() -> None:
+    bounds = learn_bounds(*drawn(400, 0))
+    assert np.all(bounds.shortlist(np.full((1, 4), 0.25))[:, 0])
+    assert bounds.shortlist(np.array([[0.0, 0.0, 0.01, 0.99]])).tolist() == [[False, False, False, True]]

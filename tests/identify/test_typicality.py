@@ -1,0 +1,57 @@
+"""Novelty that rises with strangeness, and is fair to services that always are a little strange."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from podlab.identify.typicality import KNOWN_SHARE, learn_typicality
+
+
+def held_out(each: int = 100) -> tuple[np.ndarray, np.ndarray]:
+    """Two services: the containers of one are close together, those of the other never."""
+    rng = np.random.default_rng(0)
+    answered = np.repeat([0, 1], each)
+    middle = np.array([0.9, 0.4])[answered]
+    return rng.normal(middle[:, None], 0.03, (2 * each, 3)), answered
+
+
+def test_novelty_rises_with_strangeness() -> None:
+    typicality = learn_typicality(*held_out(), 2)
+    steps = np.linspace(-0.5, 2.0, 60)[:, None] * np.ones(3)
+    novelty = typicality.novelty(steps, np.zeros(60, dtype=np.intp))
+    assert np.all(np.diff(novelty) <= 0)
+    assert novelty[0] > 0.999
+    assert novelty[-1] < 0.01
+
+
+def test_each_service_has_its_own_measure() -> None:
+    typicality = learn_typicality(*held_out(), 2)
+    loose = np.full((1, 3), 0.4)
+    assert typicality.novelty(loose, np.array([1]))[0] < 0.9
+    assert typicality.novelty(loose, np.array([0]))[0] > 0.99
+
+
+def test_most_new_containers_of_known_services_stay_known() -> None:
+    typicality = learn_typicality(*held_out(), 2)
+    rng = np.random.default_rng(1)
+    answered = np.repeat([0, 1], 500)
+    fresh = rng.normal(np.array([0.9, 0.4])[answered][:, None], 0.03, (1000, 3))
+    kept = np.mean(typicality.novelty(fresh, answered) <= KNOWN_SHARE)
+    assert 0.95 <= kept <= 1.0
+
+
+def test_a_service_never_answered_is_measured_by_all() -> None:
+    measures, answered = held_out()
+    typicality = learn_typicality(measures, answered, 3)
+    np.testing.assert_allclose(typicality.usual[:, 2], np.median(measures, axis=0))
+
+
+def test_few_held_out_containers_reject_nobody_like_them() -> None:
+    measures, answered = held_out(3)
+    typicality = learn_typicality(measures, answered, 2)
+    assert np.all(typicality.novelty(measures, answered) <= KNOWN_SHARE)
+
+
+def test_without_held_out_containers_nothing_is_strange() -> None:
+    typicality = learn_typicality(np.empty((0, 3)), np.empty(0, dtype=np.intp), 2)
+    assert typicality.novelty(np.zeros((1, 3)), np.array([1])).tolist() == [0.0]
