@@ -35,6 +35,9 @@ STATISTICS: tuple[str, ...] = (
     "settling",  # part of the window until x stays within 10 % of range around its last value
 )
 
+#: Of these the ones without a scale; so are ratios.
+SHAPES: frozenset[str] = frozenset({"growth", "early_share", "centre", "settling"})
+
 #: Pairs of series whose ratio is told, as log1p(mean of a) - log1p(mean of b).
 RATIOS: tuple[tuple[str, str], ...] = (
     ("memory_rss_bytes", "memory_working_set_bytes"),
@@ -62,6 +65,17 @@ def feature_names(series: Sequence[str]) -> tuple[str, ...]:
     """Name the features of windows with these series, in the order of :func:`extract`'s columns."""
     single = [f"{name}.{statistic}" for name in series for statistic in STATISTICS]
     return (*single, *(f"{a}/{b}" for a, b in RATIOS if a in series and b in series))
+
+
+def series_in(feature: str) -> tuple[str, ...]:
+    """Name the series that a feature is made from.
+
+    Examples
+    --------
+    >>> series_in("rx_bytes.mean"), series_in("rx_bytes/tx_bytes")
+    (('rx_bytes',), ('rx_bytes', 'tx_bytes'))
+    """
+    return tuple(feature.split("/")) if "/" in feature else (feature.partition(".")[0],)
 
 
 def extract(windows: Windows) -> tuple[Matrix, tuple[str, ...]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from podlab.features import series_in
 from podlab.metrics import CATALOGUE
 from podlab.windows import SERIES, Rows
 
@@ -61,13 +62,9 @@ def drop_columns(matrix: NDArray[np.float32], names: Sequence[str], rng: np.rand
     out = matrix.copy()
     drawn = rng.integers(len(_LACKS), size=matrix.shape[0])
     for number, lack in enumerate(_LACKS):
-        lost = [any(_is_lost(series, lack) for series in _series_of(name)) for name in names]
+        lost = [any(_is_lost(series, lack) for series in series_in(name)) for name in names]
         out[np.ix_(drawn == number, lost)] = np.nan
     return out
-
-
-def _series_of(feature: str) -> Sequence[str]:
-    return feature.split("/") if "/" in feature else [feature.partition(".")[0]]
 
 
 def _is_lost(series: str, lack: frozenset[str]) -> bool:

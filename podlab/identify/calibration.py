@@ -6,6 +6,7 @@ out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -21,6 +22,7 @@ FloatArray = NDArray[np.float64]
 #: A vote of none is not proof of absence: every probability is raised by this much before its logarithm is taken.
 _FLOOR = 0.01
 _TEMPERATURES = np.geomspace(0.2, 8.0, 75)
+_COMPANION_WEIGHT = 0.5
 #: Without a held-out container nothing is known about the votes; this keeps them from claiming certainty.
 _DEFAULT_TEMPERATURE = 1.0
 #: Agreement, proximity and closeness; see :func:`measure`.
@@ -41,6 +43,11 @@ def log_votes(probability: FloatArray) -> FloatArray:
     return np.asarray(np.log((probability + _FLOOR) / (1.0 + _FLOOR * probability.shape[1])))
 
 
+def add_votes(votes: Sequence[FloatArray]) -> FloatArray:
+    """Add log-votes of experts, the longest look last: its vote counts whole, that of one before it by half."""
+    return np.asarray(votes[-1] + _COMPANION_WEIGHT * sum(votes[:-1]))
+
+
 def soften(log_votes: FloatArray, temperature: float | FloatArray) -> FloatArray:
     """Probabilities from added log-votes (n, n_services)."""
     scaled = log_votes / temperature
@@ -50,7 +57,7 @@ def soften(log_votes: FloatArray, temperature: float | FloatArray) -> FloatArray
 
 def agreement(added: FloatArray, experts: int) -> FloatArray:
     """How much the experts agree on the top service: the geometric mean of their votes, not sharpened (n,)."""
-    return np.asarray(soften(added, float(experts)).max(axis=1))
+    return np.asarray(soften(added, 1.0 + _COMPANION_WEIGHT * (experts - 1)).max(axis=1))
 
 
 def measure(added: FloatArray, near: FloatArray, closeness: FloatArray, experts: int) -> FloatArray:

@@ -1,7 +1,7 @@
 """What the experts look at: the first seconds after the birth, or a stretch in the middle of life.
 
-A container's start is a fingerprint that later load washes out, so there is one expert for each horizon since the
-start. A container met later has no start to show; its experts were trained on stretches that begin later.
+A container's start is a fingerprint that later load dilutes, so there is one expert for each horizon since the start.
+A container met later has no start to show; its experts were trained on stretches that begin later.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from podlab.windows import Sighting
 HORIZONS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 #: Lengths of stretches of mid-life, in seconds.
 STRETCHES_S = (60.0, 300.0, 1800.0)
+#: Beside the longest birth that a container has filled, the shortest one of at least this part of it keeps its vote:
+#: the start is a fingerprint that later seconds dilute, but what was seen of it must not be too little.
+COMPANION_SHARE = 0.25
 _LEAST_ROWS = 2
 #: Of one container at most this many stretches are used, so that a long recording costs no more.
 MAX_STRETCHES = 3

@@ -105,7 +105,7 @@ def lay_out(X: NDArray[np.float32], service: NDArray[np.integer[Any]], importanc
     importance : array of float64 (n_features,)
         To the forest.
     """
-    seen = ~np.isnan(X).all(axis=0)
+    seen = np.asarray(~np.isnan(X).all(axis=0))
     order = np.argsort(-np.where(seen, importance, -1.0), kind="stable")[:_FEATURES]
     chosen = np.sort(order[seen[order]])
     part = X[:, chosen].astype(np.float64)

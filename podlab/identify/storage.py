@@ -16,10 +16,11 @@ from podlab.features import feature_names
 from podlab.identify.calibration import MEASURES, Calibration, Condition
 from podlab.identify.conformal import Bounds
 from podlab.identify.forest import from_arrays
-from podlab.identify.identifier import Expert, Identifier
+from podlab.identify.identifier import Identifier
 from podlab.identify.looks import Look
 from podlab.identify.space import Space
 from podlab.identify.typicality import Typicality
+from podlab.identify.verdict import Expert
 from podlab.metrics import FEATURE_METRICS
 from podlab.windows import series_of
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations_with_replacement
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,14 +15,15 @@ from numpy.typing import NDArray
 from podlab.errors import InputError
 from podlab.features import extract, feature_names
 from podlab.identify.augment import draw_intervals_s, drop_columns, thin
-from podlab.identify.calibration import Calibration, Condition, calibrate, log_votes
-from podlab.identify.forest import MAX_DEPTH, Forest, from_sklearn
-from podlab.identify.identifier import Expert, Identifier
+from podlab.identify.calibration import Calibration, Condition, add_votes, calibrate, log_votes
+from podlab.identify.grow import grow_forest
+from podlab.identify.identifier import Identifier
 from podlab.identify.labelled import choose_columns, read_labelled
 from podlab.identify.looks import Look, choose_looks, stretch_begins
 from podlab.identify.proximity import service_proximity
 from podlab.identify.similarity import similarity_of
 from podlab.identify.space import lay_out
+from podlab.identify.verdict import Expert
 from podlab.progress import Progress
 from podlab.windows import Rows, Sighting, cut, series_of, sight
 
@@ -32,8 +32,6 @@ log = logging.getLogger(__name__)
 _TREES = 200
 _TREES_HELD_OUT = 60
 _FOLDS = 5
-#: Better than the square root of all where some columns are missing.
-_FEATURES_PER_SPLIT = 0.2
 #: A thinned copy keeps at least this many rows of a look.
 _FEWEST_THINNED = 2
 #: A copy weighs next to nothing beside what was recorded: that chooses the splits, copies only refine the leaves and
@@ -143,6 +141,7 @@ class _TrainingSet:
     owner: NDArray[np.intp]
     copy: NDArray[np.intp]
     weight: NDArray[np.float64]
+    names: tuple[str, ...]
 
 
 def _training_set(rows: Rows, sighting: Sighting, look: Look, columns: Sequence[str], seed: int) -> _TrainingSet:
@@ -162,6 +161,7 @@ def _training_set(rows: Rows, sighting: Sighting, look: Look, columns: Sequence[
         owner=np.concatenate([part for _, part, _ in parts.values()]),
         copy=np.concatenate([np.full(len(part), condition) for condition, (_, part, _) in parts.items()]),
         weight=np.concatenate([np.full(len(part), weight) for _, part, weight in parts.values()]),
+        names=names,
     )
 
 
@@ -187,28 +187,13 @@ def _fit_expert(
     jobs: int | None, trees: int = _TREES,
 ) -> Expert:  # fmt: skip
     X, y = data.X[chosen], truth[data.owner[chosen]]
-    forest = _fit_forest(X, y, data.weight[chosen], services, seed, jobs, trees)
+    forest = grow_forest(X, y, data.weight[chosen], data.names, services=services, trees=trees, seed=seed, jobs=jobs)
     plain = data.copy[chosen] == 0
     X, y = X[plain], y[plain]
     keep = np.sort(np.random.default_rng([seed, 3]).permutation(y.size)[:_MOST_KNOWN])
     keep = keep[np.argsort(y[keep], kind="stable")]
     space = lay_out(X[keep], y[keep], forest.importance(X.shape[1]))
     return Expert(forest, forest.leaves(X[keep]), y[keep].astype(np.int16), space)
-
-
-def _fit_forest(
-    X: NDArray[np.float32], y: NDArray[np.intp], weight: NDArray[np.float64], services: int, seed: int,
-    jobs: int | None, trees: int,
-) -> Forest:  # fmt: skip
-    from sklearn.ensemble import ExtraTreesClassifier
-
-    per_service = np.bincount(y, weights=weight, minlength=services)
-    balanced = weight / per_service[y] * weight.sum() / services
-    model: Any = ExtraTreesClassifier(
-        n_estimators=trees, max_features=_FEATURES_PER_SPLIT, max_depth=MAX_DEPTH, random_state=seed, n_jobs=jobs or -1
-    )
-    model.fit(X, y, sample_weight=balanced)
-    return from_sklearn(model, services)
 
 
 @dataclass(frozen=True)
@@ -255,7 +240,7 @@ def _calibrate(
     calibrations: dict[tuple[str, ...], tuple[Calibration, ...]] = {}
     scores: dict[str, float | None] = {}
     for names in pairs:
-        votes = np.sum([held_out[name].votes for name in names], axis=0)
+        votes = add_votes([held_out[name].votes for name in names])
         near = np.mean([held_out[name].near for name in names], axis=0)
         closeness = np.mean([held_out[name].closeness for name in names], axis=0)
         shown = ~np.isnan(votes[:, :, 0])

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+
+from podlab.features import feature_names
+from podlab.identify.forest import from_arrays
+from podlab.identify.grow import grow_forest, view_features
+
+NAMES = feature_names(("cpu_usage_nanocores", "memory_rss_bytes", "volume_used_bytes"))
+
+
+def labelled(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Two services: the volume tells them apart without fail, memory nearly so."""
+    rng = np.random.default_rng(seed)
+    y = np.repeat([0, 1], 40)
+    X = rng.normal(0, 1, (80, len(NAMES))).astype(np.float32)
+    for number, name in enumerate(NAMES):
+        if name.startswith("volume"):
+            X[:, number] = 10 * y
+        if name.startswith("memory"):
+            X[:, number] += 2 * y
+    return X, y
+
+
+def grow(trees: int, seed: int = 0):
+    X, y = labelled()
+    return grow_forest(X, y, np.ones(y.size), NAMES, services=2, trees=trees, seed=seed, jobs=1)
+
+
+def test_each_view_shows_one_kind_of_evidence_and_no_two_are_alike() -> None:
+    views = [{NAMES[n] for n in view} for view in view_features(NAMES)]
+    assert all(view for view in views)
+    assert len({frozenset(view) for view in views}) == len(views)
+    assert set().union(*views) == set(NAMES)
+    assert views[0] == {name for name in NAMES if name.startswith("volume")}
+    assert not any(name.startswith("volume") for view in views[1:] for name in view)
+    shapes = views[-1]
+    assert "memory_rss_bytes.growth" in shapes
+    assert "cpu_usage_nanocores/memory_rss_bytes" in shapes
+    assert "memory_rss_bytes.mean" not in shapes
+
+
+def test_one_family_only_is_seen_whole_and_by_its_shapes() -> None:
+    names = feature_names(("memory_rss_bytes", "memory_usage_bytes"))
+    whole, shapes = (view.tolist() for view in view_features(names))
+    assert whole == list(range(len(names)))
+    assert set(shapes) < set(whole)
+
+
+def test_a_family_that_misleads_does_not_decide_alone() -> None:
+    X, y = labelled(seed=1)
+    volume = [name.startswith("volume") for name in NAMES]
+    X[:, volume] = 10 * (1 - y)[:, None]
+    answer = grow(80).predict(X).argmax(axis=1)
+    assert np.mean(answer == y) > 0.9
+
+
+def test_as_many_trees_as_wanted_that_a_file_may_hold() -> None:
+    forest = grow(50)
+    assert forest.roots.size == 50
+    again = from_arrays(forest.to_arrays(), n_features=len(NAMES), n_classes=2, where="here")
+    X, y = labelled(seed=2)
+    np.testing.assert_array_equal(again.predict(X), forest.predict(X))
+    assert np.allclose(forest.predict(X).sum(axis=1), 1)
+    assert np.mean(forest.predict(X).argmax(axis=1) == y) > 0.9
+
+
+def test_each_tree_s_vote_is_its_own_forest_s() -> None:
+    """Joining moves nodes and leaves; trees of the first view still see exactly their features."""
+    forest = grow(8)
+    X, _ = labelled(seed=3)
+    hidden = X.copy()
+    volume = np.array([name.startswith("volume") for name in NAMES])
+    hidden[:, volume] = np.nan
+    same = forest.leaves(X) == forest.leaves(hidden)
+    assert same[:, 2:].all()  # the first two trees see the volume, the others do not
+    assert not same[:, :2].all()
+
+
+def test_the_same_seed_grows_the_same_trees() -> None:
+    first, again, other = (grow(8, seed).to_arrays() for seed in (1, 1, 2))
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not np.array_equal(first["threshold"], other["threshold"])
