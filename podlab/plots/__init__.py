@@ -13,6 +13,7 @@ from podlab.plots.curves import plot_deployment_curve, plot_leak, plot_row_curve
 from podlab.plots.identify import plot_anytime, plot_explanation
 from podlab.plots.recording import plot_deployments, plot_traces
 from podlab.plots.scores import plot_by_horizon, plot_confusion, plot_recall, plot_reliability
+from podlab.plots.watch import plot_lanes, plot_outcomes
 
 __all__ = [
     "plot_ablations",
@@ -26,8 +27,10 @@ __all__ = [
     "plot_faults",
     "plot_gaps",
     "plot_host_load",
+    "plot_lanes",
     "plot_leak",
     "plot_nearest",
+    "plot_outcomes",
     "plot_recall",
     "plot_reliability",
     "plot_row_curve",

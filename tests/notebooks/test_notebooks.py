@@ -13,7 +13,8 @@ from podlab.workbench.parameters import read_parameters
 from podlab.workbench.report import CHAIN
 
 ROOT = Path(__file__).parents[2]
-NOTEBOOKS = [ROOT / "notebooks" / f"{name}.ipynb" for name in CHAIN]
+#: The last one needs a watcher's log, and so is no part of the chain.
+NOTEBOOKS = [ROOT / "notebooks" / f"{name}.ipynb" for name in (*CHAIN, "08_watch")]
 #: Parameters that mean the same as the setting of that name, and so must have its default.
 SHARED = {"seed", "training_iterations", "training_ratio", "learning_curve_samples", "metric_filter", "model_path"}
 

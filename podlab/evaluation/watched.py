@@ -1,0 +1,176 @@
+"""What a watcher announced, read from its log and set beside the truth over time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from podlab.errors import InputError
+
+#: How a container stands at some moment, the best first. *Unknown* is a known service that was given up on; a service
+#: that no model was trained on is right when it is called unknown.
+OUTCOMES: Final = ("right", "wrong", "unknown", "no metrics", "waiting")
+#: What a line of the watcher's log says when it announces a decision; all other lines are about the watcher itself.
+_KINDS: Final = ("identified", "revised", "unknown", "no-metrics")
+_CONTAINER: Final = ["cluster", "namespace", "pod", "pod_uid", "container", "started_at"]
+_NAME: Final = ["namespace", "pod", "container"]
+
+
+def read_decisions(paths: Sequence[Path]) -> pd.DataFrame:
+    """Read the decisions from logs of ``podlab watch``, such as ``kubectl logs`` gives them.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files of JSON lines, of one watcher or of several. Lines that are no JSON objects are left out: a container's
+        log holds what goes to its standard error as well.
+
+    Returns
+    -------
+    DataFrame
+        A line for each decision in the order of time: cluster, namespace, pod, pod_uid, container, started_at,
+        decided_at, seconds (from start to decision), kind, service (missing: unknown), confidence, seconds_observed,
+        revisions, reason and model. What two watchers announced alike is there once.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, a decision in it is not whole, or there is none at all.
+    """
+    found = []
+    for path in paths:
+        try:
+            with path.open(encoding="utf-8", errors="replace") as file:
+                found += [_read_line(line, f"{path}:{number}") for number, line in enumerate(file, 1)]
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    rows = [row for row in found if row is not None]
+    if not rows:
+        where = ", ".join(str(path) for path in paths) or "decisions"
+        raise InputError(
+            "holds no decision", where=where, todo="give the log of podlab watch, where the sink log is on"
+        )
+    frame = pd.DataFrame(rows)
+    for name in ("started_at", "decided_at"):
+        frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601").astype("datetime64[ns, UTC]")
+    # Clocks of nodes differ; a decision before the start is one at the start.
+    frame["seconds"] = (frame["decided_at"] - frame["started_at"]).dt.total_seconds().clip(lower=0.0)
+    frame = frame.sort_values("decided_at", kind="stable").drop_duplicates("id", ignore_index=True)
+    return frame.drop(columns="id").astype({"service": "str", "model": "str"})
+
+
+def _read_line(line: str, where: str) -> dict[str, Any] | None:
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(said, dict) or said.get("event") not in _KINDS:
+        return None
+    try:
+        always = {name: said[name] for name in [*_CONTAINER, "id", "decided_at", "service", "confidence", "revisions"]}
+    except KeyError as error:
+        raise InputError(f"a decision without {error}", where=where, todo="give the log of podlab watch") from error
+    seen = {name: said.get(name) for name in ("reason", "seconds_observed", "model")}
+    return {**always, **seen, "kind": said["event"]}
+
+
+def beside_truth(decisions: pd.DataFrame, samples: pd.DataFrame, unknown: Sequence[str] = ()) -> pd.DataFrame:
+    """Put the truth beside each decision.
+
+    Parameters
+    ----------
+    decisions : DataFrame
+        From :func:`read_decisions`.
+    samples : DataFrame
+        A samples table with ``service``; containers go by namespace, pod and name.
+    unknown : sequence of str
+        Services that the watcher's model was not trained on.
+
+    Returns
+    -------
+    DataFrame
+        The decisions on containers whose truth is known, with ``truth`` and ``outcome`` of :data:`OUTCOMES`.
+
+    Raises
+    ------
+    InputError
+        If no container has both a decision and a truth.
+    """
+    labelled = samples.dropna(subset="service") if "service" in samples else samples.head(0).assign(service=None)
+    truth = labelled.drop_duplicates([*_NAME, "service"])
+    # A name that stood for two services says nothing.
+    truth = truth.drop_duplicates(_NAME, keep=False).rename(columns={"service": "truth"})
+    found = decisions.merge(truth[[*_NAME, "truth"]], on=_NAME)
+    if found.empty:
+        raise InputError(
+            "no container has both a decision and a truth",
+            where="samples",
+            todo="give labelled samples of the containers that the watcher watched",
+        )
+    strange = found["truth"].isin(list(unknown))
+    right = (found["service"] == found["truth"]) | (strange & found["service"].isna())
+    named, unseen = found["service"].notna(), found["kind"] == "no-metrics"
+    found["outcome"] = np.select([unseen, right, named], ["no metrics", "right", "wrong"], "unknown")
+    return found
+
+
+def last_decisions(judged: pd.DataFrame) -> pd.DataFrame:
+    """Keep what was last said of each container, with ``first_s``: when something was said first."""
+    grouped = judged.groupby(_CONTAINER, dropna=False, sort=False)
+    return grouped.tail(1).assign(first_s=grouped["seconds"].transform("min")).reset_index(drop=True)
+
+
+def outcomes_over_time(judged: pd.DataFrame, *, step_s: float = 1.0) -> pd.DataFrame:
+    """Count how all containers stood at each moment of their life.
+
+    Parameters
+    ----------
+    judged : DataFrame
+        From :func:`beside_truth`.
+    step_s : float
+        From moment to moment.
+
+    Returns
+    -------
+    DataFrame
+        A line for each moment: ``seconds`` since the start, and the share of containers in each of :data:`OUTCOMES`.
+        Containers count as if all lived as long as the last decision came late.
+    """
+    at_s = np.arange(0.0, judged["seconds"].max() + 2 * step_s, step_s)
+    stands = [_stands(own, at_s) for _, own in judged.groupby(_CONTAINER, dropna=False)]
+    shares = {outcome: np.mean([own == outcome for own in stands], axis=0) for outcome in OUTCOMES}
+    return pd.DataFrame({"seconds": at_s, **shares})
+
+
+def _stands(own: pd.DataFrame, at_s: NDArray[np.float64]) -> NDArray[np.object_]:
+    said = np.array(["waiting", *own["outcome"]], dtype=object)
+    stands: NDArray[np.object_] = said[np.searchsorted(own["seconds"].to_numpy(), at_s, side="right")]
+    return stands
+
+
+def by_service(judged: pd.DataFrame) -> pd.DataFrame:
+    """Sum up by true service: how many containers, how they ended, how long it took, how often it was taken back."""
+    last = last_decisions(judged)
+    counts = pd.crosstab(last["truth"], last["outcome"]).reindex(columns=OUTCOMES[:-1], fill_value=0)
+    grouped = last.groupby("truth")
+    times = pd.DataFrame(
+        {
+            "median first decision, s": grouped["first_s"].median().round(1),
+            "latest last decision, s": grouped["seconds"].max().round(1),
+            "revised": grouped["revisions"].sum(),
+        }
+    )
+    return counts.join(times).rename_axis("service").reset_index()
+
+
+def mistakes(judged: pd.DataFrame) -> pd.DataFrame:
+    """List the containers that the watcher is not right about in the end, and what it says of them."""
+    last = last_decisions(judged)
+    columns = ["namespace", "pod", "container", "truth", "service", "confidence", "reason", "seconds"]
+    return last.loc[last["outcome"] != "right", columns].reset_index(drop=True)
