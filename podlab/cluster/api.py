@@ -213,7 +213,7 @@ class ApiConnection:
         try:
             response: BaseHTTPResponse = client.rest_client.pool_manager.request(
                 method, url, body=payload, headers=headers, preload_content=False,
-                timeout=Timeout(connect=timeout_s, read=timeout_s),
+                timeout=Timeout(connect=min(self.timeout_s, timeout_s), read=timeout_s),
             )  # fmt: skip
             if 200 <= response.status <= 299:
                 return response

@@ -31,3 +31,11 @@ class BusyError(PodlabError):
     """
 
     retry_after_s: float | None = None
+
+
+class UnreadableError(PodlabError):
+    """A list or a watch holds what it should not."""
+
+
+class OutOfOrderError(PodlabError):
+    """A watch told what can only be true if something else was missed; a list has to tell what is true."""

@@ -90,7 +90,7 @@ def read_inventory(
     table["cluster"] = cluster
     # An empty name is a missing one: the API leaves out what is not set.
     table = table.assign(
-        started_at=pd.to_datetime(table["started_at"], utc=True, format="ISO8601", errors="coerce"),
+        started_at=pd.to_datetime(table["started_at"], utc=True, errors="coerce"),
         node=table["node"].replace("", None),
         pod_uid=table["pod_uid"].replace("", None),
     )

@@ -8,6 +8,7 @@ https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/node-v1/.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from msgspec import Struct, field
@@ -19,6 +20,7 @@ class ListMeta(Struct, gc=False):
     """``metadata`` of a list; ``continue_token`` is empty on its last page."""
 
     continue_token: str = field(default="", name="continue")
+    resource_version: str = field(default="", name="resourceVersion")
 
 
 class Page(Struct, Generic[Item], gc=False):
@@ -42,6 +44,7 @@ class Meta(Struct, gc=False):
     name: str
     namespace: str = ""
     uid: str = ""
+    resource_version: str = field(default="", name="resourceVersion")
     labels: dict[str, str] = field(default_factory=dict)
     owners: list[Owner] = field(default_factory=list, name="ownerReferences")
 
@@ -49,42 +52,65 @@ class Meta(Struct, gc=False):
 class Running(Struct, gc=False):
     """``state.running`` of a container."""
 
-    started_at: str | None = field(default=None, name="startedAt")
+    started_at: datetime | None = field(default=None, name="startedAt")
+
+
+class Waiting(Struct, gc=False):
+    """``state.waiting`` of a container."""
+
+    reason: str | None = None
+
+
+class Terminated(Struct, gc=False):
+    """``state.terminated`` of a container."""
+
+    started_at: datetime | None = field(default=None, name="startedAt")
+    reason: str | None = None
 
 
 class State(Struct, gc=False):
-    """``state`` of a container: running, waiting or terminated."""
+    """``state`` of a container: one of them, or none, which means waiting."""
 
     running: Running | None = None
+    waiting: Waiting | None = None
+    terminated: Terminated | None = None
 
 
 class ContainerStatus(Struct, gc=False):
-    """What the kubelet says of a regular container."""
+    """What the kubelet says of a container."""
 
     name: str
     image: str = ""
     image_id: str = field(default="", name="imageID")
+    restart_count: int = field(default=0, name="restartCount")
     state: State = field(default_factory=State)
 
 
 class Container(Struct, gc=False):
-    """What the pod's author said of a regular container."""
+    """What the pod's author said of a container; an init container that always restarts is a sidecar."""
 
     name: str
     image: str = ""
+    restart_policy: str | None = field(default=None, name="restartPolicy")
 
 
 class PodSpec(Struct, gc=False):
     """``spec`` of a pod."""
 
     containers: list[Container] = field(default_factory=list)
+    init_containers: list[Container] = field(default_factory=list, name="initContainers")
+    ephemeral_containers: list[Container] = field(default_factory=list, name="ephemeralContainers")
     node: str | None = field(default=None, name="nodeName")
 
 
 class PodStatus(Struct, gc=False):
-    """``status`` of a pod; init and ephemeral containers have lists of their own, which are not read."""
+    """``status`` of a pod; init and ephemeral containers have lists of their own."""
 
+    phase: str = ""
+    reason: str | None = None
     containers: list[ContainerStatus] = field(default_factory=list, name="containerStatuses")
+    init_containers: list[ContainerStatus] = field(default_factory=list, name="initContainerStatuses")
+    ephemeral_containers: list[ContainerStatus] = field(default_factory=list, name="ephemeralContainerStatuses")
 
 
 class Pod(Struct, gc=False):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
+
+from podlab.cluster.objects import Container, ContainerStatus, Pod
 
 ContainerKind = Literal["main", "init", "sidecar", "ephemeral"]
 ContainerState = Literal["waiting", "running", "ended"]
 ChangeKind = Literal["added", "changed", "gone"]
+
+_ENDED_PHASES: Final = ("Succeeded", "Failed")
 
 
 class WatchedContainer(Struct, frozen=True, gc=False):
@@ -87,3 +93,60 @@ class Change(NamedTuple):
 
     kind: ChangeKind
     pod: WatchedPod
+
+
+def watched(pod: Pod) -> WatchedPod:
+    """Take from a decoded pod what there is to watch."""
+    return WatchedPod(
+        namespace=sys.intern(pod.metadata.namespace),
+        name=pod.metadata.name,
+        uid=pod.metadata.uid,
+        labels=pod.metadata.labels,
+        node=pod.spec.node and sys.intern(pod.spec.node),
+        phase=pod.status.phase,
+        containers=tuple(_containers(pod)),
+    )
+
+
+def _containers(pod: Pod) -> Iterator[WatchedContainer]:
+    """Join what the author said with what the kubelet says; the latter may not have come yet."""
+    # The same names stand in thousands of pods, and are kept once.
+    namespace, node = sys.intern(pod.metadata.namespace), pod.spec.node and sys.intern(pod.spec.node)
+    spec, status = pod.spec, pod.status
+    parts: tuple[tuple[ContainerKind, list[Container], list[ContainerStatus]], ...] = (
+        ("init", spec.init_containers, status.init_containers),
+        ("main", spec.containers, status.containers),
+        ("ephemeral", spec.ephemeral_containers, status.ephemeral_containers),
+    )
+    for kind, containers, statuses in parts:
+        told = {one.name: one for one in statuses}
+        for container in containers:
+            one = told.get(container.name)
+            state, started_at, reason = _state(one, pod)
+            yield WatchedContainer(
+                namespace=namespace,
+                pod=pod.metadata.name,
+                pod_uid=pod.metadata.uid,
+                container=sys.intern(container.name),
+                node=node,
+                started_at=started_at,
+                restart_count=one.restart_count if one else 0,
+                kind="sidecar" if kind == "init" and container.restart_policy == "Always" else kind,
+                state=state,
+                reason=reason,
+                image=sys.intern(container.image) or None,
+            )
+
+
+def _state(status: ContainerStatus | None, pod: Pod) -> tuple[ContainerState, datetime | None, str | None]:
+    """Tell what a container is doing, since when, and why."""
+    if status is None:
+        # A pod that is evicted before it starts has ended, and its containers never had a status.
+        ended = pod.status.phase in _ENDED_PHASES
+        return "ended" if ended else "waiting", None, pod.status.reason
+    state = status.state
+    if state.running is not None:
+        return "running", state.running.started_at, None
+    if state.terminated is not None:
+        return "ended", state.terminated.started_at, state.terminated.reason
+    return "waiting", None, state.waiting.reason if state.waiting else None

@@ -115,7 +115,7 @@ def explain_status(code: int, status: Status, action: Action, *, host: str, orig
     if code == 409:
         return ConflictError(f"cannot {action}: somebody else was quicker (409){said}", where=host)
     if code == 410:
-        return ExpiredError(f"cannot {action}: the list expired while it was read (410)", where=host)
+        return ExpiredError(f"cannot {action}: the version asked for is no longer kept (410)", where=host)
     if code == 504 and any(cause.reason == _TOO_NEW for cause in details.causes or ()):
         return ExpiredError(f"cannot {action}: the server has not seen that version yet (504){said}", where=host)
     if code in (400, 413, 415, 422):

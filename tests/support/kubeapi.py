@@ -11,7 +11,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import yaml
 
 from tests.support.kubechecks import check_body, check_stored
-from tests.support.kubehttp import handler_for
+from tests.support.kubehttp import Server, handler_for
 from tests.support.kubekinds import KINDS
 from tests.support.kuberequest import ANONYMOUS, Request
 from tests.support.kubestatus import Object, StatusError
@@ -97,8 +96,7 @@ class KubeApi:
         self.piece_bytes: int | None = None
         self.closing = threading.Event()
         self._rights: set[_Right] = set()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler_for(self))
-        self._server.daemon_threads = True
+        self._server = Server(("127.0.0.1", 0), handler_for(self))
         self._scheme = "http"
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

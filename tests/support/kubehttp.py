@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import socket
 import struct
-from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
 
 from tests.support.kuberequest import understand
 from tests.support.kubestatus import StatusError
@@ -14,6 +15,16 @@ from tests.support.kubewatch import ResetError, Stream
 
 if TYPE_CHECKING:
     from tests.support.kubeapi import Fault, KubeApi
+
+
+class Server(ThreadingHTTPServer):
+    """Threads that do not outlive the test, and no word of connections that break."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 def handler_for(api: KubeApi) -> type[BaseHTTPRequestHandler]:

@@ -1,0 +1,103 @@
+"""The lines of a watch: cut from the stream as they arrive, and decoded to the few needed fields.
+
+https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes: one JSON object a line,
+with ``type`` ADDED, MODIFIED or DELETED and a pod, BOOKMARK and a version, or ERROR and a ``Status``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, Literal
+
+import msgspec
+
+from podlab.cluster.errors import UnreadableError
+from podlab.cluster.objects import Pod
+from podlab.cluster.refusals import Status, one_line
+
+#: No object of the API server is larger than the 1.5 MB of its database, and the 3 MB of a request.
+LONGEST_LINE_BYTES: Final = 16 * 2**20
+_PIECE_BYTES: Final = 65536
+
+
+class PodEvent(msgspec.Struct, gc=False):
+    """A change of a pod."""
+
+    type: Literal["ADDED", "MODIFIED", "DELETED"]
+    object: Pod
+
+
+class _Version(msgspec.Struct):
+    resource_version: str = msgspec.field(default="", name="resourceVersion")
+
+
+class Notice(Status):
+    """What a BOOKMARK or an ERROR carries: a version, or a refusal."""
+
+    metadata: _Version = msgspec.field(default_factory=_Version)
+
+
+class NoticeEvent(msgspec.Struct):
+    """A bookmark, or the end of the watch."""
+
+    type: Literal["BOOKMARK", "ERROR"]
+    object: Notice
+
+
+_POD_EVENT: Final = msgspec.json.Decoder(PodEvent)
+_NOTICE_EVENT: Final = msgspec.json.Decoder(NoticeEvent)
+
+
+def read_lines(read: Callable[[int], bytes]) -> Iterator[list[bytes]]:
+    r"""Cut a stream into lines.
+
+    Parameters
+    ----------
+    read : callable
+        Gives what has arrived, at most so many bytes; waits if nothing has; gives nothing at the stream's end.
+
+    Yields
+    ------
+    list of bytes
+        The lines that each piece completes; often one, sometimes none.
+
+    Raises
+    ------
+    UnreadableError
+        If a line has no end.
+
+    Examples
+    --------
+    >>> pieces = iter([b"one\ntw", b"o\nthree\n", b""])
+    >>> list(read_lines(lambda size: next(pieces)))
+    [[b'one'], [b'two', b'three']]
+    """
+    begun: list[bytes] = []
+    begun_bytes = 0
+    while piece := read(_PIECE_BYTES):
+        head, newline, tail = piece.rpartition(b"\n")
+        if newline:
+            begun.append(head)
+            yield [line for line in b"".join(begun).split(b"\n") if line]
+            begun, begun_bytes = [], 0
+        else:
+            yield []
+        if tail:
+            begun.append(tail)
+            begun_bytes += len(tail)
+        if begun_bytes > LONGEST_LINE_BYTES:
+            raise UnreadableError(f"the watch sent a line of more than {LONGEST_LINE_BYTES} bytes")
+    if begun:
+        raise UnreadableError("the watch ended in the middle of a line")
+
+
+def decode_event(line: bytes) -> PodEvent | NoticeEvent:
+    """Decode a line; raises UnreadableError if it is no event."""
+    try:
+        return _POD_EVENT.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        try:
+            # What a bookmark leaves out, no pod may lack; so it is not taken for one.
+            return _NOTICE_EVENT.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise UnreadableError(f"the watch sent what is no event: {one_line(str(error))}") from None

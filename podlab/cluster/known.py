@@ -1,0 +1,106 @@
+"""The pods that are known, and what a list or an event changes about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from podlab.cluster.errors import OutOfOrderError, UnreadableError
+from podlab.cluster.objects import Pod
+from podlab.cluster.pods import Change, WatchedPod, watched
+
+
+class _Known(NamedTuple):
+    pod: WatchedPod
+    version: int
+    list_number: int
+
+
+class KnownPods:
+    """The pods of a cluster as lists and events told of them.
+
+    Its size is that of the cluster: what is gone is forgotten.
+    """
+
+    def __init__(self) -> None:
+        # A name belongs to one pod at a time; the uid tells whether it is still the same.
+        self._pods: dict[tuple[str, str], _Known] = {}
+        self._list_number = 0
+
+    def __len__(self) -> int:
+        return len(self._pods)
+
+    def begin_list(self) -> None:
+        """Take note that a list begins."""
+        self._list_number += 1
+
+    def take_page(self, pods: Iterable[Pod]) -> list[Change]:
+        """Compare a page of the list with what is known; the list is right, whatever was told before."""
+        changes: list[Change] = []
+        for pod in pods:
+            self._keep(pod, changes)
+        return changes
+
+    def end_list(self) -> list[Change]:
+        """Forget the pods that the list did not hold: their end was never told."""
+        lost = [key for key, known in self._pods.items() if known.list_number != self._list_number]
+        return [Change("gone", self._pods.pop(key).pod) for key in lost]
+
+    def take_event(self, kind: Literal["ADDED", "MODIFIED", "DELETED"], pod: Pod, told_version: int) -> list[Change]:
+        """Compare an event with what is known.
+
+        An event that is not newer than what is known of its pod is a repetition, and changes nothing.
+
+        Parameters
+        ----------
+        kind : {"ADDED", "MODIFIED", "DELETED"}
+            The type of the event.
+        pod : Pod
+            As it is now, or was in the end.
+        told_version : int
+            The newest version that was told of before.
+
+        Raises
+        ------
+        OutOfOrderError
+            If a pod appears that is not known, in an event that is not new.
+        """
+        key = (pod.metadata.namespace, pod.metadata.name)
+        known = self._pods.get(key)
+        if kind == "DELETED":
+            if known is None or known.pod.uid != pod.metadata.uid:
+                return []
+            del self._pods[key]
+            return [Change("gone", known.pod)]
+        version = version_of(pod.metadata.resource_version)
+        if known is not None and version <= known.version:
+            return []
+        if known is None and version <= told_version:
+            what = f"the watch told of pod {key[1]!r} in namespace {key[0]!r} out of order"
+            raise OutOfOrderError(f"{what} (version {version} after {told_version})")
+        changes: list[Change] = []
+        self._keep(pod, changes)
+        return changes
+
+    def _keep(self, pod: Pod, changes: list[Change]) -> None:
+        now = watched(pod)
+        key = (now.namespace, now.name)
+        known = self._pods.get(key)
+        self._pods[key] = _Known(now, version_of(pod.metadata.resource_version), self._list_number)
+        if known is None:
+            changes.append(Change("added", now))
+        elif known.pod.uid != now.uid:
+            changes += [Change("gone", known.pod), Change("added", now)]
+        elif known.pod != now:
+            changes.append(Change("changed", now))
+
+
+def version_of(text: str) -> int:
+    """Read a resource version; raises UnreadableError if it is no number.
+
+    Versions of one kind of object are numbers that can be compared:
+    https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions.
+    """
+    if not text.isdecimal():
+        raise UnreadableError(f"the API server gave a resource version that is no number: {text[:40]!r}")
+    return int(text)
