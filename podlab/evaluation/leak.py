@@ -1,7 +1,8 @@
 """The leak, rung by rung: from the original's protocol to one that tests what it claims to test.
 
 Each rung takes away one thing that lets a tree recognise a container again instead of a service: first the names, then
-the image's size, then the rows of the tested deployments themselves.
+the image's size, then the rows of the tested deployments themselves. Beyond the split by deployment, whole kinds that
+training never saw are left out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pandas as pd
 
 from podlab.evaluation.dataset import Dataset, read_dataset
 from podlab.evaluation.filters import DEFAULT_FILTER, columns_of
+from podlab.evaluation.left_out import kinds_of, score_left_out
 from podlab.evaluation.original import TRAINING_RATIO, draw_rows, encode_rows, predict_rows
 from podlab.evaluation.result import Evaluation
 from podlab.evaluation.scores import Scores, score
@@ -29,6 +31,7 @@ class _Rung:
     by_deployment: bool
 
 
+_WORDS = {"load": "load pattern", "version": "version", "configuration": "configuration"}
 _RUNGS = (
     _Rung("random rows, all columns", "all", False),
     _Rung("random rows, only numbers", "only-numbers", False),
@@ -46,6 +49,7 @@ def leak_table(
     horizon_s: float = 60.0,
     folds: int = 5,
     seed: int = 0,
+    jobs: int | None = None,
 ) -> pd.DataFrame:
     """Score the original's tree under its own protocol and under stricter ones.
 
@@ -57,16 +61,18 @@ def leak_table(
     samples, services, folds, seed
         As for :func:`podlab.evaluation.evaluate`.
     evaluation : Evaluation, optional
-        Adds podlab's own scores as the last line.
+        Adds podlab's own scores, and those with each load pattern, version and configuration left out in turn, where
+        there are several.
     horizon_s : float
         Which of its horizons; the nearest is taken.
 
     Returns
     -------
     DataFrame
-        ``protocol``, ``split`` (``random rows`` or ``by deployment``), ``learner``, ``metric_filter``, ``trained_on``
-        (in words), ``decides_on`` (``row`` or ``container``), ``accuracy, accuracy_low, accuracy_high``, ``macro_f1,
-        macro_f1_low, macro_f1_high``, ``n_decisions, n_containers, n_deployments`` (tested), ``chance``.
+        ``protocol``, ``split`` (``random rows``, ``by deployment`` or ``left out``), ``learner``, ``metric_filter``,
+        ``trained_on`` (in words), ``decides_on`` (``row`` or ``container``), ``accuracy, accuracy_low,
+        accuracy_high``, ``macro_f1, macro_f1_low, macro_f1_high``, ``best_guess, best_guess_low, best_guess_high`` (macro-F1 of the most probable
+        service, also where the answer is unknown), ``n_decisions, n_containers, n_deployments`` (tested), ``chance``.
 
     Raises
     ------
@@ -75,7 +81,7 @@ def leak_table(
     """
     dataset = read_dataset(samples, services)
     plan = plan_splits(dataset.containers, folds=folds, seed=seed)
-    lines = []
+    lines: list[dict[str, object]] = []
     for rung in _RUNGS:
         scores = _score_rung(dataset, plan, rung, seed)
         trained = f"{100 * (1 - 1 / plan.description['folds']):.0f} % of deployments"
@@ -87,24 +93,47 @@ def leak_table(
                 "metric_filter": rung.metric_filter,
                 "trained_on": trained if rung.by_deployment else f"{100 * TRAINING_RATIO:.0f} % of rows",
                 "decides_on": "row",
-                **_told(scores),
+                **_told(scores, scores),
             }
         )
     if evaluation is not None:
-        nearest = min(evaluation.scores, key=lambda horizon: abs(horizon - horizon_s))
-        folds = evaluation.split["folds"]
+        lines += _rungs_of_podlab(dataset, evaluation, horizon_s, seed, jobs)
+    return pd.DataFrame(lines).assign(chance=1 / (len(set(plan.services)) - len(plan.untested)))
+
+
+def _rungs_of_podlab(
+    dataset: Dataset, evaluation: Evaluation, horizon_s: float, seed: int, jobs: int | None
+) -> list[dict[str, object]]:
+    horizons_s = sorted(evaluation.scores)
+    nearest = min(horizons_s, key=lambda horizon: abs(horizon - horizon_s))
+    same = {
+        "learner": "podlab",
+        "metric_filter": _name_filter(evaluation.columns, dataset),
+        "decides_on": "container",
+    }
+    lines: list[dict[str, object]] = [
+        {
+            "protocol": f"by deployment, podlab after {nearest:g} s",
+            "split": "by deployment",
+            "trained_on": f"{evaluation.split['kind']} ({evaluation.split['folds']})",
+            **same,
+            **_told(evaluation.scores[nearest], evaluation.best_guess[nearest]),
+        }
+    ]
+    for kind in kinds_of(dataset.containers):
+        answered, guessed, how = score_left_out(
+            dataset, kind, horizons_s=horizons_s, horizon_s=nearest, columns=evaluation.columns, seed=seed, jobs=jobs
+        )
         lines.append(
             {
-                "protocol": f"by deployment, podlab after {nearest:g} s",
-                "split": "by deployment",
-                "learner": "podlab",
-                "metric_filter": _name_filter(evaluation.columns, dataset),
-                "trained_on": f"{evaluation.split['kind']} ({folds})",
-                "decides_on": "container",
-                **_told(evaluation.scores[nearest]),
+                "protocol": f"{_WORDS[kind]} left out, podlab after {nearest:g} s",
+                "split": "left out",
+                "trained_on": how,
+                **same,
+                **_told(answered, guessed),
             }
         )
-    return pd.DataFrame(lines).assign(chance=1 / (len(set(plan.services)) - len(plan.untested)))
+    return lines
 
 
 def _score_rung(dataset: Dataset, plan: Plan, rung: _Rung, seed: int) -> Scores:
@@ -129,11 +158,12 @@ def _name_filter(columns: Sequence[str], dataset: Dataset) -> str:
     return DEFAULT_FILTER if list(columns) == default else ",".join(columns)
 
 
-def _told(scores: Scores) -> dict[str, float]:
+def _told(scores: Scores, guessed: Scores) -> dict[str, float]:
+    estimates = {"accuracy": scores.accuracy, "macro_f1": scores.macro_f1, "best_guess": guessed.macro_f1}
     return {
         **{
-            name + suffix: getattr(getattr(scores, name), part)
-            for name in ("accuracy", "macro_f1")
+            name + suffix: getattr(estimate, part)
+            for name, estimate in estimates.items()
             for suffix, part in (("", "value"), ("_low", "low"), ("_high", "high"))
         },
         "n_decisions": scores.n_decisions,

@@ -7,13 +7,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from podlab.plots.style import BLUE, GREY, VERMILION, counted, new_figure, podlab_style, share_axis
+from podlab.plots.style import BLUE, GREY, ORANGE, VERMILION, counted, new_figure, podlab_style, share_axis
 
+_BEST_GUESS = "best guess, never unknown"
 _SPLIT_COLOURS = {
     "random rows": VERMILION,
     "same deployments": VERMILION,
     "by deployment": BLUE,
     "other deployments": BLUE,
+    "left out": ORANGE,
 }
 
 
@@ -65,33 +67,36 @@ def plot_row_curve(curve: pd.DataFrame) -> Figure:
     return figure
 
 
-def plot_leak(table: pd.DataFrame, *, score: str = "macro_f1") -> Figure:
-    """Draw the rungs from the original's protocol to the honest one, with 95 % intervals over deployments.
+def plot_leak(table: pd.DataFrame) -> Figure:
+    """Draw macro-F1 from the original's protocol to whole kinds left out, with 95 % intervals over deployments.
 
     Parameters
     ----------
     table : DataFrame
         From :func:`podlab.evaluation.leak_table`.
-    score : {"macro_f1", "accuracy"}
-        Which score.
     """
     place = np.arange(len(table))[::-1]
     with podlab_style():
         figure = new_figure(8.0, 1.5 + 0.48 * len(table))
         axes = figure.add_subplot()
-        errors = [table[score] - table[f"{score}_low"], table[f"{score}_high"] - table[score]]
-        for split in ("random rows", "by deployment"):
+        value = table["macro_f1"]
+        errors = [value - table["macro_f1_low"], table["macro_f1_high"] - value]
+        for split in table["split"].unique():
             own = (table["split"] == split).to_numpy()
-            axes.barh(place[own], table.loc[own, score], color=_SPLIT_COLOURS[split], alpha=0.85, label=split)
-        axes.errorbar(table[score], place, xerr=errors, fmt="none", ecolor="black", elinewidth=1.2, capsize=3)
-        for where, value, high in zip(place, table[score], table[f"{score}_high"], strict=True):
-            axes.annotate(f"{value:.3f}", (high, where), xytext=(6, 0), textcoords="offset points", va="center")
+            axes.barh(place[own], value[own], color=_SPLIT_COLOURS[split], alpha=0.85, label=split)
+        axes.errorbar(value, place, xerr=errors, fmt="none", ecolor="black", elinewidth=1.2, capsize=3)
+        furthest = table[["macro_f1_high", "best_guess"]].max(axis=1)
+        for where, own_value, high in zip(place, value, furthest, strict=True):
+            axes.annotate(f"{own_value:.3f}", (high, where), xytext=(6, 0), textcoords="offset points", va="center")
+        if (guessed := (table["best_guess"] != value).to_numpy()).any():
+            guess = table.loc[guessed, "best_guess"]
+            axes.plot(guess, place[guessed], "D", color="white", markeredgecolor="black", label=_BEST_GUESS)
         axes.axvline(float(table["chance"].iloc[0]), color="black", linestyle=":", linewidth=1.2, label="guessing")
         axes.set_yticks(place, table["protocol"].to_list())
         axes.grid(visible=False, axis="y")
         axes.set_xlim(0, 1.14)
         axes.set_xticks(np.linspace(0, 1, 6))
-        axes.set_xlabel({"macro_f1": "macro-F1", "accuracy": "accuracy"}[score])
+        axes.set_xlabel("macro-F1")
         figure.suptitle("What the protocol alone is worth; lines: 95 % intervals over deployments", fontsize=11)
-        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        figure.legend(loc="outside lower center", ncols=5, frameon=False)
     return figure

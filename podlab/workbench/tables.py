@@ -119,6 +119,7 @@ def leak_words(leak: pd.DataFrame) -> pd.DataFrame:
             "its 95 % interval": [
                 _interval(*pair) for pair in zip(leak["macro_f1_low"], leak["macro_f1_high"], strict=True)
             ],
+            "best guess": leak["best_guess"],
         }
     )
 

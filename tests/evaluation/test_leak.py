@@ -6,6 +6,7 @@ import pytest
 
 from podlab.evaluation.baselines import NearestNeighbour, OneRule
 from podlab.evaluation.curves import deployment_curve, pick_units, row_curve
+from podlab.evaluation.honest import evaluate
 from podlab.evaluation.leak import leak_table
 from podlab.evaluation.original import draw_rows, encode_rows
 from tests.support.synthetic import make_samples
@@ -96,3 +97,31 @@ def test_the_nearest_neighbour_does_not_mind_scales_and_gaps():
     model = NearestNeighbour()
     model.fit(X, np.array(["a", "b", "b"], dtype=object), ("x", "y"))
     assert model.predict(np.array([[np.nan, 0.1], [1e9 + 1, np.nan]])).tolist() == ["a", "b"]
+
+
+def test_whole_kinds_left_out_are_rungs_of_podlab():
+    samples = make_samples(("nginx", "mysql", "redis"), deployments_per_service=4, seconds=20, interval_s=2)
+    late = samples["deployment"].str.extract(r"(\d+)$")[0].astype(int) % 2
+    samples = samples.assign(variant=late.map({0: "idle/small", 1: "steady/large"}), version="1")
+    found = evaluate(samples, horizons_s=(10.0,), folds=2, jobs=1, controls=False)
+    table = leak_table(samples, evaluation=found, folds=2, jobs=1)
+    rungs = table[table["learner"] == "podlab"].set_index("protocol")
+    load, configuration = (f"{kind} left out, podlab after 10 s" for kind in ("load pattern", "configuration"))
+    assert rungs.index.to_list() == ["by deployment, podlab after 10 s", load, configuration]
+    assert (rungs["n_deployments"] == 12).all()
+    assert (rungs["best_guess"] >= rungs["macro_f1"]).all()
+    assert rungs.loc[configuration, "trained_on"] == "each configuration left out in turn"
+
+
+def test_a_rung_left_out_never_saw_what_it_is_asked_for():
+    """The configuration decides all metrics: with it left out nothing can be known, by deployment everything."""
+    samples = make_samples(("nginx", "mysql", "redis", "etcd"), deployments_per_service=6, seconds=20, interval_s=2)
+    kept = ["service", "deployment", "time", "started_at", "pod", "pod_uid", "cluster", "namespace", "node"]
+    number = samples["deployment"].str.extract(r"(\d+)$")[0].astype(int) % 2
+    service = samples["service"].map({"nginx": 0, "mysql": 1, "redis": 2, "etcd": 3})
+    level = 1e6 * 4.0 ** ((service * 2 + number * 3) % 8)
+    table = samples[[*kept, "container"]].assign(memory_rss_bytes=level, variant="idle/" + number.astype(str))
+    found = evaluate(table, horizons_s=(10.0,), folds=3, jobs=1, controls=False)
+    rungs = leak_table(table, evaluation=found, folds=3, jobs=1).set_index("protocol")
+    assert rungs.loc["by deployment, podlab after 10 s", "best_guess"] > 0.95
+    assert rungs.loc["configuration left out, podlab after 10 s", "best_guess"] < 0.5
