@@ -30,7 +30,7 @@ from podlab.samples import check_samples
 SAMPLES = 60
 SERVICES = 20
 #: As many as one of podlab's forests has.
-TREES = 300
+TREES = 200
 TRAINING_CONTAINERS = 240
 START = pd.Timestamp("2026-01-01T00:00:00Z")
 STATISTICS = ["mean", "median", "std", "min", "max", "first", "last"]
