@@ -1,0 +1,81 @@
+"""A token that is rotated, has run out, or may not watch."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from tests.support.feeding import TOKEN, Feeding
+from tests.support.kubeapi import KubeApi
+from tests.support.kubeobjects import make_pod
+
+NEW_TOKEN = "another-token-of-the-watcher"
+
+
+def test_a_rotated_token_is_read_again(tmp_path: Path) -> None:
+    with KubeApi() as api:
+        feeding = Feeding(api, tmp_path)
+
+        def rotate() -> None:
+            del api.tokens[TOKEN]
+            api.tokens[NEW_TOKEN] = "watcher"
+            api.write_kubeconfig(tmp_path / "kubeconfig", NEW_TOKEN)
+            api.store.put("pods", make_pod("web"))
+
+        feeding.run(rotate, lambda: None)
+        assert feeding.told() == [("added", "web")]
+        assert feeding.verbs() == ["list", "watch", "watch"]
+        assert (feeding.connections, feeding.feed.status().errors) == (2, 1)
+
+
+def test_one_that_has_run_out_is_tried_with_patience_until_there_is_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with KubeApi() as api, caplog.at_level(logging.DEBUG):
+        feeding = Feeding(api, tmp_path)
+        del api.tokens[TOKEN]
+        feeding.run(*[lambda: None] * 6, lambda: api.tokens.update({TOKEN: "watcher"}))
+        assert feeding.pauses[:7] == [0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30]
+        assert feeding.verbs() == ["list", "watch"]
+        assert feeding.feed.status().synced
+        warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+        assert len(warnings) == 1
+        assert "does not accept the credentials (401)" in warnings[0].getMessage()
+        assert TOKEN not in caplog.text
+
+
+def test_a_missing_right_is_named_until_it_is_granted(tmp_path: Path) -> None:
+    with KubeApi() as api:
+        feeding = Feeding(api, tmp_path)
+        api._rights.clear()
+        errors: list[str | None] = []
+
+        def look(*verbs: str) -> None:
+            errors.append(feeding.feed.status().last_error)
+            api.allow("watcher", verbs, ["pods"])
+
+        feeding.run(lambda: look("list"), lambda: look("watch"))
+        assert [str(error).partition(" (403)")[0].partition(": ")[2] for error in errors] == [
+            "no right to list pods in all namespaces", "no right to watch pods in all namespaces"
+        ]  # fmt: skip
+        assert feeding.feed.status().last_error is None
+        assert feeding.verbs() == ["list", "list", "watch", "watch"]
+
+
+def test_no_more_rights_are_used_than_list_and_watch(tmp_path: Path) -> None:
+    with KubeApi() as api:
+        feeding = Feeding(api, tmp_path)
+        feeding.run(api.store.compact, lambda: None)
+        assert {(request.verb, request.resource) for request in api.requests} == {("list", "pods"), ("watch", "pods")}
+
+
+def test_credentials_that_cannot_be_read_are_looked_for_again(tmp_path: Path) -> None:
+    with KubeApi() as api:
+        feeding = Feeding(api, tmp_path)
+        kubeconfig = (tmp_path / "kubeconfig").read_text()
+        (tmp_path / "kubeconfig").unlink()
+        feeding.run(lambda: None, lambda: (tmp_path / "kubeconfig").write_text(kubeconfig))
+        assert feeding.verbs() == ["list", "watch"]
+        assert (feeding.connections, feeding.feed.status().errors) == (3, 2)
