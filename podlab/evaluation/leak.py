@@ -71,8 +71,9 @@ def leak_table(
     DataFrame
         ``protocol``, ``split`` (``random rows``, ``by deployment`` or ``left out``), ``learner``, ``metric_filter``,
         ``trained_on`` (in words), ``decides_on`` (``row`` or ``container``), ``accuracy, accuracy_low,
-        accuracy_high``, ``macro_f1, macro_f1_low, macro_f1_high``, ``best_guess, best_guess_low, best_guess_high`` (macro-F1 of the most probable
-        service, also where the answer is unknown), ``n_decisions, n_containers, n_deployments`` (tested), ``chance``.
+        accuracy_high``, ``macro_f1, macro_f1_low, macro_f1_high``, ``best_guess, best_guess_low, best_guess_high``
+        (macro-F1 of the most probable service, also where the answer is unknown), ``n_decisions, n_containers,
+        n_deployments`` (tested), ``chance``.
 
     Raises
     ------
