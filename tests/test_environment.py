@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 # Where conda calls a package otherwise than pyproject.toml does.
-CONDA_NAMES = {"python-kubernetes": "kubernetes"}
+CONDA_NAMES = {"python-kubernetes": "kubernetes", "prometheus_client": "prometheus-client"}
 ALL = ("train", "workbench")
 #: The images that have a lock of their own.
 PARTS = ("watcher", "trainer")

@@ -52,13 +52,13 @@ def format_tags(tags: Mapping[str, str], *, where: str) -> str:
     return text
 
 
-def format_fields(fields: Mapping[str, int | bool | str]) -> str:
+def format_fields(fields: Mapping[str, float | bool | str]) -> str:
     r"""Write the fields of a point.
 
     Parameters
     ----------
-    fields : mapping of str to int, bool or str
-        Name -> value; integers must fit into 64 bits.
+    fields : mapping of str to int, float, bool or str
+        Name -> value; integers must fit into 64 bits, and floats be finite.
 
     Raises
     ------
@@ -73,13 +73,15 @@ def format_fields(fields: Mapping[str, int | bool | str]) -> str:
     return ",".join(f"{_escape(name)}={_format_value(value)}" for name, value in fields.items())
 
 
-def _format_value(value: int | bool | str) -> str:
+def _format_value(value: float | bool | str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
         if not _INT64_MIN <= value <= _INT64_MAX:
             raise ValueError(f"{value} does not fit into 64 bits")
         return f"{value}i"
+    if isinstance(value, float):
+        return repr(value)
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

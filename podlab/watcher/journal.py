@@ -1,0 +1,152 @@
+"""What was announced, kept over a restart so that nothing is announced twice.
+
+A file of JSON lines that only grows, and is written anew now and then: a line that a kill or a full disk cut off loses
+nothing but itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+import msgspec
+
+from podlab.errors import InputError, PodlabError
+from podlab.files import atomic_file, explain_os_error
+from podlab.identify.decide import Reason
+
+log = logging.getLogger(__name__)
+
+#: Lines of containers that are gone may stand in the file until it is written anew.
+_SLACK = 1000
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """What was last announced of a container.
+
+    Attributes
+    ----------
+    key : str
+        Which one, see :attr:`podlab.watcher.cases.Case.key`.
+    service : str or None
+    reason : str
+    revisions : int
+    at_s, waited_s : float
+        As :class:`podlab.watcher.cases.Verdict` has them.
+    """
+
+    key: str
+    service: str | None
+    reason: Reason
+    revisions: int
+    at_s: float
+    waited_s: float
+
+
+class Journal:
+    """The last announcement of each container, in memory and in a file.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The file; without one it is kept in memory only.
+
+    Raises
+    ------
+    InputError
+        If the file is there and cannot be read.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._entries: dict[str, Entry] = {}
+        self._lines = 0
+        self._behind = False
+        if path is not None:
+            self._read(path)
+
+    @property
+    def size(self) -> int:
+        """How many containers it knows."""
+        return len(self._entries)
+
+    def get(self, key: str) -> Entry | None:
+        """Tell what was announced of a container; None: nothing."""
+        return self._entries.get(key)
+
+    def record(self, entries: Iterable[Entry]) -> None:
+        """Note announcements.
+
+        Raises
+        ------
+        PodlabError
+            If the file cannot be written; they are noted in memory, and the file is written anew the next time.
+        """
+        new = list(entries)
+        self._entries |= {entry.key: entry for entry in new}
+        if self.path is None or not (new or self._behind):
+            return
+        if self._behind or self._lines > 2 * len(self._entries) + _SLACK:
+            self._write_anew(self.path)
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab", buffering=0) as file:
+                _write_all(file.fileno(), b"".join(_line(entry) for entry in new))
+        except OSError as error:
+            self._behind = True
+            raise explain_os_error(error, self.path) from error
+        self._lines += len(new)
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Drop containers that are no more; the file follows when it is written anew."""
+        for key in keys:
+            self._entries.pop(key, None)
+
+    def keep(self, keys: Collection[str]) -> None:
+        """Drop all containers but these."""
+        self._entries = {key: entry for key, entry in self._entries.items() if key in keys}
+
+    def _read(self, path: Path) -> None:
+        broken = 0
+        try:
+            with path.open("rb") as file:
+                for line in file:
+                    self._lines += 1
+                    self._behind |= not line.endswith(b"\n")
+                    try:
+                        entry = msgspec.json.decode(line, type=Entry)
+                    except (msgspec.DecodeError, UnicodeDecodeError):
+                        broken += bool(line.strip())
+                        self._behind = True
+                    else:
+                        self._entries[entry.key] = entry
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise InputError(
+                f"cannot be read: {error.strerror}", where=str(path), todo="choose another watch_state"
+            ) from error
+        if broken:
+            log.warning("%s: %d broken lines are left out", path, broken)
+
+    def _write_anew(self, path: Path) -> None:
+        try:
+            with atomic_file(path) as temporary:
+                temporary.write_bytes(b"".join(_line(entry) for entry in self._entries.values()))
+        except PodlabError:
+            self._behind = True
+            raise
+        self._lines, self._behind = len(self._entries), False
+
+
+def _line(entry: Entry) -> bytes:
+    return msgspec.json.encode(entry) + b"\n"
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    """Write everything, or raise; a full disk may take a part first."""
+    while content:
+        content = content[os.write(descriptor, content) :]

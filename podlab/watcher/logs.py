@@ -1,0 +1,84 @@
+"""What the watcher writes to its output: one JSON object a line, announcements and log records alike."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TextIO
+
+from podlab.cluster.refusals import one_line
+from podlab.errors import PodlabError
+
+#: The same trouble is told once in so many seconds.
+_QUIET_S = 60.0
+
+
+class JsonLines:
+    """Writes JSON objects to a stream, whole lines only; from any thread.
+
+    Parameters
+    ----------
+    stream : text file, optional
+        By default standard output.
+    now : callable
+        Seconds since 1970.
+    """
+
+    def __init__(self, stream: TextIO | None = None, now: Callable[[], float] = time.time) -> None:
+        self._stream = sys.stdout if stream is None else stream
+        self._now = now
+        self._lock = threading.Lock()
+
+    def write(self, fields: dict[str, object]) -> None:
+        """Write one object, with the time in front.
+
+        Raises
+        ------
+        PodlabError
+            If nobody takes it: the disk is full, or the reader is gone.
+        """
+        stamp = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"time": stamp, **fields}, ensure_ascii=False, allow_nan=False, default=str)
+        try:
+            with self._lock:
+                self._stream.write(line + "\n")
+                self._stream.flush()
+        except (OSError, ValueError) as error:
+            raise PodlabError(f"the output cannot be written: {error}", todo="see where it goes") from error
+
+
+class JsonHandler(logging.Handler):
+    """Puts log records among the JSON lines; one that repeats is left out for a minute.
+
+    Parameters
+    ----------
+    lines : JsonLines
+    steady : callable
+        A clock that never goes back, in seconds.
+    """
+
+    def __init__(self, lines: JsonLines, steady: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._lines = lines
+        self._steady = steady
+        self._told: dict[str, float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        # Once a minute for each kind of record: what stands in it may differ in a number each time.
+        kind, now_s = f"{record.name} {record.msg}", self._steady()
+        if record.levelno >= logging.WARNING and now_s - self._told.get(kind, -_QUIET_S) < _QUIET_S:
+            return
+        self._told[kind] = now_s
+        said = {"event": "log", "level": record.levelname.lower(), "message": one_line(record.getMessage())}
+        if record.exc_info and record.exc_info[0] is not None:
+            # A traceback may hold anything; the place is enough to find it.
+            said["error"] = record.exc_info[0].__name__
+        with suppress(PodlabError):  # there is nowhere left to say that this cannot be written
+            self._lines.write({**said, "logger": record.name})

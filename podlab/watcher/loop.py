@@ -1,0 +1,265 @@
+"""The watcher's round: who is new, what the database has of them, what the model says, what is decided and told."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from podlab.errors import PodlabError
+from podlab.identify.answer import Answer
+from podlab.identify.decide import Policy
+from podlab.telemetry import LiveSource
+from podlab.watcher.announce import Announcement, Announcer, Sink
+from podlab.watcher.cases import Case, Roster, Sight, Verdict
+from podlab.watcher.docket import Docket, Pace
+from podlab.watcher.gather import Gathered, gather
+from podlab.watcher.history import History
+from podlab.watcher.journal import Entry, Journal
+from podlab.watcher.metrics import Metrics
+from podlab.watcher.model import ModelSlot
+
+log = logging.getLogger(__name__)
+
+#: So many containers are identified in one call, which bounds the memory of it.
+_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where time comes from.
+
+    Attributes
+    ----------
+    now : callable
+        Seconds since 1970.
+    steady : callable
+        Seconds that never go back.
+    """
+
+    now: Callable[[], float] = time.time
+    steady: Callable[[], float] = time.monotonic
+
+
+class Watcher:
+    """Identifies containers as they come.
+
+    Parameters
+    ----------
+    source : LiveSource
+        Samples.
+    model : ModelSlot
+    sinks : sequence of Sink
+        In the order they are told.
+    journal : Journal
+        What was announced before.
+    cluster : str
+        This cluster's name.
+    policy : Policy
+        When something is decided.
+    pace : Pace
+    clock : Clock
+    metrics : Metrics, optional
+    """
+
+    def __init__(
+        self,
+        source: LiveSource,
+        model: ModelSlot,
+        sinks: Sequence[Sink],
+        journal: Journal,
+        *,
+        cluster: str = "local",
+        policy: Policy | None = None,
+        pace: Pace | None = None,
+        clock: Clock | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.roster = Roster()
+        self.model = model
+        self.cluster = cluster
+        self.metrics = metrics or Metrics()
+        self.database_error: str | None = None
+        self.last_tick_s: float | None = None
+        self._source = source
+        self._journal = journal
+        self._pace = pace or Pace()
+        self._clock = clock or Clock()
+        self._announcer = Announcer(
+            sinks, record=self._record, failed=self._sink_failed, steady=self._clock.steady
+        )  # fmt: skip
+        self._history = History()
+        self._docket = Docket(policy or Policy(), self._pace)
+        self._before_s = self._clock.steady()
+
+    @property
+    def active(self) -> int:
+        """How many containers are still looked at."""
+        return len(self._docket.cases)
+
+    @property
+    def waiting(self) -> int:
+        """How many announcements some sink has not got yet."""
+        return self._announcer.waiting
+
+    def forget_gone(self) -> None:
+        """Drop from the journal what is no more; to be called once all pods of the cluster were seen."""
+        self._journal.keep({case.key for case in self.roster.cases()})
+
+    def tick(
+        self, *, leading: bool = True, told_before_s: float | None = None, proceed: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Do one round.
+
+        Parameters
+        ----------
+        leading : bool
+            Whether this watcher announces; one that does not keeps its decisions for the day it has to.
+        told_before_s : float, optional
+            While it does not: what it decided before this instant of the steady clock, the leader has told.
+        proceed : callable
+            Asked between pieces of work; False ends the round early, nothing is lost.
+        """
+        started_s = self._clock.steady()
+        self._renew_model()
+        self._meet(started_s)
+        due = [case for case in self._docket.cases if case.next_look_s <= started_s]
+        gathered = gather(
+            due, self._source, self._history,
+            now_s=self._clock.now(), window_s=self._pace.window_s, cluster=self.cluster, proceed=proceed,
+        )  # fmt: skip
+        self._note(gathered, started_s)
+        if proceed():
+            self._decide(self._look([case for case in due if case.number in gathered.fresh]), started_s)
+            self._docket.plan({case.number for case in due} - gathered.failed, started_s)
+        if leading:
+            # Sinks that are slow may take a round's time, not more: the rest comes with the next one.
+            until_s = self._clock.steady() + self._pace.interval_s
+            self._announcer.deliver(lambda: proceed() and self._clock.steady() <= until_s)
+        elif told_before_s is not None:
+            self._announcer.leave_to_others(told_before_s)
+        self._before_s = started_s
+        self._measure(started_s, leading)
+
+    def _renew_model(self) -> None:
+        before = self.model.identifier.services
+        if self.model.refresh():
+            self._docket.renumber(before, self.model.identifier.services)
+
+    def _meet(self, steady_s: float) -> None:
+        """Take in who is new, let go who is no more."""
+        met, left = self.roster.take(steady_s)
+        for case in left:
+            self._announcer.forget(case.key)
+        self._journal.forget(case.key for case in left)
+        self._docket.dismiss({case.number for case in left})
+        told = {case.number: entry for case in met if (entry := self._journal.get(case.key)) is not None}
+        self._docket.admit([case for case in met if case.number not in told])
+        resumed = [case for case in met if case.number in told and self._resume(case, told[case.number])]
+        self._docket.resume(resumed, [told[case.number] for case in resumed], self.model.identifier.services)
+        self._history.keep(self._docket.remembered())
+
+    def _resume(self, case: Case, entry: Entry) -> bool:
+        """Go on where the watcher was before its restart; whether the container is still to be looked at."""
+        case.verdict = Verdict(entry.service, entry.reason, entry.revisions, entry.at_s, entry.waited_s, sight=None)
+        if entry.service is None:
+            return True
+        young = self._clock.now() - entry.at_s < self._pace.settle_s
+        return young and entry.service in self.model.identifier.services
+
+    def _note(self, gathered: Gathered, started_s: float) -> None:
+        """Remember how the database does; time without it counts as no waiting."""
+        if gathered.error is not None:
+            log.warning("metrics cannot be fetched, and will be later: %s", gathered.error)
+            self.metrics.errors.labels("database").inc()
+        if gathered.asked:
+            self.database_error = gathered.error
+        for case in self._docket.cases:
+            if case.number in gathered.failed:
+                case.blind_s += started_s - max(self._before_s, case.met_s)
+
+    def _look(self, fresh: Sequence[Case]) -> dict[int, Answer]:
+        """Ask the model about the containers with new samples; answers by number."""
+        answers: dict[int, Answer] = {}
+        for begin_at in range(0, len(fresh), _BATCH):
+            by_number = {case.number: case for case in fresh[begin_at : begin_at + _BATCH]}
+            rows = self._history.of(np.array(list(by_number), dtype=np.int64))
+            numbers = rows["number"].unique().tolist()
+            try:
+                said = self.model.identifier.identify(self._samples(rows, [by_number[number] for number in numbers]))
+            except PodlabError as error:
+                log.warning("containers cannot be identified: %s", error)
+                self.metrics.errors.labels("model").inc()
+                continue
+            for number, answer in zip(numbers, said, strict=True):
+                answers[number] = answer
+                if answer.candidates:
+                    by_number[number].sight = Sight.of(answer)
+        return answers
+
+    def _samples(self, rows: pd.DataFrame, cases: Sequence[Case]) -> pd.DataFrame:
+        """Make a samples table of rows sorted by number, whose cases these are."""
+        place = np.cumsum(np.diff(rows["number"].to_numpy(), prepend=rows["number"].iloc[0]) != 0)
+        identity = pd.DataFrame(
+            {
+                "cluster": [self.cluster] * len(cases),
+                "namespace": [case.container.namespace for case in cases],
+                "pod": [case.container.pod for case in cases],
+                "pod_uid": [case.container.pod_uid for case in cases],
+                "container": [case.container.container for case in cases],
+            },
+            dtype="str",
+        )
+        identity["started_at"] = pd.DatetimeIndex([case.started_at for case in cases]).as_unit("ns")
+        return pd.concat([identity.take(place).reset_index(drop=True), rows.drop(columns="number")], axis=1)
+
+    def _decide(self, answers: dict[int, Answer], steady_s: float) -> None:
+        """Move every container's decision on, and have told what changed."""
+        now_s = self._clock.now()
+        for case, decision, waited_s in self._docket.decide(answers, self.model.identifier.services, steady_s):
+            case.verdict = Verdict(
+                decision.service, decision.reason, decision.revisions, now_s, waited_s, case.sight
+            )  # fmt: skip
+            if case.container.state == "ended" and decision.reason == "unseen":
+                continue  # a life too short for a sample is nothing to tell of
+            kind = self._announcer.put(case, case.verdict, self.cluster)
+            self.metrics.decisions.labels(decision.service or "unknown", kind).inc()
+            if not decision.revisions:
+                self.metrics.seconds_to_decision.observe(waited_s)
+
+    def _record(self, told: list[Announcement]) -> None:
+        try:
+            self._journal.record(announcement.entry() for announcement in told)
+        except PodlabError as error:
+            log.warning("announcements are remembered only until a restart: %s", error)
+            self.metrics.errors.labels("state").inc()
+
+    def _sink_failed(self, name: str, error: PodlabError) -> None:
+        log.warning("the sink %s fails, and will be tried again: %s", name, error)
+        self.metrics.errors.labels(f"sink {name}").inc()
+
+    def _measure(self, started_s: float, leading: bool) -> None:
+        metrics, now_s = self.metrics, self._clock.now()
+        verdicts = [case.verdict for case in self.roster.cases()]
+        decided = [verdict for verdict in verdicts if verdict is not None]
+        known = sum(verdict.service is not None for verdict in decided)
+        metrics.containers.labels("not started").set(len(self.roster.not_started()))
+        metrics.containers.labels("waiting").set(len(verdicts) - len(decided))
+        metrics.containers.labels("decided").set(known)
+        metrics.containers.labels("unknown").set(len(decided) - known)
+        metrics.announcements_waiting.set(self._announcer.waiting)
+        metrics.history_rows.set(len(self._history))
+        newest = [case.newest_s for case in self._docket.cases if case.verdict is None and case.newest_s is not None]
+        if newest:
+            metrics.lag_seconds.set(now_s - max(newest))
+        metrics.leader.set(leading)
+        metrics.model.clear()
+        metrics.model.labels(self.model.name).set(1)
+        metrics.model_refused.set(self.model.refused is not None)
+        metrics.tick_seconds.observe(self._clock.steady() - started_s)
+        metrics.last_tick.set(now_s)
+        self.last_tick_s = self._clock.steady()

@@ -1,0 +1,164 @@
+"""A watcher without a cluster: pods by hand, samples from a table that time uncovers, a clock that tests turn."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from podlab.cluster.pods import Change, WatchedContainer, WatchedPod
+from podlab.errors import PodlabError
+from podlab.identify.decide import Policy
+from podlab.samples import INSTANCE_KEY
+from podlab.telemetry import NothingThereError
+from podlab.watcher.announce import Announcement, Sink
+from podlab.watcher.docket import Pace
+from podlab.watcher.journal import Journal
+from podlab.watcher.logs import JsonLines
+from podlab.watcher.loop import Clock, Watcher
+from podlab.watcher.model import ModelSlot
+from podlab.watcher.sinks import LogSink
+
+
+@dataclass
+class Hands:
+    """A clock that only moves when told to."""
+
+    at_s: float
+
+    def clock(self) -> Clock:
+        return Clock(now=lambda: self.at_s, steady=lambda: self.at_s)
+
+
+@dataclass
+class Table:
+    """A database that holds what happened until now; ``fault`` is raised instead of an answer."""
+
+    samples: pd.DataFrame
+    hands: Hands
+    delay_s: float = 0.0
+    fault: PodlabError | None = None
+    asked: list[tuple[float, float, set[str]]] = field(default_factory=list)
+    name: str = "table"
+
+    def fetch(self, since: datetime, until: datetime, *, pods: Collection[str] | None = None) -> pd.DataFrame:
+        self.asked.append((since.timestamp(), until.timestamp(), set(pods or ())))
+        if self.fault is not None:
+            raise self.fault
+        time = self.samples["time"]
+        here = (
+            (time >= since)
+            & (time < until)
+            & (time <= pd.Timestamp(self.hands.at_s - self.delay_s, unit="s", tz="UTC"))
+        )
+        if pods is not None:
+            here &= self.samples["pod"].isin(list(pods))
+        if not here.any():
+            raise NothingThereError("no rows", where=self.name)
+        return self.samples[here].assign(started_at=pd.Timestamp("NaT"), pod_uid=pd.Series(dtype="str"))
+
+
+@dataclass
+class Deaf:
+    """A sink that remembers what it was told, and refuses while it has a fault."""
+
+    name: str = "event"
+    repeatable: bool = True
+    fault: PodlabError | None = None
+    told: list[Announcement] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+
+    def tell(self, announcement: Announcement) -> bool:
+        if self.fault is not None:
+            raise self.fault
+        if announcement.name in self.names:
+            return False
+        self.names.add(announcement.name)
+        self.told.append(announcement)
+        return True
+
+
+def pods_of(samples: pd.DataFrame) -> list[WatchedPod]:
+    """Make the pods that samples are of, running."""
+    pods = []
+    for row in samples[[*INSTANCE_KEY]].drop_duplicates().itertuples():
+        pods.append(make_watched(row.pod, row.pod_uid, row.started_at.floor("s"), namespace=row.namespace))
+    return pods
+
+
+def make_watched(
+    pod: str,
+    uid: str,
+    started_at: datetime | None,
+    *,
+    namespace: str = "lab",
+    container: str = "main",
+    kind: Any = "main",
+    state: Any = "running",
+    reason: str | None = None,
+) -> WatchedPod:
+    """Make a pod with one container."""
+    inside = WatchedContainer(
+        namespace, pod, uid, container, "node-1", started_at, 0, kind, state, reason, "example.test/image:1"
+    )
+    return WatchedPod(namespace, pod, uid, {}, "node-1", "Running", (inside,))
+
+
+@dataclass
+class Bench:
+    """A watcher with everything around it in reach."""
+
+    watcher: Watcher
+    hands: Hands
+    table: Table
+    out: io.StringIO
+
+    def appear(self, *pods: WatchedPod) -> None:
+        self.watcher.roster.put([Change("added", pod) for pod in pods])
+
+    def vanish(self, *pods: WatchedPod) -> None:
+        self.watcher.roster.put([Change("gone", pod) for pod in pods])
+
+    def run(self, seconds: float, *, interval_s: float = 10.0, **options: Any) -> None:
+        """Do a round each interval, the first one at once."""
+        until_s = self.hands.at_s + seconds
+        while self.hands.at_s <= until_s:
+            self.watcher.tick(**options)
+            self.hands.at_s += interval_s
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """What was announced in the log."""
+        return [json.loads(line) for line in self.out.getvalue().splitlines()]
+
+    def said(self) -> list[tuple[str, str | None]]:
+        """Pod and service of each announcement."""
+        return [(line["pod"], line["service"]) for line in self.lines]
+
+
+def make_bench(
+    samples: pd.DataFrame,
+    model: Path,
+    *,
+    begin_s: float | None = None,
+    sinks: Collection[Sink] = (),
+    journal: Journal | None = None,
+    policy: Policy | None = None,
+    pace: Pace | None = None,
+) -> Bench:
+    """Set a watcher up, at the start of the first container unless told otherwise."""
+    hands = Hands(samples["time"].min().timestamp() if begin_s is None else begin_s)
+    table = Table(samples, hands)
+    out = io.StringIO()
+    lines = JsonLines(out, lambda: hands.at_s)
+    watcher = Watcher(
+        table, ModelSlot(model), [*sinks, LogSink(lines)], Journal(None) if journal is None else journal,
+        policy=policy, pace=pace, clock=hands.clock(),
+    )  # fmt: skip
+    return Bench(watcher, hands, table, out)

@@ -1,0 +1,36 @@
+"""A model, and containers of its services that all start at about the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.support.bundles import write_bundle
+from tests.support.synthetic import EPOCH, make_samples
+from tests.support.watching import Bench, make_bench
+
+MakeBench = Callable[..., Bench]
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("model") / "small")
+
+
+@pytest.fixture(scope="session")
+def samples() -> pd.DataFrame:
+    return starting_together(make_samples(("nginx", "redis"), deployments_per_service=3, seconds=100, seed=5))
+
+
+def starting_together(samples: pd.DataFrame) -> pd.DataFrame:
+    """Move each container to a start at the epoch, so that a test of a minute sees them all."""
+    shift = samples["started_at"] - EPOCH
+    return samples.assign(time=samples["time"] - shift, started_at=EPOCH)
+
+
+@pytest.fixture
+def bench(samples: pd.DataFrame, model: Path) -> MakeBench:
+    return lambda **options: make_bench(options.pop("samples", samples), model, **options)

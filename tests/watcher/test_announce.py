@@ -1,0 +1,160 @@
+"""Each announcement reaches every sink once, whatever a sink does meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from podlab.errors import PodlabError
+from podlab.watcher.announce import Announcement, Announcer
+from podlab.watcher.cases import Case, Verdict
+from tests.support.synthetic import EPOCH
+from tests.support.watching import Deaf, make_watched
+
+START = EPOCH.to_pydatetime()
+FAULT = PodlabError("out of order", where="the sink")
+
+
+@dataclass
+class Desk:
+    """An announcer, its clock, and what it recorded and complained of."""
+
+    events: Deaf = field(default_factory=lambda: Deaf("event"))
+    log: Deaf = field(default_factory=lambda: Deaf("log", repeatable=False))
+    at_s: float = 0.0
+    recorded: list[Announcement] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.announcer = Announcer(
+            [self.events, self.log],
+            record=self.recorded.extend,
+            failed=lambda name, error: self.complaints.append(f"{name}: {error}"),
+            steady=lambda: self.at_s,
+        )
+
+    def put(self, pod: str, service: str | None = "redis", revisions: int = 0) -> None:
+        case = Case(make_watched(pod, f"{pod}-uid", START).containers[0], START, 1, 0.0, 0.0)
+        verdict = Verdict(service, "confident" if service else "unseen", revisions, 1e9, 20.0, None)
+        self.announcer.put(case, verdict, "local")
+
+    def deliver(self) -> None:
+        self.announcer.deliver(lambda: True)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def pods(sink: Deaf) -> list[str]:
+    return [announcement.container.pod for announcement in sink.told]
+
+
+def test_every_sink_is_told_and_it_is_recorded(desk: Desk) -> None:
+    desk.put("a")
+    desk.deliver()
+    desk.deliver()
+    assert pods(desk.events) == pods(desk.log) == ["a"]
+    assert [announcement.container.pod for announcement in desk.recorded] == ["a"]
+
+
+def test_a_sink_that_fails_is_tried_again_later_and_holds_nobody_up(desk: Desk) -> None:
+    desk.events.fault = FAULT
+    for pod in "abc":
+        desk.put(pod)
+    desk.deliver()
+    assert pods(desk.log) == ["a", "b", "c"]
+    assert desk.complaints == ["event: the sink: out of order"]  # asked once, then left alone
+    assert desk.recorded == []
+    desk.events.fault = None
+    desk.deliver()
+    assert pods(desk.events) == []
+    desk.at_s = 5.0
+    desk.deliver()
+    assert pods(desk.events) == ["a", "b", "c"]
+    assert pods(desk.log) == ["a", "b", "c"]
+    assert len(desk.recorded) == 3
+
+
+def test_pauses_grow_to_a_minute(desk: Desk) -> None:
+    desk.events.fault = FAULT
+    desk.put("a")
+    for second in range(600):
+        desk.at_s = float(second)
+        desk.deliver()
+    assert len(desk.complaints) == 1 + 4 + 8  # at 0; 5, 15, 35, 75 s; then each minute
+
+
+def test_of_a_container_that_waits_only_the_last_word_is_told(desk: Desk) -> None:
+    desk.events.fault = FAULT
+    desk.put("a", "redis")
+    desk.deliver()
+    desk.put("a", "nginx", revisions=1)
+    desk.deliver()
+    desk.events.fault = None
+    desk.at_s = 60.0
+    desk.deliver()
+    assert [announcement.verdict.service for announcement in desk.events.told] == ["nginx"]
+    assert [announcement.verdict.service for announcement in desk.log.told] == ["redis", "nginx"]
+    assert desk.announcer.waiting == 0
+
+
+def test_what_was_told_before_is_not_logged_again(desk: Desk) -> None:
+    desk.put("a")
+    desk.deliver()
+    again = Desk(events=desk.events)
+    again.put("a")
+    again.deliver()
+    assert pods(again.log) == []
+    assert len(again.recorded) == 1
+
+
+def test_a_container_that_is_gone_is_not_told_of(desk: Desk) -> None:
+    desk.events.fault = FAULT
+    desk.put("a")
+    desk.deliver()
+    desk.announcer.forget("a-uid/main/2026-01-05T08:00:00+00:00")
+    assert desk.announcer.waiting == 0
+
+
+def test_the_rest_is_for_the_next_time(desk: Desk) -> None:
+    for pod in "abc":
+        desk.put(pod)
+    answers = iter([True, True, False])
+    desk.announcer.deliver(lambda: next(answers))
+    assert pods(desk.log) == ["a", "b"]
+    desk.deliver()
+    assert pods(desk.log) == ["a", "b", "c"]
+
+
+def test_who_does_not_lead_leaves_what_the_leader_has_told(desk: Desk) -> None:
+    desk.put("a")
+    desk.at_s = 100.0
+    desk.put("b")
+    desk.announcer.leave_to_others(50.0)
+    assert [announcement.container.pod for announcement in desk.recorded] == ["a"]
+    desk.deliver()
+    assert pods(desk.events) == pods(desk.log) == ["b"]
+
+
+def test_a_decision_has_one_name_and_another_decision_another(desk: Desk) -> None:
+    for service, revisions in (("redis", 0), ("redis", 0), ("nginx", 0), ("redis", 2), (None, 0)):
+        desk.put("a", service, revisions)
+        desk.deliver()
+    assert len({announcement.name for announcement in desk.events.told}) == len(desk.events.told) == 4
+
+
+@pytest.mark.parametrize(
+    ("service", "revisions", "kind", "words"),
+    [
+        ("redis", 0, "identified", "main is redis (0% sure)"),
+        ("redis", 1, "revised", "main is after all redis (0% sure)"),
+        (None, 0, "no-metrics", "main: no metrics came within 20 s, so nobody can tell what it is"),
+    ],
+)
+def test_words(desk: Desk, service: str | None, revisions: int, kind: str, words: str) -> None:
+    desk.put("a", service, revisions)
+    desk.deliver()
+    assert (desk.log.told[0].kind, desk.log.told[0].words) == (kind, words)

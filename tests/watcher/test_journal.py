@@ -1,0 +1,67 @@
+"""What was announced survives a restart, a torn line and a full disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from podlab.errors import InputError
+from podlab.watcher.journal import Entry, Journal
+
+
+def entry(key: str, service: str | None = "redis", revisions: int = 0) -> Entry:
+    return Entry(key, service, "confident" if service else "unseen", revisions, 1_767_600_000.0, 20.0)
+
+
+def test_a_restart_reads_what_was_recorded_and_the_last_word_counts(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "state" / "announced.jsonl")
+    journal.record([entry("a"), entry("b", None)])
+    journal.record([entry("a", "nginx", revisions=1)])
+    again = Journal(tmp_path / "state" / "announced.jsonl")
+    assert again.get("a") == entry("a", "nginx", revisions=1)
+    assert again.get("b") == entry("b", None)
+    assert again.get("c") is None
+
+
+@settings(deadline=None, max_examples=40)
+@given(cut=st.integers(1, 400))
+def test_a_kill_in_the_middle_of_a_line_loses_that_line_only(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
+    path = tmp_path_factory.mktemp("journal") / "announced.jsonl"
+    Journal(path).record([entry("a"), entry("b"), entry("c")])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: -min(cut, len(whole))])
+    kept = whole[: -min(cut, len(whole))].count(b"\n")
+    torn = Journal(path)
+    assert torn.size in (kept, kept + 1)  # the last one is whole where only its line break was cut off
+    torn.record([entry("d")])
+    assert Journal(path).get("d") == entry("d")
+    assert Journal(path).size == torn.size
+
+
+def test_the_file_is_written_anew_before_it_grows_without_bound(tmp_path: Path) -> None:
+    path = tmp_path / "announced.jsonl"
+    journal = Journal(path)
+    for number in range(5000):
+        journal.record([entry(f"{number}")])
+        journal.forget([f"{number - 10}"])
+    assert path.read_bytes().count(b"\n") < 1100
+    assert Journal(path).size < 1100
+    assert Journal(path).get("4999") == entry("4999")
+
+
+def test_without_a_file_it_is_kept_in_memory() -> None:
+    journal = Journal(None)
+    journal.record([entry("a")])
+    assert journal.get("a") == entry("a")
+    journal.keep(["b"])
+    assert journal.size == 0
+
+
+def test_a_path_that_is_a_folder_is_refused_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="choose another watch_state"):
+        Journal(tmp_path)

@@ -1,0 +1,147 @@
+"""The watcher's rounds: each container is identified once, from its metrics alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from podlab.identify.decide import Policy
+from podlab.watcher.docket import Pace
+from podlab.watcher.journal import Journal
+from tests.support.synthetic import make_samples
+from tests.support.watching import Deaf, make_watched, pods_of
+from tests.watcher.conftest import MakeBench, starting_together
+
+NOBODY = "nobody"
+
+
+def truth(samples: pd.DataFrame) -> dict[str, str]:
+    return dict(samples[["pod", "service"]].drop_duplicates().itertuples(index=False))
+
+
+def test_every_container_is_announced_once_and_rightly(bench: MakeBench, samples: pd.DataFrame) -> None:
+    here = bench()
+    here.appear(*pods_of(samples))
+    here.run(100)
+    assert dict(here.said()) == truth(samples)
+    assert len(here.lines) == samples["pod"].nunique()
+    assert {line["event"] for line in here.lines} == {"identified"}
+
+
+def test_an_announcement_says_what_identify_says(bench: MakeBench, samples: pd.DataFrame) -> None:
+    here = bench()
+    pod = pods_of(samples)[0]
+    here.appear(pod)
+    here.run(60)
+    [line] = here.lines
+    assert (line["namespace"], line["pod_uid"], line["container"]) == ("lab", pod.uid, "main")
+    assert line["confidence"] >= 0.9
+    assert line["candidates"][line["service"]] == line["confidence"]
+    assert line["model"].startswith("small@")
+    assert 0 < line["waited_s"] <= 30
+    assert f"main is {line['service']}" in line["message"]
+
+
+def test_a_round_asks_once_for_all(bench: MakeBench, samples: pd.DataFrame) -> None:
+    here = bench()
+    pods = pods_of(samples)
+    here.appear(*pods)
+    here.run(0)
+    assert [names for _, _, names in here.table.asked] == [{pod.name for pod in pods}]
+
+
+def test_samples_that_come_late_are_not_lost(bench: MakeBench, samples: pd.DataFrame) -> None:
+    here = bench()
+    here.table.delay_s = 25.0
+    here.appear(*pods_of(samples))
+    here.run(100)
+    assert dict(here.said()) == truth(samples)
+
+
+def test_no_metrics_is_said_once_and_why(bench: MakeBench) -> None:
+    here = bench()
+    here.appear(make_watched(NOBODY, "1", here.table.samples["started_at"].iloc[0].to_pydatetime()))
+    here.run(900)
+    [line] = here.lines
+    assert (line["event"], line["service"], line["reason"]) == ("no-metrics", None, "unseen")
+    assert line["message"] == "main: no metrics came within 120 s, so nobody can tell what it is"
+
+
+def test_a_container_that_ended_without_a_sample_is_nothing_to_tell_of(bench: MakeBench) -> None:
+    here = bench()
+    start = here.table.samples["started_at"].iloc[0].to_pydatetime()
+    here.appear(make_watched(NOBODY, "1", start))
+    here.run(10)
+    here.appear(make_watched(NOBODY, "1", start, state="ended"))
+    here.run(200)
+    assert here.lines == []
+
+
+def test_metrics_that_come_after_the_time_was_up_turn_the_decision(bench: MakeBench, samples: pd.DataFrame) -> None:
+    here = bench(policy=Policy(timeout_s=20.0))
+    here.table.delay_s = 40.0
+    here.appear(*pods_of(samples))
+    here.run(140)
+    events = [line["event"] for line in here.lines]
+    assert events == ["no-metrics"] * 6 + ["revised"] * 6
+    assert dict(here.said()) == truth(samples)  # the last word on each
+
+
+def test_who_is_settled_is_asked_for_no_more_and_who_is_unknown_seldom(bench: MakeBench, samples: pd.DataFrame) -> None:
+    here = bench(pace=Pace(settle_s=200.0))
+    here.appear(*pods_of(samples), make_watched(NOBODY, "1", samples["started_at"].iloc[0].to_pydatetime()))
+    here.run(1000)
+    assert here.watcher.active == 1
+    late = [(since, names) for since, _, names in here.table.asked if since > here.hands.at_s - 1000 + 300 - 600]
+    assert all(names == {NOBODY} for _, names in late[-3:])
+    rounds = 101
+    assert len(here.table.asked) < rounds / 2
+
+
+def test_what_was_missed_is_caught_up_within_bounds(bench: MakeBench, samples: pd.DataFrame) -> None:
+    begin_s = samples["time"].min().timestamp() + 60
+    here = bench(begin_s=begin_s, pace=Pace(window_s=30.0))
+    here.appear(*pods_of(samples))
+    here.run(0)
+    [(since, _, _)] = here.table.asked
+    assert since == begin_s - 30
+    assert all(case.sight is not None for case in here.watcher.roster.cases())
+
+
+def test_a_restart_announces_nothing_again_and_goes_on(bench: MakeBench, samples: pd.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "announced.jsonl"
+    first = bench(journal=Journal(path))
+    pods = pods_of(samples)
+    first.appear(*pods[:3])
+    first.run(40)
+    assert len(first.lines) == 3
+    second = bench(journal=Journal(path), begin_s=first.hands.at_s)
+    second.appear(*pods)
+    second.run(60)
+    assert {pod for pod, _ in second.said()} == {pod.name for pod in pods[3:]}
+    assert dict(first.said()) | dict(second.said()) == truth(samples)
+
+
+def test_a_restart_without_a_journal_is_silent_as_long_as_events_are_kept(
+    bench: MakeBench, samples: pd.DataFrame
+) -> None:
+    events = Deaf()
+    for _ in range(2):
+        here = bench(sinks=[events])
+        here.appear(*pods_of(samples))
+        here.run(60)
+    assert len(events.told) == 6
+    assert here.lines == []
+
+
+def test_many_containers_with_bounded_memory(bench: MakeBench) -> None:
+    some = starting_together(make_samples(("nginx", "redis"), deployments_per_service=2, seconds=60, seed=9))
+    copies = [some.assign(pod=some["pod"] + f"-{n}", pod_uid=some["pod_uid"] + f"-{n}") for n in range(300)]
+    many = pd.concat(copies, ignore_index=True)
+    here = bench(samples=many)
+    here.appear(*pods_of(many))
+    here.run(40)
+    assert len(here.lines) == 1200
+    assert dict(here.said()) == truth(many)
+    assert len(here.watcher._history) <= 120_000 + 2 * 1200
