@@ -13,7 +13,7 @@ import pytest
 from tests.support.kustomize import Object, render
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-FOLDERS = ("base", "overlays/annotate", "overlays/development", "influxdb", "telegraf", "trainer")
+FOLDERS = ("base", "overlays/annotate", "overlays/development", "influxdb", "telegraf", "trainer", "model-loader")
 
 Objects = Callable[..., list[Object]]
 
@@ -40,4 +40,6 @@ def pod_specs(objects: list[Object]) -> dict[str, dict[str, Any]]:
         template = each.get("spec", {}).get("jobTemplate", each).get("spec", {}).get("template")
         if template:
             found[each["metadata"]["name"]] = template["spec"]
+        elif each["kind"] == "Pod":
+            found[each["metadata"]["name"]] = each["spec"]
     return found
