@@ -65,7 +65,7 @@ def test_what_is_right_wrong_given_up_and_never_seen(tmp_path: Path) -> None:
         line("c", 12, None),
         line("d", 13, None),
         line("e", 14, "redis"),
-        line("f", 120, None, event="no-metrics", reason="unseen", seconds_observed=None, model=None),
+        line("f", 120, None, reason="unseen"),
         line("g", 15, "nginx"),
         a="nginx", b="redis", c="redis", d="miner", e="miner", f="redis",
     )  # fmt: skip
@@ -103,5 +103,5 @@ def test_the_last_word_counts_in_the_end_and_each_in_its_time(tmp_path: Path) ->
 
 def test_a_restarted_container_is_another_one(tmp_path: Path) -> None:
     again = STARTED_AT + pd.Timedelta(minutes=5)
-    judged = _judged(tmp_path, line("a", 10, "nginx"), line("a", 8, "redis", started_at=again, id="other"), a="nginx")
+    judged = _judged(tmp_path, line("a", 10, "nginx"), line("a", 8, "redis", started_at=again), a="nginx")
     assert watched.last_decisions(judged)["outcome"].tolist() == ["right", "wrong"]

@@ -1,37 +1,53 @@
-"""Lines of a watcher's log, made by hand."""
+"""Lines of a watcher's log, as the watcher itself writes them."""
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pandas as pd
 
+from podlab.cluster.pods import WatchedContainer
+from podlab.identify.decide import Reason
+from podlab.watcher.announce import Announcement
+from podlab.watcher.cases import Sight, Verdict, key_of
+from podlab.watcher.logs import JsonLines
+from podlab.watcher.sinks import LogSink
+
 STARTED_AT = pd.Timestamp("2026-01-05T08:00:00Z")
 
 
-def line(pod: str, seconds: float, service: str | None, *, revisions: int = 0, **given: object) -> str:
-    """Write one announcement as `podlab watch` does."""
-    started_at = pd.Timestamp(given.pop("started_at", STARTED_AT))
-    kind = "revised" if revisions else "identified" if service else "unknown"
-    said = {
-        "event": kind, "id": f"{pod}-{revisions}-{service}", "message": "...", "cluster": "lab", "namespace": "lab",
-        "pod": pod, "pod_uid": f"uid-{pod}", "container": "main", "node": "n", "started_at": started_at.isoformat(),
-        "service": service, "confidence": 0.95, "reason": "confident", "revisions": revisions, "waited_s": seconds,
-        "decided_at": (started_at + pd.Timedelta(seconds=seconds)).isoformat(timespec="milliseconds"),
-        "seconds_observed": seconds - 1, "model": "default@0123",
-    }  # fmt: skip
-    return json.dumps(said | given)
+def line(
+    pod: str,
+    seconds: float,
+    service: str | None,
+    *,
+    revisions: int = 0,
+    reason: Reason = "confident",
+    started_at: pd.Timestamp = STARTED_AT,
+    namespace: str = "lab",
+    container: str = "main",
+) -> str:
+    """Write one announcement, ``seconds`` after the container's start."""
+    started = started_at.to_pydatetime()
+    who = WatchedContainer(
+        namespace=namespace, pod=pod, pod_uid=f"uid-{pod}", container=container, node="n", started_at=started,
+        restart_count=0, kind="main", state="running", reason=None, image=None,
+    )  # fmt: skip
+    sight = Sight(
+        ((service or "nginx", 0.95),), (("nginx", 0.9),), service is not None, 0.1, seconds - 1, "default@0123"
+    )
+    verdict = Verdict(
+        service, reason, revisions, started.timestamp() + seconds, seconds, None if reason == "unseen" else sight
+    )
+    out = io.StringIO()
+    LogSink(JsonLines(out)).tell(Announcement(key_of(who, started), who, started, verdict, "lab", seconds))
+    return out.getvalue().rstrip("\n")
 
 
 def write_log(path: Path, *lines: str) -> Path:
     """Write a log with what stands between the decisions as well."""
-    noise = [
-        '{"event": "log", "level": "info", "message": "the model is loaded"}',
-        "podlab: warning: late",
-        "[]",
-        "7",
-        "",
-    ]
+    noise = [json.dumps({"event": "log", "level": "info"}), "podlab: warning: late", "[]", "7", ""]
     path.write_text("\n".join([*noise, *lines, '{"event": "identi']))
     return path
