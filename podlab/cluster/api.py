@@ -124,7 +124,7 @@ class ApiConnection:
         Returns
         -------
         BaseHTTPResponse
-            Its ``read1`` raises what :meth:`explain` turns into an error to show.
+            Reading it raises what :meth:`explain` turns into an error to show.
 
         Raises
         ------

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from msgspec import Struct
 
 from podlab.cluster.errors import OutOfOrderError, UnreadableError
 from podlab.cluster.objects import Pod
 from podlab.cluster.pods import Change, WatchedPod, watched
 
 
-class _Known(NamedTuple):
+class _Known(Struct, gc=False):
     pod: WatchedPod
     version: int
     list_number: int
@@ -38,7 +40,7 @@ class KnownPods:
         """Compare a page of the list with what is known; the list is right, whatever was told before."""
         changes: list[Change] = []
         for pod in pods:
-            self._keep(pod, changes)
+            self._keep(pod, version_of(pod.metadata.resource_version), changes)
         return changes
 
     def end_list(self) -> list[Change]:
@@ -46,7 +48,9 @@ class KnownPods:
         lost = [key for key, known in self._pods.items() if known.list_number != self._list_number]
         return [Change("gone", self._pods.pop(key).pod) for key in lost]
 
-    def take_event(self, kind: Literal["ADDED", "MODIFIED", "DELETED"], pod: Pod, told_version: int) -> list[Change]:
+    def take_event(
+        self, kind: Literal["ADDED", "MODIFIED", "DELETED"], pod: Pod, version: int, told_version: int
+    ) -> list[Change]:
         """Compare an event with what is known.
 
         An event that is not newer than what is known of its pod is a repetition, and changes nothing.
@@ -57,8 +61,8 @@ class KnownPods:
             The type of the event.
         pod : Pod
             As it is now, or was in the end.
-        told_version : int
-            The newest version that was told of before.
+        version, told_version : int
+            The event's version, and the newest one that was told of before.
 
         Raises
         ------
@@ -72,21 +76,20 @@ class KnownPods:
                 return []
             del self._pods[key]
             return [Change("gone", known.pod)]
-        version = version_of(pod.metadata.resource_version)
         if known is not None and version <= known.version:
             return []
         if known is None and version <= told_version:
             what = f"the watch told of pod {key[1]!r} in namespace {key[0]!r} out of order"
             raise OutOfOrderError(f"{what} (version {version} after {told_version})")
         changes: list[Change] = []
-        self._keep(pod, changes)
+        self._keep(pod, version, changes)
         return changes
 
-    def _keep(self, pod: Pod, changes: list[Change]) -> None:
+    def _keep(self, pod: Pod, version: int, changes: list[Change]) -> None:
         now = watched(pod)
         key = (now.namespace, now.name)
         known = self._pods.get(key)
-        self._pods[key] = _Known(now, version_of(pod.metadata.resource_version), self._list_number)
+        self._pods[key] = _Known(now, version, self._list_number)
         if known is None:
             changes.append(Change("added", now))
         elif known.pod.uid != now.uid:

@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError
 
 from podlab.cluster.api import ApiConnection, collection_path
 from podlab.cluster.errors import BusyError, ExpiredError, OutOfOrderError, UnreadableError
-from podlab.cluster.events import NoticeEvent, decode_event, read_lines
+from podlab.cluster.events import NoticeEvent, decode_event, read_lines, read_pieces
 from podlab.cluster.known import KnownPods, version_of
 from podlab.cluster.objects import Page, Pod
 from podlab.cluster.patience import Patience
@@ -197,8 +197,8 @@ class PodFeed:
                 field_selector=self._field_selector, limit=self._page_size, continue_token=token,
             )  # fmt: skip
             self._last_contact_s = self._clock()
-            # The first page's version: what happens while the others are read is told again by the watch.
-            version = version or version_of(page.metadata.resource_version)
+            # All pages are of one version: what happens meanwhile is told by the watch.
+            version = version_of(page.metadata.resource_version)
             self._hand_over(self._known.take_page(pod for pod in page.items or () if self._is_wanted(pod)))
             token = page.metadata.continue_token
         if token != "":
@@ -228,7 +228,7 @@ class PodFeed:
             self._last_error = None
             if stop.is_set():
                 return
-            for lines in read_lines(response.read1):
+            for lines in read_lines(read_pieces(response)):
                 self._last_contact_s = self._clock()
                 self._take(lines, connection)
                 if stop.is_set():
@@ -258,7 +258,7 @@ class PodFeed:
                 else:
                     version = version_of(event.object.metadata.resource_version)
                     if self._is_wanted(event.object):
-                        changes += self._known.take_event(event.type, event.object, told)
+                        changes += self._known.take_event(event.type, event.object, version, told)
                     self._last_event_s = self._last_contact_s
                 if version > told:
                     self._version = version

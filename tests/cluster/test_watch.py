@@ -128,6 +128,43 @@ def test_a_watch_that_lasted_is_followed_by_the_next_at_once(api: KubeApi, feedi
     assert feeding.pauses == [0.8]
 
 
+def stop_after(feeding: Feeding, most: int) -> None:
+    """Let the feed be stopped from within, as soon as so much was told."""
+    stop = threading.Event()
+
+    def take(changes: list[Change]) -> None:
+        feeding.changes += changes
+        if len(feeding.changes) >= most:
+            stop.set()
+
+    feeding.feed._on_change = take
+    feeding.feed.run(stop)
+
+
+def test_once_it_is_stopped_nothing_more_is_told(api: KubeApi, feeding: Feeding) -> None:
+    api.before_answer = lambda request: (
+        request.verb == "watch" and [api.store.put("pods", make_pod(f"web-{number}")) for number in range(5)]
+    )
+    stop_after(feeding, 2)
+    assert feeding.told() == [("added", "web-0"), ("added", "web-1")]
+    assert (feeding.verbs(), feeding.pauses) == (["list", "watch"], [])
+
+
+def test_a_list_that_is_stopped_takes_no_pod_for_gone(api: KubeApi, tmp_path: Path) -> None:
+    for number in range(3):
+        api.store.put("pods", make_pod(f"web-{number}"))
+    feeding = Feeding(api, tmp_path, page_size=1)
+    feeding.run()
+    for number in range(3):
+        api.store.put("pods", make_pod(f"web-{number}", labels={"a": "b"}))
+    api.store.compact()
+    feeding.feed._version = None
+    assert len(feeding.told()) == 3
+    stop_after(feeding, 1)
+    assert feeding.told() == [("changed", "web-0")]
+    assert feeding.verbs() == ["list"] * 3 + ["watch", "list"]
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["put", "put", "put", "delete", "remake", "compact", "node"]),
