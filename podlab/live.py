@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pandas as pd
 
 from podlab.cluster.connect import connect
@@ -13,15 +15,27 @@ from podlab.settings import Settings
 from podlab.telemetry.influxdb import InfluxSource
 
 
-def influxdb_source(settings: Settings) -> InfluxSource:
-    """Make the source that the settings describe; raises InputError if the password's file cannot be read."""
+def influxdb_source(
+    settings: Settings, *, timeout_s: float | None = None, columns: Collection[str] | None = None
+) -> InfluxSource:
+    """Make the source that the settings describe; raises InputError if the password's file cannot be read.
+
+    Parameters
+    ----------
+    settings : Settings
+    timeout_s : float, optional
+        How long to wait at each step of a request; ``metrics_timeout`` by default.
+    columns : collection of str, optional
+        The metrics to fetch; all by default.
+    """
     return InfluxSource(
         settings.influxdb_url,
         settings.influxdb_database,
         settings.influxdb_user,
         settings.password(),
         cluster=settings.cluster,
-        timeout_s=settings.metrics_timeout.total_seconds(),
+        timeout_s=settings.metrics_timeout.total_seconds() if timeout_s is None else timeout_s,
+        columns=columns,
     )
 
 

@@ -55,13 +55,21 @@ def _check_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _read_nothing(value: object) -> object:
+    return None if value == "" else value
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(_read_duration),
     PlainSerializer(lambda value: format_duration(value.total_seconds()), return_type=str),
 ]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_names)]
+Sinks = Annotated[tuple[Literal["log", "event", "annotation", "influxdb"], ...], NoDecode, BeforeValidator(_read_names)]
 Url = Annotated[str, AfterValidator(_check_url)]
+#: An environment has no way to say "none" but an empty text.
+Text = Annotated[str | None, BeforeValidator(_read_nothing)]
+File = Annotated[Path | None, BeforeValidator(_read_nothing)]
 
 
 class Settings(BaseSettings):
@@ -106,6 +114,25 @@ class Settings(BaseSettings):
         "auto", description="inside: the pod's service account; outside: kubeconfig; auto: whichever is there"
     )
     cluster: str = Field("local", min_length=1, description="name of this cluster in samples and answers")
+    watch_interval: Duration = Field(timedelta(seconds=10), description="from one round of the watcher to the next")
+    watch_namespaces: Names = Field((), description="namespaces to watch, comma-separated; empty: all")
+    watch_excluded_namespaces: Names = Field((), description="namespaces to leave out, comma-separated")
+    watch_selector: Text = Field(None, description="only pods with these labels, as for kubectl --selector")
+    watch_sinks: Sinks = Field(
+        ("log", "event"),
+        description="whom the watcher tells, comma-separated: log, event (on the pod), annotation (and label of the "
+        "pod), influxdb (a measurement)",
+    )
+    watch_listen: Text = Field(
+        "127.0.0.1:8080",
+        description="where the watcher serves /metrics, /containers, probes and a page; empty: nowhere",
+    )
+    watch_state: File = Field(
+        None, description="file that keeps over a restart what was announced; empty: only Kubernetes' events do, 1 h"
+    )
+    watch_lease: Text = Field(
+        None, description="namespace/name of the Lease by which one of several watchers announces; empty: one watcher"
+    )
     seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random")
 
     @classmethod

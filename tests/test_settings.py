@@ -32,6 +32,14 @@ def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings(services="redis").services == ("redis",)
 
 
+def test_what_is_empty_in_the_environment_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LISTEN", "STATE", "LEASE", "SELECTOR", "NAMESPACES", "SINKS"):
+        monkeypatch.setenv(f"PODLAB_WATCH_{name}", "")
+    got = load_settings()
+    assert (got.watch_listen, got.watch_state, got.watch_lease, got.watch_selector) == (None, None, None, None)
+    assert (got.watch_namespaces, got.watch_sinks) == ((), ())
+
+
 def test_what_was_set_is_told_apart_from_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PODLAB_SEED", "3")
     monkeypatch.setenv("PODLAB_INFLUXDB_PASSWORD", "hunter2")
@@ -46,6 +54,7 @@ def test_what_was_set_is_told_apart_from_defaults(monkeypatch: pytest.MonkeyPatc
         ("PODLAB_SEED", "many", "PODLAB_SEED: Input should be a valid integer"),
         ("PODLAB_TRAINING_RATIO", "1.5", "PODLAB_TRAINING_RATIO: Input should be less than 1"),
         ("PODLAB_KUBERNETES_ACCESS", "sideways", "PODLAB_KUBERNETES_ACCESS: Input should be 'auto', 'inside'"),
+        ("PODLAB_WATCH_SINKS", "log,pager", "PODLAB_WATCH_SINKS: Input should be 'log', 'event', 'annotation' or"),
         ("PODLAB_INFLUXDB_URL", "localhost:8086", "PODLAB_INFLUXDB_URL: is not an http:// or https:// address"),
         ("PODLAB_INFLUXDB_URL", "http://me:hunter2@db", "PODLAB_INFLUXDB_URL: holds a user or password"),
     ],

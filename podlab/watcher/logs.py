@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,6 +19,9 @@ from podlab.errors import PodlabError
 
 #: The same trouble is told once in so many seconds.
 _QUIET_S = 60.0
+#: Trouble that differs in nothing but numbers is the same.
+_NUMBER = re.compile(r"\d+")
+_MOST_KINDS = 1000
 
 
 class JsonLines:
@@ -71,14 +76,20 @@ class JsonHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
-        # Once a minute for each kind of record: what stands in it may differ in a number each time.
-        kind, now_s = f"{record.name} {record.msg}", self._steady()
-        if record.levelno >= logging.WARNING and now_s - self._told.get(kind, -_QUIET_S) < _QUIET_S:
+        kind, now_s = _NUMBER.sub("", record.getMessage()), self._steady()
+        if now_s - self._told.get(kind, -_QUIET_S) < _QUIET_S:
             return
+        if len(self._told) >= _MOST_KINDS:
+            self._told.clear()
         self._told[kind] = now_s
-        said = {"event": "log", "level": record.levelname.lower(), "message": one_line(record.getMessage())}
-        if record.exc_info and record.exc_info[0] is not None:
-            # A traceback may hold anything; the place is enough to find it.
-            said["error"] = record.exc_info[0].__name__
+        said: dict[str, object] = {
+            "event": "log",
+            "level": record.levelname.lower(),
+            "message": one_line(record.getMessage()),
+        }
+        trace = record.exc_info[2] if record.exc_info else None
+        if trace is not None:
+            # Where it happened, but no values: those may be anything.
+            said["trace"] = [f"{frame.name} {frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(trace)]
         with suppress(PodlabError):  # there is nowhere left to say that this cannot be written
             self._lines.write({**said, "logger": record.name})

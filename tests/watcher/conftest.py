@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from podlab.cluster.api import ApiConnection
+from podlab.cluster.connect import connect
 from tests.support.bundles import write_bundle
+from tests.support.kubeapi import KubeApi
 from tests.support.synthetic import EPOCH, make_samples
+from tests.support.watch_process import TOKEN, grant
 from tests.support.watching import Bench, make_bench
 
 MakeBench = Callable[..., Bench]
@@ -29,6 +33,21 @@ def starting_together(samples: pd.DataFrame) -> pd.DataFrame:
     """Move each container to a start at the epoch, so that a test of a minute sees them all."""
     shift = samples["started_at"] - EPOCH
     return samples.assign(time=samples["time"] - shift, started_at=EPOCH)
+
+
+@pytest.fixture
+def watch_api() -> Iterator[KubeApi]:
+    """An API server that knows the watcher, with the rights its Roles give it."""
+    with KubeApi() as server:
+        grant(server)
+        yield server
+
+
+@pytest.fixture
+def watch_connection(watch_api: KubeApi, tmp_path: Path) -> Iterator[ApiConnection]:
+    made = connect(kubeconfig=watch_api.write_kubeconfig(tmp_path / "kubeconfig", TOKEN), timeout_s=10)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -1,0 +1,50 @@
+"""``podlab watch``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from podlab.cli.options import InfluxdbDatabase, InfluxdbPasswordFile, InfluxdbUrl, InfluxdbUser, ModelFolder
+from podlab.settings import load_settings
+
+
+def watch(
+    model: ModelFolder = None,
+    influxdb_url: InfluxdbUrl = None,
+    influxdb_database: InfluxdbDatabase = None,
+    influxdb_user: InfluxdbUser = None,
+    influxdb_password_file: InfluxdbPasswordFile = None,
+    sinks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Whom to tell: log, event, annotation, influxdb.  [default: watch_sinks]",
+            show_default=False,
+        ),
+    ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Where to serve metrics, probes and a page.  [default: watch_listen]",
+            show_default=False,
+        ),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Say what runs now, and end.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write to the output only; change nothing.")] = False,
+) -> None:
+    """Identify each new container of a cluster, and tell the cluster; until SIGTERM or Ctrl-C.
+
+    Writes one JSON object a line: announcements, and what it has to say about itself.
+
+    Example: podlab watch --model data/models/default --dry-run
+    """
+    from podlab.watcher.run import watch as run
+
+    settings = load_settings(
+        model_path=model, influxdb_url=influxdb_url, influxdb_database=influxdb_database, influxdb_user=influxdb_user,
+        influxdb_password_file=influxdb_password_file, watch_sinks=sinks, watch_listen=listen,
+    )  # fmt: skip
+    run(settings, once=once, dry_run=dry_run)

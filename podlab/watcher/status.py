@@ -1,0 +1,136 @@
+"""How the watcher does, for probes, programs and people."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+
+from podlab.cluster.watch import FeedStatus
+from podlab.watcher.announce import describe
+from podlab.watcher.cases import Case
+from podlab.watcher.loop import Watcher
+
+#: After so long without a round, or without a word of the API server, a restart may help.
+STUCK_S = 300.0
+_ROWS = 200
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>podlab watch</title><meta http-equiv="refresh" content="5">
+<style>
+body {{ font: 15px/1.4 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem }}
+table {{ border-collapse: collapse; width: 100% }}
+td, th {{ text-align: left; padding: .2rem .6rem; border-bottom: 1px solid #8884; vertical-align: top }}
+dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem }} dd {{ margin: 0 }}
+.bad {{ color: #b00020 }}
+</style></head><body><h1>podlab watch</h1>
+<dl>{facts}</dl>
+<table><thead><tr><th>namespace</th><th>pod</th><th>container</th><th>service</th><th>sure</th><th>after</th>
+<th>most like</th><th>decided</th></tr></thead><tbody>{rows}</tbody></table>
+<p>{shown}</p></body></html>
+"""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What can be asked of a running watcher, from any thread.
+
+    Attributes
+    ----------
+    watcher : Watcher
+    feed : callable
+        Gives the feed's status.
+    leading : callable
+        Whether this watcher announces.
+    steady : callable
+        The clock of watcher and feed.
+    began_s : float
+        When the watcher was started, on that clock.
+    """
+
+    watcher: Watcher
+    feed: Callable[[], FeedStatus]
+    leading: Callable[[], bool] = lambda: True
+    steady: Callable[[], float] = time.monotonic
+    began_s: float = 0.0
+
+    def stuck(self) -> list[str]:
+        """Why the watcher should be restarted; empty while it does well."""
+        now_s, feed = self.steady(), self.feed()
+        reasons = []
+        for what, at_s in (("round", self.watcher.last_tick_s), ("word of the API server", feed.last_contact_s)):
+            since_s = now_s - (self.began_s if at_s is None else at_s)
+            if since_s > STUCK_S:
+                reasons.append(f"no {what} for {since_s:.0f} s")
+        return reasons
+
+    def not_ready(self) -> list[str]:
+        """Why the watcher does not do its work yet; empty when it does."""
+        feed, reasons = self.feed(), []
+        if not feed.synced:
+            reasons.append("the pods were not listed yet" + (f": {feed.last_error}" if feed.last_error else ""))
+        if self.watcher.last_tick_s is None:
+            reasons.append("no round was done yet")
+        return reasons
+
+    def metrics(self) -> bytes:
+        """Write the metrics as Prometheus reads them."""
+        own, feed = self.watcher.metrics, self.feed()
+        own.watch_synced.set(feed.synced)
+        if feed.last_contact_s is not None:
+            own.watch_contact.set(self.steady() - feed.last_contact_s)
+        for what, count in (("list", feed.lists), ("watch", feed.watches), ("error", feed.errors)):
+            own.watch_requests.labels(what).set(count)
+        return own.text()
+
+    def containers(self) -> Iterator[dict[str, object]]:
+        """Tell of every container."""
+        for case in self.watcher.roster.cases():
+            state = "waiting" if case.verdict is None else "unknown" if case.verdict.service is None else "decided"
+            told = describe(case.container, case.started_at, case.verdict, self.watcher.cluster)
+            yield {**told, "state": state, "running": case.container.state == "running"}
+        for container in self.watcher.roster.not_started():
+            told = describe(container, None, None, self.watcher.cluster)
+            yield {**told, "state": "not started", "running": False, "reason": container.reason}
+
+    def page(self) -> str:
+        """Write the status page: read-only, no script, nothing from elsewhere."""
+        cases = self.watcher.roster.cases()
+        decided = sorted((c for c in cases if c.verdict), key=_decided_at_s, reverse=True)
+        known = sum(c.verdict is not None and c.verdict.service is not None for c in decided)
+        bad = [*self.stuck(), *self.not_ready()]
+        model = self.watcher.model
+        facts = [
+            ("state", "; ".join(bad) or "well", bool(bad)),
+            ("announces", "yes" if self.leading() else "no, another watcher does", False),
+            ("model", model.name.partition("@")[0] + "@" + model.name.partition("@")[2][:12], False),
+            ("new model", model.refused or "none refused", model.refused is not None),
+            ("metrics", self.watcher.database_error or "come", self.watcher.database_error is not None),
+            ("containers", f"{known} identified, {len(decided) - known} unknown, {len(cases) - len(decided)} waiting, "
+             f"{len(self.watcher.roster.not_started())} not started", False),
+        ]  # fmt: skip
+        listed = "".join(
+            f"<dt>{name}</dt><dd{' class=bad' if is_bad else ''}>{escape(value)}</dd>" for name, value, is_bad in facts
+        )
+        rows = "".join(_row(case) for case in decided[:_ROWS])
+        shown = f"The newest {min(len(decided), _ROWS)} of {len(decided)} decisions; all are at /containers."
+        return _PAGE.format(facts=listed, rows=rows, shown=shown)
+
+
+def _decided_at_s(case: Case) -> float:
+    return case.verdict.at_s if case.verdict else 0.0
+
+
+def _row(case: Case) -> str:
+    verdict, who = case.verdict, case.container
+    if verdict is None:
+        return ""
+    like = ", ".join(service for service, _ in verdict.sight.similar) if verdict.sight else ""
+    service = verdict.service or ("unknown: no metrics" if verdict.reason == "unseen" else "unknown")
+    cells = (
+        who.namespace, who.pod, who.container, service, f"{verdict.confidence:.0%}", f"{verdict.waited_s:.0f} s", like,
+        datetime.fromtimestamp(verdict.at_s, UTC).strftime("%H:%M:%S"),
+    )  # fmt: skip
+    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"

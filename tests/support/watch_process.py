@@ -1,0 +1,181 @@
+"""``podlab watch`` as a process, against a real InfluxDB and the test API server over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pandas as pd
+
+from podlab.samples import INSTANCE_KEY
+from podlab.telemetry.influx_http import InfluxDatabase
+from podlab.telemetry.replay import replay
+from tests.support.influxd import READER, Influxd
+from tests.support.kubeapi import KubeApi
+from tests.support.kubeobjects import make_pod
+
+TOKEN = "t0ken-of-the-watcher"
+USER = "system:serviceaccount:podlab:podlab-watcher"
+LEASE = "podlab/podlab-watcher"
+#: Longest wait for what must come; it is never waited out unless something is wrong.
+PATIENCE_S = 60.0
+
+
+def grant(api: KubeApi) -> None:
+    """Give the watcher what its Role gives it."""
+    api.tokens[TOKEN] = USER
+    api.allow(USER, ["list", "watch"], ["pods"])
+    api.allow(USER, ["create"], ["events"])
+    api.allow(USER, ["get", "create", "update"], ["leases"], "podlab")
+
+
+@dataclass
+class WatchProcess:
+    """A running watcher; use it in a ``with`` block.
+
+    Attributes
+    ----------
+    lines : list of dict
+        What it wrote so far, as far as it was waited for.
+    """
+
+    api: KubeApi
+    folder: Path
+    model: Path
+    influxdb_url: str
+    database: str
+    words: tuple[str, ...] = ()
+    settings: dict[str, str] = field(default_factory=dict)
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        kubeconfig = self.api.write_kubeconfig(self.folder / "kubeconfig", TOKEN)
+        named = {
+            "model_path": str(self.model), "influxdb_url": self.influxdb_url, "influxdb_database": self.database,
+            "influxdb_user": READER[0], "influxdb_password": READER[1], "watch_interval": "200ms",
+            "watch_listen": "127.0.0.1:0",
+        } | self.settings  # fmt: skip
+        environment = {
+            "PATH": os.environ["PATH"], "HOME": str(self.folder), "KUBECONFIG": str(kubeconfig),
+            **{f"PODLAB_{name.upper()}": value for name, value in named.items()},
+        }  # fmt: skip
+        self._errors = (self.folder / "stderr").open("ab")
+        self.process = subprocess.Popen(
+            [str(Path(sys.executable).parent / "podlab"), "watch", *self.words],
+            stdout=subprocess.PIPE, stderr=self._errors, env=environment, cwd=self.folder, text=True,
+        )  # fmt: skip
+        self._queue: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self._errors.close()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._queue.put(line)
+        self._queue.put(None)
+
+    def wait_for(self, enough: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+        """Read lines until ``enough`` says so of all of them."""
+        while not enough(self.lines):
+            line = self._queue.get(timeout=PATIENCE_S)
+            assert line is not None, f"it ended with {self.process.wait()}: {self.errors}; {self.lines[-5:]}"
+            self.lines.append(json.loads(line))
+        return self.lines
+
+    def wait_for_announcements(self, count: int) -> list[dict[str, Any]]:
+        """Wait until so many containers were announced, and give the announcements."""
+        self.wait_for(lambda lines: len(announcements(lines)) >= count)
+        return announcements(self.lines)
+
+    def wait_for_log(self, words: str) -> None:
+        """Wait for a log line that holds these words."""
+        self.wait_for(lambda lines: any(words in line["message"] for line in lines))
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal, read what is still said, and give the exit code."""
+        self.process.send_signal(number)
+        code = self.process.wait(PATIENCE_S)
+        self._reader.join()
+        while (line := self._queue.get()) is not None:
+            self.lines.append(json.loads(line))
+        return code
+
+    def get(self, path: str) -> httpx.Response:
+        """Ask its web server."""
+        self.wait_for_log("serves at")
+        [said] = [line["message"] for line in self.lines if "serves at" in line["message"]]
+        return httpx.get(f"http://{said.split()[-1]}{path}", timeout=PATIENCE_S)
+
+    def poll(self, path: str, enough: Callable[[str], bool]) -> str:
+        """Ask its web server until the answer will do."""
+        until_s = time.monotonic() + PATIENCE_S
+        while not enough(text := self.get(path).text):
+            assert time.monotonic() < until_s, f"{path} still says: {text[-2000:]}"
+            threading.Event().wait(0.05)
+        return text
+
+    @property
+    def errors(self) -> str:
+        """What it wrote to stderr."""
+        return (self.folder / "stderr").read_text()
+
+
+def announcements(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out what the watcher says of itself."""
+    return [line for line in lines if line["event"] != "log"]
+
+
+def begin_now(samples: pd.DataFrame, seconds_ago: float) -> pd.DataFrame:
+    """Shift a recording so that its first container started so long ago; starts are whole seconds, as the API's."""
+    start = pd.Timestamp.now(tz="UTC").floor("s") - pd.Timedelta(seconds=seconds_ago)
+    shift = start - samples["started_at"].min().floor("s")
+    return samples.assign(time=samples["time"] + shift, started_at=samples["started_at"] + shift)
+
+
+def run_pods(api: KubeApi, samples: pd.DataFrame) -> None:
+    """Let the pods that samples are of run in the test cluster."""
+    for row in samples[[*INSTANCE_KEY]].drop_duplicates().itertuples():
+        started_at = row.started_at.floor("s").strftime("%Y-%m-%dT%H:%M:%SZ")
+        pod = make_pod(
+            row.pod, namespace=row.namespace, uid=row.pod_uid, started_at=started_at,
+            images={row.container: "example.test/image:1"},
+        )  # fmt: skip
+        api.store.put("pods", pod)
+
+
+def play(influxd: Influxd, database: str, samples: pd.DataFrame) -> None:
+    """Write samples as an agent would."""
+    replay(samples, InfluxDatabase(influxd.url, database, *influxd.admin))
+
+
+def events(api: KubeApi) -> list[dict[str, Any]]:
+    """Read back the Events."""
+    items: list[dict[str, Any]] = api.store.list("events", None, {})["items"]
+    return items
+
+
+def secrets_in(*texts: str) -> list[str]:
+    """Which secrets stand in any of these."""
+    return [secret for secret in (TOKEN, READER[1]) if any(secret in text for text in texts)]

@@ -1,0 +1,148 @@
+"""What the watcher serves: probes, metrics, containers, a page; and to nobody more than it can bear."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import httpx
+import pandas as pd
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from podlab.cluster.watch import FeedStatus
+from podlab.errors import InputError
+from podlab.watcher.http import StatusServer
+from podlab.watcher.status import STUCK_S, Status
+from tests.support.synthetic import EPOCH
+from tests.support.watching import Bench, make_watched, pods_of
+from tests.watcher.conftest import MakeBench
+
+FEED = FeedStatus(True, 0.0, 0.0, 1, 1, 0, 1, None)
+
+
+@contextmanager
+def serving(bench: Bench, feed: FeedStatus = FEED) -> Iterator[httpx.Client]:
+    def steady() -> float:
+        return bench.hands.at_s
+
+    feed = replace(feed, last_contact_s=bench.hands.at_s if feed.last_contact_s is not None else None)
+    status = Status(bench.watcher, lambda: feed, steady=steady, began_s=bench.hands.at_s)
+    with (
+        StatusServer("127.0.0.1:0", status) as server,
+        httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as client,
+    ):
+        yield client
+
+
+def test_metrics_count_what_was_decided(bench: MakeBench, samples: pd.DataFrame) -> None:
+    here = bench()
+    here.appear(*pods_of(samples), make_watched("web", "1", None, state="waiting", reason="CrashLoopBackOff"))
+    here.run(60)
+    with serving(here) as client:
+        families = {family.name: family for family in text_string_to_metric_families(client.get("/metrics").text)}
+    counts = {
+        (s.labels["service"], s.labels["kind"]): s.value
+        for s in families["podlab_decisions"].samples
+        if s.name == "podlab_decisions_total"
+    }
+    assert counts == {("nginx", "identified"): 3.0, ("redis", "identified"): 3.0}
+    states = {sample.labels["state"]: sample.value for sample in families["podlab_containers"].samples}
+    assert states == {"not started": 1, "waiting": 0, "decided": 6, "unknown": 0}
+    [model] = families["podlab_model_info"].samples
+    assert model.labels["model"].startswith("small@")
+
+
+def test_containers_are_listed_with_what_is_known_of_them(bench: MakeBench, samples: pd.DataFrame) -> None:
+    here = bench()
+    with serving(here) as client:
+        assert client.get("/containers").json() == []
+    here.appear(*pods_of(samples), make_watched("web", "1", None, state="waiting", reason="CrashLoopBackOff"))
+    here.run(0)
+    with serving(here) as client:
+        assert [each["state"] for each in client.get("/containers").json()] == ["waiting"] * 6 + ["not started"]
+    here.run(60)
+    with serving(here) as client:
+        *decided, not_started = client.get("/containers").json()
+    assert {each["pod"]: each["service"] for each in decided} == dict(here.said())
+    assert (not_started["pod"], not_started["reason"]) == ("web", "CrashLoopBackOff")
+
+
+def test_thousands_of_containers_are_valid_json(bench: MakeBench) -> None:
+    here = bench()
+    here.appear(*(make_watched(f"web-{n}", f"{n}", EPOCH.to_pydatetime()) for n in range(1001)))
+    here.run(0)
+    with serving(here) as client:
+        assert len(json.loads(client.get("/containers").text)) == 1001
+
+
+def test_the_page_quotes_odd_names_and_runs_nothing(bench: MakeBench, samples: pd.DataFrame) -> None:
+    odd = "<script>alert('1')</script>\n\"&"
+    here = bench(samples=samples.assign(pod=odd, pod_uid="1"))
+    here.appear(*(make_watched(odd, "1", samples["started_at"].iloc[0].to_pydatetime()),))
+    here.run(200)
+    with serving(here) as client:
+        answer = client.get("/")
+    assert "alert" in answer.text
+    assert "<script" not in answer.text
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_a_stuck_round_and_a_silent_api_server_fail_the_probe(bench: MakeBench) -> None:
+    here = bench()
+    here.run(0)
+    with serving(here) as client:
+        assert client.get("/healthz").status_code == 200
+        here.hands.at_s += STUCK_S + 1
+        answer = client.get("/healthz")
+    assert answer.status_code == 503
+    assert answer.text == "no round for 311 s\nno word of the API server for 301 s\n"
+
+
+def test_not_ready_until_pods_were_listed_and_a_round_was_done(bench: MakeBench) -> None:
+    here = bench()
+    with serving(here, replace(FEED, synced=False, last_contact_s=None, last_error="no right to list pods")) as client:
+        answer = client.get("/readyz")
+        assert client.get("/healthz").status_code == 200
+    assert answer.status_code == 503
+    assert answer.text == "the pods were not listed yet: no right to list pods\nno round was done yet\n"
+
+
+def test_nothing_else_is_there_and_nothing_can_be_changed(bench: MakeBench) -> None:
+    with serving(bench()) as client:
+        assert client.get("/secrets").status_code == 404
+        assert client.post("/containers").status_code == 501
+        assert client.head("/metrics").content == b""
+
+
+def test_more_requests_than_it_can_bear_are_turned_away_and_it_goes_on(bench: MakeBench) -> None:
+    with serving(bench()) as client:
+        address = (client.base_url.host, client.base_url.port)
+        idle = [socket.create_connection(address, timeout=30) for _ in range(20)]
+        turned_away = 0
+        for each in idle[16:]:
+            turned_away += each.recv(1) == b""
+        assert turned_away == 4
+        for each in idle:
+            each.close()
+        transport = httpx.HTTPTransport(retries=5)
+        with httpx.Client(transport=transport, timeout=30) as patient:
+            answers = [_ask(patient, f"{client.base_url}/healthz") for _ in range(50)]
+    assert 200 in answers
+
+
+def _ask(client: httpx.Client, url: str) -> int | None:
+    try:
+        return client.get(url).status_code
+    except httpx.HTTPError:
+        return None
+
+
+@pytest.mark.parametrize("listen", ["8080", "localhost:web", "localhost:99999", "no.such.host.invalid:80"])
+def test_no_address_is_refused(bench: MakeBench, listen: str) -> None:
+    status = Status(bench().watcher, lambda: FEED)
+    with pytest.raises(InputError, match="watch_listen"):
+        StatusServer(listen, status)

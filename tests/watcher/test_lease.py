@@ -1,0 +1,136 @@
+"""Who announces: one watcher at a time, whatever their clocks say, and another soon after the first is gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from podlab.cluster.api import ApiConnection
+from podlab.errors import InputError, PodlabError
+from podlab.watcher.lease import Lease
+from podlab.watcher.loop import Clock
+from tests.support.kubeapi import Fault, KubeApi
+from tests.support.watch_process import LEASE
+from tests.support.watching import Hands
+
+
+@pytest.fixture
+def hands() -> Hands:
+    return Hands(1_767_600_000.0)
+
+
+class Health:
+    well = True
+
+
+def make(connection: ApiConnection, hands: Hands, identity: str, *, ahead_s: float = 0.0) -> Lease:
+    clock = Clock(now=lambda: hands.at_s + ahead_s, steady=lambda: hands.at_s)
+    return Lease(connection, LEASE, identity, healthy=lambda: Health.well, clock=clock)
+
+
+def holder(api: KubeApi) -> str:
+    return str(api.store.get("leases", "podlab-watcher", "podlab")["spec"]["holderIdentity"])
+
+
+def test_the_first_takes_it_and_keeps_it(watch_api: KubeApi, watch_connection: ApiConnection, hands: Hands) -> None:
+    first, second = make(watch_connection, hands, "first"), make(watch_connection, hands, "second", ahead_s=3600.0)
+    for _ in range(30):
+        first.attempt()
+        second.attempt()
+        assert (first.leading, second.leading) == (True, False)
+        assert second.others_alive_s == hands.at_s
+        hands.at_s += 2.0
+    spec = watch_api.store.get("leases", "podlab-watcher", "podlab")["spec"]
+    assert (spec["holderIdentity"], spec["leaseTransitions"]) == ("first", 0)
+
+
+def test_when_the_first_is_gone_the_second_takes_it_and_never_are_there_two(
+    watch_api: KubeApi, watch_connection: ApiConnection, hands: Hands
+) -> None:
+    first, second = make(watch_connection, hands, "first", ahead_s=-3600.0), make(watch_connection, hands, "second")
+    first.attempt()
+    second.attempt()
+    gone_s = hands.at_s
+    while not second.leading:
+        hands.at_s += 1.0
+        second.attempt()
+        assert not (first.leading and second.leading)
+    assert 15.0 < hands.at_s - gone_s <= 17.0
+    assert second.others_alive_s == gone_s
+    first.attempt()
+    assert not first.leading
+    assert holder(watch_api) == "second"
+
+
+def test_who_gives_it_up_need_not_be_waited_for(watch_connection: ApiConnection, hands: Hands) -> None:
+    first, second = make(watch_connection, hands, "first"), make(watch_connection, hands, "second")
+    first.attempt()
+    first.release()
+    assert not first.leading
+    second.attempt()
+    assert second.leading
+
+
+def test_who_is_cut_off_stops_before_another_may_begin(
+    watch_api: KubeApi, watch_connection: ApiConnection, hands: Hands
+) -> None:
+    first = make(watch_connection, hands, "first")
+    first.attempt()
+    hands.at_s += 9.0
+    watch_api.faults.append(Fault(500, b"{}"))
+    with pytest.raises(PodlabError):
+        first.attempt()
+    assert first.leading
+    hands.at_s += 1.0
+    assert not first.leading
+
+
+def test_who_does_no_rounds_lets_it_go(
+    watch_connection: ApiConnection, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = make(watch_connection, hands, "first"), make(watch_connection, hands, "second")
+    first.attempt()
+    monkeypatch.setattr(Health, "well", False)
+    for _ in range(8):
+        hands.at_s += 2.0
+        first.attempt()
+    assert not first.leading
+    monkeypatch.setattr(Health, "well", True)
+    second.attempt()
+    hands.at_s += 16.0
+    second.attempt()
+    assert second.leading
+
+
+def test_two_that_ask_at_once_are_not_both_told_yes(
+    watch_api: KubeApi, watch_connection: ApiConnection, hands: Hands
+) -> None:
+    first, second = make(watch_connection, hands, "first"), make(watch_connection, hands, "second")
+
+    def before_answer(request: object) -> None:
+        if getattr(request, "verb", "") == "create":
+            watch_api.before_answer = None
+            second.attempt()
+
+    watch_api.before_answer = before_answer
+    first.attempt()
+    assert (first.leading, second.leading) == (False, True)
+
+
+def test_what_others_wrote_into_it_stays(watch_api: KubeApi, watch_connection: ApiConnection, hands: Hands) -> None:
+    watch_api.store.put(
+        "leases",
+        {
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": "podlab-watcher", "namespace": "podlab", "labels": {"team": "a"}},
+        },
+    )  # fmt: skip
+    first = make(watch_connection, hands, "first")
+    first.attempt()
+    assert first.leading
+    assert watch_api.store.get("leases", "podlab-watcher", "podlab")["metadata"]["labels"] == {"team": "a"}
+
+
+@pytest.mark.parametrize("place", ["podlab", "/name", "namespace/", "a/b/c"])
+def test_no_place_is_refused(watch_connection: ApiConnection, hands: Hands, place: str) -> None:
+    with pytest.raises(InputError, match="write namespace/name"):
+        Lease(watch_connection, place, "first", healthy=lambda: True, clock=hands.clock())
