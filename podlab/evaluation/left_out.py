@@ -57,7 +57,7 @@ def score_left_out(
     tested = [position for split in plan.splits for position in split.test]
     said = [answer for answered in answers for answer in answered[horizon_s]]
     truth, units = list(plan.services[tested]), list(plan.units[tested])
-    names = sorted(set(plan.services) - set(plan.untested))
+    names = sorted(set(plan.services))
     both = (
         [answer.service for answer in said],
         [next(iter(answer.candidates), None) for answer in said],
