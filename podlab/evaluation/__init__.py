@@ -1,6 +1,7 @@
 """What identification is worth: splits by deployment, scores with intervals, baselines, controls, curves, the leak."""
 
 from podlab.evaluation.bakeoff import BakeOff, bake_off
+from podlab.evaluation.conditions import Conditions, score_conditions
 from podlab.evaluation.curves import deployment_curve, row_curve
 from podlab.evaluation.honest import HORIZONS_S, evaluate
 from podlab.evaluation.leak import leak_table
@@ -10,6 +11,7 @@ from podlab.evaluation.scores import Scores, score
 __all__ = [
     "HORIZONS_S",
     "BakeOff",
+    "Conditions",
     "Evaluation",
     "Scores",
     "bake_off",
@@ -18,4 +20,5 @@ __all__ = [
     "leak_table",
     "row_curve",
     "score",
+    "score_conditions",
 ]

@@ -116,3 +116,23 @@ def interval(value: float, draws: FloatArray, number: int) -> Estimate:
     low, high = np.quantile(draws, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
     # The quantiles of a biased score may both lie on one side of it.
     return Estimate(float(value), float(min(low, value)), float(max(high, value)))
+
+
+def mean_interval(
+    values: FloatArray, units: Sequence[object], strata: Sequence[object], *, seed: int, resamples: int = RESAMPLES
+) -> Estimate:
+    """Take the mean of values and its interval over deployments.
+
+    Parameters
+    ----------
+    values : array of float64 (n,)
+    units, strata : sequence (n,)
+        Each value's deployment and its stratum.
+    seed, resamples : int
+        Of the bootstrap.
+    """
+    unit, names = pd.factorize(np.asarray(units, dtype=object))
+    first = np.unique(unit, return_index=True)[1]
+    weights = draw_weights(np.asarray(strata, dtype=object)[first].tolist(), seed=seed, resamples=resamples)
+    total, number = np.bincount(unit, weights=values), np.bincount(unit).astype(np.float64)
+    return interval(float(np.mean(values)), (weights @ total) / (weights @ number), len(names))

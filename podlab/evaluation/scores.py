@@ -119,26 +119,13 @@ def score(
         raise ValueError("nothing to score")
     answered = np.array([answer is not None for answer in answers])
     names = list(services) if services is not None else sorted({str(a) for a in (*truth, *answers) if a is not None})
-    position = {name: number for number, name in enumerate(names)}
-    true = np.array([position[name] for name in truth])
-    given = np.array([len(names) if answer is None else position[answer] for answer in answers])
-    unit, unit_names = pd.factorize(np.asarray(units, dtype=object))
-    right = true == given
-
-    def per_unit(column: NDArray[np.int64], values: FloatArray | NDArray[np.bool_], width: int) -> FloatArray:
-        """Sum ``values`` by unit and column: (n_units, width)."""
-        flat = np.bincount(unit * width + column, weights=values, minlength=len(unit_names) * width)
-        return flat.reshape(len(unit_names), width).astype(np.float64)
-
-    ones = np.ones(true.size)
-    hits = per_unit(true, right, len(names))
-    support = per_unit(true, ones, len(names))
-    claims = per_unit(given, ones, len(names) + 1)
-    strata = support.argmax(axis=1)
-    weights = np.vstack([np.ones(len(unit_names)), draw_weights(strata, seed=seed, resamples=resamples)])
-    draws = _ratios(weights @ hits, weights @ support, weights @ claims)
+    counts = _count(truth, answers, units, names)
+    true, given, right = counts.true, counts.given, counts.true == counts.given
+    support = counts.support
+    weights = np.vstack([np.ones(counts.n_units), counts.draw_weights(seed, resamples)])
+    draws = counts.ratios(weights)
     ratios = {name: values[0] for name, values in draws.items()}
-    bins, gap = _calibration(right, confidence, answered, per_unit, weights)
+    bins, gap = _calibration(right, confidence, answered, counts.per_unit, weights)
     headlines = {**{name: draws[name] for name in _MACRO}, "calibration_error": gap}
     recall = [wilson(*pair) for pair in zip(ratios["recall"], (support > 0).sum(axis=0), strict=True)]
     tested = support.sum(axis=0) > 0
@@ -157,16 +144,89 @@ def score(
     return Scores(
         services=tuple(names),
         confusion=confusion.reshape(len(names), len(names) + 1),
-        **{name: interval(values[0], values[1:], len(unit_names)) for name, values in headlines.items()},
+        **{name: interval(values[0], values[1:], counts.n_units) for name, values in headlines.items()},
         per_service=per_service[tested].reset_index(drop=True),
         reliability=bins,
-        n_deployments=len(unit_names),
+        n_deployments=counts.n_units,
         n_containers=true.size if containers is None else len(set(containers)),
         n_decisions=true.size,
     )
 
 
 _MACRO = ("accuracy", "macro_f1", "macro_precision", "balanced_accuracy", "share_answered")
+
+
+def resample_macro_f1(
+    truth: Sequence[str],
+    answers: Sequence[str | None],
+    units: Sequence[object],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> FloatArray:
+    """Give macro-F1, and what it might have been with other deployments of the same services.
+
+    Answers under two conditions to the same decisions, in the same order and with the same seed, are resampled alike:
+    the difference of both results is that of paired answers.
+
+    Parameters
+    ----------
+    truth, answers, units, seed, resamples
+        As for :func:`score`.
+
+    Returns
+    -------
+    array of float64 (1 + resamples,)
+        The score itself first.
+    """
+    counts = _count(truth, answers, units, sorted({str(a) for a in (*truth, *answers) if a is not None}))
+    weights = np.vstack([np.ones(counts.n_units), counts.draw_weights(seed, resamples)])
+    return counts.ratios(weights)["macro_f1"]
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Decisions by number of their service, answer (the last is unknown) and deployment, each (n_decisions,)."""
+
+    true: NDArray[np.int64]
+    given: NDArray[np.int64]
+    unit: NDArray[np.int64]
+    n_units: int
+    n_services: int
+
+    def per_unit(self, column: NDArray[np.int64], values: FloatArray | NDArray[np.bool_], width: int) -> FloatArray:
+        """Sum ``values`` by unit and column: (n_units, width)."""
+        flat = np.bincount(self.unit * width + column, weights=values, minlength=self.n_units * width)
+        return flat.reshape(self.n_units, width).astype(np.float64)
+
+    @property
+    def support(self) -> FloatArray:
+        """Decisions by unit and service."""
+        return self.per_unit(self.true, np.ones(self.true.size), self.n_services)
+
+    def draw_weights(self, seed: int, resamples: int) -> FloatArray:
+        """Draw deployments anew within their service (resamples, n_units)."""
+        return draw_weights(self.support.argmax(axis=1).tolist(), seed=seed, resamples=resamples)
+
+    def ratios(self, weights: FloatArray) -> dict[str, FloatArray]:
+        """Give the scores of each resample."""
+        hits = self.per_unit(self.true, self.true == self.given, self.n_services)
+        claims = self.per_unit(self.given, np.ones(self.true.size), self.n_services + 1)
+        return _ratios(weights @ hits, weights @ self.support, weights @ claims)
+
+
+def _count(
+    truth: Sequence[str], answers: Sequence[str | None], units: Sequence[object], names: Sequence[str]
+) -> _Counts:
+    position = {name: number for number, name in enumerate(names)}
+    unit, unit_names = pd.factorize(np.asarray(units, dtype=object))
+    return _Counts(
+        true=np.array([position[name] for name in truth]),
+        given=np.array([len(names) if answer is None else position[answer] for answer in answers]),
+        unit=unit,
+        n_units=len(unit_names),
+        n_services=len(names),
+    )
 
 
 def _ratios(hits: FloatArray, support: FloatArray, claims: FloatArray) -> dict[str, FloatArray]:

@@ -1,0 +1,167 @@
+"""How another cluster may show containers: for less time, later, more seldom, with fewer columns, on another machine.
+
+A scenario changes samples only, as they would have been collected there, so that whatever identifies is judged from
+outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from podlab.evaluation.dataset import Dataset
+from podlab.metrics import CATALOGUE, FEATURE_METRICS
+from podlab.windows import read_rows, sight
+from podlab.windows.rows import BoolArray, FloatArray, IntArray
+
+#: Groups of scenarios, in the order of reports.
+BIRTH, LONG, MIDLIFE, SELDOM = "from birth", "from birth, long ones", "mid-life", "sampled seldom"
+COLUMNS, MACHINE, RECORDING = "fewer columns", "another machine", "another recording"
+#: A container counts as seen for so long from here on: samples come with gaps.
+_NEARLY = 0.98
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """How containers are seen.
+
+    Attributes
+    ----------
+    group, name : str
+        What is asked, and the condition; together they are unique.
+    horizon_s : float, optional
+        Seconds since the start that count; None: all.
+    interval_s : float
+        Time between samples, the first at a random moment in it; 0 as recorded.
+    stretch_s : float
+        Length of a stretch of mid-life that begins at a random moment after ``settled_s``; 0 from birth.
+    settled_s : float
+        Seconds since the start before which no stretch begins.
+    columns : tuple of str, optional
+        The metric columns that there are; None: all.
+    draws : int
+        How many other machines are drawn; 0 stays on the recorded one.
+    seen_s : float
+        Only containers that were recorded for so long.
+    beside : str
+        Name of the scenario that it is compared with, of whatever group; empty for none.
+    """
+
+    group: str
+    name: str
+    horizon_s: float | None = None
+    interval_s: float = 0.0
+    stretch_s: float = 0.0
+    settled_s: float = 60.0
+    columns: tuple[str, ...] | None = None
+    draws: int = 0
+    seen_s: float = 0.0
+    beside: str = ""
+
+
+#: What other clusters have, by what is left out or left over.
+COLUMN_SETS: dict[str, tuple[str, ...]] = {
+    "no filesystem, no volume": ("cpu", "memory", "network", "io"),
+    "no I/O": ("cpu", "memory", "network", "filesystem", "volume"),
+    "CPU and memory": ("cpu", "memory"),
+    "memory": ("memory",),
+    "CPU and network": ("cpu", "network"),
+}
+
+
+def columns_of_set(name: str) -> tuple[str, ...]:
+    """Name the metric columns of one of :data:`COLUMN_SETS`."""
+    return tuple(column for column in FEATURE_METRICS if CATALOGUE[column].family in COLUMN_SETS[name])
+
+
+def plan_scenarios(
+    horizons_s: Sequence[float] = (10.0, 30.0, 60.0, 120.0),
+    *,
+    main_s: float = 60.0,
+    long_s: float = 600.0,
+    stretches_s: Sequence[float] = (60.0, 300.0),
+    settled_s: float = 60.0,
+    interval_s: float = 10.0,
+    draws: int = 5,
+) -> tuple[Scenario, ...]:
+    """List what is asked of a model.
+
+    Parameters
+    ----------
+    horizons_s : sequence of float
+        Seconds observed from birth.
+    main_s : float
+        The horizon, one of them, at which columns and machines are varied.
+    long_s : float
+        A horizon that few containers were recorded for: all others are asked again on those alone, so that what more
+        seconds bring is not confused with who was recorded for longer.
+    stretches_s, settled_s
+        Lengths of mid-life's stretches, and when the first may begin.
+    interval_s : float
+        A sampling interval beside the recorded one; horizons that hold at least six of it are asked.
+    draws : int
+        Other machines.
+    """
+    births = [Scenario(BIRTH, f"{each:g} s", each) for each in horizons_s]
+    long = [Scenario(LONG, f"{each:g} s, those of {long_s:g} s", each, seen_s=long_s) for each in (*horizons_s, long_s)]
+    few = columns_of_set("no filesystem, no volume")
+    midlife = [
+        Scenario(MIDLIFE, f"{each:g} s of mid-life{tail}", stretch_s=each, settled_s=settled_s, columns=kept,
+                 beside=f"{each:g} s of mid-life" if tail else "")
+        for each in stretches_s
+        for tail, kept in (("", None), (", no filesystem", few))
+    ]  # fmt: skip
+    seldom = [
+        Scenario(SELDOM, f"{seconds.name}, every {interval_s:g} s", seconds.horizon_s, interval_s,
+                 seen_s=seconds.seen_s, beside=seconds.name)
+        for seconds in (*births, long[-1])
+        if seconds.horizon_s is not None and seconds.horizon_s >= 6 * interval_s
+    ]  # fmt: skip
+    same = {"horizon_s": main_s, "beside": f"{main_s:g} s"}
+    columns = [Scenario(COLUMNS, name, columns=columns_of_set(name), **same) for name in COLUMN_SETS]  # type: ignore[arg-type]
+    machine = [Scenario(MACHINE, "speed, memory, caches, offsets", draws=draws, **same)] if draws else []  # type: ignore[arg-type]
+    return (*births, Scenario(BIRTH, "all seconds"), *long, *midlife, *seldom, *columns, *machine)
+
+
+def see(dataset: Dataset, scenario: Scenario, rng: np.random.Generator) -> pd.DataFrame:
+    """Give the samples as the scenario shows them, except for its horizon and its machines.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    scenario : Scenario
+    rng : Generator
+        Draws phases and the begins of stretches, for each container.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by the rows' positions in the data set; containers of which nothing is seen are missing.
+    """
+    count, code, offset_s = len(dataset.containers), dataset.code, dataset.offset_s()
+    until_s = sight(read_rows(dataset.samples)).until_s
+    keep = (until_s >= _NEARLY * scenario.seen_s)[code]
+    if scenario.stretch_s:
+        latest_s = until_s / _NEARLY - scenario.stretch_s
+        begin_s = rng.uniform(scenario.settled_s, np.maximum(latest_s, scenario.settled_s))
+        begin_s = np.where(latest_s >= scenario.settled_s, begin_s, np.inf)[code]
+        keep &= (offset_s >= begin_s) & (offset_s < begin_s + scenario.stretch_s)
+    if scenario.interval_s:
+        phase_s = rng.uniform(0.0, scenario.interval_s, count)
+        keep &= _first_of_each_interval(code, offset_s - phase_s[code], scenario.interval_s)
+    lost = [] if scenario.columns is None else [name for name in FEATURE_METRICS if name not in scenario.columns]
+    return dataset.samples[keep].drop(columns=lost, errors="ignore")
+
+
+def _first_of_each_interval(code: IntArray, offset_s: FloatArray, interval_s: float) -> BoolArray:
+    """Whether a row is its container's first in an interval; those before the first interval are in none (n_rows,)."""
+    interval = np.floor(offset_s / interval_s)
+    order = np.lexsort((offset_s, code))
+    new = np.ones(order.size, dtype=bool)
+    new[1:] = (np.diff(code[order]) != 0) | (np.diff(interval[order]) != 0)
+    first = np.zeros(order.size, dtype=bool)
+    first[order] = new
+    return first & (interval >= 0)

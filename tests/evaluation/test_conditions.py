@@ -1,0 +1,109 @@
+"""One set of models judges held-out deployments as other clusters would show them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from podlab.errors import InputError
+from podlab.evaluation import score_conditions
+from podlab.evaluation.conditions import FROM_OTHER, TO_OTHER
+from podlab.evaluation.scenarios import BIRTH, MACHINE, RECORDING, Scenario, plan_scenarios
+from tests.support.synthetic import make_samples
+
+SERVICES = ("nginx", "mysql", "redis")
+SCENARIOS = plan_scenarios(
+    (5.0, 12.0), main_s=12.0, long_s=24.0, stretches_s=(10.0,), settled_s=8.0, interval_s=2.0, draws=2
+)
+
+
+@pytest.fixture(scope="module")
+def samples() -> pd.DataFrame:
+    return make_samples(SERVICES, deployments_per_service=4, seconds=24)
+
+
+@pytest.fixture(scope="module")
+def found(samples):
+    other = make_samples(("nginx", "mysql", "postgres"), deployments_per_service=4, seconds=14, seed=9)
+    return score_conditions(samples, scenarios=SCENARIOS, other=other, horizons_s=(5.0, 12.0), folds=2, jobs=1)
+
+
+def test_every_condition_is_judged_on_every_deployment_that_shows_it(found):
+    table = found.table
+    assert not table.duplicated(["group", "condition", "containers"]).any()
+    of_all = table[table["containers"] == "all"]
+    assert {(each.group, each.name) for each in SCENARIOS} <= set(
+        zip(of_all["group"], of_all["condition"], strict=True)
+    )
+    own = of_all[of_all["group"] != RECORDING]
+    assert set(own["n_deployments"]) == {12}
+    assert own.loc[own["group"] == MACHINE, "n_decisions"].item() == 24
+    births = table[(table["group"] == BIRTH) & (table["condition"] == "12 s")].set_index("containers")
+    assert births["n_deployments"].to_dict() == {"all": 12, "loaded": 12} or "idle" in births.index
+
+
+def test_separable_services_are_told_apart_from_birth_and_each_score_lies_in_its_interval(found):
+    line = found.line(BIRTH, "12 s")
+    assert line["best_guess"] > 0.9
+    for name in ("macro_f1", "best_guess", "coverage", "set_size", "calibration_error"):
+        assert line[f"{name}_low"] <= line[name] <= line[f"{name}_high"]
+    assert found.line(BIRTH, "no such") is None
+    assert found.scores[BIRTH, "12 s"].macro_f1.value == line["best_guess"]
+
+
+def test_what_is_lost_is_measured_on_the_same_containers(found):
+    for line in found.table[found.table["lost"].notna()].itertuples():
+        if TO_OTHER not in line.condition:
+            own = found.decisions[found.decisions["condition"] == line.condition]
+            beside = found.decisions[found.decisions["condition"] == line.beside]
+            assert set(own["position"]) <= set(beside["position"])
+        assert line.lost_low <= line.lost <= line.lost_high
+    memory = found.line("fewer columns", "memory")
+    assert memory["lost"] == pytest.approx(found.line(BIRTH, "12 s")["best_guess"] - memory["best_guess"])
+
+
+def test_another_recording_is_judged_by_models_of_this_one_and_the_other_way_round(found):
+    there = found.line(RECORDING, f"12 s, {TO_OTHER}")
+    back = found.line(RECORDING, f"12 s, {FROM_OTHER}")
+    assert there["n_deployments"] == back["n_deployments"] == 8, "only services that both have"
+    assert set(found.decisions.loc[found.decisions["group"] == RECORDING, "service"]) == {"nginx", "mysql"}
+    assert there["best_guess"] > 0.6
+
+
+def test_sets_hold_the_truth_as_often_as_they_are_said_to(found):
+    decisions = found.decisions[found.decisions["condition"] == "12 s"]
+    line = found.line(BIRTH, "12 s")
+    assert line["coverage"] == pytest.approx(decisions["covered"].mean())
+    assert line["worst_coverage"] == pytest.approx(decisions.groupby("service")["covered"].mean().min())
+    assert line["set_size"] == pytest.approx(decisions["set_size"].mean())
+
+
+def test_all_of_it_is_plain_json(found):
+    told = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert told["n_deployments"] == 12
+    assert len(told["conditions"]) == len(found.table)
+    assert told["conditions"][0]["condition"] == "5 s"
+
+
+def test_the_same_seed_gives_the_same_answers_whatever_runs_at_once(samples):
+    asked = (Scenario(BIRTH, "6 s", 6.0), Scenario("mid-life", "late", stretch_s=6.0, settled_s=8.0))
+    how = {"scenarios": asked, "horizons_s": (6.0,), "folds": 2, "seed": 4}
+    one, two = (score_conditions(samples, **how, jobs=jobs).decisions for jobs in (1, 2))
+    pd.testing.assert_frame_equal(one, two)
+
+
+def test_shuffled_services_are_not_identified_under_any_condition(samples):
+    rng = np.random.default_rng(0)
+    dealt = dict(zip(samples["deployment"].unique(), rng.permutation([*SERVICES] * 4), strict=True))
+    shuffled = samples.assign(service=samples["deployment"].map(dealt).astype("str"))
+    asked = (Scenario(BIRTH, "6 s", 6.0), Scenario(BIRTH, "all seconds"))
+    found = score_conditions(shuffled, scenarios=asked, horizons_s=(6.0,), folds=2, jobs=1)
+    assert (found.table["best_guess"] < 0.75).all()
+
+
+def test_another_recording_needs_services_in_common(samples):
+    with pytest.raises(InputError, match="fewer than two of the services"):
+        score_conditions(samples, other=make_samples(("postgres",), deployments_per_service=2, seconds=5))
