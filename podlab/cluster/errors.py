@@ -13,6 +13,10 @@ class ForbiddenError(InputError):
     """The API server knows the caller but grants no such right (HTTP 403)."""
 
 
+class RefusedError(InputError):
+    """The API server will not have what was sent, today or tomorrow (HTTP 400, 413, 415, 422)."""
+
+
 class NotFoundError(InputError):
     """The API server has no such object, or no such path (HTTP 404)."""
 

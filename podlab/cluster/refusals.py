@@ -17,7 +17,14 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from podlab.cluster.errors import BusyError, ConflictError, ExpiredError, ForbiddenError, NotFoundError
+from podlab.cluster.errors import (
+    BusyError,
+    ConflictError,
+    ExpiredError,
+    ForbiddenError,
+    NotFoundError,
+    RefusedError,
+)
 from podlab.errors import InputError, PodlabError
 
 _LONGEST_MESSAGE: Final = 300
@@ -119,7 +126,7 @@ def explain_status(code: int, status: Status, action: Action, *, host: str, orig
     if code == 504 and any(cause.reason == _TOO_NEW for cause in details.causes or ()):
         return ExpiredError(f"cannot {action}: the server has not seen that version yet (504){said}", where=host)
     if code in (400, 413, 415, 422):
-        return InputError(f"the API server refuses to {action} ({code}){said}", where=host)
+        return RefusedError(f"the API server refuses to {action} ({code}){said}", where=host)
     what = f"the API server failed to {action} ({code}){said}"
     if code in (429, 503) or details.retry_after_s is not None:
         busy = BusyError(what, where=host, todo="try again later")

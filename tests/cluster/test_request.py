@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from podlab.cluster.api import ApiConnection
-from podlab.cluster.errors import BusyError, ConflictError, ExpiredError, ForbiddenError, NotFoundError
+from podlab.cluster.errors import BusyError, ConflictError, ExpiredError, ForbiddenError, NotFoundError, RefusedError
 from podlab.cluster.refusals import describe
 from podlab.errors import PodlabError
 from tests.support.kubeapi import Fault, KubeApi
@@ -40,6 +40,7 @@ REFUSALS = {
         ExpiredError, "has not seen that version yet",
     ),
     "forbidden": (Fault(403, b"{}"), ForbiddenError, "grant the verb 'get'"),
+    "refused": (Fault(422, b'{"message": "bad label"}'), RefusedError, "refuses to get pods .* bad label"),
     "gateway": (Fault(504, b"<html>"), PodlabError, r"failed to get pods .* \(504\)"),
 }  # fmt: skip
 
