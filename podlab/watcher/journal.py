@@ -111,6 +111,8 @@ class Journal:
 
     def _read(self, path: Path) -> None:
         broken = 0
+        if path.exists() and not path.is_file():
+            raise InputError("is no file", where=str(path), todo="choose another watch_state")
         try:
             with path.open("rb") as file:
                 for line in file:

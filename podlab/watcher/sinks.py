@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 from podlab.cluster.api import MERGE_PATCH, ApiConnection
-from podlab.cluster.errors import ConflictError, ForbiddenError, NotFoundError
+from podlab.cluster.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
 from podlab.errors import InputError
 from podlab.telemetry.influx_http import InfluxDatabase
 from podlab.telemetry.line_protocol import format_fields, format_tags
@@ -74,6 +74,8 @@ class EventSink:
             self._connection.request("POST", path, make_event(announcement, self._instance))
         except ConflictError:
             return False
+        except RefusedError as error:
+            log.warning("an event is left out: %s", error)
         except (NotFoundError, ForbiddenError) as error:
             if not _is_going(error):
                 raise
@@ -83,7 +85,8 @@ class EventSink:
 def make_event(announcement: Announcement, instance: str) -> dict[str, object]:
     """Write the Event; https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/."""
     container = announcement.container
-    head = container.pod[: _LONGEST_NAME - len(announcement.name) - 1].rstrip("-.")
+    room = _LONGEST_NAME - len(announcement.name) - 1
+    head = re.sub(r"[^a-z0-9.-]", "-", container.pod.lower())[:room].strip("-.") or "pod"
     at = datetime.fromtimestamp(announcement.verdict.at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "apiVersion": "v1",
@@ -133,6 +136,8 @@ class AnnotationSink:
             self._connection.request("PATCH", path, {"metadata": metadata}, content_type=MERGE_PATCH)
         except (ConflictError, NotFoundError):
             log.debug("%s is gone before it could be annotated", announcement.key)
+        except RefusedError as error:
+            log.warning("an annotation is left out: %s", error)
         return True
 
 

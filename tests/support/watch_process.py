@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import resource
 import signal
 import subprocess
 import sys
@@ -46,6 +47,8 @@ class WatchProcess:
 
     Attributes
     ----------
+    most_file_bytes : int, optional
+        No file may grow beyond that, which fails in the same place as a full disk does.
     lines : list of dict
         What it wrote so far, as far as it was waited for.
     """
@@ -57,6 +60,7 @@ class WatchProcess:
     database: str
     words: tuple[str, ...] = ()
     settings: dict[str, str] = field(default_factory=dict)
+    most_file_bytes: int | None = None
     lines: list[dict[str, Any]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -75,11 +79,16 @@ class WatchProcess:
         self.process = subprocess.Popen(
             [str(Path(sys.executable).parent / "podlab"), "watch", *self.words],
             stdout=subprocess.PIPE, stderr=self._errors, env=environment, cwd=self.folder, text=True,
+            preexec_fn=self._limit_files,
         )  # fmt: skip
         self._queue: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         return self
+
+    def _limit_files(self) -> None:
+        if self.most_file_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.most_file_bytes, self.most_file_bytes))
 
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
@@ -174,6 +183,12 @@ def events(api: KubeApi) -> list[dict[str, Any]]:
     """Read back the Events."""
     items: list[dict[str, Any]] = api.store.list("events", None, {})["items"]
     return items
+
+
+def crowd(samples: pd.DataFrame, copies: int) -> pd.DataFrame:
+    """Make many pods of few: each several times, under other names."""
+    parts = [samples.assign(pod=samples["pod"] + f"-{n}", pod_uid=samples["pod_uid"] + f"-{n}") for n in range(copies)]
+    return pd.concat(parts, ignore_index=True)
 
 
 def secrets_in(*texts: str) -> list[str]:

@@ -16,7 +16,7 @@ from podlab.cluster.pods import Change, WatchedContainer, WatchedPod
 from podlab.errors import PodlabError
 from podlab.identify.decide import Policy
 from podlab.samples import INSTANCE_KEY
-from podlab.telemetry import NothingThereError
+from podlab.telemetry import LiveSource, NothingThereError
 from podlab.watcher.announce import Announcement, Sink
 from podlab.watcher.docket import Pace
 from podlab.watcher.journal import Journal
@@ -28,22 +28,24 @@ from podlab.watcher.sinks import LogSink
 
 @dataclass
 class Hands:
-    """A clock that only moves when told to."""
+    """A clock that only moves when told to; what it says of the time of day may be off by ``ahead_s``."""
 
     at_s: float
+    ahead_s: float = 0.0
 
     def clock(self) -> Clock:
-        return Clock(now=lambda: self.at_s, steady=lambda: self.at_s)
+        return Clock(now=lambda: self.at_s + self.ahead_s, steady=lambda: self.at_s)
 
 
 @dataclass
 class Table:
-    """A database that holds what happened until now; ``fault`` is raised instead of an answer."""
+    """A database that holds what happened until now; ``fault`` is raised, or ``other`` asked, instead of an answer."""
 
     samples: pd.DataFrame
     hands: Hands
     delay_s: float = 0.0
     fault: PodlabError | None = None
+    other: LiveSource | None = None
     asked: list[tuple[float, float, set[str]]] = field(default_factory=list)
     name: str = "table"
 
@@ -51,6 +53,8 @@ class Table:
         self.asked.append((since.timestamp(), until.timestamp(), set(pods or ())))
         if self.fault is not None:
             raise self.fault
+        if self.other is not None:
+            return self.other.fetch(since, until, pods=pods)
         time = self.samples["time"]
         here = (
             (time >= since)

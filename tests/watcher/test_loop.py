@@ -144,4 +144,5 @@ def test_many_containers_with_bounded_memory(bench: MakeBench) -> None:
     here.run(40)
     assert len(here.lines) == 1200
     assert dict(here.said()) == truth(many)
-    assert len(here.watcher._history) <= 120_000 + 2 * 1200
+    [rows] = here.watcher.metrics.history_rows.collect()[0].samples
+    assert rows.value <= 120_000 + 2 * 1200

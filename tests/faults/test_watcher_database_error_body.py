@@ -1,0 +1,26 @@
+"""A database that answers 200 and an error in the body."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from podlab.telemetry.influxdb import InfluxSource
+from tests.faults.test_influxdb_broken_answers import pack, server
+from tests.support.watching import pods_of
+from tests.watcher.conftest import MakeBench
+from tests.watcher.test_loop import truth
+
+
+def test_it_counts_as_no_answer_and_delays(bench: MakeBench, samples: pd.DataFrame) -> None:
+    here = bench()
+    here.appear(*pods_of(samples))
+    with server(pack({"results": [{"statement_id": 0, "error": "shard 7 is gone"}]})) as url:
+        here.table.other = InfluxSource(url, "telegraf")
+        begin_s = here.hands.at_s
+        here.run(300)
+    assert here.lines == []
+    assert "shard 7 is gone" in str(here.watcher.database_error)
+    here.table.other = None
+    here.hands.at_s = begin_s + 20
+    here.run(80)
+    assert dict(here.said()) == truth(samples)

@@ -1,0 +1,50 @@
+"""Names with quotes, line breaks and 253 characters."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from podlab.cluster.api import ApiConnection
+from podlab.telemetry.influx_http import InfluxDatabase
+from podlab.watcher.sinks import EventSink, InfluxSink
+from tests.support.influxd import Influxd
+from tests.support.kubeapi import KubeApi
+from tests.support.watch_process import events
+from tests.support.watching import pods_of
+from tests.watcher.conftest import MakeBench
+
+NAMES = ["a" * 253, "a.b-c." * 40 + "d", "quo\"te's", "two\nlines", "back\\slash\\", "<b>&amp;", "ünï🙂", "-.-"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_sink_takes_them_and_the_log_stays_one_line(
+    bench: MakeBench, samples: pd.DataFrame, watch_api: KubeApi, watch_connection: ApiConnection, influxd: Influxd,
+    database: str, name: str,
+) -> None:  # fmt: skip
+    one = samples[samples["pod"] == samples["pod"].iloc[0]].assign(pod=name, pod_uid="uid-1")
+    sinks = [
+        EventSink(watch_connection, "watcher-1"),
+        InfluxSink(InfluxDatabase(influxd.url, database, *influxd.admin)),
+    ]
+    here = bench(samples=one, sinks=sinks)
+    here.appear(*pods_of(one))
+    here.run(60)
+    assert [line["pod"] for line in here.lines] == [name]
+    assert here.watcher.waiting == 0
+    [event] = events(watch_api)
+    assert event["involvedObject"]["name"] == name
+    assert len(event["metadata"]["name"]) <= 253
+
+
+def test_a_pod_that_kubernetes_will_not_have_told_of_holds_nobody_up(
+    bench: MakeBench, samples: pd.DataFrame, watch_api: KubeApi, watch_connection: ApiConnection
+) -> None:
+    odd = samples.copy()
+    odd.loc[odd["pod"] == odd["pod"].iloc[0], "namespace"] = "no/such namespace"
+    here = bench(samples=odd, sinks=[EventSink(watch_connection, "watcher-1")])
+    here.appear(*pods_of(odd))
+    here.run(100)
+    assert len(here.lines) == 6
+    assert len(events(watch_api)) == 5
+    assert here.watcher.waiting == 0
