@@ -41,6 +41,8 @@ class PointWriter:
     """
 
     def __init__(self, samples: pd.DataFrame, *, where: str, jitter_s: float = 0.0) -> None:
+        # Of names a recording need hold the pod's and the container's only.
+        samples = samples.assign(**{name: None for name in _NAMES if name not in samples})
         _refuse_indistinct(samples, where)
         self._measurements = schema.measurements(samples.columns)
         self._later_ns = {name: round(times * jitter_s * _NS_PER_S) for name, times in _LATER.items()}

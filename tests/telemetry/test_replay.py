@@ -164,3 +164,11 @@ def test_progress_counts_to_the_end(samples: pd.DataFrame, target: InfluxDatabas
 def test_gauges_are_written_as_whole_numbers(samples: pd.DataFrame, target: InfluxDatabase) -> None:
     replay(samples.assign(memory_rss_bytes=samples["memory_rss_bytes"] + 0.25), target)
     pd.testing.assert_frame_equal(stored(target, samples), samples)
+
+
+def test_of_names_a_recording_need_hold_only_the_least(samples: pd.DataFrame, target: InfluxDatabase) -> None:
+    poor = samples[["time", "pod", "container", "memory_working_set_bytes"]]
+    replay(poor, target)
+    found = stored(target, poor)
+    assert found["memory_working_set_bytes"].tolist() == poor["memory_working_set_bytes"].round().tolist()
+    assert found["pod"].tolist() == poor["pod"].tolist()
