@@ -1,0 +1,52 @@
+"""The watcher's rights are minimal: every verb it uses is granted, and every granted verb is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.deploy.conftest import Objects
+from tests.support.influxd import Influxd
+from tests.support.kubeapi import KubeApi
+from tests.support.rbac import grant, rights_of
+from tests.support.watch_process import TOKEN, WatchProcess, begin_now, play, run_pods
+from tests.watcher.conftest import model, samples
+
+__all__ = ["model", "samples"]
+ACCOUNT = "podlab-watcher"
+
+
+@pytest.mark.parametrize("folder", ["base", "overlays/annotate"])
+def test_what_the_watcher_asks_is_what_it_may(
+    folder: str, objects: Objects, model: Path, samples: pd.DataFrame, influxd: Influxd, database: str, tmp_path: Path
+) -> None:
+    granted = rights_of(objects(folder), ACCOUNT)
+    [settings] = [each["data"] for each in objects(folder, "ConfigMap") if "PODLAB_WATCH_LEASE" in each["data"]]
+    chosen = {name: settings[f"PODLAB_{name.upper()}"] for name in ("watch_lease", "watch_sinks")}
+    chosen["metrics_timeout"] = "1s"  # whatever is said, it is told the same way
+    lives = begin_now(samples, 60)
+    play(influxd, database, lives)
+    with KubeApi() as api:
+        grant(api, objects(folder), ACCOUNT, TOKEN)
+        run_pods(api, lives)
+        with WatchProcess(api, tmp_path, model, influxd.url, database, settings=chosen) as watcher:
+            watcher.wait_for_announcements(lives["pod"].nunique())
+            assert watcher.end() == 0
+        asked = {
+            (request.verb, request.resource, request.namespace if request.resource == "leases" else None)
+            for request in api.requests
+        }
+        leases = {request.name for request in api.requests if request.resource == "leases" and request.name}
+    assert asked == granted
+    # A name that a rule is for is the one that is asked for.
+    [rule] = [rule for role in objects(folder, "Role") for rule in role["rules"] if "resourceNames" in rule]
+    assert leases == set(rule["resourceNames"]) == {settings["PODLAB_WATCH_LEASE"].partition("/")[2]}
+
+
+def test_only_the_annotating_overlay_may_change_pods(objects: Objects) -> None:
+    base, annotating = (rights_of(objects(folder), ACCOUNT) for folder in ("base", "overlays/annotate"))
+    assert annotating - base == {("patch", "pods", None)}
+    assert rights_of(objects("overlays/development"), ACCOUNT) == base
+    assert {verb for verb, resource, _ in base if resource == "pods"} == {"list", "watch"}
