@@ -8,7 +8,7 @@ FAULTS := $(wildcard $(RECORDING:.parquet=-faults.parquet))
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train quick test lab record reports lint format bench image lock setup clean
+.PHONY: help train quick test lab record reports lint format bench demo image lock setup clean
 
 help:  ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -46,6 +46,9 @@ bench: .venv/.installed  ## Measure podlab beside its peers
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.fetch
 	$(BIN)/python -m benchmarks.decide
+
+demo: .venv/.installed  ## Watch the watcher at work without a cluster: pods start and are identified live
+	$(BIN)/python -m tools.demo $(if $(STAY),--stay)
 
 image: .venv/.installed  ## Build the watcher's image (PART=trainer: the trainer's) with podman, buildah or docker
 	tools/image $(PART)
