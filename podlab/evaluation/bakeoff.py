@@ -10,23 +10,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import delayed
 from numpy.typing import NDArray
 
 from podlab.errors import InputError
 from podlab.evaluation.contenders import CONTENDERS, Part, describe_intervals
-from podlab.evaluation.dataset import read_dataset
-from podlab.evaluation.scores import Scores, score
+from podlab.evaluation.dataset import Dataset, load_of, read_dataset
+from podlab.evaluation.folds import side_by_side
+from podlab.evaluation.ranks import NEMENYI, critical_difference, find_cliques, rank_methods
+from podlab.evaluation.scores import Scores, resample_macro_f1, score
 from podlab.evaluation.splits import IntArray, Plan, plan_splits
 from podlab.features import extract
-from podlab.identify.calibration import log_votes
+from podlab.identify.calibration import add_votes, log_votes
+from podlab.identify.looks import COMPANION_SHARE
 from podlab.progress import Progress
 from podlab.windows import cut, read_rows
 
-Views = dict[str, NDArray[np.float32]]
+#: Features and their names, by view.
+Views = dict[str, tuple[NDArray[np.float32], tuple[str, ...]]]
 
-#: Of the Nemenyi test at 5 %, for 2 to 10 methods (Demsar 2006, "Statistical comparisons of classifiers over multiple
-#: data sets", JMLR 7:1-30, table 5a).
-_NEMENYI = (1.960, 2.343, 2.569, 2.728, 2.850, 2.949, 3.031, 3.102, 3.164)
+_CONTROL_FOLDS = 2
 
 
 @dataclass(frozen=True)
@@ -36,19 +39,47 @@ class BakeOff:
     Attributes
     ----------
     table : DataFrame
-        One line per method and horizon: ``method, horizon_s, macro_f1, low, high, idle_macro_f1`` (NaN without idle
-        containers), ``fit_cpu_s`` (of one training), ``answer_cpu_ms`` (of one container, features not counted),
-        ``n_deployments, n_containers``.
+        One line per method and horizon: ``method, horizon_s, macro_f1, low, high, loaded_macro_f1, idle_macro_f1`` (NaN
+        without such containers), ``fit_cpu_s`` (of one training), ``answer_cpu_ms`` (of one container, features not
+        counted), ``n_deployments, n_containers``.
+    cases : DataFrame (n_cases, n_methods)
+        Macro-F1 in each case: the deployments of one fold at one horizon; the index tells ``horizon_s`` and ``fold``.
     ranks : DataFrame
-        ``method, mean_rank``, the best first: each service is a case, ranked by its F1 averaged over horizons.
+        ``method, mean_rank``, the best first, over the cases.
     critical_difference : float
-        Mean ranks further apart than this differ at the 5 % level (Nemenyi test). Services are no independent data
-        sets, so it is a guide and no proof; the intervals in ``table`` are over deployments.
+        Mean ranks further apart than this differ at the 5 % level (Nemenyi test).
+    cliques : list of tuple of str
+        Methods that are not told apart, by :func:`podlab.evaluation.ranks.find_cliques`. The folds of a case at several
+        horizons hold the same deployments, and folds share training deployments, so that cases are not independent and
+        both tests find differences a little too easily.
+    control : DataFrame
+        ``method, horizon_s, macro_f1, low, high``: the same trained on services dealt to deployments at random, at the
+        last horizon; empty without controls.
+    chance : float
+        What guessing scores.
     """
 
     table: pd.DataFrame
+    cases: pd.DataFrame
     ranks: pd.DataFrame
     critical_difference: float
+    cliques: list[tuple[str, ...]]
+    control: pd.DataFrame
+    chance: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain values, undefined ones as null."""
+        lines = {name: getattr(self, name).to_dict("records") for name in ("table", "ranks", "control")}
+        told = {
+            name: [{k: None if v != v else v for k, v in line.items()} for line in own] for name, own in lines.items()
+        }
+        return {
+            **told,
+            "n_cases": len(self.cases),
+            "critical_difference": self.critical_difference,
+            "cliques": [list(clique) for clique in self.cliques],
+            "chance": self.chance,
+        }
 
 
 def bake_off(
@@ -56,13 +87,19 @@ def bake_off(
     *,
     contenders: Mapping[str, tuple[Part, ...]] = CONTENDERS,
     horizons_s: Sequence[float] = (10.0, 60.0),
+    services: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
     folds: int = 5,
     iterations: int = 1,
+    controls: bool = True,
     seed: int = 0,
+    jobs: int | None = None,
     progress: Progress | None = None,
 ) -> BakeOff:
     """Compare classifiers on containers of deployments that they were not trained on.
+
+    MultiROCKET-Hydra and other methods on ten thousands of random kernels are not among them: they need libraries, or
+    a compiler, that nothing else here needs.
 
     Parameters
     ----------
@@ -74,8 +111,10 @@ def bake_off(
         Seconds observed since the start.
     columns : sequence of str, optional
         Metric columns to use; by default all.
-    folds, iterations, seed
+    services, folds, iterations, seed, jobs
         As for :func:`podlab.evaluation.evaluate`. Every method gets the same splits.
+    controls : bool
+        Also train each on shuffled services.
     progress : callable, optional
         Called after each method and horizon.
 
@@ -86,97 +125,91 @@ def bake_off(
     """
     if not horizons_s:
         raise InputError("no horizon", todo="give at least one, such as 60s")
-    if not 2 <= len(contenders) <= len(_NEMENYI) + 1:
-        raise InputError(f"{len(contenders)} methods to compare", todo=f"give 2 to {len(_NEMENYI) + 1}")
+    if not 2 <= len(contenders) <= len(NEMENYI) + 1:
+        raise InputError(f"{len(contenders)} methods to compare", todo=f"give 2 to {len(NEMENYI) + 1}")
     horizons = sorted({float(horizon) for horizon in horizons_s})
-    dataset = read_dataset(samples, until_s=horizons[-1])
+    dataset = read_dataset(samples, services, until_s=horizons[-1])
     plan = plan_splits(dataset.containers, folds=folds, iterations=iterations, seed=seed)
+    views = _view(dataset, horizons, columns)
+    steps = [(name, horizon_s, plan, "") for horizon_s in horizons for name in contenders]
+    if controls:
+        shuffled = dataset.shuffle_labels(plan.units, seed)
+        dealt = plan_splits(shuffled.containers, folds=_CONTROL_FOLDS, seed=seed)
+        steps += [(name, horizons[-1], dealt, ", shuffled") for name in contenders]
+    work = [delayed(_answer)(contenders[name], views[horizon_s], own, seed) for name, horizon_s, own, _ in steps]
+    answered = side_by_side(work, [name + tail for name, _, _, tail in steps], jobs=jobs, progress=progress)
+
+    load = np.array(load_of(dataset.containers), dtype=object)
+    lines, cases, control = [], [], []
+    for (name, horizon_s, own, tail), (answers, fit_s, answer_s) in zip(steps, answered, strict=True):
+        tested = np.concatenate([split.test for split in own.splits])
+        scores = _score(own, tested, np.concatenate(answers), seed)
+        told = {"method": name, "horizon_s": horizon_s, "macro_f1": scores.macro_f1.value,
+                "low": scores.macro_f1.low, "high": scores.macro_f1.high}  # fmt: skip
+        if tail:
+            control.append(told)
+            continue
+        apart = {
+            f"{kind}_macro_f1": _macro_f1(own, tested, np.concatenate(answers), load[tested] == kind)
+            for kind in ("loaded", "idle")
+        }
+        costs = {"fit_cpu_s": fit_s / len(own.splits), "answer_cpu_ms": 1000 * answer_s / tested.size}
+        counts = {"n_deployments": scores.n_deployments, "n_containers": scores.n_containers}
+        lines.append({**told, **apart, **costs, **counts})
+        cases += [
+            {"method": name, "horizon_s": horizon_s, "fold": number,
+             "macro_f1": _macro_f1(own, split.test, own_answers, np.ones(split.test.size, dtype=bool))}
+            for number, (split, own_answers) in enumerate(zip(own.splits, answers, strict=True))
+        ]  # fmt: skip
+    wide = pd.DataFrame(cases).pivot_table(index=["horizon_s", "fold"], columns="method", values="macro_f1")
+    wide = wide[list(contenders)]
+    return BakeOff(
+        table=pd.DataFrame(lines),
+        cases=wide,
+        ranks=rank_methods(wide),
+        critical_difference=critical_difference(*wide.shape),
+        cliques=find_cliques(wide),
+        control=pd.DataFrame(control, columns=["method", "horizon_s", "macro_f1", "low", "high"]),
+        chance=1 / (len(set(plan.services)) - len(plan.untested)),
+    )
+
+
+def _view(dataset: Dataset, horizons: Sequence[float], columns: Sequence[str] | None) -> dict[float, Views]:
+    """Compute all views of the containers at each horizon."""
     rows = read_rows(dataset.samples)
-    idle = np.zeros(len(rows.containers), dtype=bool)
-    if "load" in dataset.containers:
-        idle = (dataset.containers["load"] == "idle").to_numpy(bool)
-
-    lines, f1 = [], {}
-    first: NDArray[np.float32] | None = None
+    windows = {horizon_s: cut(rows, horizon_s=horizon_s, columns=columns) for horizon_s in horizons}
+    features = {horizon_s: extract(own) for horizon_s, own in windows.items()}
+    views: dict[float, Views] = {}
     for horizon_s in horizons:
-        windows = cut(rows, horizon_s=horizon_s, columns=columns)
-        own = extract(windows)[0]
-        first = own if first is None else first
-        views = {"own": own, "first": first, "intervals": describe_intervals(windows)}
-        for name, parts in contenders.items():
-            answers, fit_s, answer_s = _answer(parts, views, plan, seed)
-            tested = np.concatenate([split.test for split in plan.splits])
-            scores = _score(plan, tested, answers, seed)
-            of_idle = idle[tested]
-            f1[name, horizon_s] = scores.per_service.set_index("service")["f1"]
-            lines.append(
-                {
-                    "method": name,
-                    "horizon_s": horizon_s,
-                    "macro_f1": scores.macro_f1.value,
-                    "low": scores.macro_f1.low,
-                    "high": scores.macro_f1.high,
-                    "idle_macro_f1": _score(plan, tested[of_idle], answers[of_idle], seed).macro_f1.value
-                    if of_idle.any()
-                    else np.nan,
-                    "fit_cpu_s": fit_s / len(plan.splits),
-                    "answer_cpu_ms": 1000 * answer_s / tested.size,
-                    "n_deployments": scores.n_deployments,
-                    "n_containers": scores.n_containers,
-                }
-            )
-            if progress is not None:
-                progress(len(lines), len(horizons) * len(contenders), name)
-    by_service = pd.DataFrame({name: np.mean([f1[name, h] for h in horizons], axis=0) for name in contenders})
-    return BakeOff(pd.DataFrame(lines), rank_methods(by_service), critical_difference(*by_service.shape))
+        earlier_s = next(each for each in horizons if each >= COMPANION_SHARE * horizon_s)
+        intervals = describe_intervals(windows[horizon_s])
+        names = tuple(map(str, range(intervals.shape[1])))
+        views[horizon_s] = {
+            "own": features[horizon_s], "earlier": features[earlier_s], "intervals": (intervals, names)
+        }  # fmt: skip
+    return views
 
 
-def rank_methods(scores: pd.DataFrame) -> pd.DataFrame:
-    """Rank methods (columns) by their scores in several cases (rows); ties share their mean rank.
-
-    Returns
-    -------
-    DataFrame
-        ``method, mean_rank``, the best first; rank 1 is the highest score.
-
-    Examples
-    --------
-    >>> rank_methods(pd.DataFrame({"a": [0.9, 0.8], "b": [0.7, 0.8]}))["mean_rank"].tolist()
-    [1.25, 1.75]
-    """
-    ranks = scores.round(9).rank(axis=1, ascending=False).mean().sort_values(kind="stable")
-    return pd.DataFrame({"method": ranks.index.astype("str"), "mean_rank": ranks.to_numpy()})
-
-
-def critical_difference(cases: int, methods: int) -> float:
-    """Give the least difference of mean ranks that the Nemenyi test finds significant at 5 %.
-
-    Examples
-    --------
-    >>> round(critical_difference(14, 4), 2)
-    1.25
-    """
-    return float(_NEMENYI[methods - 2] * np.sqrt(methods * (methods + 1) / (6 * cases)))
-
-
-def _answer(parts: tuple[Part, ...], views: Views, plan: Plan, seed: int) -> tuple[NDArray[np.object_], float, float]:
+def _answer(
+    parts: tuple[Part, ...], views: Views, plan: Plan, seed: int
+) -> tuple[list[NDArray[np.object_]], float, float]:
     """Train and answer on each split: the services named, and CPU seconds of training and of answering."""
     names = np.array(sorted(set(plan.services)), dtype=object)
     truth = np.searchsorted(names.astype(str), plan.services.astype(str))
     found, fit_s, answer_s = [], 0.0, 0.0
     for split in plan.splits:
-        added = np.zeros((split.test.size, names.size))
+        votes = []
         for view, make in parts:
-            X = views[view]
+            X, features = views[view]
             began_s = time.process_time()
-            model = _fit(make(seed + split.iteration), X[split.train], truth[split.train])
+            model = _fit(make(seed + split.iteration, features), X[split.train], truth[split.train])
             fitted_s = time.process_time()
-            probability = np.zeros_like(added)
+            probability = np.zeros((split.test.size, names.size))
             probability[:, model.classes_] = model.predict_proba(X[split.test])
-            added += log_votes(probability)
+            votes.append(log_votes(probability))
             fit_s, answer_s = fit_s + fitted_s - began_s, answer_s + time.process_time() - fitted_s
-        found.append(names[added.argmax(axis=1)])
-    return np.concatenate(found), fit_s, answer_s
+        found.append(names[add_votes(votes).argmax(axis=1)])
+    return found, fit_s, answer_s
 
 
 def _fit(model: Any, X: NDArray[np.float32], truth: IntArray) -> Any:
@@ -190,3 +223,12 @@ def _score(plan: Plan, tested: IntArray, answers: NDArray[np.object_], seed: int
     return score(
         list(plan.services[tested]), list(answers), list(plan.units[tested]), containers=list(tested), seed=seed
     )
+
+
+def _macro_f1(plan: Plan, tested: IntArray, answers: NDArray[np.object_], chosen: NDArray[np.bool_]) -> float:
+    """Macro-F1 of some of the answers, NaN of none."""
+    if not chosen.any():
+        return float("nan")
+    own = tested[chosen]
+    truth, units = list(plan.services[own]), list(plan.units[own])
+    return float(resample_macro_f1(truth, list(answers[chosen]), units, resamples=0)[0])

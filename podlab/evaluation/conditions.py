@@ -26,6 +26,9 @@ from podlab.evaluation.scores import Scores, resample_macro_f1, score
 from podlab.evaluation.splits import plan_splits
 from podlab.progress import Progress
 
+_SAME = ["unit", "position"]
+_SAID = ["answer", "best_guess"]
+_BESIDE = [f"{said}_beside" for said in _SAID]
 #: A model of the first recording judges the second, and the other way round.
 TO_OTHER, FROM_OTHER = "trained here, tested on the other", "trained on the other, tested here"
 
@@ -40,10 +43,10 @@ class Conditions:
         One line for each condition, in the order of the scenarios: ``group, condition, containers`` (``all``,
         ``loaded``, ``idle``), ``horizon_s`` (NaN: all seconds), ``interval_s`` (0: as recorded); with the suffixes
         ``_low`` and ``_high`` for their 95 % intervals over deployments ``macro_f1`` (unknown counts as wrong),
-        ``best_guess`` (of the most probable service), ``lost`` (best guess of ``beside`` minus this one, on the
-        containers that both show), ``calibration_error`` (of the best guess), ``coverage`` (of the 95 % sets) and
-        ``set_size``; ``share_known``, ``worst_service, worst_coverage``, ``worst_draw`` (lowest best guess of one
-        machine drawn), ``beside``, ``n_deployments, n_containers, n_decisions``.
+        ``best_guess`` (of the most probable service), ``lost`` and ``guess_lost`` (how much lower than in ``beside``
+        they are, on the containers that both show), ``calibration_error`` (of the best guess), ``coverage`` (of the
+        95 % sets) and ``set_size``; ``share_known``, ``worst_service, worst_coverage``, ``worst_draw`` (lowest best
+        guess of one machine drawn), ``beside``, ``n_deployments, n_containers, n_decisions``.
     scores : dict of tuple of str to Scores
         Of the best guess on all containers, by group and condition.
     decisions : DataFrame
@@ -245,17 +248,21 @@ def _spread(name: str, estimate: Estimate) -> dict[str, float]:
 def _lost(own: pd.DataFrame, beside: pd.DataFrame, seed: int) -> dict[str, Any]:
     """Tell what was lost against another condition, on the same containers where both judged them."""
     if beside.empty:
-        return {**_spread("lost", Estimate(np.nan, np.nan, np.nan)), "beside": ""}
-    pairs = own.merge(beside[["unit", "position", "best_guess"]], on=["unit", "position"], suffixes=("", "_beside"))
-    if pairs.empty:  # another recording: other containers of the same services
-        before = beside[beside["service"].isin(own["service"])]
-        draws = _resample(before, "best_guess", seed + 1) - _resample(own, "best_guess", seed)
-    else:
-        draws = _resample(pairs, "best_guess_beside", seed) - _resample(pairs, "best_guess", seed)
-    return {
-        **_spread("lost", interval(draws[0], draws[1:], own["unit"].nunique())),
-        "beside": beside["condition"].iloc[0],
-    }
+        nothing = Estimate(np.nan, np.nan, np.nan)
+        return {**_spread("lost", nothing), **_spread("guess_lost", nothing), "beside": ""}
+    both = own.merge(beside[[*_SAME, "answer", "best_guess"]], on=_SAME, suffixes=("", "_beside"))
+    after, before, before_seed = (
+        both,
+        both.drop(columns=_SAID).rename(columns=dict(zip(_BESIDE, _SAID, strict=True))),
+        seed,
+    )
+    if both.empty:  # another recording: other containers of the same services
+        after, before, before_seed = own, beside[beside["service"].isin(own["service"])], seed + 1
+    found: dict[str, Any] = {}
+    for name, said in zip(("lost", "guess_lost"), _SAID, strict=True):
+        draws = _resample(before, said, before_seed) - _resample(after, said, seed)
+        found |= _spread(name, interval(draws[0], draws[1:], own["unit"].nunique()))
+    return found | {"beside": beside["condition"].iloc[0]}
 
 
 def _resample(own: pd.DataFrame, said: str, seed: int, resamples: int = RESAMPLES) -> NDArray[np.float64]:

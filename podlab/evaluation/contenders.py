@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,15 +15,19 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from podlab.identify.forest import Forest
+from podlab.identify.grow import grow_forest
 from podlab.windows import Windows
 
-#: A view of the containers (``own``: features of the seconds observed, ``first``: of the shortest horizon,
-#: ``intervals``: :func:`describe_intervals` of the seconds observed), and what makes a classifier on it from a seed.
-Part = tuple[str, Callable[[int], Any]]
+#: A view of the containers (``own``: features of the seconds observed, ``earlier``: of those that podlab's companion
+#: saw, ``intervals``: :func:`describe_intervals` of the seconds observed), and what makes a classifier on it from a
+#: seed and the features' names.
+Part = tuple[str, Callable[[int, Sequence[str]], Any]]
 
 #: The window is cut into 1, 2, 4 and 8 intervals.
 _DEPTHS = 4
-_TREES = 300
+#: As many as podlab's own forest has.
+_TREES = 200
 _SELECTED = 60
 
 
@@ -46,21 +50,51 @@ def describe_intervals(windows: Windows) -> NDArray[np.float32]:
     return np.concatenate(parts, axis=1)
 
 
-def _extra_trees(seed: int) -> Any:
+class TreesByView:
+    """podlab's own forest with scikit-learn's manners: each tree sees one kind of evidence.
+
+    Parameters
+    ----------
+    seed : int
+    names : sequence of str
+        Of the features.
+    """
+
+    classes_: NDArray[np.intp]
+
+    def __init__(self, seed: int, names: Sequence[str]) -> None:
+        self._seed = seed
+        self._names = names
+
+    def fit(self, X: NDArray[np.float32], y: NDArray[np.int64]) -> TreesByView:
+        """Grow the trees."""
+        self.classes_, number = np.unique(y, return_inverse=True)
+        self._forest: Forest = grow_forest(
+            X, number, np.ones(number.size), self._names,
+            services=self.classes_.size, trees=_TREES, seed=self._seed, jobs=1,
+        )  # fmt: skip
+        return self
+
+    def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Give the probability of each class (n, n_classes)."""
+        return self._forest.predict(X)
+
+
+def _extra_trees(seed: int, names: Sequence[str]) -> Any:
     return ExtraTreesClassifier(_TREES, max_features=0.2, class_weight="balanced", random_state=seed, n_jobs=1)
 
 
-def _random_forest(seed: int) -> Any:
+def _random_forest(seed: int, names: Sequence[str]) -> Any:
     return RandomForestClassifier(_TREES, class_weight="balanced", random_state=seed, n_jobs=1)
 
 
-def _boosting(seed: int) -> Any:
+def _boosting(seed: int, names: Sequence[str]) -> Any:
     return HistGradientBoostingClassifier(
         max_iter=40, min_samples_leaf=5, early_stopping=False, class_weight="balanced", random_state=seed
     )
 
 
-def _discriminant(seed: int) -> Any:
+def _discriminant(seed: int, names: Sequence[str]) -> Any:
     return make_pipeline(
         SimpleImputer(keep_empty_features=True),
         StandardScaler(),
@@ -69,18 +103,20 @@ def _discriminant(seed: int) -> Any:
     )
 
 
-def _nearest(seed: int) -> Any:
+def _nearest(seed: int, names: Sequence[str]) -> Any:
     return make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), KNeighborsClassifier(n_neighbors=1))
 
 
-#: By name; the log-votes of several parts are added.
+#: By name; log-votes are added as podlab adds those of its experts: the last part's count whole, those before by half.
 CONTENDERS: dict[str, tuple[Part, ...]] = {
+    "podlab: trees by view, start kept": (("earlier", TreesByView), ("own", TreesByView)),
+    "trees by view": (("own", TreesByView),),
     "extra trees": (("own", _extra_trees),),
-    "extra trees, first seconds kept": (("first", _extra_trees), ("own", _extra_trees)),
+    "extra trees, start kept": (("earlier", _extra_trees), ("own", _extra_trees)),
+    "extra trees and discriminant": (("own", _discriminant), ("own", _extra_trees)),
     "random forest": (("own", _random_forest),),
     "boosting": (("own", _boosting),),
     "discriminant on selected features": (("own", _discriminant),),
     "1-NN": (("own", _nearest),),
     "extra trees on intervals": (("intervals", _extra_trees),),
-    "extra trees and discriminant": (("own", _extra_trees), ("own", _discriminant)),
 }

@@ -61,8 +61,11 @@ def test_what_is_lost_is_measured_on_the_same_containers(found):
             beside = found.decisions[found.decisions["condition"] == line.beside]
             assert set(own["position"]) <= set(beside["position"])
         assert line.lost_low <= line.lost <= line.lost_high
+        assert line.guess_lost_low <= line.guess_lost <= line.guess_lost_high
     memory = found.line("fewer columns", "memory")
-    assert memory["lost"] == pytest.approx(found.line(BIRTH, "12 s")["best_guess"] - memory["best_guess"])
+    birth = found.line(BIRTH, "12 s")
+    assert memory["guess_lost"] == pytest.approx(birth["best_guess"] - memory["best_guess"])
+    assert memory["lost"] == pytest.approx(birth["macro_f1"] - memory["macro_f1"])
 
 
 def test_another_recording_is_judged_by_models_of_this_one_and_the_other_way_round(found):
