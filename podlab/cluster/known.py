@@ -11,6 +11,9 @@ from podlab.cluster.errors import OutOfOrderError, UnreadableError
 from podlab.cluster.objects import Pod
 from podlab.cluster.pods import Change, WatchedPod, watched
 
+#: Namespace and name.
+_Key = tuple[str, str]
+
 
 class _Known(Struct, gc=False):
     pod: WatchedPod
@@ -26,7 +29,7 @@ class KnownPods:
 
     def __init__(self) -> None:
         # A name belongs to one pod at a time; the uid tells whether it is still the same.
-        self._pods: dict[tuple[str, str], _Known] = {}
+        self._pods: dict[_Key, _Known] = {}
         self._list_number = 0
 
     def __len__(self) -> int:
@@ -40,7 +43,8 @@ class KnownPods:
         """Compare a page of the list with what is known; the list is right, whatever was told before."""
         changes: list[Change] = []
         for pod in pods:
-            self._keep(pod, version_of(pod.metadata.resource_version), changes)
+            key = (pod.metadata.namespace, pod.metadata.name)
+            self._keep(key, self._pods.get(key), pod, version_of(pod.metadata.resource_version), changes)
         return changes
 
     def end_list(self) -> list[Change]:
@@ -82,13 +86,11 @@ class KnownPods:
             what = f"the watch told of pod {key[1]!r} in namespace {key[0]!r} out of order"
             raise OutOfOrderError(f"{what} (version {version} after {told_version})")
         changes: list[Change] = []
-        self._keep(pod, version, changes)
+        self._keep(key, known, pod, version, changes)
         return changes
 
-    def _keep(self, pod: Pod, version: int, changes: list[Change]) -> None:
+    def _keep(self, key: _Key, known: _Known | None, pod: Pod, version: int, changes: list[Change]) -> None:
         now = watched(pod)
-        key = (now.namespace, now.name)
-        known = self._pods.get(key)
         self._pods[key] = _Known(now, version, self._list_number)
         if known is None:
             changes.append(Change("added", now))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
-from podlab.cluster.objects import Container, ContainerStatus, Pod
+from podlab.cluster.objects import Container, ContainerStatus, Pod, PodStatus
 
 ContainerKind = Literal["main", "init", "sidecar", "ephemeral"]
 ContainerState = Literal["waiting", "running", "ended"]
@@ -96,55 +95,42 @@ class Change(NamedTuple):
 
 
 def watched(pod: Pod) -> WatchedPod:
-    """Take from a decoded pod what there is to watch."""
-    return WatchedPod(
-        namespace=sys.intern(pod.metadata.namespace),
-        name=pod.metadata.name,
-        uid=pod.metadata.uid,
-        labels=pod.metadata.labels,
-        node=pod.spec.node and sys.intern(pod.spec.node),
-        phase=pod.status.phase,
-        containers=tuple(_containers(pod)),
-    )
+    """Take from a decoded pod what there is to watch: what the author said, joined with what the kubelet says.
 
-
-def _containers(pod: Pod) -> Iterator[WatchedContainer]:
-    """Join what the author said with what the kubelet says; the latter may not have come yet."""
-    # The same names stand in thousands of pods, and are kept once.
-    namespace, node = sys.intern(pod.metadata.namespace), pod.spec.node and sys.intern(pod.spec.node)
-    spec, status = pod.spec, pod.status
-    parts: tuple[tuple[ContainerKind, list[Container], list[ContainerStatus]], ...] = (
+    The latter may not have come yet. This runs for each event and each pod of a list, so it makes no detours: fields
+    are passed by position, and names that stand in thousands of pods are kept once.
+    """
+    meta, spec, status = pod.metadata, pod.spec, pod.status
+    namespace, name, uid = sys.intern(meta.namespace), meta.name, meta.uid
+    node = spec.node and sys.intern(spec.node)
+    parts: tuple[tuple[ContainerKind, tuple[Container, ...], tuple[ContainerStatus, ...]], ...] = (
         ("init", spec.init_containers, status.init_containers),
         ("main", spec.containers, status.containers),
         ("ephemeral", spec.ephemeral_containers, status.ephemeral_containers),
     )
-    for kind, containers, statuses in parts:
+    found = []
+    for part, containers, statuses in parts:
         told = {one.name: one for one in statuses}
         for container in containers:
             one = told.get(container.name)
-            state, started_at, reason = _state(one, pod)
-            yield WatchedContainer(
-                namespace=namespace,
-                pod=pod.metadata.name,
-                pod_uid=pod.metadata.uid,
-                container=sys.intern(container.name),
-                node=node,
-                started_at=started_at,
-                restart_count=one.restart_count if one else 0,
-                kind="sidecar" if kind == "init" and container.restart_policy == "Always" else kind,
-                state=state,
-                reason=reason,
-                image=sys.intern(container.image) or None,
+            state, started_at, reason = _state(one, status)
+            restart_count = one.restart_count if one else 0
+            kind: ContainerKind = "sidecar" if part == "init" and container.restart_policy == "Always" else part
+            which, image = sys.intern(container.name), sys.intern(container.image) or None
+            found.append(
+                WatchedContainer(
+                    namespace, name, uid, which, node, started_at, restart_count, kind, state, reason, image
+                )
             )
+    return WatchedPod(namespace, name, uid, meta.labels, node, status.phase, tuple(found))
 
 
-def _state(status: ContainerStatus | None, pod: Pod) -> tuple[ContainerState, datetime | None, str | None]:
+def _state(one: ContainerStatus | None, status: PodStatus) -> tuple[ContainerState, datetime | None, str | None]:
     """Tell what a container is doing, since when, and why."""
-    if status is None:
+    if one is None:
         # A pod that is evicted before it starts has ended, and its containers never had a status.
-        ended = pod.status.phase in _ENDED_PHASES
-        return "ended" if ended else "waiting", None, pod.status.reason
-    state = status.state
+        return "ended" if status.phase in _ENDED_PHASES else "waiting", None, status.reason
+    state = one.state
     if state.running is not None:
         return "running", state.running.started_at, None
     if state.terminated is not None:

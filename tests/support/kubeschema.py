@@ -39,7 +39,9 @@ def _check(value: Any, kind: str, where: str) -> None:
             assert isinstance(key, _PLAIN[of_dict[1]]), f"{where}: {key}"
             _check(item, of_dict[2], f"{where}.{key}")
     elif kind == "datetime":
-        # RFC 3339 with any number of digits after the second.
+        # RFC 3339 with any number of digits after the second; the API server itself writes null for a time that is not.
+        if value is None:
+            return
         assert isinstance(value, str), f"{where}: not a time"
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", value), f"{where}: not a time"
     elif kind in _PLAIN:
