@@ -1,0 +1,148 @@
+"""Where there is little to see, CPU and memory once a minute: podlab beside the simple method that suits this best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from joblib import delayed
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+
+from podlab.errors import InputError
+from podlab.evaluation.asking import part, train_and_judge
+from podlab.evaluation.bootstrap import Estimate, interval
+from podlab.evaluation.dataset import Dataset, read_dataset
+from podlab.evaluation.folds import side_by_side
+from podlab.evaluation.scenarios import BIRTH, Scenario, columns_of_set, see
+from podlab.evaluation.scores import resample_macro_f1
+from podlab.evaluation.splits import Plan, plan_splits
+from podlab.metrics import CATALOGUE, FEATURE_METRICS
+from podlab.progress import Progress
+
+#: Who is compared.
+PODLAB, FOREST = "podlab, best guess", "random forest on means and deviations"
+_TREES = 300
+
+
+def compare_seldom(
+    samples: pd.DataFrame,
+    *,
+    interval_s: float = 60.0,
+    columns: Sequence[str] | None = None,
+    seen_s: Sequence[float] = (0.0, 600.0),
+    services: Sequence[str] | None = None,
+    folds: int = 5,
+    seed: int = 0,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Train both on samples as such a cluster would have collected them, and test them on other deployments.
+
+    Parameters
+    ----------
+    samples, services, folds, seed, jobs, progress
+        As for :func:`podlab.evaluation.evaluate`.
+    interval_s : float
+        Time between samples; each container's first comes at a random moment in it.
+    columns : sequence of str, optional
+        Metric columns; by default those of CPU and memory.
+    seen_s : sequence of float
+        What is compared, each apart: only containers recorded for at least so long; lengths that too few reach for
+        two folds are left out.
+
+    Returns
+    -------
+    DataFrame
+        ``seen_s, minutes`` (median, from a container's first to its last sample), ``samples`` (median of a container),
+        ``who``, ``macro_f1, low, high``, ``gain, gain_low, gain_high`` (podlab's minus this one's, on the same
+        containers), ``n_deployments``, with 95 % intervals over deployments.
+    """
+    whole = read_dataset(samples, services)
+    kept = columns_of_set("CPU and memory") if columns is None else tuple(columns)
+    lines = []
+    for number, least_s in enumerate(seen_s):
+        scenario = Scenario(BIRTH, "all seconds", interval_s=interval_s, columns=kept, seen_s=least_s)
+        seen = see(whole, scenario, np.random.default_rng([seed, 1])).reset_index(drop=True)
+        try:
+            dataset = read_dataset(seen)
+            plan = plan_splits(dataset.containers, folds=folds, seed=seed)
+        except InputError:
+            continue  # too few were recorded for so long
+        lines += _compare(dataset, plan, least_s, seed, jobs)
+        if progress is not None:
+            progress(number + 1, len(seen_s), f"{least_s:g} s")
+    return pd.DataFrame(lines)
+
+
+def describe_windows(samples: pd.DataFrame, code: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean and deviation of each metric over all samples of a container, counters as growth per second.
+
+    Parameters
+    ----------
+    samples : DataFrame (n_rows,)
+    code : array of int64 (n_rows,)
+        Number of each row's container.
+
+    Returns
+    -------
+    array of float64 (n_containers, 2 * n_metrics)
+        NaN where there is no value; a deviation of one value is NaN.
+    """
+    order = np.lexsort((samples["time"].to_numpy(), code))
+    ordered = samples.iloc[order].assign(code=code[order])
+    step_s = ordered.groupby("code")["time"].diff().dt.total_seconds()
+    values = {}
+    for name in FEATURE_METRICS:
+        if name in ordered:
+            value = ordered[name].astype("float64")
+            if CATALOGUE[name].kind == "counter":
+                value = value.groupby(ordered["code"]).diff() / step_s
+            values[name] = value
+    found = pd.DataFrame(values).groupby(ordered["code"].to_numpy()).agg(["mean", "std"])
+    return found.to_numpy(np.float64)
+
+
+def _compare(dataset: Dataset, plan: Plan, seen_s: float, seed: int, jobs: int | None) -> list[dict[str, object]]:
+    asked = (Scenario(BIRTH, "all seconds"),)
+    learn = {"seed": seed, "jobs": 1}
+    work = [
+        delayed(train_and_judge)(dataset.take(split.train), [part(dataset, split.test, asked)], learn, [seed, number])
+        for number, split in enumerate(plan.splits)
+    ]
+    judged = pd.concat(side_by_side(work, [""] * len(work), jobs=jobs), ignore_index=True)
+    X = describe_windows(dataset.samples, dataset.code)
+    forest: list[str] = []
+    for split in plan.splits:
+        model = RandomForestClassifier(_TREES, class_weight="balanced", random_state=seed, n_jobs=1)
+        model.fit(X[split.train], plan.services[split.train].astype(str))
+        forest += model.predict(X[split.test]).tolist()
+    truth, units = judged["service"].to_list(), judged["unit"].to_list()
+    guessed = [None if pd.isna(guess) else guess for guess in judged["best_guess"]]
+    draws = {
+        who: resample_macro_f1(truth, said, units, seed=seed) for who, said in ((PODLAB, guessed), (FOREST, forest))
+    }
+    rows = np.bincount(dataset.code)
+    times = dataset.samples.groupby(dataset.code)["time"]
+    minutes = float((times.max() - times.min()).dt.total_seconds().median()) / 60
+    same = {"seen_s": seen_s, "minutes": minutes, "samples": float(np.median(rows))}
+    lines = []
+    for who, own in draws.items():
+        score = interval(own[0], own[1:], len(set(units)))
+        ahead = draws[PODLAB] - own
+        gain = Estimate(np.nan, np.nan, np.nan) if who == PODLAB else interval(ahead[0], ahead[1:], len(set(units)))
+        lines.append(
+            {
+                **same,
+                "who": who,
+                "macro_f1": score.value,
+                "low": score.low,
+                "high": score.high,
+                "gain": gain.value,
+                "gain_low": gain.low,
+                "gain_high": gain.high,
+                "n_deployments": len(set(units)),
+            }
+        )
+    return lines
