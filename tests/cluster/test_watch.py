@@ -18,7 +18,7 @@ from podlab.cluster.pods import Change, WatchedPod, watched
 from podlab.cluster.watch import PodFeed
 from tests.support.certificates import make_certificate
 from tests.support.feeding import TOKEN, Feeding, replay
-from tests.support.kubeapi import KubeApi, Request
+from tests.support.kubeapi import Fault, KubeApi, Request
 from tests.support.kubeobjects import make_pod
 
 
@@ -167,7 +167,7 @@ def test_a_list_that_is_stopped_takes_no_pod_for_gone(api: KubeApi, tmp_path: Pa
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["put", "put", "put", "delete", "remake", "compact", "node"]),
+        st.sampled_from(["put", "put", "put", "delete", "remake", "compact", "node", "fail", "cut"]),
         st.integers(0, 4),
         st.booleans(),
     ),
@@ -198,10 +198,15 @@ def test_whatever_happens_the_pods_told_are_those_there_are(
                     api.store.put("nodes", {"metadata": {"name": "node"}})
                 if kind == "compact":
                     api.store.compact()
+                if kind in ("fail", "cut"):
+                    # The failure of a request, of the second page of a list, or of a watch within a line.
+                    api.faults.append(Fault(500, b"{}") if kind == "fail" else Fault(body=b'{"type"', cut_at=number))
 
         parts = [steps[start : start + 4] for start in range(0, len(steps), 4)]
-        feeding.run(*(partial(do, part) for part in parts), lambda: None)
+        feeding.run(*(partial(do, part) for part in parts), *[lambda: None] * (2 * len(steps) + 1))
         assert replay(feeding.changes) == {pod.uid: pod for pod in truth(api)}
+        assert len(feeding.feed._known) == len(listed(api))
+        assert len(api.requests) <= (2 + 5) * len(feeding.pauses)
 
 
 def listed(api: KubeApi) -> list[dict[str, dict[str, str]]]:
