@@ -172,16 +172,25 @@ def describe(replay: Replay, outcome: Outcome, *, seed: int = 0) -> dict[str, Es
         the share of wrong among final and among first answers; ``right``, the share of all containers whose final
         answer is right (for services that no model knows, unknown is right); ``revised`` and ``abstained``, of all.
     """
-    units, first_of = np.unique(replay.units.astype(str), return_inverse=True)
+    return _describe(replay, outcome, _draws(replay, seed))
+
+
+def _draws(replay: Replay, seed: int) -> FloatArray:
+    """Draw each container's weight, the same for all of one deployment (resamples, n)."""
+    _, first_of = np.unique(replay.units.astype(str), return_inverse=True)
     strata = pd.Series(replay.names).groupby(first_of).first().to_list()
-    weights = draw_weights(strata, seed=seed)[:, first_of]
+    return draw_weights(strata, seed=seed)[:, first_of]
+
+
+def _describe(replay: Replay, outcome: Outcome, weights: FloatArray) -> dict[str, Estimate]:
+    units, first_of = np.unique(replay.units.astype(str), return_inverse=True)
     plain = np.ones((1, replay.truth.size))
     everyone = np.ones(replay.truth.size, dtype=bool)
 
     def share(hit: BoolArray, among: BoolArray) -> Estimate:
         def ratio(w: FloatArray) -> FloatArray:
             with np.errstate(invalid="ignore"):
-                return np.asarray(w[:, among] @ hit[among] / w[:, among].sum(axis=1))
+                return np.asarray(w @ (hit & among) / (w @ among))
 
         return interval(float(ratio(plain)[0]), ratio(weights), len(set(first_of[among])))
 
@@ -239,8 +248,9 @@ def curve(replay: Replay, policy: Policy, *, seed: int = 0) -> pd.DataFrame:
         found.append(("revocable", confidence, decide(replay, revocable)))
         found.append(("plain threshold", confidence, decide(replay, replace(plain, confidence=confidence))))
     found += [("fixed time", float(at_s), decide_at(replay, float(at_s))) for at_s in replay.at_s]
+    weights = _draws(replay, seed)
     table = pd.DataFrame(
-        [{"rule": rule, "setting": setting, **_flat(describe(replay, own, seed=seed))} for rule, setting, own in found]
+        [{"rule": rule, "setting": setting, **_flat(_describe(replay, own, weights))} for rule, setting, own in found]
     )
     numbers = {"n_containers": replay.truth.size, "n_deployments": len(set(replay.units))}
     return table.assign(**numbers).sort_values(["rule", "setting"], ignore_index=True)

@@ -13,9 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from podlab.errors import InputError
-from podlab.evaluation.dataset import load_of, read_dataset
-from podlab.evaluation.folds import Fold, answer_folds
-from podlab.evaluation.splits import IntArray, TextArray, plan_splits
+from podlab.evaluation.judged import Judged, judge
+from podlab.evaluation.scenarios import BIRTH, Scenario
+from podlab.evaluation.splits import IntArray, TextArray
 from podlab.identify.decide import UNKNOWN, Looks, looks_of
 from podlab.progress import Progress
 
@@ -100,37 +100,50 @@ def replay(
         As :func:`podlab.evaluation.evaluate`, or if there is no look.
     """
     at_s = sorted({float(look_s) for look_s in looks_s})
+    judged = judge(
+        samples, look_by_look(at_s), services=services, unknown=unknown, horizons_s=horizons_s,
+        until_s=max((*at_s, *horizons_s)), folds=folds, columns=columns, seed=seed, jobs=jobs, progress=progress,
+    )  # fmt: skip
+    return as_replay(judged, at_s)
+
+
+def look_by_look(looks_s: Sequence[float]) -> list[Scenario]:
+    """List what to ask :func:`podlab.evaluation.judged.judge` for a replay.
+
+    Raises
+    ------
+    InputError
+        If there is no look, or one before the start.
+    """
+    at_s = sorted({float(look_s) for look_s in looks_s})
     if not at_s or at_s[0] <= 0:
         raise InputError("no look, or one before the start", todo="give seconds above 0")
-    wanted = None if services is None else [*services, *unknown]
-    dataset = read_dataset(samples, wanted, until_s=max(at_s[-1], *horizons_s))
-    strange = dataset.containers["service"].isin(list(unknown)).to_numpy(bool)
-    here = np.flatnonzero(~strange)
-    plan = plan_splits(dataset.containers[~strange].reset_index(drop=True), folds=folds, seed=seed)
-    units = dataset.containers["deployment"].to_numpy(object)
-    dealt = pd.factorize(units)[0] % len(plan.splits)
-    tests = [
-        np.sort(np.concatenate([here[split.test], np.flatnonzero(strange & (dealt == number))]))
-        for number, split in enumerate(plan.splits)
-    ]
-    answers = answer_folds(
-        [Fold(dataset, here[split.train], test, "fold") for split, test in zip(plan.splits, tests, strict=True)],
-        group="deployment", horizons_s=horizons_s, looks_s=at_s, columns=columns, seed=seed, jobs=jobs,
-        progress=progress,
-    )  # fmt: skip
-    position = np.concatenate(tests)
-    trained = tuple(sorted(set(plan.services)))
-    names = dataset.containers["service"].to_numpy(object)[position]
-    number = {service: n for n, service in enumerate(trained)}
+    return [Scenario(BIRTH, f"{each:g} s", each) for each in at_s]
+
+
+def as_replay(judged: Judged, looks_s: Sequence[float]) -> Replay:
+    """Put what was said of containers at so many seconds in order.
+
+    Parameters
+    ----------
+    judged : Judged
+        Asked at least what :func:`look_by_look` lists.
+    looks_s : sequence of float
+    """
+    number = {service: n for n, service in enumerate(judged.services)}
+    truth = [UNKNOWN if strange else number[name] for name, strange in zip(judged.names, judged.strange, strict=True)]
+    asked = look_by_look(looks_s)
     return Replay(
-        services=trained,
-        at_s=np.array(at_s),
+        services=judged.services,
+        at_s=np.array([each.horizon_s for each in asked]),
+        # From birth every container is shown, be it with nothing yet.
         looks=tuple(
-            looks_of([answer for by_look in answers for answer in by_look[look_s]], trained) for look_s in at_s
+            looks_of([answer for answer in judged.answers[each.name] if answer is not None], judged.services)
+            for each in asked
         ),
-        truth=np.array([number.get(name, UNKNOWN) for name in names], dtype=np.int64),
-        names=names,
-        units=units[position],
-        load=np.array(load_of(dataset.containers), dtype=object)[position],
-        fold=np.repeat(np.arange(len(tests)), [test.size for test in tests]),
+        truth=np.array(truth, dtype=np.int64),
+        names=judged.names,
+        units=judged.units,
+        load=judged.load,
+        fold=judged.fold,
     )
