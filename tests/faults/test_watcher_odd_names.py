@@ -9,7 +9,7 @@ from podlab.cluster.api import ApiConnection
 from podlab.telemetry.influx_http import InfluxDatabase
 from podlab.watcher.sinks import EventSink, InfluxSink
 from tests.support.influxd import Influxd
-from tests.support.kubeapi import KubeApi
+from tests.support.kubeapi import Fault, KubeApi
 from tests.support.watch_process import events
 from tests.support.watching import pods_of
 from tests.watcher.conftest import MakeBench
@@ -37,14 +37,13 @@ def test_every_sink_takes_them_and_the_log_stays_one_line(
     assert len(event["metadata"]["name"]) <= 253
 
 
-def test_a_pod_that_kubernetes_will_not_have_told_of_holds_nobody_up(
+def test_an_event_that_kubernetes_refuses_holds_nobody_up(
     bench: MakeBench, samples: pd.DataFrame, watch_api: KubeApi, watch_connection: ApiConnection
 ) -> None:
-    odd = samples.copy()
-    odd.loc[odd["pod"] == odd["pod"].iloc[0], "namespace"] = "no/such namespace"
-    here = bench(samples=odd, sinks=[EventSink(watch_connection, "watcher-1")])
-    here.appear(*pods_of(odd))
-    here.run(100)
+    watch_api.faults.append(Fault(422, b'{"message": "Event is invalid: involvedObject.name"}', verb="create"))
+    here = bench(sinks=[EventSink(watch_connection, "watcher-1")])
+    here.appear(*pods_of(samples))
+    here.run(60)
     assert len(here.lines) == 6
     assert len(events(watch_api)) == 5
     assert here.watcher.waiting == 0

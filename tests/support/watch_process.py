@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import resource
 import signal
 import subprocess
@@ -126,10 +127,15 @@ class WatchProcess:
         """Send a signal, read what is still said, and give the exit code."""
         self.process.send_signal(number)
         code = self.process.wait(PATIENCE_S)
+        self.end_of_output()
+        return code
+
+    def end_of_output(self) -> None:
+        """Read what a watcher that ended still said; a kill may cut the last line off."""
         self._reader.join()
         while (line := self._queue.get()) is not None:
-            self.lines.append(json.loads(line))
-        return code
+            if line.endswith("\n"):
+                self.lines.append(json.loads(line))
 
     def get(self, path: str) -> httpx.Response:
         """Ask its web server."""
@@ -144,6 +150,10 @@ class WatchProcess:
             assert time.monotonic() < until_s, f"{path} still says: {text[-2000:]}"
             threading.Event().wait(0.05)
         return text
+
+    def wait_for_look(self) -> None:
+        """Wait until it has looked at the first samples; a decision needs a second look that sees more."""
+        self.poll("/metrics", lambda text: re.search(r"^podlab_history_rows [1-9]", text, re.MULTILINE) is not None)
 
     @property
     def errors(self) -> str:
@@ -174,8 +184,10 @@ def run_pods(api: KubeApi, samples: pd.DataFrame) -> None:
         api.store.put("pods", pod)
 
 
-def play(influxd: Influxd, database: str, samples: pd.DataFrame) -> None:
-    """Write samples as an agent would."""
+def play(influxd: Influxd, database: str, samples: pd.DataFrame, until_s: float | None = None) -> None:
+    """Write samples as an agent would, by default all, or those of the first seconds."""
+    if until_s is not None:
+        samples = samples[samples["time"] < samples["started_at"].min() + pd.Timedelta(seconds=until_s)]
     replay(samples, InfluxDatabase(influxd.url, database, *influxd.admin))
 
 

@@ -16,13 +16,12 @@ def test_pods_that_appear_are_identified_and_their_events_tell_the_truth(
 ) -> None:
     now = begin_now(samples, 40.0)
     truth = dict(now[["pod", "service"]].drop_duplicates().itertuples(index=False))
-    early = now["time"] < now["started_at"].min() + pd.Timedelta(seconds=20)
-    play(influxd, database, now[early])
+    play(influxd, database, now, 20)
     with WatchProcess(watch_api, tmp_path, model, influxd.url, database) as watcher:
         watcher.wait_for_log("pods at version")
         run_pods(watch_api, now)
-        watcher.poll("/containers", lambda text: text.count("waiting") == len(truth))
-        play(influxd, database, now[~early & (now["time"] <= pd.Timestamp.now(tz="UTC"))])
+        watcher.wait_for_look()
+        play(influxd, database, now, 40)
         said = watcher.wait_for_announcements(len(truth))
         assert {line["pod"]: line["service"] for line in said} == truth
         assert watcher.get("/healthz").text == watcher.get("/readyz").text == "ok\n"
