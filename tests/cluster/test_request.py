@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
+
+import msgspec
 import pytest
 
-from podlab.cluster.api import ApiConnection
+from podlab.cluster.api import MERGE_PATCH, ApiConnection
 from podlab.cluster.errors import BusyError, ConflictError, ExpiredError, ForbiddenError, NotFoundError, RefusedError
 from podlab.cluster.refusals import describe
 from podlab.errors import PodlabError
 from tests.support.kubeapi import Fault, KubeApi
+from tests.support.kubeobjects import make_pod
 
 PATH = "/api/v1/namespaces/shop/pods/web"
 
@@ -72,3 +77,28 @@ def test_a_busy_server_says_when_to_come_again(
     with pytest.raises(BusyError) as error:
         connection.request("GET", PATH)
     assert error.value.retry_after_s == retry_after_s
+
+
+def test_what_is_sent_arrives(api: KubeApi, connection: ApiConnection) -> None:
+    api.allow("reader", ["create", "patch", "delete"], ["pods", "events"])
+    api.store.put("pods", make_pod("web", namespace="shop", labels={"app": "web"}))
+    patch = {"metadata": {"annotations": {"podlab.dev/service": 'a "quoted"\nname'}}}
+    changed = json.loads(connection.request("PATCH", PATH, patch, content_type=MERGE_PATCH))
+    assert changed["metadata"]["annotations"] == patch["metadata"]["annotations"]
+    about = {"kind": "Pod", "namespace": "shop", "name": "web"}
+    event = {"metadata": {"name": "web.1"}, "involvedObject": about, "firstTimestamp": datetime(2026, 1, 5, tzinfo=UTC)}
+    stored = json.loads(connection.request("POST", "/api/v1/namespaces/shop/events", event))
+    assert stored["firstTimestamp"] == "2026-01-05T00:00:00Z"
+    with pytest.raises(ConflictError, match="already exists"):
+        connection.request("POST", "/api/v1/namespaces/shop/events", msgspec.json.encode(event))
+    found = json.loads(connection.request("GET", "/api/v1/pods", query={"labelSelector": "app in (web, a&b)"}))
+    assert [item["metadata"]["name"] for item in found["items"]] == ["web"]
+    connection.request("DELETE", PATH)
+    with pytest.raises(NotFoundError, match="delete pods 'web' in namespace 'shop': it does not exist"):
+        connection.request("DELETE", PATH)
+
+
+def test_a_request_may_have_less_time_than_others(api: KubeApi, connection: ApiConnection) -> None:
+    api.faults.append(Fault(silent=True))
+    with pytest.raises(PodlabError, match=r"no answer within 0\.1 s"):
+        connection.request("GET", PATH, timeout_s=0.1)
