@@ -46,6 +46,7 @@ bench: .venv/.installed  ## Measure podlab beside its peers
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.fetch
 	$(BIN)/python -m benchmarks.decide
+	$(BIN)/python -m benchmarks.watch
 
 demo: .venv/.installed  ## Watch the watcher at work without a cluster: pods start and are identified live
 	$(BIN)/python -m tools.demo $(if $(STAY),--stay)
