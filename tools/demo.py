@@ -51,6 +51,8 @@ STAGGER_S = 2.0
 LAST_S = 45.0
 #: Of a server that lives for two minutes on this machine.
 TOKEN = "demo-token"
+#: The last announcement of each pod.
+Said = dict[str, dict[str, object]]
 _NAMES = ["namespace", "pod", "container"]
 
 
@@ -71,6 +73,7 @@ def _show(console: Console, folder: Path, stay: bool) -> None:
     write_recording(known, recording)
     model = identify.fit(known.drop(columns=NOT_CARRIED), horizons_s=HORIZONS_S)
     bundle.save(model, folder / "model", name="demo", recordings=[recording], scores=model.scores)
+    said: Said = {}
     with running_influxd(folder) as database, KubeApi() as api:
         grant(api, render(ROOT / "deploy" / "base"), "podlab-watcher", TOKEN)
         api.write_kubeconfig(folder / "kubeconfig", TOKEN)
@@ -88,7 +91,9 @@ def _show(console: Console, folder: Path, stay: bool) -> None:
             target = InfluxDatabase(database.url, name, *database.admin)
             lives = _lay_out(played)
             threading.Thread(target=_play, args=(lives, target), daemon=True).start()
-            said = _follow(console, api, lives, lines, stay)
+            # Ctrl-C ends it early; what was said by then is summed up all the same.
+            with contextlib.suppress(KeyboardInterrupt):
+                _follow(console, api, lives, lines, stay, said)
     _sum_up(console, played, said)
 
 
@@ -123,14 +128,14 @@ def _play(lives: pd.DataFrame, target: InfluxDatabase) -> None:
 
 
 @contextlib.contextmanager
-def _watcher(folder: Path, settings: dict[str, str]) -> Iterator[queue.Queue[str]]:
+def _watcher(folder: Path, settings: dict[str, str]) -> Iterator[queue.Queue[str | None]]:
     """Run `podlab watch`, and give the lines it writes."""
     ours = {key: value for key, value in os.environ.items() if not key.startswith("PODLAB_")}
     environment = ours | {f"PODLAB_{key}": value for key, value in settings.items()}
     environment |= {"KUBECONFIG": str(folder / "kubeconfig")}
     command = [str(Path(sys.executable).with_name("podlab")), "watch"]
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
-    lines: queue.Queue[str] = queue.Queue()
+    lines: queue.Queue[str | None] = queue.Queue()
     OUT.mkdir(parents=True, exist_ok=True)
 
     def read() -> None:
@@ -139,6 +144,7 @@ def _watcher(folder: Path, settings: dict[str, str]) -> Iterator[queue.Queue[str
             for line in process.stdout:
                 log.write(line)
                 lines.put(line)
+        lines.put(None)
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -151,30 +157,35 @@ def _watcher(folder: Path, settings: dict[str, str]) -> Iterator[queue.Queue[str
 
 
 def _follow(
-    console: Console, api: KubeApi, lives: pd.DataFrame, lines: queue.Queue[str], stay: bool
-) -> dict[str, dict[str, object]]:
-    """Let pods start when they are due, and print what the watcher says; the last of each pod is returned."""
-    truth = lives.drop_duplicates("pod").set_index("pod")
-    waiting = [(row.started_at.timestamp(), pod) for pod, row in truth.sort_values("started_at").iterrows()]
-    began_s, said = time.time(), {}
-    end_s = waiting[-1][0] + LAST_S
-    while stay or (time.time() < end_s and not (not waiting and len(said) == len(truth))):
-        while waiting and waiting[0][0] <= time.time():
-            started_s, pod = waiting.pop(0)
-            row = truth.loc[pod]
-            started = datetime.fromtimestamp(started_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            images = {row["container"]: "registry.example/app:1"}
-            api.store.put("pods", make_pod(pod, namespace=row["namespace"], images=images, started_at=started))
-            console.print(f"{_at(began_s)}  {pod} starts [dim](truly {row['service']})[/dim]")
+    console: Console, api: KubeApi, lives: pd.DataFrame, lines: queue.Queue[str | None], stay: bool, said: Said
+) -> None:
+    """Let pods start when they are due, print what the watcher says, and keep the last of it for each pod."""
+    truth = lives.drop_duplicates("pod").sort_values("started_at").set_index("pod")
+    waiting = list(truth.index)
+    began_s = time.time()
+    end_s = truth["started_at"].iloc[-1].timestamp() + LAST_S
+    while stay or (time.time() < end_s and (waiting or len(said) < len(truth))):
+        while waiting and truth.loc[waiting[0], "started_at"].timestamp() <= time.time():
+            pod = waiting.pop(0)
+            _start(api, pod, truth.loc[pod])
+            console.print(f"{_at(began_s)}  {pod} starts [dim](truly {truth.loc[pod, 'service']})[/dim]")
         with contextlib.suppress(queue.Empty):
-            line = json.loads(lines.get(timeout=0.1))
-            if line.get("pod") in truth.index and "message" in line:
+            text = lines.get(timeout=0.1)
+            if text is None:  # the watcher has ended, and said why
+                return
+            line = json.loads(text)
+            if line.get("pod") in truth.index:
                 said[line["pod"]] = line
                 mark = _mark(truth.loc[line["pod"], "service"], line)
                 console.print(f"{_at(began_s)}  {line['pod']} {line['message']}  {mark}")
-            elif line.get("level") in ("error", "warning"):
-                console.print(f"{_at(began_s)}  [yellow]{line}[/yellow]")
-    return said
+            elif line["level"] in ("error", "warning"):
+                console.print(f"{_at(began_s)}  [yellow]{line['message']}[/yellow]")
+
+
+def _start(api: KubeApi, pod: str, life: pd.Series) -> None:
+    started_at = life["started_at"].strftime("%Y-%m-%dT%H:%M:%SZ")
+    images = {life["container"]: "registry.example/app:1"}
+    api.store.put("pods", make_pod(pod, namespace=life["namespace"], images=images, started_at=started_at))
 
 
 def _at(began_s: float) -> str:
@@ -194,7 +205,7 @@ def _mark(truth: str, said: dict[str, object]) -> str:
     )
 
 
-def _sum_up(console: Console, played: pd.DataFrame, said: dict[str, dict[str, object]]) -> None:
+def _sum_up(console: Console, played: pd.DataFrame, said: Said) -> None:
     truth = played.drop_duplicates("pod").set_index("pod")["service"]
     right = sum(_is_right(truth[pod], line) for pod, line in said.items())
     write_recording(played, OUT / "demo-truth.parquet")
