@@ -5,6 +5,7 @@ ones, over HTTP: as a list in pages of 500, and as events of a watch. Each conte
 podlab by its feed, which also compares each pod with what it knows; the others by their list and watch calls, which
 only decode. CPU time of the client's process counts, because it hardly depends on what else the machine does; of
 several runs the least counts. Memory is what a process needs beyond what it has after its imports, with the pods kept.
+What a pod of a page costs is also measured without HTTP: it is the part that the models make up.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
+from importlib.util import find_spec
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 from kubernetes.client import ApiClient, Configuration, CoreV1Api, V1Pod
 from kubernetes.watch import Watch
 
 from benchmarks.measure import extra_peak_bytes, least_cpu_s
 from podlab.cluster.connect import connect
+from podlab.cluster.known import KnownPods
+from podlab.cluster.objects import Page, Pod
 from podlab.cluster.pods import Change
 from podlab.cluster.watch import PodFeed
 from tests.support.kubehttp import Server
@@ -147,15 +152,28 @@ def watch_lightly(url: str, pods: int) -> object:
     return sum(1 for _ in zip(range(pods), events, strict=False))
 
 
+def decoders() -> dict[str, Callable[[bytes], object]]:
+    """Name the contenders for a page that is in memory already; podlab compares its pods with what it knows as well."""
+    client = ApiClient()
+    found: dict[str, Callable[[bytes], object]] = {
+        OURS: lambda body: KnownPods().take_page(msgspec.json.decode(body, type=Page[Pod]).items),
+        OFFICIAL: lambda body: client.deserialize(body.decode(), "V1PodList", "application/json"),
+    }
+    try:
+        from lightkube.core.decoders import decode_list
+        from lightkube.resources.core_v1 import Pod as LightPod
+    except ImportError:
+        print("lightkube is left out: install it with pip install lightkube", file=sys.stderr)
+    else:
+        found[LIGHT] = lambda body: decode_list(body, LightPod)
+    return found
+
+
 def peers(url: str, pods: int, events: int) -> tuple[dict[str, Callable[[], object]], dict[str, Callable[[], object]]]:
     """Name the contenders: what lists, and what watches."""
     lists = {OURS: lambda: by_podlab(url, pods, None), OFFICIAL: lambda: list_officially(url)}
     watches = {OURS: lambda: by_podlab(url, events, "a"), OFFICIAL: lambda: watch_officially(url, events)}
-    try:
-        import lightkube  # noqa: F401
-    except ImportError:
-        print("lightkube is left out: install it with pip install lightkube", file=sys.stderr)
-    else:
+    if find_spec(LIGHT):
         lists[LIGHT] = lambda: list_lightly(url)
         watches[LIGHT] = lambda: watch_lightly(url, events)
     return lists, watches
@@ -169,6 +187,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
+    page = json.dumps({"items": [make_real_pod(number) for number in range(PAGE)]}, separators=(",", ":")).encode()
+    pod_us = {
+        name: least_cpu_s(lambda work=work: work(page), options.repeats) * 1e6 / PAGE
+        for name, work in decoders().items()
+    }
     with serving(options.events) as (url, _):
         watches = peers(url, options.events, options.events)[1]
         event_us = {name: least_cpu_s(work, options.repeats) * 1e6 / options.events for name, work in watches.items()}
@@ -179,9 +202,11 @@ def main() -> None:
         list_s = {name: least_cpu_s(work, 1 if name == OFFICIAL else options.repeats) for name, work in lists.items()}
     results = {
         name: {
+            "pod_us": pod_us[name],
             "event_us": event_us[name],
             "list_s": list_s[name],
             "list_memory_bytes": memory_bytes[name],
+            "pod_ratio": pod_us[name] / pod_us[OURS],
             "event_ratio": event_us[name] / event_us[OURS],
             "list_ratio": list_s[name] / list_s[OURS],
             "memory_ratio": memory_bytes[name] / memory_bytes[OURS],
@@ -192,11 +217,14 @@ def main() -> None:
         print(json.dumps(results))
         return
     print(f"pods of {pod_bytes:,} bytes; an event of a watch, a list of {options.pods:,}: CPU time and memory")
-    print(f"{'':12} {'us/event':>9} {'ratio':>6} {'list, s':>8} {'ratio':>6} {'list, MB':>9} {'ratio':>6}")
+    heads = ("us/event", "list, s", "list, MB", "us/pod alone")
+    print(" " * 12 + "".join(f"{head:>13} {'ratio':>6}" for head in heads))
     for name, r in results.items():
-        event = f"{r['event_us']:9.1f} {r['event_ratio']:6.1f}"
-        listing = f"{r['list_s']:8.3f} {r['list_ratio']:6.1f}"
-        print(f"{name:12} {event} {listing} {r['list_memory_bytes'] / 1e6:9.1f} {r['memory_ratio']:6.1f}")
+        figures = (
+            (r["event_us"], r["event_ratio"]), (r["list_s"], r["list_ratio"]),
+            (r["list_memory_bytes"] / 1e6, r["memory_ratio"]), (r["pod_us"], r["pod_ratio"]),
+        )  # fmt: skip
+        print(f"{name:12}" + "".join(f"{value:13.3f} {ratio:6.1f}" for value, ratio in figures))
 
 
 if __name__ == "__main__":
