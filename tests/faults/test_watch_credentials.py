@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from podlab.cluster import connect as connect_module
+from tests.support.certificates import make_certificate
 from tests.support.feeding import TOKEN, Feeding
 from tests.support.kubeapi import KubeApi
 from tests.support.kubeobjects import make_pod
@@ -79,3 +82,28 @@ def test_credentials_that_cannot_be_read_are_looked_for_again(tmp_path: Path) ->
         feeding.run(lambda: None, lambda: (tmp_path / "kubeconfig").write_text(kubeconfig))
         assert feeding.verbs() == ["list", "watch"]
         assert (feeding.connections, feeding.feed.status().errors) == (3, 2)
+
+
+def test_in_a_pod_the_token_that_kubernetes_put_there_anew_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, authority = make_certificate(tmp_path)
+    authority.rename(tmp_path / "ca.crt")
+    (tmp_path / "token").write_text(TOKEN, encoding="utf-8")
+    with KubeApi(certificate) as api:
+        address = urlsplit(api.url)
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", str(address.hostname))
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(address.port))
+        monkeypatch.setattr(connect_module, "SERVICE_ACCOUNT", tmp_path)
+        feeding = Feeding(api, tmp_path)
+        feeding.feed._connect = lambda: connect_module.connect(access="inside")
+
+        def rotate() -> None:
+            (tmp_path / "token").write_text(NEW_TOKEN, encoding="utf-8")
+            api.tokens = {NEW_TOKEN: "watcher"}
+            api.store.put("pods", make_pod("web"))
+
+        feeding.run(rotate, lambda: None)
+        assert feeding.told() == [("added", "web")]
+        assert feeding.verbs() == ["list", "watch", "watch"]
+        assert feeding.feed.status().errors == 1
