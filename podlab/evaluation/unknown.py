@@ -25,6 +25,10 @@ KEPT = 0.95
 NOVELTY, DOUBT, RANDOM = "novelty", "1 - confidence", "novelty dealt at random"
 #: Which strangers.
 ALL, NEAR, FAR = "all", "near", "far"
+_OF_ONE_SERVICE = [
+    "service", "near", "auroc", "auroc_low", "auroc_high", "passing", "caught", "caught_low", "caught_high",
+    "taken_for", "share", "n_deployments",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def _separate(decisions: pd.DataFrame, weights: FloatArray, by: str, seed: int) 
         kept, caught = np.full((2, len(weights)), np.nan)
         if by == NOVELTY:
             said = decisions["known"].to_numpy(bool)
-            kept, caught = known @ said / known.sum(axis=1), unknown @ ~said / unknown.sum(axis=1)
+            kept, caught = _share(known, said), _share(unknown, ~said)
     if by == RANDOM:
         auroc[0], fpr[0] = auroc.mean(), fpr.mean()
     n_known, n_unknown = (decisions.loc[own, "unit"].nunique() for own in (~strange, strange))
@@ -93,6 +97,11 @@ def _separate(decisions: pd.DataFrame, weights: FloatArray, by: str, seed: int) 
         n_known=n_known,
         n_unknown=n_unknown,
     )
+
+
+def _share(weights: FloatArray, hit: BoolArray) -> FloatArray:
+    # Rounded, so that all of them is 1 and not nearly 1.
+    return np.asarray(np.round(weights @ hit / weights.sum(axis=1), 12))
 
 
 def _order_by(decisions: pd.DataFrame, by: str) -> FloatArray:
@@ -224,10 +233,14 @@ def by_unknown_service(
                 "n_deployments": found.n_unknown,
             }
         )
-    return pd.DataFrame(lines).sort_values(["auroc", "service"], ignore_index=True)
+    if not lines:
+        return pd.DataFrame(columns=_OF_ONE_SERVICE)
+    return pd.DataFrame(lines)[_OF_ONE_SERVICE].sort_values(["auroc", "service"], ignore_index=True)
 
 
-def risk_coverage(decisions: pd.DataFrame, *, by: str = NOVELTY, points: int = 50, seed: int = 0) -> pd.DataFrame:
+def risk_coverage(
+    decisions: pd.DataFrame, *, orders: Sequence[str] = (NOVELTY, DOUBT), points: int = 50, seed: int = 0
+) -> pd.DataFrame:
     """Tell how often an answer is wrong when only the most familiar (or least doubtful) containers are answered.
 
     Any answer about a stranger is wrong. (El-Yaniv and Wiener 2010, "On the foundations of noise-free selective
@@ -236,30 +249,26 @@ def risk_coverage(decisions: pd.DataFrame, *, by: str = NOVELTY, points: int = 5
     Returns
     -------
     DataFrame
-        ``by``, ``coverage`` (share of all containers that is answered), ``risk, risk_low, risk_high`` (share of these
-        answers that is wrong), ``n_deployments``.
+        ``by`` (each of the orders), ``coverage`` (share of all containers that is answered), ``risk, risk_low,
+        risk_high`` (share of these answers that is wrong), ``n_deployments``.
     """
-    values = _order_by(decisions, by)
     wrong = decisions["strange"].to_numpy(bool) | (decisions["best"] != decisions["service"]).to_numpy(bool)
     weights = _draws(decisions, seed)
-    answered, failed = _up_to(values, weights), _up_to(values, weights * wrong)
     coverage = np.linspace(1 / points, 1, points)
-    # Between two levels of the values, those tied at the upper one are answered in a random order.
-    risk = np.stack(
-        [
-            np.interp(coverage, [0.0, *(own / own[-1])], [0.0, *(bad / own[-1])]) / coverage
-            for own, bad in zip(answered, failed, strict=True)
-        ]
-    )
     number = decisions["unit"].nunique()
-    found = [interval(risk[0, n], risk[1:, n], number) for n in range(points)]
-    return pd.DataFrame(
-        {
-            "by": by,
-            "coverage": coverage,
-            "risk": [each.value for each in found],
-            "risk_low": [each.low for each in found],
-            "risk_high": [each.high for each in found],
-            "n_deployments": number,
-        }
-    )
+    lines = []
+    for by in orders:
+        values = _order_by(decisions, by)
+        answered, failed = _up_to(values, weights), _up_to(values, weights * wrong)
+        # Between two levels of the values, those tied at the upper one are answered in a random order.
+        risk = np.stack(
+            [
+                np.interp(coverage, [0.0, *(own / own[-1])], [0.0, *(bad / own[-1])]) / coverage
+                for own, bad in zip(answered, failed, strict=True)
+            ]
+        )
+        for place, share in enumerate(coverage.tolist()):
+            own = interval(risk[0, place], risk[1:, place], number)
+            line = {"by": by, "coverage": share, "risk": own.value, "risk_low": own.low, "risk_high": own.high}
+            lines.append({**line, "n_deployments": number})
+    return pd.DataFrame(lines)

@@ -15,7 +15,7 @@ from podlab.lab.service_file import read_service
 
 __all__ = [
     "PATTERNS", "RELEASES", "SERVICES_FOLDER", "Configuration", "FaultCommands", "Service", "load", "load_all",
-    "read_service", "select",
+    "read_service", "relatives_of", "select",
 ]  # fmt: skip
 
 SERVICES_FOLDER = Path(__file__).parent / "services"
@@ -86,3 +86,16 @@ def select(services: list[Service], names: Sequence[str] | None) -> list[Service
         if name not in known:
             raise InputError(f"no service {name!r} in the catalogue", todo=f"known are {', '.join(known)}")
     return [known[name] for name in dict.fromkeys(names)]
+
+
+def relatives_of(services: Sequence[Service]) -> dict[str, tuple[str, ...]]:
+    """Name the known services that each is like: those its file states, or else the others of its kind."""
+    return {
+        service.name: service.relative_of
+        or tuple(
+            other.name
+            for other in services
+            if other.kind == service.kind and not other.unknown and other.name != service.name
+        )
+        for service in services
+    }

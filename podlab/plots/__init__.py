@@ -13,6 +13,8 @@ from podlab.plots.curves import plot_deployment_curve, plot_leak, plot_row_curve
 from podlab.plots.identify import plot_anytime, plot_explanation
 from podlab.plots.recording import plot_deployments, plot_traces
 from podlab.plots.scores import plot_by_horizon, plot_confusion, plot_recall, plot_reliability
+from podlab.plots.service_map import plot_service_map
+from podlab.plots.unknown import plot_novelty, plot_risk_coverage, plot_similar_services, plot_unknown_services
 from podlab.plots.watch import plot_lanes, plot_outcomes
 
 __all__ = [
@@ -30,10 +32,15 @@ __all__ = [
     "plot_lanes",
     "plot_leak",
     "plot_nearest",
+    "plot_novelty",
     "plot_outcomes",
     "plot_recall",
     "plot_reliability",
+    "plot_risk_coverage",
     "plot_row_curve",
     "plot_separation",
+    "plot_service_map",
+    "plot_similar_services",
     "plot_traces",
+    "plot_unknown_services",
 ]

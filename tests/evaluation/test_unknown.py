@@ -125,14 +125,15 @@ def test_each_unknown_service_is_told_of(decisions: pd.DataFrame):
     assert table.loc["batch", "caught"] == 1.0
     assert table.loc["batch", "caught_low"] < 0.8, "ten of ten is no proof"
     assert table.loc["batch", "near"] == ""
+    assert by_unknown_service(decisions[~decisions["strange"]], RELATIVES).empty
 
 
 def test_answering_fewer_is_wrong_less_often(decisions: pd.DataFrame):
-    curve = risk_coverage(decisions, points=8).set_index("coverage")
+    curve = risk_coverage(decisions, orders=[NOVELTY], points=8).set_index("coverage")
     assert curve.loc[1.0, "risk"] == pytest.approx(20 / 80)
     assert curve.loc[0.5, "risk"] < 0.15
     assert (curve["risk_low"] <= curve["risk"]).all()
-    sure = risk_coverage(decisions, by=DOUBT, points=4).set_index("coverage")
+    sure = risk_coverage(decisions, orders=[DOUBT], points=4).set_index("coverage")
     assert sure.loc[0.75, "risk"] == pytest.approx(0.0)
 
 
