@@ -7,6 +7,7 @@ from podlab.evaluation.honest import HORIZONS_S, evaluate
 from podlab.evaluation.leak import leak_table
 from podlab.evaluation.result import Evaluation
 from podlab.evaluation.scores import Scores, score
+from podlab.evaluation.seldom import compare_seldom
 
 __all__ = [
     "HORIZONS_S",
@@ -15,6 +16,7 @@ __all__ = [
     "Evaluation",
     "Scores",
     "bake_off",
+    "compare_seldom",
     "deployment_curve",
     "evaluate",
     "leak_table",

@@ -189,7 +189,11 @@ def _read_other(dataset: Dataset, other: pd.DataFrame | None) -> Dataset | None:
         raise InputError(
             "the other recording has fewer than two of the services", todo="give one of the same services, or none"
         )
-    return read_dataset(other, shared)
+    elsewhere = read_dataset(other, shared)
+    who = ["pod", "pod_uid", "started_at"]
+    if not elsewhere.containers[who].merge(dataset.containers[who]).empty:
+        raise InputError("the other recording has containers of this one", todo="give one of other deployments")
+    return elsewhere
 
 
 def _score(own: pd.DataFrame, said: str, seed: int) -> Scores:

@@ -120,9 +120,10 @@ def plan_scenarios(
         for seconds in (*births, long[-1])
         if seconds.horizon_s is not None and seconds.horizon_s >= 6 * interval_s
     ]  # fmt: skip
-    same = {"horizon_s": main_s, "beside": f"{main_s:g} s"}
-    columns = [Scenario(COLUMNS, name, columns=columns_of_set(name), **same) for name in COLUMN_SETS]  # type: ignore[arg-type]
-    machine = [Scenario(MACHINE, "speed, memory, caches, offsets", draws=draws, **same)] if draws else []  # type: ignore[arg-type]
+    beside = f"{main_s:g} s"
+    columns = [Scenario(COLUMNS, name, main_s, columns=columns_of_set(name), beside=beside) for name in COLUMN_SETS]
+    drawn = "another machine: speed, memory, caches, offsets"
+    machine = [Scenario(MACHINE, drawn, main_s, draws=draws, beside=beside)] if draws else []
     return (*births, Scenario(BIRTH, "all seconds"), *long, *midlife, *seldom, *columns, *machine)
 
 

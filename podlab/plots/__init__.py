@@ -9,6 +9,8 @@ from podlab.plots.audit import (
     plot_nearest,
     plot_separation,
 )
+from podlab.plots.bakeoff import plot_costs, plot_critical_difference
+from podlab.plots.conditions import plot_by_age, plot_conditions, plot_sets
 from podlab.plots.curves import plot_deployment_curve, plot_leak, plot_row_curve
 from podlab.plots.identify import plot_anytime, plot_explanation
 from podlab.plots.recording import plot_deployments, plot_traces
@@ -20,9 +22,13 @@ from podlab.plots.watch import plot_lanes, plot_outcomes
 __all__ = [
     "plot_ablations",
     "plot_anytime",
+    "plot_by_age",
     "plot_by_horizon",
+    "plot_conditions",
     "plot_confounding",
     "plot_confusion",
+    "plot_costs",
+    "plot_critical_difference",
     "plot_deployment_curve",
     "plot_deployments",
     "plot_explanation",
@@ -40,6 +46,7 @@ __all__ = [
     "plot_row_curve",
     "plot_separation",
     "plot_service_map",
+    "plot_sets",
     "plot_similar_services",
     "plot_traces",
     "plot_unknown_services",

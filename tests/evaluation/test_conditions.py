@@ -110,3 +110,8 @@ def test_shuffled_services_are_not_identified_under_any_condition(samples):
 def test_another_recording_needs_services_in_common(samples):
     with pytest.raises(InputError, match="fewer than two of the services"):
         score_conditions(samples, other=make_samples(("postgres",), deployments_per_service=2, seconds=5))
+
+
+def test_another_recording_must_be_another(samples):
+    with pytest.raises(InputError, match="has containers of this one"):
+        score_conditions(samples, other=samples)

@@ -1,0 +1,108 @@
+"""Figures of a comparison of classifiers: who is told apart from whom, and what accuracy costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from podlab.plots.style import BLUE, GREY, ORANGE, VERMILION, counted, new_figure, podlab_style
+
+if TYPE_CHECKING:
+    from podlab.evaluation import BakeOff
+
+#: The method that is podlab's own begins with its name.
+_OWN = "podlab"
+
+
+def plot_critical_difference(found: BakeOff) -> Figure:
+    """Draw mean ranks on a line; bars join methods that are not told apart (after Demsar 2006, figure 1).
+
+    Parameters
+    ----------
+    found : BakeOff
+        From :func:`podlab.evaluation.bake_off`.
+    """
+    ranks = found.ranks["mean_rank"].to_numpy(np.float64)
+    methods = found.ranks["method"].to_list()
+    last, count = len(methods), len(methods)
+    with podlab_style():
+        figure = new_figure(8.6, 1.6 + 0.32 * (count + len(found.cliques)))
+        axes = figure.add_subplot()
+        axes.grid(visible=False)
+        base = 0.8 + 0.55 * len(found.cliques)
+        for number, (rank, method) in enumerate(zip(ranks, methods, strict=True)):
+            left = number < (count + 1) // 2
+            height = base + 0.6 + 0.8 * (number if left else count - 1 - number)
+            colour = BLUE if method.startswith(_OWN) else "black"
+            side = 0.7 if left else last + 0.3
+            axes.plot([rank, rank, side], [0, height, height], color=colour, linewidth=1.6 if colour == BLUE else 1.0)
+            axes.annotate(
+                f"{method}  {rank:.1f}" if left else f"{rank:.1f}  {method}", (side, height), color=colour,
+                xytext=(-4 if left else 4, 0), textcoords="offset points", ha="right" if left else "left", va="center",
+            )  # fmt: skip
+        place = dict(zip(methods, ranks, strict=True))
+        for number, clique in enumerate(found.cliques):
+            ends = [place[clique[0]] - 0.06, place[clique[-1]] + 0.06]
+            axes.plot(ends, [0.45 + 0.55 * number] * 2, color=VERMILION, linewidth=4, solid_capstyle="butt")
+        axes.plot([1, 1 + found.critical_difference], [-0.6, -0.6], color=GREY, linewidth=2, marker="|")
+        label = f"critical difference {found.critical_difference:.2f} (Nemenyi)"
+        axes.annotate(label, (1 + found.critical_difference, -0.6), xytext=(6, 0), textcoords="offset points",
+                      va="center", color=GREY)  # fmt: skip
+        axes.spines[["left", "right", "top"]].set_visible(False)
+        axes.spines["bottom"].set_position(("data", 0))
+        axes.set(xlim=(0.6, last + 0.4), ylim=(-1.0, base + 0.6 + 0.8 * ((count + 1) // 2)), yticks=[])
+        axes.set_xticks(range(1, last + 1))
+        axes.tick_params(axis="x", direction="in", pad=-14)
+        cases = counted(len(found.cases), "case")
+        figure.suptitle(f"Mean rank over {cases} (folds x horizons), 1 is best; red bars: not told apart", fontsize=11)
+    return figure
+
+
+def plot_costs(found: BakeOff) -> Figure:
+    """Draw macro-F1 against processor time, of training and of deciding, at the longest horizon.
+
+    Parameters
+    ----------
+    found : BakeOff
+        From :func:`podlab.evaluation.bake_off`.
+    """
+    longest_s = found.table["horizon_s"].max()
+    table = found.table[found.table["horizon_s"] == longest_s].reset_index(drop=True)
+    with podlab_style():
+        figure = new_figure(9.2, 4.6)
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, cost, label in (
+            (panels[0], "fit_cpu_s", "CPU-seconds of one training"),
+            (panels[1], "answer_cpu_ms", "CPU-milliseconds of one decision, features not counted"),
+        ):
+            _draw_costs(axes, table, cost)
+            axes.set_xscale("log")
+            axes.set_xlabel(label)
+        panels[0].set_ylabel("macro-F1")
+        if not found.control.empty:
+            own = found.control["macro_f1"]
+            for axes in panels:
+                axes.axhspan(own.min(), own.max(), color=GREY, alpha=0.3, linewidth=0)
+            panels[1].annotate("shuffled labels", (0.98, own.max()), xycoords=("axes fraction", "data"), ha="right",
+                               xytext=(0, 3), textcoords="offset points", color=GREY)  # fmt: skip
+        tested = counted(int(table["n_deployments"].max()), "deployment")
+        figure.suptitle(f"Accuracy and its price after {longest_s:g} s, {tested}; lines: 95 % intervals", fontsize=11)
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+_MARKS = "osD^vXP*<>"
+
+
+def _draw_costs(axes: Axes, table: pd.DataFrame, cost: str) -> None:
+    for number, line in enumerate(table.to_dict("records")):
+        method = str(line["method"])
+        colour = BLUE if method.startswith(_OWN) else ORANGE if "trees" in method else "black"
+        axes.vlines(line[cost], line["low"], line["high"], color=colour, alpha=0.4, linewidth=2)
+        mark = _MARKS[number % len(_MARKS)]
+        axes.plot(line[cost], line["macro_f1"], mark, color=colour, markersize=7, label=method)
