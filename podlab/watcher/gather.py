@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 
-from podlab.cluster.inventory import COLUMNS, enrich
 from podlab.errors import PodlabError
 from podlab.telemetry import LiveSource, NothingThereError
 from podlab.watcher.cases import Case
@@ -26,6 +25,7 @@ OVERLAP_S = 30.0
 AHEAD_S = 300.0
 #: The API tells starts in whole seconds.
 _START_S = 1.0
+_NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def gather(
                 error = f"{source.name}: the rows are of cluster {samples['cluster'].iloc[0]!r}; set cluster to that"
                 failed |= {case.number for case in part}
                 continue
-            matched = _match(samples[~others], part, cluster)
+            matched = match_cases(samples[~others], part)
             history.add(matched)
             fresh |= _move_on(matched, part)
     return Gathered(fresh, failed, error, asked)
@@ -132,28 +132,40 @@ def _instant(at_s: float) -> datetime:
     return datetime.fromtimestamp(at_s, UTC)
 
 
-def _match(samples: pd.DataFrame, cases: Sequence[Case], cluster: str) -> pd.DataFrame:
-    """Find the case of each row; rows of none, or from before its start, are left out."""
-    known = pd.DataFrame(
-        {
-            "cluster": cluster,
-            "node": [case.container.node for case in cases],
-            "namespace": [case.container.namespace for case in cases],
-            "pod": [case.container.pod for case in cases],
-            "pod_uid": [case.container.pod_uid for case in cases],
-            "container": [case.container.container for case in cases],
-            "image": None,
-            "started_at": pd.to_datetime([case.started_at for case in cases], utc=True),
-            "image_size_bytes": np.nan,
-        }
-    )
-    known = known.astype({name: dtype for name, dtype in COLUMNS.items() if name in known})
-    # A source may know starts more exactly than the API tells them, which would look like another container.
-    rows = enrich(samples.drop(columns="started_at"), known)
-    rows = rows[rows["started_at"].notna()]
-    key = ["namespace", "pod", "pod_uid", "container", "started_at"]
-    numbered = known[key].assign(number=[case.number for case in cases])
-    return rows.merge(numbered, on=key).reset_index(drop=True)
+def match_cases(samples: pd.DataFrame, cases: Sequence[Case]) -> pd.DataFrame:
+    """Find the case of each row: of its names, of its uid where that is told, and the last to start before it.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        A checked samples table; starts that it tells are not looked at, for they may be more exact than the API's.
+    cases : sequence of Case
+
+    Returns
+    -------
+    DataFrame
+        The rows that are of a case, with its ``number``. The same as :func:`podlab.cluster.inventory.enrich` finds
+        in an inventory, at a fraction of the cost for a few rows of each of many containers.
+    """
+    lives: dict[tuple[str, str, str], list[Case]] = {}
+    for case in sorted(cases, key=lambda case: (case.started_at, case.container.pod_uid)):
+        who = case.container
+        lives.setdefault((who.namespace, who.pod, who.container), []).append(case)
+    names = samples[["namespace", "pod", "container", "pod_uid"]]
+    group = names.groupby(list(names), dropna=False, sort=False).ngroup().to_numpy(np.int64)
+    _, first = np.unique(group, return_index=True)
+    time_ns = np.asarray(samples["time"].astype("int64"), dtype=np.int64)
+    number = np.zeros(len(samples), dtype=np.int64)
+    order = np.argsort(group, kind="stable")
+    ends = np.cumsum(np.bincount(group))[:-1]
+    for rows, (namespace, pod, container, uid) in zip(
+        np.split(order, ends), names.take(first).itertuples(index=False), strict=True
+    ):
+        found = lives.get((namespace, pod, container), [])
+        found = [case for case in found if pd.isna(uid) or uid == case.container.pod_uid]
+        for case in found:  # a later one takes over from an earlier one
+            number[rows[time_ns[rows] >= int(case.started_at.timestamp()) * _NS_PER_S]] = case.number
+    return samples.assign(number=number)[number > 0]
 
 
 def _move_on(matched: pd.DataFrame, cases: Sequence[Case]) -> set[int]:

@@ -20,13 +20,14 @@ from podlab.watcher.docket import Docket, Pace
 from podlab.watcher.gather import Gathered, gather
 from podlab.watcher.history import History
 from podlab.watcher.journal import Entry, Journal
+from podlab.watcher.memory import give_back_memory
 from podlab.watcher.metrics import Metrics
 from podlab.watcher.model import ModelSlot
 
 log = logging.getLogger(__name__)
 
 #: So many containers are identified in one call, which bounds the memory of it.
-_BATCH = 500
+_BATCH = 250
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ class Watcher:
             self._announcer.leave_to_others(told_before_s)
         self._before_s = started_s
         self._measure(started_s, leading)
+        give_back_memory()
 
     def _renew_model(self) -> None:
         before = self.model.identifier.services

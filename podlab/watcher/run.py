@@ -31,6 +31,7 @@ from podlab.watcher.journal import Journal
 from podlab.watcher.lease import Lease
 from podlab.watcher.logs import JsonHandler, JsonLines
 from podlab.watcher.loop import Clock, Watcher
+from podlab.watcher.memory import stay_small
 from podlab.watcher.model import ModelSlot
 from podlab.watcher.sinks import AnnotationSink, EventSink, InfluxSink, LogSink
 from podlab.watcher.status import STUCK_S, Status
@@ -69,6 +70,7 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
     PodlabError
         With ``once``, if the pods or their metrics cannot be had.
     """
+    stay_small()
     lines, stop, clock = JsonLines(), Stop(), Clock()
     with ExitStack() as stack:
         stack.enter_context(_logging_to(lines))

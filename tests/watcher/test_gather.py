@@ -1,0 +1,69 @@
+"""Whose a sample is, beside the naive way: an inventory of the same containers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from podlab.cluster.inventory import COLUMNS, enrich
+from podlab.samples import check_samples
+from podlab.watcher.cases import Case
+from podlab.watcher.gather import match_cases
+from tests.support.synthetic import EPOCH
+from tests.support.watching import make_watched
+
+START = EPOCH.to_pydatetime()
+ROW = st.tuples(st.sampled_from("ab"), st.sampled_from([None, "1", "2", "3"]), st.integers(-3, 20))
+LIFE = st.tuples(st.sampled_from("ab"), st.sampled_from("123"), st.integers(0, 15))
+
+
+def make_cases(lives: list[tuple[str, str, int]]) -> list[Case]:
+    cases = []
+    for number, (pod, uid, second) in enumerate(lives, 1):
+        started_at = START + timedelta(seconds=second)
+        cases.append(Case(make_watched(pod, uid, started_at).containers[0], started_at, number, 0.0, 0.0))
+    return cases
+
+
+def make_rows(rows: list[tuple[str, str | None, int]]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["pod", "pod_uid", "second"])
+    table = table.assign(
+        time=EPOCH + pd.to_timedelta(table["second"], unit="s"), namespace="lab", container="main", rx_bytes=1
+    )
+    return check_samples(table.drop(columns="second"), where="test")
+
+
+def naive(samples: pd.DataFrame, cases: list[Case]) -> list[tuple[object, ...]]:
+    known = pd.DataFrame(
+        {
+            "cluster": "local", "node": None, "namespace": "lab", "image": None, "image_size_bytes": np.nan,
+            "container": "main", "pod": [case.container.pod for case in cases],
+            "pod_uid": [case.container.pod_uid for case in cases],
+            "started_at": pd.to_datetime([case.started_at for case in cases], utc=True),
+        }
+    )  # fmt: skip
+    known = known.astype({name: dtype for name, dtype in COLUMNS.items() if name in known})
+    filled = enrich(samples.drop(columns="started_at"), known)
+    filled = filled[filled["started_at"].notna()]
+    return list(filled[["time", "pod", "pod_uid", "started_at"]].itertuples(index=False, name=None))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    rows=st.lists(ROW, min_size=1, max_size=25),
+    lives=st.lists(LIFE, min_size=1, max_size=5, unique_by=lambda life: (life[0], life[1], life[2])),
+)
+def test_each_row_is_of_the_container_that_an_inventory_names(
+    rows: list[tuple[str, str | None, int]], lives: list[tuple[str, str, int]]
+) -> None:
+    samples, cases = make_rows(rows), make_cases(lives)
+    by_number = {case.number: case for case in cases}
+    found = [
+        (time, pod, by_number[number].container.pod_uid, pd.Timestamp(by_number[number].started_at))
+        for time, pod, number in match_cases(samples, cases)[["time", "pod", "number"]].itertuples(index=False)
+    ]
+    assert found == naive(samples, cases)
