@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
-from podlab.plots.style import BLUE, GREY, ORANGE, VERMILION, counted, new_figure, podlab_style
+from podlab.plots.style import BLUE, GREY, ORANGE, VERMILION, begin_axis, counted, new_figure, podlab_style
 
 if TYPE_CHECKING:
     from podlab.evaluation import BakeOff
@@ -48,32 +49,32 @@ def plot_critical_difference(found: BakeOff) -> Figure:
         for number, clique in enumerate(found.cliques):
             ends = [place[clique[0]] - 0.06, place[clique[-1]] + 0.06]
             axes.plot(ends, [0.45 + 0.55 * number] * 2, color=VERMILION, linewidth=4, solid_capstyle="butt")
-        axes.plot([1, 1 + found.critical_difference], [-0.6, -0.6], color=GREY, linewidth=2, marker="|")
+        axes.plot([1, 1 + found.critical_difference], [-1.6, -1.6], color=GREY, linewidth=2, marker="|")
         label = f"critical difference {found.critical_difference:.2f} (Nemenyi)"
-        axes.annotate(label, (1 + found.critical_difference, -0.6), xytext=(6, 0), textcoords="offset points",
+        axes.annotate(label, (1 + found.critical_difference, -1.6), xytext=(6, 0), textcoords="offset points",
                       va="center", color=GREY)  # fmt: skip
         axes.spines[["left", "right", "top"]].set_visible(False)
         axes.spines["bottom"].set_position(("data", 0))
-        axes.set(xlim=(0.6, last + 0.4), ylim=(-1.0, base + 0.6 + 0.8 * ((count + 1) // 2)), yticks=[])
+        axes.set(xlim=(0.6, last + 0.4), ylim=(-2.0, base + 0.6 + 0.8 * ((count + 1) // 2)), yticks=[])
         axes.set_xticks(range(1, last + 1))
-        axes.tick_params(axis="x", direction="in", pad=-14)
+        axes.tick_params(axis="x", bottom=True)
         cases = counted(len(found.cases), "case")
         figure.suptitle(f"Mean rank over {cases} (folds x horizons), 1 is best; red bars: not told apart", fontsize=11)
     return figure
 
 
 def plot_costs(found: BakeOff) -> Figure:
-    """Draw macro-F1 against processor time, of training and of deciding, at the longest horizon.
+    """Draw macro-F1 against processor time, of training and of deciding, at the shortest horizon: the hardest one.
 
     Parameters
     ----------
     found : BakeOff
         From :func:`podlab.evaluation.bake_off`.
     """
-    longest_s = found.table["horizon_s"].max()
-    table = found.table[found.table["horizon_s"] == longest_s].reset_index(drop=True)
+    shortest_s = found.table["horizon_s"].min()
+    table = found.table[found.table["horizon_s"] == shortest_s].reset_index(drop=True)
     with podlab_style():
-        figure = new_figure(9.2, 4.6)
+        figure = new_figure(9.2, 4.8)
         panels = figure.subplots(1, 2, sharey=True)
         for axes, cost, label in (
             (panels[0], "fit_cpu_s", "CPU-seconds of one training"),
@@ -81,16 +82,16 @@ def plot_costs(found: BakeOff) -> Figure:
         ):
             _draw_costs(axes, table, cost)
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.minorticks_off()
             axes.set_xlabel(label)
-        panels[0].set_ylabel("macro-F1")
+        begin_axis(panels[0], "y", table[["low", "macro_f1"]])
+        title = f"After {shortest_s:g} s, {counted(int(table['n_deployments'].max()), 'deployment')}"
         if not found.control.empty:
             own = found.control["macro_f1"]
-            for axes in panels:
-                axes.axhspan(own.min(), own.max(), color=GREY, alpha=0.3, linewidth=0)
-            panels[1].annotate("shuffled labels", (0.98, own.max()), xycoords=("axes fraction", "data"), ha="right",
-                               xytext=(0, 3), textcoords="offset points", color=GREY)  # fmt: skip
-        tested = counted(int(table["n_deployments"].max()), "deployment")
-        figure.suptitle(f"Accuracy and its price after {longest_s:g} s, {tested}; lines: 95 % intervals", fontsize=11)
+            title += f"; trained on shuffled labels all score {own.min():.2f} to {own.max():.2f}"
+        figure.suptitle(f"{title}; lines: 95 % intervals", fontsize=11)
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     return figure

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from podlab.plots.style import BLUE, GREEN, ORANGE, VERMILION, counted, new_figure, podlab_style
+from podlab.plots.style import BLUE, GREEN, ORANGE, VERMILION, begin_axis, counted, new_figure, podlab_style
 
 #: The look of each kind of containers.
 _KINDS = {"all": (BLUE, "o", "-"), "loaded": (GREEN, "s", "--"), "idle": (ORANGE, "^", ":")}
@@ -43,7 +42,7 @@ def plot_by_age(births: pd.DataFrame, long: pd.DataFrame) -> Figure:
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
         axes.set_xlabel("seconds observed since the container's start")
-        _macro_f1_axis(axes, "y", pd.concat([births, long])[["macro_f1_low", "macro_f1"]])
+        begin_axis(axes, "y", pd.concat([births, long])[["macro_f1_low", "macro_f1"]])
         axes.set_title("Macro-F1 by seconds observed; band: 95 % interval", loc="left")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure
@@ -75,7 +74,7 @@ def plot_conditions(table: pd.DataFrame, title: str) -> Figure:
         axes.set_yticks(place, labels)
         axes.set_ylim(-0.6, len(table) - 0.4)
         axes.grid(visible=False, axis="y")
-        _macro_f1_axis(axes, "x", table[["macro_f1_low", "best_guess_low"]])
+        begin_axis(axes, "x", table[["macro_f1_low", "best_guess_low"]])
         figure.suptitle(f"{title} (deployments); lines: 95 % intervals", fontsize=11)
         figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
@@ -109,16 +108,3 @@ def plot_sets(table: pd.DataFrame) -> Figure:
         figure.suptitle("Do the 95 % sets keep their promise? Lines: 95 % intervals over deployments", fontsize=11)
         figure.legend(loc="outside lower center", ncols=4, frameon=False)
     return figure
-
-
-def _macro_f1_axis(axes: Axes, axis: str, shown: pd.DataFrame) -> None:
-    """Begin the axis below the lowest value, at a tenth, and say so where that is not 0."""
-    begin = float(np.floor(10 * np.nanmin(shown.to_numpy(np.float64))) / 10)
-    label = "macro-F1" if begin == 0 else f"macro-F1 (the axis begins at {begin:.1f})"
-    room = 0.02 * (1 - begin)
-    if axis == "x":
-        axes.set_xlim(begin - room, 1 + room)
-        axes.set_xlabel(label)
-    else:
-        axes.set_ylim(begin - room, 1 + room)
-        axes.set_ylabel(label)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import matplotlib as mpl
+import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -45,6 +47,19 @@ def share_axis(axes: Axes, axis: str, label: str) -> None:
         axes.set_xlabel(label)
     else:
         axes.set_ylim(-0.02, 1.04)
+        axes.set_ylabel(label)
+
+
+def begin_axis(axes: Axes, axis: str, shown: pd.DataFrame) -> None:
+    """Make an axis of macro-F1 that begins at the tenth below the lowest value, and says so where that is not 0."""
+    begin = float(np.floor(10 * np.nanmin(shown.to_numpy(np.float64))) / 10)
+    label = "macro-F1" if begin == 0 else f"macro-F1 (the axis begins at {begin:.1f})"
+    room = 0.02 * (1 - begin)
+    if axis == "x":
+        axes.set_xlim(begin - room, 1 + room)
+        axes.set_xlabel(label)
+    else:
+        axes.set_ylim(begin - room, 1 + room)
         axes.set_ylabel(label)
 
 
