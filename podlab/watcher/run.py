@@ -17,7 +17,7 @@ import pandas as pd
 from podlab.cluster.api import ApiConnection
 from podlab.cluster.connect import connect
 from podlab.cluster.watch import PodFeed
-from podlab.errors import PodlabError
+from podlab.errors import InputError, PodlabError
 from podlab.identify.decide import Policy
 from podlab.live import influxdb_source
 from podlab.metrics import FEATURE_METRICS
@@ -67,8 +67,9 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
     InputError
         If the model is not sound, there is no way to a cluster, or a setting is no good. What fails later is told,
         and tried again.
+        With ``once`` also if the metrics cannot be had.
     PodlabError
-        With ``once``, if the pods or their metrics cannot be had.
+        With ``once``, if the pods cannot be listed, or a sink fails.
     """
     stay_small()
     lines, stop, clock = JsonLines(), Stop(), Clock()
@@ -147,7 +148,7 @@ def _look_once(watcher: Watcher, feed: PodFeed, stop: Stop, clock: Clock) -> Non
     except Stopped:
         return
     if watcher.database_error is not None:
-        raise PodlabError(watcher.database_error)
+        raise InputError(watcher.database_error)
     if watcher.waiting and stop.proceed():
         raise PodlabError(f"{watcher.waiting} announcements could not be made", todo="see the log lines above")
 

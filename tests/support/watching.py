@@ -24,6 +24,7 @@ from podlab.watcher.logs import JsonLines
 from podlab.watcher.loop import Clock, Watcher
 from podlab.watcher.model import ModelSlot
 from podlab.watcher.sinks import LogSink
+from tests.support.synthetic import EPOCH
 
 
 @dataclass
@@ -86,6 +87,12 @@ class Deaf:
         self.names.add(announcement.name)
         self.told.append(announcement)
         return True
+
+
+def starting_together(samples: pd.DataFrame) -> pd.DataFrame:
+    """Move each container to a start at the epoch, so that a test of a minute sees them all."""
+    shift = samples["started_at"] - EPOCH
+    return samples.assign(time=samples["time"] - shift, started_at=EPOCH)
 
 
 def pods_of(samples: pd.DataFrame) -> list[WatchedPod]:

@@ -12,9 +12,9 @@ from podlab.cluster.api import ApiConnection
 from podlab.cluster.connect import connect
 from tests.support.bundles import write_bundle
 from tests.support.kubeapi import KubeApi
-from tests.support.synthetic import EPOCH, make_samples
+from tests.support.synthetic import make_samples
 from tests.support.watch_process import TOKEN, grant
-from tests.support.watching import Bench, make_bench
+from tests.support.watching import Bench, make_bench, starting_together
 
 MakeBench = Callable[..., Bench]
 
@@ -27,12 +27,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def samples() -> pd.DataFrame:
     return starting_together(make_samples(("nginx", "redis"), deployments_per_service=3, seconds=100, seed=5))
-
-
-def starting_together(samples: pd.DataFrame) -> pd.DataFrame:
-    """Move each container to a start at the epoch, so that a test of a minute sees them all."""
-    shift = samples["started_at"] - EPOCH
-    return samples.assign(time=samples["time"] - shift, started_at=EPOCH)
 
 
 @pytest.fixture

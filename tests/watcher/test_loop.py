@@ -10,8 +10,8 @@ from podlab.identify.decide import Policy
 from podlab.watcher.docket import Pace
 from podlab.watcher.journal import Journal
 from tests.support.synthetic import make_samples
-from tests.support.watching import Deaf, make_watched, pods_of
-from tests.watcher.conftest import MakeBench, starting_together
+from tests.support.watching import Deaf, make_watched, pods_of, starting_together
+from tests.watcher.conftest import MakeBench
 
 NOBODY = "nobody"
 

@@ -1,0 +1,70 @@
+"""``podlab watch`` for a look, and without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.support.bundles import write_bundle
+from tests.support.influxd import Influxd, free_ports
+from tests.support.kubeapi import KubeApi
+from tests.support.synthetic import make_samples
+from tests.support.watch_process import LEASE, WatchProcess, announcements, begin_now, events, grant, play, run_pods
+from tests.support.watching import starting_together
+
+
+@pytest.fixture
+def api() -> Iterator[KubeApi]:
+    with KubeApi() as server:
+        grant(server)
+        yield server
+
+
+@pytest.fixture
+def now() -> pd.DataFrame:
+    samples = make_samples(("nginx", "redis"), deployments_per_service=2, seconds=30, seed=5)
+    return begin_now(starting_together(samples), 35.0)
+
+
+def test_once_says_what_runs_now_and_ends(
+    api: KubeApi, influxd: Influxd, database: str, now: pd.DataFrame, tmp_path: Path
+) -> None:
+    run_pods(api, now)
+    run_pods(api, now.head(1).assign(pod="silent", pod_uid="uid-of-silent"))
+    play(influxd, database, now)
+    model = write_bundle(tmp_path / "model")
+    with WatchProcess(api, tmp_path, model, influxd.url, database, ("--once",)) as watcher:
+        assert watcher.process.wait() == 0
+        watcher.end_of_output()
+    truth = dict(now[["pod", "service"]].drop_duplicates().itertuples(index=False))
+    said = {line["pod"]: line["service"] for line in announcements(watcher.lines)}
+    assert said == truth | {"silent": None}
+    assert len(events(api)) == 5
+
+
+def test_once_fails_where_there_are_no_metrics_to_be_had(api: KubeApi, now: pd.DataFrame, tmp_path: Path) -> None:
+    run_pods(api, now)
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    with WatchProcess(api, tmp_path, write_bundle(tmp_path / "model"), url, "telegraf", ("--once",)) as watcher:
+        assert watcher.process.wait() == 2
+    assert "InfluxDB cannot be reached" in watcher.errors
+
+
+def test_a_dry_run_changes_nothing_anywhere(
+    api: KubeApi, influxd: Influxd, database: str, now: pd.DataFrame, tmp_path: Path
+) -> None:
+    run_pods(api, now)
+    play(influxd, database, now, 10)
+    state = tmp_path / "announced.jsonl"
+    settings = {"watch_state": str(state), "watch_lease": LEASE, "watch_sinks": "log,event,annotation,influxdb"}
+    model = write_bundle(tmp_path / "model")
+    with WatchProcess(api, tmp_path, model, influxd.url, database, ("--dry-run",), settings) as watcher:
+        watcher.wait_for_look()
+        play(influxd, database, now, 30)
+        watcher.wait_for_announcements(4)
+        assert watcher.end() == 0
+    assert {request.verb for request in api.requests} == {"list", "watch"}
+    assert not state.exists()

@@ -1,0 +1,105 @@
+"""What each sink leaves behind."""
+
+from __future__ import annotations
+
+import logging
+from io import StringIO
+
+import pandas as pd
+import pytest
+
+from podlab.cluster.api import ApiConnection
+from podlab.cluster.errors import ForbiddenError
+from podlab.telemetry.influx_http import InfluxDatabase
+from podlab.watcher.announce import Announcement
+from podlab.watcher.cases import Sight, Verdict
+from podlab.watcher.logs import JsonHandler, JsonLines
+from podlab.watcher.sinks import AnnotationSink, EventSink, InfluxSink
+from tests.support.influxd import Influxd
+from tests.support.kubeapi import Fault, KubeApi
+from tests.support.kubeobjects import make_pod
+from tests.support.synthetic import EPOCH
+from tests.support.watch_process import USER, events
+from tests.support.watching import make_watched
+
+START = EPOCH.to_pydatetime()
+SIGHT = Sight((("redis", 0.97), ("nginx", 0.03)), (("redis", 0.8), ("nginx", 0.1)), True, 0.2, 24.0, "small@abc")
+
+
+def say(service: str | None = "redis", *, uid: str = "uid-1", kind: str = "main") -> Announcement:
+    container = make_watched("web", uid, START, container="app", kind=kind).containers[0]
+    verdict = Verdict(service, "confident" if service else "unlike", 0, 1_767_600_024.5, 24.0, SIGHT)
+    return Announcement("key", container, START, verdict, "local", 0.0)
+
+
+def test_an_event_stands_on_the_pod_once(watch_api: KubeApi, watch_connection: ApiConnection) -> None:
+    sink = EventSink(watch_connection, "watcher-1")
+    assert [sink.tell(say()), sink.tell(say()), EventSink(watch_connection, "watcher-2").tell(say())] == [
+        True, False, False,
+    ]  # fmt: skip
+    [event] = events(watch_api)
+    assert event["message"] == "app is redis (97% sure after 24 s of metrics; most like redis, nginx)"
+    assert event["involvedObject"]["fieldPath"] == "spec.containers{app}"
+    assert (event["reason"], event["lastTimestamp"]) == ("ServiceIdentified", "2026-01-05T08:00:24Z")
+
+
+def test_an_event_of_a_pod_that_is_going_is_left_out_and_a_missing_right_is_told(
+    watch_api: KubeApi, watch_connection: ApiConnection
+) -> None:
+    sink = EventSink(watch_connection, "watcher-1")
+    going = b'{"message": "unable to create new content in namespace lab because it is being terminated"}'
+    watch_api.faults.append(Fault(403, going, verb="create"))
+    assert sink.tell(say())
+    watch_api.faults.append(Fault(403, b'{"message": "no such right"}', verb="create"))
+    with pytest.raises(ForbiddenError, match="grant the verb 'create'"):
+        sink.tell(say())
+
+
+def test_annotations_and_a_label_say_the_service(watch_api: KubeApi, watch_connection: ApiConnection) -> None:
+    watch_api.allow(USER, ["patch"], ["pods"])
+    watch_api.store.put("pods", make_pod("web", namespace="lab", uid="uid-1"))
+    sink = AnnotationSink(watch_connection)
+    assert sink.tell(say())
+    assert sink.tell(say(None, kind="sidecar"))
+    metadata = watch_api.store.get("pods", "web", "lab")["metadata"]
+    assert metadata["annotations"] == {"service.podlab.dev/app": "unknown", "confidence.podlab.dev/app": "0.97"}
+    assert metadata["labels"] == {"podlab.dev/service": "redis"}
+
+
+def test_another_pod_of_the_same_name_is_not_touched(watch_api: KubeApi, watch_connection: ApiConnection) -> None:
+    watch_api.allow(USER, ["patch"], ["pods"])
+    watch_api.store.put("pods", make_pod("web", namespace="lab", uid="uid-2"))
+    assert AnnotationSink(watch_connection).tell(say(uid="uid-1"))
+    assert "annotations" not in watch_api.store.get("pods", "web", "lab")["metadata"]
+
+
+def test_a_point_stands_beside_the_metrics_and_repeating_it_changes_nothing(influxd: Influxd, database: str) -> None:
+    sink = InfluxSink(InfluxDatabase(influxd.url, database, *influxd.admin))
+    assert sink.tell(say())
+    assert sink.tell(say())
+    [result] = influxd.statement("SELECT * FROM podlab_decision", db=database, epoch="ms")
+    [series] = result["series"]
+    [row] = [dict(zip(series["columns"], values, strict=True)) for values in series["values"]]
+    assert (row["time"], row["service"], row["confidence"]) == (1_767_600_024_500, "redis", 0.97)
+    assert (row["pod_name"], row["container_name"], row["pod_uid"]) == ("web", "app", "uid-1")
+
+
+def test_log_records_stand_among_the_lines_and_the_same_trouble_once_a_minute() -> None:
+    out, at_s = StringIO(), 0.0
+    lines = JsonLines(out, lambda: 0.0)
+    log = logging.getLogger("test of the watcher's log")
+    log.addHandler(JsonHandler(lines, lambda: at_s))
+    log.propagate = False
+    for second in (0.0, 10.0, 59.0, 60.0):
+        at_s = second
+        log.warning("database %d does not answer\nfor %g s", 7, second)
+    try:
+        raise ValueError("hunter2")
+    except ValueError:
+        log.exception("a round failed")
+    said = pd.read_json(StringIO(out.getvalue()), lines=True)
+    assert said["message"].tolist() == [
+        "database 7 does not answer for 0 s", "database 7 does not answer for 60 s", "a round failed",
+    ]  # fmt: skip
+    assert "hunter2" not in out.getvalue()
+    assert "test_sinks.py" in out.getvalue()
