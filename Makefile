@@ -5,6 +5,8 @@ PART ?= watcher
 # What was recorded beside it, where it was.
 UNKNOWN := $(wildcard $(RECORDING:.parquet=-unknown.parquet))
 FAULTS := $(wildcard $(RECORDING:.parquet=-faults.parquet))
+# Made in another session, with some of the same services.
+OTHER := $(if $(filter data/recordings/services.parquet,$(RECORDING)),data/recordings/first.parquet)
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
@@ -14,7 +16,8 @@ help:  ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 train: .venv/.installed  ## Set up and run the whole chain on the recording in data/; ends with the reports' paths
-	$(BIN)/podlab run --all -p recordings=$(RECORDING) -p unknown_recordings=$(UNKNOWN) -p fault_recordings=$(FAULTS)
+	$(BIN)/podlab run --all -p recordings=$(RECORDING) -p other_recording=$(OTHER) \
+		-p unknown_recordings=$(UNKNOWN) -p fault_recordings=$(FAULTS)
 
 quick: .venv/.installed  ## The same chain on a small recording in a few minutes, to see that it works
 	$(BIN)/podlab run --all --quick

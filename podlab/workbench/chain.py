@@ -29,6 +29,9 @@ QUICK: Mapping[str, str] = {
     "trees": "30",
     "shuffles": "1",
     "permutations": "200",
+    "other_recording": "",
+    "machines": "2",
+    "bake_off_horizons": "60s",
 }
 
 

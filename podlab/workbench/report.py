@@ -18,6 +18,7 @@ CHAIN: Final = {
     "03_evaluate": "how good it is, and what that must be compared with",
     "04_learning_curve": "what more deployments would bring",
     "05_data_audit": "whether the data are fit to learn from",
+    "06_identify": "what it is worth under other clusters' conditions, and beside other classifiers",
 }
 #: Where the notebooks' pages are, below the folder of reports.
 PAGES: Final = "notebooks"
@@ -59,6 +60,7 @@ def build_report(reports_dir: Path) -> Path:
         evaluate=results.get("03_evaluate"),
         curve=results.get("04_learning_curve"),
         audit=results.get("05_data_audit"),
+        identify=results.get("06_identify"),
         provenance=_newest_provenance(results),
     )
     page = reports_dir / "index.html"

@@ -25,6 +25,11 @@ SMALL = {
     "trees": "5",
     "shuffles": "2",
     "permutations": "50",
+    "bake_off_horizons": "10s",
+    "interval": "1s",
+    "long": "14s",
+    "machines": "1",
+    "seldom": "3s",
 }
 
 

@@ -112,8 +112,8 @@ def test_results_come_first_with_their_intervals(whole: Whole) -> None:
     assert "trained on shuffled labels" in first_screen
     headings = re.findall(r'<section id="(\w+)">', text)
     assert headings == [
-        "scores", "compared", "services", "load", "confidence", "leak", "curves", "model", "data", "audit", "notebooks",
-        "provenance",
+        "goals", "scores", "compared", "services", "load", "confidence", "leak", "conditions", "bakeoff", "curves",
+        "model", "data", "audit", "notebooks", "provenance",
     ]  # fmt: skip
 
 
