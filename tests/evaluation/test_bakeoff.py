@@ -29,7 +29,9 @@ def steps() -> list[tuple[int, int, str]]:
 
 @pytest.fixture(scope="module")
 def found(samples, steps):
-    return bake_off(samples, contenders=QUICK, horizons_s=(20, 10), folds=2, progress=lambda *step: steps.append(step))
+    return bake_off(
+        samples, contenders=QUICK, horizons_s=(20, 10), folds=2, jobs=1, progress=lambda *step: steps.append(step)
+    )
 
 
 def test_each_method_is_scored_once_at_each_horizon_on_every_deployment(found, steps):
