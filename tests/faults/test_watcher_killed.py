@@ -11,8 +11,16 @@ import pytest
 
 from tests.support.influxd import Influxd
 from tests.support.kubeapi import KubeApi
-from tests.support.kuberequest import Request
-from tests.support.watch_process import WatchProcess, announcements, begin_now, crowd, events, play, run_pods
+from tests.support.watch_process import (
+    WatchProcess,
+    announcements,
+    begin_now,
+    crowd,
+    events,
+    play,
+    run_pods,
+    strike_at_event,
+)
 
 
 @pytest.mark.parametrize("state", ["kept", "lost"])
@@ -23,17 +31,8 @@ def test_nothing_is_announced_twice_and_nothing_is_missed(
     play(influxd, database, now, 10)
     run_pods(watch_api, now)
     settings = {"watch_state": str(tmp_path / "announced.jsonl")} if state == "kept" else {}
-    made = 0
-
-    def before_answer(request: Request) -> None:
-        nonlocal made
-        made += request.verb == "create" and request.resource == "events"
-        if made == 7:
-            watch_api.before_answer = None
-            first.process.send_signal(signal.SIGKILL)
-
-    watch_api.before_answer = before_answer
     with WatchProcess(watch_api, tmp_path, model, influxd.url, database, settings=settings) as first:
+        strike_at_event(watch_api, 7, first, signal.SIGKILL)
         first.wait_for_look()
         play(influxd, database, now, 30)
         assert first.process.wait() == -signal.SIGKILL

@@ -10,8 +10,16 @@ import pandas as pd
 
 from tests.support.influxd import Influxd
 from tests.support.kubeapi import KubeApi
-from tests.support.kuberequest import Request
-from tests.support.watch_process import WatchProcess, announcements, begin_now, crowd, events, play, run_pods
+from tests.support.watch_process import (
+    WatchProcess,
+    announcements,
+    begin_now,
+    crowd,
+    events,
+    play,
+    run_pods,
+    strike_at_event,
+)
 
 
 def test_it_ends_cleanly_and_the_next_one_goes_on_where_it_was(
@@ -21,17 +29,8 @@ def test_it_ends_cleanly_and_the_next_one_goes_on_where_it_was(
     play(influxd, database, now, 10)
     run_pods(watch_api, now)
     settings = {"watch_state": str(tmp_path / "announced.jsonl")}
-    made = 0
-
-    def before_answer(request: Request) -> None:
-        nonlocal made
-        made += request.verb == "create" and request.resource == "events"
-        if made == 7:
-            watch_api.before_answer = None
-            first.process.send_signal(signal.SIGTERM)
-
-    watch_api.before_answer = before_answer
     with WatchProcess(watch_api, tmp_path, model, influxd.url, database, settings=settings) as first:
+        strike_at_event(watch_api, 7, first, signal.SIGTERM)
         first.wait_for_look()
         play(influxd, database, now, 30)
         first.wait_for_log("stopped")

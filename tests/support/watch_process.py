@@ -26,6 +26,7 @@ from podlab.telemetry.replay import replay
 from tests.support.influxd import READER, Influxd
 from tests.support.kubeapi import KubeApi
 from tests.support.kubeobjects import make_pod
+from tests.support.kuberequest import Request
 
 TOKEN = "t0ken-of-the-watcher"
 USER = "system:serviceaccount:podlab:podlab-watcher"
@@ -189,6 +190,20 @@ def play(influxd: Influxd, database: str, samples: pd.DataFrame, until_s: float 
     if until_s is not None:
         samples = samples[samples["time"] < samples["started_at"].min() + pd.Timedelta(seconds=until_s)]
     replay(samples, InfluxDatabase(influxd.url, database, *influxd.admin))
+
+
+def strike_at_event(api: KubeApi, number: int, watcher: WatchProcess, signal_number: int) -> None:
+    """Send the watcher a signal while its event of this number is under way."""
+    made = 0
+
+    def before_answer(request: Request) -> None:
+        nonlocal made
+        made += request.verb == "create" and request.resource == "events"
+        if made == number:
+            api.before_answer = None
+            watcher.process.send_signal(signal_number)
+
+    api.before_answer = before_answer
 
 
 def events(api: KubeApi) -> list[dict[str, Any]]:
