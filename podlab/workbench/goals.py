@@ -154,7 +154,7 @@ def sets_words(table: pd.DataFrame) -> pd.DataFrame:
             "condition": table["condition"],
             "coverage": table["coverage"],
             "its 95 % interval": [spread(line, "coverage") for _, line in table.iterrows()],
-            "worst service": table["worst_service"],
+            "worst service": table["worst_service"].where(table["worst_coverage"] < 1, "-"),
             "its coverage": table["worst_coverage"],
             "mean size": table["set_size"],
             "deployments": table["n_deployments"],

@@ -63,6 +63,7 @@ def test_tables_for_people_name_every_condition_once(found: Conditions) -> None:
     assert "lost" not in conditions_words(found.table, lost=False)
     assert "containers" in conditions_words(found.table, lost=False)
     assert sets_words(whole)["worst service"].eq("redis").all()
+    assert sets_words(whole.assign(worst_coverage=1.0))["worst service"].eq("-").all(), "none is worse than the others"
 
 
 def test_methods_stand_in_the_order_of_the_comparison_with_a_column_for_each_horizon() -> None:
