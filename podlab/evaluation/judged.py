@@ -158,8 +158,8 @@ def leave_services_out(
     scenarios, horizons_s
         As for :func:`judge`.
     groups : int, optional
-        Leave services out in so many groups; by default each alone, which costs as many trainings as there are
-        services.
+        Leave services out in so many groups, or in more where two services would not be left; by default each alone,
+        which costs as many trainings as there are services.
     kinds : mapping of str to str, optional
         Services' kinds. Those of one kind are left out in different groups, as far as there are enough of them, so
         that a service's relatives stay known.
@@ -173,7 +173,9 @@ def leave_services_out(
     names = dataset.containers["service"].to_numpy(object)
     there = sorted(set(names), key=lambda name: ((kinds or {}).get(name, ""), name))
     number = len(there) if groups is None else min(groups, len(there))
-    if len(there) < 3 or number < 2:
+    if len(there) >= 3 and number >= 2:
+        number = max(number, -(-len(there) // (len(there) - 2)))
+    else:
         raise InputError(
             f"{len(there)} services in {number} groups: too few to leave some out and still tell others apart",
             todo="give at least three services and two groups",

@@ -18,7 +18,7 @@ from podlab.plots.style import BLUE, ORANGE, VERMILION, counted, new_figure, pod
 FloatArray = NDArray[np.float64]
 
 #: What stays of a novelty's distance from 1 at the left end of its axis and at the right one.
-_FAMILIAR, _NOVEL = 1.0, 1e-6
+_FAMILIAR, _NOVEL = 1.0, 1e-4
 
 
 def plot_novelty(decisions: pd.DataFrame, near: Sequence[str] = ()) -> Figure:
@@ -51,8 +51,7 @@ def plot_novelty(decisions: pd.DataFrame, near: Sequence[str] = ()) -> Figure:
         axes.axvline(1.0 - KNOWN_SHARE, color="black", linestyle=":", linewidth=1.2, label="refused beyond this")
         axes.set_xscale("log")
         axes.set_xlim(_FAMILIAR, _NOVEL)
-        ticks = [1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6]
-        axes.set_xticks(ticks, ["0", "0.9", "0.99", "0.999", "0.9999", "", "nearly 1"])
+        axes.set_xticks([1.0, 0.1, 0.01, 1e-3, _NOVEL], ["0", "0.9", "0.99", "0.999", "nearly 1"])
         axes.minorticks_off()
         axes.set_xlabel("novelty: share of the training's held-out containers that looked more familiar")
         share_axis(axes, "y", "containers that look at most so novel")

@@ -29,6 +29,8 @@ QUICK: Mapping[str, str] = {
     "trees": "30",
     "shuffles": "1",
     "permutations": "200",
+    "groups": "2",
+    "look_every": "20s",
     "other_recording": "",
     "machines": "2",
     "bake_off_horizons": "60s",

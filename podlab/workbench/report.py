@@ -19,6 +19,7 @@ CHAIN: Final = {
     "04_learning_curve": "what more deployments would bring",
     "05_data_audit": "whether the data are fit to learn from",
     "06_identify": "what it is worth under other clusters' conditions, and beside other classifiers",
+    "07_unknown_and_similar": "what no model knows, what it resembles, and how soon to say so",
 }
 #: Where the notebooks' pages are, below the folder of reports.
 PAGES: Final = "notebooks"
@@ -61,6 +62,7 @@ def build_report(reports_dir: Path) -> Path:
         curve=results.get("04_learning_curve"),
         audit=results.get("05_data_audit"),
         identify=results.get("06_identify"),
+        strange=results.get("07_unknown_and_similar"),
         provenance=_newest_provenance(results),
     )
     page = reports_dir / "index.html"

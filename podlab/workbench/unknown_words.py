@@ -13,12 +13,14 @@ from podlab.identify import Answer
 from podlab.workbench.numbers import format_number
 from podlab.workbench.tables import interval
 
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+
 
 def separation_words(table: pd.DataFrame) -> pd.DataFrame:
     """Tell :func:`podlab.evaluation.unknown.separation_table` for people, one line each."""
     return pd.DataFrame(
         {
-            "seen": table["scenario"].str.replace(" of mid-life", ", mid-life"),
+            "seen": table["scenario"].str.replace(" of mid-life", ", mid-life").str.replace(" ", _NO_BREAK),
             "unknown": table["unknown"],
             "ordered by": table["by"],
             "AUROC": _spread(table, "auroc"),
@@ -101,7 +103,7 @@ def rule_words(table: pd.DataFrame) -> pd.DataFrame:
         {
             "rule": table["rule"],
             "median s": _spread(table, "median_s", digits=0),
-            "mean s": _spread(table, "mean_s", digits=1),
+            "mean s": table["mean_s"].round(1),
             "wrong at first": _spread(table, "first_error"),
             "wrong in the end": _spread(table, "error"),
             "taken back": _spread(table, "revised"),
@@ -118,11 +120,8 @@ def rule_facts(table: pd.DataFrame) -> dict[str, Any]:
     return {name: _estimate(line, name).to_json() for name in names} | {"n_deployments": line["n_deployments"]}
 
 
-def most_telling(answers: Sequence[Answer], *, strangers: bool) -> int:
-    """Choose whose answer is worth explaining.
-
-    That is the stranger taken for a known service with the most confidence; without strangers that pass, the container
-    with the least.
+def most_telling(answers: Sequence[Answer]) -> int:
+    """Choose whose answer is worth explaining: the least sure one of those that name a service, or of all.
 
     Returns
     -------
@@ -134,10 +133,8 @@ def most_telling(answers: Sequence[Answer], *, strangers: bool) -> int:
     ValueError
         If there is no answer.
     """
-    passing = [place for place, answer in enumerate(answers) if answer.known]
-    if strangers and passing:
-        return max(passing, key=lambda place: answers[place].confidence)
-    return min(range(len(answers)), key=lambda place: answers[place].confidence)
+    passing = [place for place, answer in enumerate(answers) if answer.known] or range(len(answers))
+    return min(passing, key=lambda place: answers[place].confidence)
 
 
 def _estimate(line: pd.Series, name: str) -> Estimate:

@@ -74,6 +74,12 @@ def test_every_service_is_left_out_once_and_every_other_deployment_held_out(samp
     assert (~decisions["strange"]).sum() >= 16 - 16 / number
 
 
+def test_two_services_are_left_to_tell_apart_however_few_the_groups(samples: pd.DataFrame):
+    three = ("nginx", "mysql", "redis")
+    found = leave_services_out(samples, ASKED[:1], groups=2, services=three, horizons_s=(5.0,), jobs=1)
+    assert set(found.fold) == {0, 1, 2}
+
+
 def test_services_cannot_be_left_out_when_there_are_too_few(samples: pd.DataFrame):
     with pytest.raises(InputError, match="too few to leave some out"):
         leave_services_out(samples, ASKED[:1], services=("nginx", "mysql"))

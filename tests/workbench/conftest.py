@@ -25,6 +25,8 @@ SMALL = {
     "trees": "5",
     "shuffles": "2",
     "permutations": "50",
+    "groups": "2",
+    "look_every": "5s",
     "bake_off_horizons": "10s",
     "interval": "1s",
     "long": "14s",

@@ -37,15 +37,14 @@ def test_without_strangers_nothing_is_claimed(judged: Judged, decisions: pd.Data
     assert words.hit_words(relative_hits(none, RELATIVES)).empty
 
 
-def test_the_stranger_that_passes_most_confidently_is_explained() -> None:
+def test_the_least_sure_answer_that_names_a_service_is_explained() -> None:
     answers = [
-        said("a", 0, 0.99, 0.95, "redis", ()),
+        said("a", 0, 0.99, 0.2, "redis", ()),
         said("a", 1, 0.5, 0.8, "redis", ()),
         said("a", 2, 0.5, 0.6, "redis", ()),
     ]
-    assert words.most_telling(answers, strangers=True) == 1
-    assert words.most_telling(answers, strangers=False) == 2
-    assert words.most_telling(answers[:1], strangers=True) == 0
+    assert words.most_telling(answers) == 2
+    assert words.most_telling(answers[:1]) == 0
 
 
 def test_relatives_are_those_stated_or_of_the_same_kind() -> None:
