@@ -1,0 +1,123 @@
+"""Detectors as scikit-learn estimators on rows of standardised signals.
+
+They keep to scikit-learn's convention: ``score_samples`` falls with strangeness. Rows are as
+:meth:`podlab.detect.usual.Usual.standardise` gives them: finite, 0 where a signal is as usual or missing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.cluster import KMeans
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+FloatArray = NDArray[np.float64]
+
+#: Training rows farther out than this pull no centre after them.
+_FAR = 5.0
+
+
+class _Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
+    """What the detectors share: the threshold at the training's own quantile, as scikit-learn wants one."""
+
+    contamination: float
+
+    def decision_function(self, X: Any) -> FloatArray:
+        """Give ``score_samples`` less the threshold (n,): negative for outliers."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> NDArray[np.int64]:
+        """Give -1 for outliers, else 1 (n,)."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def score_samples(self, X: Any) -> FloatArray:
+        """Give each row's normality (n,), the lower the stranger."""
+        raise NotImplementedError
+
+    def _set_offset(self, X: FloatArray) -> None:
+        self.offset_ = float(np.quantile(self.score_samples(X), self.contamination))
+
+
+class RobustZ(_Detector):
+    """Root mean square of a row: how many strays its signals are from usual, all together.
+
+    Parameters
+    ----------
+    contamination : float
+        Part of the training that ``predict`` calls outliers.
+    """
+
+    def __init__(self, contamination: float = 0.001) -> None:
+        self.contamination = contamination
+
+    def fit(self, X: Any, y: object = None) -> Self:
+        """Learn the threshold only (n, n_features)."""
+        self._set_offset(validate_data(self, X, dtype=np.float64))
+        return self
+
+    def score_samples(self, X: Any) -> FloatArray:
+        """Give each row's normality (n,), the lower the stranger."""
+        check_is_fitted(self)
+        rows = validate_data(self, X, dtype=np.float64, reset=False)
+        return np.asarray(-np.sqrt(np.mean(rows**2, axis=1)))
+
+
+class KMeansDistance(_Detector):
+    """Distance to the nearest of the modes that normal rows come in: idle, starting, loaded, writing and so on.
+
+    Parameters
+    ----------
+    n_clusters : int
+        Modes, at most.
+    max_rows : int
+        Training rows that are looked at.
+    contamination : float
+        Part of the training that ``predict`` calls outliers.
+    random_state : int
+        Seed.
+    """
+
+    def __init__(
+        self, n_clusters: int = 12, max_rows: int = 3000, contamination: float = 0.001, random_state: int = 0
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.max_rows = max_rows
+        self.contamination = contamination
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: object = None) -> Self:
+        """Find the modes (n, n_features)."""
+        rows = validate_data(self, X, dtype=np.float64)
+        drawn = np.random.default_rng(self.random_state).permutation(len(rows))[: self.max_rows]
+        near = np.clip(rows[np.sort(drawn)], -_FAR, _FAR)
+        clusters = min(self.n_clusters, len(np.unique(near, axis=0)))
+        found = KMeans(clusters, n_init=1, max_iter=30, random_state=self.random_state).fit(near)
+        self.cluster_centers_ = np.asarray(found.cluster_centers_, dtype=np.float64)
+        self._set_offset(rows)
+        return self
+
+    def score_samples(self, X: Any) -> FloatArray:
+        """Give each row's normality (n,), the lower the stranger."""
+        check_is_fitted(self)
+        rows = validate_data(self, X, dtype=np.float64, reset=False)
+        return -distance_to_nearest(rows, self.cluster_centers_)
+
+
+def distance_to_nearest(rows: FloatArray, centres: FloatArray) -> FloatArray:
+    """Give each row's distance to the nearest centre, by the features' number (n,)."""
+    square = (rows**2).sum(axis=1)[:, None] - 2 * (rows @ centres.T) + (centres**2).sum(axis=1)
+    return np.asarray(np.sqrt(np.maximum(square.min(axis=1), 0.0) / rows.shape[1]))
+
+
+def strangeness(detector: Any, rows: FloatArray) -> FloatArray:
+    """Give what rises with strangeness and is never negative (n,), of any fitted detector.
+
+    A detector of scikit-learn's kind has ``score_samples``, which falls; one of pyod's kind has ``decision_scores_``
+    and a ``decision_function`` that rises. What is below the most normal training row counts as that.
+    """
+    if hasattr(detector, "score_samples"):
+        return np.asarray(-detector.score_samples(rows), dtype=np.float64).clip(0.0)
+    return np.asarray(detector.decision_function(rows) - np.min(detector.decision_scores_), dtype=np.float64).clip(0.0)

@@ -1,0 +1,70 @@
+"""What is usual for a service: where each signal lies, how far it strays, by the container's age."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+#: Ages in seconds at which something else is usual: a start-up is strange later in life, and idleness before.
+AGES_S = (5.0, 15.0, 30.0, 60.0, 120.0)
+#: Usual strays at least this far, on the signals' scale: what never varied in training may vary a little.
+_LEAST_STRAY = 0.1
+#: Farther than this many strays is just far.
+FARTHEST = 20.0
+_FEWEST_ROWS = 20
+#: From the 5 % to the 95 % quantile a normal distribution has so many standard deviations.
+_NORMAL_RANGE = 3.29
+
+
+@dataclass(frozen=True)
+class Usual:
+    """Where signals usually lie and how far they stray.
+
+    Attributes
+    ----------
+    centre, stray : array of float64 (n_ages, n_signals)
+        Medians, and robust standard deviations, of the ages between :data:`AGES_S`.
+    """
+
+    centre: FloatArray
+    stray: FloatArray
+
+    def standardise(self, signals: FloatArray, age_s: FloatArray) -> FloatArray:
+        """Give how many strays each signal is from its usual, missing ones as 0 (n, n_signals)."""
+        band = np.searchsorted(AGES_S, age_s, side="right")
+        far = (signals - self.centre[band]) / self.stray[band]
+        return np.clip(np.nan_to_num(far), -FARTHEST, FARTHEST)
+
+
+def learn_usual(signals: FloatArray, age_s: FloatArray) -> Usual:
+    """Learn from normal rows what is usual.
+
+    Parameters
+    ----------
+    signals : array of float64 (n, n_signals)
+        NaN where missing.
+    age_s : array of float64 (n,)
+        The container's age at each row. An age that was hardly seen borrows from all.
+    """
+    everywhere, _ = _quantiles(signals)
+    bands = np.searchsorted(AGES_S, age_s, side="right")
+    found = np.empty((len(AGES_S) + 1, *everywhere.shape))
+    for band, own in enumerate(found):
+        quantiles, number = _quantiles(signals[bands == band])
+        own[:] = np.where(number < _FEWEST_ROWS, everywhere, quantiles)
+    low, centre, high = found[:, 0], found[:, 1], found[:, 2]
+    return Usual(centre, np.maximum((high - low) / _NORMAL_RANGE, _LEAST_STRAY))
+
+
+def _quantiles(signals: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Give the 5, 50 and 95 % quantiles of each signal (3, n_signals), 0 without a value, and the values' number."""
+    if not len(signals):
+        return np.zeros((3, signals.shape[1])), np.zeros(signals.shape[1], dtype=np.int64)
+    ordered = np.sort(signals, axis=0)  # NaN last
+    number = (~np.isnan(ordered)).sum(axis=0)
+    place = np.rint(np.array([[0.05], [0.5], [0.95]]) * np.maximum(number - 1, 0)).astype(np.int64)
+    return np.nan_to_num(np.take_along_axis(ordered, place, axis=0)), number

@@ -1,0 +1,50 @@
+"""The estimators keep to scikit-learn's rules, and any detector of its or pyod's kind is understood."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import IsolationForest
+from sklearn.utils.estimator_checks import check_estimator
+
+from podlab.detect.estimators import KMeansDistance, RobustZ, strangeness
+
+
+@pytest.mark.parametrize("estimator", [RobustZ(), KMeansDistance()])
+def test_is_an_estimator(estimator: Any) -> None:
+    check_estimator(estimator, on_skip=None)
+
+
+class Knn:
+    """As pyod's detectors are: what rises is strange."""
+
+    def fit(self, X: np.ndarray) -> Knn:
+        self.known = X
+        self.decision_scores_ = self.decision_function(X)
+        return self
+
+    def decision_function(self, X: np.ndarray) -> np.ndarray:
+        return np.sort(np.linalg.norm(X[:, None] - self.known, axis=2), axis=1)[:, 1]
+
+
+@pytest.mark.parametrize("detector", [RobustZ(), KMeansDistance(), IsolationForest(random_state=0), Knn()])
+def test_what_is_far_is_stranger(detector: Any) -> None:
+    rows = np.random.default_rng(0).normal(size=(200, 6))
+    detector.fit(rows)
+    near, far = strangeness(detector, np.full((1, 6), 0.1)), strangeness(detector, np.full((1, 6), 8.0))
+    assert 0 <= near[0] < far[0]
+
+
+def test_modes_are_each_normal_but_not_what_lies_between() -> None:
+    rng = np.random.default_rng(1)
+    rows = np.concatenate([rng.normal(-4, 0.1, (100, 5)), rng.normal(4, 0.1, (100, 5))])
+    found = strangeness(KMeansDistance(2).fit(rows), np.array([[-4.0] * 5, [4.0] * 5, [0.0] * 5]))
+    assert found[2] > 10 * max(found[0], found[1])
+
+
+def test_constant_rows_are_learned_from() -> None:
+    rows = np.zeros((50, 4))
+    for detector in (RobustZ(), KMeansDistance()):
+        assert strangeness(detector.fit(rows), np.ones((1, 4)))[0] > strangeness(detector, rows)[0]

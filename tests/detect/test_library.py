@@ -1,0 +1,79 @@
+"""The library: who gets a detector, what it is learned from, and that ranks and threshold need no faults."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import IsolationForest
+
+from podlab.detect import Library, fit_library
+from podlab.detect.library import count_alarms
+from tests.detect.conftest import SERVICES, leak
+from tests.support.synthetic import make_samples
+
+
+def test_every_service_has_a_detector_and_says_what_it_learned_from(library: Library) -> None:
+    assert sorted(library.detectors) == sorted(SERVICES)
+    for detector in library.detectors.values():
+        assert detector.deployments == 8
+        assert detector.rows > 8 * 85
+    assert library.pooled.deployments == 24
+
+
+def test_the_same_samples_give_the_same_library(library: Library) -> None:
+    again = fit_library(make_samples(SERVICES, deployments_per_service=8, seconds=90))
+    assert again is not None
+    assert again.threshold == library.threshold
+    for service, detector in library.detectors.items():
+        assert np.array_equal(detector.usual.centre, again.detectors[service].usual.centre)
+        assert np.array_equal(detector.evidence.levels, again.detectors[service].evidence.levels)
+
+
+def test_nothing_is_learned_from_a_fault_or_after_it() -> None:
+    normal = make_samples(SERVICES, deployments_per_service=4, seconds=60)
+    faulty = leak(normal, begin_s=40)
+    only_before = normal[~faulty["anomaly"].astype(bool)].reset_index(drop=True)
+    a, b = fit_library(faulty), fit_library(only_before)
+    assert a is not None
+    assert b is not None
+    assert a.threshold == b.threshold
+    assert np.array_equal(a.pooled.usual.centre, b.pooled.usual.centre)
+
+
+def test_a_service_recorded_once_is_left_to_the_pooled_detector() -> None:
+    samples = make_samples(SERVICES, deployments_per_service=4, seconds=60)
+    once = samples[(samples["service"] != "redis") | (samples["deployment"] == "redis-0")].reset_index(drop=True)
+    found = fit_library(once)
+    assert found is not None
+    assert sorted(found.detectors) == ["mysql", "nginx"]
+
+
+@pytest.mark.parametrize("few", [1, 20])
+def test_too_little_gives_none(few: int) -> None:
+    samples = make_samples(SERVICES, deployments_per_service=2, seconds=10)
+    assert fit_library(samples.head(few)) is None
+
+
+def test_columns_and_services_limit_what_is_learned() -> None:
+    samples = make_samples(SERVICES, deployments_per_service=3, seconds=40)
+    found = fit_library(samples, columns=["memory_rss_bytes"], services=["nginx", "redis"])
+    other = fit_library(samples[samples["service"] != "mysql"].assign(rx_bytes=pd.NA), columns=["memory_rss_bytes"])
+    assert found is not None
+    assert other is not None
+    assert sorted(found.detectors) == ["nginx", "redis"]
+    assert np.array_equal(found.pooled.usual.centre, other.pooled.usual.centre)
+
+
+def test_any_detector_of_scikit_learn_can_take_part() -> None:
+    samples = make_samples(SERVICES[:2], deployments_per_service=3, seconds=40)
+    found = fit_library(samples, make_parts=lambda seed: [IsolationForest(n_estimators=20, random_state=seed)])
+    assert found is not None
+    assert isinstance(found.pooled.parts[0], IsolationForest)
+
+
+def test_alarms_near_each_other_are_one() -> None:
+    strange = np.array([1, 0, 1, 0, 1, 1], dtype=bool)
+    time_s = np.array([0.0, 10.0, 20.0, 60.0, 100.0, 5.0])
+    assert count_alarms(strange, time_s, np.array([0, 0, 0, 0, 0, 1])) == 3
+    assert count_alarms(np.zeros(6, dtype=bool), time_s, np.zeros(6, dtype=np.int64)) == 0

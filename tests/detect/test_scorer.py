@@ -1,0 +1,122 @@
+"""Scores as samples come: the same for one container and for many, from its donors, and never learned from faults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from podlab.detect import Library, Scored, Scorer
+from podlab.detect.detector import smooth
+from podlab.detect.library import replay_signals
+from podlab.detect.ticks import sample, ticks
+from podlab.windows import Rows, read_rows
+from tests.detect.conftest import leak
+
+Donors = Sequence[tuple[str, float]]
+
+
+def run(library: Library, rows: Rows, donors: Sequence[Donors], *, only: int | None = None) -> dict[str, np.ndarray]:
+    """Score all rows, or one container's."""
+    scorer = Scorer(library, len(rows.containers))
+    scorer.set_donors(np.arange(scorer.size), donors)
+    told = {name: np.full(len(rows.code), np.nan) for name in ("score", "rarity", "anomaly")}
+    for which in ticks(rows):
+        here = which if only is None else which[rows.code[which] == only]
+        said = step(scorer, rows, here)
+        for name, values in told.items():
+            values[here] = getattr(said, name)
+    return told
+
+
+def step(scorer: Scorer, rows: Rows, which: np.ndarray) -> Scored:
+    return scorer.score(rows.code[which], rows.offset_s[which], rows.offset_s[which], *sample(rows, which))
+
+
+def own_services(rows: Rows) -> list[Donors]:
+    return [((service, 1.0),) for service in rows.containers["service"]]
+
+
+def test_one_container_alone_scores_as_among_others(library: Library, samples: pd.DataFrame) -> None:
+    rows = read_rows(leak(samples))
+    together = run(library, rows, own_services(rows))
+    for number in range(len(rows.containers)):
+        alone = run(library, rows, own_services(rows), only=number)
+        own = rows.code == number
+        for name in together:
+            assert alone[name][own] == pytest.approx(together[name][own], abs=1e-9)
+
+
+def test_scores_are_those_of_the_batch_while_nothing_is_strange(library: Library, samples: pd.DataFrame) -> None:
+    rows = read_rows(samples)
+    streamed = run(library, rows, own_services(rows))
+    signals = replay_signals(rows)
+    for number, service in enumerate(rows.containers["service"]):
+        own = rows.code == number
+        detector = library.detectors[service]
+        evidence, _ = detector.judge(signals[own], rows.offset_s[own])
+        rarity = detector.evidence.rarity(smooth(evidence, rows.offset_s[own], rows.code[own])) / library.threshold
+        calm = np.cumsum(rarity >= 0.7) == 0  # until the first row that is not learned from
+        assert calm[:5].all()
+        assert streamed["rarity"][own][calm] == pytest.approx(rarity[calm])
+
+
+def test_a_fault_is_strange_and_normal_life_is_not(library: Library, samples: pd.DataFrame) -> None:
+    rows = read_rows(leak(samples))
+    told = run(library, rows, own_services(rows))
+    assert ((told["score"] >= 0) & (told["score"] <= 1)).all()
+    late, early = rows.offset_s > 75, rows.offset_s < 58
+    assert told["anomaly"][late].mean() > 0.95
+    assert told["anomaly"][early].mean() < 0.05
+
+
+def test_a_fault_is_never_learned_however_long_it_lasts(library: Library, samples: pd.DataFrame) -> None:
+    ever = leak(samples)
+    stuck = ever["anomaly"].to_numpy(dtype=bool)
+    for name in ("memory_usage_bytes", "memory_working_set_bytes", "memory_rss_bytes"):
+        ever.loc[stuck, name] = samples.loc[stuck, name] * 1000
+    told = run(library, rows := read_rows(ever), own_services(rows))
+    assert told["anomaly"][rows.offset_s > 85].all()
+
+
+def test_donors_are_mixed_and_change(library: Library, samples: pd.DataFrame) -> None:
+    rows = read_rows(samples[samples["service"] == "redis"].reset_index(drop=True))
+    count = len(rows.containers)
+    of = {
+        name: run(library, rows, [donors] * count)["rarity"][:3]
+        for name, donors in {
+            "redis": (("redis", 1.0),),
+            "nginx": (("nginx", 1.0),),
+            "mostly redis": (("redis", 0.9), ("nginx", 0.1)),
+            "unknown": (),
+            "never heard of": (("sendmail", 1.0),),
+        }.items()
+    }
+    assert (of["redis"] < of["mostly redis"]).all()
+    assert (of["mostly redis"] < of["nginx"]).all()
+    assert of["unknown"].tolist() == of["never heard of"].tolist()
+
+
+def test_a_sample_without_values_keeps_the_score(library: Library, samples: pd.DataFrame) -> None:
+    rows = read_rows(samples)
+    scorer = Scorer(library, len(rows.containers))
+    first, second, third = list(ticks(rows))[:3]
+    step(scorer, rows, first)
+    before = step(scorer, rows, second)
+    nothing = {name: np.zeros(third.size, dtype=bool) for name in rows.metrics}
+    values, _ = sample(rows, third)
+    after = scorer.score(rows.code[third], rows.offset_s[third], rows.offset_s[third], values, nothing)
+    assert after.score.tolist() == before.score.tolist()
+
+
+def test_room_is_made_and_taken_back(library: Library, samples: pd.DataFrame) -> None:
+    rows = read_rows(samples)
+    scorer, fresh = Scorer(library, 1), Scorer(library, len(rows.containers))
+    scorer.resize(len(rows.containers))
+    first, second = list(ticks(rows))[:2]
+    step(scorer, rows, first)
+    step(scorer, rows, second)
+    scorer.forget(np.arange(scorer.size))
+    assert step(scorer, rows, first).rarity.tolist() == step(fresh, rows, first).rarity.tolist()

@@ -1,0 +1,46 @@
+"""What is usual, and how rare what is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podlab.detect.tail import learn_tail
+from podlab.detect.usual import FARTHEST, learn_usual
+
+
+def test_each_age_has_its_own_usual() -> None:
+    rng = np.random.default_rng(0)
+    age_s = np.repeat([2.0, 200.0], 500)
+    signals = np.where(age_s[:, None] < 5, 3.0, 0.0) + rng.normal(0, 0.5, (1000, 1))
+    usual = learn_usual(signals, age_s)
+    far = usual.standardise(np.array([[3.0], [3.0]]), np.array([2.0, 200.0]))
+    assert abs(far[0, 0]) < 0.5
+    assert far[1, 0] == pytest.approx(6, abs=1)
+
+
+def test_constant_missing_and_huge_signals_are_handled() -> None:
+    signals = np.column_stack([np.full(100, 2.0), np.full(100, np.nan)])
+    usual = learn_usual(signals, np.arange(100.0))
+    far = usual.standardise(np.array([[2.0, 5.0], [np.nan, np.nan], [1e9, -1e9]]), np.zeros(3))
+    assert np.isfinite(far).all()
+    assert far[0, 0] == 0
+    assert (far[1] == 0).all()
+    assert far[2].tolist() == [FARTHEST, -FARTHEST]
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=12, max_size=400))
+def test_rarity_rises_with_the_value_even_beyond_all_known(values: list[float]) -> None:
+    tail = learn_tail(np.array(values))
+    asked = np.sort(np.concatenate([values, np.max(values) * np.array([1.0, 2.0, 4.0]) + [0, 1, 2]]))
+    rarity = tail.rarity(asked)
+    assert np.isfinite(rarity).all()
+    assert (rarity >= 0).all()
+    assert (np.diff(rarity) >= -1e-9).all()
+
+
+def test_rarity_is_the_rank_among_normal_values() -> None:
+    tail = learn_tail(np.arange(1.0, 10_001))
+    assert tail.rarity(np.array([5000.0, 9000.0])) == pytest.approx([-np.log10(0.5), 1.0], abs=0.01)
