@@ -24,8 +24,8 @@ from podlab.identify.decide import (
 from podlab.watcher.cases import Case
 from podlab.watcher.journal import Entry
 
-#: From look to look at a decided container the gap grows by this factor.
-_SLOWER = 1.5
+#: The first gap between looks at a decided container, in rounds; from look to look it grows by the same factor.
+_SLOWER = 2.0
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Pace:
 class Docket:
     """Containers with their decisions, side by side.
 
-    Until the policy's time is up a container is looked at in every round, because evidence comes fast and may turn;
-    later ever more seldom, but in every round again while looks contradict what was decided.
+    A container is looked at in every round until something is decided; then ever more seldom, but in every round again
+    while looks contradict what was decided.
 
     Parameters
     ----------
@@ -155,12 +155,12 @@ class Docket:
         rows = zip(self.cases, self._state.service.tolist(), self._state.streak.tolist(), strict=True)
         for case, service, streak in rows:
             age_s = steady_s - case.met_s - case.blind_s
-            if case.number not in looked_at or service == WAITING or streak or age_s < self._policy.timeout_s:
+            if case.number not in looked_at or service == WAITING or streak:
                 case.gap_s = 0.0
                 continue
             if age_s >= self._pace.settle_s and service != UNKNOWN:
                 settled.add(case.number)
-            slower_s = max(self._pace.interval_s, _SLOWER * case.gap_s)
+            slower_s = _SLOWER * max(self._pace.interval_s, case.gap_s)
             case.gap_s = self._pace.settle_s if age_s >= self._pace.settle_s else slower_s
             case.next_look_s = steady_s + case.gap_s
         self.dismiss(settled)
