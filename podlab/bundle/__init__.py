@@ -22,6 +22,7 @@ import podlab
 from podlab.bundle.manifest import (
     CARD,
     FORMAT,
+    FORMAT_WITH_DETECTORS,
     MANIFEST,
     NAME,
     BundleInfo,
@@ -32,6 +33,8 @@ from podlab.bundle.manifest import (
     read_bundle,
     read_manifest,
 )
+from podlab.detect import Library
+from podlab.detect import storage as detectors
 from podlab.errors import InputError
 from podlab.files import atomic_folder, names_inside, sha256_of
 from podlab.identify.identifier import Identifier
@@ -54,10 +57,13 @@ class Bundle:
         What it says about itself.
     identifier : Identifier
         The model, which signs its answers with ``name@digest``.
+    library : Library or None
+        The detectors by service; None where the bundle has none.
     """
 
     info: BundleInfo
     identifier: Identifier
+    library: Library | None = None
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -78,6 +84,7 @@ def save(
     recordings: Sequence[Path] = (),
     scores: Mapping[str, object] | None = None,
     created: datetime | None = None,
+    library: Library | None = None,
 ) -> BundleInfo:
     """Write a model as a bundle; an older bundle there is replaced when the new one is complete.
 
@@ -95,18 +102,23 @@ def save(
         What was measured, as JSON values.
     created : datetime, optional
         By default now.
+    library : Library, optional
+        The detectors by service.
 
     Raises
     ------
     InputError
-        If the name is unusable, ``folder`` holds something else than a bundle, or it cannot be written.
+        If the name is unusable, ``folder`` holds something else than a bundle, it cannot be written, or the library
+        has parts that cannot be stored.
     """
     if not NAME.fullmatch(name):
         raise InputError(f"{name!r} is no name for a model", todo="use letters, digits, dots, dashes, underscores")
     _refuse_to_overwrite(folder)
     files = to_files(identifier)
+    if library is not None:
+        files |= detectors.to_files(library)
     manifest = Manifest(
-        format=FORMAT,
+        format=FORMAT if library is None else FORMAT_WITH_DETECTORS,
         name=name,
         created=(created or datetime.now(UTC)).isoformat(timespec="seconds"),
         podlab=podlab.__version__,
@@ -139,13 +151,15 @@ def load(folder: Path) -> Bundle:
         If the folder is no bundle, is of another format, was changed, or holds no usable model; says which and where.
     """
     info, files = read_bundle(folder)
-    identifier = from_files({name: files[name] for name in files if name != CARD}, where=str(folder))
+    own = detectors.FILES if info.manifest["format"] == FORMAT_WITH_DETECTORS else ()
+    identifier = from_files({name: files[name] for name in files if name not in (CARD, *own)}, where=str(folder))
     if list(identifier.services) != info.manifest["services"] or list(identifier.columns) != info.manifest["columns"]:
         raise InputError(
             "manifest and model tell of different services or columns", where=str(folder), todo="fit the model again"
         )
+    library = detectors.from_files(files, services=identifier.services, where=str(folder)) if own else None
     scores = info.manifest["scores"]
-    return Bundle(info, replace(identifier, scores=scores, model=f"{info.name}@{info.digest}"))
+    return Bundle(info, replace(identifier, scores=scores, model=f"{info.name}@{info.digest}"), library)
 
 
 def verify(folder: Path) -> BundleInfo:

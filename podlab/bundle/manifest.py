@@ -14,7 +14,8 @@ import msgspec
 from podlab.errors import InputError
 from podlab.files import explain_os_error
 
-FORMAT = 1
+#: Format 2 holds detectors beside what identifies; format 1 does not, and is read as well.
+FORMAT, FORMAT_WITH_DETECTORS = 1, 2
 MANIFEST = "manifest.json"
 CARD = "MODEL_CARD.md"
 #: What a model and its files may be called: one plain name, no path.
@@ -129,9 +130,11 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
     try:
         loose = msgspec.json.decode(written)
         number = loose.get("format") if isinstance(loose, dict) else None
-        if number != FORMAT:
+        if isinstance(number, bool) or number not in (FORMAT, FORMAT_WITH_DETECTORS):
             raise InputError(
-                f"format {number!r} is not known, only {FORMAT}", where=where, todo="use the podlab that wrote it"
+                f"format {number!r} is not known, only {FORMAT} and {FORMAT_WITH_DETECTORS}",
+                where=where,
+                todo="use the podlab that wrote it",
             )
         manifest = msgspec.convert(loose, type=Manifest)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:

@@ -45,6 +45,7 @@ def fit(
     Example: podlab fit data/recordings/first.parquet --out data/models/first
     """
     from podlab import identify as identification
+    from podlab.detect import fit_library
     from podlab.evaluation.filters import features_of
 
     settings = load_settings(services=services, metric_filter=metrics, seed=seed)
@@ -59,7 +60,10 @@ def fit(
             seed=settings.seed,
             progress=progress,
         )
-    info = bundle.save(identifier, out, name=out.name, recordings=files, scores=identifier.scores)
+    library = fit_library(
+        samples, group=group, services=identifier.services, columns=identifier.columns, seed=settings.seed
+    )
+    info = bundle.save(identifier, out, name=out.name, recordings=files, scores=identifier.scores, library=library)
     if as_json:
         print_json(info.to_json())
     else:

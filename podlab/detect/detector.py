@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.detect.estimators import KMeansDistance, RobustZ, strangeness
+from podlab.detect.measures import strangeness
 from podlab.detect.tail import Tail, learn_tail
 from podlab.detect.usual import Usual, learn_usual
 
@@ -29,8 +29,8 @@ class Detector:
     ----------
     usual : Usual
         Where signals and changes lie.
-    parts : tuple of estimator
-        Fitted on standardised rows; any that :func:`podlab.detect.estimators.strangeness` understands.
+    parts : tuple of detectors
+        Fitted on standardised rows; any that :func:`podlab.detect.measures.strangeness` understands.
     tails : tuple of Tail
         How rare each part's strangeness is in normal deployments that it did not learn from.
     evidence : Tail
@@ -79,6 +79,8 @@ class TrainingRows:
 
 def default_parts(seed: int) -> tuple[Any, ...]:
     """Make the estimators that a detector is made of, not yet fitted."""
+    from podlab.detect.estimators import KMeansDistance, RobustZ  # scoring does without scikit-learn
+
     return RobustZ(), KMeansDistance(random_state=seed)
 
 
@@ -125,7 +127,8 @@ def fit_detector(
 def _fit_parts(rows: TrainingRows, parts: Sequence[Any]) -> tuple[Usual, tuple[Any, ...]]:
     usual = learn_usual(rows.signals, rows.age_s)
     far = usual.standardise(rows.signals, rows.age_s)
-    return usual, tuple(part.fit(far) for part in parts)
+    fitted = [part.fit(far) for part in parts]
+    return usual, tuple(part.freeze() if hasattr(part, "freeze") else part for part in fitted)
 
 
 def smoothing_share(step_s: FloatArray) -> FloatArray:

@@ -14,6 +14,8 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.cluster import KMeans
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from podlab.detect.measures import NearestMode, RootMeanSquare
+
 FloatArray = NDArray[np.float64]
 
 #: Training rows farther out than this pull no centre after them.
@@ -62,7 +64,11 @@ class RobustZ(_Detector):
         """Give each row's normality (n,), the lower the stranger."""
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=np.float64, reset=False)
-        return np.asarray(-np.sqrt(np.mean(rows**2, axis=1)))
+        return self.freeze().score_samples(rows)
+
+    def freeze(self) -> RootMeanSquare:
+        """Give what it comes down to."""
+        return RootMeanSquare()
 
 
 class KMeansDistance(_Detector):
@@ -103,21 +109,8 @@ class KMeansDistance(_Detector):
         """Give each row's normality (n,), the lower the stranger."""
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=np.float64, reset=False)
-        return -distance_to_nearest(rows, self.cluster_centers_)
+        return self.freeze().score_samples(rows)
 
-
-def distance_to_nearest(rows: FloatArray, centres: FloatArray) -> FloatArray:
-    """Give each row's distance to the nearest centre, by the features' number (n,)."""
-    square = (rows**2).sum(axis=1)[:, None] - 2 * (rows @ centres.T) + (centres**2).sum(axis=1)
-    return np.asarray(np.sqrt(np.maximum(square.min(axis=1), 0.0) / rows.shape[1]))
-
-
-def strangeness(detector: Any, rows: FloatArray) -> FloatArray:
-    """Give what rises with strangeness and is never negative (n,), of any fitted detector.
-
-    A detector of scikit-learn's kind has ``score_samples``, which falls; one of pyod's kind has ``decision_scores_``
-    and a ``decision_function`` that rises. What is below the most normal training row counts as that.
-    """
-    if hasattr(detector, "score_samples"):
-        return np.asarray(-detector.score_samples(rows), dtype=np.float64).clip(0.0)
-    return np.asarray(detector.decision_function(rows) - np.min(detector.decision_scores_), dtype=np.float64).clip(0.0)
+    def freeze(self) -> NearestMode:
+        """Give what it comes down to."""
+        return NearestMode(self.cluster_centers_)

@@ -74,7 +74,7 @@ def fit_library(
         Same samples and seed, same library.
     make_parts : callable
         Makes the estimators of a detector from a seed: any that can be fitted on rows of finite numbers and that
-        :func:`podlab.detect.estimators.strangeness` understands.
+        :func:`podlab.detect.measures.strangeness` understands.
 
     Returns
     -------

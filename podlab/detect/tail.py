@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-_LEVELS = 101
+#: Ranks that are kept of the data below the tail.
+LEVELS = 101
 #: The part of normal data that counts as its tail, and how many values it has at least.
 _TAIL_SHARE = 0.01
 _FEWEST_IN_TAIL = 10
@@ -52,7 +53,7 @@ def learn_tail(values: FloatArray) -> Tail:
     ordered = np.sort(np.round(values, 9))  # steps between levels that divide without overflow
     inside = min(max(round(_TAIL_SHARE * ordered.size), _FEWEST_IN_TAIL), ordered.size - 1)
     begin = max(float(ordered[-inside - 1]), 1e-6)
-    levels = np.maximum.accumulate(np.quantile(ordered[: ordered.size - inside], np.linspace(0.0, 1.0, _LEVELS)))
+    levels = np.maximum.accumulate(np.quantile(ordered[: ordered.size - inside], np.linspace(0.0, 1.0, LEVELS)))
     levels[-1] = begin
     shape = float(np.mean(np.log(np.maximum(ordered[-inside:] / begin, 1.0))))
     return Tail(np.minimum(levels, begin), inside / (ordered.size + 1), float(np.clip(shape, *_SHAPES)))

@@ -65,7 +65,7 @@ def to_files(identifier: Identifier) -> dict[str, bytes]:
     )
     files = {_MODEL: msgspec.json.format(msgspec.json.encode(stored), indent=1)}
     for name, expert in identifier.experts.items():
-        files[f"{name}.npz"] = _pack(
+        files[f"{name}.npz"] = pack(
             {
                 **expert.forest.to_arrays(),
                 "known_leaves": expert.leaves,
@@ -73,7 +73,7 @@ def to_files(identifier: Identifier) -> dict[str, bytes]:
                 **{f"space_{name}": array for name, array in expert.space.to_arrays().items() if name != "service"},
             }
         )
-    files[_CALIBRATION] = _pack(
+    files[_CALIBRATION] = pack(
         {"similarity": identifier.similarity}
         | {
             f"{number}.{condition.name}.{name}": array
@@ -228,7 +228,8 @@ def _calibration(
     return Calibration(temperature, typicality, Bounds(parts["least"], basis))
 
 
-def _pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+def pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Write arrays as an uncompressed .npz; the same arrays give the same bytes."""
     packed = io.BytesIO()
     np.savez(packed, allow_pickle=False, **dict(arrays))
     return packed.getvalue()

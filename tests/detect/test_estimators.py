@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,8 @@ import pytest
 from sklearn.ensemble import IsolationForest
 from sklearn.utils.estimator_checks import check_estimator
 
-from podlab.detect.estimators import KMeansDistance, RobustZ, strangeness
+from podlab.detect.estimators import KMeansDistance, RobustZ
+from podlab.detect.measures import strangeness
 
 
 @pytest.mark.parametrize("estimator", [RobustZ(), KMeansDistance()])
@@ -48,3 +51,8 @@ def test_constant_rows_are_learned_from() -> None:
     rows = np.zeros((50, 4))
     for detector in (RobustZ(), KMeansDistance()):
         assert strangeness(detector.fit(rows), np.ones((1, 4)))[0] > strangeness(detector, rows)[0]
+
+
+def test_scoring_needs_no_scikit_learn() -> None:
+    asked = "import sys, podlab.bundle, podlab.detect.scorer; sys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0
