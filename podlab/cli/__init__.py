@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 import podlab
-from podlab.cli import data, doctor, evaluate, lab, model, notebooks, watch
+from podlab.cli import data, doctor, evaluate, lab, model, notebooks, score, watch
 from podlab.errors import PodlabError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command()(notebooks.run)
 app.command()(model.fit)
 app.command()(evaluate.evaluate)
 app.command()(model.identify)
+app.command()(score.score)
 app.command()(watch.watch)
 app.add_typer(model.models, name="models")
 app.command()(doctor.doctor)
