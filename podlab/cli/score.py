@@ -63,17 +63,8 @@ def score(
         for line in told:
             print_json(line)
         return
+    columns = ("namespace", "pod", "container", "service", "samples")
     print_table(
-        ("namespace", "pod", "container", "service", "samples", "alarms"),
-        [
-            (
-                each["namespace"],
-                each["pod"],
-                each["container"],
-                each["service"] or "unknown",
-                each["samples"],
-                len(alarms),
-            )
-            for each, alarms in zip(told, scoring.alarms, strict=True)
-        ],
+        (*columns, "alarms"),
+        [(*(line[name] for name in columns), len(alarms)) for line, alarms in zip(told, scoring.alarms, strict=True)],
     )

@@ -94,19 +94,35 @@ def fit_library(
     deployment = pd.factorize(np.asarray(rows.containers[group].astype(str)))[0] if group in rows.containers else None
     if deployment is None or name_of.size < 2:
         return None
-    detectors, rarities = {}, []
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
+
     training = TrainingRows(signals, rows.offset_s, rows.code, deployment[rows.code])
-    for number, name in enumerate(name_of):
-        own = training.only(service[rows.code] == number)
+    with threadpool_limits(limits=1):  # the matrices are small: more threads only wait for each other
+        return _fit_all(training, tuple(name_of.tolist()), service[rows.code], seed, make_parts)
+
+
+def _fit_all(
+    training: TrainingRows,
+    names: Sequence[str],
+    service: IntArray,
+    seed: int,
+    make_parts: Callable[[int], Sequence[Any]],
+) -> Library:
+    """Fit a detector for each service, numbered by ``service`` (n,), and the pooled one."""
+    detectors, rarities = {}, []
+    for number, name in enumerate(names):
+        own = training.only(service == number)
         groups = np.unique(own.group).size
         if groups >= 2 and len(own.age_s) >= _FEWEST_ROWS:
-            detectors[str(name)], rare = fit_detector(own, seed=seed, deployments=groups, make_parts=make_parts)
+            detectors[name], rare = fit_detector(own, seed=seed, deployments=groups, make_parts=make_parts)
             rarities.append((rare, own))
-    every = max(1, -(-len(rows.code) // _MOST_POOLED_ROWS))
-    some = TrainingRows(signals, rows.offset_s, rows.code, service[rows.code]).only(rows.code % every == 0)
+    # Held out are whole services: the pooled detector is for containers of which nothing is known.
+    every = TrainingRows(training.signals, training.age_s, training.container, service)
+    some = every.only(every.container % max(1, -(-len(service) // _MOST_POOLED_ROWS)) == 0)
     if np.unique(some.group).size < 2:
-        some = TrainingRows(signals, rows.offset_s, rows.code, service[rows.code])
-    pooled, pooled_rare = fit_detector(some, seed=seed, deployments=np.unique(deployment).size, make_parts=make_parts)
+        some = every
+    deployments = np.unique(training.group).size
+    pooled, pooled_rare = fit_detector(some, seed=seed, deployments=deployments, make_parts=make_parts)
     pooled_threshold = choose_threshold([(pooled_rare, some)])
     threshold = choose_threshold(rarities) if rarities else pooled_threshold
     return Library(detectors, pooled, threshold, pooled_threshold)
