@@ -131,7 +131,7 @@ def save(
         scores=dict(scores or {}),
         files={},
     )
-    files[CARD] = _write_card(manifest).encode()
+    files[CARD] = _write_card(manifest, library).encode()
     manifest.files = {
         file: FileEntry(hashlib.sha256(content).hexdigest(), len(content)) for file, content in sorted(files.items())
     }
@@ -186,8 +186,12 @@ def list_models(root: Path) -> list[BundleInfo]:
     return found
 
 
-def _write_card(manifest: Manifest) -> str:
+def _write_card(manifest: Manifest, library: Library | None) -> str:
     """Write the model card, Markdown."""
+    detectors = "none: it cannot score"
+    if library is not None:
+        each = (f"{name} ({one.deployments} deployments, {one.rows} rows)" for name, one in library.detectors.items())
+        detectors = f"{', '.join([*each, 'a pooled one'])}; thresholds from normal rows only"
     recordings = "\n".join(f"- {each.name}, SHA-256 `{each.sha256}`" for each in manifest.recordings) or "- not named"
     horizons = ", ".join(f"{horizon:g} s" for horizon in manifest.horizons_s) or "none: stretches of mid-life only"
     scores = msgspec.json.format(msgspec.json.encode(manifest.scores), indent=2).decode()
@@ -199,6 +203,7 @@ Tells which service runs in a container from its monitoring metrics, made by pod
 - Services: {", ".join(manifest.services)}
 - Columns: {", ".join(manifest.columns)}
 - Seconds since the start that have an expert: {horizons}
+- Anomaly detectors: {detectors}
 
 It knows only these services, in configurations and on machines like those of its recordings. What is unlike them is
 answered as unknown; what is merely similar may not be. Identity (names, images, labels, times) is never looked at.

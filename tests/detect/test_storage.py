@@ -50,6 +50,7 @@ def test_a_bundle_holds_them_and_one_without_is_still_read(tmp_path: Path) -> No
     assert loaded.manifest["format"] == 2
     assert loaded.library is not None
     assert sorted(loaded.library.detectors) == ["nginx", "redis"]
+    assert "Anomaly detectors: nginx (3 deployments, 120 rows), redis (3 deployments, 120 rows)" in loaded.info.card
     bundle.save(small_identifier(), tmp_path / "without", name="small")
     assert bundle.load(tmp_path / "without").manifest["format"] == 1
     assert bundle.load(tmp_path / "without").library is None
