@@ -20,6 +20,7 @@ from podlab.evaluation.original import TRAINING_RATIO, draw_rows, encode_rows, p
 from podlab.evaluation.result import Evaluation
 from podlab.evaluation.scores import Scores, score
 from podlab.evaluation.splits import Plan, plan_splits
+from podlab.identify.looks import COMPANION_SHARE
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ def _rungs_of_podlab(
 ) -> list[dict[str, object]]:
     horizons_s = sorted(evaluation.scores)
     nearest = min(horizons_s, key=lambda horizon: abs(horizon - horizon_s))
+    # Experts for shorter horizons have no say by then.
+    heard_s = [horizon for horizon in horizons_s if COMPANION_SHARE * nearest <= horizon <= nearest]
     same = {
         "learner": "podlab",
         "metric_filter": _name_filter(evaluation.columns, dataset),
@@ -123,7 +126,7 @@ def _rungs_of_podlab(
     ]
     for kind in kinds_of(dataset.containers):
         answered, guessed, how = score_left_out(
-            dataset, kind, horizons_s=horizons_s, horizon_s=nearest, columns=evaluation.columns, seed=seed, jobs=jobs
+            dataset, kind, horizons_s=heard_s, horizon_s=nearest, columns=evaluation.columns, seed=seed, jobs=jobs
         )
         lines.append(
             {
