@@ -7,14 +7,17 @@ counters are nullable ``Int64``, because counters of real clusters pass 2**53 an
 from __future__ import annotations
 
 import logging
-from typing import Final
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
 
 from podlab.errors import InputError
 from podlab.metrics import ALL_COLUMNS, CATALOGUE, CONTAINER_KEY, FEATURE_METRICS, TIMES
+
+if TYPE_CHECKING:
+    import pandera.pandas as pa
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +39,17 @@ def _dtype_of(column: str) -> str:
     return "str"
 
 
-def _column_schema(column: str) -> pa.Column:
-    checks = [pa.Check.ge(0, error="is negative")] if column in CATALOGUE else []
-    return pa.Column(_dtype_of(column), checks=checks, nullable=column not in REQUIRED, required=column in REQUIRED)
+@cache
+def schema() -> pa.DataFrameSchema:
+    """Give the schema of a checked table."""
+    # It takes a second of CPU to load, and a watcher whose tables are sound never needs it.
+    import pandera.pandas as pa
 
+    def column_schema(column: str) -> pa.Column:
+        checks = [pa.Check.ge(0, error="is negative")] if column in CATALOGUE else []
+        return pa.Column(_dtype_of(column), checks=checks, nullable=column not in REQUIRED, required=column in REQUIRED)
 
-SCHEMA = pa.DataFrameSchema({column: _column_schema(column) for column in ALL_COLUMNS}, strict=True, ordered=False)
+    return pa.DataFrameSchema({column: column_schema(column) for column in ALL_COLUMNS}, strict=True, ordered=False)
 
 
 def check_samples(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
@@ -163,8 +171,12 @@ def _bad_value(values: pd.Series, bad: pd.Series, what: str, where: str) -> Inpu
 
 
 def _check_schema(table: pd.DataFrame, where: str) -> None:
+    if is_sound(table):
+        return
+    import pandera.pandas as pa
+
     try:
-        SCHEMA.validate(table, lazy=True)
+        schema().validate(table, lazy=True)
     except pa.errors.SchemaErrors as errors:
         first = errors.failure_cases.iloc[0]
         what = (
@@ -173,3 +185,18 @@ def _check_schema(table: pd.DataFrame, where: str) -> None:
             else f"{first['failure_case']} {first['check']}"
         )
         raise InputError(f"column {first['column']!r}, row {first['index']}: {what}", where=where) from None
+
+
+def is_sound(table: pd.DataFrame) -> bool:
+    """Tell whether a table fits the schema, in a tenth of the time that finding out where it does not takes."""
+    if not set(REQUIRED) <= set(table) <= set(ALL_COLUMNS):
+        return False
+    for name, values in table.items():
+        column = str(name)
+        if str(values.dtype) != _dtype_of(column):
+            return False
+        if column in REQUIRED and values.isna().any():
+            return False
+        if column in CATALOGUE and (values < 0).any():
+            return False
+    return True

@@ -6,12 +6,13 @@ import logging
 
 import numpy as np
 import pandas as pd
+import pandera.pandas as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from podlab.errors import InputError
-from podlab.samples import check_samples
+from podlab.samples import check_samples, is_sound, schema
 
 T0 = pd.Timestamp("2026-01-05T08:00:00Z")
 
@@ -107,3 +108,34 @@ def test_bad_tables_are_refused_by_file_column_and_row(frame: pd.DataFrame, word
         check_samples(frame, where="rec.parquet")
     assert str(caught.value).startswith(f"rec.parquet: {words}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {},
+        {"memory_usage_bytes": [1.0, np.nan, -1e-9]},
+        {"rx_bytes": pd.array([1, None, -1], dtype="Int64")},
+        {"rx_bytes": pd.array([1, None, 2**63 - 1], dtype="Int64")},
+        {"rx_bytes": [1.0, 2.0, 3.0]},
+        {"pod": pd.array(["web-1", None, "web-1"], dtype="str")},
+        {"time": [T0, pd.NaT, T0]},
+        {"namespace": pd.array([None] * 3, dtype="str")},
+        {"started_at": [1, 2, 3]},
+        {"colour": ["red"] * 3},
+    ],
+)
+def test_the_quick_check_finds_what_the_schema_finds(spoil: dict[str, object]) -> None:
+    table = check_samples(_table(), where="f").assign(**spoil)
+    try:
+        fits = len(schema().validate(table, lazy=True)) == 3
+    except pa.errors.SchemaErrors:
+        fits = False
+    assert is_sound(table) == fits
+
+
+def test_the_quick_check_misses_a_column_as_the_schema_does() -> None:
+    table = check_samples(_table(), where="f").drop(columns="pod")
+    with pytest.raises(pa.errors.SchemaErrors):
+        schema().validate(table, lazy=True)
+    assert not is_sound(table)
