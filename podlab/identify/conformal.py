@@ -3,7 +3,8 @@
 Split conformal prediction (Vovk, Gammerman and Shafer 2005, Algorithmic Learning in a Random World): a service is in
 the set if its probability is not lower than what all but 5 % of held-out deployments gave to their own service. Counted
 by service (Mondrian) this holds for each service; that takes 19 deployments of it. Services with fewer share one
-bound, which holds for them on average only; and with fewer than 19 in all nothing is promised.
+bound, which holds on average only: over them, or over all services where they have fewer than 19 together. With fewer
+than 19 in all nothing is promised.
 """
 
 from __future__ import annotations
@@ -75,6 +76,8 @@ def learn_bounds(probability: FloatArray, truth: NDArray[np.intp], groups: NDArr
     service = cases[0].astype(np.intp)
     few = np.bincount(service, minlength=services) < FEWEST_DEPLOYMENTS
     shared = lowest[few[service]]
+    if shared.size < FEWEST_DEPLOYMENTS:
+        shared = lowest
     least = np.full(services, _bound(shared))
     basis = np.full(services, 1 if shared.size >= FEWEST_DEPLOYMENTS else 0, dtype=np.int8)
     for one in np.flatnonzero(~few):

@@ -41,6 +41,10 @@ def test_what_few_deployments_cannot_promise_is_said() -> None:
     assert learn_bounds(*drawn(4 * FEWEST_DEPLOYMENTS, 0)).promise == "each service"
     assert learn_bounds(*drawn(4 * FEWEST_DEPLOYMENTS - 4, 0)).promise == "all services"
     assert learn_bounds(*drawn(FEWEST_DEPLOYMENTS - 1, 0)).promise == "none"
+    probability, truth, groups = drawn(4 * FEWEST_DEPLOYMENTS, 0)
+    one_short = learn_bounds(probability[1:], truth[1:], groups[1:])
+    assert one_short.promise == "all services"
+    assert one_short.basis.tolist() == [1, 2, 2, 2]
     nothing = learn_bounds(np.empty((0, 4)), np.empty(0, dtype=np.intp), np.empty(0, dtype=str))
     assert nothing.promise == "none"
 
