@@ -22,7 +22,7 @@ BoolArray = NDArray[np.bool_]
 #: Share of known containers that is to stay known where strangers that pass are counted.
 KEPT = 0.95
 #: What containers can be ordered by; the last one is the control, which no protocol may make look good.
-NOVELTY, DOUBT, RANDOM = "novelty", "1 - confidence", "novelty dealt at random"
+NOVELTY, DOUBT, RANDOM = "novelty", "1 - confidence", "dealt at random"
 #: Which strangers.
 ALL, NEAR, FAR = "all", "near", "far"
 _OF_ONE_SERVICE = [

@@ -85,12 +85,14 @@ def plot_leak(table: pd.DataFrame) -> Figure:
             own = (table["split"] == split).to_numpy()
             axes.barh(place[own], value[own], color=_SPLIT_COLOURS[split], alpha=0.85, label=split)
         axes.errorbar(value, place, xerr=errors, fmt="none", ecolor="black", elinewidth=1.2, capsize=3)
-        furthest = table[["macro_f1_high", "best_guess"]].max(axis=1)
-        for where, own_value, high in zip(place, value, furthest, strict=True):
-            axes.annotate(f"{own_value:.3f}", (high, where), xytext=(6, 0), textcoords="offset points", va="center")
-        if (guessed := (table["best_guess"] != value).to_numpy()).any():
-            guess = table.loc[guessed, "best_guess"]
-            axes.plot(guess, place[guessed], "D", color="white", markeredgecolor="black", label=_BEST_GUESS)
+        # The number stands behind its interval, and behind a diamond that is in its way.
+        high, guess = table["macro_f1_high"], table["best_guess"]
+        furthest = high.where((guess < high) | (guess > high + 0.15), guess)
+        for where, own, behind in zip(place, value, furthest, strict=True):
+            axes.annotate(f"{own:.3f}", (behind, where), xytext=(6, 0), textcoords="offset points", va="center")
+        if (guessed := (guess != value).to_numpy()).any():
+            (diamonds,) = axes.plot(guess[guessed], place[guessed], "D", color="white", label=_BEST_GUESS)
+            diamonds.set_markeredgecolor("black")
         axes.axvline(float(table["chance"].iloc[0]), color="black", linestyle=":", linewidth=1.2, label="guessing")
         axes.set_yticks(place, table["protocol"].to_list())
         axes.grid(visible=False, axis="y")
