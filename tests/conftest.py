@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
+
+# How long an example takes says more about what else the machine does than about podlab.
+hypothesis.settings.register_profile("podlab", deadline=None)
+hypothesis.settings.load_profile("podlab")
 
 pytest_plugins = ["tests.support.influxd"]
 

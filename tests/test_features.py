@@ -26,7 +26,7 @@ def windows_of(cells: np.ndarray, series: tuple[str, ...] = TWO) -> Windows:
     return Windows(cells.astype(np.float32), series, pd.DataFrame(index=range(count)), sighting)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(data=st.data(), cells=st.integers(10, 60))
 def test_same_as_the_naive_twin(data: st.DataObject, cells: int) -> None:
     values = st.sampled_from([0.0, 1.0, 2.5, 1000.0, 123_456.0, 1e9, 3e12]) | st.integers(0, 10**6).map(float)

@@ -149,7 +149,7 @@ def test_a_table_that_makes_no_sense_is_refused(table: dict[str, list[Any]], wor
 POD_NAMES = st.lists(st.sampled_from([*SERVICES, *ALIASES, "x", "sql", "-"]), min_size=1, max_size=5).map("-".join)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(POD_NAMES, min_size=1, max_size=6), st.permutations(SERVICES))
 def test_pod_names_as_by_hand(names: list[str], services: list[str]) -> None:
     report = label_containers(containers(*({"pod": name} for name in names)), LabelRules(tuple(services)))

@@ -35,7 +35,7 @@ def checked(samples: list[dict[str, object]]) -> pd.DataFrame:
     return check_samples(frame, where="test")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(samples=st.lists(sample, min_size=1, max_size=30), data=st.data())
 def test_same_as_the_naive_twin(samples: list[dict[str, object]], data: st.DataObject) -> None:
     table = checked(samples)

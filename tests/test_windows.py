@@ -40,7 +40,7 @@ gauges = st.one_of(st.none(), st.integers(1, 10**10).map(float))
 horizons = st.sampled_from([2.0, 7.3, 10.0, 30.0, 60.0, 90.0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), horizon_s=horizons, started=st.booleans())
 def test_same_as_the_naive_twin(data: st.DataObject, horizon_s: float, started: bool) -> None:
     tables, expected = [], []

@@ -115,7 +115,7 @@ TAKEN = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(TAKEN, min_size=1, max_size=12), st.lists(KNOWN, max_size=8))
 def test_as_the_naive_twin(taken: list[dict[str, Any]], known: list[dict[str, Any]]) -> None:
     samples, inventory = samples_of(*taken), inventory_of(*known)

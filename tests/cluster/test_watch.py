@@ -175,7 +175,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(steps=STEPS, page_size=st.integers(1, 6), piece_bytes=st.sampled_from([None, 1, 100]))
 def test_whatever_happens_the_pods_told_are_those_there_are(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, bool]], page_size: int, piece_bytes: int

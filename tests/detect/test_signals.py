@@ -28,7 +28,7 @@ def feed(state: SignalState, time_s: float, values: Mapping[str, float], number:
 
 
 @given(st.lists(st.tuples(st.floats(-1, 30), VALUES), max_size=12))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_is_the_naive_twin(steps: list[tuple[float, dict[str, int]]]) -> None:
     times = np.cumsum([step for step, _ in steps]).tolist()
     samples = list(zip(times, (values for _, values in steps), strict=True))

@@ -31,7 +31,7 @@ any_containers = st.lists(
 
 
 @given(any_containers, st.sampled_from(["deployment", "cluster"]), st.integers(2, 6), st.integers(0, 5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_group_and_no_deployment_stands_on_both_sides(containers, group, folds, seed):
     try:
         plan = plan_splits(containers, group=group, folds=folds, iterations=2, seed=seed)
@@ -49,7 +49,7 @@ def test_no_group_and_no_deployment_stands_on_both_sides(containers, group, fold
     st.integers(1, 3),
     st.integers(0, 5),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_deployment_is_tested_once_an_iteration_unless_it_is_its_services_only_one(
     deployments, folds, iterations, seed
 ):

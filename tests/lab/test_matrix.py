@@ -16,7 +16,7 @@ from podlab.lab.service import PATTERNS, RELEASES
 SERVICES = [service for service in load() if not service.unknown]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32), replicates=st.integers(1, 3), count=st.integers(1, len(SERVICES)))
 def test_every_service_is_crossed_with_every_pattern_and_configuration(seed: int, replicates: int, count: int) -> None:
     chosen = SERVICES[:count]
@@ -106,7 +106,7 @@ def test_unknown_services_and_faults_are_strewn_among_the_others() -> None:
     assert len({d.name for d in matrix}) == len(matrix)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 70), seconds=st.integers(MIN_FAULT_SECONDS, 900))
 def test_faults_never_overlap_and_leave_the_beginning_and_most_of_a_life_normal(
     seed: int, count: int, seconds: int

@@ -47,7 +47,7 @@ def test_nothing_of_the_pods_asked_for_is_told_apart(influxd: Influxd, database:
         _fetch(_source(influxd, database), samples, ["other"])
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(names=st.lists(ODD.filter(lambda name: not name.endswith("\\")), min_size=2, max_size=5, unique=True))
 def test_no_name_means_anything_else_than_itself(influxd: Influxd, names: list[str]) -> None:
     database = influxd.new_database()

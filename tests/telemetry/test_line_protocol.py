@@ -20,7 +20,7 @@ TEXT = st.text(ODD | st.just("\n") | st.characters(codec="utf-8"), max_size=12)
 INT64 = st.integers(-(2**63), 2**63 - 1)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(points=st.lists(st.tuples(TAG, TEXT, INT64, st.booleans()), min_size=1, max_size=60))
 def test_the_server_gives_back_what_was_written(
     influxd: Influxd, database: str, points: list[tuple[str, str, int, bool]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from podlab.telemetry.nearest import NOTHING, match_rows, nearest_rows, sampling_interval
@@ -26,7 +26,6 @@ def naive_nearest(left: list[tuple[int, int]], right: list[tuple[int, int]]) -> 
     return found
 
 
-@settings(deadline=None)
 @given(left=ROWS, right=ROWS)
 def test_nearest_agrees_with_trying_every_pair(left: list[tuple[int, int]], right: list[tuple[int, int]]) -> None:
     index, distance = nearest_rows(*columns(left), *columns(right))
@@ -36,7 +35,6 @@ def test_nearest_agrees_with_trying_every_pair(left: list[tuple[int, int]], righ
         assert i == NOTHING or (right[i][0] == group and abs(right[i][1] - time) == apart)
 
 
-@settings(deadline=None)
 @given(left=ROWS, right=ROWS, tolerance=st.integers(0, 10))
 def test_each_row_is_used_once_by_the_closest(
     left: list[tuple[int, int]], right: list[tuple[int, int]], tolerance: int

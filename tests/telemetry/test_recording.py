@@ -95,7 +95,7 @@ def test_csv_keeps_names_that_look_like_numbers_or_nothing(tmp_path: Path) -> No
     assert pd.isna(row["memory_rss_bytes"])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(name=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20))
 def test_any_name_survives(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     path = tmp_path_factory.getbasetemp() / "any.parquet"

@@ -52,7 +52,7 @@ def naive(samples: pd.DataFrame, cases: list[Case]) -> list[tuple[object, ...]]:
     return list(filled[["time", "pod", "pod_uid", "started_at"]].itertuples(index=False, name=None))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     rows=st.lists(ROW, min_size=1, max_size=25),
     lives=st.lists(LIFE, min_size=1, max_size=5, unique_by=lambda life: (life[0], life[1], life[2])),

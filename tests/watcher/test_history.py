@@ -22,7 +22,7 @@ def rows(numbers: list[int], seconds: list[float], **columns: object) -> pd.Data
 BATCH = st.lists(st.tuples(st.integers(1, 5), st.integers(0, 50)), min_size=1, max_size=30)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(batches=st.lists(BATCH, min_size=1, max_size=6))
 def test_a_store_with_room_holds_the_last_row_of_each_instant(batches: list[list[tuple[int, int]]]) -> None:
     history, twin = History(), {}

@@ -26,7 +26,7 @@ def test_a_restart_reads_what_was_recorded_and_the_last_word_counts(tmp_path: Pa
     assert again.get("c") is None
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(cut=st.integers(1, 400))
 def test_a_kill_in_the_middle_of_a_line_loses_that_line_only(
     tmp_path_factory: pytest.TempPathFactory, cut: int
