@@ -40,7 +40,7 @@ from podlab.files import atomic_folder, names_inside, sha256_of
 from podlab.identify.identifier import Identifier
 from podlab.identify.storage import from_files, to_files
 
-__all__ = ["CARD", "MANIFEST", "Bundle", "BundleInfo", "list_models", "load", "save", "verify"]
+__all__ = ["CARD", "MANIFEST", "Bundle", "BundleInfo", "add_scores", "list_models", "load", "save", "verify"]
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,34 @@ def save(
         scores=dict(scores or {}),
         files={},
     )
-    files[CARD] = _write_card(manifest, library).encode()
+    return _write(folder, manifest, files, library)
+
+
+def add_scores(folder: Path, scores: Mapping[str, object]) -> BundleInfo:
+    """Add to a bundle what was measured of its model since; its digest changes.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle.
+    scores : mapping
+        JSON values; those of the same name are replaced.
+
+    Raises
+    ------
+    InputError
+        If the folder is no sound bundle, or cannot be written.
+    """
+    library = load(folder).library
+    manifest, _ = read_manifest(folder)
+    files = {name: content for name, content in read_bundle(folder)[1].items() if name != CARD}
+    manifest.scores = {**manifest.scores, **scores}
+    return _write(folder, manifest, files, library)
+
+
+def _write(folder: Path, manifest: Manifest, files: dict[str, bytes], library: Library | None) -> BundleInfo:
+    """Write the files with their card and the manifest, all or nothing."""
+    files = {**files, CARD: _write_card(manifest, library).encode()}
     manifest.files = {
         file: FileEntry(hashlib.sha256(content).hexdigest(), len(content)) for file, content in sorted(files.items())
     }

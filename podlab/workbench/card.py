@@ -1,0 +1,49 @@
+"""What the notebooks measured of a model, put into its bundle, where whoever gets the model finds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from podlab import bundle
+from podlab.bundle import BundleInfo
+from podlab.workbench.results import read_results
+
+_EVALUATE, _CONDITIONS, _UNKNOWN = "03_evaluate", "06_identify", "07_unknown_and_similar"
+
+
+def put_on_card(folder: Path, reports: Path) -> BundleInfo:
+    """Add to a model's scores what notebooks measured on the recordings that it was trained on.
+
+    Results of other recordings are left out: they are another model's.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's bundle. Its digest changes.
+    reports : Path
+        The folder of reports, with the notebooks' results.
+
+    Raises
+    ------
+    InputError
+        If the folder is no sound bundle, or a file of results is damaged.
+    """
+    trained_on = {each["sha256"] for each in bundle.verify(folder).manifest["recordings"]}
+    own = {
+        name: found
+        for name, found in read_results(reports).items()
+        if trained_on & {each["sha256"] for each in found["provenance"]["recordings"]}
+    }
+    measured: dict[str, Any] = {}
+    if facts := own.get(_EVALUATE, {}).get("facts"):
+        measured["deployments_held_out"] = _pick(facts, "split", "n_services", "n_deployments", "headlines", "control")
+    if goals := own.get(_CONDITIONS, {}).get("tables", {}).get("goals"):
+        measured["aimed_at_and_reached"] = [dict(zip(goals["columns"], row, strict=True)) for row in goals["rows"]]
+    if facts := own.get(_UNKNOWN, {}).get("facts"):
+        measured["unknown_services"] = _pick(facts, "unknown_services", "unknown", "left_out", "anytime")
+    return bundle.add_scores(folder, measured)
+
+
+def _pick(facts: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: facts[name] for name in names if name in facts}
