@@ -11,14 +11,15 @@ from podlab.cluster.inventory import read_inventory
 from podlab.labels import LabelReport, LabelRules, apply_labels, label_containers
 from podlab.metrics import CONTAINER_KEY
 from podlab.samples import INSTANCE_KEY
-from podlab.settings import Settings
+from podlab.settings import MetricsSource, Settings
+from podlab.telemetry import LiveSource
 from podlab.telemetry.influxdb import InfluxSource
 
 
-def influxdb_source(
+def live_source(
     settings: Settings, *, timeout_s: float | None = None, columns: Collection[str] | None = None
-) -> InfluxSource:
-    """Make the source that the settings describe; raises InputError if the password's file cannot be read.
+) -> LiveSource:
+    """Make the source that the setting ``metrics_source`` names; whoever takes it closes it.
 
     Parameters
     ----------
@@ -26,17 +27,20 @@ def influxdb_source(
     timeout_s : float, optional
         How long to wait at each step of a request; ``metrics_timeout`` by default.
     columns : collection of str, optional
-        The metrics to fetch; all by default.
+        The metrics to fetch; all that the source holds by default.
+
+    Raises
+    ------
+    InputError
+        If a secret's file cannot be read.
     """
-    return InfluxSource(
-        settings.influxdb_url,
-        settings.influxdb_database,
-        settings.influxdb_user,
-        settings.password(),
-        cluster=settings.cluster,
-        timeout_s=settings.metrics_timeout.total_seconds() if timeout_s is None else timeout_s,
-        columns=columns,
-    )
+    wait_s = settings.metrics_timeout.total_seconds() if timeout_s is None else timeout_s
+    match settings.metrics_source:
+        case MetricsSource.INFLUXDB:
+            return InfluxSource(
+                settings.influxdb_url, settings.influxdb_database, settings.influxdb_user, settings.password(),
+                cluster=settings.cluster, timeout_s=wait_s, columns=columns,
+            )  # fmt: skip
 
 
 def cluster_inventory(settings: Settings) -> pd.DataFrame:

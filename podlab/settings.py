@@ -6,6 +6,7 @@ A setting comes from the command line, else from the environment (``PODLAB_`` an
 
 from __future__ import annotations
 
+import enum
 import os
 import re
 import tomllib
@@ -72,6 +73,12 @@ Text = Annotated[str | None, BeforeValidator(_read_nothing)]
 File = Annotated[Path | None, BeforeValidator(_read_nothing)]
 
 
+class MetricsSource(enum.StrEnum):
+    """Where the metrics of a live cluster can be had."""
+
+    INFLUXDB = "influxdb"
+
+
 class Settings(BaseSettings):
     """All settings; the descriptions are the help of the command line and of the README's table."""
 
@@ -97,6 +104,9 @@ class Settings(BaseSettings):
     model_path: Path = Field(Path("data/models/default"), description="folder of the model bundle")
     metric_filter: str = Field(
         "only-numbers-no-image-size", description="metrics to learn from: a filter's name or a list of columns"
+    )
+    metrics_source: MetricsSource = Field(
+        MetricsSource.INFLUXDB, description="where the metrics of a live cluster are: influxdb"
     )
     influxdb_url: Url = Field("http://localhost:8086", description="address of InfluxDB")
     influxdb_user: str | None = Field(None, description="user of InfluxDB; empty: no login")

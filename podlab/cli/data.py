@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -17,12 +18,13 @@ from podlab.cli.options import (
     InfluxdbUser,
     Json,
     Services,
+    Source,
 )
 from podlab.cli.output import print_json, show_progress
 from podlab.cluster.inventory import enrich
 from podlab.errors import PodlabError
 from podlab.labels import LabelReport, LabelRules, read_label_table
-from podlab.live import cluster_inventory, influxdb_source, label_samples
+from podlab.live import cluster_inventory, label_samples, live_source
 from podlab.samples import INSTANCE_KEY
 from podlab.settings import Settings, load_settings
 from podlab.telemetry.influx_http import InfluxDatabase
@@ -33,8 +35,8 @@ log = logging.getLogger(__name__)
 _MOST_NAMES_SHOWN = 10
 
 
-class SourceName(enum.StrEnum):
-    """Where samples can be collected from, and replayed to."""
+class TargetName(enum.StrEnum):
+    """Where samples can be replayed to."""
 
     INFLUXDB = "influxdb"
 
@@ -49,7 +51,7 @@ class InventoryChoice(enum.StrEnum):
 
 def collect(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Recording to write (Parquet).", show_default=False)],
-    source: Annotated[SourceName, typer.Option(help="Where the metrics are.")] = SourceName.INFLUXDB,
+    source: Source = None,
     since: Annotated[
         str | None, typer.Option(metavar="600s", help="How far back.  [default: fetch_window, 600s]")
     ] = None,
@@ -87,11 +89,11 @@ def collect(
     settings = load_settings(
         fetch_window=since, training_interval=interval, services=services, cluster=cluster, influxdb_url=influxdb_url,
         influxdb_database=influxdb_database, influxdb_user=influxdb_user, kubernetes_endpoint=kubernetes_endpoint,
-        influxdb_password_file=influxdb_password_file, kubernetes_access=kubernetes_access,
+        influxdb_password_file=influxdb_password_file, kubernetes_access=kubernetes_access, metrics_source=source,
     )  # fmt: skip
-    with show_progress("collect") as progress:
+    with show_progress("collect") as progress, closing(live_source(settings)) as live:
         samples = collect_rounds(
-            influxdb_source(settings),
+            live,
             window=settings.fetch_window,
             rounds=rounds,
             interval=settings.training_interval,
@@ -112,7 +114,7 @@ def collect(
 
 def replay(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Recording to play.", show_default=False)],
-    to: Annotated[SourceName, typer.Option(help="Kind of database.")] = SourceName.INFLUXDB,
+    to: Annotated[TargetName, typer.Option(help="Kind of database.")] = TargetName.INFLUXDB,
     speed: Annotated[
         float | None, typer.Option(metavar="N", help="N times as fast as it was.  [default: at once]")
     ] = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -15,7 +16,7 @@ from podlab import bundle
 from podlab.cli.options import InfluxdbDatabase, InfluxdbPasswordFile, InfluxdbUrl, InfluxdbUser, Json, ModelFolder
 from podlab.cli.output import print_json, print_table
 from podlab.errors import PodlabError
-from podlab.live import cluster_inventory, influxdb_source
+from podlab.live import cluster_inventory, live_source
 from podlab.metrics import FEATURE_METRICS
 from podlab.settings import Settings, explicitly_set, load_settings
 
@@ -89,7 +90,8 @@ def _look_at_model(settings: Settings) -> str:
 
 def _look_at_influxdb(settings: Settings) -> str:
     until = datetime.now(UTC)
-    samples = influxdb_source(settings).fetch(until - settings.fetch_window, until)
+    with closing(live_source(settings)) as source:
+        samples = source.fetch(until - settings.fetch_window, until)
     age_s = (until - samples["time"].max()).total_seconds()
     missing = [name for name in FEATURE_METRICS if name not in samples or samples[name].isna().all()]
     without = f"; without {', '.join(missing)}" if missing else ""

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from podlab.errors import InputError
+from podlab.settings import MetricsSource
 from podlab.units import parse_duration_s
 
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings: Parquet or CSV.", show_default=False)]
@@ -27,6 +28,9 @@ MetricFilter = Annotated[
     typer.Option("--metrics", metavar="FILTER", help="A metric filter's name or columns.  [default: metric_filter]"),
 ]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.  [default: 0]")]
+Source = Annotated[
+    MetricsSource | None, typer.Option("--source", help="Where the metrics are.  [default: metrics_source, influxdb]")
+]
 InfluxdbUrl = Annotated[str | None, typer.Option(metavar="URL", help="Address of InfluxDB.", show_default=False)]
 InfluxdbDatabase = Annotated[str | None, typer.Option(metavar="NAME", help="Database.", show_default=False)]
 InfluxdbUser = Annotated[str | None, typer.Option(metavar="NAME", help="User; the password comes from "

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from podlab.cli.options import InfluxdbDatabase, InfluxdbPasswordFile, InfluxdbUrl, InfluxdbUser, ModelFolder
+from podlab.cli.options import InfluxdbDatabase, InfluxdbPasswordFile, InfluxdbUrl, InfluxdbUser, ModelFolder, Source
 from podlab.settings import load_settings
 
 
 def watch(
     model: ModelFolder = None,
+    source: Source = None,
     influxdb_url: InfluxdbUrl = None,
     influxdb_database: InfluxdbDatabase = None,
     influxdb_user: InfluxdbUser = None,
@@ -45,6 +46,6 @@ def watch(
 
     settings = load_settings(
         model_path=model, influxdb_url=influxdb_url, influxdb_database=influxdb_database, influxdb_user=influxdb_user,
-        influxdb_password_file=influxdb_password_file, watch_sinks=sinks, watch_listen=listen,
+        influxdb_password_file=influxdb_password_file, watch_sinks=sinks, watch_listen=listen, metrics_source=source,
     )  # fmt: skip
     run(settings, once=once, dry_run=dry_run)

@@ -51,7 +51,14 @@ class Source(Protocol):
 
 
 class LiveSource(Source, Protocol):
-    """A source that can be asked for some pods only."""
+    """The metrics of a live cluster, which can be asked for of some pods only; see :func:`podlab.live.live_source`.
+
+    The watcher asks several times in a round, each time for other pods and spans, from one thread. What a source knows
+    of ``started_at`` and ``pod_uid`` may be missing: the watcher has both from the API.
+    """
+
+    def close(self) -> None:
+        """Let go of connections and threads; nothing is fetched after it."""
 
     def fetch(self, since: datetime, until: datetime, *, pods: Collection[str] | None = None) -> pd.DataFrame:
         """Read the samples with ``since <= time < until``, of all pods or of those with one of these names.

@@ -80,6 +80,10 @@ class InfluxSource:
         """Address and database."""
         return self.database.name
 
+    def close(self) -> None:
+        """Close the connection."""
+        self.database.close()
+
     def fetch(self, since: datetime, until: datetime, *, pods: Collection[str] | None = None) -> pd.DataFrame:
         """Read the samples with ``since <= time < until``; see :class:`podlab.telemetry.LiveSource`.
 

@@ -19,11 +19,11 @@ from podlab.cluster.connect import connect
 from podlab.cluster.watch import PodFeed
 from podlab.errors import InputError, PodlabError
 from podlab.identify.decide import Policy
-from podlab.live import influxdb_source
+from podlab.live import live_source
 from podlab.metrics import FEATURE_METRICS
 from podlab.settings import Settings
+from podlab.telemetry import LiveSource
 from podlab.telemetry.influx_http import InfluxDatabase
-from podlab.telemetry.influxdb import InfluxSource
 from podlab.watcher.announce import Sink
 from podlab.watcher.docket import Pace
 from podlab.watcher.http import StatusServer
@@ -39,7 +39,7 @@ from podlab.watcher.stop import Stop, Stopped
 
 log = logging.getLogger(__name__)
 
-#: So long the database may take for each step of an answer.
+#: So long the source of metrics may take for each step of an answer.
 _DATABASE_S: Final = 30.0
 #: So long the API server may take to create an event.
 _CLUSTER_S: Final = 10.0
@@ -78,7 +78,8 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
         stack.enter_context(stop.on_signals())
         instance = f"{socket.gethostname()[:63]}_{secrets.token_hex(4)}"
         model = ModelSlot(settings.model_path)
-        source = influxdb_source(settings, timeout_s=_DATABASE_S, columns=FEATURE_METRICS)
+        source = live_source(settings, timeout_s=_DATABASE_S, columns=FEATURE_METRICS)
+        stack.callback(source.close)
         journal = Journal(None if dry_run else settings.watch_state)
         connection = _connect(settings)
         stack.callback(connection.close)
@@ -207,7 +208,7 @@ def _start(stack: ExitStack, stop: Stop, feed: PodFeed, lease: Lease | None) -> 
 class _Leavable:
     """A source whose answers need not be waited for when the watcher is to stop."""
 
-    source: InfluxSource
+    source: LiveSource
     stop: Stop
 
     @property
@@ -217,6 +218,9 @@ class _Leavable:
     def fetch(self, since: datetime, until: datetime, *, pods: Collection[str] | None = None) -> pd.DataFrame:
         with self.stop.can_be_left():
             return self.source.fetch(since, until, pods=pods)
+
+    def close(self) -> None:
+        self.source.close()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pandas as pd
 from podlab.cluster.inventory import enrich
 from podlab.errors import InputError, PodlabError
 from podlab.labels import LabelReport, LabelRules, label_containers
-from podlab.live import cluster_inventory, influxdb_source, label_samples
+from podlab.live import cluster_inventory, label_samples, live_source
 from podlab.settings import Settings
 from podlab.telemetry.collect import collect
 from podlab.telemetry.recording import read_recording
@@ -82,7 +83,8 @@ def label_counts(report: LabelReport) -> pd.DataFrame:
 
 
 def _from_influxdb(settings: Settings) -> Gathered:
-    samples = collect(influxdb_source(settings), window=settings.fetch_window)
+    with closing(live_source(settings)) as source:
+        samples = collect(source, window=settings.fetch_window)
     if "service" in samples and samples["service"].notna().any():
         return Gathered(_only(samples, settings), None, "The database holds a replayed recording, labels included.")
     note = ""

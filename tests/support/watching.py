@@ -50,6 +50,9 @@ class Table:
     asked: list[tuple[float, float, set[str]]] = field(default_factory=list)
     name: str = "table"
 
+    def close(self) -> None:
+        pass
+
     def fetch(self, since: datetime, until: datetime, *, pods: Collection[str] | None = None) -> pd.DataFrame:
         self.asked.append((since.timestamp(), until.timestamp(), set(pods or ())))
         if self.fault is not None:

@@ -1,0 +1,32 @@
+"""Which source the settings give, and that whoever takes it can close it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from podlab.errors import InputError
+from podlab.live import live_source
+from podlab.settings import MetricsSource, load_settings
+from podlab.telemetry.influxdb import InfluxSource
+
+
+def test_the_setting_chooses_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODLAB_METRICS_SOURCE", "influxdb")
+    settings = load_settings(influxdb_url="http://db.example:8086", influxdb_database="metrics")
+    with closing(live_source(settings, timeout_s=3.0)) as source:
+        assert isinstance(source, InfluxSource)
+        assert source.name == "http://db.example:8086, database 'metrics'"
+        assert source.database.timeout_s == 3.0
+
+
+def test_each_source_of_the_settings_can_be_made() -> None:
+    for name in MetricsSource:
+        live_source(load_settings(metrics_source=name)).close()
+
+
+def test_an_unknown_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODLAB_METRICS_SOURCE", "carbon")
+    with pytest.raises(InputError, match="PODLAB_METRICS_SOURCE: Input should be 'influxdb'"):
+        load_settings()
