@@ -68,9 +68,14 @@ class Space:
         for one in np.unique(service):
             here = np.flatnonzero(service == one)
             begin, end = np.searchsorted(self.service, [one, one + 1])
+            own, points = rows[here], self.points[begin:end]
             best = np.full(here.size, np.inf)
-            for point in self.points[begin:end]:
-                np.minimum(best, self._distance(rows[here], point), out=best)
+            if here.size < len(points):  # a step for each of the fewer ones
+                for number, row in enumerate(own):
+                    best[number] = self._distance(points, row).min()
+            else:
+                for point in points:
+                    np.minimum(best, self._distance(own, point), out=best)
             out[here] = -np.log(np.clip(best, _NEAREST, _FARTHEST))
         return out
 

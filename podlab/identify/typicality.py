@@ -113,7 +113,8 @@ def _log_tail(ascending: FloatArray, values: FloatArray) -> FloatArray:
     A conformal p-value, which few held-out containers cannot make small; below the lowest of them it goes on falling.
     """
     lowest = ascending[0]
-    reach = np.median(ascending) - lowest
+    middle = ascending.size // 2  # np.median sorts what is sorted, and costs ten times as much
+    reach = (ascending[middle] + ascending[-middle - 1]) / 2 - lowest
     below = np.maximum(lowest - values, 0.0) / reach if reach > 0 else np.where(values < lowest, 1.0, 0.0)
     count = np.maximum(np.searchsorted(ascending, values, side="right"), 1)
     return np.asarray(np.log(count / (ascending.size + 1)) - _TAIL_RATE * below)
