@@ -38,8 +38,9 @@ def put_on_card(folder: Path, reports: Path) -> BundleInfo:
     measured: dict[str, Any] = {}
     if facts := own.get(_EVALUATE, {}).get("facts"):
         measured["deployments_held_out"] = _pick(facts, "split", "n_services", "n_deployments", "headlines", "control")
-    if goals := own.get(_CONDITIONS, {}).get("tables", {}).get("goals"):
-        measured["aimed_at_and_reached"] = [dict(zip(goals["columns"], row, strict=True)) for row in goals["rows"]]
+    tables = [own.get(name, {}).get("tables", {}).get("goals") for name in (_CONDITIONS, _EVALUATE, _UNKNOWN)]
+    if goals := [dict(zip(table["columns"], row, strict=True)) for table in tables if table for row in table["rows"]]:
+        measured["aimed_at_and_reached"] = goals
     if facts := own.get(_UNKNOWN, {}).get("facts"):
         measured["unknown_services"] = _pick(facts, "unknown_services", "unknown", "left_out", "anytime")
     return bundle.add_scores(folder, measured)

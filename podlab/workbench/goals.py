@@ -97,14 +97,42 @@ def _falls(found: Conditions) -> list[dict[str, object]]:
 def _tell(
     what: str, goal: str, reached: tuple[bool, bool], line: pd.Series, name: str, guess: str
 ) -> dict[str, object]:
+    spread = (line[name], line[f"{name}_low"], line[f"{name}_high"])
+    return tell_goal(what, goal, reached, spread, line["n_deployments"], line[guess] if guess else None)
+
+
+def tell_goal(
+    what: str,
+    goal: str,
+    reached: tuple[bool, bool],
+    figure: tuple[float, float, float],
+    deployments: int,
+    best_guess: float | None = None,
+) -> dict[str, object]:
+    """Put one goal into words: a line of :func:`goals_table`.
+
+    Parameters
+    ----------
+    what, goal : str
+    reached : tuple of (bool, bool)
+        By the answers, and by the most probable service alone.
+    figure : tuple of (float, float, float)
+        With the ends of its 95 % interval.
+    deployments : int
+        That were tested.
+    best_guess : float, optional
+        The same figure of the most probable service.
+    """
+    digits = 3 if figure[0] < 2 else 1  # shares, or seconds
+    value, low, high = (f"{number:.{digits}f}" for number in figure)
     return {
         "what": what,
         "goal": goal,
         "reached": _reached(reached),
-        "figure": f"{line[name]:.3f}",
-        "95 % interval": f"{line[f'{name}_low']:.3f} to {line[f'{name}_high']:.3f}",
-        "best guess": f"{line[guess]:.3f}" if guess else "-",
-        "deployments": int(line["n_deployments"]),
+        "figure": value,
+        "95 % interval": f"{low} to {high}",
+        "best guess": "-" if best_guess is None else f"{best_guess:.3f}",
+        "deployments": int(deployments),
     }
 
 
