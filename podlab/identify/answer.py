@@ -48,6 +48,8 @@ class Answer:
     promise : {"each service", "all services", "none"}
         For what the shortlist holds the right service in 95 % of new deployments: for each service; on average over
         all, where some have too few deployments held out; or it is not promised, where all together have too few.
+    columns : tuple of str
+        The model's metric columns of which the container showed a value: what the answer rests on.
     """
 
     cluster: str | None
@@ -65,6 +67,7 @@ class Answer:
     model: str
     shortlist: tuple[str, ...] = ()
     promise: Promise = "none"
+    columns: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """Give the JSON object, numbers rounded to what they are worth."""
@@ -84,6 +87,7 @@ class Answer:
             "model": self.model,
             "shortlist": list(self.shortlist),
             "promise": self.promise,
+            "columns": list(self.columns),
         }
 
 
@@ -98,6 +102,7 @@ def put_into_words(
     shortlist: NDArray[np.bool_],
     promise: NDArray[np.object_],
     usable: NDArray[np.bool_],
+    columns: Sequence[tuple[str, ...]],
     model: str,
 ) -> list[Answer]:
     """Make the answers of many containers from what was found about them.
@@ -120,6 +125,8 @@ def put_into_words(
         For what the sets' coverage is promised.
     usable : array of bool (n_containers,)
         Whether a container shows a value; one that does not gets no service.
+    columns : sequence of tuple of str (n_containers,)
+        The columns that show one.
     model : str
         ``name@digest``.
     """
@@ -147,6 +154,7 @@ def put_into_words(
             model=model,
             shortlist=tuple(compress(likely[row], inside[row])) if shown else (),
             promise=promise[row] if shown else "none",
+            columns=columns[row],
         )
         answers.append(said)
     return answers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 
 import numpy as np
 import pandas as pd
@@ -108,6 +109,7 @@ class Identifier:
             shortlist=verdict.shortlist,
             promise=verdict.promise,
             usable=usable(rows, self.columns, horizon_s),
+            columns=columns_shown(rows, self.columns),
             model=self.model,
         )
 
@@ -125,3 +127,19 @@ def usable(rows: Rows, columns: Sequence[str], horizon_s: float | None) -> BoolA
     if rest.any():
         shown[rest] = cut(rows.only(rest), horizon_s=horizon_s, columns=columns).usable
     return shown
+
+
+def columns_shown(rows: Rows, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    """Name those of the columns of which each container shows a value (n_containers,)."""
+    there = [name for name in columns if name in rows.valid]
+    shown = np.zeros((len(rows.containers), len(there)), dtype=bool)
+    begins = np.flatnonzero(np.diff(rows.code, prepend=-1))
+    for number, name in enumerate(there):
+        if begins.size:
+            shown[rows.code[begins], number] = np.logical_or.reduceat(rows.valid[name], begins)
+    # Mostly all show the same ones, and share one tuple.
+    told: dict[bytes, tuple[str, ...]] = {}
+    for own in shown:
+        if (key := own.tobytes()) not in told:
+            told[key] = tuple(compress(there, own.tolist()))
+    return [told[own.tobytes()] for own in shown]

@@ -13,7 +13,7 @@ from tests.cli.conftest import Call
 
 FIELDS = [
     "cluster", "namespace", "pod", "pod_uid", "container", "seconds_observed", "service", "confidence", "candidates",
-    "similar", "known", "novelty", "model", "shortlist", "promise",
+    "similar", "known", "novelty", "model", "shortlist", "promise", "columns",
 ]  # fmt: skip
 
 

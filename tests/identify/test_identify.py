@@ -28,7 +28,7 @@ def test_the_contracts_line(identifier: Identifier, others: pd.DataFrame) -> Non
     line = answer.to_json()
     assert list(line) == [
         "cluster", "namespace", "pod", "pod_uid", "container", "seconds_observed", "service", "confidence",
-        "candidates", "similar", "known", "novelty", "model", "shortlist", "promise",
+        "candidates", "similar", "known", "novelty", "model", "shortlist", "promise", "columns",
     ]  # fmt: skip
     assert json.loads(json.dumps(line, allow_nan=False)) == line
     assert set(answer.candidates) == set(SERVICES)
@@ -108,9 +108,22 @@ def test_a_container_without_a_value_gets_no_service(identifier: Identifier, oth
         blank.loc[blank["pod"] == first, name] = pd.NA
     answer = next(a for a in identifier.identify(blank, horizon_s=30.0) if a.pod == first)
     assert (answer.service, answer.known, answer.confidence, answer.candidates) == (None, False, 0.0, {})
-    assert answer.novelty == 1.0
+    assert (answer.novelty, answer.columns) == (1.0, ())
     late = others[others["time"] > others["started_at"] + pd.Timedelta(seconds=50)]
     assert all(answer.service is None for answer in identifier.identify(late, horizon_s=30.0))
+
+
+def test_an_answer_names_the_columns_it_rests_on(identifier: Identifier, others: pd.DataFrame) -> None:
+    first, second, *_ = others["pod"].unique()
+    late = others["time"] > others["started_at"] + pd.Timedelta(seconds=35)
+    partly = others.copy()
+    partly.loc[(partly["pod"] == first) & ~late, "io_read_bytes"] = pd.NA  # only after the horizon
+    partly.loc[(partly["pod"] == second) & ~partly.duplicated("pod"), "io_read_bytes"] = pd.NA
+    partly = partly.drop(columns=["rootfs_used_bytes"])
+    by_pod = {answer.pod: answer.columns for answer in identifier.identify(partly, horizon_s=30.0)}
+    there = tuple(name for name in identifier.columns if name != "rootfs_used_bytes")
+    assert by_pod.pop(first) == tuple(name for name in there if name != "io_read_bytes")
+    assert set(by_pod.values()) == {there}
 
 
 def test_usable_is_who_has_a_value_in_a_window(others: pd.DataFrame) -> None:
