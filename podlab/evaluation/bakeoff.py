@@ -17,6 +17,7 @@ from podlab.errors import InputError
 from podlab.evaluation.contenders import CONTENDERS, Part, describe_intervals
 from podlab.evaluation.dataset import Dataset, load_of, read_dataset
 from podlab.evaluation.folds import side_by_side
+from podlab.evaluation.kernels import describe_kernels
 from podlab.evaluation.ranks import NEMENYI, critical_difference, find_cliques, rank_methods
 from podlab.evaluation.scores import Scores, resample_macro_f1, score
 from podlab.evaluation.splits import IntArray, Plan, plan_splits
@@ -97,9 +98,6 @@ def bake_off(
     progress: Progress | None = None,
 ) -> BakeOff:
     """Compare classifiers on containers of deployments that they were not trained on.
-
-    MultiROCKET-Hydra and other methods on ten thousands of random kernels are not among them: they need libraries, or
-    a compiler, that nothing else here needs.
 
     Parameters
     ----------
@@ -182,11 +180,10 @@ def _view(dataset: Dataset, horizons: Sequence[float], columns: Sequence[str] | 
     views: dict[float, Views] = {}
     for horizon_s in horizons:
         earlier_s = next(each for each in horizons if each >= COMPANION_SHARE * horizon_s)
-        intervals = describe_intervals(windows[horizon_s])
-        names = tuple(map(str, range(intervals.shape[1])))
-        views[horizon_s] = {
-            "own": features[horizon_s], "earlier": features[earlier_s], "intervals": (intervals, names)
-        }  # fmt: skip
+        views[horizon_s] = {"own": features[horizon_s], "earlier": features[earlier_s]}
+        for view, describe in (("intervals", describe_intervals), ("kernels", describe_kernels)):
+            matrix = describe(windows[horizon_s])
+            views[horizon_s][view] = (matrix, tuple(map(str, range(matrix.shape[1]))))
     return views
 
 

@@ -15,13 +15,15 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from podlab.evaluation.kernels import RidgeOnKernels
 from podlab.identify.forest import Forest
 from podlab.identify.grow import grow_forest
 from podlab.windows import Windows
 
 #: A view of the containers (``own``: features of the seconds observed, ``earlier``: of those that podlab's companion
-#: saw, ``intervals``: :func:`describe_intervals` of the seconds observed), and what makes a classifier on it from a
-#: seed and the features' names.
+#: saw, ``intervals``: :func:`describe_intervals` of the seconds observed, ``kernels``:
+#: :func:`podlab.evaluation.kernels.describe_kernels` of them), and what makes a classifier on it from a seed and the
+#: features' names.
 Part = tuple[str, Callable[[int, Sequence[str]], Any]]
 
 #: The window is cut into 1, 2, 4 and 8 intervals.
@@ -113,6 +115,10 @@ def _nearest(seed: int, names: Sequence[str]) -> Any:
     return make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), KNeighborsClassifier(n_neighbors=1))
 
 
+def _ridge(seed: int, names: Sequence[str]) -> Any:
+    return RidgeOnKernels()
+
+
 #: By name; log-votes are added as podlab adds those of its experts: the last part's count whole, those before by half.
 CONTENDERS: dict[str, tuple[Part, ...]] = {
     "podlab: trees by view, start kept": (("earlier", TreesByView), ("own", TreesByView)),
@@ -124,4 +130,5 @@ CONTENDERS: dict[str, tuple[Part, ...]] = {
     "discriminant on selected features": (("own", _discriminant),),
     "1-NN": (("own", _nearest),),
     "extra trees on intervals": (("intervals", _extra_trees_of_many),),
+    "ridge on random kernels": (("kernels", _ridge),),
 }
