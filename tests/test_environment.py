@@ -56,7 +56,12 @@ def test_lock_pins_every_package_by_digest(name: str, fewest: int) -> None:
 
 
 def test_lock_holds_every_package_that_pyproject_wants() -> None:
-    for name, extras in (("requirements", ALL), ("requirements-watcher", ()), ("requirements-trainer", ALL)):
+    everything = (*ALL, "scale")
+    for name, extras in (
+        ("requirements", everything),
+        ("requirements-watcher", ()),
+        ("requirements-trainer", everything),
+    ):
         pinned = {entry.split("==")[0].lower().replace("_", "-") for entry in _pinned(f"{name}.lock")}
         assert set(_wanted_by_pyproject(*extras)) <= pinned
 
@@ -67,9 +72,19 @@ def test_locks_of_the_images_hold_what_the_large_one_holds(part: str) -> None:
     assert ours.items() <= _pinned("requirements.lock").items()
 
 
-def test_the_watchers_lock_leaves_out_what_only_notebooks_need() -> None:
+def test_the_watchers_lock_leaves_out_what_only_training_needs() -> None:
     watcher = {entry.split("==")[0] for entry in _pinned("requirements-watcher.lock")}
-    assert not watcher & {"jupyterlab", "ipykernel", "papermill", "nbconvert", "matplotlib", "scikit-learn", "pytest"}
+    assert not watcher & {
+        "jupyterlab",
+        "ipykernel",
+        "papermill",
+        "nbconvert",
+        "matplotlib",
+        "scikit-learn",
+        "pytest",
+        "dask",
+        "fsspec",
+    }
 
 
 @pytest.mark.parametrize("name", ["requirements", *(f"requirements-{part}" for part in PARTS)])

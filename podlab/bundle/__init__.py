@@ -36,7 +36,7 @@ from podlab.bundle.manifest import (
 from podlab.detect import Library
 from podlab.detect import storage as detectors
 from podlab.errors import InputError
-from podlab.files import atomic_folder, names_inside, sha256_of
+from podlab.files import atomic_folder, names_inside
 from podlab.identify.identifier import Identifier
 from podlab.identify.storage import from_files, to_files
 
@@ -97,7 +97,7 @@ def save(
     name : str
         What answers call the model.
     recordings : sequence of Path
-        The files it was trained on; their names and digests are kept.
+        The files and data sets it was trained on; their names and digests are kept.
     scores : mapping, optional
         What was measured, as JSON values.
     created : datetime, optional
@@ -111,6 +111,8 @@ def save(
         If the name is unusable, ``folder`` holds something else than a bundle, it cannot be written, or the library
         has parts that cannot be stored.
     """
+    from podlab.telemetry.recording import fingerprint  # who only loads models never needs it
+
     if not NAME.fullmatch(name):
         raise InputError(f"{name!r} is no name for a model", todo="use letters, digits, dots, dashes, underscores")
     _refuse_to_overwrite(folder)
@@ -127,7 +129,7 @@ def save(
         columns=list(identifier.columns),
         horizons_s=[look.length_s for look in identifier.looks if look.kind == "birth"],
         seed=identifier.seed,
-        recordings=[RecordingEntry(path.name, sha256_of(path), path.stat().st_size) for path in recordings],
+        recordings=[RecordingEntry(path.name, *fingerprint(path)) for path in recordings],
         scores=dict(scores or {}),
         files={},
     )

@@ -50,7 +50,10 @@ class InventoryChoice(enum.StrEnum):
 
 
 def collect(
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Recording to write (Parquet).", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FILE|FOLDER", help="Parquet file to write, or data set to add to.", show_default=False),
+    ],
     source: Source = None,
     since: Annotated[
         str | None, typer.Option(metavar="600s", help="How far back.  [default: fetch_window, 600s]")

@@ -11,7 +11,10 @@ from podlab.errors import InputError
 from podlab.settings import MetricsSource
 from podlab.units import parse_duration_s
 
-Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings: Parquet or CSV.", show_default=False)]
+Files = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE...", help="Recordings: Parquet, CSV, folders of data sets.", show_default=False),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 ModelFolder = Annotated[
     Path | None, typer.Option("--model", metavar="DIR", help="Folder of the model bundle.  [default: model_path]")
@@ -50,7 +53,7 @@ def parse_horizons_s(text: str | None) -> tuple[float, ...] | None:
 
 
 def refuse_to_overwrite(path: Path, inputs: list[Path]) -> None:
-    """Refuse an output that is one of the inputs, which never change."""
+    """Refuse an output that is one of the inputs, or inside of one: they never change."""
     for given in inputs:
-        if given.resolve() == path.resolve():
+        if path.resolve().is_relative_to(given.resolve()):
             raise InputError("is an input as well", where=str(path), todo="choose another name for the output")

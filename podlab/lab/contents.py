@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from podlab.errors import InputError
-from podlab.telemetry.recording import read_recording
+from podlab.telemetry.recording import fingerprint, read_recording
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def count_recording(path: Path) -> Contents:
         services=_counts(first["service"]),
         deployments=len(first),
         rows=len(samples),
-        size_bytes=path.stat().st_size,
+        size_bytes=fingerprint(path)[1],
         lives_s=dict(sorted(Counter(int(life) for life in lives).items())),
         longest_s=int(lives.max()),
         patterns=_counts(first["variant"].str.partition("/")[0]),

@@ -1,4 +1,4 @@
-"""Recordings: samples tables in files. Parquet is written; Parquet and CSV are read."""
+"""Recordings: samples tables in files and data sets. Parquet is written; Parquet and CSV are read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 import pyarrow as pa
@@ -14,8 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from podlab.dataset import append, is_dataset_path, open_dataset
+from podlab.dataset.rows import to_frame
 from podlab.errors import InputError
-from podlab.files import atomic_file
+from podlab.files import atomic_file, explain_os_error, sha256_of
 from podlab.metrics import CATALOGUE
 from podlab.samples import check_samples
 
@@ -23,18 +25,6 @@ _PARQUET_MAGIC: Final = b"PAR1"
 # Head and tail magic and the length of the footer: less is no whole Parquet file.
 _PARQUET_MIN_BYTES: Final = 12
 _MISSING_WORDS: Final = pa.array(["NaN", "nan", "NA", "<NA>", "null", "None"])
-# Integers with gaps must not pass through float64, which rounds beyond 2**53.
-_PANDAS_TYPES: Final[dict[pa.DataType, Any]] = {
-    pa.int8(): pd.Int8Dtype(),
-    pa.int16(): pd.Int16Dtype(),
-    pa.int32(): pd.Int32Dtype(),
-    pa.int64(): pd.Int64Dtype(),
-    pa.uint8(): pd.UInt8Dtype(),
-    pa.uint16(): pd.UInt16Dtype(),
-    pa.uint32(): pd.UInt32Dtype(),
-    pa.uint64(): pd.UInt64Dtype(),
-    pa.bool_(): pd.BooleanDtype(),
-}
 
 
 def read_recording(paths: Sequence[Path], *, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -43,7 +33,7 @@ def read_recording(paths: Sequence[Path], *, columns: Sequence[str] | None = Non
     Parameters
     ----------
     paths : sequence of Path
-        Parquet files, told by their content, or files named ``.csv``.
+        Parquet files, told by their content, files named ``.csv``, or data sets: folders or URLs of them.
     columns : sequence of str, optional
         The metrics to read; identity and labels always are. All by default. Metrics that a file does not
         have are absent or missing in the result.
@@ -56,34 +46,63 @@ def read_recording(paths: Sequence[Path], *, columns: Sequence[str] | None = Non
     Raises
     ------
     InputError
-        If a file cannot be read or is no samples table; the error names it.
+        If a file or partition cannot be read or is no samples table; the error names it.
     """
     if not paths:
         raise InputError("no recording given", todo="name at least one file")
-    left_out = set(CATALOGUE).difference(columns) if columns is not None else set()
-    tables = [check_samples(_read_file(Path(path), left_out), where=str(path)) for path in paths]
+    tables = [_read_one(path, columns) for path in paths]
     if len(tables) == 1:
         return tables[0]
     return check_samples(pd.concat(tables, ignore_index=True), where=", ".join(str(path) for path in paths))
 
 
-def write_recording(frame: pd.DataFrame, path: Path) -> None:
-    """Write a samples table as a Parquet file, whole or not at all.
+def _read_one(path: Path, columns: Sequence[str] | None) -> pd.DataFrame:
+    if is_dataset_path(path):
+        return open_dataset(path).read(metrics=columns)
+    left_out = set(CATALOGUE).difference(columns) if columns is not None else set()
+    return check_samples(_read_file(Path(path), left_out), where=str(path))
 
-    The same table gives the same bytes with the same version of pyarrow.
+
+def fingerprint(path: Path) -> tuple[str, int]:
+    """Give the SHA-256 and the size in bytes of a recording, a file or a data set.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    if is_dataset_path(path):
+        dataset = open_dataset(path)
+        return dataset.digest, dataset.bytes
+    try:
+        return sha256_of(path), path.stat().st_size
+    except FileNotFoundError:
+        raise InputError("no such file", where=str(path)) from None
+    except OSError as error:
+        raise explain_os_error(error, path) from error
+
+
+def write_recording(frame: pd.DataFrame, path: Path) -> None:
+    """Write a samples table as a Parquet file, or add it to a data set; whole or not at all.
+
+    The same table gives the same file with the same version of pyarrow.
 
     Parameters
     ----------
     frame : DataFrame
         A samples table.
     path : Path
-        The file to write; one that is there is replaced.
+        The file to write; one that is there is replaced. A folder, a URL, or a new name without a suffix means a
+        data set, to which the rows are added.
 
     Raises
     ------
     InputError
         If the table is no samples table, the disk is full, or the folder cannot be written.
     """
+    if is_dataset_path(path, new=True):
+        append(frame, path)
+        return
     table = pa.Table.from_pandas(check_samples(frame, where=str(path)), preserve_index=False)
     with atomic_file(path) as temporary:
         # pandas' own metadata names its version: without it the bytes depend on the samples alone.
@@ -131,8 +150,6 @@ def _read_file(path: Path, left_out: set[str]) -> pd.DataFrame:
             tail = file.read()
     except FileNotFoundError:
         raise InputError("no such file", where=where) from None
-    except IsADirectoryError:
-        raise InputError("is a folder, a file is needed", where=where, todo="name the files in it") from None
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=where) from error
     if size == 0:
@@ -145,8 +162,7 @@ def _read_file(path: Path, left_out: set[str]) -> pd.DataFrame:
         table = _read_csv(path, left_out)
     else:
         raise InputError("not a Parquet file", where=where, todo="give a Parquet file, or a CSV file named .csv")
-    frame: pd.DataFrame = table.to_pandas(types_mapper=_PANDAS_TYPES.get, ignore_metadata=True)
-    return frame
+    return to_frame(table)
 
 
 def _read_parquet(path: Path, left_out: set[str]) -> pa.Table:

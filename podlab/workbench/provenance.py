@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import podlab
-from podlab.errors import InputError
-from podlab.files import explain_os_error, sha256_of
+from podlab.telemetry.recording import fingerprint
 
 #: The libraries whose version may change a number.
 _LIBRARIES: Final = ("numpy", "pandas", "pyarrow", "scikit-learn", "matplotlib", "papermill")
@@ -24,7 +23,7 @@ def describe_run(recordings: Sequence[Path], seed: int | None) -> dict[str, Any]
     Parameters
     ----------
     recordings : sequence of Path
-        The files of samples.
+        The files and data sets of samples.
     seed : int or None
 
     Returns
@@ -50,12 +49,8 @@ def describe_run(recordings: Sequence[Path], seed: int | None) -> dict[str, Any]
 
 
 def _describe_file(path: Path) -> dict[str, Any]:
-    try:
-        return {"file": path.name, "sha256": sha256_of(path), "bytes": path.stat().st_size}
-    except FileNotFoundError:
-        raise InputError("no such file", where=str(path)) from None
-    except OSError as error:
-        raise explain_os_error(error, path) from error
+    digest, size = fingerprint(path)
+    return {"file": path.name, "sha256": digest, "bytes": size}
 
 
 def _version(library: str) -> str:

@@ -1,4 +1,4 @@
-"""A recording that is not there, or is a folder."""
+"""A recording that is not there, or an empty folder."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def test_no_such_file(tmp_path: Path) -> None:
         read_recording([tmp_path / "nowhere.parquet"])
 
 
-def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is a folder, a file is needed"):
+def test_an_empty_folder_instead_of_a_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no data set is there; name a folder that podlab wrote, or a file"):
         read_recording([tmp_path])
 
 

@@ -1,0 +1,95 @@
+"""``podlab dataset``: folders of Parquet files by cluster and day, for more samples than one file should hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from podlab.cli.options import Json
+from podlab.cli.output import print_json, print_table, show_progress
+from podlab.dataset import append, is_dataset_path, open_dataset, sources_of
+from podlab.errors import InputError
+from podlab.telemetry.recording import fingerprint, read_recording
+
+app = typer.Typer(
+    help="Make, show and verify data sets: recordings in folders by cluster and day.", no_args_is_help=True
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The data set, or its URL.", show_default=False)]
+
+
+@app.command()
+def add(
+    folder: Folder,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings to add.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Add recordings to a data set, which is made if it is not there; a file that was added before is passed over.
+
+    After Ctrl-C the same command goes on where it stopped.
+
+    Example: podlab dataset add data/fleet data/recordings/services.parquet
+    """
+    if not is_dataset_path(folder, new=True):
+        raise InputError("is a file, a folder is needed", where=str(folder), todo="choose another path")
+    told: list[dict[str, object]] = []
+    with show_progress("add") as progress:
+        for number, file in enumerate(files):
+            progress(number, len(files), file.name)
+            digest, _ = fingerprint(file)
+            if digest in sources_of(folder):
+                told.append({"file": str(file), "added": False, "rows": 0, "partitions": 0})
+                continue
+            added = append(read_recording([file]), folder, source=digest)
+            rows = sum(each.rows for each in added.partitions)
+            told.append({"file": str(file), "added": True, "rows": rows, "partitions": len(added.partitions)})
+    for line in told:
+        if as_json:
+            print_json(line)
+        elif line["added"]:
+            print(f"{line['file']}: {line['rows']} rows in {line['partitions']} partitions")
+        else:
+            print(f"{line['file']}: is there already")
+
+
+@app.command()
+def show(folder: Folder, as_json: Json = False) -> None:
+    """Show what a data set holds, from its manifests alone.
+
+    Example: podlab dataset show data/fleet
+    """
+    dataset = open_dataset(folder)
+    told = [
+        {
+            "cluster": cluster,
+            "since": own[0].day,
+            "until": own[-1].day,
+            "partitions": len(own),
+            "rows": sum(each.rows for each in own),
+            "bytes": sum(each.bytes for each in own),
+        }
+        for cluster in dataset.clusters
+        if (own := [each for each in dataset.partitions if each.cluster == cluster])
+    ]
+    if as_json:
+        print_json({"folder": dataset.where, "digest": dataset.digest, "rows": dataset.rows, "clusters": told})
+        return
+    columns = ("cluster", "since", "until", "partitions", "rows", "bytes")
+    print_table(columns, [[line[name] for name in columns] for line in told])
+
+
+@app.command()
+def verify(folder: Folder, as_json: Json = False) -> None:
+    """Check the digest of every partition, and that no stranger lies among them.
+
+    Example: podlab dataset verify data/fleet
+    """
+    dataset = open_dataset(folder)
+    with show_progress("verify") as progress:
+        dataset.verify(progress)
+    if as_json:
+        print_json({"folder": dataset.where, "digest": dataset.digest, "valid": True})
+    else:
+        print(f"{dataset.where}: whole, {len(dataset.partitions)} partitions, {dataset.rows} rows")

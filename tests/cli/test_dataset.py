@@ -1,0 +1,90 @@
+"""`podlab dataset`, and that what takes a FILE takes the folder of a data set as well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from podlab.telemetry.recording import read_recording
+from tests.cli.conftest import Call
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dataset") / "fleet"
+
+
+def test_add_shows_what_it_did_and_adds_a_file_once(call: Call, other_recording: Path, fleet: Path) -> None:
+    rows = len(read_recording([other_recording]))
+    first = call("dataset", "add", fleet, other_recording, "--json")
+    assert first.lines == [{"file": str(other_recording), "added": True, "rows": rows, "partitions": 1}]
+    assert call("dataset", "add", fleet, other_recording).out == f"{other_recording}: is there already\n"
+    told = call("dataset", "show", fleet, "--json").lines[0]
+    assert (told["rows"], told["folder"]) == (rows, str(fleet))
+    assert told["clusters"][0].items() >= {"cluster": "local", "since": "2026-01-05", "rows": rows}.items()
+    assert f"local    2026-01-05  2026-01-05           1   {rows}" in call("dataset", "show", fleet).out
+    assert call("dataset", "verify", fleet).out == f"{fleet}: whole, 1 partitions, {rows} rows\n"
+
+
+def test_identify_says_the_same_of_the_folder(call: Call, other_recording: Path, fleet: Path, model: Path) -> None:
+    of_file = call("identify", other_recording, "--model", model, "--json").lines
+    of_folder = call("identify", fleet, "--model", model, "--json").lines
+    assert len(of_file) == 8
+    assert of_folder == of_file
+
+
+def test_score_gives_the_same_scores(
+    call: Call, other_recording: Path, fleet: Path, model: Path, tmp_path: Path
+) -> None:
+    for name, recording in (("file", other_recording), ("folder", fleet)):
+        assert call("score", recording, "--model", model, "--out", tmp_path / name).exit_code == 0
+    scores = pd.read_parquet(tmp_path / "file")
+    assert len(scores) == len(read_recording([other_recording]))
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "folder"), scores)
+
+
+def test_fit_learns_the_same_model(call: Call, recording: Path, model: Path, tmp_path: Path) -> None:
+    call("dataset", "add", tmp_path / "fleet", recording)
+    fitted = call("fit", tmp_path / "fleet", "--out", tmp_path / "model", "--horizons", "10s,30s", "--json").lines[0]
+    known = call("models", "show", model, "--json").lines[0]
+    assert {**fitted["files"], "MODEL_CARD.md": ""} == {**known["files"], "MODEL_CARD.md": ""}
+    assert fitted["recordings"] == [
+        {
+            "name": "fleet",
+            "sha256": call("dataset", "verify", tmp_path / "fleet", "--json").lines[0]["digest"],
+            "size_bytes": sum(path.stat().st_size for path in (tmp_path / "fleet").rglob("*.parquet")),
+        }
+    ]
+
+
+def test_scores_are_never_written_into_a_data_set(call: Call, fleet: Path, model: Path) -> None:
+    answer = call("score", fleet, "--model", model, "--out", fleet / "scores.parquet")
+    assert answer.exit_code == 2
+    assert "is an input as well" in answer.err
+    assert call("dataset", "verify", fleet).exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["identify", "score", "fit", "evaluate", "replay"])
+def test_a_changed_partition_is_one_clear_line(
+    call: Call, other_recording: Path, model: Path, tmp_path: Path, command: str
+) -> None:
+    call("dataset", "add", tmp_path / "fleet", other_recording)
+    path = next((tmp_path / "fleet").rglob("*.parquet"))
+    path.write_bytes(path.read_bytes()[:-7])
+    options = {
+        "identify": ("--model", model), "score": ("--model", model, "--out", tmp_path / "out"),
+        "fit": ("--out", tmp_path / "out"),
+    }  # fmt: skip
+    answer = call(command, tmp_path / "fleet", *options.get(command, ()))
+    assert answer.exit_code == 2
+    assert answer.err.startswith(f"podlab: {path}: is torn: ")
+    assert answer.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_is_no_folder_to_add_to(call: Call, recording: Path, other_recording: Path) -> None:
+    answer = call("dataset", "add", recording, other_recording)
+    assert answer.exit_code == 2
+    assert "is a file, a folder is needed" in answer.err
