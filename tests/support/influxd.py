@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import itertools
-import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-CACHE = Path(__file__).resolve().parents[2] / ".cache" / "influxdb"
+from tests.support.debian import find_program, free_ports
+
 START_TIMEOUT_S = 60
 # Odd on purpose: a password that is quoted or put into an address wrongly does not work.
 ADMIN = ("admin", "s3cret 'ädmin\" :/@%?#")
@@ -91,7 +89,7 @@ def database(influxd: Influxd) -> Iterator[str]:
 @contextmanager
 def running_influxd(folder: Path) -> Iterator[Influxd]:
     """Start a server that keeps everything in ``folder``; stop it at the end."""
-    program = find_influxd()
+    program = find_program("influxd", package="influxdb")
     # Another program may take a port between finding it free and the server's start.
     for _ in range(3):
         http_port, rpc_port = free_ports(2)
@@ -113,64 +111,6 @@ def running_influxd(folder: Path) -> Iterator[Influxd]:
                 process.kill()
                 process.wait()
     raise RuntimeError(f"{program} did not start; its last words:\n{(folder / 'influxd.log').read_text()[-2000:]}")
-
-
-def find_influxd() -> Path:
-    """Find influxd on the PATH, or unpack Debian's package beside the repository's other caches.
-
-    Raises
-    ------
-    RuntimeError
-        If there is no way to get it: tests that need it then fail, and say so.
-    """
-    found = shutil.which("influxd")
-    if found is not None:
-        return Path(found)
-    CACHE.mkdir(parents=True, exist_ok=True)
-    program = CACHE / "root" / "usr" / "bin" / "influxd"
-    with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not program.exists():
-            _unpack_debian_package()
-    return program
-
-
-def _unpack_debian_package() -> None:
-    shutil.rmtree(CACHE / "root", ignore_errors=True)
-    # The machine's own package lists may be missing, and only root may fetch them: keep lists of our own.
-    (CACHE / "lists" / "partial").mkdir(parents=True, exist_ok=True)
-    own_lists = [f"-oDir::State::Lists={CACHE / 'lists'}", f"-oDir::Cache={CACHE}", "-oAPT::Sandbox::User="]
-    try:
-        try:
-            _run("apt-get", "-oAPT::Sandbox::User=", "download", "influxdb")
-        except subprocess.CalledProcessError:
-            _run("apt-get", *own_lists, "update")
-            _run("apt-get", *own_lists, "download", "influxdb")
-        [package] = CACHE.glob("influxdb_*.deb")
-        _run("dpkg-deb", "-x", str(package), str(CACHE / "unpacked"))
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
-        detail = getattr(error, "stderr", None) or str(error)
-        raise RuntimeError(
-            "these tests need a real InfluxDB 1.x server: put `influxd` on the PATH (Debian: apt-get install influxdb);"
-            f" unpacking Debian's package failed: {detail}"
-        ) from error
-    (CACHE / "unpacked").rename(CACHE / "root")
-
-
-def _run(*command: str) -> None:
-    subprocess.run(command, cwd=CACHE, check=True, capture_output=True, text=True, timeout=300)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ask the system for loopback ports that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 def _is_ready(process: subprocess.Popen[bytes], url: str) -> bool:
