@@ -23,6 +23,31 @@ TIMES = ("time", "started_at")
 
 
 @dataclass(frozen=True)
+class PrometheusPlace:
+    """Where cAdvisor, or the kubelet, exposes a metric for Prometheus.
+
+    Attributes
+    ----------
+    name : str
+        The metric's name there.
+    only : tuple of (str, str)
+        Labels that a series must have.
+    part : str, optional
+        A container, or a pod, has one series for each value of this label; their sum is the metric.
+    whole : str, optional
+        The value of ``part`` that stands for all where it is there: nothing is summed then.
+    scale : float
+        What its values are multiplied by.
+    """
+
+    name: str
+    only: tuple[tuple[str, str], ...] = ()
+    part: str | None = None
+    whole: str | None = None
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
 class Metric:
     """One metric column.
 
@@ -43,8 +68,8 @@ class Metric:
         Measurement and field as Telegraf writes them.
     kubelet : str, optional
         Path in the kubelet's ``/stats/summary``.
-    prometheus : str, optional
-        cAdvisor's or the kubelet's name in Prometheus.
+    prometheus : PrometheusPlace, optional
+        cAdvisor's or the kubelet's series.
     """
 
     name: str
@@ -54,13 +79,14 @@ class Metric:
     per: Literal["container", "pod"] = "container"
     influxdb: tuple[str, str] | None = None
     kubelet: str | None = None
-    prometheus: str | None = None
+    prometheus: PrometheusPlace | None = None
 
 
 _CONTAINER = "kubernetes_pod_container"
 _NETWORK = "kubernetes_pod_network"
 _VOLUME = "kubernetes_pod_volume"
 _BLKIO = "docker_container_blkio"
+_FAILURES = "container_memory_failures_total"
 
 _METRICS = (
     Metric(
@@ -70,35 +96,37 @@ _METRICS = (
     Metric(
         "cpu_usage_core_nanoseconds", "counter", "ns", "cpu",
         influxdb=(_CONTAINER, "cpu_usage_core_nanoseconds"), kubelet="cpu.usageCoreNanoSeconds",
-        prometheus="container_cpu_usage_seconds_total",
+        prometheus=PrometheusPlace("container_cpu_usage_seconds_total", part="cpu", whole="total", scale=1e9),
     ),
     Metric(
         "memory_usage_bytes", "gauge", "bytes", "memory",
         influxdb=(_CONTAINER, "memory_usage_bytes"), kubelet="memory.usageBytes",
-        prometheus="container_memory_usage_bytes",
+        prometheus=PrometheusPlace("container_memory_usage_bytes"),
     ),
     Metric(
         "memory_working_set_bytes", "gauge", "bytes", "memory",
         influxdb=(_CONTAINER, "memory_working_set_bytes"), kubelet="memory.workingSetBytes",
-        prometheus="container_memory_working_set_bytes",
+        prometheus=PrometheusPlace("container_memory_working_set_bytes"),
     ),
     Metric(
         "memory_rss_bytes", "gauge", "bytes", "memory",
-        influxdb=(_CONTAINER, "memory_rss_bytes"), kubelet="memory.rssBytes", prometheus="container_memory_rss",
+        influxdb=(_CONTAINER, "memory_rss_bytes"), kubelet="memory.rssBytes",
+        prometheus=PrometheusPlace("container_memory_rss"),
     ),
     Metric(
         "memory_page_faults", "counter", "1", "memory",
         influxdb=(_CONTAINER, "memory_page_faults"), kubelet="memory.pageFaults",
-        prometheus="container_memory_failures_total",
+        prometheus=PrometheusPlace(_FAILURES, only=(("scope", "container"), ("failure_type", "pgfault"))),
     ),
     Metric(
         "memory_major_page_faults", "counter", "1", "memory",
         influxdb=(_CONTAINER, "memory_major_page_faults"), kubelet="memory.majorPageFaults",
-        prometheus="container_memory_failures_total",
+        prometheus=PrometheusPlace(_FAILURES, only=(("scope", "container"), ("failure_type", "pgmajfault"))),
     ),
     Metric(
         "rootfs_used_bytes", "gauge", "bytes", "filesystem",
-        influxdb=(_CONTAINER, "rootfs_used_bytes"), kubelet="rootfs.usedBytes", prometheus="container_fs_usage_bytes",
+        influxdb=(_CONTAINER, "rootfs_used_bytes"), kubelet="rootfs.usedBytes",
+        prometheus=PrometheusPlace("container_fs_usage_bytes", part="device"),
     ),
     Metric(
         "logsfs_used_bytes", "gauge", "bytes", "filesystem",
@@ -106,23 +134,28 @@ _METRICS = (
     ),
     Metric(
         "volume_used_bytes", "gauge", "bytes", "volume", per="pod",
-        influxdb=(_VOLUME, "used_bytes"), kubelet="volume[].usedBytes", prometheus="kubelet_volume_stats_used_bytes",
+        influxdb=(_VOLUME, "used_bytes"), kubelet="volume[].usedBytes",
+        prometheus=PrometheusPlace("kubelet_volume_stats_used_bytes", part="persistentvolumeclaim"),
     ),
     Metric(
         "rx_bytes", "counter", "bytes", "network", per="pod",
-        influxdb=(_NETWORK, "rx_bytes"), kubelet="network.rxBytes", prometheus="container_network_receive_bytes_total",
+        influxdb=(_NETWORK, "rx_bytes"), kubelet="network.rxBytes",
+        prometheus=PrometheusPlace("container_network_receive_bytes_total", part="interface", whole="eth0"),
     ),
     Metric(
         "tx_bytes", "counter", "bytes", "network", per="pod",
-        influxdb=(_NETWORK, "tx_bytes"), kubelet="network.txBytes", prometheus="container_network_transmit_bytes_total",
+        influxdb=(_NETWORK, "tx_bytes"), kubelet="network.txBytes",
+        prometheus=PrometheusPlace("container_network_transmit_bytes_total", part="interface", whole="eth0"),
     ),
     Metric(
         "io_read_bytes", "counter", "bytes", "io",
-        influxdb=(_BLKIO, "io_service_bytes_recursive_read"), prometheus="container_fs_reads_bytes_total",
+        influxdb=(_BLKIO, "io_service_bytes_recursive_read"),
+        prometheus=PrometheusPlace("container_fs_reads_bytes_total", part="device"),
     ),
     Metric(
         "io_write_bytes", "counter", "bytes", "io",
-        influxdb=(_BLKIO, "io_service_bytes_recursive_write"), prometheus="container_fs_writes_bytes_total",
+        influxdb=(_BLKIO, "io_service_bytes_recursive_write"),
+        prometheus=PrometheusPlace("container_fs_writes_bytes_total", part="device"),
     ),
     Metric("image_size_bytes", "constant", "bytes", "image"),
 )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 hypothesis.settings.register_profile("podlab", deadline=None)
 hypothesis.settings.load_profile("podlab")
 
-pytest_plugins = ["tests.support.influxd"]
+pytest_plugins = ["tests.support.influxd", "tests.support.prometheusd"]
 
 
 @pytest.fixture(autouse=True)

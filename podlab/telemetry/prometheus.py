@@ -1,0 +1,268 @@
+"""Samples out of Prometheus, and of what speaks its API: Thanos, Mimir, VictoriaMetrics."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from podlab.errors import InputError
+from podlab.metrics import CATALOGUE, PrometheusPlace
+from podlab.samples import check_samples
+from podlab.telemetry import NothingThereError
+from podlab.telemetry.nearest import NOTHING, Ints, nearest_rows
+from podlab.telemetry.prometheus_http import PrometheusApi
+from podlab.telemetry.prometheus_read import MAX_ANSWER_BYTES, SLICE_S, PrometheusReader, Span
+from podlab.telemetry.prometheus_series import (
+    NODE_LABELS,
+    PAUSE,
+    POD_LABELS,
+    Owned,
+    Owner,
+    choose_observers,
+    claim_of,
+    container_of,
+    first_of,
+    make_points,
+    pod_of,
+    uid_in,
+)
+from podlab.telemetry.prometheus_table import Grid, make_grid, make_table, number_of, rate_of
+from podlab.telemetry.prometheus_wire import Floats, RawSeries
+
+# What belongs to the first and last rows may have been measured just outside the span, and the first row's
+# processor use is a rate since the sample before it.
+_MARGIN_MS: Final = 60_000
+
+STARTED: Final = PrometheusPlace("container_start_time_seconds")
+#: Of kube-state-metrics, where it is there: uid and node of a pod, and which claims are its volumes.
+POD_INFO: Final = "kube_pod_info"
+POD_CLAIMS: Final = "kube_pod_spec_volumes_persistentvolumeclaims_info"
+VOLUME: Final = "volume_used_bytes"
+CPU_RATE: Final = "cpu_usage_nanocores"
+CPU_COUNTER: Final = "cpu_usage_core_nanoseconds"
+
+
+class PrometheusSource:
+    """A server with Prometheus' API as a source of samples; it scrapes cAdvisor (each kubelet's ``/metrics/cadvisor``).
+
+    Each fetch asks one question per metric for all pods, for the samples as they were scraped with their own times,
+    in slices of time so that no answer grows without bound. Metrics that are not there are missing.
+
+    Parameters
+    ----------
+    api : PrometheusApi
+        The server, and who asks.
+    cluster : str
+        The cluster's name where the series have no label ``cluster``.
+    columns : collection of str, optional
+        The metrics to fetch; all that Prometheus holds by default.
+    labels : mapping of str to str, optional
+        Only series with these labels, such as ``{"cluster": "east"}``.
+    slice_s : float
+        The span asked for first, in seconds; it grows while answers stay small.
+    max_answer_bytes : int
+        When one answer would have more, or the server refuses so much, a shorter span is asked for.
+    """
+
+    def __init__(
+        self,
+        api: PrometheusApi,
+        *,
+        cluster: str = "local",
+        columns: Collection[str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        slice_s: float = SLICE_S,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
+    ) -> None:
+        self.reader = PrometheusReader(api, dict(labels or {}), slice_s, max_answer_bytes)
+        self.cluster = cluster
+        wanted = tuple(CATALOGUE) if columns is None else tuple(columns)
+        self.columns = tuple(c for c in wanted if CATALOGUE[c].prometheus is not None or c == CPU_RATE)
+
+    @property
+    def name(self) -> str:
+        """The server's address, and the labels if any."""
+        return self.reader.name
+
+    @property
+    def has_past(self) -> bool:
+        """It knows what was before it was asked."""
+        return True
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.reader.api.close()
+
+    def fetch(self, since: datetime, until: datetime, *, pods: Collection[str] | None = None) -> pd.DataFrame:
+        """Read the samples with ``since <= time < until``; see :class:`podlab.telemetry.LiveSource`.
+
+        ``pod_uid`` comes from the cgroup's path (label ``id``) or from kube-state-metrics; ``started_at`` from
+        ``container_start_time_seconds``. ``cpu_usage_nanocores`` is the growth of the counter since the sample before.
+
+        Raises
+        ------
+        NothingThereError
+            If it holds nothing there of the pods asked for.
+        InputError
+            If the server cannot be reached or trusted, refuses the user or the question, or holds nothing there.
+        PodlabError
+            If the server fails, takes too long, or its answer is partial or breaks off.
+        """
+        since_ms, until_ms = _to_ms(since), _to_ms(until)
+        if since_ms >= until_ms:
+            raise InputError("the span ends before it begins", where=f"{since} to {until}")
+        places = self._places()
+        present = self.reader.present(
+            {place.name for place in places.values()} | {STARTED.name, POD_INFO, POD_CLAIMS}, since_ms, until_ms
+        )
+        of_containers = {c: p for c, p in places.items() if CATALOGUE[c].per == "container" and p.name in present}
+        if not of_containers:
+            raise self._explain_nothing(since, until, present)
+        span = self.reader.span(next(iter(of_containers.values())).name, since_ms, until_ms, pods)
+
+        scraped = self._read_cadvisor(places, present, span)
+        numbers: dict[Owner, int] = {}
+        points = {c: make_points(scraped[p.name], p, numbers) for c, p in of_containers.items()}
+        started = make_points(scraped[STARTED.name], STARTED, {**numbers}) if STARTED.name in scraped else None
+        grid = make_grid(list(points.values()), since_ms, until_ms)
+        if not len(grid.owner):
+            what = f"no samples of {'containers' if pods is None else f'the {len(pods)} pods asked for'}"
+            raise NothingThereError(f"{what} from {since:%H:%M:%S} to {until:%H:%M:%S}", where=self.name)
+        containers = list(numbers)
+        if CPU_RATE in self.columns and CPU_COUNTER in points:
+            points[CPU_RATE] = rate_of(points[CPU_COUNTER])
+        columns = {column: grid.join(points[column]) for column in self.columns if column in points}
+        columns |= self._join_network(grid, containers, places, scraped)
+        if VOLUME in places and {places[VOLUME].name, POD_CLAIMS} <= present:
+            columns[VOLUME] = self._join_volumes(grid, containers, places[VOLUME], span)
+        if started is not None:
+            columns["started_at"] = grid.join(started)
+        frame = make_table(grid, containers, columns, self._about(containers, scraped))
+        if POD_INFO in present:
+            self._fill_from_pod_info(frame, grid, containers, span)
+        return check_samples(frame, where=self.name)
+
+    def _places(self) -> dict[str, PrometheusPlace]:
+        needed = [*self.columns, *([CPU_COUNTER] if CPU_RATE in self.columns else [])]
+        places = {c: place for c in CATALOGUE if c in needed and (place := CATALOGUE[c].prometheus) is not None}
+        if not any(CATALOGUE[c].per == "container" for c in places):
+            # Rows are counted by the containers' own metrics: without one there is no row.
+            rows_by = "memory_working_set_bytes"
+            places = {rows_by: CATALOGUE[rows_by].prometheus or STARTED, **places}
+        return places
+
+    def _read_cadvisor(
+        self, places: Mapping[str, PrometheusPlace], present: Collection[str], span: Span
+    ) -> dict[str, Owned]:
+        """Read what cAdvisor tells, each metric once, and take one scraper's series of each pod."""
+        found: dict[str, Owned] = {}
+        named = [(place, CATALOGUE[c].per, c == CPU_COUNTER) for c, place in places.items() if c != VOLUME]
+        for place, per, with_margin in [*named, (STARTED, "container", False)]:
+            if place.name not in present or place.name in found:
+                continue
+            if per == "pod":
+                wider, unequal = span.wider(_MARGIN_MS, _MARGIN_MS), {span.pod_label: [""]}
+            else:
+                wider = span.wider(_MARGIN_MS, 0) if with_margin else span
+                unequal = {span.pod_label: [""], span.container_label: ["", PAUSE]}
+            equal = {label: value for label, value in place.only if label != "failure_type"}
+            raw = self.reader.read(place.name, wider, equal, unequal, span.among_pods())
+            found[place.name] = Owned.of(raw, pod_of if per == "pod" else container_of, self.cluster)
+        return choose_observers(found)
+
+    def _join_network(
+        self, grid: Grid, containers: list[Owner], places: Mapping[str, PrometheusPlace], scraped: Mapping[str, Owned]
+    ) -> dict[str, Floats]:
+        joined = {}
+        for column, place in places.items():
+            if CATALOGUE[column].family != "network" or place.name not in scraped or column not in self.columns:
+                continue
+            numbers: dict[Owner, int] = {}
+            points = make_points(scraped[place.name], place, numbers)
+            pod = number_of([key[:3] for key in containers], numbers)
+            joined[column] = grid.join(points, owner=pod[grid.owner])
+        return joined
+
+    def _join_volumes(self, grid: Grid, containers: list[Owner], place: PrometheusPlace, span: Span) -> Floats:
+        """Sum a pod's claims; the kubelet tells how full a claim is, kube-state-metrics whose it is."""
+        wider = span.wider(_MARGIN_MS, _MARGIN_MS)
+        links = self._read_state(POD_CLAIMS, span)
+        pods_of: dict[Owner, set[Owner]] = {}
+        for labels in links.labels:
+            claim, pod = claim_of(labels, self.cluster), pod_of(labels, self.cluster)
+            if claim is not None and pod is not None:
+                pods_of.setdefault(claim, set()).add(pod)
+        among = {} if span.pods is None else {place.part or "": {claim[2] for claim in pods_of}}
+        raw = self.reader.read(place.name, wider, {}, {}, among)
+        owned = choose_observers({place.name: Owned.of(raw, claim_of, self.cluster)})[place.name]
+        # A claim that several pods share counts for each of them.
+        pairs = [(n, pod) for n, claim in enumerate(owned.owners) if claim for pod in sorted(pods_of.get(claim, ()))]
+        shared = _copies(owned.raw, [n for n, _ in pairs])
+        numbers: dict[Owner, int] = {}
+        points = make_points(Owned(shared, [pod for _, pod in pairs]), place, numbers)
+        pod_number = number_of([key[:3] for key in containers], numbers)
+        return grid.join(points, owner=pod_number[grid.owner])
+
+    def _about(self, containers: list[Owner], scraped: Mapping[str, Owned]) -> dict[str, list[str | None]]:
+        """Find what the series' labels tell of each container."""
+        labels_of: dict[Owner | None, dict[str, str]] = {}
+        for owned in scraped.values():
+            for who, labels in zip(owned.owners, owned.raw.labels, strict=True):
+                labels_of.setdefault(who, labels)
+        known = [labels_of[who] for who in containers]
+        return {
+            "node": [first_of(labels, NODE_LABELS) or None for labels in known],
+            "image": [labels.get("image") or None for labels in known],
+            "pod_uid": [uid_in(labels.get("id", "")) for labels in known],
+        }
+
+    def _fill_from_pod_info(self, frame: pd.DataFrame, grid: Grid, containers: list[Owner], span: Span) -> None:
+        info = self._read_state(POD_INFO, span)
+        numbers: dict[Owner, int] = {}
+        of_series = [pod_of(labels, self.cluster) for labels in info.labels]
+        pod = np.array(
+            [NOTHING if p is None else numbers.setdefault(p, len(numbers)) for p in of_series], dtype=np.int64
+        )
+        own = number_of([key[:3] for key in containers], numbers)[grid.owner]
+        # Two pods of one name follow one another: the nearest in time is meant.
+        index, _ = nearest_rows(own, grid.time_ms, pod[info.series], info.time_ms)
+        series = np.append(info.series, NOTHING)[np.where(own == NOTHING, NOTHING, index)]
+        for column in ("pod_uid", "node"):
+            label = "uid" if column == "pod_uid" else column
+            told = pd.Series([labels.get(label) or None for labels in info.labels] + [None], dtype="str")
+            frame[column] = frame[column].fillna(told.take(series).reset_index(drop=True))
+
+    def _read_state(self, metric: str, span: Span) -> RawSeries:
+        """Read a metric of kube-state-metrics, which may name its labels otherwise than cAdvisor."""
+        if span.pods is not None:
+            known = self.reader.label_names(metric, span.since_ms, span.until_ms)
+            span = replace(span, pod_label=next((label for label in POD_LABELS if label in known), span.pod_label))
+        return self.reader.read(metric, span.wider(_MARGIN_MS, _MARGIN_MS), {}, {}, span.among_pods())
+
+    def _explain_nothing(self, since: datetime, until: datetime, present: Collection[str]) -> InputError:
+        has = f" (but {', '.join(sorted(present))})" if present else ""
+        return InputError(
+            f"no container metrics{has} from {since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S}",
+            where=self.name,
+            todo="let Prometheus scrape the kubelets' /metrics/cadvisor, choose another span, or check "
+            "prometheus_labels and prometheus_tenant",
+        )
+
+
+def _copies(raw: RawSeries, series: list[int]) -> RawSeries:
+    """Give some series anew, each as often as it is named."""
+    rows: list[Ints] = [np.flatnonzero(raw.series == number) for number in series]
+    taken = np.concatenate([np.empty(0, dtype=np.int64), *rows])
+    number = np.repeat(np.arange(len(series)), [len(each) for each in rows])
+    return RawSeries([raw.labels[n] for n in series], number, raw.time_ms[taken], raw.value[taken])
+
+
+def _to_ms(when: datetime) -> int:
+    if when.tzinfo is None:
+        raise InputError(f"{when} has no time zone")
+    return -(-int(pd.Timestamp(when).as_unit("ns").value) // 1_000_000)

@@ -1,0 +1,217 @@
+"""Talking to Prometheus' HTTP API, with every refusal turned into one clear line.
+
+Thanos, Mimir and VictoriaMetrics speak the same API: https://prometheus.io/docs/prometheus/latest/querying/api/
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from podlab.errors import InputError, PodlabError
+from podlab.telemetry.prometheus_wire import Refusal, read_refusal
+
+_MAX_SMALL_ANSWER_BYTES: Final = 8_000_000
+#: How servers say that a question asks for too much at once: Prometheus ("too many samples"), Thanos ("limit"), Mimir
+#: ("err-mimir-max-...", "exceeds the limit"), VictoriaMetrics ("exceeding -search.max...").
+_TOO_MUCH: Final = re.compile(r"too many|exceed|err-mimir-max|limit", re.IGNORECASE)
+_TENANT_HEADER: Final = "X-Scope-OrgID"
+
+
+class TooMuchError(PodlabError):
+    """An answer has more than the reader, or the server, takes at once; a shorter span may do."""
+
+
+@dataclass
+class PrometheusApi:
+    """A server with Prometheus' API, and who asks.
+
+    Parameters
+    ----------
+    url : str
+        What stands before ``/api/v1``, without user or password: ``http://prometheus:9090``; for Mimir it ends with
+        ``/prometheus``, for a VictoriaMetrics cluster with ``/select/0/prometheus``.
+    user, password : str, optional
+        Basic authentication.
+    token : str, optional
+        Bearer token, instead of a user.
+    tenant : str, optional
+        Whose metrics, where the server keeps several tenants' (``X-Scope-OrgID``: Mimir, Cortex, Thanos).
+    ca_file : Path, optional
+        Certificates of the authorities to trust; the system's by default.
+    timeout_s : float
+        How long to wait for a whole answer.
+    clock : callable
+        Seconds that only grow.
+    """
+
+    url: str
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    tenant: str | None = None
+    ca_file: Path | None = None
+    timeout_s: float = 60.0
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+
+    def __post_init__(self) -> None:
+        # Packing and unpacking takes more time than a cluster's network does.
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "podlab"}
+        if self.token is not None:
+            headers["Authorization"] = f"Bearer {self.token}"
+        if self.tenant is not None:
+            headers[_TENANT_HEADER] = self.tenant
+        self._client = httpx.Client(
+            base_url=self.url,
+            auth=None if self.user is None else (self.user, self.password or ""),
+            timeout=self.timeout_s,
+            headers=headers,
+            verify=self._trusted(),
+        )
+
+    @property
+    def name(self) -> str:
+        """The address, for errors and reports."""
+        return self.url if self.tenant is None else f"{self.url}, tenant {self.tenant!r}"
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
+    def ask(
+        self, path: str, form: Mapping[str, str | Sequence[str]], *, max_bytes: int = _MAX_SMALL_ANSWER_BYTES
+    ) -> bytes:
+        """Ask one question and return the answer's bytes.
+
+        Parameters
+        ----------
+        path : str
+            Below ``/api/v1/``.
+        form : mapping
+            The parameters; sent in the body, because thousands of pods' names do not fit into an address.
+        max_bytes : int
+            A longer answer is not read to its end.
+
+        Raises
+        ------
+        InputError
+            If the server cannot be reached or trusted, or refuses the user or the question.
+        TooMuchError
+            If the answer has more than ``max_bytes``, or the server says that it were too much.
+        PodlabError
+            If the server fails, takes too long, or its answer breaks off.
+        """
+        # Half an answer looks like pods that ended: rather none. Thanos, VictoriaMetrics; others ignore it.
+        whole = {"partial_response": "false", "deny_partial_response": "1"}
+        content = str(httpx.QueryParams({**form, **whole})).encode()
+        # A name's values can only be asked for by GET.
+        method = "GET" if path.startswith("label/") else "POST"
+        address = f"api/v1/{path}"
+        if method == "GET":
+            address, content = f"{address}?{content.decode()}", b""
+        return self._send(method, address, content, max_bytes)
+
+    def write(self, body: bytes) -> None:
+        """Send one remote-write request, compressed by snappy; errors as of :meth:`ask`."""
+        headers = {
+            "Content-Type": "application/x-protobuf",
+            "Content-Encoding": "snappy",
+            "X-Prometheus-Remote-Write-Version": "0.1.0",
+        }
+        self._send("POST", "api/v1/write", body, _MAX_SMALL_ANSWER_BYTES, headers)
+
+    def _send(
+        self, method: str, address: str, content: bytes, max_bytes: int, headers: Mapping[str, str] | None = None
+    ) -> bytes:
+        headers = headers or {"Content-Type": "application/x-www-form-urlencoded"}
+        body = bytearray()
+        until_s = self.clock() + self.timeout_s
+        try:
+            with self._client.stream(method, address, content=content, headers=headers) as answer:
+                for part in answer.iter_raw():
+                    body += part
+                    if len(body) > max_bytes:
+                        raise TooMuchError(f"the answer has more than {max_bytes:,} bytes", where=self.name)
+                    # One that dribbles never lets a single step run out of time.
+                    if self.clock() > until_s:
+                        raise self._slow()
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise self._unreachable(error) from error
+        except httpx.TimeoutException as error:
+            raise self._slow() from error
+        except httpx.HTTPError as error:
+            raise PodlabError(f"the answer broke off: {_reason(error)}", where=self.name, todo="try again") from error
+        if not answer.is_success:
+            raise self._refused(answer, read_refusal(bytes(body)))
+        return bytes(body)
+
+    def refusal(self, refused: Refusal) -> PodlabError:
+        """Turn what the server said in refusal into one clear line."""
+        said = refused.said
+        if refused.kind in ("timeout", "canceled"):
+            return PodlabError(f"the server gave up: {said}", where=self.name, todo="fetch a shorter span or try again")
+        if _TOO_MUCH.search(said):
+            return TooMuchError(f"the server refuses so much at once: {said}", where=self.name)
+        if refused.kind == "internal":
+            return PodlabError(f"the server failed: {said}", where=self.name, todo="try again")
+        return InputError(f"the server refuses the question: {said}", where=self.name)
+
+    def _refused(self, answer: httpx.Response, refused: Refusal) -> PodlabError:
+        status = answer.status_code
+        said = refused.said or answer.reason_phrase
+        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            who = "a token" if self.token else "a visitor without login" if self.user is None else f"user {self.user!r}"
+            return InputError(
+                f"the server refuses {who}: {said}", where=self.name,
+                todo="check prometheus_token, or prometheus_user and prometheus_password; they may have expired",
+            )  # fmt: skip
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            return PodlabError(f"the server is asked too often: {said}", where=self.name, todo="try again later")
+        if answer.is_redirect or status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+            return InputError(
+                f"there is no Prometheus API at this address: {status} {said}", where=self.name,
+                todo="set prometheus_url to what stands before /api/v1, such as http://mimir/prometheus",
+            )  # fmt: skip
+        if refused.kind is not None:
+            return self.refusal(refused)
+        if answer.is_server_error:
+            return PodlabError(f"the server failed with {status}: {said}", where=self.name, todo="try again")
+        return InputError(f"the server answered {status}: {said}", where=self.name)
+
+    def _trusted(self) -> ssl.SSLContext | bool:
+        if self.ca_file is None:
+            return True
+        try:
+            return ssl.create_default_context(cafile=self.ca_file)
+        except OSError as error:
+            reason = getattr(error, "strerror", None) or "it holds no certificates"
+            raise InputError(f"cannot be used: {reason}", where=f"prometheus_ca_file {self.ca_file}") from error
+
+    def _unreachable(self, error: Exception) -> InputError:
+        said = _reason(error)
+        if "CERTIFICATE_VERIFY_FAILED" in said:
+            what, todo = (
+                f"the server cannot be trusted: {said}",
+                "set prometheus_ca_file to its authority's certificate",
+            )
+        else:
+            what, todo = f"Prometheus cannot be reached: {said}", "check prometheus_url"
+        return InputError(what, where=self.name, todo=todo)
+
+    def _slow(self) -> PodlabError:
+        return PodlabError(
+            f"the server did not answer within {self.timeout_s:g} s", where=self.name,
+            todo="fetch a shorter span or raise the timeout",
+        )  # fmt: skip
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__

@@ -1,0 +1,203 @@
+"""A recording as the series that cAdvisor and kube-state-metrics would expose, and writing them into a live server.
+
+Remote write: https://prometheus.io/docs/specs/prw/remote_write_spec/, version 1: protobuf, packed by snappy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from podlab.errors import InputError
+from podlab.metrics import CATALOGUE
+from podlab.samples import INSTANCE_KEY, check_samples
+from podlab.telemetry.nearest import Ints
+from podlab.telemetry.prometheus import POD_CLAIMS, POD_INFO, STARTED, VOLUME
+from podlab.telemetry.prometheus_http import PrometheusApi
+from podlab.telemetry.prometheus_series import PAUSE
+from podlab.telemetry.prometheus_wire import Floats
+
+_NS_PER_MS: Final = 1_000_000
+_MS_PER_S: Final = 1_000
+#: Samples a request; Prometheus itself sends 2,000 (Mimir refuses above 100 MB unpacked).
+_BATCH: Final = 10_000
+#: Servers take what is a little older than what they have, so all containers advance together.
+_SLICE_MS: Final = 60 * _MS_PER_S
+#: A recording holds the sum over a pod's volumes, so one claim stands for all.
+_CLAIM: Final = "data"
+# Times of 1971 to 2109 take six bytes.
+_SIX_BYTES: Final = (1 << 35, 1 << 42)
+_SAMPLE: Final = np.dtype(
+    [("head", "V3"), ("value", "<f8"), ("tag", "u1"), ("time", "u1", (6,))]
+)  # field 2 of 16 bytes: field 1, a double; field 2, a varint
+
+
+@dataclass(frozen=True)
+class OutSeries:
+    """One series to write or to expose.
+
+    Attributes
+    ----------
+    labels : dict of str to str
+        With ``__name__``; none is empty.
+    time_ms : ndarray of int64, shape (n_values,)
+        Rising.
+    value : ndarray of float64, shape (n_values,)
+    """
+
+    labels: dict[str, str]
+    time_ms: Ints
+    value: Floats
+
+
+def series_of(samples: pd.DataFrame, *, labels: Mapping[str, str] | None = None) -> list[OutSeries]:
+    """Make the series that cAdvisor, the kubelet and kube-state-metrics would expose of these containers.
+
+    Times become milliseconds. What they do not know is lost: log sizes, the image's size, services and other labels,
+    and processor use, which they count only.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        A samples table.
+    labels : mapping of str to str, optional
+        Put on every series, as Prometheus' ``external_labels``.
+    """
+    checked = check_samples(samples, where="the recording")
+    made: list[OutSeries] = []
+    for _, rows in checked.groupby(list(INSTANCE_KEY), dropna=False, sort=False):
+        made += _container_series(rows, dict(labels or {}))
+    for _, rows in checked.groupby(["cluster", "namespace", "pod", "pod_uid"], dropna=False, sort=False):
+        # Containers of one pod tell the same of it.
+        made += _pod_series(rows.sort_values("time").drop_duplicates("time"), dict(labels or {}))
+    return [each for each in made if len(each.time_ms)]
+
+
+def write_series(series: Sequence[OutSeries], api: PrometheusApi) -> int:
+    """Write series into a server that takes remote writes; return the number of samples.
+
+    Raises
+    ------
+    InputError
+        If the server cannot be reached or refuses: Prometheus must run with ``--web.enable-remote-write-receiver``, and
+        takes samples at most an hour older than its newest one.
+    PodlabError
+        If the server fails.
+    """
+    written = 0
+    for part in _batches(series):
+        api.write(_pack(part))
+        written += sum(len(each.time_ms) for each in part)
+    return written
+
+
+def _container_series(rows: pd.DataFrame, labels: Mapping[str, str]) -> Iterator[OutSeries]:
+    who = _who(rows, ("cluster", "namespace", "pod", "container", "image", "node"))
+    first = rows.iloc[0]
+    uid = first["pod_uid"] if pd.notna(first["pod_uid"]) else "-".join(map(str, first[list(INSTANCE_KEY)]))
+    life = hashlib.sha256("/".join(map(str, first[list(INSTANCE_KEY)])).encode()).hexdigest()
+    who |= {"id": f"/kubepods/burstable/pod{uid}/{life}", **labels}
+    for column, metric in CATALOGUE.items():
+        if metric.prometheus is None or metric.per == "pod" or column not in rows:
+            continue
+        place = metric.prometheus
+        part = {} if place.part is None else {place.part: place.whole or "/dev/sda"}
+        yield _series(place.name, who | part | dict(place.only), rows, rows[column], place.scale)
+    if "started_at" in rows:
+        started_ms = rows["started_at"].astype("int64").where(rows["started_at"].notna()) // _NS_PER_MS
+        yield _series(STARTED.name, who, rows, started_ms, _MS_PER_S)
+
+
+def _pod_series(rows: pd.DataFrame, labels: Mapping[str, str]) -> Iterator[OutSeries]:
+    who = {**_who(rows, ("cluster", "namespace", "pod")), **labels}
+    pause = who | {"container": PAUSE, "id": f"/kubepods/burstable/pod{rows['pod_uid'].iloc[0]}/pause"}
+    for column, metric in CATALOGUE.items():
+        if metric.prometheus is not None and metric.family == "network" and column in rows:
+            yield _series(metric.prometheus.name, pause | {"interface": "eth0"}, rows, rows[column])
+    always = pd.Series(1.0, index=rows.index)
+    yield _series(POD_INFO, who | {"uid": str(rows["pod_uid"].fillna("").iloc[0])}, rows, always)
+    volume = CATALOGUE[VOLUME].prometheus
+    if volume is not None and VOLUME in rows and rows[VOLUME].notna().any():
+        claim = {"persistentvolumeclaim": f"{_CLAIM}-{who['pod']}"}
+        of_claim = {name: value for name, value in who.items() if name != "pod"} | claim
+        yield _series(POD_CLAIMS, who | claim | {"volume": _CLAIM}, rows, always)
+        yield _series(volume.name, of_claim, rows, rows[VOLUME])
+
+
+def _who(rows: pd.DataFrame, columns: Sequence[str]) -> dict[str, str]:
+    first = rows.iloc[0]
+    return {column: str(first[column]) for column in columns if column in rows and pd.notna(first[column])}
+
+
+def _series(
+    name: str, labels: Mapping[str, str], rows: pd.DataFrame, values: pd.Series, scale: float = 1.0
+) -> OutSeries:
+    there = values.notna().to_numpy()
+    time_ms = (rows["time"].astype("int64").to_numpy()[there] + _NS_PER_MS // 2) // _NS_PER_MS
+    # Two samples within a millisecond are one there.
+    time_ms, last = np.unique(time_ms[::-1], return_index=True)
+    value = values[there].to_numpy(np.float64)[::-1][last] / scale
+    named = {"__name__": name, **labels}
+    return OutSeries({label: named[label] for label in sorted(named) if named[label]}, time_ms.astype(np.int64), value)
+
+
+def _batches(series: Sequence[OutSeries]) -> Iterator[list[OutSeries]]:
+    """Cut series into requests: slice of time by slice of time, all series of it before the next."""
+    if not series:
+        return
+    first_ms = min(int(each.time_ms[0]) for each in series)
+    last_ms = max(int(each.time_ms[-1]) for each in series)
+    batch: list[OutSeries] = []
+    size = 0
+    for begin_ms in range(first_ms, last_ms + 1, _SLICE_MS):
+        for each in series:
+            start, stop = np.searchsorted(each.time_ms, [begin_ms, begin_ms + _SLICE_MS])
+            if stop > start:
+                batch.append(OutSeries(each.labels, each.time_ms[start:stop], each.value[start:stop]))
+                size += int(stop - start)
+            if size >= _BATCH:
+                yield batch
+                batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _pack(series: Sequence[OutSeries]) -> bytes:
+    """Write a ``WriteRequest`` and pack it."""
+    request = bytearray()
+    for each in series:
+        body = b"".join(
+            _field(1, _field(1, name.encode()) + _field(2, value.encode())) for name, value in each.labels.items()
+        )
+        body += _samples(each)
+        request += _field(1, body)
+    return bytes(pa.compress(bytes(request), codec="snappy", asbytes=True))
+
+
+def _samples(series: OutSeries) -> bytes:
+    least, most = _SIX_BYTES
+    if series.time_ms[0] < least or series.time_ms[-1] >= most:
+        raise InputError("a sample's time is before 1971 or after 2109", where="the recording")
+    packed = np.empty(len(series.time_ms), dtype=_SAMPLE)
+    packed["head"] = np.void(b"\x12\x10\x09")
+    packed["value"] = series.value
+    packed["tag"] = 0x10
+    for place in range(6):
+        more = 0x80 if place < 5 else 0
+        packed["time"][:, place] = (series.time_ms >> (7 * place)) & 0x7F | more
+    return packed.tobytes()
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """Write a field of bytes with its length."""
+    length, size = bytearray(), len(content)
+    while size >= 0x80:
+        length.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes([number << 3 | 2, *length, size]) + content
