@@ -14,6 +14,8 @@ from podlab.samples import INSTANCE_KEY
 from podlab.settings import MetricsSource, Settings
 from podlab.telemetry import LiveSource
 from podlab.telemetry.influxdb import InfluxSource
+from podlab.telemetry.prometheus import PrometheusSource
+from podlab.telemetry.prometheus_http import PrometheusApi
 
 
 def live_source(
@@ -41,6 +43,20 @@ def live_source(
                 settings.influxdb_url, settings.influxdb_database, settings.influxdb_user, settings.password(),
                 cluster=settings.cluster, timeout_s=wait_s, columns=columns,
             )  # fmt: skip
+        case MetricsSource.PROMETHEUS:
+            api = prometheus_api(settings, timeout_s=wait_s)
+            return PrometheusSource(
+                api, cluster=settings.cluster, columns=columns, labels=dict(settings.prometheus_labels)
+            )
+
+
+def prometheus_api(settings: Settings, *, timeout_s: float) -> PrometheusApi:
+    """Make the client that the settings describe; raises InputError if a secret or the certificates cannot be read."""
+    return PrometheusApi(
+        settings.prometheus_url, settings.prometheus_user, settings.secret("prometheus_password"),
+        settings.secret("prometheus_token"), tenant=settings.prometheus_tenant, ca_file=settings.prometheus_ca_file,
+        timeout_s=timeout_s,
+    )  # fmt: skip
 
 
 def cluster_inventory(settings: Settings) -> pd.DataFrame:

@@ -30,6 +30,7 @@ from podlab.units import format_duration, parse_duration_s
 
 PREFIX = "PODLAB_"
 FILE_NAME = "podlab.toml"
+_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 # Kubernetes puts these into every pod's environment where a Service is named podlab or podlab-something.
 _SERVICE_LINK = re.compile(r"PODLAB_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
 
@@ -47,12 +48,22 @@ def _read_names(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _read_labels(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    for label, equals, _ in pairs:
+        if not equals or not _LABEL_NAME.fullmatch(label.strip()):
+            raise ValueError(f"{label.strip()!r} is not a label and its value, such as cluster=east")
+    return tuple((label.strip(), text.strip()) for label, _, text in pairs)
+
+
 def _check_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("is not an http:// or https:// address")
     if parts.username or parts.password:
-        raise ValueError("holds a user or password; give them by influxdb_user and influxdb_password")
+        raise ValueError("holds a user or password; give them by settings of their own")
     return value.rstrip("/")
 
 
@@ -65,6 +76,8 @@ Duration = Annotated[
     BeforeValidator(_read_duration),
     PlainSerializer(lambda value: format_duration(value.total_seconds()), return_type=str),
 ]
+#: Pairs of a label and its value.
+Labels = Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(_read_labels)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_names)]
 Sinks = Annotated[tuple[Literal["log", "event", "annotation", "influxdb"], ...], NoDecode, BeforeValidator(_read_names)]
 Url = Annotated[str, AfterValidator(_check_url)]
@@ -77,6 +90,7 @@ class MetricsSource(enum.StrEnum):
     """Where the metrics of a live cluster can be had."""
 
     INFLUXDB = "influxdb"
+    PROMETHEUS = "prometheus"
 
 
 class Settings(BaseSettings):
@@ -106,7 +120,7 @@ class Settings(BaseSettings):
         "only-numbers-no-image-size", description="metrics to learn from: a filter's name or a list of columns"
     )
     metrics_source: MetricsSource = Field(
-        MetricsSource.INFLUXDB, description="where the metrics of a live cluster are: influxdb"
+        MetricsSource.INFLUXDB, description=f"where the metrics of a live cluster are: {', '.join(MetricsSource)}"
     )
     influxdb_url: Url = Field("http://localhost:8086", description="address of InfluxDB")
     influxdb_user: str | None = Field(None, description="user of InfluxDB; empty: no login")
@@ -117,6 +131,26 @@ class Settings(BaseSettings):
         None, description="file that holds the password of InfluxDB, such as a mounted Secret"
     )
     influxdb_database: str = Field("telegraf", min_length=1, description="database that Telegraf writes into")
+    prometheus_url: Url = Field(
+        "http://localhost:9090",
+        description="what stands before /api/v1 of Prometheus, Thanos, Mimir (.../prometheus) or VictoriaMetrics",
+    )
+    prometheus_user: Text = Field(None, description="user of Prometheus; empty: no login")
+    prometheus_password: SecretStr | None = Field(None, description="password of Prometheus; only from the environment")
+    prometheus_password_file: File = Field(None, description="file that holds the password of Prometheus")
+    prometheus_token: SecretStr | None = Field(
+        None, description="bearer token of Prometheus, instead of user and password; only from the environment"
+    )
+    prometheus_token_file: File = Field(
+        None, description="file that holds the bearer token of Prometheus, such as a service account's"
+    )
+    prometheus_ca_file: File = Field(
+        None, description="file of the certificates that sign Prometheus' own; empty: the system's"
+    )
+    prometheus_tenant: Text = Field(None, description="whose metrics, where one server keeps several tenants' (Mimir)")
+    prometheus_labels: Labels = Field(
+        (), description="only series with these labels, comma-separated, such as cluster=east,prometheus=main"
+    )
     kubernetes_endpoint: Url | None = Field(
         None, description="address of the Kubernetes API; empty: from kubeconfig or the pod's surroundings"
     )
@@ -158,24 +192,29 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
     def password(self) -> str | None:
-        """Read InfluxDB's password from wherever it was given.
+        """Read InfluxDB's password; as :meth:`secret`."""
+        return self.secret("influxdb_password")
+
+    def secret(self, name: str) -> str | None:
+        """Read a secret from wherever it was given: the setting of that name, or the file that ``name_file`` names.
 
         Raises
         ------
         InputError
-            If the password's file cannot be read.
+            If the secret's file cannot be read.
         """
-        if self.influxdb_password is not None:
-            return self.influxdb_password.get_secret_value()
-        if self.influxdb_password_file is None:
+        given: SecretStr | None = getattr(self, name)
+        path: Path | None = getattr(self, f"{name}_file")
+        if given is not None:
+            return given.get_secret_value()
+        if path is None:
             return None
         try:
-            return self.influxdb_password_file.read_text(encoding="utf-8").strip()
+            return path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not text"
-            raise InputError(
-                f"cannot read the password: {reason}", where=f"influxdb_password_file {self.influxdb_password_file}"
-            ) from error
+            what = f"cannot read the {name.rpartition('_')[2]}: {reason}"
+            raise InputError(what, where=f"{name}_file {path}") from error
 
 
 def load_settings(**command_line: Any) -> Settings:
@@ -218,7 +257,7 @@ def explicitly_set(settings: Settings) -> dict[str, object]:
 
 def is_secret(name: str) -> bool:
     """Tell whether the value of a setting must never be shown."""
-    return name == "influxdb_password"
+    return name.endswith(("_password", "_token"))
 
 
 def _check_environment(environment: Mapping[str, str]) -> None:
@@ -242,7 +281,7 @@ def _check_file(path: Path) -> None:
             raise InputError(
                 f"{name} must not stand in a file that gets shared",
                 where=str(path),
-                todo=f"set {PREFIX}{name.upper()} or influxdb_password_file",
+                todo=f"set {PREFIX}{name.upper()} or {name}_file",
             )
 
 

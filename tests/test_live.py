@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from podlab.errors import InputError
 from podlab.live import live_source
 from podlab.settings import MetricsSource, load_settings
 from podlab.telemetry.influxdb import InfluxSource
+from podlab.telemetry.prometheus import PrometheusSource
 
 
 def test_the_setting_chooses_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,6 +21,20 @@ def test_the_setting_chooses_the_source(monkeypatch: pytest.MonkeyPatch) -> None
         assert isinstance(source, InfluxSource)
         assert source.name == "http://db.example:8086, database 'metrics'"
         assert source.database.timeout_s == 3.0
+
+
+def test_prometheus_is_asked_as_the_settings_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("hunter2\n")
+    monkeypatch.setenv("PODLAB_PROMETHEUS_TOKEN_FILE", str(token))
+    monkeypatch.setenv("PODLAB_PROMETHEUS_TENANT", "shop")
+    monkeypatch.setenv("PODLAB_PROMETHEUS_LABELS", "cluster=east, team=a=b")
+    settings = load_settings(metrics_source="prometheus", prometheus_url="https://mimir.example/prometheus/")
+    with closing(live_source(settings, timeout_s=3.0)) as source:
+        assert isinstance(source, PrometheusSource)
+        assert source.name == "https://mimir.example/prometheus, tenant 'shop', cluster='east', team='a=b'"
+        assert (source.reader.api.token, source.reader.api.timeout_s) == ("hunter2", 3.0)
+        assert "hunter2" not in repr(source.reader)
 
 
 def test_each_source_of_the_settings_can_be_made() -> None:

@@ -55,6 +55,8 @@ def test_what_was_set_is_told_apart_from_defaults(monkeypatch: pytest.MonkeyPatc
         ("PODLAB_TRAINING_RATIO", "1.5", "PODLAB_TRAINING_RATIO: Input should be less than 1"),
         ("PODLAB_KUBERNETES_ACCESS", "sideways", "PODLAB_KUBERNETES_ACCESS: Input should be 'auto', 'inside'"),
         ("PODLAB_WATCH_SINKS", "log,pager", "PODLAB_WATCH_SINKS: Input should be 'log', 'event', 'annotation' or"),
+        ("PODLAB_PROMETHEUS_LABELS", "east", "PODLAB_PROMETHEUS_LABELS: 'east' is not a label and its value"),
+        ("PODLAB_PROMETHEUS_LABELS", 'a="b"c=d,b-c=d', "PODLAB_PROMETHEUS_LABELS: 'b-c' is not a label and its value"),
         ("PODLAB_INFLUXDB_URL", "localhost:8086", "PODLAB_INFLUXDB_URL: is not an http:// or https:// address"),
         ("PODLAB_INFLUXDB_URL", "http://me:hunter2@db", "PODLAB_INFLUXDB_URL: holds a user or password"),
     ],
@@ -72,6 +74,7 @@ def test_bad_values_are_refused_by_name(monkeypatch: pytest.MonkeyPatch, variabl
     [
         ("sede = 1", "podlab.toml: sede: unknown setting"),
         ('influxdb_password = "hunter2"', "podlab.toml: influxdb_password must not stand in a file"),
+        ('prometheus_token = "hunter2"', "podlab.toml: prometheus_token must not stand in a file"),
         ("seed = ", "podlab.toml: not valid TOML"),
     ],
 )

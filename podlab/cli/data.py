@@ -17,6 +17,7 @@ from podlab.cli.options import (
     InfluxdbUrl,
     InfluxdbUser,
     Json,
+    PrometheusUrl,
     Services,
     Source,
 )
@@ -75,6 +76,7 @@ def collect(
     influxdb_database: InfluxdbDatabase = None,
     influxdb_user: InfluxdbUser = None,
     influxdb_password_file: InfluxdbPasswordFile = None,
+    prometheus_url: PrometheusUrl = None,
     kubernetes_endpoint: Annotated[
         str | None, typer.Option(metavar="URL", help="Address of the Kubernetes API.", show_default=False)
     ] = None,
@@ -93,6 +95,7 @@ def collect(
         fetch_window=since, training_interval=interval, services=services, cluster=cluster, influxdb_url=influxdb_url,
         influxdb_database=influxdb_database, influxdb_user=influxdb_user, kubernetes_endpoint=kubernetes_endpoint,
         influxdb_password_file=influxdb_password_file, kubernetes_access=kubernetes_access, metrics_source=source,
+        prometheus_url=prometheus_url,
     )  # fmt: skip
     with show_progress("collect") as progress, closing(live_source(settings)) as live:
         samples = collect_rounds(

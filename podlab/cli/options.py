@@ -43,6 +43,11 @@ InfluxdbPasswordFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="File that holds the password.", show_default=False)
 ]
 
+PrometheusUrl = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="What stands before /api/v1 of Prometheus' API.", show_default=False),
+]
+
 
 def parse_horizons_s(text: str | None) -> tuple[float, ...] | None:
     """Read ``10s,30s`` as seconds in rising order; None stays None."""

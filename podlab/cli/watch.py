@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from podlab.cli.options import InfluxdbDatabase, InfluxdbPasswordFile, InfluxdbUrl, InfluxdbUser, ModelFolder, Source
+from podlab.cli.options import (
+    InfluxdbDatabase,
+    InfluxdbPasswordFile,
+    InfluxdbUrl,
+    InfluxdbUser,
+    ModelFolder,
+    PrometheusUrl,
+    Source,
+)
 from podlab.settings import load_settings
 
 
@@ -17,6 +25,7 @@ def watch(
     influxdb_database: InfluxdbDatabase = None,
     influxdb_user: InfluxdbUser = None,
     influxdb_password_file: InfluxdbPasswordFile = None,
+    prometheus_url: PrometheusUrl = None,
     sinks: Annotated[
         str | None,
         typer.Option(
@@ -47,5 +56,6 @@ def watch(
     settings = load_settings(
         model_path=model, influxdb_url=influxdb_url, influxdb_database=influxdb_database, influxdb_user=influxdb_user,
         influxdb_password_file=influxdb_password_file, watch_sinks=sinks, watch_listen=listen, metrics_source=source,
+        prometheus_url=prometheus_url,
     )  # fmt: skip
     run(settings, once=once, dry_run=dry_run)
