@@ -6,8 +6,14 @@ import fcntl
 import shutil
 import socket
 import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
+
+START_TIMEOUT_S = 60
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 
 
@@ -42,6 +48,57 @@ def free_ports(count: int) -> list[int]:
     finally:
         for each in sockets:
             each.close()
+
+
+@contextmanager
+def running_server(
+    prepare: Callable[[], tuple[Sequence[str], str]], log: Path, *, ready: str
+) -> Iterator[tuple[str, int]]:
+    """Start a server and stop it at the end.
+
+    Parameters
+    ----------
+    prepare : callable
+        Chooses ports; returns the command and the address at which the server will answer.
+    log : Path
+        Where its words go.
+    ready : str
+        What to ask for below the address; any success means that it is ready.
+
+    Yields
+    ------
+    str, int
+        Its address and the number of its process.
+    """
+    # Another program may take a port between finding it free and the server's start.
+    for _ in range(3):
+        command, url = prepare()
+        with log.open("ab") as words:
+            process = subprocess.Popen(command, stdout=words, stderr=words)
+        try:
+            if _is_ready(process, url + ready):
+                yield url, process.pid
+                return
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+    raise RuntimeError(f"{command[0]} did not start; its last words:\n{log.read_text()[-2000:]}")
+
+
+def _is_ready(process: subprocess.Popen[bytes], url: str) -> bool:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            if httpx.get(url, timeout=5).is_success:
+                return True
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    return False
 
 
 def _unpack(name: str, package: str, cache: Path) -> None:

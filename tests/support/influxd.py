@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,9 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.debian import find_program, free_ports
+from tests.support.debian import find_program, free_ports, running_server
 
-START_TIMEOUT_S = 60
 # Odd on purpose: a password that is quoted or put into an address wrongly does not work.
 ADMIN = ("admin", "s3cret 'ädmin\" :/@%?#")
 READER = ("reader", "s3cret-reader")
@@ -90,38 +87,16 @@ def database(influxd: Influxd) -> Iterator[str]:
 def running_influxd(folder: Path) -> Iterator[Influxd]:
     """Start a server that keeps everything in ``folder``; stop it at the end."""
     program = find_program("influxd", package="influxdb")
-    # Another program may take a port between finding it free and the server's start.
-    for _ in range(3):
+
+    def prepare() -> tuple[list[str], str]:
         http_port, rpc_port = free_ports(2)
         config = folder / "influxdb.conf"
         config.write_text(CONFIG.format(folder=folder, http_port=http_port, rpc_port=rpc_port), encoding="utf-8")
-        with (folder / "influxd.log").open("ab") as log:
-            process = subprocess.Popen([str(program), "run", "-config", str(config)], stdout=log, stderr=log)
-        try:
-            url = f"http://127.0.0.1:{http_port}"
-            if _is_ready(process, url):
-                _make_users(url)
-                yield Influxd(url=url, pid=process.pid)
-                return
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-    raise RuntimeError(f"{program} did not start; its last words:\n{(folder / 'influxd.log').read_text()[-2000:]}")
+        return [str(program), "run", "-config", str(config)], f"http://127.0.0.1:{http_port}"
 
-
-def _is_ready(process: subprocess.Popen[bytes], url: str) -> bool:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            if httpx.get(f"{url}/ping", timeout=5).status_code == 204:
-                return True
-        except httpx.TransportError:
-            time.sleep(0.05)
-    return False
+    with running_server(prepare, folder / "influxd.log", ready="/ping") as (url, pid):
+        _make_users(url)
+        yield Influxd(url=url, pid=pid)
 
 
 def _make_users(url: str) -> None:

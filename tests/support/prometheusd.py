@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +14,8 @@ import pytest
 
 from podlab.telemetry.prometheus_http import PrometheusApi
 from podlab.telemetry.prometheus_write import series_of, write_series
-from tests.support.debian import find_program, free_ports
+from tests.support.debian import find_program, free_ports, running_server
 
-START_TIMEOUT_S = 60
 # Recordings of any age go into one server: without it, what is an hour older than the newest sample is refused.
 ANY_AGE = ("--storage.tsdb.min-block-duration=40y", "--storage.tsdb.max-block-duration=40y")
 
@@ -66,61 +63,32 @@ def running_prometheus(folder: Path, config: str, *options: str) -> Iterator[Pro
     """Start a Prometheus that keeps everything in ``folder``; stop it at the end."""
     program = find_program("prometheus", package="prometheus")
     (folder / "prometheus.yml").write_text(config, encoding="utf-8")
-    with _running(
-        lambda port: (
+
+    def prepare() -> tuple[list[str], str]:
+        [port] = free_ports(1)
+        command = [
             str(program), f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
             "--storage.tsdb.retention.time=100y", f"--web.listen-address=127.0.0.1:{port}",
             "--web.enable-remote-write-receiver", "--log.level=warn", *options,
-        ),
-        folder, "/-/ready",
-    ) as server:  # fmt: skip
-        yield server
+        ]  # fmt: skip
+        return command, f"http://127.0.0.1:{port}"
+
+    with running_server(prepare, folder / "prometheus.log", ready="/-/ready") as (url, pid):
+        yield Prometheusd(url, pid)
 
 
 @contextmanager
 def running_victoria(folder: Path, *options: str) -> Iterator[Prometheusd]:
     """Start a VictoriaMetrics that keeps everything in ``folder``; stop it at the end."""
     program = find_program("victoria-metrics", package="victoria-metrics")
-    with _running(
-        lambda port: (
+
+    def prepare() -> tuple[list[str], str]:
+        [port] = free_ports(1)
+        command = [
             str(program), f"-storageDataPath={folder / 'data'}", f"-httpListenAddr=127.0.0.1:{port}",
             "-retentionPeriod=100y", "-loggerLevel=ERROR", "-memory.allowedBytes=200MB", *options,
-        ),
-        folder, "/health",
-    ) as server:  # fmt: skip
-        yield server
+        ]  # fmt: skip
+        return command, f"http://127.0.0.1:{port}"
 
-
-@contextmanager
-def _running(command: Callable[[int], Sequence[str]], folder: Path, ready: str) -> Iterator[Prometheusd]:
-    last_words = folder / "server.log"
-    # Another program may take the port between finding it free and the server's start.
-    for _ in range(3):
-        [port] = free_ports(1)
-        with last_words.open("ab") as log:
-            process = subprocess.Popen(command(port), stdout=log, stderr=log)
-        try:
-            url = f"http://127.0.0.1:{port}"
-            if _is_ready(process, url + ready):
-                yield Prometheusd(url=url, pid=process.pid)
-                return
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-    raise RuntimeError(f"the server did not start; its last words:\n{last_words.read_text()[-2000:]}")
-
-
-def _is_ready(process: subprocess.Popen[bytes], url: str) -> bool:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            if httpx.get(url, timeout=5).status_code == 200:
-                return True
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    return False
+    with running_server(prepare, folder / "victoria.log", ready="/health") as (url, pid):
+        yield Prometheusd(url, pid)
