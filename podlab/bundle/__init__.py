@@ -32,11 +32,12 @@ from podlab.bundle.manifest import (
     describe,
     read_bundle,
     read_manifest,
+    refuse_to_overwrite,
 )
 from podlab.detect import Library
 from podlab.detect import storage as detectors
 from podlab.errors import InputError
-from podlab.files import atomic_folder, names_inside
+from podlab.files import atomic_folder
 from podlab.identify.identifier import Identifier
 from podlab.identify.storage import from_files, to_files
 
@@ -115,7 +116,7 @@ def save(
 
     if not NAME.fullmatch(name):
         raise InputError(f"{name!r} is no name for a model", todo="use letters, digits, dots, dashes, underscores")
-    _refuse_to_overwrite(folder)
+    refuse_to_overwrite(folder)
     files = to_files(identifier)
     if library is not None:
         files |= detectors.to_files(library)
@@ -257,16 +258,3 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _refuse_to_overwrite(folder: Path) -> None:
-    """Never replace anything but an older bundle: a folder given by mistake would be lost."""
-    inside = names_inside(folder)
-    if not inside:
-        return
-    try:
-        listed = {MANIFEST, *read_manifest(folder)[0].files}
-    except InputError:
-        listed = set()
-    if not inside <= listed:
-        raise InputError("holds something else than a model bundle", where=str(folder), todo="choose another folder")

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from podlab.errors import InputError
-from podlab.files import explain_os_error
+from podlab.files import explain_os_error, names_inside
 
 #: Format 2 holds detectors beside what identifies; format 1 does not, and is read as well.
 FORMAT, FORMAT_WITH_DETECTORS = 1, 2
@@ -160,3 +160,22 @@ def _read_file(path: Path, most_bytes: int) -> bytes:
         raise InputError("is missing", where=str(path), todo=_REMEDY) from None
     except OSError as error:
         raise explain_os_error(error, path) from error
+
+
+def refuse_to_overwrite(folder: Path) -> None:
+    """Never replace anything but an older bundle: a folder given by mistake would be lost.
+
+    Raises
+    ------
+    InputError
+        If the folder holds something else.
+    """
+    inside = names_inside(folder)
+    if not inside:
+        return
+    try:
+        listed = {MANIFEST, *read_manifest(folder)[0].files}
+    except InputError:
+        listed = set()
+    if not inside <= listed:
+        raise InputError("holds something else than a model bundle", where=str(folder), todo="choose another folder")

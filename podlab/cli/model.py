@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from podlab import bundle
+from podlab.bundle.promotion import PREVIOUS
+from podlab.bundle.promotion import promote as promote_bundle
 from podlab.cli.options import (
     Files,
     Group,
@@ -27,7 +29,7 @@ from podlab.settings import load_settings
 from podlab.telemetry.recording import read_recording
 from podlab.units import parse_duration_s
 
-models = typer.Typer(help="List, show and verify model bundles.", no_args_is_help=True)
+models = typer.Typer(help="List, show, verify and promote model bundles.", no_args_is_help=True)
 
 
 def fit(
@@ -173,3 +175,25 @@ def verify(
         print_json({"folder": str(folder), "digest": loaded.digest, "valid": True})
     else:
         print(f"{folder}: whole, digest {loaded.digest}")
+
+
+@models.command()
+def promote(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The bundle to use.", show_default=False)],
+    to: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder in use.  [default: model_path]")] = None,
+    as_json: Json = False,
+) -> None:
+    """Put a model into use, after checking it; the one before is kept beside it, with -previous behind its name.
+
+    A watcher that uses the folder takes the new model over while it runs.
+
+    Example: podlab models promote data/models/mine
+    """
+    target = load_settings(model_path=to).model_path
+    info, before = promote_bundle(folder, target)
+    if as_json:
+        print_json({"folder": str(target), "digest": info.digest, "before": None if before is None else before.digest})
+        return
+    print(f"{target}: now {info.name}, digest {info.digest}")
+    if before is not None and before.digest != info.digest:
+        print(f"{target}{PREVIOUS}: {before.name}, digest {before.digest}, used before")
