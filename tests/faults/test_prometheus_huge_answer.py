@@ -1,0 +1,65 @@
+"""Answers without bound, and servers that refuse to give much at once."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from podlab.errors import PodlabError
+from podlab.telemetry.prometheus import PrometheusSource
+from tests.faults.prometheus_case import fetch, few_samples, only_samples, spoiled
+from tests.support.prometheusd import ANY_AGE, Prometheusd, running_prometheus
+from tests.support.tampering import Answer
+
+
+def test_an_endless_answer_is_left_after_so_many_bytes(prometheusd: Prometheusd) -> None:
+    endless = only_samples(lambda *_: Answer(200, b" " * 100_000, endless=True))
+    with spoiled(prometheusd, endless) as (proxy, samples, labels):
+        words = (
+            r"even .* s of container_cpu_usage_seconds_total are too much for one answer: .* more than 1,000,000 bytes"
+        )
+        with pytest.raises(PodlabError, match=words):
+            fetch(proxy.url, samples, labels, max_answer_bytes=1_000_000, slice_s=2)
+        asked = proxy.requests.count("/api/v1/query")
+        # What lies in the sockets' buffers was sent as well.
+        assert proxy.sent_bytes < asked * 50_000_000
+
+
+def test_a_server_that_loads_few_samples_at_once_is_asked_for_less() -> None:
+    samples = few_samples()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_prometheus(Path(folder), "", *ANY_AGE, "--query.max-samples=8") as small,
+    ):
+        labels = small.write(samples)
+        got = fetch(small.url, samples, labels)
+        assert len(got) == len(samples)
+        assert got["rx_bytes"].tolist() == samples["rx_bytes"].tolist()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "the query exceeded the maximum number of chunks (limit: 2000000 chunks) (err-mimir-max-chunks-per-query)",
+        "exceeded series limit: rpc error",
+        "cannot select more than -search.maxSamplesPerQuery=1000000 samples; possible solutions: to increase the limit",
+    ],
+    ids=["Mimir", "Thanos", "VictoriaMetrics"],
+)
+def test_each_servers_word_for_too_much_is_known(prometheusd: Prometheusd, said: str) -> None:
+    spans: list[int] = []
+    body = json.dumps({"status": "error", "errorType": "execution", "error": said}).encode()
+
+    def once(_path: str, _headers: dict[str, str], _answer: Answer) -> Answer | None:
+        spans.append(1)
+        return Answer(422, body) if len(spans) == 1 else None
+
+    with spoiled(prometheusd, only_samples(once)) as (proxy, samples, labels):
+        source = PrometheusSource(prometheusd.api(), labels=labels)
+        whole = source.fetch(samples["time"].min(), samples["time"].max())
+        narrowed = PrometheusSource(type(prometheusd)(proxy.url, 0).api(), labels=labels)
+        pd.testing.assert_frame_equal(narrowed.fetch(samples["time"].min(), samples["time"].max()), whole)
