@@ -81,7 +81,7 @@ def read_inventory(
     pods: list[Pod] = []
     scopes: Sequence[str | None] = [None] if namespaces is None else list(dict.fromkeys(namespaces))
     for namespace in scopes:
-        pods += _list_all(
+        pods += list_all(
             connection, Page[Pod], "pods", page_size=page_size, namespace=namespace, label_selector=label_selector
         )
     sizes_bytes = _read_image_sizes(connection, page_size)
@@ -149,10 +149,27 @@ def _match(samples: pd.DataFrame, inventory: pd.DataFrame) -> pd.DataFrame:
     return found.where(belongs).set_index(samples.index)
 
 
-def _list_all(
+def list_all(
     connection: ApiConnection, page_type: type[Page[Item]], resource: Resource, *, page_size: int, **scope: str | None
 ) -> list[Item]:
-    """Read a list page by page; begin anew where it expires in between, so that it is of one moment."""
+    """Read a list page by page; begin anew where it expires in between, so that it is of one moment.
+
+    Parameters
+    ----------
+    connection : ApiConnection
+    page_type : type
+        The page to decode.
+    resource : {"pods", "nodes"}
+    page_size : int
+        Objects fetched in one request.
+    **scope
+        As for :meth:`podlab.cluster.api.ApiConnection.list_page`.
+
+    Raises
+    ------
+    InputError, PodlabError
+        As :func:`read_inventory` does.
+    """
     for _ in range(_MOST_RESTARTS + 1):
         items: list[Item] = []
         token: str | None = None
@@ -172,7 +189,7 @@ def _list_all(
 def _read_image_sizes(connection: ApiConnection, page_size: int) -> dict[str, dict[str, int]]:
     """Read each node's images: node -> normal name -> bytes."""
     try:
-        nodes = _list_all(connection, Page[Node], "nodes", page_size=page_size)
+        nodes = list_all(connection, Page[Node], "nodes", page_size=page_size)
     except ForbiddenError as error:
         log.warning("image sizes are missing: %s", error)
         return {}

@@ -128,10 +128,31 @@ class Image(Struct, gc=False):
     size_bytes: int | None = field(default=None, name="sizeBytes")
 
 
+class Address(Struct, gc=False):
+    """One address of a node, and what kind of address it is."""
+
+    kind: str = field(default="", name="type")
+    address: str = ""
+
+
+class Port(Struct, gc=False):
+    """Where a daemon listens."""
+
+    port: int = field(default=0, name="Port")
+
+
+class Endpoints(Struct, gc=False):
+    """The daemons of a node."""
+
+    kubelet: Port | None = field(default=None, name="kubeletEndpoint")
+
+
 class NodeStatus(Struct, gc=False):
     """``status`` of a node."""
 
     images: list[Image] | None = None
+    addresses: list[Address] | None = None
+    endpoints: Endpoints | None = field(default=None, name="daemonEndpoints")
 
 
 class Node(Struct, gc=False):
