@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any, Final
 
 import pandas as pd
 
 from podlab.cluster.connect import connect
 from podlab.cluster.inventory import read_inventory
+from podlab.cluster.nodes import list_kubelets
 from podlab.labels import LabelReport, LabelRules, apply_labels, label_containers
 from podlab.metrics import CONTAINER_KEY
 from podlab.samples import INSTANCE_KEY
 from podlab.settings import MetricsSource, Settings
 from podlab.telemetry import LiveSource
+from podlab.telemetry.influx_http import InfluxDatabase
 from podlab.telemetry.influxdb import InfluxSource
+from podlab.telemetry.kubelet import KubeletSource
+from podlab.telemetry.kubelet_http import KubeletClient
 from podlab.telemetry.prometheus import PrometheusSource
 from podlab.telemetry.prometheus_http import PrometheusApi
+
+#: So long a kubelet may take for a whole answer.
+_KUBELET_S: Final = 10.0
 
 
 def live_source(
@@ -41,13 +49,15 @@ def live_source(
         case MetricsSource.INFLUXDB:
             return InfluxSource(
                 settings.influxdb_url, settings.influxdb_database, settings.influxdb_user, settings.password(),
-                cluster=settings.cluster, timeout_s=wait_s, columns=columns,
+                cluster=settings.cluster, timeout_s=wait_s, columns=columns, token=settings.secret("influxdb_token"),
             )  # fmt: skip
         case MetricsSource.PROMETHEUS:
             api = prometheus_api(settings, timeout_s=wait_s)
             return PrometheusSource(
                 api, cluster=settings.cluster, columns=columns, labels=dict(settings.prometheus_labels)
             )
+        case MetricsSource.KUBELET:
+            return _kubelet_source(settings, wait_s, columns).start()
 
 
 def prometheus_api(settings: Settings, *, timeout_s: float) -> PrometheusApi:
@@ -56,6 +66,37 @@ def prometheus_api(settings: Settings, *, timeout_s: float) -> PrometheusApi:
         settings.prometheus_url, settings.prometheus_user, settings.secret("prometheus_password"),
         settings.secret("prometheus_token"), tenant=settings.prometheus_tenant, ca_file=settings.prometheus_ca_file,
         timeout_s=timeout_s,
+    )  # fmt: skip
+
+
+def writable_database(settings: Settings, *, timeout_s: float = 60.0) -> InfluxDatabase:
+    """Make the database that the settings describe, to write into; raises InputError if a secret cannot be read."""
+    return InfluxDatabase(
+        settings.influxdb_url, settings.influxdb_database, settings.influxdb_user, settings.password(), timeout_s,
+        settings.secret("influxdb_token"),
+    )  # fmt: skip
+
+
+def _kubelet_source(settings: Settings, timeout_s: float, columns: Collection[str] | None) -> KubeletSource:
+    """Make the source that asks the kubelets with the credentials for the API server, which they check with it."""
+    connection = connect(settings.kubernetes_endpoint, settings.kubernetes_access)
+    configuration: Any = connection.client.configuration
+
+    def credentials() -> dict[str, str]:
+        # A token in a file is read anew where it was renewed.
+        return {each["key"]: each["value"] for each in configuration.auth_settings().values()}
+
+    interval_s = settings.kubelet_interval.total_seconds()
+    client = KubeletClient(
+        credentials, authority=str(settings.kubelet_ca_file or configuration.ssl_ca_cert or "") or None,
+        verify=settings.kubelet_verify, certificate=configuration.cert_file, key=configuration.key_file,
+        # A node that takes longer is asked again rather than waited for.
+        timeout_s=min(timeout_s, max(2 * interval_s, _KUBELET_S)),
+    )  # fmt: skip
+    window_s = max(settings.fetch_window, settings.training_interval).total_seconds() + 2 * interval_s
+    return KubeletSource(
+        lambda: list_kubelets(connection), client.get, cluster=settings.cluster, interval_s=interval_s,
+        window_s=window_s, columns=columns,
     )  # fmt: skip
 
 

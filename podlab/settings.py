@@ -91,6 +91,7 @@ class MetricsSource(enum.StrEnum):
 
     INFLUXDB = "influxdb"
     PROMETHEUS = "prometheus"
+    KUBELET = "kubelet"
 
 
 class Settings(BaseSettings):
@@ -127,9 +128,13 @@ class Settings(BaseSettings):
     influxdb_password: SecretStr | None = Field(
         None, description="password of InfluxDB; only from the environment, never from the command line or a file"
     )
-    influxdb_password_file: Path | None = Field(
+    influxdb_password_file: File = Field(
         None, description="file that holds the password of InfluxDB, such as a mounted Secret"
     )
+    influxdb_token: SecretStr | None = Field(
+        None, description="token of InfluxDB 2 or 3, instead of user and password; only from the environment"
+    )
+    influxdb_token_file: File = Field(None, description="file that holds the token of InfluxDB 2 or 3")
     influxdb_database: str = Field("telegraf", min_length=1, description="database that Telegraf writes into")
     prometheus_url: Url = Field(
         "http://localhost:9090",
@@ -150,6 +155,15 @@ class Settings(BaseSettings):
     prometheus_tenant: Text = Field(None, description="whose metrics, where one server keeps several tenants' (Mimir)")
     prometheus_labels: Labels = Field(
         (), description="only series with these labels, comma-separated, such as cluster=east,prometheus=main"
+    )
+    kubelet_interval: Duration = Field(
+        timedelta(seconds=5), description="from one question to the next, where the kubelets are the source"
+    )
+    kubelet_ca_file: File = Field(
+        None, description="file of the certificates that sign the kubelets' own; empty: the cluster's"
+    )
+    kubelet_verify: bool = Field(
+        True, description="whether a kubelet's certificate is checked before it gets the token"
     )
     kubernetes_endpoint: Url | None = Field(
         None, description="address of the Kubernetes API; empty: from kubeconfig or the pod's surroundings"

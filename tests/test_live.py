@@ -12,6 +12,7 @@ from podlab.live import live_source
 from podlab.settings import MetricsSource, load_settings
 from podlab.telemetry.influxdb import InfluxSource
 from podlab.telemetry.prometheus import PrometheusSource
+from tests.support.kubeapi import KubeApi
 
 
 def test_the_setting_chooses_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,9 +38,12 @@ def test_prometheus_is_asked_as_the_settings_say(monkeypatch: pytest.MonkeyPatch
         assert "hunter2" not in repr(source.reader)
 
 
-def test_each_source_of_the_settings_can_be_made() -> None:
-    for name in MetricsSource:
-        live_source(load_settings(metrics_source=name)).close()
+def test_each_source_of_the_settings_can_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with KubeApi() as api:
+        api.add_user("t0ken")
+        monkeypatch.setenv("KUBECONFIG", str(api.write_kubeconfig(tmp_path / "kubeconfig", "t0ken")))
+        for name in MetricsSource:
+            live_source(load_settings(metrics_source=name)).close()
 
 
 def test_an_unknown_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import logging
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -25,10 +26,9 @@ from podlab.cli.output import print_json, show_progress
 from podlab.cluster.inventory import enrich
 from podlab.errors import PodlabError
 from podlab.labels import LabelReport, LabelRules, read_label_table
-from podlab.live import cluster_inventory, label_samples, live_source
+from podlab.live import cluster_inventory, label_samples, live_source, writable_database
 from podlab.samples import INSTANCE_KEY
 from podlab.settings import Settings, load_settings
-from podlab.telemetry.influx_http import InfluxDatabase
 from podlab.telemetry.recording import read_recording, write_recording
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,9 @@ def collect(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Collect the samples of all containers from a live database into a recording.
+    """Collect the samples of all containers from a live source into a recording.
+
+    Databases are asked for the past; kubelets keep none, so they are watched for as long as --since says.
 
     Example: podlab collect --source influxdb --since 600s --services mysql,nginx --out samples.parquet
     """
@@ -103,6 +105,7 @@ def collect(
             window=settings.fetch_window,
             rounds=rounds,
             interval=settings.training_interval,
+            wait=timedelta(0) if live.has_past else settings.fetch_window,
             progress=progress,
         )
     known = _read_inventory(settings, inventory)
@@ -147,7 +150,7 @@ def replay(
     with show_progress("replay") as progress:
         done = write_to_influxdb(
             samples,
-            influxdb_target(settings),
+            writable_database(settings),
             speed=speed,
             now=now,
             state_path=Path(".cache") / f"replay-{file.stem}.json",
@@ -164,13 +167,6 @@ def replay(
         print_json(told)
     else:
         print(f"{done.samples} samples ({done.points} points) from {told['since']} to {told['until']}")
-
-
-def influxdb_target(settings: Settings) -> InfluxDatabase:
-    """Make the database that the settings describe."""
-    return InfluxDatabase(
-        settings.influxdb_url, settings.influxdb_database, settings.influxdb_user, settings.password()
-    )
 
 
 def _read_inventory(settings: Settings, choice: InventoryChoice) -> pd.DataFrame | None:

@@ -55,7 +55,16 @@ class LiveSource(Source, Protocol):
 
     The watcher asks several times in a round, each time for other pods and spans, from one thread. What a source knows
     of ``started_at`` and ``pod_uid`` may be missing: the watcher has both from the API.
+
+    Attributes
+    ----------
+    has_past : bool
+        Whether it knows what was before it was made.
     """
+
+    @property
+    def has_past(self) -> bool:
+        """Whether it knows what was before it was made."""
 
     def close(self) -> None:
         """Let go of connections and threads; nothing is fetched after it."""

@@ -23,6 +23,7 @@ def collect(
     window: timedelta,
     rounds: int = 1,
     interval: timedelta = timedelta(seconds=60),
+    wait: timedelta = timedelta(0),
     progress: Progress | None = None,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
@@ -39,15 +40,18 @@ def collect(
         How many times to fetch.
     interval : timedelta
         From the beginning of one round to the next.
+    wait : timedelta
+        How long to wait before the first round, for a source that knows nothing of the past.
     progress : callable, optional
-        Called after each round.
+        Called after each second of waiting, and after each round.
     clock, sleep : callable
         The present in seconds since 1970, and how to wait.
 
     Returns
     -------
     DataFrame
-        The samples of all rounds, checked. Ctrl-C after the first round ends the collecting, and what came is kept.
+        The samples of all rounds, checked. Ctrl-C while it waits or after the first round ends the collecting, and what
+        came is kept.
 
     Raises
     ------
@@ -56,6 +60,11 @@ def collect(
     """
     parts: list[pd.DataFrame] = []
     since = datetime.fromtimestamp(clock(), UTC) - window
+    try:
+        _wait(wait.total_seconds(), progress, clock, sleep)
+    except KeyboardInterrupt:
+        log.warning("stopped while waiting; what came so far is kept")
+        rounds = 1
     began_s = clock()
     try:
         for number in range(rounds):
@@ -77,3 +86,13 @@ def collect(
             raise
         log.warning("stopped after %d of %d rounds; what they brought is kept", len(parts), rounds)
     return parts[0] if len(parts) == 1 else check_samples(pd.concat(parts, ignore_index=True), where=source.name)
+
+
+def _wait(
+    seconds: float, progress: Progress | None, clock: Callable[[], float], sleep: Callable[[float], None]
+) -> None:
+    begun_s = clock()
+    while (passed_s := clock() - begun_s) < seconds:
+        sleep(min(1.0, seconds - passed_s))
+        if progress is not None:
+            progress(min(round(clock() - begun_s), round(seconds)), round(seconds), "seconds")

@@ -1,4 +1,4 @@
-"""Talking to an InfluxDB 1.x server over HTTP, with every refusal turned into one clear line."""
+"""Talking to an InfluxDB server over HTTP, with every refusal turned into one clear line."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ import httpx
 import msgspec
 
 from podlab.errors import InputError, PodlabError
+from podlab.telemetry.influx_version import InfluxVersion, authorization, find_version, write_in
 
 _MAX_SMALL_ANSWER_BYTES = 8_000_000
-_AUTHORIZATION_WORDS = ("authoriz", "authenticat", "credentials")
+_AUTHORIZATION_WORDS = ("authoriz", "authenticat", "credentials", "insufficient permissions")
+_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+#: What 2.x says of a database that no bucket is mapped to, at /query and at /write.
+_UNMAPPED_WORDS = ("dbrp", "database not found", "retention policy not found")
 
 
 class AnswerTooLargeError(PodlabError):
@@ -22,7 +26,7 @@ class AnswerTooLargeError(PodlabError):
 
 @dataclass
 class InfluxDatabase:
-    """A database on an InfluxDB 1.x server, and who asks.
+    """A database on an InfluxDB server (1.x, 2.x or 3.x: it finds out by itself), and who asks.
 
     Parameters
     ----------
@@ -34,6 +38,8 @@ class InfluxDatabase:
         Sent in a header; never part of an address, an error or the representation.
     timeout_s : float
         How long to wait for the server at each step of a request.
+    token : str, optional
+        What 2.x and 3.x know a user by, instead of user and password; kept as the password is.
     """
 
     url: str
@@ -41,15 +47,27 @@ class InfluxDatabase:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     timeout_s: float = 60.0
+    token: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        self._version: InfluxVersion | None = None
         self._client = httpx.Client(
             base_url=self.url,
-            auth=None if self.user is None else (self.user, self.password or ""),
+            auth=None if self.user is None or self.token is not None else (self.user, self.password or ""),
             timeout=self.timeout_s,
             # Packing and unpacking takes more time than a cluster's network does.
-            headers={"Accept": "application/x-msgpack", "Accept-Encoding": "identity", "User-Agent": "podlab"},
+            headers={"Accept-Encoding": "identity", "User-Agent": "podlab"},
         )
+
+    @property
+    def version(self) -> InfluxVersion:
+        """What the server is; asked once. Errors as of :meth:`query`."""
+        if self._version is None:
+            try:
+                self._version = find_version(self._client, self.token)
+            except httpx.HTTPError as error:
+                raise self._explain(error) from error
+        return self._version
 
     @property
     def name(self) -> str:
@@ -63,7 +81,7 @@ class InfluxDatabase:
     def query(
         self, text: str, *, bound: Mapping[str, object] | None = None, max_bytes: int = _MAX_SMALL_ANSWER_BYTES
     ) -> bytes:
-        """Run one statement and return the answer's bytes, as msgpack.
+        """Run one statement and return the answer's bytes, msgpack or (3.x) JSON.
 
         Parameters
         ----------
@@ -84,58 +102,84 @@ class InfluxDatabase:
             If the server fails, takes too long, or its answer breaks off.
         """
         form = {"q": text, "epoch": "ns", "db": self.database}
+        if self.version.major == 3:
+            return self._send("GET", "/query", None, form | {"q": write_in(text, bound or {})}, max_bytes)
         if bound:
             form["params"] = json.dumps(bound)
-        return self._send("/query", str(httpx.QueryParams(form)).encode(), {}, max_bytes)
+        return self._send("POST", "/query", str(httpx.QueryParams(form)).encode(), {}, max_bytes)
 
     def write(self, lines: bytes) -> None:
         """Write points in line protocol, times in nanoseconds; errors as of :meth:`query`."""
-        self._send("/write", lines, {"db": self.database, "precision": "ns"}, _MAX_SMALL_ANSWER_BYTES)
+        parameters = {"db": self.database, "precision": "ns"}
+        self._send("POST", "/write", lines, parameters, _MAX_SMALL_ANSWER_BYTES)
 
-    def _send(self, path: str, content: bytes, parameters: dict[str, str], max_bytes: int) -> bytes:
-        headers = {"Content-Type": "application/x-www-form-urlencoded"} if path == "/query" else {}
+    def _send(self, method: str, path: str, content: bytes | None, parameters: dict[str, str], max_bytes: int) -> bytes:
+        major = self.version.major
+        headers = {"Accept": "application/json" if major == 3 else "application/x-msgpack"}
+        if path == "/query" and content is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        if self.token is not None:
+            headers["Authorization"] = authorization(major, self.token)
         body = bytearray()
         try:
-            with self._client.stream("POST", path, params=parameters, content=content, headers=headers) as answer:
+            with self._client.stream(method, path, params=parameters, content=content, headers=headers) as answer:
                 for part in answer.iter_raw():
                     body += part
                     if len(body) > max_bytes:
                         raise AnswerTooLargeError(f"the answer has more than {max_bytes:,} bytes", where=self.name)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise InputError(
-                f"InfluxDB cannot be reached: {_reason(error)}", where=self.name, todo="check influxdb_url"
-            ) from error
-        except httpx.TimeoutException as error:
-            raise PodlabError(
-                f"InfluxDB did not answer within {self.timeout_s:g} s",
-                where=self.name,
-                todo="fetch a shorter span or raise the timeout",
-            ) from error
         except httpx.HTTPError as error:
-            raise PodlabError(f"the answer broke off: {_reason(error)}", where=self.name, todo="try again") from error
+            raise self._explain(error) from error
         self._check_status(answer, bytes(body))
         return bytes(body)
+
+    def _explain(self, error: httpx.HTTPError) -> PodlabError:
+        """Turn a fault between here and the server into an error that says what to do."""
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            what = f"InfluxDB cannot be reached: {_reason(error)}"
+            return InputError(what, where=self.name, todo="check influxdb_url")
+        if isinstance(error, httpx.TimeoutException):
+            what = f"InfluxDB did not answer within {self.timeout_s:g} s"
+            return PodlabError(what, where=self.name, todo="fetch a shorter span or raise the timeout")
+        return PodlabError(f"the answer broke off: {_reason(error)}", where=self.name, todo="try again")
 
     def _check_status(self, answer: httpx.Response, body: bytes) -> None:
         if answer.is_success:
             return
         said = answer.headers.get("X-Influxdb-Error") or _error_in(body)
-        if answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            raise self.refusal(said or answer.reason_phrase)
+        if answer.status_code in _REFUSED:
+            raise self.refusal(said or answer.reason_phrase, answer.status_code)
         if answer.is_server_error:
             raise PodlabError(f"InfluxDB failed with {answer.status_code}: {said}", where=self.name, todo="try again")
-        raise InputError(f"InfluxDB answered {answer.status_code}: {said}", where=self.name)
+        raise self.refusal(said, answer.status_code)
 
-    def refusal(self, said: str) -> InputError:
+    def refusal(self, said: str, status: int | None = None) -> InputError:
         """Turn what the server said in refusal into one clear line."""
-        if any(word in said.lower() for word in _AUTHORIZATION_WORDS):
-            who = "a visitor without login" if self.user is None else f"user {self.user!r}"
+        said_low, major = said.lower(), self.version.major
+        if status in _REFUSED or any(word in said_low for word in _AUTHORIZATION_WORDS):
+            return self._refused_user(said)
+        if major == 2 and any(word in said_low for word in _UNMAPPED_WORDS):
             return InputError(
-                f"InfluxDB refuses {who}: {said}", where=self.name, todo="check influxdb_user and influxdb_password"
+                f"InfluxDB {self.version.told} maps no bucket to this database: {said}",
+                where=self.name,
+                todo=f"influx v1 dbrp create --db {self.database} --rp autogen --default --bucket-id ID "
+                "(influx bucket list tells the ID)",
             )
-        if said.startswith("database not found"):
+        if "database not found" in said_low:
             return InputError("there is no such database", where=self.name, todo="check influxdb_database")
-        return InputError(f"InfluxDB refuses the statement: {said}", where=self.name)
+        answered = "refuses the statement" if status is None else f"answered {status}"
+        return InputError(f"InfluxDB {answered}: {said}", where=self.name)
+
+    def _refused_user(self, said: str) -> InputError:
+        who = "a visitor without login" if self.user is None else f"user {self.user!r}"
+        todo = "check influxdb_user and influxdb_password"
+        if self.token is not None:
+            who = "the token"
+            todo = "check influxdb_token, when it expires, and that it may read the database"
+        if self.version.major == 2:
+            todo += "; the right is made by: influx auth create --read-bucket ID"
+        elif self.version.major == 3 and self.token is None:
+            todo = "InfluxDB 3 asks for a token: set influxdb_token or influxdb_token_file"
+        return InputError(f"InfluxDB refuses {who}: {said}", where=self.name, todo=todo)
 
 
 def quote_identifier(name: str) -> str:
@@ -150,10 +194,11 @@ def quote_identifier(name: str) -> str:
 
 
 def _error_in(body: bytes) -> str:
-    """Find the server's words; it packs some refusals as was asked for, and others as JSON."""
+    """Find the server's words; it packs some refusals as was asked for, and others as JSON; 2.x has a ``message``."""
     for decode in (msgspec.msgpack.decode, msgspec.json.decode):
         try:
-            return str(decode(body)["error"])
+            told = decode(body)
+            return str(told["error"] if "error" in told else told["message"])
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
             continue
     return (body[:200].decode("utf-8", "replace").splitlines() or [""])[0].strip()

@@ -1,4 +1,4 @@
-"""Reading InfluxDB's msgpack answers into columns.
+"""Reading InfluxDB's answers, msgpack or (3.x) JSON, into columns.
 
 msgpack is used because it alone is exact and unambiguous: integers keep their 64 bits, and tag values come back
 unchanged whatever characters they hold (CSV does not escape a backslash in them). It is also the quickest that
@@ -7,7 +7,7 @@ the server writes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from podlab.errors import PodlabError
 
 class _Series(msgspec.Struct):
     columns: list[str]
-    tags: dict[str, str] = {}
+    tags: dict[str, str | None] | None = None
     rows: list[tuple[Any, ...]] = msgspec.field(default=[], name="values")
     partial: bool = False
 
@@ -38,6 +38,7 @@ class _Answer(msgspec.Struct):
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(_Answer)
+_JSON_DECODER: Final = msgspec.json.Decoder(_Answer)
 
 
 class RefusedError(PodlabError):
@@ -83,10 +84,11 @@ def read_series(answer: bytes, *, where: str) -> list[_Series]:
         If the answer is not what an InfluxDB server sends.
     """
     try:
-        decoded = _DECODER.decode(answer)
+        # A map in msgpack never begins as one in JSON does.
+        decoded = (_JSON_DECODER if answer[:1] == b"{" else _DECODER).decode(answer)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise PodlabError(
-            f"the answer is not InfluxDB's or broke off: {error}", where=where, todo="check that it is InfluxDB 1.x"
+            f"the answer is not InfluxDB's or broke off: {error}", where=where, todo="check that it is InfluxDB"
         ) from error
     series = []
     for said in (decoded.error, *(result.error for result in decoded.results)):
@@ -99,18 +101,49 @@ def read_series(answer: bytes, *, where: str) -> list[_Series]:
     return series
 
 
-def read_rows(answer: bytes, fields: Sequence[str], tags: Sequence[str], *, where: str) -> Rows:
-    """Read the answer of ``SELECT fields ... GROUP BY tags``; errors as of :func:`read_series`."""
-    all_series = read_series(answer, where=where)
+def read_rows(answer: bytes, fields: Mapping[str, str], tags: Sequence[str], *, where: str) -> Rows:
+    """Read the answer of ``SELECT fields ... GROUP BY tags``; errors as of :func:`read_series`.
+
+    Parameters
+    ----------
+    answer : bytes
+    fields : mapping of str to str
+        What each field is to be called -> its name in the answer.
+    tags : sequence of str
+    where : str
+        Where it came from, for errors.
+    """
+    expected = ["time", *fields.values()]
+    all_series = [
+        part
+        for series in read_series(answer, where=where)
+        for part in ([series] if series.columns == expected else _in_order(series, expected, tags, where))
+    ]
     rows = [row for series in all_series for row in series.rows]
     columns = _to_columns(rows, 1 + len(fields))
     counts = [len(series.rows) for series in all_series]
     return Rows(
-        tags=[tuple(series.tags.get(tag, "") for tag in tags) for series in all_series],
+        tags=[tuple((series.tags or {}).get(tag) or "" for tag in tags) for series in all_series],
         series=np.repeat(np.arange(len(all_series)), counts),
         time_ns=np.array(columns[0], dtype=np.int64),
         fields={name: _to_series(values) for name, values in zip(fields, columns[1:], strict=True)},
     )
+
+
+def _in_order(series: _Series, expected: Sequence[str], tags: Sequence[str], where: str) -> list[_Series]:
+    """Put a series' columns into the order asked for; tags that stand among them (3.x) divide it."""
+    place = {name: number for number, name in enumerate(series.columns)}
+    if lost := [name for name in expected if name not in place]:
+        raise PodlabError(f"the answer lacks the column {lost[0]!r} that was asked for", where=where)
+    order = [place[name] for name in expected]
+    among = [tag for tag in tags if tag in place]
+    parts: dict[tuple[str | None, ...], list[tuple[Any, ...]]] = {}
+    for row in series.rows:
+        parts.setdefault(tuple(row[place[tag]] for tag in among), []).append(tuple(row[number] for number in order))
+    return [
+        _Series(list(expected), {**(series.tags or {}), **dict(zip(among, values, strict=True))}, rows)
+        for values, rows in parts.items()
+    ]
 
 
 def join_rows(parts: Sequence[Rows]) -> Rows:

@@ -1,4 +1,4 @@
-"""Samples out of InfluxDB 1.x, as Telegraf writes them there."""
+"""Samples out of InfluxDB, as Telegraf writes them there."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MAX_NAMES_SHOWN: Final = 6
 
 
 class InfluxSource:
-    """An InfluxDB 1.x database that Telegraf writes into, as a source of samples.
+    """A database of InfluxDB (1.x, 2.x or 3.x) that Telegraf writes into, as a source of samples.
 
     Each fetch asks one query per measurement for all pods, only for the fields needed, in slices of time so that no
     answer grows without bound.
@@ -54,7 +54,11 @@ class InfluxSource:
         The span asked for first, in seconds; it grows while answers stay small.
     max_answer_bytes : int
         When one answer would have more, or the server cuts it short, a shorter span is asked for.
+    token : str, optional
+        What InfluxDB 2 and 3 know a user by, instead of user and password.
     """
+
+    has_past = True
 
     def __init__(
         self,
@@ -68,8 +72,9 @@ class InfluxSource:
         columns: Collection[str] | None = None,
         slice_s: float = _SLICE_S,
         max_answer_bytes: int = _MAX_ANSWER_BYTES,
+        token: str | None = None,
     ) -> None:
-        self.database = InfluxDatabase(url, database, user, password, timeout_s)
+        self.database = InfluxDatabase(url, database, user, password, timeout_s, token)
         self.cluster = cluster
         self.columns = tuple(CATALOGUE) if columns is None else tuple(columns)
         self.slice_s = slice_s
@@ -138,7 +143,7 @@ class InfluxSource:
             end_ns = until_ns if until_ns - start_ns <= width_ns * 3 // 2 else start_ns + width_ns
             try:
                 answer = self._query(measurement.query(pods), {"since": start_ns, "until": end_ns, **measurement.only})
-                rows = read_rows(answer, list(measurement.fields), measurement.tags, where=self.name)
+                rows = read_rows(answer, measurement.fields, measurement.tags, where=self.name)
             except (AnswerTooLargeError, PartialAnswerError) as error:
                 width_ns = (end_ns - start_ns) // 2
                 if width_ns < _MIN_SLICE_NS:

@@ -19,11 +19,10 @@ from podlab.cluster.connect import connect
 from podlab.cluster.watch import PodFeed
 from podlab.errors import InputError, PodlabError
 from podlab.identify.decide import Policy
-from podlab.live import live_source
+from podlab.live import live_source, writable_database
 from podlab.metrics import FEATURE_METRICS
 from podlab.settings import Settings
 from podlab.telemetry import LiveSource
-from podlab.telemetry.influx_http import InfluxDatabase
 from podlab.watcher.announce import Sink
 from podlab.watcher.docket import Pace
 from podlab.watcher.http import StatusServer
@@ -167,8 +166,7 @@ def _sinks(settings: Settings, lines: JsonLines, connection: ApiConnection, inst
     if "annotation" in wanted:
         sinks.append(AnnotationSink(connection))
     if "influxdb" in wanted:
-        url, database, user = settings.influxdb_url, settings.influxdb_database, settings.influxdb_user
-        sinks.append(InfluxSink(InfluxDatabase(url, database, user, settings.password(), _CLUSTER_S)))
+        sinks.append(InfluxSink(writable_database(settings, timeout_s=_CLUSTER_S)))
     if "log" in wanted:
         sinks.append(LogSink(lines))
     return sinks
@@ -214,6 +212,10 @@ class _Leavable:
     @property
     def name(self) -> str:
         return self.source.name
+
+    @property
+    def has_past(self) -> bool:
+        return self.source.has_past
 
     def fetch(self, since: datetime, until: datetime, *, pods: Collection[str] | None = None) -> pd.DataFrame:
         with self.stop.can_be_left():

@@ -13,7 +13,16 @@ import pytest
 from tests.support.kustomize import Object, render
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-FOLDERS = ("base", "overlays/annotate", "overlays/development", "influxdb", "telegraf", "trainer", "model-loader")
+FOLDERS = (
+    "base",
+    "overlays/annotate",
+    "overlays/development",
+    "overlays/kubelet",
+    "influxdb",
+    "telegraf",
+    "trainer",
+    "model-loader",
+)
 
 Objects = Callable[..., list[Object]]
 

@@ -25,6 +25,7 @@ def test_a_folder_holds_no_file_that_nothing_uses(folder: str, objects: Objects)
         name for each in plan.get("configMapGenerator", []) for key in ("envs", "files") for name in each.get(key, [])
     ]
     used += [name for name in plan["resources"] if not name.startswith("..")]
+    used += [patch["path"] for patch in plan.get("patches", [])]
     there = {path.name for path in (DEPLOY / folder).iterdir() if path.is_file()}
     assert there - {"helm-values.yaml"} == {*used, "kustomization.yaml"}
 

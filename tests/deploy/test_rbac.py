@@ -7,9 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.deploy.conftest import Objects
+from tests.deploy.conftest import Objects, pod_specs
 from tests.support.influxd import Influxd
 from tests.support.kubeapi import KubeApi
+from tests.support.kubelet import running_kubelets
+from tests.support.kubeobjects import make_node
 from tests.support.rbac import grant, rights_of
 from tests.support.watch_process import TOKEN, WatchProcess, begin_now, play, run_pods
 from tests.watcher.conftest import model, samples
@@ -43,6 +45,46 @@ def test_what_the_watcher_asks_is_what_it_may(
     # A name that a rule is for is the one that is asked for.
     [rule] = [rule for role in objects(folder, "Role") for rule in role["rules"] if "resourceNames" in rule]
     assert leases == set(rule["resourceNames"]) == {settings["PODLAB_WATCH_LEASE"].partition("/")[2]}
+
+
+def test_the_kubelets_are_asked_with_no_more_rights_than_it_takes(
+    objects: Objects, model: Path, samples: pd.DataFrame, certificates: tuple[Path, Path], tmp_path: Path
+) -> None:
+    granted = rights_of(objects("overlays/kubelet"), ACCOUNT)
+    [settings] = [
+        each["data"] for each in objects("overlays/kubelet", "ConfigMap") if "PODLAB_WATCH_LEASE" in each["data"]
+    ]
+    chosen = {name: settings[f"PODLAB_{name.upper()}"] for name in ("watch_lease", "watch_sinks", "metrics_source")}
+    chosen |= {"kubelet_ca_file": str(certificates[1]), "kubelet_interval": "200ms", "metrics_timeout": "1s"}
+    lives = begin_now(samples, 30)
+    at_kubelets = {(verb, resource) for verb, resource, _ in granted if resource.startswith("nodes/")}
+    with KubeApi() as api, running_kubelets(lives, certificates, {TOKEN: at_kubelets}) as kubelets:
+        grant(api, objects("overlays/kubelet"), ACCOUNT, TOKEN)
+        run_pods(api, lives)
+        for kubelet in kubelets:
+            api.store.put("nodes", make_node(kubelet.node, address=(kubelet.address.host, kubelet.address.port)))
+        with WatchProcess(api, tmp_path, model, "http://127.0.0.1:1", "none", settings=chosen) as watcher:
+            watcher.wait_for_announcements(lives["pod"].nunique())
+            assert watcher.end() == 0
+        asked = {
+            (request.verb, request.resource, request.namespace if request.resource == "leases" else None)
+            for request in api.requests
+        }
+        asked |= {(verb, resource, None) for kubelet in kubelets for verb, resource in kubelet.asked}
+    assert asked == granted
+    assert all("s of metrics" in line["message"] for line in watcher.lines if line["event"] != "log")
+    assert granted - rights_of(objects("base"), ACCOUNT) == {
+        ("list", "nodes", None), ("get", "nodes/stats", None), ("get", "nodes/metrics", None)
+    }  # fmt: skip
+
+
+def test_without_a_database_no_secret_is_waited_for(objects: Objects) -> None:
+    spec = pod_specs(objects("overlays/kubelet"))["podlab-watcher"]
+    mounted = {each["name"] for each in spec["containers"][0]["volumeMounts"]}
+    assert mounted == {each["name"] for each in spec["volumes"]} == {"models", "state"}
+    ports = [port["port"] for each in objects("overlays/kubelet", "NetworkPolicy") if "egress" in each["spec"]
+             for rule in each["spec"]["egress"] for port in rule["ports"]]  # fmt: skip
+    assert 10250 in ports
 
 
 def test_only_the_annotating_overlay_may_change_pods(objects: Objects) -> None:

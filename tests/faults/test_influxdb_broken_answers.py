@@ -41,7 +41,7 @@ def server(answer: bytes) -> Iterator[str]:
                 with connection:
                     connection.recv(65536)
                     if answer:
-                        connection.sendall(answer)
+                        connection.sendall(answer.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
                     else:
                         stop.wait(10)
 
@@ -92,7 +92,7 @@ def test_rows_left_out_even_for_one_second() -> None:
 
 def test_something_else_listens_there() -> None:
     page = b"<html>Welcome</html>"
-    with pytest.raises(PodlabError, match=r"check that it is InfluxDB 1.x"):
+    with pytest.raises(PodlabError, match=r"check that it is InfluxDB"):
         fetch_from(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(page) + page)()
 
 

@@ -57,7 +57,16 @@ def make_pending_pod(name: str, *, namespace: str = "default") -> dict[str, Any]
     return pod
 
 
-def make_node(name: str = "node-1", images: Mapping[tuple[str, ...], int] | None = None) -> dict[str, Any]:
-    """Make a node with images, each known by several names (names -> bytes)."""
+def make_node(
+    name: str = "node-1",
+    images: Mapping[tuple[str, ...], int] | None = None,
+    *,
+    address: tuple[str, int] | None = None,
+) -> dict[str, Any]:
+    """Make a node with images, each known by several names (names -> bytes), and its kubelet's address and port."""
     listed = [{"names": list(names), "sizeBytes": size_bytes} for names, size_bytes in (images or {}).items()]
-    return {"metadata": {"name": name}, "spec": {}, "status": {"images": listed}}
+    status: dict[str, Any] = {"images": listed}
+    if address is not None:
+        status["addresses"] = [{"type": "Hostname", "address": name}, {"type": "InternalIP", "address": address[0]}]
+        status["daemonEndpoints"] = {"kubeletEndpoint": {"Port": address[1]}}
+    return {"metadata": {"name": name}, "spec": {}, "status": status}

@@ -16,7 +16,9 @@ import yaml
 
 Object = dict[str, Any]
 
-_UNDERSTOOD = {"apiVersion", "kind", "namespace", "resources", "labels", "configMapGenerator", "replicas"}
+_UNDERSTOOD = {"apiVersion", "kind", "namespace", "resources", "labels", "configMapGenerator", "replicas", "patches"}
+#: Lists whose items a patch finds by one of their fields.
+_MERGE_KEYS = {"containers": "name", "volumes": "name", "volumeMounts": "mountPath"}
 _CLUSTER_WIDE = {"Namespace", "ClusterRole", "ClusterRoleBinding"}
 _HASH = re.compile(r"-[0-9a-z]{10}$")
 
@@ -51,6 +53,12 @@ def _resolve(folder: Path) -> list[Object]:
             metadata["namespace"] = plan["namespace"]
         for pair in plan.get("labels", []):
             metadata.setdefault("labels", {}).update(pair["pairs"])
+    for patch in plan.get("patches", []):
+        for change in _read(folder / patch["path"]):
+            [obj] = [
+                each for each in objects if (each["kind"], identity(each)[2]) == (change["kind"], identity(change)[2])
+            ]
+            _merge(obj, change)
     for wanted in plan.get("replicas", []):
         [obj] = [each for each in objects if "replicas" in each.get("spec", {}) and identity(each)[2] == wanted["name"]]
         obj["spec"]["replicas"] = wanted["count"]
@@ -75,6 +83,23 @@ def _generate(generator: Object, folder: Path, objects: list[Object]) -> None:
     else:
         metadata = {"name": generator["name"]}
         objects.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+
+
+def _merge(into: Object, change: Object) -> None:
+    """Change an object as a strategic merge patch does, as far as deploy/ needs it."""
+    for key, value in change.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        elif key in _MERGE_KEYS:
+            name = _MERGE_KEYS[key]
+            for item in value:
+                [found] = [each for each in into[key] if each[name] == item[name]]
+                if item.get("$patch") == "delete":
+                    into[key].remove(found)
+                else:
+                    _merge(found, item)
+        else:
+            into[key] = value
 
 
 def _without_hash(obj: Object, ours: list[Object]) -> Object:

@@ -88,3 +88,28 @@ def test_ctrl_c_keeps_what_came() -> None:
 
     samples = collect(source, window=timedelta(minutes=10), rounds=9, clock=clock.time, sleep=interrupt)
     assert len(samples) == 600
+
+
+def test_a_source_without_a_past_is_waited_for() -> None:
+    source, clock, told = EverySecond(T0), FakeClock(), []
+    samples = collect(
+        source, window=timedelta(seconds=30), wait=timedelta(seconds=30), clock=clock.time, sleep=clock.sleep,
+        progress=lambda done, total, what="": told.append((done, total, what)),
+    )  # fmt: skip
+    assert len(samples) == 30
+    assert told[:2] == [(1, 30, "seconds"), (2, 30, "seconds")]
+    assert told[-1] == (1, 1, "rounds")
+
+
+def test_ctrl_c_while_waiting_keeps_what_came() -> None:
+    source, clock = EverySecond(T0), FakeClock()
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        if clock.time() >= T0.timestamp() + 12:
+            raise KeyboardInterrupt
+
+    samples = collect(
+        source, window=timedelta(minutes=10), wait=timedelta(minutes=10), rounds=9, clock=clock.time, sleep=sleep
+    )
+    assert len(samples) == 12
