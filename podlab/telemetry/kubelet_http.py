@@ -8,6 +8,7 @@ need ``nodes/proxy``, which also lets its holder run commands in every container
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, Ne
 
 from podlab.errors import InputError, PodlabError
 
+_ERRNO: Final = re.compile(r"^\[Errno \d+\] ")
 _PIECE_BYTES: Final = 1 << 16
 #: 250 pods, four devices each, with all of cAdvisor's families take about 20 MB.
 _MOST_BYTES: Final = 128_000_000
@@ -113,7 +115,8 @@ class KubeletClient:
 
     def _read(self, answer: urllib3.BaseHTTPResponse, until_s: float, where: str) -> bytes:
         body = bytearray()
-        for part in answer.stream(_PIECE_BYTES):
+        # What has come is given at once, so that the time is looked at however slowly it comes.
+        while part := answer.read1(_PIECE_BYTES):
             body += part
             if len(body) > self.most_bytes:
                 what = f"the answer has more than {self.most_bytes:,} bytes"
@@ -136,7 +139,9 @@ class KubeletClient:
             return InputError(f"the kubelet is not trusted: {why}", where=where, todo=todo)
         if isinstance(reason, (NewConnectionError, ConnectTimeoutError)):
             todo = "check that the node's port can be reached from here (network policy, firewall)"
-            return PodlabError(f"the kubelet cannot be reached: {said.rpartition(': ')[2]}", where=where, todo=todo)
+            return PodlabError(
+                f"the kubelet cannot be reached: {_ERRNO.sub('', said.rpartition(': ')[2])}", where=where, todo=todo
+            )
         if isinstance(reason, urllib3.exceptions.TimeoutError):
             return self._too_slow(where)
         return PodlabError("the connection broke off before the whole answer came", where=where)

@@ -293,9 +293,9 @@ def running_cluster(
     ahead_s: Mapping[str, float] | None = None,
     **options: Any,
 ) -> Iterator[Cluster]:
-    """Start a kubelet for each node, just before the first sample; ``ahead_s`` is by how much a node's clock is."""
+    """Start a kubelet for each node, just before each has a sample; ``ahead_s`` is by how much a node's clock is."""
     certificate, authority = certificates
-    at_s = [samples["time"].min().timestamp() - 0.9]
+    at_s = [samples.groupby("pod")["time"].min().max().timestamp() - 0.9]
     client = KubeletClient(
         lambda: {"Authorization": f"Bearer {token}"}, authority=str(authority), timeout_s=timeout_s,
         most_bytes=most_bytes,
