@@ -14,12 +14,14 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.cluster import KMeans
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from podlab.detect.measures import NearestMode, RootMeanSquare
+from podlab.detect.measures import Ellipse, NearestMode, RootMeanSquare
 
 FloatArray = NDArray[np.float64]
 
 #: Training rows farther out than this pull no centre after them.
 _FAR = 5.0
+#: Nor stretch what is usual farther than this.
+_FAR_VARIED = 8.0
 
 
 class _Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
@@ -114,3 +116,77 @@ class KMeansDistance(_Detector):
     def freeze(self) -> NearestMode:
         """Give what it comes down to."""
         return NearestMode(self.cluster_centers_)
+
+
+class ShrunkMahalanobis(_Detector):
+    """Mahalanobis distance: a row is strange where signals part that go together otherwise, such as work and requests.
+
+    In directions in which normal rows vary a lot it tells little; a reconstruction by principal components would leave
+    these out altogether.
+
+    Parameters
+    ----------
+    ridge : float
+        Added to all variances, which are about 1 for standardised signals; what never varied may vary a little.
+    contamination : float
+        Part of the training that ``predict`` calls outliers.
+    """
+
+    def __init__(self, ridge: float = 0.3, contamination: float = 0.001) -> None:
+        self.ridge = ridge
+        self.contamination = contamination
+
+    def fit(self, X: Any, y: object = None) -> Self:
+        """Learn mean and covariance (n, n_features)."""
+        rows = validate_data(self, X, dtype=np.float64)
+        near = np.clip(rows, -_FAR_VARIED, _FAR_VARIED)
+        self.location_ = near.mean(axis=0)
+        apart = near - self.location_
+        covariance = apart.T @ apart / max(len(near) - 1, 1) + self.ridge * np.eye(near.shape[1])
+        values, directions = np.linalg.eigh(covariance)
+        self.root_ = directions / np.sqrt(values)
+        self._set_offset(rows)
+        return self
+
+    def score_samples(self, X: Any) -> FloatArray:
+        """Give each row's normality (n,), the lower the stranger."""
+        check_is_fitted(self)
+        rows = validate_data(self, X, dtype=np.float64, reset=False)
+        return self.freeze().score_samples(rows)
+
+    def freeze(self) -> Ellipse:
+        """Give what it comes down to."""
+        return Ellipse(self.location_, self.root_)
+
+
+class Reconstruction(_Detector):
+    """What is left of a row when it is put together again from the few directions in which normal rows vary most.
+
+    Parameters
+    ----------
+    n_components : int
+        Directions, at most.
+    contamination : float
+        Part of the training that ``predict`` calls outliers.
+    """
+
+    def __init__(self, n_components: int = 10, contamination: float = 0.001) -> None:
+        self.n_components = n_components
+        self.contamination = contamination
+
+    def fit(self, X: Any, y: object = None) -> Self:
+        """Find the principal components (n, n_features)."""
+        rows = validate_data(self, X, dtype=np.float64)
+        near = np.clip(rows, -_FAR, _FAR)
+        self.location_ = near.mean(axis=0)
+        apart = near - self.location_
+        _, directions = np.linalg.eigh(apart.T @ apart)
+        self.rest_ = directions[:, : max(near.shape[1] - self.n_components, 1)]
+        self._set_offset(rows)
+        return self
+
+    def score_samples(self, X: Any) -> FloatArray:
+        """Give each row's normality (n,), the lower the stranger."""
+        check_is_fitted(self)
+        rows = validate_data(self, X, dtype=np.float64, reset=False)
+        return np.asarray(-np.sqrt(np.mean(((rows - self.location_) @ self.rest_) ** 2, axis=1)))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.detect.detector import Detector, TrainingRows, default_parts, fit_detector
-from podlab.detect.signals import SIGNALS, SignalState
+from podlab.detect.detector import Detector, MakeParts, TrainingRows, default_parts, fit_detector
+from podlab.detect.signals import SIGNALS, Observed, SignalState
 from podlab.detect.ticks import sample, ticks
 from podlab.metrics import CONTAINER_KEY, FEATURE_METRICS
 from podlab.windows import Rows, read_rows
@@ -19,8 +18,10 @@ from podlab.windows import Rows, read_rows
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-#: Alarms in normal deployments that were held out, per container.
+#: Alarms in normal deployments that were held out: so many per container in its first minute, and per day later.
 FALSE_ALARMS_PER_START = 0.1
+FALSE_ALARMS_PER_DAY = 1.0
+START_S = 60.0
 #: Alarms nearer to each other than this are one.
 SAME_ALARM_S = 30.0
 _FEWEST_ROWS = 50
@@ -55,7 +56,7 @@ def fit_library(
     services: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
     seed: int = 0,
-    make_parts: Callable[[int], Sequence[Any]] = default_parts,
+    make_parts: MakeParts = default_parts,
 ) -> Library | None:
     """Learn a detector for each service.
 
@@ -88,7 +89,7 @@ def fit_library(
     if len(normal) < _FEWEST_ROWS:
         return None
     rows = read_rows(normal.reset_index(drop=True))
-    signals = replay_signals(rows)
+    seen = replay_signals(rows)
     names = np.asarray(rows.containers["service"].astype(str))
     name_of, service = np.unique(names, return_inverse=True)
     deployment = pd.factorize(np.asarray(rows.containers[group].astype(str)))[0] if group in rows.containers else None
@@ -96,7 +97,7 @@ def fit_library(
         return None
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
-    training = TrainingRows(signals, rows.offset_s, rows.code, deployment[rows.code])
+    training = TrainingRows(seen, rows.offset_s, rows.code, deployment[rows.code])
     with threadpool_limits(limits=1):  # the matrices are small: more threads only wait for each other
         return _fit_all(training, tuple(name_of.tolist()), service[rows.code], seed, make_parts)
 
@@ -106,7 +107,7 @@ def _fit_all(
     names: Sequence[str],
     service: IntArray,
     seed: int,
-    make_parts: Callable[[int], Sequence[Any]],
+    make_parts: MakeParts,
 ) -> Library:
     """Fit a detector for each service, numbered by ``service`` (n,), and the pooled one."""
     detectors, rarities = {}, []
@@ -117,7 +118,7 @@ def _fit_all(
             detectors[name], rare = fit_detector(own, seed=seed, deployments=groups, make_parts=make_parts)
             rarities.append((rare, own))
     # Held out are whole services: the pooled detector is for containers of which nothing is known.
-    every = TrainingRows(training.signals, training.age_s, training.container, service)
+    every = TrainingRows(training.seen, training.age_s, training.container, service)
     some = every.only(every.container % max(1, -(-len(service) // _MOST_POOLED_ROWS)) == 0)
     if np.unique(some.group).size < 2:
         some = every
@@ -129,11 +130,19 @@ def _fit_all(
 
 
 def choose_threshold(rarities: Sequence[tuple[FloatArray, TrainingRows]]) -> float:
-    """Find the least rarity that few enough normal containers' alarms are above."""
-    allowed = FALSE_ALARMS_PER_START * sum(np.unique(rows.container).size for _, rows in rarities)
+    """Find the least rarity that few enough normal containers' alarms are above.
+
+    Where less than a day was recorded one late alarm is allowed: the strangest of all normal rows is no threshold.
+    """
+    containers = sum(np.unique(rows.container).size for _, rows in rarities)
+    days = sum(rows.watched_s for _, rows in rarities) / 86_400
+    allowed = (FALSE_ALARMS_PER_START * containers, max(FALSE_ALARMS_PER_DAY * days, 1.0))
     for threshold in np.arange(1.0, 12.0, 0.05):
-        alarms = sum(count_alarms(rare > threshold, rows.age_s, rows.container) for rare, rows in rarities)
-        if alarms <= allowed:
+        alarms = np.zeros(2)
+        for rare, rows in rarities:
+            for when, early in enumerate((rows.age_s < START_S, rows.age_s >= START_S)):
+                alarms[when] += count_alarms((rare > threshold) & early, rows.age_s, rows.container)
+        if np.all(alarms <= allowed):
             return float(threshold)
     return 12.0
 
@@ -147,15 +156,17 @@ def count_alarms(strange: NDArray[np.bool_], time_s: FloatArray, container: IntA
     return 1 + int(apart.sum())
 
 
-def replay_signals(rows: Rows) -> FloatArray:
-    """Give signals and changes of all rows (n_rows, 2 * n_signals), every container learning from each of its rows."""
-    out = np.full((len(rows.code), 2 * len(SIGNALS)), np.nan)
+def replay_signals(rows: Rows) -> Observed:
+    """Give what all rows show, every container learning from each of its rows."""
+    shape = (len(rows.code), len(SIGNALS))
+    out = Observed(np.empty(shape), np.empty(shape), np.empty(shape, np.float32), np.empty(shape, np.float32))
     state = SignalState(len(rows.containers))
     for which in ticks(rows):
         whose, time_s = rows.code[which], rows.offset_s[which]
-        now, change = state.observe(whose, time_s, *sample(rows, which))
-        state.learn(whose, time_s, now)
-        out[which, : len(SIGNALS)], out[which, len(SIGNALS) :] = now, change
+        seen = state.observe(whose, time_s, *sample(rows, which))
+        state.learn(whose, time_s, seen.now)
+        for name, array in vars(out).items():
+            array[which] = getattr(seen, name)
     return out
 
 

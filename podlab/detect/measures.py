@@ -41,6 +41,27 @@ class NearestMode:
         return np.asarray(-np.sqrt(np.maximum(square.min(axis=1), 0.0) / rows.shape[1]))
 
 
+@dataclass(frozen=True)
+class Ellipse:
+    """How far a row is from the middle of normal rows, in the directions in which they hardly vary above all.
+
+    Attributes
+    ----------
+    middle : array of float64 (n_features,)
+        Their mean.
+    root : array of float64 (n_features, n_features)
+        A root of the inverse of their covariance.
+    """
+
+    middle: FloatArray
+    root: FloatArray
+
+    def score_samples(self, rows: FloatArray) -> FloatArray:
+        """Give each row's normality (n,), the lower the stranger."""
+        turned = (rows - self.middle) @ self.root
+        return np.asarray(-np.sqrt(np.mean(turned**2, axis=1)))
+
+
 def strangeness(detector: Any, rows: FloatArray) -> FloatArray:
     """Give what rises with strangeness and is never negative (n,), of any fitted detector.
 

@@ -23,7 +23,7 @@ IntArray = NDArray[np.int64]
 
 #: Donors that a container has at most.
 MOST_DONORS = 3
-#: A container learns its own usual only from rows whose rarity is below this part of the threshold.
+#: A container learns its own usual only from rows whose change's rarity is below this part of the threshold.
 _CALM = 0.7
 
 
@@ -66,7 +66,7 @@ class Scorer:
         self._threshold = np.full(len(self._detectors), library.threshold)
         self._threshold[-1] = library.pooled_threshold
         self._state = SignalState(size)
-        self._smoothed = np.zeros(size)
+        self._smoothed = np.zeros((size, 2))  # evidence, and its part about changes
         self._smoothed_s = np.full(size, np.nan)
         self._donor = np.full((size, MOST_DONORS), -1, dtype=np.int64)
         self._weight = np.zeros((size, MOST_DONORS))
@@ -81,7 +81,7 @@ class Scorer:
         """Make room for more containers; new ones have the pooled detector."""
         before = self.size
         self._state.resize(size)
-        self._smoothed = np.append(self._smoothed, np.zeros(size - before))
+        self._smoothed = np.concatenate([self._smoothed, np.zeros((size - before, 2))])
         self._smoothed_s = np.append(self._smoothed_s, np.full(size - before, np.nan))
         self._donor = np.concatenate([self._donor, np.full((size - before, MOST_DONORS), -1)])
         self._weight = np.concatenate([self._weight, np.zeros((size - before, MOST_DONORS))])
@@ -136,8 +136,7 @@ class Scorer:
         Scored
             A sample without any value keeps the container's last score.
         """
-        now, change = self._state.observe(which, time_s, values, valid)
-        signals = np.concatenate([now, change], axis=1)
+        seen = self._state.observe(which, time_s, values, valid)
         donor, weight = self._donor[which], self._weight[which]
         row, place = np.nonzero(donor >= 0)
         pair_donor, pair_weight = donor[row, place], weight[row, place]
@@ -145,29 +144,33 @@ class Scorer:
         ends = np.searchsorted(pair_donor[order], np.arange(len(self._detectors) + 1))
         parts = [(number, order[ends[number] : ends[number + 1]]) for number in range(len(self._detectors))]
 
-        pair_evidence, far = np.zeros(row.size), np.zeros_like(signals)
+        def mix(pairs: FloatArray) -> FloatArray:
+            return np.asarray(np.bincount(row, weights=pair_weight * pairs, minlength=which.size))
+
+        pair_found, far = np.zeros((2, row.size)), np.zeros((which.size, 2 * seen.now.shape[1]))
         for number, pairs in parts:
             if pairs.size:
-                found, own_far = self._detectors[number].judge(signals[row[pairs]], age_s[row[pairs]])
-                pair_evidence[pairs] = found
-                far[row[pairs]] += pair_weight[pairs, None] * own_far
-        evidence = np.bincount(row, weights=pair_weight * pair_evidence, minlength=which.size)
+                judged = self._detectors[number].judge(seen.only(row[pairs]), age_s[row[pairs]])
+                pair_found[:, pairs] = judged.evidence, judged.changed
+                far[row[pairs]] += pair_weight[pairs, None] * judged.far
+        evidence = np.stack([mix(found) for found in pair_found], axis=1)
 
-        shown = ~np.isnan(now).all(axis=1)
+        shown = ~np.isnan(seen.now).all(axis=1)
         smoothed, smoothed_s = self._smoothed[which], self._smoothed_s[which]
         with np.errstate(invalid="ignore"):
             share = np.where(np.isnan(smoothed_s), 1.0, smoothing_share(time_s - smoothed_s))
-        smoothed = np.where(shown, smoothed + share * (evidence - smoothed), smoothed)
+        smoothed = np.where(shown[:, None], smoothed + share[:, None] * (evidence - smoothed), smoothed)
         self._smoothed[which] = smoothed
         self._smoothed_s[which] = np.where(shown, time_s, smoothed_s)
 
-        pair_rarity = np.zeros(row.size)
+        pair_rarity = np.zeros((2, row.size))
         for number, pairs in parts:
             if pairs.size:
-                pair_rarity[pairs] = self._detectors[number].evidence.rarity(smoothed[row[pairs]])
-        rarity = np.bincount(row, weights=pair_weight * pair_rarity, minlength=which.size)
-        threshold = np.bincount(row, weights=pair_weight * self._threshold[pair_donor], minlength=which.size)
-        self._learn(which, time_s, now, rarity < _CALM * threshold)
+                detector, own = self._detectors[number], smoothed[row[pairs]]
+                pair_rarity[:, pairs] = detector.evidence.rarity(own[:, 0]), detector.changed.rarity(own[:, 1])
+        rarity, changed = (mix(each) for each in pair_rarity)
+        threshold = mix(self._threshold[pair_donor])
+        self._learn(which, time_s, seen.now, changed < _CALM * threshold)
         return Scored(-np.expm1(-rarity * np.log(10.0)), rarity / threshold, rarity > threshold, far)
 
     def _learn(self, which: IntArray, time_s: FloatArray, signals: FloatArray, calm: BoolArray) -> None:

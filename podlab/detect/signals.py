@@ -7,7 +7,8 @@ container, ``arcsinh(value / unit)``: linear near 0, logarithmic above the unit.
 - a *gauge* gives its level, and the rate at which it grows: a leak grows long before its level is strange;
 - a few *contrasts* of two signals tell work without requests, and the like, whatever the load is.
 
-Signals are means over the last seconds. One without a value in the present sample is missing (NaN) now.
+Signals are means over the last seconds. One without a value in the present sample is missing (NaN) now. Beside each
+stands its change from the container's own usual, and how far such changes went until now.
 """
 
 from __future__ import annotations
@@ -28,8 +29,13 @@ IntArray = NDArray[np.int64]
 
 #: A signal is a mean over about this long, weighted exponentially.
 FAST_S = 5.0
-#: A container's own usual is a mean over about this long.
-SLOW_S = 60.0
+#: A container's own usual is a mean over about this long, and so is how far it strays from it.
+SLOW_S = 240.0
+SPREAD_S = 300.0
+#: A sample stands for so long at most: nothing is known of a gap.
+LONGEST_STEP_S = 60.0
+#: A change farther than this counts as this in how far changes go.
+FARTHEST_CHANGE = 3.0
 #: Per second, this much is as good as nothing.
 _RATE_UNITS = {"cpu": 1e6, "filesystem": 2.0**12, "volume": 2.0**12, "network": 1e3, "io": 2.0**12, "memory": 2.0**16}
 _FAULTS_UNIT = 10.0
@@ -51,9 +57,14 @@ class _Signal:
         return f"{self.series}.growth" if self.growth else self.series
 
     @property
+    def level(self) -> bool:
+        """Whether it is a gauge's level."""
+        return not self.growth and CATALOGUE[SERIES[self.series][0]].kind == "gauge"
+
+    @property
     def unit(self) -> float:
         """What is as good as nothing."""
-        if not self.growth and CATALOGUE[SERIES[self.series][0]].kind == "gauge":
+        if self.level:
             return _LEVEL_UNIT
         return _FAULTS_UNIT if "faults" in self.series else _RATE_UNITS[CATALOGUE[self.series].family]
 
@@ -78,6 +89,38 @@ _LEFT, _RIGHT = ([_NUMBER[pair[side]] for pair in _CONTRASTS] for side in (0, 1)
 
 #: Names of all signals, in order: the metrics' own, then the contrasts.
 SIGNALS: tuple[str, ...] = (*_NUMBER, *(f"{left} per {right}" for left, right in _CONTRASTS))
+#: Whether a signal is looked at for changes (n_signals,). What was written stays on a file system when the fault is
+#: over: there the growth tells of the change.
+CHANGES = np.array(
+    [not (signal.level and CATALOGUE[signal.series].family in ("filesystem", "volume")) for signal in _PLAIN]
+    + [True] * len(_CONTRASTS)
+)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a sample of each of some containers, or each of some rows, shows.
+
+    Attributes
+    ----------
+    now : array (n, n_signals)
+        The signals; NaN where missing, as in ``change``.
+    change : array (n, n_signals)
+        How far each is from the container's own usual until then.
+    square : array (n, n_signals)
+        Mean square of the changes until then.
+    learned_s : array (n, n_signals)
+        Seconds that the own usual was learned for until then.
+    """
+
+    now: NDArray[Any]
+    change: NDArray[Any]
+    square: NDArray[Any]
+    learned_s: NDArray[Any]
+
+    def only(self, chosen: NDArray[Any]) -> Observed:
+        """Keep some rows."""
+        return Observed(self.now[chosen], self.change[chosen], self.square[chosen], self.learned_s[chosen])
 
 
 class SignalState:
@@ -99,6 +142,7 @@ class SignalState:
         self._mean_s = np.full((size, len(_PLAIN)), np.nan)
         self._slow = np.full((size, signals), np.nan)
         self._slow_s = np.full((size, signals), np.nan)
+        self._square = np.zeros((size, signals))
         self._learned_s = np.zeros((size, signals))
 
     def resize(self, size: int) -> None:
@@ -116,7 +160,7 @@ class SignalState:
 
     def observe(
         self, which: IntArray, time_s: FloatArray, values: Mapping[str, NDArray[Any]], valid: Mapping[str, BoolArray]
-    ) -> tuple[FloatArray, FloatArray]:
+    ) -> Observed:
         """Take one sample of each of some containers.
 
         Parameters
@@ -130,8 +174,8 @@ class SignalState:
 
         Returns
         -------
-        tuple of array of float64 (n, n_signals)
-            The signals, and how far each is from the container's own usual until now; NaN where missing.
+        Observed
+            Nothing of it is learned yet: see :meth:`learn`.
         """
         now = self._read(which, time_s, values, valid)
         mean, mean_s = self._mean[which], self._mean_s[which]
@@ -143,24 +187,27 @@ class SignalState:
         self._mean_s[which] = np.where(there, time_s[:, None], mean_s)
         plain = np.where(there, np.arcsinh(mean / _UNIT), np.nan)
         signals = np.concatenate([plain, plain[:, _LEFT] - plain[:, _RIGHT]], axis=1)
-        return signals, signals - self._slow[which]
+        return Observed(signals, signals - self._slow[which], self._square[which], self._learned_s[which])
 
     def learn(self, which: IntArray, time_s: FloatArray, signals: FloatArray) -> None:
         """Move the own usual of some containers towards their signals, as :meth:`observe` gave them (n, n_signals).
 
-        At first it is the plain mean, later one over the last minute. NaN teaches nothing.
+        At first it is the plain mean, later one over the last minutes. NaN teaches nothing.
         """
         slow, slow_s, learned_s = self._slow[which], self._slow_s[which], self._learned_s[which]
         there = ~np.isnan(signals)
-        step_s = np.nan_to_num(np.clip(time_s[:, None] - slow_s, 0.0, SLOW_S))
+        step_s = np.nan_to_num(np.clip(time_s[:, None] - slow_s, 0.0, LONGEST_STEP_S))
         total_s = learned_s + step_s
         with np.errstate(invalid="ignore", divide="ignore"):
-            share = np.maximum(step_s / total_s, -np.expm1(-step_s / SLOW_S))
-        share = np.where(np.isnan(slow), 1.0, np.nan_to_num(share))
+            part = np.nan_to_num(step_s / total_s)
+        share = np.where(np.isnan(slow), 1.0, np.maximum(part, -np.expm1(-step_s / SLOW_S)))
         moved = np.nan_to_num(slow) * (1 - share) + share * np.nan_to_num(signals)
+        change = np.clip(np.nan_to_num(signals - slow), -FARTHEST_CHANGE, FARTHEST_CHANGE)
+        spread = np.maximum(part, -np.expm1(-step_s / SPREAD_S)) * (change**2 - self._square[which])
+        self._square[which] += np.where(there & ~np.isnan(slow), spread, 0.0)
         self._slow[which] = np.where(there, moved, slow)
         self._slow_s[which] = np.where(there, time_s[:, None], slow_s)
-        self._learned_s[which] = np.where(there, np.minimum(total_s, SLOW_S), learned_s)
+        self._learned_s[which] = np.where(there, total_s, learned_s)
 
     def pause(self, which: IntArray, time_s: FloatArray) -> None:
         """Let time pass for the own usual of some containers without learning from it."""

@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.detect.detector import Detector
+from podlab.detect.detector import Detector, Jury
 from podlab.detect.library import Library
-from podlab.detect.measures import NearestMode, RootMeanSquare
+from podlab.detect.measures import Ellipse, NearestMode, RootMeanSquare
 from podlab.detect.signals import SIGNALS
 from podlab.detect.tail import LEVELS, Tail
 from podlab.detect.usual import AGES_S, Usual
@@ -22,9 +22,10 @@ _WORDS, _ARRAYS = "detectors.json", "detectors.npz"
 #: The files that hold a library.
 FILES = (_WORDS, _ARRAYS)
 _REMEDY = "fit the model again"
-_WIDTH = 2 * len(SIGNALS)
-#: Tails of a detector: of the robust z-score, of k-means, of both together.
-_TAILS = 3
+_WIDTH = len(SIGNALS)
+_PARTS = [RootMeanSquare, NearestMode, Ellipse]
+#: Tails of a detector: of each part of both juries, of their evidence, and of its part about changes.
+_TAILS = 2 * len(_PARTS) + 2
 
 
 class _Words(msgspec.Struct, forbid_unknown_fields=True):
@@ -42,19 +43,27 @@ def to_files(library: Library) -> dict[str, bytes]:
     """
     detectors = (*library.detectors.values(), library.pooled)
     for detector in detectors:
-        if [type(part) for part in detector.parts] != [RootMeanSquare, NearestMode]:
-            names = ", ".join(type(part).__name__ for part in detector.parts)
+        parts = (*detector.of_service.parts, *detector.of_change.parts)
+        if [type(part) for part in parts] != 2 * _PARTS:
+            names = ", ".join(sorted({type(part).__name__ for part in parts} - {part.__name__ for part in _PARTS}))
             raise InputError(
-                f"detectors made of {names} cannot be stored without code",
+                f"detectors made of {names or 'fewer parts'} cannot be stored without code",
                 todo="keep them in memory, or fit the default",
             )
-    tails = [(*detector.tails, detector.evidence) for detector in detectors]
+    juries = [(detector.of_service, detector.of_change) for detector in detectors]
+    tails = [
+        (*jury.tails, *other.tails, detector.evidence, detector.changed)
+        for detector, (jury, other) in zip(detectors, juries, strict=True)
+    ]
+    modes = [jury.parts[1].modes for pair in juries for jury in pair]
     words = _Words(list(library.detectors), list(SIGNALS))
     arrays: dict[str, NDArray[Any]] = {
         "centre": np.stack([detector.usual.centre for detector in detectors]),
         "stray": np.stack([detector.usual.stray for detector in detectors]),
-        "modes": np.concatenate([detector.parts[1].modes for detector in detectors]),
-        "mode_count": np.array([len(detector.parts[1].modes) for detector in detectors], dtype=np.int64),
+        "modes": np.concatenate(modes),
+        "mode_count": np.array([len(own) for own in modes], dtype=np.int64),
+        "middle": np.array([[jury.parts[2].middle for jury in pair] for pair in juries]),
+        "root": np.array([[jury.parts[2].root for jury in pair] for pair in juries]),
         "levels": np.array([[tail.levels for tail in own] for own in tails]),
         "share": np.array([[tail.share for tail in own] for own in tails]),
         "shape": np.array([[tail.shape for tail in own] for own in tails]),
@@ -95,7 +104,7 @@ def from_files(files: Mapping[str, bytes], *, services: Sequence[str], where: st
     if not _are_sound(arrays, len(words.services) + 1):
         raise InputError("holds no usable detectors", where=f"{where}/{_ARRAYS}", todo=_REMEDY)
     modes = np.split(arrays["modes"], np.cumsum(arrays["mode_count"])[:-1])
-    detectors = [_detector(arrays, number, own) for number, own in enumerate(modes)]
+    detectors = [_detector(arrays, number, modes[2 * number : 2 * number + 2]) for number in range(len(modes) // 2)]
     threshold, pooled_threshold = arrays["threshold"].tolist()
     return Library(dict(zip(words.services, detectors, strict=False)), detectors[-1], threshold, pooled_threshold)
 
@@ -104,9 +113,11 @@ def _are_sound(arrays: Mapping[str, NDArray[Any]], count: int) -> bool:
     """Tell whether the arrays are of the right kinds, shapes and ranges."""
     ages, floats, whole = len(AGES_S) + 1, np.dtype(np.float64), np.dtype(np.int64)
     wanted: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
-        "centre": (floats, (count, ages, _WIDTH)),
-        "stray": (floats, (count, ages, _WIDTH)),
-        "mode_count": (whole, (count,)),
+        "centre": (floats, (count, ages, 2 * _WIDTH)),
+        "stray": (floats, (count, ages, 2 * _WIDTH)),
+        "mode_count": (whole, (2 * count,)),
+        "middle": (floats, (count, 2, _WIDTH)),
+        "root": (floats, (count, 2, _WIDTH, _WIDTH)),
         "levels": (floats, (count, _TAILS, LEVELS)),
         "share": (floats, (count, _TAILS)),
         "shape": (floats, (count, _TAILS)),
@@ -134,13 +145,20 @@ def _are_sound(arrays: Mapping[str, NDArray[Any]], count: int) -> bool:
     )
 
 
-def _detector(arrays: Mapping[str, NDArray[Any]], number: int, modes: NDArray[np.float64]) -> Detector:
-    *tails, evidence = (
+def _detector(arrays: Mapping[str, NDArray[Any]], number: int, modes: Sequence[NDArray[np.float64]]) -> Detector:
+    *tails, evidence, changed = (
         Tail(levels, share, shape)
         for levels, share, shape in zip(
             arrays["levels"][number], arrays["share"][number].tolist(), arrays["shape"][number].tolist(), strict=True
         )
     )
+    of_service, of_change = (
+        Jury(
+            (RootMeanSquare(), NearestMode(own), Ellipse(arrays["middle"][number, side], arrays["root"][number, side])),
+            tuple(tails[side * len(_PARTS) : (side + 1) * len(_PARTS)]),
+        )
+        for side, own in enumerate(modes)
+    )
     deployments, rows = arrays["learned"][number].tolist()
     usual = Usual(arrays["centre"][number], arrays["stray"][number])
-    return Detector(usual, (RootMeanSquare(), NearestMode(modes)), tuple(tails), evidence, deployments, rows)
+    return Detector(usual, of_service, of_change, evidence, changed, deployments, rows)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from podlab.detect.signals import CHANGES, Observed
+
 FloatArray = NDArray[np.float64]
 
 #: Ages in seconds at which something else is usual: a start-up is strange later in life, and idleness before.
@@ -15,6 +17,9 @@ AGES_S = (5.0, 15.0, 30.0, 60.0, 120.0)
 _LEAST_STRAY = 0.1
 #: Farther than this many strays is just far.
 FARTHEST = 20.0
+#: Beside the container's own spread of changes the service's counts as if it had been seen for this long.
+_SERVICE_COUNTS_S = 300.0
+_LEAST_OWN_STRAY = 0.05
 _FEWEST_ROWS = 20
 #: From the 5 % to the 95 % quantile a normal distribution has so many standard deviations.
 _NORMAL_RANGE = 3.29
@@ -26,30 +31,46 @@ class Usual:
 
     Attributes
     ----------
-    centre, stray : array of float64 (n_ages, n_signals)
-        Medians, and robust standard deviations, of the ages between :data:`AGES_S`.
+    centre, stray : array of float64 (n_ages, 2 * n_signals)
+        Medians, and robust standard deviations, of signals and then of changes, of the ages between :data:`AGES_S`.
     """
 
     centre: FloatArray
     stray: FloatArray
 
-    def standardise(self, signals: FloatArray, age_s: FloatArray) -> FloatArray:
-        """Give how many strays each signal is from its usual, missing ones as 0 (n, n_signals)."""
+    def standardise(self, seen: Observed, age_s: FloatArray) -> FloatArray:
+        """Give how many strays each signal, then each change, is from its usual (n, 2 * n_signals).
+
+        Missing ones are 0, and so are changes that are not looked at. How far changes stray is the container's own as
+        far as it is known, else the service's.
+        """
         band = np.searchsorted(AGES_S, age_s, side="right")
-        far = (signals - self.centre[band]) / self.stray[band]
-        return np.clip(np.nan_to_num(far), -FARTHEST, FARTHEST)
+        number = seen.now.shape[1]
+        centre, stray = self.centre[band], self.stray[band]
+        own = stray[:, number:]
+        weight = seen.learned_s / (seen.learned_s + _SERVICE_COUNTS_S)
+        spread = np.maximum(np.sqrt(own**2 + weight * (seen.square - own**2)), _LEAST_OWN_STRAY)
+        far = np.concatenate(
+            [
+                (seen.now - centre[:, :number]) / stray[:, :number],
+                np.where(CHANGES, (seen.change - centre[:, number:]) / spread, 0.0),
+            ],
+            axis=1,
+        )
+        return np.asarray(np.clip(np.nan_to_num(far), -FARTHEST, FARTHEST))
 
 
-def learn_usual(signals: FloatArray, age_s: FloatArray) -> Usual:
+def learn_usual(seen: Observed, age_s: FloatArray) -> Usual:
     """Learn from normal rows what is usual.
 
     Parameters
     ----------
-    signals : array of float64 (n, n_signals)
-        NaN where missing.
+    seen : Observed
+        Normal rows (n).
     age_s : array of float64 (n,)
         The container's age at each row. An age that was hardly seen borrows from all.
     """
+    signals = np.concatenate([seen.now, seen.change], axis=1)
     everywhere, _ = _quantiles(signals)
     bands = np.searchsorted(AGES_S, age_s, side="right")
     found = np.empty((len(AGES_S) + 1, *everywhere.shape))

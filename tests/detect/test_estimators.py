@@ -11,11 +11,11 @@ import pytest
 from sklearn.ensemble import IsolationForest
 from sklearn.utils.estimator_checks import check_estimator
 
-from podlab.detect.estimators import KMeansDistance, RobustZ
+from podlab.detect.estimators import KMeansDistance, Reconstruction, RobustZ, ShrunkMahalanobis
 from podlab.detect.measures import strangeness
 
 
-@pytest.mark.parametrize("estimator", [RobustZ(), KMeansDistance()])
+@pytest.mark.parametrize("estimator", [RobustZ(), KMeansDistance(), ShrunkMahalanobis(), Reconstruction()])
 def test_is_an_estimator(estimator: Any) -> None:
     check_estimator(estimator, on_skip=None)
 
@@ -32,7 +32,10 @@ class Knn:
         return np.sort(np.linalg.norm(X[:, None] - self.known, axis=2), axis=1)[:, 1]
 
 
-@pytest.mark.parametrize("detector", [RobustZ(), KMeansDistance(), IsolationForest(random_state=0), Knn()])
+@pytest.mark.parametrize(
+    "detector",
+    [RobustZ(), KMeansDistance(), ShrunkMahalanobis(), Reconstruction(2), IsolationForest(random_state=0), Knn()],
+)
 def test_what_is_far_is_stranger(detector: Any) -> None:
     rows = np.random.default_rng(0).normal(size=(200, 6))
     detector.fit(rows)
@@ -47,9 +50,17 @@ def test_modes_are_each_normal_but_not_what_lies_between() -> None:
     assert found[2] > 10 * max(found[0], found[1])
 
 
+@pytest.mark.parametrize("detector", [ShrunkMahalanobis(), Reconstruction(1)])
+def test_what_parts_that_goes_together_is_stranger_than_what_is_only_much(detector: Any) -> None:
+    load = np.random.default_rng(2).normal(0, 1, (500, 1))
+    rows = np.concatenate([load, load + np.random.default_rng(3).normal(0, 0.1, (500, 1))], axis=1)
+    together, apart = strangeness(detector.fit(rows), np.array([[2.0, 2.0], [2.0, -2.0]]))
+    assert apart > 1.5 * together
+
+
 def test_constant_rows_are_learned_from() -> None:
     rows = np.zeros((50, 4))
-    for detector in (RobustZ(), KMeansDistance()):
+    for detector in (RobustZ(), KMeansDistance(), ShrunkMahalanobis(), Reconstruction()):
         assert strangeness(detector.fit(rows), np.ones((1, 4)))[0] > strangeness(detector, rows)[0]
 
 

@@ -69,7 +69,7 @@ def test_any_detector_of_scikit_learn_can_take_part() -> None:
     samples = make_samples(SERVICES[:2], deployments_per_service=3, seconds=40)
     found = fit_library(samples, make_parts=lambda seed: [IsolationForest(n_estimators=20, random_state=seed)])
     assert found is not None
-    assert isinstance(found.pooled.parts[0], IsolationForest)
+    assert isinstance(found.pooled.of_change.parts[0], IsolationForest)
 
 
 def test_alarms_near_each_other_are_one() -> None:

@@ -79,7 +79,9 @@ def fill(name: str, value: float) -> Callable[[dict[str, np.ndarray]], object]:
     return lambda arrays: arrays.update({name: np.full_like(arrays[name], value)})
 
 
-ARRAYS = ("centre", "stray", "modes", "mode_count", "levels", "share", "shape", "learned", "threshold")
+ARRAYS = (
+    "centre", "stray", "modes", "mode_count", "middle", "root", "levels", "share", "shape", "learned", "threshold",
+)  # fmt: skip
 HARM = {
     **{f"{name} cut": shorten(name) for name in ARRAYS},
     **{f"{name} without": lambda arrays, name=name: arrays.pop(name) for name in ARRAYS},
@@ -137,6 +139,7 @@ def test_a_format_that_promises_detectors_must_hold_them(tmp_path: Path) -> None
 
 
 def test_parts_of_others_are_not_stored(library: Library) -> None:
-    strange = replace(library, pooled=replace(library.pooled, parts=(IsolationForest(),)))
-    with pytest.raises(InputError, match="IsolationForest cannot be stored without code"):
+    jury = replace(library.pooled.of_change, parts=(IsolationForest(),))
+    strange = replace(library, pooled=replace(library.pooled, of_change=jury))
+    with pytest.raises(InputError, match="IsolationForest cannot be stored"):
         detectors.to_files(strange)

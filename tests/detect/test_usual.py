@@ -7,28 +7,49 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from podlab.detect.signals import CHANGES, SIGNALS, Observed
 from podlab.detect.tail import learn_tail
 from podlab.detect.usual import FARTHEST, learn_usual
+
+
+def observed(values: np.ndarray, *, change: float = 0.0, square: float = 0.0, learned_s: float = 0.0) -> Observed:
+    """Rows of which only the first signals have values."""
+    now = np.full((len(values), len(SIGNALS)), np.nan)
+    now[:, : values.shape[1]] = values
+    return Observed(now, np.full_like(now, change), np.full_like(now, square), np.full_like(now, learned_s))
 
 
 def test_each_age_has_its_own_usual() -> None:
     rng = np.random.default_rng(0)
     age_s = np.repeat([2.0, 200.0], 500)
     signals = np.where(age_s[:, None] < 5, 3.0, 0.0) + rng.normal(0, 0.5, (1000, 1))
-    usual = learn_usual(signals, age_s)
-    far = usual.standardise(np.array([[3.0], [3.0]]), np.array([2.0, 200.0]))
+    usual = learn_usual(observed(signals), age_s)
+    far = usual.standardise(observed(np.array([[3.0], [3.0]])), np.array([2.0, 200.0]))
     assert abs(far[0, 0]) < 0.5
     assert far[1, 0] == pytest.approx(6, abs=1)
 
 
 def test_constant_missing_and_huge_signals_are_handled() -> None:
     signals = np.column_stack([np.full(100, 2.0), np.full(100, np.nan)])
-    usual = learn_usual(signals, np.arange(100.0))
-    far = usual.standardise(np.array([[2.0, 5.0], [np.nan, np.nan], [1e9, -1e9]]), np.zeros(3))
+    usual = learn_usual(observed(signals), np.arange(100.0))
+    far = usual.standardise(observed(np.array([[2.0, 5.0], [np.nan, np.nan], [1e9, -1e9]])), np.zeros(3))
     assert np.isfinite(far).all()
     assert far[0, 0] == 0
     assert (far[1] == 0).all()
-    assert far[2].tolist() == [FARTHEST, -FARTHEST]
+    assert far[2, :2].tolist() == [FARTHEST, -FARTHEST]
+
+
+def test_an_own_spread_replaces_the_service_s_as_it_is_known() -> None:
+    usual = learn_usual(observed(np.zeros((100, 1))), np.full(100, 200.0))
+    age_s = np.array([200.0])
+    first, restless, steady = (
+        usual.standardise(observed(np.zeros((1, 1)), change=1.0, square=square, learned_s=learned_s), age_s)
+        for square, learned_s in ((0.0, 0.0), (4.0, 3000.0), (0.0, 3000.0))
+    )
+    looked_at = np.concatenate([np.zeros(len(SIGNALS), dtype=bool), CHANGES])
+    assert (restless[0, looked_at] < first[0, looked_at]).all()
+    assert (first[0, looked_at] < steady[0, looked_at]).all()
+    assert not steady[0, ~looked_at].any()
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=12, max_size=400))

@@ -5,15 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from podlab.detect.signals import FAST_S, SIGNALS, SLOW_S, unit_of
+from podlab.detect.signals import (
+    FARTHEST_CHANGE,
+    FAST_S,
+    LONGEST_STEP_S,
+    SIGNALS,
+    SLOW_S,
+    SPREAD_S,
+    unit_of,
+)
 from podlab.metrics import CATALOGUE
 from podlab.windows import SERIES
 
 
 def naive_signals(
     samples: Sequence[tuple[float, Mapping[str, float]]],
-) -> list[tuple[dict[str, float], dict[str, float]]]:
-    """Signals and changes of samples (time, values by metric) of a container that learns from each."""
+) -> list[tuple[dict[str, float], dict[str, float], dict[str, float]]]:
+    """Signals, changes and their mean squares of samples (time, values by metric) of a container that learns."""
     last: dict[str, tuple[float, float]] = {}
     mean: dict[str, tuple[float, float]] = {}
     usual: dict[str, list[float]] = {}
@@ -45,14 +53,18 @@ def naive_signals(
                     mean[name] = (time_s, before + share * (found - before))
                     now[name] = math.asinh(mean[name][1] / unit_of(name))
                     break
-        told.append((now, {name: now[name] - usual[name][0] for name in now if name in usual}))
+        changes = {name: now[name] - usual[name][0] for name in now if name in usual}
+        told.append((now, changes, {name: own[3] for name, own in usual.items()}))
         for name, value in now.items():
             if name not in usual:
-                usual[name] = [value, time_s, 0.0]
+                usual[name] = [value, time_s, 0.0, 0.0]
                 continue
-            centre, before_s, learned_s = usual[name]
-            step_s = min(max(time_s - before_s, 0.0), SLOW_S)
+            centre, before_s, learned_s, square = usual[name]
+            step_s = min(max(time_s - before_s, 0.0), LONGEST_STEP_S)
             total_s = learned_s + step_s
-            share = max(step_s / total_s if total_s else 0.0, 1 - math.exp(-step_s / SLOW_S))
-            usual[name] = [centre + share * (value - centre), time_s, min(total_s, SLOW_S)]
+            part = step_s / total_s if total_s else 0.0
+            share = max(part, 1 - math.exp(-step_s / SLOW_S))
+            change = max(-FARTHEST_CHANGE, min(FARTHEST_CHANGE, value - centre))
+            square += max(part, 1 - math.exp(-step_s / SPREAD_S)) * (change**2 - square)
+            usual[name] = [centre + share * (value - centre), time_s, total_s, square]
     return told
