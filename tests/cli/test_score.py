@@ -129,7 +129,7 @@ def test_mistakes_are_one_line_and_leave_nothing(
         ((given, "--model", model, "--out", given), "is an input as well"),
         ((here / "none.parquet", "--model", model, "--out", out), "no such file"),
         ((given, "--model", model), "Missing option '--out'"),
-        ((given, "--model", model, "--out", given / "s.parquet"), "is a file, not a folder"),
+        ((given, "--model", model, "--out", here / "model" / "manifest.json" / "s.parquet"), "is a file, not a folder"),
     ):
         answer = call("score", *words)
         assert answer.exit_code == 2, answer
