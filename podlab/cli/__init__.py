@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 import podlab
-from podlab.cli import data, dataset, doctor, evaluate, lab, model, notebooks, score, watch
+from podlab.cli import data, dataset, doctor, evaluate, importing, lab, model, notebooks, score, watch
 from podlab.errors import PodlabError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.add_typer(lab.app, name="lab")
 app.command()(data.collect)
 app.command()(data.replay)
+app.command("import")(importing.import_command)
 app.add_typer(dataset.app, name="dataset")
 app.command()(notebooks.run)
 app.command()(model.fit)

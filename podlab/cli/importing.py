@@ -1,0 +1,63 @@
+"""``podlab import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from podlab.cli.options import Json
+from podlab.cli.output import print_json, print_table
+from podlab.importing import Imported, import_files, read_mapping
+from podlab.samples import INSTANCE_KEY
+from podlab.telemetry.recording import write_recording
+
+
+def import_command(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="CSV, Parquet, JSON lines, ARFF, or a Prometheus answer.", show_default=False
+        ),
+    ],
+    mapping: Annotated[Path, typer.Option(metavar="TOML", help="What their columns are.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Recording to write (Parquet).", show_default=False)],
+    cluster: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the cluster, where the mapping has none.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a recording of measurements from elsewhere, as a mapping file tells.
+
+    Example: podlab import docs/import/docker-stats.jsonl --mapping docs/import/docker-stats.toml --out mine.parquet
+    """
+    done = import_files(files, read_mapping(mapping), cluster=cluster)
+    write_recording(done.samples, out)
+    told = _told(done, out)
+    if as_json:
+        print_json(told)
+        return
+    print(f"{out}: {told['rows']} rows of {told['containers']} containers, {told['since']} to {told['until']}")
+    print("one row each " + ("-" if done.interval_s is None else f"{done.interval_s:g} s"))
+    print_table(("metric", "rows with a value"), [(name, f"{share:.0%}") for name, share in done.present.items()])
+    for note in done.notes:
+        print(f"note: {note}")
+
+
+def _told(done: Imported, out: Path) -> dict[str, object]:
+    samples = done.samples
+    services = samples["service"].value_counts() if "service" in samples else pd.Series(dtype="int64")
+    return {
+        "file": str(out),
+        "rows": len(samples),
+        "containers": int(samples.groupby(list(INSTANCE_KEY), dropna=False).ngroups),
+        "since": samples["time"].min().isoformat(),
+        "until": samples["time"].max().isoformat(),
+        "interval_s": done.interval_s,
+        "present": {name: round(share, 4) for name, share in done.present.items()},
+        "missing": [name for name, share in done.present.items() if share == 0],
+        "services": {str(name): int(count) for name, count in services.items()},
+        "notes": done.notes,
+    }
