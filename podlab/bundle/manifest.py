@@ -110,7 +110,8 @@ def read_bundle(folder: Path) -> tuple[BundleInfo, dict[str, bytes]]:
     """Read all files of a bundle, each once, and check them against the manifest."""
     manifest, written = read_manifest(folder)
     where = str(folder)
-    inside = {path.name for path in folder.iterdir()}
+    # Kubernetes mounts a ConfigMap as links into a folder of its own, whose name begins with two dots.
+    inside = {path.name for path in folder.iterdir() if not path.name.startswith("..")}
     if odd := sorted(inside - {MANIFEST, *manifest.files}):
         raise InputError(f"{odd[0]} does not belong to the bundle", where=where, todo="remove it")
     files = {}
@@ -148,16 +149,20 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
 
 
 def _read_file(path: Path, most_bytes: int) -> bytes:
-    """Read a plain file of the bundle; never through a link, which could lead anywhere."""
+    """Read a plain file of the bundle; through a link only within its folder, as Kubernetes mounts a ConfigMap."""
     try:
-        status = path.lstat()
+        # The links of a ConfigMap may turn at any time, so the end of the way is found once and then read.
+        plain = path.resolve()
+        status = (plain if plain.is_relative_to(path.parent.resolve()) else path).lstat()
         if not stat.S_ISREG(status.st_mode):
             raise InputError("is no plain file", where=str(path), todo=_REMEDY)
         if status.st_size > most_bytes:
             raise InputError(f"is larger than {most_bytes} bytes", where=str(path), todo=_REMEDY)
-        return path.read_bytes()
+        return plain.read_bytes()
     except FileNotFoundError:
         raise InputError("is missing", where=str(path), todo=_REMEDY) from None
+    except RuntimeError:  # links that lead in a circle
+        raise InputError("is no plain file", where=str(path), todo=_REMEDY) from None
     except OSError as error:
         raise explain_os_error(error, path) from error
 

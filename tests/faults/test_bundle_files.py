@@ -36,10 +36,17 @@ def test_one_that_the_manifest_names_but_the_model_does_not(folder: Path) -> Non
         bundle.load(folder)
 
 
-def test_a_link_is_not_followed(folder: Path, tmp_path: Path) -> None:
+def test_a_link_that_leads_out_is_not_followed(folder: Path, tmp_path: Path) -> None:
     elsewhere = (folder / "birth10s.npz").rename(tmp_path / "elsewhere.npz")
     (folder / "birth10s.npz").symlink_to(elsewhere)
     with pytest.raises(InputError, match=r"birth10s\.npz: is no plain file"):
+        bundle.load(folder)
+
+
+def test_links_in_a_circle_lead_nowhere(folder: Path) -> None:
+    (folder / "birth10s.npz").unlink()
+    (folder / "birth10s.npz").symlink_to("birth10s.npz")
+    with pytest.raises(InputError, match=r"birth10s\.npz: is no plain file|birth10s\.npz: .*symbolic links"):
         bundle.load(folder)
 
 

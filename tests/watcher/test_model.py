@@ -1,0 +1,92 @@
+"""The model in use, mounted as Kubernetes mounts a ConfigMap: links, all of which it turns at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from podlab import bundle
+from podlab.identify import fit
+from podlab.watcher.model import ModelSlot
+from tests.support.bundles import write_bundle
+from tests.support.synthetic import make_samples
+
+
+class Mount:
+    """A ConfigMap's folder, as the kubelet keeps it: https://pkg.go.dev/k8s.io/kubernetes/pkg/volume/util#AtomicWriter."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self._number = 0
+
+    def put(self, files: dict[str, bytes]) -> None:
+        """Let the files be there, and no others, from one instant to the next."""
+        self._number += 1
+        own = self.folder / f"..2026_01_01_00_00_{self._number:02}"
+        own.mkdir()
+        for name, content in files.items():
+            (own / name).write_bytes(content)
+        turned = self.folder / "..data_tmp"
+        turned.symlink_to(own.name)
+        turned.rename(self.folder / "..data")
+        for name in files:
+            if not (self.folder / name).is_symlink():
+                (self.folder / name).symlink_to(f"..data/{name}")
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    return files_of(write_bundle(tmp_path_factory.mktemp("small") / "small"))
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("other") / "other"
+    training = make_samples(("apache", "redis"), deployments_per_service=2, seconds=15)
+    bundle.save(fit(training, jobs=1), folder, name="other")
+    return files_of(folder)
+
+
+@pytest.fixture
+def mount(tmp_path: Path, small: dict[str, bytes]) -> Mount:
+    made = Mount(tmp_path / "model")
+    made.put(small)
+    return made
+
+
+def test_another_bundle_takes_the_place_of_the_first_without_a_restart(mount: Mount, other: dict[str, bytes]) -> None:
+    slot = ModelSlot(mount.folder)
+    assert slot.name.startswith("small@")
+    assert not slot.refresh()
+    mount.put(other)
+    assert slot.refresh()
+    assert slot.name.startswith("other@")
+    assert slot.refused is None
+    assert not slot.refresh()
+
+
+def test_a_bundle_of_which_a_byte_was_changed_is_refused_and_the_next_one_taken(
+    mount: Mount, small: dict[str, bytes], other: dict[str, bytes]
+) -> None:
+    slot = ModelSlot(mount.folder)
+    name = max(other, key=lambda name: len(other[name]))
+    mount.put(other | {name: other[name][:-1] + b"?"})
+    assert not slot.refresh()
+    assert slot.name.startswith("small@")
+    assert f"{name}: was changed" in str(slot.refused)
+    mount.put(other)
+    assert slot.refresh()
+    assert slot.refused is None
+
+
+def test_the_same_bundle_mounted_anew_is_no_other_model(mount: Mount, small: dict[str, bytes]) -> None:
+    slot = ModelSlot(mount.folder)
+    mount.put(small)
+    assert not slot.refresh()
+    assert slot.refused is None
