@@ -39,13 +39,14 @@ def _rise_bytes(work: Work) -> int:
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)  # what was freed before must not pass for memory that the work does not need
     Path("/proc/self/clear_refs").write_text("5")
-    before = _status_bytes("VmRSS")
+    before = status_bytes("VmRSS")
     kept = work()
-    peak = _status_bytes("VmHWM")
+    peak = status_bytes("VmHWM")
     del kept
     return peak - before
 
 
-def _status_bytes(name: str) -> int:
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{name}:"))
+def status_bytes(name: str, pid: int | str = "self") -> int:
+    """Read an amount of memory of a process, such as ``VmRSS``, where the system tells it (Linux only)."""
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(f"{name}:"))
     return int(line.split()[1]) * 1024

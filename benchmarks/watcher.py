@@ -47,7 +47,8 @@ LONGEST_S = 650
 class Cluster:
     """Pods that live as recorded containers did."""
 
-    def __init__(self, recording: Path, target: InfluxDatabase) -> None:
+    def __init__(self, recording: Path, target: InfluxDatabase, begin: pd.Timestamp = BEGIN) -> None:
+        self.begin = begin
         samples = read_recording([recording])
         offset_s = (samples["time"] - samples["started_at"]).dt.total_seconds()
         longest_s = offset_s.groupby(samples["pod_uid"]).transform("max")
@@ -70,7 +71,7 @@ class Cluster:
         for _ in range(count):
             self._number += 1
             number, start_s = self._number, float(np.floor(at_s - self._rng.uniform(0, TICK_S)))
-            started_at = (BEGIN + pd.Timedelta(seconds=start_s)).to_pydatetime()
+            started_at = (self.begin + pd.Timedelta(seconds=start_s)).floor("s").to_pydatetime()
             namespace, name, uid = f"team-{number % 30}", f"shop-{number:06d}-7c9f8d", f"{number:032x}"
             inside = WatchedContainer(
                 namespace, name, uid, "main", f"node-{number % 50}", started_at, 0, "main", "running", None, "shop:1"
@@ -80,13 +81,20 @@ class Cluster:
         self.young += new
         return new
 
-    def write(self, at_s: float) -> None:
-        """Write what the young pods' agents saw in the last round; who grew old is written of no more."""
+    def write(self, at_s: float) -> list[float | None]:
+        """Write what the young pods' agents saw in the last round; who grew old is written of no more.
+
+        Returns
+        -------
+        list of float or None
+            For each young pod: how long after its start its sample was taken; None where there is none.
+        """
         started = pd.DatetimeIndex([pod.containers[0].started_at for pod in self.young]).as_unit("ns")
-        age_s = at_s - (started - BEGIN).total_seconds().to_numpy()
+        age_s = at_s - (started - self.begin).total_seconds().to_numpy()
         life = np.array([int(pod.uid, 16) for pod in self.young]) % len(self._place)
         place = self._place[life, np.clip(age_s // TICK_S, 0, self._place.shape[1] - 1).astype(int)]
         rows = self._rows.take(np.maximum(place, 0)).reset_index(drop=True)
+        offset_s = rows["offset_s"].where(place >= 0)
         who = pd.DataFrame(
             [
                 ("local", pod.node, pod.namespace, pod.name, pod.uid, "main", pod.containers[0].image)
@@ -101,6 +109,7 @@ class Cluster:
         if len(rows):
             replay(check_samples(rows, where="benchmark"), self._target)
         self.young = [pod for pod, age in zip(self.young, age_s, strict=True) if age < LONGEST_S]
+        return [None if np.isnan(each) else each for each in offset_s.tolist()]
 
 
 @contextmanager
@@ -211,12 +220,19 @@ def at_once(setting: Setting, cluster: Cluster, options: argparse.Namespace) -> 
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def make_parser(description: str) -> argparse.ArgumentParser:
+    """Make a parser with the options of every benchmark of watching."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--model", type=Path, default=Path("data/models/default"))
     parser.add_argument("--recording", type=Path, default=Path("data/recordings/services.parquet"))
     parser.add_argument("--pods", type=int, default=10_000)
     parser.add_argument("--new", type=int, default=100, help="new pods a minute")
+    return parser
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = make_parser(__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=60, help="rounds measured; 360 are an hour")
     parser.add_argument("--at-once", type=int, default=5_000)
     parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 
+from benchmarks.measure import status_bytes
 from podlab.cluster.connect import connect
 from podlab.cluster.pods import Change
 from podlab.metrics import FEATURE_METRICS
@@ -79,7 +80,7 @@ def work(pipe: Connection) -> None:
                 return
             at_s = told.at_s
             if told.known:
-                containers = [pod.containers[0] for _, pod in told.changes]
+                containers = [change.pod.containers[0] for change in told.changes]
                 keys = [key_of(each, each.started_at) for each in containers if each.started_at is not None]
                 journal.record(
                     Entry(key, watcher.model.identifier.services[0], "confident", 0, 0.0, 20.0) for key in keys
@@ -92,15 +93,10 @@ def work(pipe: Connection) -> None:
             decided = sum(verdict is not None for verdict in verdicts)
             pipe.send(
                 Cost(
-                    cpu_s, wall_s, _status_bytes("VmRSS"), _status_bytes("VmHWM"), len(verdicts) - decided, decided,
+                    cpu_s, wall_s, status_bytes("VmRSS"), status_bytes("VmHWM"), len(verdicts) - decided, decided,
                     watcher.waiting, watcher.active, watcher.database_error,
                 )
             )  # fmt: skip
-
-
-def _status_bytes(name: str) -> int:
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{name}:"))
-    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":

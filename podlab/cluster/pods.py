@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -79,7 +79,7 @@ class WatchedPod(Struct, frozen=True, gc=False):
     containers: tuple[WatchedContainer, ...]
 
 
-class Change(NamedTuple):
+class Change(Struct, frozen=True, gc=False):
     """What happened to a pod.
 
     Attributes
@@ -110,6 +110,8 @@ def watched(pod: Pod) -> WatchedPod:
     )
     found = []
     for part, containers, statuses in parts:
+        if not containers:
+            continue
         told = {one.name: one for one in statuses}
         for container in containers:
             one = told.get(container.name)

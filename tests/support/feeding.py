@@ -78,7 +78,8 @@ class Feeding:
 def replay(changes: list[Change]) -> dict[str, WatchedPod]:
     """Tell which pods there are by what was told, uid by uid; each change must make sense."""
     pods: dict[str, WatchedPod] = {}
-    for kind, pod in changes:
+    for change in changes:
+        kind, pod = change.kind, change.pod
         assert (pod.uid in pods) is (kind != "added"), f"{kind} {pod.name} {pod.uid}"
         if kind == "gone":
             del pods[pod.uid]

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -51,6 +52,8 @@ class WatchProcess:
     ----------
     most_file_bytes : int, optional
         No file may grow beyond that, which fails in the same place as a full disk does.
+    environment : dict
+        What its environment holds beside the settings.
     lines : list of dict
         What it wrote so far, as far as it was waited for.
     """
@@ -63,6 +66,7 @@ class WatchProcess:
     words: tuple[str, ...] = ()
     settings: dict[str, str] = field(default_factory=dict)
     most_file_bytes: int | None = None
+    environment: dict[str, str] = field(default_factory=dict)
     lines: list[dict[str, Any]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -75,7 +79,7 @@ class WatchProcess:
         } | self.settings  # fmt: skip
         environment = {
             "PATH": os.environ["PATH"], "HOME": str(self.folder), "KUBECONFIG": str(kubeconfig),
-            **{f"PODLAB_{name.upper()}": value for name, value in named.items()},
+            **{f"PODLAB_{name.upper()}": value for name, value in named.items()}, **self.environment,
         }  # fmt: skip
         self._errors = (self.folder / "stderr").open("ab")
         self.process = subprocess.Popen(
@@ -119,6 +123,14 @@ class WatchProcess:
         """Wait until so many containers were announced, and give the announcements."""
         self.wait_for(lambda lines: len(announcements(lines)) >= count)
         return announcements(self.lines)
+
+    def read_announcements(self) -> list[dict[str, Any]]:
+        """Give what was announced since the last time, without waiting; nothing of it is kept."""
+        told: list[dict[str, Any]] = []
+        with suppress(queue.Empty):
+            while line := self._queue.get_nowait():
+                told.append(json.loads(line))
+        return announcements(told)
 
     def wait_for_log(self, words: str) -> None:
         """Wait for a log line that holds these words."""
