@@ -154,8 +154,10 @@ class Docket:
         settled = set()
         rows = zip(self.cases, self._state.service.tolist(), self._state.streak.tolist(), strict=True)
         for case, service, streak in rows:
+            if case.number not in looked_at:
+                continue  # its time has not come, or it is asked for again in the next round
             age_s = steady_s - case.met_s - case.blind_s
-            if case.number not in looked_at or service == WAITING or streak:
+            if service == WAITING or streak:
                 case.gap_s = 0.0
                 continue
             if age_s >= self._pace.settle_s and service != UNKNOWN:

@@ -99,6 +99,27 @@ def test_who_is_settled_is_asked_for_no_more_and_who_is_unknown_seldom(bench: Ma
     assert len(here.table.asked) < rounds / 2
 
 
+def test_who_is_decided_is_looked_at_ever_more_seldom_while_others_are_in_every_round(
+    bench: MakeBench, samples: pd.DataFrame
+) -> None:
+    here = bench()
+    known = sorted(samples["pod"].unique())
+    here.appear(*pods_of(samples), make_watched(NOBODY, "1", samples["started_at"].iloc[0].to_pydatetime()))
+    asked: dict[str, list[float]] = {pod: [] for pod in (*known, NOBODY)}
+    begin_s = here.hands.at_s
+    for _ in range(60):
+        before, at_s = len(here.table.asked), here.hands.at_s
+        here.run(0)
+        for pod in {pod for _, _, names in here.table.asked[before:] for pod in names}:
+            asked[pod].append(at_s - begin_s)
+    for pod in known:
+        decided_s = next(line["waited_s"] for line in here.lines if line["pod"] == pod)
+        later = [at_s - decided_s for at_s in asked[pod] if at_s >= decided_s]
+        # Nothing new comes after 100 s, which makes no look the less seldom.
+        assert later[:4] == [0, 20, 60, 140]
+    assert asked[NOBODY][:13] == [10.0 * number for number in range(13)]  # until the time is up
+
+
 def test_what_was_missed_is_caught_up_within_bounds(bench: MakeBench, samples: pd.DataFrame) -> None:
     begin_s = samples["time"].min().timestamp() + 60
     here = bench(begin_s=begin_s, pace=Pace(window_s=30.0))
