@@ -7,6 +7,8 @@ from typing import Any
 
 from podlab import bundle
 from podlab.bundle import BundleInfo
+from podlab.checkup.cost import SCORE
+from podlab.evaluation.scenarios import COLUMN_SETS, COLUMNS
 from podlab.workbench.results import read_results
 
 _EVALUATE, _CONDITIONS, _UNKNOWN = "03_evaluate", "06_identify", "07_unknown_and_similar"
@@ -38,12 +40,24 @@ def put_on_card(folder: Path, reports: Path) -> BundleInfo:
     measured: dict[str, Any] = {}
     if facts := own.get(_EVALUATE, {}).get("facts"):
         measured["deployments_held_out"] = _pick(facts, "split", "n_services", "n_deployments", "headlines", "control")
+    if facts := own.get(_CONDITIONS, {}).get("facts", {}).get("conditions"):
+        measured[SCORE] = _fewer_columns(facts["conditions"])
     tables = [own.get(name, {}).get("tables", {}).get("goals") for name in (_CONDITIONS, _EVALUATE, _UNKNOWN)]
     if goals := [dict(zip(table["columns"], row, strict=True)) for table in tables if table for row in table["rows"]]:
         measured["aimed_at_and_reached"] = goals
     if facts := own.get(_UNKNOWN, {}).get("facts"):
         measured["unknown_services"] = _pick(facts, "unknown_services", "unknown", "left_out", "anytime")
     return bundle.add_scores(folder, measured)
+
+
+def _fewer_columns(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Pick what fewer families of columns cost on all containers; what could not be measured is left out."""
+    kept = ("condition", "horizon_s", "n_deployments", "macro_f1", "lost", "lost_low", "lost_high", "guess_lost")
+    return [
+        {**_pick(row, *kept), "families": list(COLUMN_SETS[row["condition"]])}
+        for row in conditions
+        if row["group"] == COLUMNS and row["containers"] == "all" and row["lost"] is not None
+    ]
 
 
 def _pick(facts: dict[str, Any], *names: str) -> dict[str, Any]:

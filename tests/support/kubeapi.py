@@ -173,6 +173,8 @@ class KubeApi:
 
     def answer(self, request: Request) -> Object | Stream:
         """Do what is asked: may they, and what is there."""
+        if request.resource == "selfsubjectaccessreviews":
+            return self._review(request)
         self._check_right(request)
         kind, namespace = KINDS[request.resource], request.namespace or ""
         if request.verb == "watch":
@@ -208,6 +210,15 @@ class KubeApi:
             # Whoever waits for a watch to be open is woken.
             self.store.lock.notify_all()
         return stream
+
+    def _review(self, request: Request) -> Object:
+        """Tell whether the user may do something; all who are known may ask that of themselves."""
+        asked = request.json()["spec"]["resourceAttributes"]
+        resource = "/".join(filter(None, (asked["resource"], asked.get("subresource"))))
+        places = {None, asked.get("namespace") or None}
+        allowed = {_Right(request.user, asked["verb"], resource, place) for place in places} & self._rights
+        review = {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", **request.json()}
+        return review | {"status": {"allowed": bool(allowed)}}
 
     def _check_right(self, request: Request) -> None:
         if {

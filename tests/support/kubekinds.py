@@ -60,5 +60,6 @@ KINDS = {
         Kind("nodes", "Node", namespaced=False),
         Kind("events", "Event", create_on_update=True),
         Kind("leases", "Lease", "coordination.k8s.io", create_on_update=True, unconditional_update=False),
+        Kind("selfsubjectaccessreviews", "SelfSubjectAccessReview", "authorization.k8s.io", namespaced=False),
     )
 }

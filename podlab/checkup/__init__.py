@@ -1,0 +1,27 @@
+"""Looking at what podlab needs: installation, model, the cluster and its rights, the metrics and their worth."""
+
+from __future__ import annotations
+
+from podlab.checkup.finding import Finding, as_finding
+from podlab.checkup.metrics import look_at_metrics
+from podlab.checkup.place import look_at_installation, look_at_model
+from podlab.checkup.rights import look_at_cluster
+from podlab.settings import Settings
+
+__all__ = ["Finding", "as_finding", "examine"]
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything that the settings lead to; nothing is changed anywhere.
+
+    Parameters
+    ----------
+    settings : Settings
+
+    Returns
+    -------
+    list of Finding
+        In the order of a watcher's needs. It could not work where one that is ``needed`` is not ``ok``.
+    """
+    model, finding = look_at_model(settings)
+    return [look_at_installation(), finding, *look_at_cluster(settings), *look_at_metrics(settings, model)]

@@ -1,0 +1,36 @@
+"""The installation and the model."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import Final
+
+import podlab
+from podlab import bundle
+from podlab.bundle import BundleInfo
+from podlab.checkup.finding import Finding, failure
+from podlab.errors import PodlabError
+from podlab.settings import Settings
+
+_WORKBENCH: Final = ("sklearn", "papermill", "nbconvert", "jupyterlab", "matplotlib", "seaborn")
+
+
+def look_at_installation() -> Finding:
+    """See which Python it is, and whether the notebooks can be run; the watcher needs none of that."""
+    version = f"podlab {podlab.__version__} on Python {sys.version.split()[0]}"
+    missing = [name for name in _WORKBENCH if importlib.util.find_spec(name) is None]
+    if missing:
+        return Finding("installation", False, f"{version} without {', '.join(missing)}", "make setup", needed=False)
+    return Finding("installation", True, f"{version}, workbench complete", needed=False)
+
+
+def look_at_model(settings: Settings) -> tuple[BundleInfo | None, Finding]:
+    """Load the model, which checks every digest."""
+    try:
+        loaded = bundle.load(settings.model_path)
+    except PodlabError as error:
+        return None, failure("model", error)
+    info = loaded.info
+    said = f"{settings.model_path}: {len(info.services)} services, digest {info.digest[:12]}"
+    return info, Finding("model", True, said, details={"services": list(info.services), "digest": info.digest})

@@ -1,0 +1,66 @@
+"""What missing columns cost: the measured condition that is nearest, and honest words where there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podlab.bundle import BundleInfo
+from podlab.checkup.cost import SCORE, cost_of, missing_families
+from podlab.evaluation.scenarios import COLUMN_SETS
+from podlab.metrics import CATALOGUE, FEATURE_METRICS
+
+LOST = dict(zip(COLUMN_SETS, (0.05, 0.01, 0.12, 0.3, 0.4), strict=True))
+MEASURED = [
+    {
+        "condition": name, "families": list(families), "horizon_s": 60.0, "n_deployments": 420, "macro_f1": 0.9,
+        "lost": LOST[name], "lost_low": LOST[name] - 0.01, "lost_high": LOST[name] + 0.01,
+    }
+    for name, families in COLUMN_SETS.items()
+]  # fmt: skip
+
+
+def model(scores: dict[str, Any]) -> BundleInfo:
+    manifest = {"name": "m", "columns": list(FEATURE_METRICS), "scores": scores}
+    return BundleInfo(Path("m"), "0" * 64, manifest, "")
+
+
+def of_families(*families: str) -> list[str]:
+    return [name for name in FEATURE_METRICS if CATALOGUE[name].family in families]
+
+
+@pytest.mark.parametrize(
+    ("absent", "measured", "exact", "lost"),
+    [
+        (("io",), "no I/O", True, 0.01),
+        (("filesystem", "volume"), "no filesystem, no volume", True, 0.05),
+        (("filesystem",), "no filesystem, no volume", False, 0.05),
+        (("io", "filesystem"), "CPU and memory", False, 0.12),
+        (("memory", "io"), "CPU and network", False, 0.4),
+        (("cpu", "network", "filesystem", "volume", "io"), "memory", True, 0.3),
+    ],
+)
+def test_the_nearest_condition_bounds_the_loss(
+    absent: tuple[str, ...], measured: str, exact: bool, lost: float
+) -> None:
+    cost = cost_of(model({SCORE: MEASURED}), of_families(*absent))
+    assert (cost.measured, cost.exact, cost.lost) == (measured, exact, lost)
+    assert f"{'what' if exact else 'no more than'} {measured!r} does: macro-F1 lower by {lost:.3f}" in cost.words
+    assert "420 deployments" in cost.words
+
+
+def test_one_column_of_a_family_counts_as_the_family() -> None:
+    cost = cost_of(model({SCORE: MEASURED}), ["logsfs_used_bytes"])
+    assert (cost.measured, cost.exact) == ("no filesystem, no volume", False)
+    assert missing_families(["logsfs_used_bytes"], FEATURE_METRICS) == []
+    assert missing_families(of_families("io"), FEATURE_METRICS) == ["io"]
+
+
+def test_what_was_not_measured_is_not_made_up() -> None:
+    assert "not measured of this model" in cost_of(model({}), of_families("io")).words
+    assert "not measured of this model" in cost_of(model({SCORE: "much"}), of_families("io")).words
+    assert "never tried" in cost_of(model({SCORE: MEASURED}), of_families("memory", "cpu")).words
+    assert cost_of(None, of_families("io")).words == ""
+    assert cost_of(model({SCORE: MEASURED}), []).lost is None

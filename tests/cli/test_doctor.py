@@ -1,0 +1,153 @@
+"""`podlab doctor` as a user sees it, for what works and for what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from podlab import bundle
+from podlab.checkup.cost import SCORE
+from podlab.telemetry.influx_http import InfluxDatabase
+from podlab.telemetry.replay import replay
+from tests.cli.conftest import Call
+from tests.support.bundles import write_bundle
+from tests.support.influxd import Influxd
+from tests.support.kubeapi import KubeApi
+from tests.support.kubelet import METRICS, STATS, Kubelet, running_kubelets
+from tests.support.kubeobjects import make_node
+from tests.support.synthetic import make_samples
+from tests.support.watch_process import TOKEN, begin_now, grant, run_pods
+from tests.support.watching import starting_together
+
+NO_IO = {
+    "condition": "no I/O", "families": ["cpu", "memory", "network", "filesystem", "volume"], "horizon_s": 60.0,
+    "n_deployments": 420, "lost": 0.012, "lost_low": 0.004, "lost_high": 0.02,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_bundle(tmp_path_factory.mktemp("model") / "small")
+    bundle.add_scores(folder, {SCORE: [NO_IO]})
+    return folder
+
+
+@pytest.fixture
+def lives() -> pd.DataFrame:
+    samples = starting_together(make_samples(("nginx", "redis"), deployments_per_service=1, seconds=120))
+    return begin_now(samples.assign(started_at=samples["started_at"].dt.as_unit("ns")), 60)
+
+
+@pytest.fixture
+def api(lives: pd.DataFrame, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubeApi]:
+    """A cluster in which the watcher may do what deploy/base grants."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PODLAB_MODEL_PATH", str(model))
+    monkeypatch.setenv("PODLAB_KUBELET_INTERVAL", "300ms")
+    with KubeApi() as server:
+        grant(server)
+        run_pods(server, lives)
+        monkeypatch.setenv("KUBECONFIG", str(server.write_kubeconfig(tmp_path / "kubeconfig", TOKEN)))
+        yield server
+
+
+@pytest.fixture
+def kubelets(
+    api: KubeApi, lives: pd.DataFrame, certificates: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[Kubelet]]:
+    monkeypatch.setenv("PODLAB_KUBELET_CA_FILE", str(certificates[1]))
+    user = api.tokens[TOKEN]
+    api.allow(user, ["list"], ["nodes"])
+    api.allow(user, ["get"], ["nodes/stats", "nodes/metrics"])
+    with running_kubelets(lives, certificates, {TOKEN: {STATS, METRICS}}) as running:
+        for kubelet in running:
+            api.store.put("nodes", make_node(kubelet.node, address=(kubelet.address.host, kubelet.address.port)))
+        yield running
+
+
+def findings(answer: Any) -> dict[str, dict[str, Any]]:
+    return {finding["subject"]: finding for finding in answer.lines[0]["findings"]}
+
+
+@pytest.mark.usefixtures("kubelets")
+def test_a_cluster_where_the_watcher_works(call: Call) -> None:
+    answer = call("doctor", "--source", "kubelet", "--json")
+    assert answer.exit_code == 0, answer.out
+    assert answer.lines[0]["works"] is True
+    found = findings(answer)
+    assert found["right: get nodes/stats"]["ok"]
+    metrics = found["metrics of the kubelets"]
+    assert metrics["details"]["containers"] == 2
+    assert metrics["details"]["interval_s"] == pytest.approx(1.0, abs=0.3)
+    assert metrics["details"]["newest_s"] < 10
+    assert found["columns"]["ok"]
+    assert TOKEN not in answer.out + answer.err
+
+
+def test_a_missing_right_to_block_io_warns_and_tells_its_cost(call: Call, kubelets: list[Kubelet]) -> None:
+    for kubelet in kubelets:
+        kubelet.rights[TOKEN] = {STATS}
+    answer = call("doctor", "--source", "kubelet", "--json")
+    columns = findings(answer)["columns"]
+    assert (columns["ok"], columns["needed"], answer.exit_code) == (False, False, 0)
+    assert "without io_read_bytes, io_write_bytes" in columns["said"]
+    assert (
+        "macro-F1 lower by 0.012 (0.004 to 0.020) after 60 s, split by deployment, 420 deployments" in columns["said"]
+    )
+    assert "kubectl apply -f deploy/overlays/kubelet/rbac.yaml" in columns["todo"]
+    assert columns["details"]["cost"]["lost"] == 0.012
+    assert columns["details"]["missing_share"]["io_read_bytes"] == 1.0
+
+
+def test_kubelets_that_refuse_end_with_1(call: Call, kubelets: list[Kubelet]) -> None:
+    for kubelet in kubelets:
+        kubelet.rights.clear()
+    answer = call("doctor", "--source", "kubelet")
+    assert answer.exit_code == 1
+    assert "the kubelet does not accept the credentials (401)" in answer.out
+    assert "FAILS" in answer.out
+
+
+def test_one_node_that_fails_is_named_and_only_warns(call: Call, kubelets: list[Kubelet], lives: pd.DataFrame) -> None:
+    elsewhere = lives.assign(node="node-9")
+    kubelets[0].node = "node-9"
+    kubelets[0].take(elsewhere[:0])
+    kubelets[0].rights.clear()
+    answer = call("doctor", "--source", "kubelet", "--json")
+    failing = [finding for subject, finding in findings(answer).items() if subject.startswith("kubelet of ")]
+    if len(kubelets) > 1:
+        assert [finding["needed"] for finding in failing] == [False]
+        assert answer.exit_code == 0
+    else:
+        assert answer.exit_code == 1
+
+
+@pytest.mark.usefixtures("api")
+def test_stale_metrics_fail_and_fresh_ones_do_not(
+    call: Call, influxd: Influxd, database: str, lives: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (
+        ("URL", influxd.url),
+        ("DATABASE", database),
+        ("USER", "reader"),
+        ("PASSWORD", influxd.reader[1]),
+    ):
+        monkeypatch.setenv(f"PODLAB_INFLUXDB_{name}", value)
+    target = InfluxDatabase(influxd.url, database, *influxd.admin)
+    old = lives.assign(time=lives["time"] - pd.Timedelta("400s"), started_at=lives["started_at"] - pd.Timedelta("400s"))
+    replay(old.drop(columns=["io_read_bytes", "io_write_bytes"]), target)
+    stale = call("doctor", "--json")
+    assert stale.exit_code == 1
+    metrics = findings(stale)["metrics in InfluxDB"]
+    assert metrics["said"].endswith("stale")
+    assert "see whether the agent still runs" in metrics["todo"]
+    replay(lives.drop(columns=["io_read_bytes", "io_write_bytes"]), target)
+    fresh = call("doctor", "--json")
+    assert fresh.exit_code == 0, fresh.out
+    assert "PODLAB_METRICS_SOURCE=kubelet" in findings(fresh)["columns"]["todo"]
+    target.close()
+    assert influxd.reader[1] not in stale.out + fresh.out
