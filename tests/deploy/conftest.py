@@ -18,6 +18,7 @@ FOLDERS = (
     "overlays/annotate",
     "overlays/development",
     "overlays/kubelet",
+    "overlays/prometheus",
     "influxdb",
     "telegraf",
     "trainer",

@@ -87,6 +87,18 @@ def test_without_a_database_no_secret_is_waited_for(objects: Objects) -> None:
     assert 10250 in ports
 
 
+def test_prometheus_is_asked_with_the_bases_rights_and_without_influxdbs_secret(objects: Objects) -> None:
+    assert rights_of(objects("overlays/prometheus"), ACCOUNT) == rights_of(objects("base"), ACCOUNT)
+    spec = pod_specs(objects("overlays/prometheus"))["podlab-watcher"]
+    mounted = {each["name"] for each in spec["containers"][0]["volumeMounts"]}
+    assert mounted == {each["name"] for each in spec["volumes"]} == {"models", "state", "prometheus"}
+    [secret] = [each["secret"] for each in spec["volumes"] if "secret" in each]
+    assert secret == {"secretName": "podlab-prometheus", "optional": True}
+    ports = [port["port"] for each in objects("overlays/prometheus", "NetworkPolicy") if "egress" in each["spec"]
+             for rule in each["spec"]["egress"] for port in rule["ports"]]  # fmt: skip
+    assert 9090 in ports
+
+
 def test_only_the_annotating_overlay_may_change_pods(objects: Objects) -> None:
     base, annotating = (rights_of(objects(folder), ACCOUNT) for folder in ("base", "overlays/annotate"))
     assert annotating - base == {("patch", "pods", None)}

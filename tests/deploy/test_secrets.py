@@ -6,6 +6,7 @@ import json
 import re
 
 import kubernetes
+import pytest
 import yaml
 
 from tests.deploy.conftest import DEPLOY, FOLDERS, Objects
@@ -14,10 +15,11 @@ from tests.support.kubeschema import check_object
 GUIDE = (DEPLOY.parent / "docs" / "kubernetes.md").read_text()
 
 
-def test_the_example_is_a_secret_without_a_value() -> None:
-    example = yaml.safe_load((DEPLOY / "influxdb-secret.example.yaml").read_text())
+@pytest.mark.parametrize("database", ["influxdb", "prometheus"])
+def test_the_example_is_a_secret_without_a_value(database: str) -> None:
+    example = yaml.safe_load((DEPLOY / f"{database}-secret.example.yaml").read_text())
     check_object(example, kubernetes.client.V1Secret, where="example")
-    assert example["metadata"]["name"] == "podlab-influxdb"
+    assert example["metadata"]["name"] == f"podlab-{database}"
     assert set(example["stringData"].values()) == {""}
     assert "data" not in example
 
@@ -36,7 +38,9 @@ def test_no_file_of_deploy_gives_a_password_or_a_token() -> None:
         if path.is_file():
             for line in path.read_text().splitlines():
                 given = re.search(r"(?i)(?:password|token|secret)\w*[\"']?\s*[:=]\s*[\"']?([^\s\"'{]+)", line)
-                assert given is None or re.match(r"\$|/|podlab-influxdb|telegraf-influxdb|true|false|<", given[1]), (
+                assert given is None or re.match(
+                    r"\$|/|podlab-influxdb|podlab-prometheus|telegraf-influxdb|true|false|<", given[1]
+                ), (
                     path,
                     line,
                 )

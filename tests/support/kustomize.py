@@ -93,11 +93,13 @@ def _merge(into: Object, change: Object) -> None:
         elif key in _MERGE_KEYS:
             name = _MERGE_KEYS[key]
             for item in value:
-                [found] = [each for each in into[key] if each[name] == item[name]]
+                found = [each for each in into[key] if each[name] == item[name]]
                 if item.get("$patch") == "delete":
-                    into[key].remove(found)
+                    into[key].remove(*found)
+                elif found:
+                    _merge(*found, item)
                 else:
-                    _merge(found, item)
+                    into[key].insert(0, item)  # as kustomize does
         else:
             into[key] = value
 

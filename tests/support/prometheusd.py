@@ -35,9 +35,14 @@ class Prometheusd:
     def write(self, samples: pd.DataFrame, labels: Mapping[str, str] | None = None) -> dict[str, str]:
         """Write a recording as cAdvisor's series, with a label of its own; return the labels to find it by."""
         own = {"recording": f"r{next(self._numbers)}", **(labels or {})}
-        write_series(series_of(samples, labels=own), self.api())
-        self.settle()
+        self.add(samples, own)
         return own
+
+    def add(self, samples: pd.DataFrame, labels: Mapping[str, str]) -> None:
+        """Write more samples with the same labels."""
+        if len(samples):
+            write_series(series_of(samples, labels=labels), self.api())
+        self.settle()
 
     def settle(self) -> None:
         """Make what was written visible; Prometheus does so at once, VictoriaMetrics each second."""

@@ -14,7 +14,6 @@ from podlab.metrics import CATALOGUE, FEATURE_METRICS
 from podlab.samples import INSTANCE_KEY, check_samples
 from podlab.telemetry import NothingThereError
 from podlab.telemetry.prometheus import PrometheusSource
-from podlab.telemetry.prometheus_write import series_of, write_series
 from tests.support.prometheusd import Prometheusd
 from tests.support.synthetic import make_samples
 from tests.telemetry.test_round_trip import ODD_NAMES
@@ -197,10 +196,7 @@ def test_two_scrapers_of_one_container_count_once(
 ) -> None:
     labels = prometheusd.write(samples, {"prometheus_replica": "a"})
     late = samples.assign(time=samples["time"] + pd.Timedelta(400, "ms"))
-    write_series(
-        series_of(late.iloc[: len(late) // 2], labels={**labels, "prometheus_replica": "b"}), prometheusd.api()
-    )
-    prometheusd.settle()
+    prometheusd.add(late.iloc[: len(late) // 2], {**labels, "prometheus_replica": "b"})
     with caplog.at_level(logging.WARNING):
         got = fetch(prometheusd, samples, {"recording": labels["recording"]})
     pd.testing.assert_frame_equal(got, expected(samples))
@@ -210,8 +206,7 @@ def test_two_scrapers_of_one_container_count_once(
 def test_a_second_scraper_takes_over_where_the_first_ends(prometheusd: Prometheusd, samples: pd.DataFrame) -> None:
     one = samples[samples["pod"] == samples["pod"].iloc[0]].reset_index(drop=True)
     labels = prometheusd.write(one.iloc[:12], {"instance": "node-1"})
-    write_series(series_of(one.iloc[12:], labels={**labels, "instance": "node-2"}), prometheusd.api())
-    prometheusd.settle()
+    prometheusd.add(one.iloc[12:], {**labels, "instance": "node-2"})
     got = fetch(prometheusd, one, {"recording": labels["recording"]})
     pd.testing.assert_frame_equal(got, expected(one))
     assert np.isfinite(got["rx_bytes"].astype("float64")).all()
