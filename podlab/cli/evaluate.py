@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from podlab.cli.options import Files, Group, Horizons, Json, MetricFilter, Seed, Services, parse_horizons_s
+from podlab.cli.options import Files, Group, Horizons, Json, MetricFilter, MostRows, Seed, Services, parse_horizons_s
 from podlab.cli.output import print_json, print_table, show_progress
 from podlab.settings import load_settings
-from podlab.telemetry.recording import read_recording
+from podlab.telemetry.recording import MOST_TRAINING_ROWS, read_training
 
 
 def evaluate(
@@ -26,6 +26,7 @@ def evaluate(
         float | None, typer.Option(help="Share of deployments to train on, instead of folds.", show_default=False)
     ] = None,
     controls: Annotated[bool, typer.Option(help="Also train on shuffled labels, which must give chance.")] = True,
+    most_rows: MostRows = MOST_TRAINING_ROWS,
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
@@ -43,20 +44,21 @@ def evaluate(
         training_ratio=training_ratio,
         seed=seed,
     )
-    samples = read_recording(files)
+    wanted: dict[str, Any] = {"services": settings.services or None, "group": group, "seed": settings.seed}
+    horizons_s = parse_horizons_s(horizons) or evaluation.HORIZONS_S
     with show_progress("evaluate") as progress:
+        # No row after the longest horizon is looked at.
+        samples = read_training(files, most_rows=most_rows, head_s=max(horizons_s), progress=progress, **wanted)
         result = evaluation.evaluate(
             samples,
-            services=settings.services or None,
-            group=group,
-            horizons_s=parse_horizons_s(horizons) or evaluation.HORIZONS_S,
+            horizons_s=horizons_s,
             folds=folds,
             iterations=settings.training_iterations,
             training_ratio=settings.training_ratio,
             columns=features_of(settings.metric_filter),
-            seed=settings.seed,
             controls=controls,
             progress=progress,
+            **wanted,
         )
     if as_json:
         print_json(result.to_json())

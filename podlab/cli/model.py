@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,16 +18,20 @@ from podlab.cli.options import (
     Json,
     MetricFilter,
     ModelFolder,
+    MostRows,
     Seed,
     Services,
     parse_horizons_s,
+    split_recordings,
 )
 from podlab.cli.output import print_json, print_table, show_progress
-from podlab.identify import Answer
+from podlab.dataset import open_dataset
+from podlab.identify import Answer, Identifier
+from podlab.identify.dataset import Identified, identify_dataset
 from podlab.identify.explain import Explanation
 from podlab.identify.explain import explain as explain_answers
 from podlab.settings import load_settings
-from podlab.telemetry.recording import read_recording
+from podlab.telemetry.recording import MOST_TRAINING_ROWS, read_recording, read_training
 from podlab.units import parse_duration_s
 
 models = typer.Typer(help="List, show, verify and promote model bundles.", no_args_is_help=True)
@@ -39,6 +44,7 @@ def fit(
     group: Group = "deployment",
     horizons: Horizons = None,
     metrics: MetricFilter = None,
+    most_rows: MostRows = MOST_TRAINING_ROWS,
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
@@ -51,16 +57,15 @@ def fit(
     from podlab.evaluation.filters import features_of
 
     settings = load_settings(services=services, metric_filter=metrics, seed=seed)
-    samples = read_recording(files)
+    wanted: dict[str, Any] = {"services": settings.services or None, "group": group, "seed": settings.seed}
     with show_progress("fit") as progress:
+        samples = read_training(files, most_rows=most_rows, progress=progress, **wanted)
         identifier = identification.fit(
             samples,
-            services=settings.services or None,
-            group=group,
             horizons_s=parse_horizons_s(horizons),
             columns=features_of(settings.metric_filter),
-            seed=settings.seed,
             progress=progress,
+            **wanted,
         )
     library = fit_library(
         samples, group=group, services=identifier.services, columns=identifier.columns, seed=settings.seed
@@ -90,9 +95,28 @@ def identify(
     settings = load_settings(model_path=model)
     horizon_s = None if horizon is None else parse_duration_s(horizon, where="--horizon")
     identifier = bundle.load(settings.model_path).identifier
-    samples = read_recording(files)
-    answers = identifier.identify(samples, horizon_s=horizon_s)
-    explained = explain_answers(identifier, samples, answers, horizon_s=horizon_s) if explain else None
+    for part in _identify_all(identifier, files, horizon_s, whole=explain):
+        explained = None
+        if explain:
+            explained = explain_answers(
+                identifier, part.samples, part.answers, horizon_s=horizon_s, metrics=part.metrics
+            )
+        _tell(part.answers, explained, as_json)
+
+
+def _identify_all(
+    identifier: Identifier, files: list[Path], horizon_s: float | None, *, whole: bool
+) -> Iterator[Identified]:
+    """Identify the containers of all files at once, then those of each data set piece by piece."""
+    plain, folders = split_recordings(files)
+    if plain:
+        samples = read_recording(plain)
+        yield Identified(samples, identifier.identify(samples, horizon_s=horizon_s))
+    for folder in folders:
+        yield from identify_dataset(identifier, open_dataset(folder), horizon_s=horizon_s, whole=whole)
+
+
+def _tell(answers: Sequence[Answer], explained: Sequence[Explanation | None] | None, as_json: bool) -> None:
     if as_json:
         for number, answer in enumerate(answers):
             extra = {} if explained is None else {"explanation": _plain(explained[number])}

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from podlab.dataset.store import is_dataset_path
 from podlab.errors import InputError
 from podlab.settings import MetricsSource
 from podlab.units import parse_duration_s
@@ -34,6 +35,9 @@ Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of ev
 Source = Annotated[
     MetricsSource | None, typer.Option("--source", help="Where the metrics are.  [default: metrics_source, influxdb]")
 ]
+MostRows = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Rows of data sets to learn from: if there are more, some are drawn.")
+]
 InfluxdbUrl = Annotated[str | None, typer.Option(metavar="URL", help="Address of InfluxDB.", show_default=False)]
 InfluxdbDatabase = Annotated[str | None, typer.Option(metavar="NAME", help="Database.", show_default=False)]
 InfluxdbUser = Annotated[str | None, typer.Option(metavar="NAME", help="User; the password comes from "
@@ -57,8 +61,14 @@ def parse_horizons_s(text: str | None) -> tuple[float, ...] | None:
     return tuple(horizons)
 
 
+def split_recordings(files: list[Path]) -> tuple[list[Path], list[Path]]:
+    """Tell files from the folders of data sets."""
+    folders = [path for path in files if is_dataset_path(path)]
+    return [path for path in files if path not in folders], folders
+
+
 def refuse_to_overwrite(path: Path, inputs: list[Path]) -> None:
     """Refuse an output that is one of the inputs, or inside of one: they never change."""
     for given in inputs:
-        if path.resolve().is_relative_to(given.resolve()):
+        if path.resolve() == given.resolve() or (given.is_dir() and path.resolve().is_relative_to(given.resolve())):
             raise InputError("is an input as well", where=str(path), todo="choose another name for the output")

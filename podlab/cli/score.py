@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
 from podlab import bundle
-from podlab.cli.options import Files, Json, ModelFolder, refuse_to_overwrite
+from podlab.cli.options import Files, Json, ModelFolder, refuse_to_overwrite, split_recordings
 from podlab.cli.output import print_json, print_table
+from podlab.dataset import open_dataset
 from podlab.errors import InputError
 from podlab.files import atomic_file
 from podlab.metrics import CONTAINER_KEY
 from podlab.settings import load_settings
 from podlab.telemetry.recording import read_recording
+
+if TYPE_CHECKING:
+    from podlab.detect import Library
+    from podlab.detect.recording import Scoring
+    from podlab.identify import Identifier
+
+#: What is told of containers waits for the file of scores to be complete: so much of it in memory, more on disk.
+_MOST_LINES_BYTES = 8_000_000
+_LINES_AT_ONCE = 10_000
 
 
 def score(
@@ -31,19 +45,60 @@ def score(
 
     Example: podlab score data/recordings/services-faults.parquet --model data/models/default --out scores.parquet
     """
-    from podlab.detect.recording import score_recording
-
     settings = load_settings(model_path=model)
     refuse_to_overwrite(out, files)
     loaded = bundle.load(settings.model_path)
     if loaded.library is None:
         raise InputError("has no detectors", where=str(settings.model_path), todo="fit the model again")
-    scoring = score_recording(read_recording(files), loaded.identifier, loaded.library)
-    with atomic_file(out) as temporary:
-        pq.write_table(pa.Table.from_pandas(scoring.table, preserve_index=False), temporary, compression="zstd")
+    scorings = _score_all(files, loaded.identifier, loaded.library)
+    with tempfile.SpooledTemporaryFile(max_size=_MOST_LINES_BYTES, mode="w+", encoding="utf-8") as lines:
+        with atomic_file(out) as temporary:
+            _write(scorings, temporary, lines)
+        lines.seek(0)
+        told = (json.loads(line) for line in lines)
+        if as_json:
+            for line in told:
+                print_json(line)
+            return
+        columns = ("namespace", "pod", "container", "service", "samples")
+        while some := list(islice(told, _LINES_AT_ONCE)):
+            print_table(
+                (*columns, "alarms"),
+                [(*(line[name] for name in columns), len(line["alarms"])) for line in some],
+            )
 
+
+def _score_all(files: list[Path], identifier: Identifier, library: Library) -> Iterator[Scoring]:
+    """Score all files at once, then each data set piece by piece."""
+    from podlab.detect.dataset import score_dataset
+    from podlab.detect.recording import score_recording
+
+    plain, folders = split_recordings(files)
+    if plain:
+        yield score_recording(read_recording(plain), identifier, library)
+    for folder in folders:
+        yield from score_dataset(open_dataset(folder), identifier, library)
+
+
+def _write(scorings: Iterator[Scoring], path: Path, lines: IO[str]) -> None:
+    """Write scores as they come, and what is told of each container as a line of JSON."""
+    writer = None
+    try:
+        for scoring in scorings:
+            table = pa.Table.from_pandas(scoring.table, preserve_index=False)
+            if writer is None:
+                writer = pq.ParquetWriter(path, table.schema, compression="zstd")
+            writer.write_table(table)
+            lines.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in _lines_of(scoring))
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _lines_of(scoring: Scoring) -> list[dict[str, object]]:
+    """Tell of each container what it is and when it was strange."""
     last_row = [*(scoring.first_row[1:] - 1).tolist(), len(scoring.table) - 1]
-    told = [
+    return [
         {
             **dict(zip(CONTAINER_KEY, who, strict=True)),
             "service": service,
@@ -59,12 +114,3 @@ def score(
             strict=True,
         )
     ]
-    if as_json:
-        for line in told:
-            print_json(line)
-        return
-    columns = ("namespace", "pod", "container", "service", "samples")
-    print_table(
-        (*columns, "alarms"),
-        [(*(line[name] for name in columns), len(alarms)) for line, alarms in zip(told, scoring.alarms, strict=True)],
-    )

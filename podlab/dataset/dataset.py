@@ -135,13 +135,15 @@ class Dataset:
         """
         where = self._name(partition)
         try:
-            with self.store.open(partition.name) as opened, pq.ParquetFile(opened) as parquet:
-                ids = ids_of(parquet.schema_arrow)
-                metrics = _metrics_with_values(parquet.metadata)
+            with self.store.open(partition.name) as opened:
+                self._check_size(opened, partition)
+                with pq.ParquetFile(opened) as parquet:
+                    ids = ids_of(parquet.schema_arrow)
+                    metrics = _metrics_with_values(parquet.metadata)
         except FileNotFoundError:
             raise InputError("is missing", where=where, todo=_RESTORE) from None
         except (pa.ArrowException, OSError) as error:
-            raise InputError("is torn or no Parquet file", where=where, todo=_RESTORE) from error
+            raise InputError("was changed since it was written", where=where, todo=_RESTORE) from error
         if ids is None or not ids.size:
             raise InputError("was not written by podlab", where=where, todo=_RESTORE)
         return ids, metrics
@@ -157,10 +159,7 @@ class Dataset:
     def _check(self, opened: BinaryIO, partition: Partition) -> BinaryIO:
         """Hash a file, and give one with the very bytes that were hashed."""
         where = self._name(partition)
-        size = opened.seek(0, 2)
-        opened.seek(0)
-        if size < partition.bytes:
-            raise InputError(f"is torn: {size} of {partition.bytes} bytes", where=where, todo=_RESTORE)
+        self._check_size(opened, partition)
         digest = hashlib.sha256()
         kept = None if isinstance(self.store, LocalStore) else io.BytesIO()  # a second download costs more than memory
         while piece := opened.read(_HASHED_BYTES):
@@ -172,6 +171,12 @@ class Dataset:
         file = opened if kept is None else kept
         file.seek(0)
         return file
+
+    def _check_size(self, opened: BinaryIO, partition: Partition) -> None:
+        size = opened.seek(0, 2)
+        opened.seek(0)
+        if size < partition.bytes:
+            raise InputError(f"is torn: {size} of {partition.bytes} bytes", where=self._name(partition), todo=_RESTORE)
 
     def _name(self, partition: Partition) -> str:
         return f"{self.where}/{partition.name}"

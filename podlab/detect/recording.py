@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +79,9 @@ class Scoring:
     alarms: tuple[tuple[Alarm, ...], ...]
 
 
-def score_recording(samples: pd.DataFrame, identifier: Identifier, library: Library) -> Scoring:
+def score_recording(
+    samples: pd.DataFrame, identifier: Identifier, library: Library, *, metrics: Collection[str] | None = None
+) -> Scoring:
     """Identify all containers step by step, and score every sample by the detectors of what was known by then.
 
     Parameters
@@ -90,6 +92,8 @@ def score_recording(samples: pd.DataFrame, identifier: Identifier, library: Libr
         Tells the donors; before the first identification the pooled detector watches.
     library : Library
         The detectors.
+    metrics : collection of str, optional
+        The metric columns of which there is any value, where these samples are a part of more.
 
     Raises
     ------
@@ -99,7 +103,7 @@ def score_recording(samples: pd.DataFrame, identifier: Identifier, library: Libr
     ordered = samples.sort_values([*INSTANCE_KEY, "time"], kind="stable", ignore_index=True)
     rows = read_rows(ordered)
     seen_s = _seen_s(rows)
-    answers = [_identify(ordered, rows, seen_s, until_s, identifier) for until_s in IDENTIFIED_AT_S]
+    answers = [_identify(ordered, rows, seen_s, until_s, identifier, metrics) for until_s in IDENTIFIED_AT_S]
     step = np.searchsorted(IDENTIFIED_AT_S, seen_s, side="right")
     started = ~np.asarray(rows.containers["started_at"].array.isna())
     age_s = np.where(started[rows.code], rows.offset_s, np.inf)
@@ -137,11 +141,16 @@ def _seen_s(rows: Rows) -> NDArray[np.float64]:
 
 
 def _identify(
-    ordered: pd.DataFrame, rows: Rows, seen_s: NDArray[np.float64], until_s: float, identifier: Identifier
+    ordered: pd.DataFrame,
+    rows: Rows,
+    seen_s: NDArray[np.float64],
+    until_s: float,
+    identifier: Identifier,
+    metrics: Collection[str] | None,
 ) -> Sequence[Answer]:
     """Identify each container by what was seen of it until then, and by its first row at least."""
     early = (seen_s < until_s) | (np.diff(rows.code, prepend=-1) != 0)
-    return identifier.identify(ordered[early].reset_index(drop=True))
+    return identifier.identify(ordered[early].reset_index(drop=True), metrics=metrics)
 
 
 def _alarms(

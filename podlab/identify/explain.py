@@ -9,7 +9,7 @@ that tell the same share the credit for it instead of both having none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -170,7 +170,12 @@ def format_amount(metric: str, amount: float) -> str:
 
 
 def explain(
-    identifier: Identifier, samples: pd.DataFrame, answers: Sequence[Answer], *, horizon_s: float | None = None
+    identifier: Identifier,
+    samples: pd.DataFrame,
+    answers: Sequence[Answer],
+    *,
+    horizon_s: float | None = None,
+    metrics: Collection[str] | None = None,
 ) -> list[Explanation | None]:
     """Say for each answer which metrics led to it.
 
@@ -182,7 +187,7 @@ def explain(
         The checked samples table that it answered from.
     answers : sequence of Answer
         All of them, as :meth:`podlab.identify.Identifier.identify` gave them.
-    horizon_s : float, optional
+    horizon_s, metrics
         The same as for the answers.
 
     Returns
@@ -202,7 +207,7 @@ def explain(
             told.append(None)
             continue
         rows = table[life == number]
-        game = _Game(identifier, rows, _company(table, rows), measured, answer, horizon_s)
+        game = _Game(identifier, rows, _company(table, rows), measured, answer, horizon_s, metrics)
         own = dict(zip(windows.series, amount.tolist(), strict=True))
         told.append(_explain(game, answer, own))
     return told
@@ -220,13 +225,13 @@ class _Game:
 
     def __init__(
         self, identifier: Identifier, rows: pd.DataFrame, company: pd.DataFrame, measured: Sequence[str],
-        answer: Answer, horizon_s: float | None,
+        answer: Answer, horizon_s: float | None, metrics: Collection[str] | None,
     ) -> None:  # fmt: skip
         self.measured = tuple(measured)
         self.service, self.rival = list(answer.candidates)[:2]
         self._identifier = identifier
         self._rows, self._company = rows, company
-        self._horizon_s = horizon_s
+        self._horizon_s, self._metrics = horizon_s, metrics
 
     def play(self, played: BoolArray) -> tuple[FloatArray, FloatArray]:
         """Give the answer's and the runner-up's probability where only these metrics play.
@@ -253,7 +258,7 @@ class _Game:
             copies[column] = copies[column].where(np.repeat(plays, length))
         company = self._company.assign(pod_uid="company")
         table = pd.concat([copies, company], ignore_index=True) if len(company) else copies
-        answers = self._identifier.identify(table, horizon_s=self._horizon_s)[1:count]
+        answers = self._identifier.identify(table, horizon_s=self._horizon_s, metrics=self._metrics)[1:count]
         nothing = 1 / len(self._identifier.services)
         return np.array([[own.candidates.get(name, nothing) for name in (self.service, self.rival)] for own in answers])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from podlab.errors import InputError
 from podlab.identify.answer import Answer, put_into_words
 from podlab.identify.calibration import Calibration
-from podlab.identify.looks import Look
+from podlab.identify.looks import MAX_STRETCHES, Look
 from podlab.identify.verdict import Expert, Verdict
 from podlab.metrics import CATALOGUE
 from podlab.windows import Rows, cut, read_rows
@@ -64,7 +64,14 @@ class Identifier:
     scores: dict[str, object] = field(default_factory=dict)
     model: str = "unsaved@"
 
-    def identify(self, samples: pd.DataFrame, *, horizon_s: float | None = None) -> list[Answer]:
+    def identify(
+        self,
+        samples: pd.DataFrame,
+        *,
+        horizon_s: float | None = None,
+        metrics: Collection[str] | None = None,
+        left_out: NDArray[np.int64] | None = None,
+    ) -> list[Answer]:
         """Answer for every container instance of a samples table.
 
         Parameters
@@ -74,6 +81,10 @@ class Identifier:
             are not looked at, and of the model's some may be missing.
         horizon_s : float, optional
             Use only rows in [start, start + horizon); by default all.
+        metrics : collection of str, optional
+            The metric columns of which there is any value, where these samples are a part of more.
+        left_out : array of int64 (n_containers,), optional
+            How many rows of each container, in order of appearance, are not among the samples: see :meth:`reach`.
 
         Returns
         -------
@@ -88,7 +99,8 @@ class Identifier:
         """
         if horizon_s is not None and not horizon_s > 0:
             raise InputError("the horizon must be longer than 0", where="horizon")
-        if not any(column in samples for column in self.columns):
+        there = samples.columns if metrics is None else metrics
+        if not any(column in there for column in self.columns):
             raise InputError(
                 "the samples have none of the model's columns",
                 where=self.model,
@@ -97,7 +109,7 @@ class Identifier:
         rows = read_rows(samples)
         if horizon_s is not None:
             rows = rows.take((rows.offset_s >= 0) & (rows.offset_s < horizon_s))
-        verdict = Verdict(self, rows)
+        verdict = Verdict(self, rows, metrics=metrics, left_out=left_out)
         verdict.collect()
         return put_into_words(
             rows.containers,
@@ -112,6 +124,16 @@ class Identifier:
             columns=columns_shown(rows, self.columns),
             model=self.model,
         )
+
+    def reach(self, horizon_s: float | None = None) -> tuple[float, float]:
+        """Tell how many of a container's first and of its last seconds :meth:`identify` looks at."""
+        if horizon_s is not None:
+            return horizon_s, 0.0
+        births_s, stretches_s = (
+            max((look.length_s for look in self.looks if look.kind == kind), default=0.0)
+            for kind in ("birth", "midlife")
+        )
+        return births_s, MAX_STRETCHES * stretches_s
 
 
 def usable(rows: Rows, columns: Sequence[str], horizon_s: float | None) -> BoolArray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,7 +74,14 @@ class _Seen:
 class Verdict:
     """Collects the experts' votes on the containers of one table."""
 
-    def __init__(self, identifier: Identifier, rows: Rows) -> None:
+    def __init__(
+        self,
+        identifier: Identifier,
+        rows: Rows,
+        *,
+        metrics: Collection[str] | None = None,
+        left_out: NDArray[np.int64] | None = None,
+    ) -> None:
         self._identifier = identifier
         self._rows = rows
         count, services = len(rows.containers), len(identifier.services)
@@ -83,6 +91,9 @@ class Verdict:
         self.shortlist = np.zeros((count, services), dtype=bool)
         self.promise = np.full(count, "none", dtype=object)
         self.sighting = sight(rows)
+        if left_out is not None:
+            self.sighting = replace(self.sighting, rows=self.sighting.rows + left_out)
+        self._metrics = [name for name in rows.metrics if rows.valid[name].any()] if metrics is None else metrics
         self._condition = self._conditions()
         self._births = [look for look in identifier.looks if look.kind == "birth"]
         self._stretches = [look for look in identifier.looks if look.kind == "midlife"]
@@ -203,8 +214,7 @@ class Verdict:
 
     def _conditions(self) -> NDArray[np.intp]:
         """How each container was seen, compared with the training (n_containers,)."""
-        there = [name for name in self._rows.metrics if self._rows.valid[name].any()]
-        lacking = set(series_of(self._identifier.columns)) - set(series_of(there))
+        lacking = set(series_of(self._identifier.columns)) - set(series_of(tuple(self._metrics)))
         seldom = self.sighting.interval_s > _SELDOM * self._identifier.interval_s
         return np.where(
             seldom,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -16,11 +17,17 @@ import pyarrow.parquet as pq
 
 from podlab.dataset import append, is_dataset_path, open_dataset
 from podlab.dataset.rows import to_frame
+from podlab.dataset.sample import TRAINING_S, sample_datasets
 from podlab.errors import InputError
 from podlab.files import atomic_file, explain_os_error, sha256_of
 from podlab.metrics import CATALOGUE
+from podlab.progress import Progress
 from podlab.samples import check_samples
 
+log = logging.getLogger(__name__)
+
+#: Rows that are learned from at most.
+MOST_TRAINING_ROWS: Final = 1_000_000
 _PARQUET_MAGIC: Final = b"PAR1"
 # Head and tail magic and the length of the footer: less is no whole Parquet file.
 _PARQUET_MIN_BYTES: Final = 12
@@ -54,6 +61,45 @@ def read_recording(paths: Sequence[Path], *, columns: Sequence[str] | None = Non
     if len(tables) == 1:
         return tables[0]
     return check_samples(pd.concat(tables, ignore_index=True), where=", ".join(str(path) for path in paths))
+
+
+def read_training(
+    paths: Sequence[Path],
+    *,
+    most_rows: int = MOST_TRAINING_ROWS,
+    head_s: float = TRAINING_S,
+    services: Sequence[str] | None = None,
+    group: str = "deployment",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Read recordings to learn from: all that they hold, or as much of data sets as fits.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        As for :func:`read_recording`. Files are read whole.
+    most_rows : int
+        If data sets have more rows than this together, containers are drawn from them:
+        :func:`podlab.dataset.sample.sample_datasets` tells how, and what the other parameters mean.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_recording` does; or if nothing in data sets that are too large is labelled.
+    """
+    datasets = [open_dataset(path) for path in paths if is_dataset_path(path)]
+    rows = sum(dataset.rows for dataset in datasets)
+    if rows <= most_rows:
+        return read_recording(paths)
+    drawn = sample_datasets(
+        datasets, most_rows=most_rows, head_s=head_s, services=services, group=group, seed=seed, progress=progress
+    )
+    where = ", ".join(dataset.where for dataset in datasets)
+    log.warning("%s: %d of %d rows are drawn to learn from; --most-rows allows for more", where, len(drawn), rows)
+    plain = [path for path in paths if not is_dataset_path(path)]
+    tables = [drawn, *([read_recording(plain)] if plain else [])]
+    return check_samples(pd.concat(tables, ignore_index=True), where=where)
 
 
 def _read_one(path: Path, columns: Sequence[str] | None) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from podlab.labels import LabelReport, LabelRules, label_containers
 from podlab.live import cluster_inventory, label_samples, live_source
 from podlab.settings import Settings
 from podlab.telemetry.collect import collect
-from podlab.telemetry.recording import read_recording
+from podlab.telemetry.recording import read_training
 
 SOURCES = ("recording", "influxdb", "cluster")
 
@@ -45,7 +45,8 @@ def gather(source: str, settings: Settings, *, recordings: Sequence[Path | str] 
     Parameters
     ----------
     source : {"recording", "influxdb", "cluster"}
-        ``recording`` reads files, labels included. ``influxdb`` fetches the last ``fetch_window``, and labels by the
+        ``recording`` reads files and data sets, labels included; of data
+        sets too large for memory, some containers. ``influxdb`` fetches the last ``fetch_window``, and labels by the
         rules, with the cluster's inventory where one can be reached. ``cluster`` gives the inventory and its labels.
     settings : Settings
         Addresses, passwords, fetch window, services, cluster.
@@ -58,7 +59,7 @@ def gather(source: str, settings: Settings, *, recordings: Sequence[Path | str] 
         If there is no such source, or it cannot be read.
     """
     if source == "recording":
-        samples = read_recording([Path(path) for path in recordings])
+        samples = read_training([Path(path) for path in recordings], services=settings.services or None)
         return Gathered(_only(samples, settings), None)
     if source == "influxdb":
         return _from_influxdb(settings)

@@ -7,16 +7,20 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from podlab.cli import main
 from podlab.telemetry.recording import read_recording
 from tests.cli.conftest import Call
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("dataset") / "fleet"
+def fleet(other_recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dataset") / "fleet"
+    assert main(["dataset", "add", str(folder), str(other_recording)]) == 0
+    return folder
 
 
-def test_add_shows_what_it_did_and_adds_a_file_once(call: Call, other_recording: Path, fleet: Path) -> None:
+def test_add_shows_what_it_did_and_adds_a_file_once(call: Call, other_recording: Path, tmp_path: Path) -> None:
+    fleet = tmp_path / "fleet"
     rows = len(read_recording([other_recording]))
     first = call("dataset", "add", fleet, other_recording, "--json")
     assert first.lines == [{"file": str(other_recording), "added": True, "rows": rows, "partitions": 1}]

@@ -1,0 +1,136 @@
+"""A data set many times larger than memory: identification in one process, beside all rows in memory at once.
+
+Run it with ``python -m benchmarks.scale [--rows 100000000] [--folder DIR]``. The recording is tiled with noise until it
+has so many rows: each copy has other pods, other start times (over many days, so that lives cross midnights) and values
+that are off by some percent. A model is trained on the recording. Then one process identifies every container of the
+data set, from reading to answers, and another one reads a part that fits and identifies it at once. CPU time per row
+counts, and the peak memory of the whole process, interpreter and libraries included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+# Before numpy is loaded, so that both ways have one core.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.measure import status_bytes
+from podlab import bundle
+from podlab.dataset import append, open_dataset
+from podlab.identify import fit
+from podlab.identify.dataset import identify_dataset
+from podlab.metrics import CATALOGUE, FEATURE_METRICS
+from podlab.telemetry.recording import read_recording
+
+RECORDING = Path("data/recordings/services.parquet")
+#: What the data set keeps of time, and how many copies of the recording are appended at once.
+START = pd.Timestamp("2026-01-01T00:00:00Z")
+DAYS = 28
+TILES_AT_ONCE = 4
+#: The part that is identified in memory.
+IN_MEMORY_ROWS = 500_000
+
+
+def tile(recording: pd.DataFrame, number: int, day: int) -> pd.DataFrame:
+    """Make a copy of the recording's containers: other pods, other starts within one day, other values."""
+    rng = np.random.default_rng([7, number])
+    code = recording.groupby("pod", sort=False).ngroup().to_numpy()
+    start = START + pd.to_timedelta(day * 86_400 + rng.uniform(0, 86_400, code.max() + 1).round(3), unit="s")
+    age = recording["time"] - recording["started_at"]
+    factor = rng.lognormal(0, 0.05, (code.max() + 1, len(FEATURE_METRICS)))
+    values = {}
+    for column, name in enumerate(FEATURE_METRICS):
+        scaled = recording[name].to_numpy(np.float64, na_value=np.nan) * factor[code, column]
+        counter = CATALOGUE[name].kind == "counter"
+        values[name] = pd.array(np.floor(scaled), dtype="Int64") if counter else scaled
+    began = pd.Series(start[code], index=recording.index)
+    names = recording["pod"] + f"-{number}"
+    return recording.assign(time=began + age, started_at=began, pod=names, pod_uid=names, **values)
+
+
+def make(folder: Path, rows: int) -> None:
+    """Append copies until the data set has so many rows; what an earlier run made is used."""
+    recording = read_recording([RECORDING]).drop(columns=["service", "deployment", "variant", "version"])
+    there = open_dataset(folder).rows if folder.exists() else 0
+    done = there // len(recording)
+    tiles = -(-rows // len(recording))
+    for first in range(done, tiles, TILES_AT_ONCE):
+        numbers = range(first, min(first + TILES_AT_ONCE, tiles))
+        day = first * DAYS // max(tiles, 1)
+        append(pd.concat([tile(recording, number, day) for number in numbers], ignore_index=True), folder)
+        print(f"{numbers[-1] + 1} of {tiles} copies", flush=True)
+
+
+def piece_by_piece(folder: Path, model: Path) -> Iterator[int]:
+    """Count the answers of a data set."""
+    identifier = bundle.load(model).identifier
+    for part in identify_dataset(identifier, open_dataset(folder)):
+        yield len(part.answers)
+
+
+def at_once(files: Path, model: Path) -> Iterator[int]:
+    """Count the answers of a table that is in memory as a whole."""
+    yield len(bundle.load(model).identifier.identify(read_recording([files])))
+
+
+def measure(work: Callable[[Path, Path], Iterator[int]], *paths: Path) -> dict[str, float]:
+    """Work in a fresh process; give its answers, CPU seconds, seconds and peak memory in MB."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(there, work, paths))
+    process.start()
+    there.close()
+    found: dict[str, float] = here.recv()
+    process.join()
+    return found
+
+
+def _work(pipe: object, work: Callable[[Path, Path], Iterator[int]], paths: tuple[Path, Path]) -> None:
+    began, cpu = time.monotonic(), time.process_time()
+    answers = sum(work(*paths))
+    peak = status_bytes("VmHWM") / 1e6
+    pipe.send(  # type: ignore[attr-defined]
+        {"answers": answers, "cpu_s": time.process_time() - cpu, "s": time.monotonic() - began, "peak_mb": peak}
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--folder", type=Path, help="keep the data set there, and use what is there")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        model = Path(scratch, "model")
+        bundle.save(fit(read_recording([RECORDING]), jobs=1), model, name="scale")
+        folder = options.folder or Path(scratch, "fleet")
+        make(folder, options.rows)
+        part = Path(scratch, "part")
+        make(part, min(options.rows, IN_MEMORY_ROWS))
+        in_memory = measure(at_once, part, model) | {"rows": open_dataset(part).rows}
+        streamed = measure(piece_by_piece, folder, model) | {"rows": open_dataset(folder).rows}
+    ratio = (streamed["rows"] / streamed["cpu_s"]) / (in_memory["rows"] / in_memory["cpu_s"])
+    if options.json:
+        print(json.dumps({"piece by piece": streamed, "in memory": in_memory, "throughput_ratio": ratio}))
+        return
+    for name, found in (("piece by piece", streamed), ("in memory", in_memory)):
+        print(
+            f"{name}: {found['rows']:,} rows, {found['answers']:,.0f} containers in {found['cpu_s']:.1f} CPU-seconds "
+            f"({found['rows'] / found['cpu_s']:,.0f} rows a second), {found['peak_mb']:,.0f} MB at the peak"
+        )
+    print(f"Piece by piece has {ratio:.2f} of the throughput in memory.")
+
+
+if __name__ == "__main__":
+    main()

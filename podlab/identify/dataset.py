@@ -1,0 +1,110 @@
+"""Identifying all containers of a data set, many times larger than memory or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from podlab.dataset import Dataset
+from podlab.dataset.carry import Reach
+from podlab.dataset.index import Index, read_index
+from podlab.dataset.stream import Section, stream
+from podlab.errors import InputError
+from podlab.identify.answer import Answer
+from podlab.identify.identifier import Identifier
+
+
+@dataclass(frozen=True)
+class Identified:
+    """Answers, and what they rest on.
+
+    Attributes
+    ----------
+    samples : DataFrame
+        Of whole containers, as far as the model looks at them.
+    answers : list of Answer
+        In order of the containers' appearance.
+    metrics : frozenset of str or None
+        The metrics that the whole data set has any value of; None where the samples are the whole.
+    """
+
+    samples: pd.DataFrame
+    answers: list[Answer]
+    metrics: frozenset[str] | None = None
+
+
+def metrics_in(identifier: Identifier, indexes: list[Index]) -> frozenset[str]:
+    """Name the metrics that a data set has any value of.
+
+    Raises
+    ------
+    InputError
+        If none of them is a column of the model.
+    """
+    metrics = frozenset[str]().union(*(index.metrics for index in indexes))
+    if not metrics & set(identifier.columns):
+        raise InputError(
+            "the samples have none of the model's columns",
+            where=identifier.model,
+            todo=f"it was trained on {', '.join(identifier.columns)}",
+        )
+    return metrics
+
+
+def identify_dataset(
+    identifier: Identifier, dataset: Dataset, *, horizon_s: float | None = None, whole: bool = False
+) -> Iterator[Identified]:
+    """Identify each container as soon as its last row has been read.
+
+    The answers are those that :meth:`Identifier.identify` gives of all rows at once; only a container whose every value
+    lies between its first and its last seconds, where no expert looks, is said to have none.
+
+    Parameters
+    ----------
+    identifier : Identifier
+        The model.
+    dataset : Dataset
+        The data set.
+    horizon_s : float, optional
+        As for :meth:`Identifier.identify`.
+    whole : bool
+        Keep every row of a container until it is complete, not only those that the model looks at.
+
+    Yields
+    ------
+    Identified
+        Some containers; clusters one after another, and in each in the order of their ends.
+
+    Raises
+    ------
+    InputError
+        If a partition is not what its manifest says, or the data set has none of the model's columns.
+    """
+    indexes = [read_index(dataset, cluster) for cluster in dataset.clusters]
+    metrics = metrics_in(identifier, indexes)
+    for index in indexes:
+        section = Section(index, 0, len(index.partitions))
+        yield from identify_section(identifier, dataset, section, metrics, horizon_s=horizon_s, whole=whole)
+
+
+def identify_section(
+    identifier: Identifier,
+    dataset: Dataset,
+    section: Section,
+    metrics: frozenset[str],
+    *,
+    horizon_s: float | None = None,
+    whole: bool = False,
+) -> Iterator[Identified]:
+    """Identify the containers of a section; ``metrics`` are those that the whole data set has any value of."""
+    reach = Reach() if whole else Reach(*identifier.reach(horizon_s))
+    for batch in stream(dataset, section, metrics=identifier.columns, reach=reach):
+        answers = identifier.identify(
+            batch.samples,
+            horizon_s=horizon_s,
+            metrics=metrics,
+            left_out=batch.left_out if horizon_s is None else None,  # a horizon's rows are all within reach
+        )
+        yield Identified(batch.samples, answers, metrics)
