@@ -101,7 +101,10 @@ class NearestNeighbour:
         self._mean = np.where(seen, X, 0).sum(axis=0) / count
         spread = np.sqrt(np.where(seen, np.square(X - self._mean), 0).sum(axis=0) / count)
         self._scale = np.where(spread > 0, spread, 1)
-        self._model = KNeighborsClassifier(n_neighbors=1).fit(self._standardise(X), y.astype(str))
+        with warnings.catch_warnings():
+            # Few containers of many services are no mistake.
+            warnings.filterwarnings("ignore", message="The number of unique classes")
+            self._model = KNeighborsClassifier(n_neighbors=1).fit(self._standardise(X), y.astype(str))
 
     def predict(self, X: Matrix) -> TextArray:
         """Name the service of each row's nearest training container."""

@@ -33,6 +33,9 @@ def score_baselines(
         for split in plan.splits:
             train = split.train[usable[split.train]]
             for name, baseline in make_baselines(seed).items():
+                if not train.size:  # nothing was seen of them by then, so nobody learns anything
+                    answers[name].append(np.full(split.test.size, None, dtype=object))
+                    continue
                 baseline.fit(features.X[train], plan.services[train], features.names)
                 named = baseline.predict(features.X[split.test])
                 named[~usable[split.test]] = None  # a container without a value has no answer from anyone
@@ -50,7 +53,7 @@ def score_baselines(
                 seed=seed,
             )
         scores[ROW_TREE][horizon_s] = _score_row_tree(dataset, plan, horizon_s, columns, services, seed)
-        rule_metrics[horizon_s] = metrics.most_common(1)[0][0]
+        rule_metrics[horizon_s] = metrics.most_common(1)[0][0] if metrics else "none"
     return scores, rule_metrics
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from podlab.errors import InputError
@@ -19,9 +21,13 @@ from podlab.identify import Answer
 from podlab.metrics import FEATURE_METRICS
 from podlab.progress import Progress
 
+log = logging.getLogger(__name__)
+
 #: Seconds observed at which identification is scored.
 HORIZONS_S = (10.0, 30.0, 60.0, 120.0)
 _CONTROL_FOLDS = 2
+#: Of which the original's tree learns one and is asked about the other.
+_FEWEST_ROWS = 2
 
 
 def evaluate(
@@ -51,7 +57,8 @@ def evaluate(
         Column that splits training from testing: ``deployment``, or what is left out as a whole: ``version``,
         ``configuration``, ``load``, ``cluster``; see :func:`podlab.evaluation.splits.plan_splits`.
     horizons_s : sequence of float
-        Seconds observed at which to answer. Neither training nor answering sees rows after the longest.
+        Seconds observed at which to answer. Neither training nor answering sees rows after the longest. Those at
+        which no container shows a sample are left out with a warning.
     folds, iterations, training_ratio
         See :func:`podlab.evaluation.splits.plan_splits`.
     columns : sequence of str, optional
@@ -82,6 +89,7 @@ def evaluate(
         raise InputError("no horizon", todo="give at least one, such as 60s")
     horizons = tuple(sorted({float(horizon) for horizon in horizons_s}))
     dataset = read_dataset(samples, services, until_s=horizons[-1])
+    horizons = _with_samples(dataset, horizons)
     planned: dict[str, Any] = {"group": group, "training_ratio": training_ratio, "seed": seed}
     plan = plan_splits(dataset.containers, folds=folds, iterations=iterations, **planned)
     used = tuple(name for name in FEATURE_METRICS if name in samples and (columns is None or name in columns))
@@ -124,6 +132,17 @@ def evaluate(
         n_rows=len(dataset.samples),
         seconds=time.monotonic() - began_s,
     )
+
+
+def _with_samples(dataset: Dataset, horizons: tuple[float, ...]) -> tuple[float, ...]:
+    """Leave out horizons at which next to nothing was seen of all containers together."""
+    offset_s = dataset.offset_s()
+    shown = tuple(horizon_s for horizon_s in horizons if np.sum(offset_s < horizon_s) >= _FEWEST_ROWS)
+    for horizon_s in sorted(set(horizons) - set(shown)):
+        log.warning("no container shows a sample within %g s: left out", horizon_s)
+    if not shown:
+        raise InputError("no container shows a sample by then", where="horizons", todo="choose longer ones")
+    return shown
 
 
 def _plan_control(shuffled: Dataset | None, **planned: Any) -> Plan | None:

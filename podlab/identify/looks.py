@@ -57,29 +57,27 @@ def choose_looks(sighting: Sighting, horizons_s: Sequence[float] | None) -> tupl
     sighting : Sighting
         Of the training containers.
     horizons_s : sequence of float, optional
-        Horizons to use instead of those of :data:`HORIZONS_S` that hold two samples and that half the containers
-        seen from birth reach.
+        Horizons to use instead of those of :data:`HORIZONS_S` that hold two samples and that half the containers seen
+        from birth reach. Those in which fewer than half of them show a sample are left out; where that leaves none,
+        those by default are used.
 
     Raises
     ------
     InputError
-        If a horizon is not positive, or is shorter than two sampling intervals.
+        If a horizon is not positive.
     """
+    if any(horizon_s <= 0 for horizon_s in horizons_s or ()):
+        raise InputError("a horizon must be longer than 0 s", where="horizons")
     born = sighting.from_birth
     interval_s = sighting.typical_interval_s
-    looks = []
+    looks: list[Look] = []
     if born.any():
         reach_s = float(np.median(sighting.until_s[born]))
-        for horizon_s in sorted(set(horizons_s)) if horizons_s is not None else HORIZONS_S:
-            fits = _LEAST_ROWS * interval_s <= horizon_s * 1.05
-            if horizons_s is not None and (horizon_s <= 0 or not fits):
-                raise InputError(
-                    f"a horizon of {horizon_s:g} s holds fewer than two samples",
-                    where="horizons",
-                    todo=f"the recording has one each {interval_s:.3g} s; choose longer ones",
-                )
-            if fits and (horizons_s is not None or horizon_s <= reach_s * 1.05):
-                looks.append(Look("birth", float(horizon_s)))
+        given_s = shown_horizons(sighting, horizons_s or ())
+        chosen_s = given_s or [
+            each for each in HORIZONS_S if _LEAST_ROWS * interval_s <= each * 1.05 and each <= reach_s * 1.05
+        ]
+        looks += [Look("birth", horizon_s) for horizon_s in chosen_s]
         if not looks:
             looks.append(Look("birth", max(round(reach_s), 1.0)))
     seen = int((sighting.rows > 0).sum())
@@ -96,6 +94,12 @@ def choose_looks(sighting: Sighting, horizons_s: Sequence[float] | None) -> tupl
         span_s = np.nanmedian(sighting.until_s - sighting.first_s)
         looks.append(Look("midlife", max(round(float(span_s)), 1.0)))
     return tuple(looks)
+
+
+def shown_horizons(sighting: Sighting, horizons_s: Sequence[float]) -> list[float]:
+    """Give the horizons, ascending, in which half the containers seen from birth show a sample."""
+    first_s = sighting.first_s[sighting.from_birth]
+    return [float(each) for each in sorted(set(horizons_s)) if first_s.size and np.median(first_s) < each]
 
 
 def stretch_begins(sighting: Sighting, length_s: float) -> list[NDArray[np.float64]]:

@@ -64,7 +64,8 @@ def fit(
     group : str
         Column whose values are held out as a whole: rows of one group never stand on both sides.
     horizons_s : sequence of float, optional
-        Seconds since the start that get an expert; by default chosen by what the samples can show.
+        Seconds since the start that get an expert, if half the containers show a sample by then; by default, and where
+        none is left, chosen by what the samples can show.
     columns : sequence of str, optional
         Metric columns to learn from; by default all that are there.
     seed : int

@@ -46,6 +46,15 @@ def test_separable_services_are_told_apart_and_shuffled_labels_are_not(evaluatio
     assert evaluation.baselines["majority class"][20.0].accuracy.value == pytest.approx(1 / 3)
 
 
+def test_horizons_that_show_little_are_scored_and_those_that_show_nothing_are_left_out(caplog):
+    seldom = make_samples(("nginx", "mysql"), deployments_per_service=4, seconds=60, interval_s=15)
+    age_s = (seldom["time"] - seldom["started_at"]).dt.total_seconds()
+    late = seldom[(age_s > 5) & ((age_s > 20) | seldom["deployment"].isin(["nginx-0", "mysql-0"]))]
+    found = evaluate(late, horizons_s=(4, 20, 60), folds=2, jobs=1, controls=False)
+    assert found.decisions.groupby("horizon_s").size().to_dict() == {20.0: 8, 60.0: 8}
+    assert [record.getMessage() for record in caplog.records] == ["no container shows a sample within 4 s: left out"]
+
+
 def test_idle_and_loaded_containers_are_scored_apart(evaluation):
     assert evaluation.idle[10.0].n_containers == evaluation.loaded[10.0].n_containers == 6
     assert evaluation.scores[10.0].n_containers == 12

@@ -57,10 +57,17 @@ def test_columns_without_a_value_are_refused(small: pd.DataFrame) -> None:
         fit(small.drop(columns="rx_bytes"), columns=["rx_bytes"])
 
 
-@pytest.mark.parametrize("horizon_s", [0.0, -5.0, 1.5])
-def test_a_horizon_that_holds_no_two_samples_is_refused(small: pd.DataFrame, horizon_s: float) -> None:
-    with pytest.raises(InputError, match="holds fewer than two samples"):
-        fit(small, horizons_s=[horizon_s])
+@pytest.mark.parametrize("horizon_s", [0.0, -5.0])
+def test_a_horizon_without_seconds_is_refused(small: pd.DataFrame, horizon_s: float) -> None:
+    with pytest.raises(InputError, match="longer than 0"):
+        fit(small, horizons_s=[10.0, horizon_s])
+
+
+def test_a_horizon_in_which_few_show_a_sample_gets_no_expert(small: pd.DataFrame) -> None:
+    births = [look.name for look in fit(small, horizons_s=[0.01, 1.5, 8.0], jobs=1).looks if look.kind == "birth"]
+    assert births == ["birth1.5s", "birth8s"]
+    default = [look.name for look in fit(small, jobs=1).looks]
+    assert [look.name for look in fit(small, horizons_s=[0.01], jobs=1).looks] == default
 
 
 def test_another_column_may_tell_deployments_apart(small: pd.DataFrame) -> None:
