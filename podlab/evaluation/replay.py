@@ -59,7 +59,7 @@ class Replay:
     def take(self, chosen: BoolArray) -> Replay:
         """Keep some containers (n,)."""
         looks = tuple(
-            Looks(look.best[chosen], look.confidence[chosen], look.known[chosen], look.observed_s[chosen])
+            Looks(look.best[chosen], look.confidence[chosen], look.novelty[chosen], look.observed_s[chosen])
             for look in self.looks
         )
         own = {name: getattr(self, name)[chosen] for name in ("truth", "names", "units", "load", "fold")}

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from podlab.errors import InputError
 from podlab.identify.answer import Answer
+from podlab.identify.typicality import KNOWN_SHARE
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -49,6 +50,9 @@ class Policy:
         decision is revised; None: the first decision stays.
     timeout_s : float
         Without an answer by then the container counts as unknown; the setting ``metrics_timeout``.
+    revise_novelty : float
+        An answer is taken back for "unknown" only by looks of more novelty than this, 0 to 1. One known container in
+        fifty looks novel at some time, so that what suffices to wait would take too many right answers back.
 
     Raises
     ------
@@ -56,14 +60,15 @@ class Policy:
         If a value is out of its range.
     """
 
-    confidence: float = 0.9
+    confidence: float = 0.95
     looks: int = 2
-    revise_confidence: float = 0.9
+    revise_confidence: float = 0.95
     revise_looks: int | None = 3
     timeout_s: float = 120.0
+    revise_novelty: float = 0.995
 
     def __post_init__(self) -> None:
-        for name in ("confidence", "revise_confidence"):
+        for name in ("confidence", "revise_confidence", "revise_novelty"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}", where="policy", todo="use a value from 0 to 1")
         if self.looks < 1 or (self.revise_looks is not None and self.revise_looks < 1):
@@ -82,8 +87,8 @@ class Looks:
         Number of the most probable service; any value where nothing was seen.
     confidence : array of float64 (n,)
         Its calibrated probability.
-    known : array of bool (n,)
-        Whether the container is like the known services at all.
+    novelty : array of float64 (n,)
+        Part of the known containers that look more familiar.
     observed_s : array of float64 (n,)
         How long it was looked at; NaN where no metrics came. A look that saw no more than the one before says nothing
         new and is not counted.
@@ -91,8 +96,13 @@ class Looks:
 
     best: IntArray
     confidence: FloatArray
-    known: BoolArray
+    novelty: FloatArray
     observed_s: FloatArray
+
+    @property
+    def known(self) -> BoolArray:
+        """Whether the container is like the known services at all (n,)."""
+        return np.asarray(self.novelty <= KNOWN_SHARE)
 
 
 def looks_of(answers: Sequence[Answer], services: Sequence[str]) -> Looks:
@@ -111,7 +121,7 @@ def looks_of(answers: Sequence[Answer], services: Sequence[str]) -> Looks:
     return Looks(
         np.array(best, dtype=np.int64),
         np.array([answer.confidence for answer in answers], dtype=np.float64),
-        np.array([answer.known for answer in answers], dtype=bool),
+        np.array([answer.novelty for answer in answers], dtype=np.float64),
         np.array(seen, dtype=np.float64),
     )
 
@@ -183,13 +193,14 @@ def step(state: Decisions, policy: Policy, at_s: float | FloatArray, looks: Look
     now_s = np.broadcast_to(np.asarray(at_s, dtype=np.float64), state.service.shape)
     counts = looks.observed_s > state.observed_s  # never where it is NaN
     waiting = state.service == WAITING
-    speaks_for = np.where(looks.known, looks.best, UNKNOWN)
-    # Strangeness is no matter of the confidence in a service. Of an answer it speaks for another; while waiting it only
-    # lets time pass, for a young container often looks strange.
+    # Strangeness is no matter of the confidence in a service. Strong, it speaks against an answer; while waiting it
+    # only lets time pass, for a young container often looks strange.
+    like = np.where(state.service >= 0, looks.novelty <= policy.revise_novelty, looks.known)
+    speaks_for = np.where(like, looks.best, UNKNOWN)
     bar = np.where(waiting, policy.confidence, policy.revise_confidence)
-    strong = np.where(looks.known, looks.confidence >= bar, True)
+    strong = np.where(like, looks.confidence >= bar, True)
     other = speaks_for != state.service
-    speaks = strong & other & ~(waiting & ~looks.known)
+    speaks = strong & other & ~(waiting & ~like)
     goes_on = np.where(speaks_for == state.said, state.streak, 0)
     streak = np.where(counts, np.where(speaks, goes_on + 1, 0), state.streak)
 
@@ -272,7 +283,7 @@ class Decider:
         return tell(self._state, self._services)[0]
 
 
-_NOTHING = Looks(np.zeros(1, dtype=np.int64), np.zeros(1), np.zeros(1, dtype=bool), np.full(1, np.nan))
+_NOTHING = Looks(np.zeros(1, dtype=np.int64), np.zeros(1), np.ones(1), np.full(1, np.nan))
 
 
 def tell(state: Decisions, services: Sequence[str]) -> list[Decision]:

@@ -176,7 +176,7 @@ class Docket:
         rows = [row for row, case in enumerate(self.cases) if case.number in answers]
         said = looks_of([answers[self.cases[row].number] for row in rows], services)
         count = len(self.cases)
-        looks = Looks(np.zeros(count, np.int64), np.zeros(count), np.zeros(count, bool), np.full(count, np.nan))
+        looks = Looks(np.zeros(count, np.int64), np.zeros(count), np.ones(count), np.full(count, np.nan))
         for field in fields(Looks):
             getattr(looks, field.name)[rows] = getattr(said, field.name)
         return looks

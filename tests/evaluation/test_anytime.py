@@ -27,7 +27,7 @@ def made(truth: list[int], best: list[list[int]], confidence: list[list[float]],
         looks=tuple(
             Looks(
                 np.array([own[k] for own in best]), np.array([own[k] for own in confidence]),
-                np.full(count, known), np.full(count, at_s[k]),
+                np.full(count, 0.5 if known else 1.0), np.full(count, at_s[k]),
             )
             for k in range(looks)
         ),
@@ -67,7 +67,7 @@ def test_who_is_never_sure_counts_as_unknown_after_the_whole_time(settling: Repl
 def test_a_fixed_time_takes_the_best_guess(settling: Replay):
     assert anytime.decide_at(settling, 10.0).final.tolist() == [0, 0] * 10
     assert anytime.decide_at(settling, 30.0).final.tolist() == [0, 1] * 10
-    strange = replace(settling, looks=tuple(replace(look, known=look.known & False) for look in settling.looks))
+    strange = replace(settling, looks=tuple(replace(look, novelty=look.novelty + 1) for look in settling.looks))
     assert set(anytime.decide_at(strange, 30.0).final) == {UNKNOWN}
 
 

@@ -69,6 +69,12 @@ def test_an_answer_is_taken_back_when_the_container_stays_strange():
     assert told[-1] == Decision(None, True, 25.0, 1, "unlike")
 
 
+def test_an_answer_is_not_taken_back_by_what_a_known_container_may_look_like():
+    somewhat = Answer(**{**vars(answer("redis", known=False)), "novelty": 0.99})
+    assert watch(*[answer("redis")] * 2, *[somewhat] * 9)[-1] == Decision("redis", True, 10.0, 0, "confident")
+    assert watch(*[somewhat] * 12)[-1].reason == "unlike", "while it waits, it is as strange as any"
+
+
 def test_a_strange_container_is_unknown_only_when_the_time_is_up():
     told = watch(*[answer("redis", known=False)] * 12)
     assert not any(decision.decided for decision in told[:11])
@@ -112,7 +118,14 @@ def test_containers_come_and_go():
 
 @pytest.mark.parametrize(
     "bad",
-    [{"confidence": 1.1}, {"revise_confidence": -0.1}, {"looks": 0}, {"revise_looks": 0}, {"timeout_s": 0.0}],
+    [
+        {"confidence": 1.1},
+        {"revise_confidence": -0.1},
+        {"revise_novelty": 2.0},
+        {"looks": 0},
+        {"revise_looks": 0},
+        {"timeout_s": 0.0},
+    ],
 )
 def test_a_policy_out_of_range_is_refused(bad: dict[str, float]):
     with pytest.raises(InputError, match="policy"):
@@ -120,7 +133,10 @@ def test_a_policy_out_of_range_is_refused(bad: dict[str, float]):
 
 
 _LOOK = st.tuples(
-    st.integers(0, 2), st.sampled_from([0.3, 0.8, 0.95]), st.booleans(), st.sampled_from([None, 0.0, 2.0, 5.0])
+    st.integers(0, 2),
+    st.sampled_from([0.3, 0.8, 0.95]),
+    st.sampled_from([0.5, 0.985, 1.0]),
+    st.sampled_from([None, 0.0, 2.0, 5.0]),
 )
 _POLICIES = st.builds(
     Policy,
@@ -129,6 +145,7 @@ _POLICIES = st.builds(
     revise_confidence=st.sampled_from([0.5, 0.9]),
     revise_looks=st.sampled_from([None, 1, 2]),
     timeout_s=st.sampled_from([20.0, 1000.0]),
+    revise_novelty=st.sampled_from([0.98, 0.99, 1.0]),
 )
 
 
@@ -142,8 +159,8 @@ def test_many_containers_at_once_as_one_by_one(containers: list[list[tuple]], po
         now = [looks[number] for looks in containers]
         seen_s += [more or 0.0 for *_, more in now]
         observed_s = [np.nan if more is None else float(seen) for (*_, more), seen in zip(now, seen_s, strict=True)]
-        best, confidence, known = (np.array([look[k] for look in now]) for k in range(3))
-        state = step(state, policy, at_s, Looks(best, confidence, known, np.array(observed_s)))
+        best, confidence, novelty = (np.array([look[k] for look in now]) for k in range(3))
+        state = step(state, policy, at_s, Looks(best, confidence, novelty, np.array(observed_s)))
         for own, look, observed in zip(told, now, observed_s, strict=True):
             own.append(NaiveLook(at_s, *look[:3], None if np.isnan(observed) else observed))
     for row, looks in enumerate(told):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from podlab.identify.decide import UNKNOWN, WAITING, Policy
+from podlab.identify.typicality import KNOWN_SHARE
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class NaiveLook:
     at_s: float
     best: int
     confidence: float
-    known: bool
+    novelty: float
     observed_s: float | None
 
 
@@ -28,12 +29,13 @@ def decide_naively(policy: Policy, looks: Sequence[NaiveLook]) -> tuple[int, flo
         new_evidence = look.observed_s is not None and look.observed_s > last_observed_s
         if new_evidence:
             last_observed_s = look.observed_s
-            said = look.best if look.known else UNKNOWN
+            like = look.novelty <= (policy.revise_novelty if decided >= 0 else KNOWN_SHARE)
+            said = look.best if like else UNKNOWN
             if decided == WAITING:
-                speaks = look.known and look.confidence >= policy.confidence
+                speaks = like and look.confidence >= policy.confidence
                 needed = policy.looks
             else:
-                speaks = said != decided and (not look.known or look.confidence >= policy.revise_confidence)
+                speaks = said != decided and (not like or look.confidence >= policy.revise_confidence)
                 needed = policy.revise_looks
             if not speaks:
                 row = []
