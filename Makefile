@@ -48,6 +48,7 @@ format: .venv/.installed  ## Put code and notebooks into the common form
 bench: .venv/.installed  ## Measure podlab beside its peers
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.fetch
+	$(BIN)/python -m benchmarks.kubelet
 	$(BIN)/python -m benchmarks.decide
 	$(BIN)/python -m benchmarks.watch
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from podlab.errors import PodlabError
 
 _LABEL = re.compile(rb'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
+_AFTER_NAME = (b"{", b" ", b"\t")
 _ESCAPES = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
 _ESCAPE = re.compile(r'\\[\\"n]')
 
@@ -52,25 +53,34 @@ def read_family(text: bytes, name: str, *, where: str) -> Iterator[Series]:
     """
     if not text.endswith(b"\n"):
         raise PodlabError("the metrics break off in the middle of a line", where=where, todo="try again")
-    starts, line = _patterns(name)
-    place = starts.search(text)
-    while place is not None:
-        found = line.match(text, place.start())
+    line, written = _pattern(name), name.encode()
+    for place in _starts(text, written):
+        if text[place + len(written) : place + len(written) + 1] not in _AFTER_NAME:
+            continue  # a longer name
+        end = text.index(b"\n", place)
+        found = line.fullmatch(text, place, end)
         if found is None:
-            shown = text[place.start() : text.index(b"\n", place.start())][:80].decode("utf-8", "replace")
+            shown = text[place:end][:80].decode("utf-8", "replace")
             raise PodlabError(f"is no line of metrics: {shown}", where=where, todo="check that it is a kubelet")
         labels, value, time_ms = found.groups()
         yield Series(_read_labels(labels or b""), float(value), None if time_ms is None else int(time_ms))
-        place = starts.search(text, found.end())
+
+
+def _starts(text: bytes, written: bytes) -> Iterator[int]:
+    """Find the lines that begin so; searching bytes is many times as fast as looking at each line's begin."""
+    if text.startswith(written):
+        yield 0
+    place = text.find(b"\n" + written)
+    while place >= 0:
+        yield place + 1
+        place = text.find(b"\n" + written, place + 1)
 
 
 @cache
-def _patterns(name: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    written = re.escape(name.encode())
-    starts = re.compile(rb"^" + written + rb"(?=[{ \t])", re.MULTILINE)
+def _pattern(name: str) -> re.Pattern[bytes]:
     number = rb"([+-]?(?:[0-9.]+(?:[eE][+-]?[0-9]+)?|Inf|NaN))"
     labels = rb'[ \t]*(?:\{((?:[^"}\n]|"(?:[^"\\\n]|\\.)*")*)\})?[ \t]*'
-    return starts, re.compile(written + labels + number + rb"(?:[ \t]+(-?[0-9]+))?[ \t]*$", re.MULTILINE)
+    return re.compile(re.escape(name.encode()) + labels + number + rb"(?:[ \t]+(-?[0-9]+))?[ \t]*")
 
 
 def _read_labels(written: bytes) -> dict[str, str]:
