@@ -49,6 +49,7 @@ bench: .venv/.installed  ## Measure podlab beside its peers
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.fetch
 	$(BIN)/python -m benchmarks.kubelet
+	$(BIN)/python -m benchmarks.fetch_prometheus
 	$(BIN)/python -m benchmarks.decide
 	$(BIN)/python -m benchmarks.watch
 

@@ -83,13 +83,13 @@ def settle(pid: int) -> None:
             return
 
 
-def measure(work: Callable[[], int], server: Influxd) -> tuple[float, float, int]:
+def measure(work: Callable[[], int], pid: int) -> tuple[float, float, int]:
     """Run ``work`` once; return the CPU time of client and server together, that of the client, and the rows."""
-    settle(server.pid)
-    server_before, client_before = cpu_seconds(server.pid), time.process_time()
+    settle(pid)
+    server_before, client_before = cpu_seconds(pid), time.process_time()
     rows = work()
     client_s = time.process_time() - client_before
-    return client_s + cpu_seconds(server.pid) - server_before, client_s, rows
+    return client_s + cpu_seconds(pid) - server_before, client_s, rows
 
 
 def peers(server: Influxd, database: str, pods: list[str]) -> dict[str, tuple[Callable[[], int], float]]:
@@ -157,7 +157,8 @@ def main() -> None:
         contenders = peers(server, database, pods)
         # Turn by turn, so that whatever else the machine does strikes all alike.
         runs = [
-            {name: measure(work, server) for name, (work, _) in contenders.items()} for _ in range(arguments.repeats)
+            {name: measure(work, server.pid) for name, (work, _) in contenders.items()}
+            for _ in range(arguments.repeats)
         ]
     results = {}
     for name, (_, scale) in contenders.items():
