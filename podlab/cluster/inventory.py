@@ -29,6 +29,8 @@ COLUMNS: Final = {
 }  # fmt: skip
 #: What :func:`enrich` fills in.
 FILLED: Final = ("node", "pod_uid", "image", "started_at", "image_size_bytes")
+#: Starts of one container, as two tell them, are no further apart.
+_SAME_START: Final = pd.Timedelta(5, "s")
 _NAMES: Final = ["cluster", "namespace", "pod", "container"]
 #: How often a list is begun anew because it expired while it was read. A token lives for minutes, so that even one
 #: restart is rare; a server that goes on refusing must not be asked for ever.
@@ -103,7 +105,8 @@ def enrich(samples: pd.DataFrame, inventory: pd.DataFrame) -> pd.DataFrame:
 
     A row belongs to the running container of its cluster, namespace, pod and container name that started last
     before it. It stays as it is if there is none (it was taken before that start, so from an earlier one), or if its
-    own ``pod_uid`` or ``started_at`` says that it comes from another.
+    own ``pod_uid`` or ``started_at`` says that it comes from another. A source's start may be some seconds before the
+    API's: cAdvisor tells when a container was made, the API when it ran.
 
     Parameters
     ----------
@@ -130,22 +133,25 @@ def enrich(samples: pd.DataFrame, inventory: pd.DataFrame) -> pd.DataFrame:
 def _match(samples: pd.DataFrame, inventory: pd.DataFrame) -> pd.DataFrame:
     """Give each sample the values of its container, missing where there is none."""
     asked = samples[[*_NAMES, "pod_uid", "time", "started_at"]].reset_index(drop=True)
-    asked["at"] = asked["started_at"].fillna(asked["time"])
     # Two pods of one name that started in the same second: the order of uids makes the choice repeatable.
     known = inventory.sort_values(["started_at", "pod_uid"], kind="stable")
     known = known[[*_NAMES, *FILLED]].rename(columns={column: f"found_{column}" for column in FILLED})
-    with_uid = asked["pod_uid"].notna()
+    with_uid, with_start = asked["pod_uid"].notna(), asked["started_at"].notna()
     parts = []
-    for rows, by, table in (
-        (with_uid, [*_NAMES, "pod_uid"], known.assign(pod_uid=known["found_pod_uid"])),
-        (~with_uid, _NAMES, known),
-    ):
-        part = asked[rows].reset_index(names="row").sort_values("at", kind="stable")
-        usable = table.dropna(subset=by)
-        parts.append(pd.merge_asof(part, usable, left_on="at", right_on="found_started_at", by=by))
+    for has_uid in (True, False):
+        by = [*_NAMES, "pod_uid"] if has_uid else _NAMES
+        usable = known.assign(pod_uid=known["found_pod_uid"]).dropna(subset=by)[[*by, *known.columns.difference(by)]]
+        for has_start in (True, False):
+            at = "started_at" if has_start else "time"
+            part = asked[(with_uid == has_uid) & (with_start == has_start)].reset_index(names="row")
+            parts.append(
+                pd.merge_asof(
+                    part.sort_values(at, kind="stable"), usable, left_on=at, right_on="found_started_at", by=by,
+                    direction="nearest" if has_start else "backward", tolerance=_SAME_START if has_start else None,
+                )
+            )  # fmt: skip
     found = pd.concat(parts).set_index("row").sort_index()
-    belongs = found["found_started_at"] <= found["time"]
-    belongs &= found["started_at"].isna() | (found["started_at"] == found["found_started_at"])
+    belongs = (found["found_started_at"] <= found["time"]) | with_start
     return found.where(belongs).set_index(samples.index)
 
 

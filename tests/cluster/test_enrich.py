@@ -64,6 +64,13 @@ def test_a_restarted_container_is_not_the_one_before() -> None:
     assert enrich(samples, inventory_of({}))["pod_uid"].notna().tolist() == [False, True]
 
 
+def test_a_source_may_tell_the_start_a_little_before_the_api() -> None:
+    samples = samples_of({"time": at(50), "started_at": at(8)}, {"time": at(60), "started_at": at(2)})
+    filled = enrich(samples, inventory_of({"started_at": at(10)}))
+    assert filled.sort_values("time")["pod_uid"].notna().tolist() == [True, False]
+    assert filled.sort_values("time")["started_at"].tolist() == [at(8), at(2)]
+
+
 def test_other_clusters_and_namespaces_do_not_count() -> None:
     samples = samples_of(
         {"time": at(5), "cluster": "east"}, {"time": at(5), "namespace": "x"}, {"time": at(5), "namespace": None}
@@ -81,20 +88,24 @@ def told(rows: list[dict[str, Any]]) -> list[list[Any]]:
 
 
 def naive_enrich(samples: pd.DataFrame, inventory: pd.DataFrame) -> list[dict[str, Any]]:
-    """Row by row: the last start before the sample, among the containers that it may be of."""
+    """Row by row: the start nearest to its own within 5 s, or the last before it, of the containers it may be of."""
     rows = samples.to_dict("records")
     for row in rows:
-        best: dict[str, Any] | None = None
-        for known in sorted(inventory.to_dict("records"), key=lambda known: (known["started_at"], known["pod_uid"])):
-            if any(row[name] != known[name] for name in ("cluster", "namespace", "pod", "container")):
-                continue
-            if pd.notna(row["pod_uid"]) and row["pod_uid"] != known["pod_uid"]:
-                continue
-            if known["started_at"] <= (row["started_at"] if pd.notna(row["started_at"]) else row["time"]):
-                best = known
-        fits = best is not None and best["started_at"] <= row["time"]
-        if fits and pd.notna(row["started_at"]) and row["started_at"] != best["started_at"]:
-            fits = False
+        may_be = [
+            known
+            for known in sorted(inventory.to_dict("records"), key=lambda known: (known["started_at"], known["pod_uid"]))
+            if all(row[name] == known[name] for name in ("cluster", "namespace", "pod", "container"))
+            and (pd.isna(row["pod_uid"]) or row["pod_uid"] == known["pod_uid"])
+        ]
+        own = row["started_at"]
+        if pd.isna(own):
+            best = ([None] + [known for known in may_be if known["started_at"] <= row["time"]])[-1]
+        else:
+            near = [known for known in may_be if abs((known["started_at"] - own).total_seconds()) <= 5]
+            before = [known for known in near if known["started_at"] <= own][-1:]
+            after = [known for known in near if known["started_at"] > own][:1]
+            best = min([*before, *after], key=lambda known: abs(known["started_at"] - own), default=None)
+        fits = best is not None
         for column in FILLED:
             if fits and pd.isna(row.get(column)):
                 row[column] = best[column]
