@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from podlab.identify.decide import Policy
 from podlab.watcher.docket import Pace
@@ -41,6 +42,20 @@ def test_an_announcement_says_what_identify_says(bench: MakeBench, samples: pd.D
     assert line["model"].startswith("small@")
     assert 0 < line["waited_s"] <= 30
     assert f"main is {line['service']}" in line["message"]
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 3.0, 17.0])
+def test_a_decision_is_told_in_the_round_after_the_sample_it_rests_on_came(
+    bench: MakeBench, samples: pd.DataFrame, delay_s: float
+) -> None:
+    here = bench()
+    here.table.delay_s = delay_s
+    here.appear(*pods_of(samples))
+    here.run(100)
+    assert len(here.lines) == 6
+    for line in here.lines:
+        came_at = pd.Timestamp(line["started_at"]) + pd.Timedelta(seconds=line["seconds_observed"] + delay_s)
+        assert 0 <= (pd.Timestamp(line["decided_at"]) - came_at).total_seconds() <= 10
 
 
 def test_a_round_asks_once_for_all(bench: MakeBench, samples: pd.DataFrame) -> None:
