@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 #: Rows of this many pods are asked for at once: the server takes longer for each of many more.
 MOST_PODS = 500
+#: A question for so many pods times seconds costs less than a second one would.
+MOST_POD_SECONDS = 75_000.0
 #: Agents write some time after they measured (Telegraf: 10 s and jitter), and one measurement after the other.
 OVERLAP_S = 30.0
 #: A node's clock may run before ours.
@@ -116,9 +118,13 @@ def _parts(cases: Sequence[Case], now_s: float, window_s: float) -> Iterator[tup
     since = {case.number: _since_s(case, now_s - window_s) for case in cases}
     ordered = sorted(cases, key=lambda case: -since[case.number])
     while ordered:
-        # Who needs little is not made to wait for, or to read, the past of who needs much.
+        # Who needs little is not made to wait for, or to read, the past of who needs much, unless both are few.
         reach_s = since[ordered[0].number] - 4 * OVERLAP_S
-        part = [case for case in ordered[:MOST_PODS] if since[case.number] >= reach_s]
+        part = [
+            case
+            for count, case in enumerate(ordered[:MOST_PODS], 1)
+            if since[case.number] >= reach_s or count * (now_s - since[case.number]) <= MOST_POD_SECONDS
+        ]
         ordered = ordered[len(part) :]
         yield since[part[-1].number], part
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from podlab.cluster.inventory import COLUMNS, enrich
 from podlab.samples import check_samples
 from podlab.watcher.cases import Case
-from podlab.watcher.gather import match_cases
+from podlab.watcher.gather import gather, match_cases
+from podlab.watcher.history import History
 from tests.support.synthetic import EPOCH
-from tests.support.watching import make_watched
+from tests.support.watching import Hands, Table, make_watched
 
 START = EPOCH.to_pydatetime()
 ROW = st.tuples(st.sampled_from("ab"), st.sampled_from([None, "1", "2", "3"]), st.integers(-3, 20))
@@ -50,6 +51,31 @@ def naive(samples: pd.DataFrame, cases: list[Case]) -> list[tuple[object, ...]]:
     filled = enrich(samples.drop(columns="started_at"), known)
     filled = filled[filled["started_at"].notna()]
     return list(filled[["time", "pod", "pod_uid", "started_at"]].itertuples(index=False, name=None))
+
+
+def ask(newest_s: list[float], now_s: float) -> list[tuple[float, int]]:
+    """Give since when and of how many pods a round asks, where so much is known of each."""
+    lives = [(f"pod-{number}", str(number), 0) for number in range(len(newest_s))]
+    cases = make_cases(lives)
+    for case, at_s in zip(cases, newest_s, strict=True):
+        case.newest_s = START.timestamp() + at_s
+    at_s = START.timestamp() + now_s
+    table = Table(make_rows([("nobody", "1", 0)]), Hands(at_s))
+    gather(cases, table, History(), now_s=at_s, window_s=600.0, cluster="local")
+    assert len({name for _, _, names in table.asked for name in names}) == len(newest_s)
+    return [(now_s - (since - START.timestamp()), len(names)) for since, _, names in table.asked]
+
+
+def test_few_are_asked_for_at_once_however_much_each_needs() -> None:
+    assert ask([1000.0] * 60 + [900.0] * 20 + [680.0] * 20, 1000.0) == [(350.0, 100)]
+
+
+def test_many_do_not_read_the_past_of_who_needs_much() -> None:
+    assert ask([990.0] * 400 + [500.0] * 10, 1000.0) == [(40.0, 400), (530.0, 10)]
+
+
+def test_of_very_many_so_many_are_asked_for_at_once_as_the_server_takes_well() -> None:
+    assert ask([990.0] * 1200, 1000.0) == [(40.0, 500), (40.0, 500), (40.0, 200)]
 
 
 @settings(max_examples=60)
