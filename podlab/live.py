@@ -93,10 +93,15 @@ def _kubelet_source(settings: Settings, timeout_s: float, columns: Collection[st
         # A node that takes longer is asked again rather than waited for.
         timeout_s=min(timeout_s, max(2 * interval_s, _KUBELET_S)),
     )  # fmt: skip
+
+    def let_go() -> None:
+        client.close()
+        connection.close()
+
     window_s = max(settings.fetch_window, settings.training_interval).total_seconds() + 2 * interval_s
     return KubeletSource(
         lambda: list_kubelets(connection), client.get, cluster=settings.cluster, interval_s=interval_s,
-        window_s=window_s, columns=columns,
+        window_s=window_s, columns=columns, let_go=let_go,
     )  # fmt: skip
 
 

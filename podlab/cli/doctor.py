@@ -30,7 +30,8 @@ def doctor(
 ) -> None:
     """Look at the model, the cluster, each right, and the metrics; exit 1 when the watcher could not work.
 
-    Nothing is changed anywhere. What only warns is no reason for the watcher not to work.
+    Nothing is changed anywhere. What only warns is no reason for the watcher not to work. Kubelets keep no past: they
+    are asked four times first, which takes 20 s.
 
     Example: podlab doctor --source kubelet --json
     """

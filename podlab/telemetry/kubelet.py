@@ -53,6 +53,8 @@ class KubeletSource:
         How many nodes are asked at the same time.
     clock : callable
         The present in seconds since 1970.
+    let_go : callable
+        Called at the end, to close what ``nodes`` and ``get`` hold.
     """
 
     #: What was before it was opened is not known.
@@ -69,6 +71,7 @@ class KubeletSource:
         columns: Collection[str] | None = None,
         parallel: int = 16,
         clock: Callable[[], float] = time.time,
+        let_go: Callable[[], None] = lambda: None,
     ) -> None:
         self.cluster = cluster
         self.interval_s = interval_s
@@ -76,7 +79,7 @@ class KubeletSource:
         self.ring = Ring(window_s)
         #: What is wrong with a node just now, by its name.
         self.failures: dict[str, PodlabError] = {}
-        self._list_nodes, self._get, self._clock = nodes, get, clock
+        self._list_nodes, self._get, self._clock, self._let_go = nodes, get, clock, let_go
         self._nodes: Sequence[KubeletAddress] = ()
         self._listed_s = float("-inf")
         self._listing: PodlabError | None = None
@@ -107,6 +110,7 @@ class KubeletSource:
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._thread is not None:
             self._thread.join(self.interval_s)
+        self._let_go()
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -114,6 +118,8 @@ class KubeletSource:
             try:
                 self.poll()
             except Exception:
+                if self._stop.is_set():
+                    return  # what was under way found everything closed
                 # Whatever it is, the next round may do better.
                 log.exception("a round over the kubelets failed")
             self._stop.wait(max(0.0, begun_s + self.interval_s - time.monotonic()))
@@ -152,7 +158,7 @@ class KubeletSource:
         try:
             self._nodes = list(self._list_nodes())
         except PodlabError as error:
-            if self._listing is None:
+            if self._listing is None and not self._stop.is_set():
                 log.warning("the nodes cannot be listed: %s", error)
             self._listing = error
             return

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 _MOST_ROWS: Final = 1_000_000
 
 
+_NOBODY: Final = np.zeros(0, dtype=np.int64)
+
+
 class _Block(NamedTuple):
     came_s: float
     code: Ints
@@ -105,7 +108,7 @@ class Ring:
             forgotten = True
         if forgotten:
             # Whoever has no sample left is gone.
-            live = {int(code) for block in self._blocks for code in block.code}
+            live = set(np.unique(np.concatenate([block.code for block in self._blocks] or [_NOBODY])).tolist())
             self._codes = {instance: code for instance, code in self._codes.items() if code in live}
             self._newest_ns = {code: at_ns for code, at_ns in self._newest_ns.items() if code in live}
 
