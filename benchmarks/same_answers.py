@@ -1,8 +1,8 @@
-"""Whether a recording that went through InfluxDB, or was told by kubelets, is identified as it was.
+"""Whether a recording that went through InfluxDB or Prometheus, or was told by kubelets, is identified as it was.
 
 Run it with ``python -m benchmarks.same_answers FILE``. Every second deployment of each service trains a model; the
-others, moved to a common start, are written to a real InfluxDB and told by kubelets of the tests (real HTTPS, a clock
-that runs through the recording), and what comes back is identified.
+others, moved to a common start, are written to a real InfluxDB and a real Prometheus and told by kubelets of the tests
+(real HTTPS, a clock that runs through the recording), and what comes back is identified.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from podlab.identify import Identifier, fit
 from podlab.metrics import FEATURE_METRICS
 from podlab.telemetry.influx_http import InfluxDatabase
 from podlab.telemetry.influxdb import InfluxSource
+from podlab.telemetry.prometheus import PrometheusSource
 from podlab.telemetry.recording import read_recording
 from podlab.telemetry.replay import replay
 from tests.support.certificates import make_certificate
 from tests.support.influxd import running_influxd
 from tests.support.kubelet import running_cluster
+from tests.support.prometheusd import ANY_AGE, running_prometheus
 from tests.support.watching import starting_together
 
 HORIZONS_S = (10.0, 30.0, 60.0, 120.0)
@@ -35,6 +37,15 @@ def through_influxdb(samples: pd.DataFrame, folder: Path) -> pd.DataFrame:
         database = server.new_database()
         replay(samples, InfluxDatabase(server.url, database, *server.admin))
         return InfluxSource(server.url, database, *server.reader).fetch(
+            samples["time"].min(), samples["time"].max() + pd.Timedelta("1s")
+        )
+
+
+def through_prometheus(samples: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Write as cAdvisor's series, and fetch."""
+    with running_prometheus(folder, "", *ANY_AGE) as server:
+        labels = server.write(samples)
+        return PrometheusSource(server.api(), labels=labels).fetch(
             samples["time"].min(), samples["time"].max() + pd.Timedelta("1s")
         )
 
@@ -71,6 +82,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         back = {
             "InfluxDB": through_influxdb(unseen, Path(folder)),
+            "Prometheus": through_prometheus(unseen, Path(folder)),
             "kubelets": through_kubelets(unseen, Path(folder)),
         }
     truth = unseen.drop_duplicates("pod").set_index("pod")["service"].to_dict()
@@ -85,8 +97,13 @@ def main() -> None:
         worst = {each: value for each, value in apart.items() if value > 0}
         print(f"{name}: {len(got)} rows, {len(both)} of the same time; largest difference {worst or 0}")
     for horizon_s in HORIZONS_S:
-        recorded = answers(model, unseen, horizon_s)
         for name, got in back.items():
+            # What a source does not have is missing on both sides: here it is asked what else differs.
+            lost = [each for each in FEATURE_METRICS if each in unseen and each not in got]
+            whole, recorded = (answers(model, rows, horizon_s) for rows in (unseen, unseen.drop(columns=lost)))
+            if lost:
+                changed = sum(whole[pod] != recorded[pod] for pod in truth)
+                print(f"{horizon_s:g} s: without {', '.join(lost)} {changed} differ")
             theirs = answers(model, got, horizon_s)
             differ = sorted(pod for pod in truth if recorded.get(pod) != theirs.get(pod))
             right = [sum(given.get(pod) == service for pod, service in truth.items()) for given in (recorded, theirs)]

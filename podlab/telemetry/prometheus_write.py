@@ -139,7 +139,7 @@ def _series(
     name: str, labels: Mapping[str, str], rows: pd.DataFrame, values: pd.Series, scale: float = 1.0
 ) -> OutSeries:
     there = values.notna().to_numpy()
-    time_ms = (rows["time"].astype("int64").to_numpy()[there] + _NS_PER_MS // 2) // _NS_PER_MS
+    time_ms = rows["time"].astype("int64").to_numpy()[there] // _NS_PER_MS
     # Two samples within a millisecond are one there.
     time_ms, last = np.unique(time_ms[::-1], return_index=True)
     value = values[there].to_numpy(np.float64)[::-1][last] / scale

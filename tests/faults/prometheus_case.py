@@ -21,7 +21,7 @@ SAMPLES = "/api/v1/query"
 def few_samples() -> pd.DataFrame:
     """Ten seconds of one container."""
     samples = make_samples(("nginx",), deployments_per_service=1, seconds=10)
-    return samples.assign(time=samples["time"].dt.round("ms"), started_at=samples["started_at"].dt.floor("ms"))
+    return samples.assign(time=samples["time"].dt.floor("ms"), started_at=samples["started_at"].dt.floor("ms"))
 
 
 def fetch(url: str, samples: pd.DataFrame, labels: dict[str, str] | None = None, **options: object) -> pd.DataFrame:

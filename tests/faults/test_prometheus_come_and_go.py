@@ -12,7 +12,7 @@ from tests.support.synthetic import make_samples
 
 def test_gaps_late_comers_and_metrics_that_end(prometheusd: Prometheusd) -> None:
     samples = make_samples(("nginx",), deployments_per_service=1, seconds=40)
-    samples = samples.assign(time=samples["time"].dt.round("ms"), started_at=samples["started_at"].dt.floor("ms"))
+    samples = samples.assign(time=samples["time"].dt.floor("ms"), started_at=samples["started_at"].dt.floor("ms"))
     gone = samples.assign(pod="gone").iloc[:9]
     late = samples.assign(pod="late").iloc[30:]
     away = samples.assign(pod="away").drop(index=range(10, 25))

@@ -34,7 +34,7 @@ def samples() -> pd.DataFrame:
 
 def to_milliseconds(samples: pd.DataFrame) -> pd.DataFrame:
     """Prometheus' resolution of time."""
-    return samples.assign(time=samples["time"].dt.round("ms"), started_at=samples["started_at"].dt.floor("ms"))
+    return samples.assign(time=samples["time"].dt.floor("ms"), started_at=samples["started_at"].dt.floor("ms"))
 
 
 def expected(samples: pd.DataFrame) -> pd.DataFrame:
