@@ -185,10 +185,9 @@ def from_sklearn(model: Any, n_classes: int) -> Forest:
         offset += tree.node_count
         leaves += distribution.shape[0]
     joined = {name: np.concatenate(arrays) for name, arrays in parts.items()}
-    # Most leaves are pure: keeping each distribution once makes the file small.
-    distributions, index = np.unique(joined["distributions"], axis=0, return_inverse=True)
+    distributions, index = _distinct(joined["distributions"])
     is_leaf = joined["feature"] < 0
-    joined["left"][is_leaf] = index.reshape(-1)[joined["left"][is_leaf]]
+    joined["left"][is_leaf] = index[joined["left"][is_leaf]]
     return Forest(
         roots=joined["roots"].astype(np.int32),
         feature=joined["feature"].astype(np.int16),
@@ -198,6 +197,15 @@ def from_sklearn(model: Any, n_classes: int) -> Forest:
         missing_left=joined["missing_left"],
         distributions=distributions,
     )
+
+
+def _distinct(distributions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Keep each distribution once, which makes the file small, and tell which one each was (n_leaves,)."""
+    # As bytes: comparing rows number by number, as np.unique does with an axis, takes a third of the whole training.
+    rows = np.ascontiguousarray(distributions)
+    as_bytes = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).reshape(-1)
+    _, first, index = np.unique(as_bytes, return_index=True, return_inverse=True)
+    return rows[first], index.reshape(-1)
 
 
 def _round_down(threshold: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -141,3 +141,8 @@ def test_same_leaves_as_the_naive_twin_in_blocks_of_any_size(forest: Forest, mon
         np.testing.assert_array_equal(forest.predict(X), votes)
     assert forest.leaves(X[:0]).shape == (0, forest.roots.size)
     assert forest.predict(X[:0]).shape == (0, 4)
+
+
+def test_each_distribution_is_kept_once(forest: Forest) -> None:
+    assert len(np.unique(forest.distributions, axis=0)) == len(forest.distributions)
+    assert len(forest.distributions) < np.sum(forest.feature < 0)
