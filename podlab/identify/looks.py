@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from podlab.errors import InputError
 from podlab.windows import Sighting
 
-#: Horizons tried by default, in seconds; those that the training data cannot fill are left out.
+#: Horizons tried by default, in seconds; those that the training data cannot fill are left out. What half of the
+#: containers showed in all is added where it is at least twice the longest of them.
 HORIZONS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 #: Lengths of stretches of mid-life, in seconds.
 STRETCHES_S = (60.0, 300.0, 1800.0)
@@ -80,6 +81,9 @@ def choose_looks(sighting: Sighting, horizons_s: Sequence[float] | None) -> tupl
         looks += [Look("birth", horizon_s) for horizon_s in chosen_s]
         if not looks:
             looks.append(Look("birth", max(round(reach_s), 1.0)))
+        elif horizons_s is None and looks[-1].length_s < HORIZONS_S[-1] and reach_s * 1.05 >= 2 * looks[-1].length_s:
+            # Half of what was recorded would be seen by no expert; two digits, so that folds have the same one.
+            looks.append(Look("birth", float(f"{reach_s:.2g}")))
     seen = int((sighting.rows > 0).sum())
     stretches: list[Look] = []
     for length_s in STRETCHES_S:

@@ -154,3 +154,12 @@ def test_scores_come_from_deployments_held_out(identifier: Identifier) -> None:
     assert isinstance(scores, dict)
     assert set(scores) == {"birth10s", "birth30s", "birth10s+birth30s", "midlife60s"}
     assert scores["birth10s+birth30s"] > 0.9
+
+
+def test_what_was_recorded_for_longer_than_any_horizon_is_seen_as_a_whole() -> None:
+    looks = choose_looks(sight(read_rows(make_samples(("nginx",), deployments_per_service=3, seconds=241))), None)
+    assert [look.length_s for look in looks if look.kind == "birth"] == [10.0, 30.0, 60.0, 120.0, 240.0]
+    little_more = sight(read_rows(make_samples(("nginx",), deployments_per_service=3, seconds=160)))
+    assert [look.length_s for look in choose_looks(little_more, None) if look.kind == "birth"][-1] == 120.0
+    asked = choose_looks(sight(read_rows(make_samples(("nginx",), deployments_per_service=3, seconds=241))), [60.0])
+    assert [look.length_s for look in asked if look.kind == "birth"] == [60.0]
