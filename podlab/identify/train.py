@@ -265,7 +265,7 @@ def _calibrate(
         near = np.mean([held_out[name].near for name in names], axis=0)
         closeness = np.mean([held_out[name].closeness for name in names], axis=0)
         shown = ~np.isnan(votes[:, :, 0])
-        views = {condition: [condition] for condition in Condition}
+        views: dict[int, list[int]] = {condition: [condition] for condition in Condition}
         views[Condition.RECORDED] = [Condition.RECORDED, _MOVED]
         calibrations[names] = tuple(
             calibrate(
