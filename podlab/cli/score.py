@@ -22,6 +22,7 @@ from podlab.files import atomic_file
 from podlab.metrics import CONTAINER_KEY
 from podlab.settings import load_settings
 from podlab.telemetry.recording import read_recording
+from podlab.telemetry.series import Rule, parse_mapping, read_series
 
 if TYPE_CHECKING:
     from podlab.detect import Library
@@ -37,11 +38,24 @@ def score(
     files: Files,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Parquet file of scores to write.", show_default=False)],
     model: ModelFolder = None,
+    mapping: Annotated[
+        str | None,
+        typer.Option(
+            "--map",
+            metavar="GIVEN=COLUMN,...",
+            help="Read CSV series of other formats: which of their columns is time, anomaly, or a metric; "
+            "*FACTOR changes units, rate: makes a counter of a rate.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Score how strange each sample of recordings is, by the detectors of what each container is identified as.
 
     Every container is identified from its own first seconds; nothing of a sample's future is used for its score.
+
+    Of series of other formats: podlab score machine-1.csv --map "timestamp=time,cpu_r=cpu_usage_nanocores*1e9,
+    eth_in=rate:rx_bytes,label=anomaly" --out scores.parquet
 
     Example: podlab score data/recordings/services-faults.parquet --model data/models/default --out scores.parquet
     """
@@ -50,7 +64,11 @@ def score(
     loaded = bundle.load(settings.model_path)
     if loaded.library is None:
         raise InputError("has no detectors", where=str(settings.model_path), todo="fit the model again")
-    scorings = _score_all(files, loaded.identifier, loaded.library)
+    scorings = (
+        _score_all(files, loaded.identifier, loaded.library)
+        if mapping is None
+        else _score_series(files, parse_mapping(mapping), loaded.identifier, loaded.library)
+    )
     with tempfile.SpooledTemporaryFile(max_size=_MOST_LINES_BYTES, mode="w+", encoding="utf-8") as lines:
         with atomic_file(out) as temporary:
             _write(scorings, temporary, lines)
@@ -78,6 +96,16 @@ def _score_all(files: list[Path], identifier: Identifier, library: Library) -> I
         yield score_recording(read_recording(plain), identifier, library)
     for folder in folders:
         yield from score_dataset(open_dataset(folder), identifier, library)
+
+
+def _score_series(
+    files: list[Path], rules: tuple[Rule, ...], identifier: Identifier, library: Library
+) -> Iterator[Scoring]:
+    """Score series of another format, one after the other."""
+    from podlab.detect.recording import score_recording
+
+    for path in files:
+        yield score_recording(read_series(path, rules), identifier, library)
 
 
 def _write(scorings: Iterator[Scoring], path: Path, lines: IO[str]) -> None:

@@ -1,8 +1,8 @@
 """Anomaly detectors, and the library of them by service.
 
 A detector is learned from normal rows of many deployments of a service, and is reused on a new container from its
-first sample on: scale, ranks and threshold are the donor's; only the container's own usual is learned as it goes, and
-never from rows that are held to be strange.
+first sample on: scale, ranks and threshold are the donor's; only the container's own usual is learned as it goes, from
+all of its first minute, and from then on never from rows that are held to be strange.
 
 Any detector that scikit-learn or pyod would understand can take part: give :func:`fit_library` a ``make_parts`` that
 makes some.

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from podlab.detect.donors import donors_of
 from podlab.detect.drivers import Driver, drivers_of
 from podlab.detect.library import SAME_ALARM_S, Library
-from podlab.detect.scorer import Scorer
-from podlab.detect.ticks import sample, ticks
+from podlab.detect.replay import replay
 from podlab.identify.answer import Answer
 from podlab.identify.identifier import Identifier
 from podlab.samples import INSTANCE_KEY
@@ -105,30 +104,19 @@ def score_recording(
     seen_s = _seen_s(rows)
     answers = [_identify(ordered, rows, seen_s, until_s, identifier, metrics) for until_s in IDENTIFIED_AT_S]
     step = np.searchsorted(IDENTIFIED_AT_S, seen_s, side="right")
-    started = ~np.asarray(rows.containers["started_at"].array.isna())
-    age_s = np.where(started[rows.code], rows.offset_s, np.inf)
-
-    scorer = Scorer(library, len(rows.containers))
-    at = np.zeros(scorer.size, dtype=np.int64)
     score, anomaly = np.zeros(len(rows.code)), np.zeros(len(rows.code), dtype=bool)
     far: dict[int, NDArray[np.float64]] = {}
-    for which in ticks(rows):
-        whose = rows.code[which]
-        new = step[which] > at[whose]
-        at[whose] = np.maximum(at[whose], step[which])
-        known = [donors_of(answers[at[container] - 1][container]) for container in whose[new].tolist()]
-        scorer.set_donors(whose[new], known)
-        said = scorer.score(whose, rows.offset_s[which], age_s[which], *sample(rows, which))
+    for which, said in replay(rows, library, lambda who, at: donors_of(answers[at - 1][who]), step):
         score[which], anomaly[which] = said.score, said.anomaly
         far |= dict(zip(which[said.anomaly].tolist(), said.far[said.anomaly].astype(np.float32), strict=True))
 
     services = np.array(
-        [[None] * scorer.size, *([answer.service for answer in each] for each in answers)], dtype=object
+        [[None] * len(rows.containers), *([answer.service for answer in each] for each in answers)], dtype=object
     )
     table = ordered.reindex(columns=[*COLUMNS[:5]])
     table["service"] = pd.Series(services[step, rows.code], index=table.index, dtype="str")
     table["score"], table["anomaly"] = score, anomaly
-    first_row = np.searchsorted(rows.code, np.arange(scorer.size))
+    first_row = np.searchsorted(rows.code, np.arange(len(rows.containers)))
     alarms = _alarms(rows, ordered["time"], score, anomaly, far)
     return Scoring(table, rows.containers, first_row, alarms)
 

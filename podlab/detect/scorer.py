@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from podlab.detect.detector import Detector, smoothing_share
 from podlab.detect.library import Library
-from podlab.detect.signals import SignalState
+from podlab.detect.signals import Observed, SignalState
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -25,6 +25,9 @@ IntArray = NDArray[np.int64]
 MOST_DONORS = 3
 #: A container learns its own usual only from rows whose change's rarity is below this part of the threshold.
 _CALM = 0.7
+#: Until it has learned for so long it learns from all: where its own usual is not known nothing is a change from it,
+#: and a start unlike the service's would be strange for ever.
+KNOWN_AFTER_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,15 @@ class Scored:
         Whether it is anomalous.
     far : array of float64 (n, 2 * n_signals)
         How far each signal, then each signal's change, is from what is usual for the donors, in strays.
+    seen : Observed
+        What the samples showed.
     """
 
     score: FloatArray
     rarity: FloatArray
     anomaly: BoolArray
     far: FloatArray
+    seen: Observed
 
 
 class Scorer:
@@ -170,10 +176,11 @@ class Scorer:
                 pair_rarity[:, pairs] = detector.evidence.rarity(own[:, 0]), detector.changed.rarity(own[:, 1])
         rarity, changed = (mix(each) for each in pair_rarity)
         threshold = mix(self._threshold[pair_donor])
-        self._learn(which, time_s, seen.now, changed < _CALM * threshold)
-        return Scored(-np.expm1(-rarity * np.log(10.0)), rarity / threshold, rarity > threshold, far)
+        known = seen.learned_s.max(axis=1) >= KNOWN_AFTER_S
+        self._learn(which, time_s, seen.now, ~known | (changed < _CALM * threshold))
+        return Scored(-np.expm1(-rarity * np.log(10.0)), rarity / threshold, rarity > threshold, far, seen)
 
     def _learn(self, which: IntArray, time_s: FloatArray, signals: FloatArray, calm: BoolArray) -> None:
-        """Learn the own usual from calm rows only."""
+        """Learn the own usual from some rows only."""
         self._state.learn(which[calm], time_s[calm], signals[calm])
         self._state.pause(which[~calm], time_s[~calm])

@@ -12,6 +12,7 @@ from podlab.plots.audit import (
 from podlab.plots.bakeoff import plot_costs, plot_critical_difference
 from podlab.plots.conditions import plot_by_age, plot_conditions, plot_sets
 from podlab.plots.curves import plot_deployment_curve, plot_leak, plot_row_curve
+from podlab.plots.detect import plot_by_minute, plot_fault_kinds, plot_transfer
 from podlab.plots.identify import plot_anytime, plot_explanation
 from podlab.plots.recording import plot_deployments, plot_traces
 from podlab.plots.scores import plot_by_horizon, plot_confusion, plot_recall, plot_reliability
@@ -24,6 +25,7 @@ __all__ = [
     "plot_anytime",
     "plot_by_age",
     "plot_by_horizon",
+    "plot_by_minute",
     "plot_conditions",
     "plot_confounding",
     "plot_confusion",
@@ -32,6 +34,7 @@ __all__ = [
     "plot_deployment_curve",
     "plot_deployments",
     "plot_explanation",
+    "plot_fault_kinds",
     "plot_faults",
     "plot_gaps",
     "plot_host_load",
@@ -49,5 +52,6 @@ __all__ = [
     "plot_sets",
     "plot_similar_services",
     "plot_traces",
+    "plot_transfer",
     "plot_unknown_services",
 ]

@@ -20,6 +20,7 @@ CHAIN: Final = {
     "05_data_audit": "whether the data are fit to learn from",
     "06_identify": "what it is worth under other clusters' conditions, and beside other classifiers",
     "07_unknown_and_similar": "what no model knows, what it resembles, and how soon to say so",
+    "09_detectors": "whether a detector learned elsewhere watches a new container from its first minute",
 }
 #: Where the notebooks' pages are, below the folder of reports.
 PAGES: Final = "notebooks"
@@ -63,6 +64,7 @@ def build_report(reports_dir: Path) -> Path:
         audit=results.get("05_data_audit"),
         identify=results.get("06_identify"),
         strange=results.get("07_unknown_and_similar"),
+        detectors=results.get("09_detectors"),
         provenance=_newest_provenance(results),
     )
     page = reports_dir / "index.html"

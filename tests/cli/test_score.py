@@ -14,6 +14,7 @@ from podlab.metrics import FEATURE_METRICS
 from podlab.telemetry.recording import read_recording, write_recording
 from tests.cli.conftest import Call
 from tests.detect.conftest import leak
+from tests.support.machine import MAPPING, write_machine
 from tests.support.models import small_identifier
 
 COLUMNS = ["time", "namespace", "pod", "pod_uid", "container", "service", "score", "anomaly"]
@@ -115,6 +116,19 @@ def test_a_restart_is_no_anomaly(call: Call, other_recording: Path, model: Path,
     scores = pd.read_parquet(tmp_path / "s.parquet")
     assert len(scores) == 2 * len(samples)
     assert scores["anomaly"].mean() < 0.05
+
+
+def test_series_of_another_format_are_scored(call: Call, model: Path, tmp_path: Path) -> None:
+    series = write_machine(tmp_path / "machine-1.csv", seconds=90)
+    words = ("score", series, "--model", model, "--out", tmp_path / "s.parquet", "--map")
+    assert call(*words, MAPPING).exit_code == 0
+    scores = pd.read_parquet(tmp_path / "s.parquet")
+    assert len(scores) == 90
+    assert scores["score"][75:].mean() > scores["score"][20:65].mean()
+    assert scores["anomaly"][75:].mean() > 0.5
+    answer = call(*words, "timestamp=time,cpu_r=temperature")
+    assert answer.exit_code == 2
+    assert "'temperature' is no metric" in answer.err
 
 
 def test_mistakes_are_one_line_and_leave_nothing(

@@ -11,6 +11,7 @@ import pytest
 from podlab.detect import Library, Scored, Scorer
 from podlab.detect.detector import smooth
 from podlab.detect.library import replay_signals
+from podlab.detect.scorer import KNOWN_AFTER_S
 from podlab.detect.ticks import sample, ticks
 from podlab.windows import Rows, read_rows
 from tests.detect.conftest import leak
@@ -60,6 +61,7 @@ def test_scores_are_those_of_the_batch_while_nothing_is_strange(library: Library
         smoothed = [smooth(each, rows.offset_s[own], rows.code[own]) for each in (judged.evidence, judged.changed)]
         rarity = detector.evidence.rarity(smoothed[0]) / library.threshold
         learned = detector.changed.rarity(smoothed[1]) < 0.7 * library.threshold
+        learned |= rows.offset_s[own] < KNOWN_AFTER_S
         calm = np.cumsum(~learned) == 0  # until the first row that is not learned from
         assert calm[:5].all()
         assert streamed["rarity"][own][calm] == pytest.approx(rarity[calm])
@@ -91,6 +93,17 @@ def test_another_configuration_alarms_at_its_start_at_most(library: Library, sam
     assert told["rarity"][rows.offset_s < 5].mean() > 2 * told["rarity"][rows.offset_s > 75].mean()
     plain = run(library, read_rows(samples), own_services(rows))
     assert told["anomaly"][rows.offset_s > 75].tolist() == plain["anomaly"][rows.offset_s > 75].tolist()
+
+
+def test_a_container_unlike_its_service_still_learns_its_own_usual(library: Library, samples: pd.DataFrame) -> None:
+    odd = samples.copy()
+    for name in ("memory_usage_bytes", "memory_working_set_bytes", "memory_rss_bytes"):
+        odd[name] = samples[name] * 50
+    rows = read_rows(odd)
+    scorer = Scorer(library, len(rows.containers))
+    scorer.set_donors(np.arange(scorer.size), own_services(rows))
+    learned_s = [said.seen.learned_s.max() for said in (step(scorer, rows, which) for which in ticks(rows))]
+    assert learned_s[70] > KNOWN_AFTER_S - 5
 
 
 def test_donors_are_mixed_and_change(library: Library, samples: pd.DataFrame) -> None:
