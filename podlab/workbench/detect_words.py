@@ -83,11 +83,15 @@ def goals_words(table: pd.DataFrame, minutes: pd.DataFrame, normal: dict[str, An
         ]
     return pd.DataFrame(
         [
-            (what, goal, "yes" if reached else "no", format_number(figure), spread or "-")
+            (what, goal, "yes" if reached else "no", _figure(figure), spread or "-")
             for what, goal, reached, figure, spread in lines
         ],
         columns=["what", "goal", "reached", "figure", "95 % interval"],
     )
+
+
+def _figure(value: float) -> str:
+    return str(value) if isinstance(value, int) else format_number(value)
 
 
 def _spread(value: Estimate) -> str:
