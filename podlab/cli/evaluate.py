@@ -6,8 +6,20 @@ from typing import Annotated, Any
 
 import typer
 
-from podlab.cli.options import Files, Group, Horizons, Json, MetricFilter, MostRows, Seed, Services, parse_horizons_s
+from podlab.cli.options import (
+    Files,
+    Group,
+    Horizons,
+    Json,
+    MetricFilter,
+    MostRows,
+    Scheduler,
+    Seed,
+    Services,
+    parse_horizons_s,
+)
 from podlab.cli.output import print_json, print_table, show_progress
+from podlab.parallel import use_scheduler
 from podlab.settings import load_settings
 from podlab.telemetry.recording import MOST_TRAINING_ROWS, read_training
 
@@ -28,6 +40,7 @@ def evaluate(
     controls: Annotated[bool, typer.Option(help="Also train on shuffled labels, which must give chance.")] = True,
     most_rows: MostRows = MOST_TRAINING_ROWS,
     seed: Seed = None,
+    scheduler: Scheduler = None,
     as_json: Json = False,
 ) -> None:
     """Score identification honestly: on deployments that training never saw.
@@ -46,7 +59,7 @@ def evaluate(
     )
     wanted: dict[str, Any] = {"services": settings.services or None, "group": group, "seed": settings.seed}
     horizons_s = parse_horizons_s(horizons) or evaluation.HORIZONS_S
-    with show_progress("evaluate") as progress:
+    with use_scheduler(scheduler), show_progress("evaluate") as progress:
         # No row after the longest horizon is looked at.
         samples = read_training(files, most_rows=most_rows, head_s=max(horizons_s), progress=progress, **wanted)
         result = evaluation.evaluate(

@@ -19,6 +19,7 @@ from podlab.cli.options import (
     MetricFilter,
     ModelFolder,
     MostRows,
+    Scheduler,
     Seed,
     Services,
     parse_horizons_s,
@@ -30,6 +31,7 @@ from podlab.identify import Answer, Identifier
 from podlab.identify.dataset import Identified, identify_dataset
 from podlab.identify.explain import Explanation
 from podlab.identify.explain import explain as explain_answers
+from podlab.parallel import use_scheduler
 from podlab.settings import load_settings
 from podlab.telemetry.recording import MOST_TRAINING_ROWS, read_recording, read_training
 from podlab.units import parse_duration_s
@@ -46,6 +48,7 @@ def fit(
     metrics: MetricFilter = None,
     most_rows: MostRows = MOST_TRAINING_ROWS,
     seed: Seed = None,
+    scheduler: Scheduler = None,
     as_json: Json = False,
 ) -> None:
     """Train a model on labelled recordings and write its bundle.
@@ -58,7 +61,7 @@ def fit(
 
     settings = load_settings(services=services, metric_filter=metrics, seed=seed)
     wanted: dict[str, Any] = {"services": settings.services or None, "group": group, "seed": settings.seed}
-    with show_progress("fit") as progress:
+    with use_scheduler(scheduler), show_progress("fit") as progress:
         samples = read_training(files, most_rows=most_rows, progress=progress, **wanted)
         identifier = identification.fit(
             samples,
@@ -86,6 +89,7 @@ def identify(
     explain: Annotated[
         bool, typer.Option("--explain", help="Also say which metrics spoke for the answer and for the runner-up.")
     ] = False,
+    scheduler: Scheduler = None,
     as_json: Json = False,
 ) -> None:
     """Say which service runs in each container of recordings.
@@ -95,13 +99,14 @@ def identify(
     settings = load_settings(model_path=model)
     horizon_s = None if horizon is None else parse_duration_s(horizon, where="--horizon")
     identifier = bundle.load(settings.model_path).identifier
-    for part in _identify_all(identifier, files, horizon_s, whole=explain):
-        explained = None
-        if explain:
-            explained = explain_answers(
-                identifier, part.samples, part.answers, horizon_s=horizon_s, metrics=part.metrics
-            )
-        _tell(part.answers, explained, as_json)
+    with use_scheduler(scheduler):
+        for part in _identify_all(identifier, files, horizon_s, whole=explain):
+            explained = None
+            if explain and part.samples is not None:
+                explained = explain_answers(
+                    identifier, part.samples, part.answers, horizon_s=horizon_s, metrics=part.metrics
+                )
+            _tell(part.answers, explained, as_json)
 
 
 def _identify_all(
@@ -111,7 +116,7 @@ def _identify_all(
     plain, folders = split_recordings(files)
     if plain:
         samples = read_recording(plain)
-        yield Identified(samples, identifier.identify(samples, horizon_s=horizon_s))
+        yield Identified(identifier.identify(samples, horizon_s=horizon_s), samples)
     for folder in folders:
         yield from identify_dataset(identifier, open_dataset(folder), horizon_s=horizon_s, whole=whole)
 

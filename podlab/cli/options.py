@@ -38,6 +38,12 @@ Source = Annotated[
 MostRows = Annotated[
     int, typer.Option(min=1, metavar="N", help="Rows of data sets to learn from: if there are more, some are drawn.")
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS|local", help="Dask scheduler whose workers do it.  [default: none]", show_default=False
+    ),
+]
 InfluxdbUrl = Annotated[str | None, typer.Option(metavar="URL", help="Address of InfluxDB.", show_default=False)]
 InfluxdbDatabase = Annotated[str | None, typer.Option(metavar="NAME", help="Database.", show_default=False)]
 InfluxdbUser = Annotated[str | None, typer.Option(metavar="NAME", help="User; the password comes from "

@@ -14,12 +14,13 @@ import pyarrow.parquet as pq
 import typer
 
 from podlab import bundle
-from podlab.cli.options import Files, Json, ModelFolder, refuse_to_overwrite, split_recordings
+from podlab.cli.options import Files, Json, ModelFolder, Scheduler, refuse_to_overwrite, split_recordings
 from podlab.cli.output import print_json, print_table
 from podlab.dataset import open_dataset
 from podlab.errors import InputError
 from podlab.files import atomic_file
 from podlab.metrics import CONTAINER_KEY
+from podlab.parallel import use_scheduler
 from podlab.settings import load_settings
 from podlab.telemetry.recording import read_recording
 from podlab.telemetry.series import Rule, parse_mapping, read_series
@@ -48,6 +49,7 @@ def score(
             show_default=False,
         ),
     ] = None,
+    scheduler: Scheduler = None,
     as_json: Json = False,
 ) -> None:
     """Score how strange each sample of recordings is, by the detectors of what each container is identified as.
@@ -70,7 +72,7 @@ def score(
         else _score_series(files, parse_mapping(mapping), loaded.identifier, loaded.library)
     )
     with tempfile.SpooledTemporaryFile(max_size=_MOST_LINES_BYTES, mode="w+", encoding="utf-8") as lines:
-        with atomic_file(out) as temporary:
+        with use_scheduler(scheduler), atomic_file(out) as temporary:
             _write(scorings, temporary, lines)
         lines.seek(0)
         told = (json.loads(line) for line in lines)

@@ -25,6 +25,7 @@ from podlab.samples import is_sound
 
 #: Containers are given out together when they have so many rows.
 BATCH_ROWS = 50_000
+_AGAIN = "collect again"
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,31 @@ class Section:
     index: Index
     first: int
     end: int
+
+
+def sections_of(index: Index, rows: int) -> list[Section]:
+    """Divide a cluster's containers into sections that end within about so many rows each."""
+    block = np.cumsum([0, *(partition.rows for partition in index.partitions)])[:-1] // rows
+    first = np.flatnonzero(np.diff(block, prepend=-1)).tolist()
+    return [_narrow(Section(index, a, b)) for a, b in zip(first, [*first[1:], len(index.partitions)], strict=True)]
+
+
+def _narrow(section: Section) -> Section:
+    """Keep of a section's cluster only what the section needs, so that little is sent with it."""
+    index = section.index
+    chosen = (index.last >= section.first) & (index.last < section.end)
+    wanted = index.ids[chosen]
+    needed = [n for n in range(section.end) if n >= section.first or np.isin(index.held[n], wanted).any()]
+    place = np.zeros(section.end, dtype=np.int64)
+    place[needed] = np.arange(len(needed))
+    own = Index(
+        tuple(index.partitions[n] for n in needed),
+        tuple(index.held[n] for n in needed),
+        index.metrics,
+        wanted,
+        place[index.last[chosen]],
+    )
+    return Section(own, len(needed) - (section.end - section.first), len(needed))
 
 
 def stream(
@@ -112,8 +138,11 @@ def stream(
             for rows in _whole_containers(file, names):
                 begins = np.flatnonzero(np.diff(rows.ids, prepend=~rows.ids[:1]))
                 runs = rows.ids[begins]
+                if not np.isin(runs, index.held[number]).all():
+                    raise InputError("holds containers that its footer does not name", where=where, todo=_AGAIN)
                 keep = np.isin(runs, wanted)
-                done = keep & (index.last_of(runs, where) == number)
+                done = np.zeros(runs.size, dtype=bool)
+                done[keep] = index.last_of(runs[keep]) == number
                 length = np.diff(begins, append=len(rows))
                 carry.add(rows.only(np.repeat(keep & ~done, length)))
                 if done.any():
@@ -155,5 +184,5 @@ def _complete(rows: Numbered, carry: Carry) -> tuple[Numbered, NDArray[np.int64]
 def _batch(ready: Sequence[tuple[Numbered, NDArray[np.int64]]], where: str) -> Batch:
     samples = to_frame(join([rows for rows, _ in ready]).table)
     if not is_sound(samples):
-        raise InputError("holds rows that are no samples", where=where, todo="collect again")
+        raise InputError("holds rows that are no samples", where=where, todo=_AGAIN)
     return Batch(samples, np.concatenate([left_out for _, left_out in ready]))

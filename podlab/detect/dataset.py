@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from podlab.dataset import Dataset
 from podlab.dataset.index import read_index
+from podlab.dataset.spread import over_containers
 from podlab.dataset.stream import Section, stream
 from podlab.detect.library import Library
 from podlab.detect.recording import Scoring, score_recording
@@ -37,6 +39,13 @@ def score_dataset(dataset: Dataset, identifier: Identifier, library: Library) ->
     """
     indexes = [read_index(dataset, cluster) for cluster in dataset.clusters]
     metrics = metrics_in(identifier, indexes)
-    for index in indexes:
-        for batch in stream(dataset, Section(index, 0, len(index.partitions))):
-            yield score_recording(batch.samples, identifier, library, metrics=metrics)
+    work = partial(_score, identifier=identifier, library=library, metrics=metrics)
+    yield from over_containers(dataset, indexes, work)
+
+
+def _score(
+    dataset: Dataset, section: Section, *, identifier: Identifier, library: Library, metrics: frozenset[str]
+) -> Iterator[Scoring]:
+    """Score the containers of a section."""
+    for batch in stream(dataset, section):
+        yield score_recording(batch.samples, identifier, library, metrics=metrics)

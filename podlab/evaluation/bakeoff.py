@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from podlab.errors import InputError
 from podlab.evaluation.contenders import CONTENDERS, Part, describe_intervals
 from podlab.evaluation.dataset import Dataset, load_of, read_dataset
-from podlab.evaluation.folds import side_by_side
 from podlab.evaluation.kernels import describe_kernels
 from podlab.evaluation.ranks import NEMENYI, critical_difference, find_cliques, rank_methods
 from podlab.evaluation.scores import Scores, resample_macro_f1, score
@@ -24,6 +23,7 @@ from podlab.evaluation.splits import IntArray, Plan, plan_splits
 from podlab.features import extract
 from podlab.identify.calibration import add_votes, log_votes
 from podlab.identify.looks import COMPANION_SHARE
+from podlab.parallel import side_by_side
 from podlab.progress import Progress
 from podlab.windows import cut, read_rows
 

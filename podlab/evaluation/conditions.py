@@ -20,10 +20,10 @@ from podlab.errors import InputError
 from podlab.evaluation.asking import part, train_and_judge
 from podlab.evaluation.bootstrap import RESAMPLES, Estimate, interval, mean_interval
 from podlab.evaluation.dataset import Dataset, read_dataset
-from podlab.evaluation.folds import side_by_side
 from podlab.evaluation.scenarios import BIRTH, RECORDING, Scenario, plan_scenarios
 from podlab.evaluation.scores import Scores, resample_macro_f1, score
 from podlab.evaluation.splits import plan_splits
+from podlab.parallel import side_by_side
 from podlab.progress import Progress
 
 _SAME = ["unit", "position"]

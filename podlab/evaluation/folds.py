@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
-from joblib import Parallel, cpu_count, delayed
+from joblib import delayed
 
 from podlab import identify
-from podlab.errors import PodlabError
 from podlab.evaluation.dataset import Dataset
 from podlab.evaluation.splits import IntArray, unit_column
 from podlab.identify import Answer
+from podlab.parallel import side_by_side
 from podlab.progress import Progress
 
 
@@ -91,39 +89,6 @@ def answer_folds(
         for fold in folds
     )
     return side_by_side(work, [fold.what for fold in folds], jobs=jobs, progress=progress)
-
-
-def side_by_side(
-    work: Iterable[Any], whats: Sequence[str], *, jobs: int | None = None, progress: Progress | None = None
-) -> list[Any]:
-    """Do several things at once, each in a process of its own, and give their results in order.
-
-    Parameters
-    ----------
-    work : iterable of joblib.delayed calls
-    whats : sequence of str
-        What progress calls each.
-    jobs, progress
-        As for :func:`answer_folds`.
-
-    Raises
-    ------
-    PodlabError
-        If a process is killed.
-    """
-    pool = Parallel(n_jobs=max(1, min(jobs or cpu_count(), len(whats))), return_as="generator")
-    results: list[Any] = []
-    try:
-        for what, result in zip(whats, pool(work), strict=True):
-            results.append(result)
-            if progress is not None:
-                progress(len(results), len(whats), what)
-    except BrokenProcessPool as error:
-        raise PodlabError(
-            "a training process was killed from outside, most likely for lack of memory",
-            todo="train one fold at a time (jobs=1), or on fewer containers",
-        ) from error
-    return results
 
 
 def _answer(

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from podlab import identify
 from podlab.errors import InputError
 from podlab.evaluation.dataset import Dataset, load_of, read_dataset
-from podlab.evaluation.folds import side_by_side
 from podlab.evaluation.scenarios import Scenario, see
 from podlab.evaluation.splits import IntArray, TextArray, plan_splits
 from podlab.identify import Answer
+from podlab.parallel import side_by_side
 from podlab.progress import Progress
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 
 from podlab.dataset import Dataset
 from podlab.dataset.carry import Reach
 from podlab.dataset.index import Index, read_index
+from podlab.dataset.spread import over_containers
 from podlab.dataset.stream import Section, stream
 from podlab.errors import InputError
 from podlab.identify.answer import Answer
@@ -22,16 +24,16 @@ class Identified:
 
     Attributes
     ----------
-    samples : DataFrame
-        Of whole containers, as far as the model looks at them.
     answers : list of Answer
         In order of the containers' appearance.
+    samples : DataFrame or None
+        All rows of the containers, if they were asked for.
     metrics : frozenset of str or None
         The metrics that the whole data set has any value of; None where the samples are the whole.
     """
 
-    samples: pd.DataFrame
     answers: list[Answer]
+    samples: pd.DataFrame | None = None
     metrics: frozenset[str] | None = None
 
 
@@ -70,7 +72,7 @@ def identify_dataset(
     horizon_s : float, optional
         As for :meth:`Identifier.identify`.
     whole : bool
-        Keep every row of a container until it is complete, not only those that the model looks at.
+        Keep every row of a container until it is complete, not only those that the model looks at, and give them.
 
     Yields
     ------
@@ -84,21 +86,20 @@ def identify_dataset(
     """
     indexes = [read_index(dataset, cluster) for cluster in dataset.clusters]
     metrics = metrics_in(identifier, indexes)
-    for index in indexes:
-        section = Section(index, 0, len(index.partitions))
-        yield from identify_section(identifier, dataset, section, metrics, horizon_s=horizon_s, whole=whole)
+    work = partial(_identify, identifier=identifier, metrics=metrics, horizon_s=horizon_s, whole=whole)
+    yield from over_containers(dataset, indexes, work)
 
 
-def identify_section(
-    identifier: Identifier,
+def _identify(
     dataset: Dataset,
     section: Section,
-    metrics: frozenset[str],
     *,
-    horizon_s: float | None = None,
-    whole: bool = False,
+    identifier: Identifier,
+    metrics: frozenset[str],
+    horizon_s: float | None,
+    whole: bool,
 ) -> Iterator[Identified]:
-    """Identify the containers of a section; ``metrics`` are those that the whole data set has any value of."""
+    """Identify the containers of a section."""
     reach = Reach() if whole else Reach(*identifier.reach(horizon_s))
     for batch in stream(dataset, section, metrics=identifier.columns, reach=reach):
         answers = identifier.identify(
@@ -107,4 +108,4 @@ def identify_section(
             metrics=metrics,
             left_out=batch.left_out if horizon_s is None else None,  # a horizon's rows are all within reach
         )
-        yield Identified(batch.samples, answers, metrics)
+        yield Identified(answers, batch.samples if whole else None, metrics)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import combinations_with_replacement
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -101,24 +101,29 @@ def fit(
             todo="record at least two, or name another column with --group",
         )  # fmt: skip
 
-    steps = len(looks) * (len(np.unique(folds)) + 1)
-    done = 0
+    from joblib import delayed
 
-    def step(look: Look) -> None:
-        nonlocal done
-        if progress is not None:
-            progress(done, steps, look.name)
-        done += 1
+    from podlab.parallel import is_spread, side_by_side
 
-    experts: dict[str, Expert] = {}
-    held_out: dict[str, _HeldOut] = {}
-    for look in looks:
-        data = _training_set(rows, sighting, look, used, seed)
-        held_out[look.name] = _hold_out(data, truth, folds, len(names), seed, jobs, partial(step, look))
-        step(look)
-        experts[look.name] = _fit_expert(data, np.ones(len(data.owner), dtype=bool), truth, len(names), seed, jobs)
+    # One after another here, where each forest has all cores; at once where other machines lend theirs.
+    learn: dict[str, Any] = {"services": len(names), "seed": seed, "jobs": 1 if is_spread() else jobs}
+
+    def work() -> Iterator[Any]:
+        for look in looks:
+            data = _training_set(rows, sighting, look, used, seed)
+            for fold in np.unique(folds):
+                yield delayed(_hold_out)(data, truth, folds, fold, **learn)
+            yield delayed(_fit_expert)(data, np.ones(len(data.owner), dtype=bool), truth, **learn)
+
+    each = len(np.unique(folds)) + 1
     if progress is not None:
-        progress(steps, steps, "calibrate")
+        progress(0, each * len(looks), looks[0].name)
+    done = side_by_side(work(), [look.name for look in looks for _ in range(each)], jobs=1, progress=progress)
+    experts = {look.name: done[(number + 1) * each - 1] for number, look in enumerate(looks)}
+    held_out = {
+        look.name: _join_folds(done[number * each : (number + 1) * each - 1], folds)
+        for number, look in enumerate(looks)
+    }
     calibrations, scores = _calibrate(looks, held_out, truth, groups)
     near = [each.near[Condition.RECORDED] for each in held_out.values()]
     scores = {"containers": len(truth), "groups": len(set(groups)), **scores}
@@ -202,7 +207,7 @@ def _windows(
 
 
 def _fit_expert(
-    data: _TrainingSet, chosen: NDArray[np.bool_], truth: NDArray[np.intp], services: int, seed: int,
+    data: _TrainingSet, chosen: NDArray[np.bool_], truth: NDArray[np.intp], *, services: int, seed: int,
     jobs: int | None, trees: int = _TREES,
 ) -> Expert:  # fmt: skip
     X, y = data.X[chosen], truth[data.owner[chosen]]
@@ -231,17 +236,15 @@ class _HeldOut:
 
 
 def _hold_out(
-    data: _TrainingSet, truth: NDArray[np.intp], folds: NDArray[np.intp], services: int, seed: int,
-    jobs: int | None, step: Callable[[], None],
+    data: _TrainingSet, truth: NDArray[np.intp], folds: NDArray[np.intp], fold: int, *, services: int, seed: int,
+    jobs: int | None,
 ) -> _HeldOut:  # fmt: skip
+    """Judge the windows of one fold by a forest that learned from the others."""
     votes, near, closeness = np.full((3, _MOVED + 1, truth.size, services), np.nan)
-    for fold in np.unique(folds):
-        step()
-        inside = folds[data.owner] != fold
-        if not inside.any() or len(np.unique(truth[data.owner[inside]])) < 2:
-            continue
-        expert = _fit_expert(data, inside, truth, services, seed, jobs, _TREES_HELD_OUT)
-        learned = np.unique(truth[data.owner[inside]])
+    inside = folds[data.owner] != fold
+    learned = np.unique(truth[data.owner[inside]])
+    if learned.size >= 2:
+        expert = _fit_expert(data, inside, truth, services=services, seed=seed, jobs=jobs, trees=_TREES_HELD_OUT)
         for number in range(_MOVED + 1):
             # Where a container has several stretches, one stands for it: the last.
             test = ~inside & (data.copy == number) & np.isin(truth[data.owner], learned)
@@ -249,6 +252,17 @@ def _hold_out(
             votes[number, data.owner[test]] = log_votes(expert.forest.predict_from(leaves))
             near[number, data.owner[test]] = service_proximity(leaves, expert.leaves, expert.service, services)
             closeness[number, data.owner[test]] = expert.space.closeness_to_each(data.X[test], services)
+    own = folds == fold
+    return _HeldOut(votes[:, own], near[:, own], closeness[:, own])
+
+
+def _join_folds(parts: Sequence[_HeldOut], folds: NDArray[np.intp]) -> _HeldOut:
+    """Put the containers of all folds, which :func:`_hold_out` gave one by one, into their order."""
+    order = np.argsort(np.argsort(folds, kind="stable"), kind="stable")
+    votes, near, closeness = (
+        np.concatenate([getattr(part, name) for part in parts], axis=1)[:, order]
+        for name in ("votes", "near", "closeness")
+    )
     return _HeldOut(votes, near, closeness)
 
 

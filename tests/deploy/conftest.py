@@ -23,6 +23,7 @@ FOLDERS = (
     "telegraf",
     "trainer",
     "model-loader",
+    "dask",
 )
 
 Objects = Callable[..., list[Object]]
@@ -50,6 +51,8 @@ def pod_specs(objects: list[Object]) -> dict[str, dict[str, Any]]:
         template = each.get("spec", {}).get("jobTemplate", each).get("spec", {}).get("template")
         if template:
             found[each["metadata"]["name"]] = template["spec"]
+        elif each["kind"] == "DaskCluster":
+            found |= {part: each["spec"][part]["spec"] for part in ("scheduler", "worker")}
         elif each["kind"] == "Pod":
             found[each["metadata"]["name"]] = each["spec"]
     return found
