@@ -52,7 +52,11 @@ def test_a_failing_notebook_exits_1_and_leaves_its_page(
 def test_every_command_has_help_with_an_example(call: Call, name: str) -> None:
     answer = call(name, "--help")
     assert answer.exit_code == 0
-    groups = {"lab": ("list", "record", "down"), "models": ("list", "show", "verify")}
+    groups = {
+        "lab": ("list", "record", "down"),
+        "models": ("list", "show", "verify", "promote"),
+        "dataset": ("add", "show", "verify"),
+    }
     for words in [(name, sub) for sub in groups[name]] if name in groups else [(name,)]:
         assert f"Example: podlab {' '.join(words)}" in call(*words, "--help").out
 

@@ -15,8 +15,10 @@ from tests.watcher.test_loop import truth
 OTHERS = [name for name, metric in CATALOGUE.items() if metric.family in ("network", "volume", "io", "filesystem")]
 
 
-def _watch(bench: MakeBench, influxd: Influxd, database: str, samples: pd.DataFrame, *parts: pd.DataFrame) -> None:
-    """Let 10 s happen again and again, each with all of ``parts`` written before the round."""
+def _watch(
+    bench: MakeBench, influxd: Influxd, database: str, samples: pd.DataFrame, *parts: pd.DataFrame
+) -> dict[str, str | None]:
+    """Let 10 s happen again and again, each with all of ``parts`` written before the round; give what was said."""
     here = bench()
     here.table.other = InfluxSource(influxd.url, database, *influxd.reader)
     here.appear(*pods_of(samples))
@@ -26,18 +28,21 @@ def _watch(bench: MakeBench, influxd: Influxd, database: str, samples: pd.DataFr
             if len(known):
                 play(influxd, database, known)
         here.run(0)
-    assert dict(here.said()) == truth(samples)
     assert here.watcher.database_error is None
+    return dict(here.said())
 
 
 def test_containers_are_identified_by_the_measurement_there_is(
     bench: MakeBench, influxd: Influxd, database: str, samples: pd.DataFrame
 ) -> None:
-    _watch(bench, influxd, database, samples, samples.drop(columns=OTHERS))
+    said = _watch(bench, influxd, database, samples, samples.drop(columns=OTHERS))
+    # CPU and memory alone leave some unsure, which go on waiting; nobody is called what it is not.
+    assert said.items() <= truth(samples).items()
+    assert len(said) >= len(truth(samples)) / 2
 
 
 def test_what_comes_later_joins_what_was_there(
     bench: MakeBench, influxd: Influxd, database: str, samples: pd.DataFrame
 ) -> None:
     late = samples.assign(time=samples["time"])
-    _watch(bench, influxd, database, samples, samples.drop(columns=OTHERS), late)
+    assert _watch(bench, influxd, database, samples, samples.drop(columns=OTHERS), late) == truth(samples)

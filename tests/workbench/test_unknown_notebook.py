@@ -26,7 +26,7 @@ def test_it_hands_on_what_it_found(tmp_path: Path, services: tuple[str, ...]) ->
         assert found["facts"]["unknown_in_words"] == ""
         return
     assert set(found["figures"]) == always | {"left_out_services", "unknown_services"}
-    assert set(found["tables"]) == {"left_out", "unknown", "services", "relatives", "similar", "rules"}
+    assert set(found["tables"]) == {"left_out", "unknown", "services", "relatives", "similar", "rules", "goals"}
     facts = found["facts"]
     assert facts["unknown_services"] == ["valkey"]
     assert facts["unknown"]["all"]["n_unknown"] == 4
