@@ -20,8 +20,8 @@ JUDGED_BY = ("median_s", "mean_s", "error", "first_error", "right", "revised", "
 def compare_rules(replay: Replay, *, horizons_s: Sequence[float] = (), seed: int = 0) -> pd.DataFrame:
     """Judge rules by how soon they decide, how often that is wrong, and how often they take it back.
 
-    The default policy is the same for all folds, whatever it was set by. The others are chosen for each fold on the other folds'
-    deployments, so that none is judged by what it was chosen on.
+    The default policy is the same for all folds, whatever it was set by. The others are chosen for each fold on the
+    other folds' deployments, so that none is judged by what it was chosen on.
 
     Parameters
     ----------
