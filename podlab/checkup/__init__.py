@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from podlab.checkup.alternatives import look_at_alternatives
 from podlab.checkup.finding import Finding, as_finding
 from podlab.checkup.metrics import look_at_metrics
 from podlab.checkup.place import look_at_installation, look_at_model
@@ -21,7 +22,11 @@ def examine(settings: Settings) -> list[Finding]:
     Returns
     -------
     list of Finding
-        In the order of a watcher's needs. It could not work where one that is ``needed`` is not ``ok``.
+        In the order of a watcher's needs, and then the other sources of metrics. It could not work where one that is
+        ``needed`` is not ``ok``.
     """
     model, finding = look_at_model(settings)
-    return [look_at_installation(), finding, *look_at_cluster(settings), *look_at_metrics(settings, model)]
+    return [
+        look_at_installation(), finding, *look_at_cluster(settings), *look_at_metrics(settings, model),
+        *look_at_alternatives(settings, model),
+    ]  # fmt: skip

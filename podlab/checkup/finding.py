@@ -27,6 +27,8 @@ class Finding:
         Whether the watcher cannot work while it is not ``ok``.
     details : dict
         The same in numbers, for programs.
+    alternative : bool
+        Whether it is about a source of metrics that was not chosen.
     """
 
     subject: str
@@ -35,11 +37,12 @@ class Finding:
     todo: str = ""
     needed: bool = True
     details: dict[str, Any] = field(default_factory=dict)
+    alternative: bool = False
 
     @property
     def word(self) -> str:
         """What stands beside it for people."""
-        return "ok" if self.ok else "FAILS" if self.needed else "warns"
+        return "ok" if self.ok else "FAILS" if self.needed else "no" if self.alternative else "warns"
 
 
 def as_finding(subject: str, look: Callable[[], str], *, needed: bool = True) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -52,11 +53,17 @@ def look_at_metrics(settings: Settings, model: BundleInfo | None) -> list[Findin
         Finding(f"kubelet of {node}", False, error.what, error.todo or "", needed=False)
         for node, error in sorted(failing.items())
     ]
-    columns = FEATURE_METRICS if model is None else tuple(model.manifest["columns"])
-    return [_freshness(subject, name, samples, until), *nodes, _coverage(settings, samples, columns, model)]
+    columns = columns_of(model)
+    return [freshness_of(subject, name, samples, until), *nodes, _coverage(settings, samples, columns, model)]
 
 
-def _freshness(subject: str, name: str, samples: pd.DataFrame, until: datetime) -> Finding:
+def columns_of(model: BundleInfo | None) -> tuple[str, ...]:
+    """Name the columns that a model looks at; all there are where there is no model."""
+    return FEATURE_METRICS if model is None else tuple(model.manifest["columns"])
+
+
+def freshness_of(subject: str, name: str, samples: pd.DataFrame, until: datetime) -> Finding:
+    """Tell how many containers there are samples of, how often they come, and how old the newest is."""
     age_s = (until - samples["time"].max()).total_seconds()
     interval_s = _interval_s(samples)
     containers = int(samples.groupby(list(INSTANCE_KEY), dropna=False).ngroups)
@@ -81,9 +88,14 @@ def _interval_s(samples: pd.DataFrame) -> float | None:
     return None if steps.empty else round(float(steps.median()), 1)
 
 
-def _coverage(settings: Settings, samples: pd.DataFrame, columns: tuple[str, ...], model: BundleInfo | None) -> Finding:
+def missing_shares(samples: pd.DataFrame, columns: Sequence[str]) -> dict[str, float]:
+    """Give of each column the share of rows without it, 1 where it is missing altogether."""
+    return {name: float(samples[name].isna().mean()) if name in samples else 1.0 for name in columns}
+
+
+def _coverage(settings: Settings, samples: pd.DataFrame, columns: Sequence[str], model: BundleInfo | None) -> Finding:
     """Tell which of the model's columns are missing, how much of the others, and what it costs."""
-    share = {name: float(samples[name].isna().mean()) if name in samples else 1.0 for name in columns}
+    share = missing_shares(samples, columns)
     absent = [name for name, missing in share.items() if missing == 1.0]
     cost = cost_of(model, absent)
     details: dict[str, Any] = {

@@ -13,6 +13,7 @@ from podlab.cli.options import (
     InfluxdbUser,
     Json,
     ModelFolder,
+    PrometheusUrl,
     Source,
 )
 from podlab.cli.output import print_json, print_table
@@ -26,12 +27,14 @@ def doctor(
     influxdb_database: InfluxdbDatabase = None,
     influxdb_user: InfluxdbUser = None,
     influxdb_password_file: InfluxdbPasswordFile = None,
+    prometheus_url: PrometheusUrl = None,
     as_json: Json = False,
 ) -> None:
     """Look at the model, the cluster, each right, and the metrics; exit 1 when the watcher could not work.
 
     Nothing is changed anywhere. What only warns is no reason for the watcher not to work. Kubelets keep no past: they
-    are asked four times first, which takes 20 s.
+    are asked four times first, which takes 20 s. Other sources that are set up, and kubelets of a cluster that can be
+    reached, are looked at briefly ("instead"); they decide nothing.
 
     Example: podlab doctor --source kubelet --json
     """
@@ -40,6 +43,7 @@ def doctor(
     settings = load_settings(
         model_path=model, metrics_source=source, influxdb_url=influxdb_url, influxdb_database=influxdb_database,
         influxdb_user=influxdb_user, influxdb_password_file=influxdb_password_file,
+        prometheus_url=prometheus_url,
     )  # fmt: skip
     findings = examine(settings)
     works = all(finding.ok for finding in findings if finding.needed)

@@ -15,10 +15,12 @@ from podlab.telemetry.influx_http import InfluxDatabase
 from podlab.telemetry.replay import replay
 from tests.cli.conftest import Call
 from tests.support.bundles import write_bundle
+from tests.support.debian import free_ports
 from tests.support.influxd import Influxd
 from tests.support.kubeapi import KubeApi
 from tests.support.kubelet import METRICS, STATS, Kubelet, running_kubelets
 from tests.support.kubeobjects import make_node
+from tests.support.prometheusd import Prometheusd
 from tests.support.synthetic import make_samples
 from tests.support.watch_process import TOKEN, begin_now, grant, run_pods
 from tests.support.watching import starting_together
@@ -151,3 +153,50 @@ def test_stale_metrics_fail_and_fresh_ones_do_not(
     assert "PODLAB_METRICS_SOURCE=kubelet" in findings(fresh)["columns"]["todo"]
     target.close()
     assert influxd.reader[1] not in stale.out + fresh.out
+
+
+@pytest.mark.usefixtures("kubelets")
+def test_other_sources_that_are_set_up_are_shown_and_decide_nothing(
+    call: Call, prometheusd: Prometheusd, lives: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = prometheusd.write(lives)
+    monkeypatch.setenv("PODLAB_PROMETHEUS_URL", prometheusd.url)
+    monkeypatch.setenv("PODLAB_PROMETHEUS_LABELS", ",".join(f"{name}={value}" for name, value in labels.items()))
+    [closed] = free_ports(1)
+    monkeypatch.setenv("PODLAB_INFLUXDB_URL", f"http://127.0.0.1:{closed}")
+    answer = call("doctor", "--source", "kubelet", "--json")
+    assert (answer.exit_code, answer.lines[0]["works"]) == (0, True), answer.out
+    found = findings(answer)
+    assert {subject for subject, each in found.items() if each["alternative"]} == {
+        "instead: metrics in Prometheus", "instead: metrics in InfluxDB",
+    }  # fmt: skip
+    there = found["instead: metrics in Prometheus"]
+    assert (there["ok"], there["needed"], there["details"]["containers"]) == (True, False, 2)
+    assert there["todo"] == "to use it: PODLAB_METRICS_SOURCE=prometheus"
+    assert "columns (without logsfs_used_bytes)" in there["said"]
+    away = found["instead: metrics in InfluxDB"]
+    assert (away["ok"], away["needed"]) == (False, False)
+    assert "InfluxDB cannot be reached" in away["said"]
+    table = call("doctor", "--source", "kubelet")
+    [line] = [line for line in table.out.splitlines() if line.startswith("instead: metrics in InfluxDB")]
+    assert line.split()[4] == "no"
+
+
+@pytest.mark.usefixtures("kubelets")
+def test_kubelets_are_an_alternative_to_a_database_that_is_down(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    [closed] = free_ports(1)
+    monkeypatch.setenv("PODLAB_PROMETHEUS_URL", f"http://127.0.0.1:{closed}")
+    answer = call("doctor", "--source", "prometheus", "--json")
+    assert answer.exit_code == 1
+    found = findings(answer)
+    assert (found["metrics in Prometheus"]["ok"], found["metrics in Prometheus"]["alternative"]) == (False, False)
+    assert found["instead: metrics of the kubelets"]["ok"], found
+    assert "instead: metrics in InfluxDB" not in found  # its address was not given
+
+
+@pytest.mark.usefixtures("api")
+def test_kubelets_that_may_not_be_asked_are_not_asked(call: Call) -> None:
+    found = findings(call("doctor", "--source", "prometheus", "--json"))
+    kubelets = found["instead: metrics of the kubelets"]
+    assert kubelets["said"] == "not granted: list nodes, get nodes/stats"
+    assert kubelets["todo"] == "kubectl apply -f deploy/overlays/kubelet/rbac.yaml"
