@@ -109,6 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--folder", type=Path, help="keep the data set there, and use what is there")
+    parser.add_argument("--most-memory-mb", type=float, help="end with 1 if the piece-by-piece process took more")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -123,7 +124,13 @@ def main() -> None:
     ratio = (streamed["rows"] / streamed["cpu_s"]) / (in_memory["rows"] / in_memory["cpu_s"])
     if options.json:
         print(json.dumps({"piece by piece": streamed, "in memory": in_memory, "throughput_ratio": ratio}))
-        return
+    else:
+        _tell(streamed, in_memory, ratio)
+    if options.most_memory_mb is not None and streamed["peak_mb"] > options.most_memory_mb:
+        raise SystemExit(f"{streamed['peak_mb']:,.0f} MB at the peak, more than {options.most_memory_mb:,.0f} MB")
+
+
+def _tell(streamed: dict[str, float], in_memory: dict[str, float], ratio: float) -> None:
     for name, found in (("piece by piece", streamed), ("in memory", in_memory)):
         print(
             f"{name}: {found['rows']:,} rows, {found['answers']:,.0f} containers in {found['cpu_s']:.1f} CPU-seconds "
