@@ -21,13 +21,27 @@ from podlab.telemetry.prometheus_wire import Refusal, read_refusal
 
 _MAX_SMALL_ANSWER_BYTES: Final = 8_000_000
 #: How servers say that a question asks for too much at once: Prometheus ("too many samples"), Thanos ("limit"), Mimir
-#: ("err-mimir-max-...", "exceeds the limit"), VictoriaMetrics ("exceeding -search.max...").
-_TOO_MUCH: Final = re.compile(r"too many|exceed|err-mimir-max|limit", re.IGNORECASE)
+#: ("err-mimir-max-...", "exceeds the limit"), VictoriaMetrics ("exceeding -search.max..."), and those whose parts talk
+#: by gRPC ("ResourceExhausted ... received message larger than max").
+_TOO_MUCH: Final = re.compile(r"too many|exceed|err-mimir-max|limit|larger than max|too large", re.IGNORECASE)
+#: How servers say that they evaluate no bare range selector such as ``up[5m]``.
+_NO_RANGES: Final = re.compile(
+    r"(range|matrix)[ -]?(vector|selector)|expression type|unsupported (expression|query)|not (supported|implemented)",
+    re.IGNORECASE,
+)
+#: How servers say that they hold newer samples, or others of the same time.
+_OUT_OF_ORDER: Final = re.compile(
+    r"out.of.order|out of bounds|too old|too far in the past|duplicate sample", re.IGNORECASE
+)
 _TENANT_HEADER: Final = "X-Scope-OrgID"
 
 
 class TooMuchError(PodlabError):
     """An answer has more than the reader, or the server, takes at once; a shorter span may do."""
+
+
+class OutOfOrderError(InputError):
+    """A server was to take samples that are older than what it has, or differ from it."""
 
 
 @dataclass
@@ -120,16 +134,30 @@ class PrometheusApi:
         return self._send(method, address, content, max_bytes)
 
     def write(self, body: bytes) -> None:
-        """Send one remote-write request, compressed by snappy; errors as of :meth:`ask`."""
+        """Send one remote-write request, compressed by snappy.
+
+        Raises
+        ------
+        OutOfOrderError
+            If the server has newer samples.
+        InputError, PodlabError
+            As of :meth:`ask`, and if the server takes no remote writes.
+        """
         headers = {
             "Content-Type": "application/x-protobuf",
             "Content-Encoding": "snappy",
             "X-Prometheus-Remote-Write-Version": "0.1.0",
         }
-        self._send("POST", "api/v1/write", body, _MAX_SMALL_ANSWER_BYTES, headers)
+        self._send("POST", "api/v1/write", body, _MAX_SMALL_ANSWER_BYTES, headers, self._write_refused)
 
     def _send(
-        self, method: str, address: str, content: bytes, max_bytes: int, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        address: str,
+        content: bytes,
+        max_bytes: int,
+        headers: Mapping[str, str] | None = None,
+        explain: Callable[[httpx.Response, Refusal], PodlabError] | None = None,
     ) -> bytes:
         headers = headers or {"Content-Type": "application/x-www-form-urlencoded"}
         body = bytearray()
@@ -150,7 +178,7 @@ class PrometheusApi:
         except httpx.HTTPError as error:
             raise PodlabError(f"the answer broke off: {_reason(error)}", where=self.name, todo="try again") from error
         if not answer.is_success:
-            raise self._refused(answer, read_refusal(bytes(body)))
+            raise (explain or self._refused)(answer, read_refusal(bytes(body)))
         return bytes(body)
 
     def refusal(self, refused: Refusal) -> PodlabError:
@@ -160,9 +188,31 @@ class PrometheusApi:
             return PodlabError(f"the server gave up: {said}", where=self.name, todo="fetch a shorter span or try again")
         if _TOO_MUCH.search(said):
             return TooMuchError(f"the server refuses so much at once: {said}", where=self.name)
+        if _NO_RANGES.search(said):
+            return InputError(
+                f"the server gives no samples as they were scraped ('METRIC[600s]' asked of /api/v1/query): {said}",
+                where=self.name,
+                todo="set prometheus_url to the server that stores them, such as Prometheus itself, instead of what "
+                "stands before it, or let that use Prometheus' own query engine",
+            )
         if refused.kind == "internal":
             return PodlabError(f"the server failed: {said}", where=self.name, todo="try again")
         return InputError(f"the server refuses the question: {said}", where=self.name)
+
+    def _write_refused(self, answer: httpx.Response, refused: Refusal) -> PodlabError:
+        said = refused.said or answer.reason_phrase
+        if _OUT_OF_ORDER.search(said):
+            return OutOfOrderError(
+                f"the server has newer samples than these: {said}", where=self.name,
+                todo="shift the times to the present (--now), or give Prometheus out_of_order_time_window",
+            )  # fmt: skip
+        if answer.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+            return InputError(
+                f"the server takes no remote writes: {answer.status_code} {said}", where=self.name,
+                todo="start Prometheus with --web.enable-remote-write-receiver, or set prometheus_url to what stands "
+                "before /api/v1/write",
+            )  # fmt: skip
+        return self._refused(answer, refused)
 
     def _refused(self, answer: httpx.Response, refused: Refusal) -> PodlabError:
         status = answer.status_code
@@ -182,6 +232,9 @@ class PrometheusApi:
             )  # fmt: skip
         if refused.kind is not None:
             return self.refusal(refused)
+        if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or _TOO_MUCH.search(said):
+            # A frontend before the server says it in plain words.
+            return TooMuchError(f"the server refuses so much at once: {said}", where=self.name)
         if answer.is_server_error:
             return PodlabError(f"the server failed with {status}: {said}", where=self.name, todo="try again")
         return InputError(f"the server answered {status}: {said}", where=self.name)

@@ -119,14 +119,14 @@ def read_matrix(body: bytes, *, where: str) -> RawSeries:
     Raises
     ------
     RefusedError
-        If the answer says that it is none.
+        If the answer says that it is none, or is of another kind.
     PodlabError
-        If it is not the API's, broke off, is partial, or holds something else than ranges of numbers.
+        If it is not the API's, broke off, is partial, or holds something else than numbers.
     """
     try:
         matrix = _MATRICES.decode(_open(body, where))
         if matrix.result_type != "matrix":
-            raise _no_answer(f"it holds a {matrix.result_type[:20]}, not ranges of samples", where)
+            raise RefusedError(Refusal("execution", f"it answers a range selector with a {matrix.result_type[:20]}"))
         series = _SERIES.decode(matrix.result)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _no_answer(str(error), where) from error

@@ -41,25 +41,32 @@ def test_a_server_that_loads_few_samples_at_once_is_asked_for_less() -> None:
         assert got["rx_bytes"].tolist() == samples["rx_bytes"].tolist()
 
 
+def _api_says(said: str) -> bytes:
+    return json.dumps({"status": "error", "errorType": "execution", "error": said}).encode()
+
+
 @pytest.mark.parametrize(
-    "said",
+    ("status", "body"),
     [
-        "the query exceeded the maximum number of chunks (limit: 2000000 chunks) (err-mimir-max-chunks-per-query)",
-        "exceeded series limit: rpc error",
-        "cannot select more than -search.maxSamplesPerQuery=1000000 samples; possible solutions: to increase the limit",
+        (422, _api_says("exceeded the maximum number of chunks (limit: 2000000) (err-mimir-max-chunks-per-query)")),
+        (422, _api_says("exceeded series limit: rpc error")),
+        (422, _api_says("cannot select more than -search.maxSamplesPerQuery=1000000 samples; to increase the limit")),
+        (500, _api_says("rpc error: code = ResourceExhausted desc = grpc: received message larger than max (5 vs. 4)")),
+        (400, b"the query time range exceeds the limit (query length: 10m0s, limit: 5m0s)\n"),
+        (413, b"<html>Request Entity Too Large</html>"),
     ],
-    ids=["Mimir", "Thanos", "VictoriaMetrics"],
+    ids=["Mimir", "Thanos", "VictoriaMetrics", "gRPC", "plain words", "gateway"],
 )
-def test_each_servers_word_for_too_much_is_known(prometheusd: Prometheusd, said: str) -> None:
-    spans: list[int] = []
-    body = json.dumps({"status": "error", "errorType": "execution", "error": said}).encode()
+def test_each_servers_word_for_too_much_is_known(prometheusd: Prometheusd, status: int, body: bytes) -> None:
+    asked: list[int] = []
 
     def once(_path: str, _headers: dict[str, str], _answer: Answer) -> Answer | None:
-        spans.append(1)
-        return Answer(422, body) if len(spans) == 1 else None
+        asked.append(1)
+        return Answer(status, body) if len(asked) == 1 else None
 
     with spoiled(prometheusd, only_samples(once)) as (proxy, samples, labels):
         source = PrometheusSource(prometheusd.api(), labels=labels)
         whole = source.fetch(samples["time"].min(), samples["time"].max())
         narrowed = PrometheusSource(type(prometheusd)(proxy.url, 0).api(), labels=labels)
         pd.testing.assert_frame_equal(narrowed.fetch(samples["time"].min(), samples["time"].max()), whole)
+        assert len(asked) > 2

@@ -17,7 +17,6 @@ NO_PAIRS = "its values are not pairs of time and number"
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ({"resultType": "vector", "result": []}, "it holds a vector, not ranges of samples"),
         ({"resultType": "matrix", "result": [{"metric": {}, "values": [[1, "2", "3"]]}]}, NO_PAIRS),
         ({"resultType": "matrix", "result": [{"metric": {}, "values": [[1], [2]]}]}, NO_PAIRS),
         ({"resultType": "matrix", "result": [{"metric": {}, "values": [[1, "many"]]}]}, NO_PAIRS),
