@@ -26,7 +26,7 @@ from podlab.cli.output import print_json, show_progress
 from podlab.cluster.inventory import enrich
 from podlab.errors import PodlabError
 from podlab.labels import LabelReport, LabelRules, read_label_table
-from podlab.live import cluster_inventory, label_samples, live_source, writable_database
+from podlab.live import cluster_inventory, label_samples, live_source, prometheus_api, writable_database
 from podlab.samples import INSTANCE_KEY
 from podlab.settings import Settings, load_settings
 from podlab.telemetry.recording import read_recording, write_recording
@@ -34,12 +34,15 @@ from podlab.telemetry.recording import read_recording, write_recording
 log = logging.getLogger(__name__)
 
 _MOST_NAMES_SHOWN = 10
+# A server that takes longer to write a request is ill.
+_WRITE_S = 60.0
 
 
 class TargetName(enum.StrEnum):
     """Where samples can be replayed to."""
 
     INFLUXDB = "influxdb"
+    PROMETHEUS = "prometheus"
 
 
 class InventoryChoice(enum.StrEnum):
@@ -132,25 +135,28 @@ def replay(
     influxdb_database: InfluxdbDatabase = None,
     influxdb_user: InfluxdbUser = None,
     influxdb_password_file: InfluxdbPasswordFile = None,
+    prometheus_url: PrometheusUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Write a recording into a live database, as Telegraf would have written it.
+    """Write a recording into a live database: InfluxDB as Telegraf would, Prometheus as if it had scraped cAdvisor.
 
-    After Ctrl-C the same command goes on where it stopped.
+    After Ctrl-C the same command goes on where it stopped. Prometheus must take remote writes
+    (--web.enable-remote-write-receiver; VictoriaMetrics does) and refuses what is older than what it has.
 
     Example: podlab replay data/recordings/first.parquet --to influxdb --now
     """
-    from podlab.telemetry.replay import replay as write_to_influxdb
+    from podlab.telemetry.replay import replay as write
 
     settings = load_settings(
         influxdb_url=influxdb_url, influxdb_database=influxdb_database, influxdb_user=influxdb_user,
-        influxdb_password_file=influxdb_password_file,
+        influxdb_password_file=influxdb_password_file, prometheus_url=prometheus_url,
     )  # fmt: skip
     samples = read_recording([file])
-    with show_progress("replay") as progress:
-        done = write_to_influxdb(
+    target = writable_database(settings) if to is TargetName.INFLUXDB else prometheus_api(settings, timeout_s=_WRITE_S)
+    with show_progress("replay") as progress, closing(target):
+        done = write(
             samples,
-            writable_database(settings),
+            target,
             speed=speed,
             now=now,
             state_path=Path(".cache") / f"replay-{file.stem}.json",

@@ -6,6 +6,7 @@ Remote write: https://prometheus.io/docs/specs/prw/remote_write_spec/, version 1
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,9 +20,11 @@ from podlab.metrics import CATALOGUE
 from podlab.samples import INSTANCE_KEY, check_samples
 from podlab.telemetry.nearest import Ints
 from podlab.telemetry.prometheus import POD_CLAIMS, POD_INFO, STARTED, VOLUME
-from podlab.telemetry.prometheus_http import PrometheusApi
+from podlab.telemetry.prometheus_http import OutOfOrderError, PrometheusApi
 from podlab.telemetry.prometheus_series import PAUSE
 from podlab.telemetry.prometheus_wire import Floats
+
+log = logging.getLogger(__name__)
 
 _NS_PER_MS: Final = 1_000_000
 _MS_PER_S: Final = 1_000
@@ -85,8 +88,9 @@ def write_series(series: Sequence[OutSeries], api: PrometheusApi) -> int:
     Raises
     ------
     InputError
-        If the server cannot be reached or refuses: Prometheus must run with ``--web.enable-remote-write-receiver``, and
-        takes samples at most an hour older than its newest one.
+        If the server cannot be reached, takes no remote writes, or refuses the user.
+    OutOfOrderError
+        If the server has newer samples.
     PodlabError
         If the server fails.
     """
@@ -95,6 +99,53 @@ def write_series(series: Sequence[OutSeries], api: PrometheusApi) -> int:
         api.write(_pack(part))
         written += sum(len(each.time_ms) for each in part)
     return written
+
+
+class SeriesWriter:
+    """Writes a recording into a server that takes remote writes, some rows after the other.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        A samples table in order of time.
+    api : PrometheusApi
+    shift_ns : int
+        Added to all times.
+    """
+
+    def __init__(self, samples: pd.DataFrame, api: PrometheusApi, *, shift_ns: int = 0) -> None:
+        shift = pd.Timedelta(shift_ns, "ns")
+        moved = samples.assign(**{name: samples[name] + shift for name in ("time", "started_at") if name in samples})
+        self.api = api
+        self.series = series_of(moved)
+        self.time_ms = moved["time"].astype("int64").to_numpy() // _NS_PER_MS
+
+    def write(self, start: int, stop: int, *, again: bool = False) -> int:
+        """Write the values of the rows from ``start`` to ``stop``; return how many.
+
+        Values of one millisecond are written together. If ``again``, a request that the server refuses as older than
+        what it has is taken for one that had arrived before; errors else are those of :func:`write_series`.
+        """
+        # A row of the same millisecond as the next one waits for it.
+        since_ms = self.time_ms[start]
+        until_ms = self.time_ms[stop] if stop < len(self.time_ms) else self.time_ms[-1] + 1
+        parts = (_between(each, int(since_ms), int(until_ms)) for each in self.series)
+        written = 0
+        for batch in _batches([each for each in parts if len(each.time_ms)]):
+            try:
+                self.api.write(_pack(batch))
+            except OutOfOrderError:
+                if not again:
+                    raise
+                log.info("a part that had arrived before is passed over")
+            else:
+                written += sum(len(each.time_ms) for each in batch)
+        return written
+
+
+def _between(series: OutSeries, since_ms: int, until_ms: int) -> OutSeries:
+    start, stop = np.searchsorted(series.time_ms, [since_ms, until_ms])
+    return OutSeries(series.labels, series.time_ms[start:stop], series.value[start:stop])
 
 
 def _container_series(rows: pd.DataFrame, labels: Mapping[str, str]) -> Iterator[OutSeries]:
@@ -157,10 +208,10 @@ def _batches(series: Sequence[OutSeries]) -> Iterator[list[OutSeries]]:
     size = 0
     for begin_ms in range(first_ms, last_ms + 1, _SLICE_MS):
         for each in series:
-            start, stop = np.searchsorted(each.time_ms, [begin_ms, begin_ms + _SLICE_MS])
-            if stop > start:
-                batch.append(OutSeries(each.labels, each.time_ms[start:stop], each.value[start:stop]))
-                size += int(stop - start)
+            part = _between(each, begin_ms, begin_ms + _SLICE_MS)
+            if len(part.time_ms):
+                batch.append(part)
+                size += len(part.time_ms)
             if size >= _BATCH:
                 yield batch
                 batch, size = [], 0

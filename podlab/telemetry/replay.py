@@ -1,4 +1,4 @@
-"""Writing a recording into InfluxDB in Telegraf's schema: a live database without a cluster."""
+"""Writing a recording into InfluxDB or Prometheus as their agents would: live metrics without a cluster."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,8 @@ from podlab.samples import check_samples
 from podlab.telemetry.influx_http import InfluxDatabase, quote_identifier
 from podlab.telemetry.influx_lines import PointWriter
 from podlab.telemetry.influx_wire import RefusedError, read_series
+from podlab.telemetry.prometheus_http import PrometheusApi
+from podlab.telemetry.prometheus_write import SeriesWriter
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,8 @@ class Replayed:
     Attributes
     ----------
     samples, points : int
-        Written by this run; what an interrupted run before it wrote is not counted.
+        Rows, and points of InfluxDB or values of Prometheus, that this run wrote; what an interrupted run before it
+        wrote is not counted.
     resumed_at : int
         How many samples an interrupted run had written before.
     since, until : Timestamp
@@ -56,7 +59,7 @@ class Replayed:
 
 def replay(
     frame: pd.DataFrame,
-    target: InfluxDatabase,
+    target: InfluxDatabase | PrometheusApi,
     *,
     speed: float | None = None,
     now: bool = False,
@@ -67,27 +70,30 @@ def replay(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Replayed:
-    """Write samples into InfluxDB as Telegraf would have.
+    """Write samples into a live database.
 
-    Gauges become whole numbers, because Telegraf writes integers. Writing the same samples again changes nothing:
-    a point replaces the one of the same series and instant. What Telegraf does not carry (uid, image, start, image
-    size, labels) goes into the measurement ``podlab_container``.
+    Into InfluxDB as Telegraf would have. Gauges become whole numbers, because Telegraf writes integers. Writing the
+    same samples again changes nothing: a point replaces the one of the same series and instant. What Telegraf does not
+    carry (uid, image, start, image size, labels) goes into the measurement ``podlab_container``.
+
+    Into Prometheus by remote write, as the series of cAdvisor and kube-state-metrics; what is lost by it is told by
+    :func:`podlab.telemetry.prometheus_write.series_of`.
 
     Parameters
     ----------
     frame : DataFrame
         A samples table.
-    target : InfluxDatabase
-        Where to; the database is made when it is missing and the user may do so.
+    target : InfluxDatabase or PrometheusApi
+        Where to; InfluxDB's database is made when it is missing and the user may do so.
     speed : float, optional
         Play the samples ``speed`` times as fast as they were taken; as fast as can be by default.
     now : bool
         Shift all times, so that the last sample is at the present when it is written.
     batch : int
-        Points a request, at most.
+        Points of InfluxDB a request, at most.
     jitter_s : float
-        Stamp the network, volume and block I/O measurements this many seconds, and twice and three times as many,
-        after the containers' own, as real agents do more or less.
+        Of InfluxDB: stamp the network, volume and block I/O measurements this many seconds, and twice and three times
+        as many, after the containers' own, as real agents do more or less.
     state_path : Path, optional
         A small file that remembers the last batch. When it is there and fits, the replay goes on from it; it is
         removed at the end. Without it, an interrupted replay starts anew.
@@ -104,7 +110,8 @@ def replay(
     ------
     InputError
         If the server cannot be reached or refuses; if a name cannot be stored; if two containers of one name have
-        a sample at the same instant, which Telegraf's schema cannot tell apart.
+        a sample at the same instant, which Telegraf's schema cannot tell apart. Prometheus refuses what is older than
+        what it has.
     PodlabError
         If the server fails. As after Ctrl-C, ``state_path`` then tells the next replay where to go on.
     """
@@ -112,7 +119,6 @@ def replay(
         raise InputError(f"the speed must be greater than 0, not {speed}", where="--speed")
     where = "the recording"
     samples = check_samples(frame, where=where).sort_values("time", kind="stable", ignore_index=True)
-    writer = PointWriter(samples, where=where, jitter_s=jitter_s)
     time_ns = samples["time"].astype("int64").to_numpy()
     first_ns, last_ns = int(time_ns[0]), int(time_ns[-1])
 
@@ -121,7 +127,11 @@ def replay(
     if shift_ns is None:
         playing_s = 0.0 if speed is None else (last_ns - first_ns) / _NS_PER_S / speed
         shift_ns = int((clock() + playing_s) * _NS_PER_S) - last_ns if now else 0
-    _make_database(target)
+    writer: _Writer
+    if isinstance(target, InfluxDatabase):
+        writer = _PointsWriter(samples, target, where, jitter_s, shift_ns)
+    else:
+        writer = SeriesWriter(samples, target, shift_ns=shift_ns)
 
     resumed_at, points, started_s = done, 0, clock()
     while done < len(samples):
@@ -132,9 +142,8 @@ def replay(
             # Not before its last sample is due, so that nothing is written that has not happened yet.
             due_s = started_s + (time_ns[end - 1] - time_ns[resumed_at]) / _NS_PER_S / speed
             sleep(max(0.0, due_s - clock()))
-        lines = writer.lines(done, end, shift_ns=shift_ns)
-        target.write("\n".join(lines).encode())
-        points += len(lines)
+        # What was under way when a replay was interrupted may have arrived.
+        points += writer.write(done, end, again=done == resumed_at > 0)
         done = end
         state.save(done, shift_ns)
         if progress is not None:
@@ -142,6 +151,29 @@ def replay(
     state.remove()
     since, until = (pd.Timestamp(ns + shift_ns, tz="UTC") for ns in (first_ns, last_ns))
     return Replayed(samples=len(samples) - resumed_at, points=points, resumed_at=resumed_at, since=since, until=until)
+
+
+class _Writer(Protocol):
+    """Writes samples, by their rows in order of time."""
+
+    def write(self, start: int, stop: int, *, again: bool) -> int:
+        """Write the rows from ``start`` to ``stop``, and count; some of them may be there already if ``again``."""
+
+
+class _PointsWriter:
+    """Writes points of Telegraf's schema into InfluxDB; what is there already is replaced by the same."""
+
+    def __init__(
+        self, samples: pd.DataFrame, target: InfluxDatabase, where: str, jitter_s: float, shift_ns: int
+    ) -> None:
+        self.points = PointWriter(samples, where=where, jitter_s=jitter_s)
+        self.target, self.shift_ns = target, shift_ns
+        _make_database(target)
+
+    def write(self, start: int, stop: int, *, again: bool) -> int:
+        lines = self.points.lines(start, stop, shift_ns=self.shift_ns)
+        self.target.write("\n".join(lines).encode())
+        return len(lines)
 
 
 def _make_database(target: InfluxDatabase) -> None:
@@ -154,10 +186,10 @@ def _make_database(target: InfluxDatabase) -> None:
         raise target.refusal(error.what) from error
 
 
-def _fingerprint(samples: pd.DataFrame, target: InfluxDatabase, *options: object) -> str:
+def _fingerprint(samples: pd.DataFrame, target: InfluxDatabase | PrometheusApi, *options: object) -> str:
     """Tell one replay from another: the same samples to the same place in the same way."""
     rows = pd.util.hash_pandas_object(samples, index=False).to_numpy()
-    how = json.dumps([list(samples.columns), target.url, target.database, *options])
+    how = json.dumps([list(samples.columns), target.name, *options])
     return hashlib.sha256(rows.tobytes() + how.encode()).hexdigest()
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from podlab.samples import check_samples
-from podlab.telemetry.recording import read_recording
+from podlab.telemetry.recording import read_recording, write_recording
 from tests.cli.conftest import Call
 from tests.support.bundles import write_bundle
 from tests.support.kubeapi import KubeApi
@@ -99,3 +99,21 @@ def test_the_watcher_tells_what_runs(prometheusd: Prometheusd, now: pd.DataFrame
     truth = dict(now[["pod", "service"]].drop_duplicates().itertuples(index=False))
     assert {line["pod"]: line["service"] for line in announcements(watcher.lines)} == truth
     assert prometheusd.url not in json.dumps([line for line in watcher.lines if line["event"] != "log"])
+
+
+@pytest.mark.usefixtures("ask")
+def test_a_recording_is_replayed_and_collected_again(
+    call: Call, prometheusd: Prometheusd, now: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_recording(now.assign(cluster="replayed"), Path("sent.parquet"))
+    sent = call("replay", "sent.parquet", "--to", "prometheus", "--now", "--json")
+    assert (sent.exit_code, sent.err) == (0, "")
+    assert sent.lines[0]["samples"] == len(now)
+    monkeypatch.setenv("PODLAB_PROMETHEUS_LABELS", "cluster=replayed")
+    got = call("collect", "--source", "prometheus", "--since", "600s", "--out", "got.parquet", "--json")
+    assert got.exit_code == 0, got.err
+    assert got.lines[0]["rows"] == len(now)
+    again = call("replay", "sent.parquet", "--to", "prometheus", "--prometheus-url", prometheusd.url)
+    assert again.exit_code == 2
+    [line] = again.err.splitlines()
+    assert "the server has newer samples than these" in line

@@ -64,8 +64,8 @@ def victoria(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheusd]:
 
 
 @contextmanager
-def running_prometheus(folder: Path, config: str, *options: str) -> Iterator[Prometheusd]:
-    """Start a Prometheus that keeps everything in ``folder``; stop it at the end."""
+def running_prometheus(folder: Path, config: str, *options: str, receiver: bool = True) -> Iterator[Prometheusd]:
+    """Start a Prometheus that keeps everything in ``folder``, and takes remote writes or not; stop it at the end."""
     program = find_program("prometheus", package="prometheus")
     (folder / "prometheus.yml").write_text(config, encoding="utf-8")
 
@@ -74,7 +74,7 @@ def running_prometheus(folder: Path, config: str, *options: str) -> Iterator[Pro
         command = [
             str(program), f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
             "--storage.tsdb.retention.time=100y", f"--web.listen-address=127.0.0.1:{port}",
-            "--web.enable-remote-write-receiver", "--log.level=warn", *options,
+            "--log.level=warn", *(["--web.enable-remote-write-receiver"] if receiver else []), *options,
         ]  # fmt: skip
         return command, f"http://127.0.0.1:{port}"
 
