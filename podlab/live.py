@@ -35,7 +35,7 @@ def live_source(
     ----------
     settings : Settings
     timeout_s : float, optional
-        How long to wait at each step of a request; ``metrics_timeout`` by default.
+        How long to wait for an answer; ``metrics_timeout`` by default.
     columns : collection of str, optional
         The metrics to fetch; all that the source holds by default.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -37,9 +38,11 @@ class InfluxDatabase:
     user, password : str, optional
         Sent in a header; never part of an address, an error or the representation.
     timeout_s : float
-        How long to wait for the server at each step of a request.
+        How long to wait for a whole answer.
     token : str, optional
         What 2.x and 3.x know a user by, instead of user and password; kept as the password is.
+    clock : callable
+        Seconds that only grow.
     """
 
     url: str
@@ -48,6 +51,7 @@ class InfluxDatabase:
     password: str | None = field(default=None, repr=False)
     timeout_s: float = 60.0
     token: str | None = field(default=None, repr=False)
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
 
     def __post_init__(self) -> None:
         self._version: InfluxVersion | None = None
@@ -121,12 +125,16 @@ class InfluxDatabase:
         if self.token is not None:
             headers["Authorization"] = authorization(major, self.token)
         body = bytearray()
+        until_s = self.clock() + self.timeout_s
         try:
             with self._client.stream(method, path, params=parameters, content=content, headers=headers) as answer:
                 for part in answer.iter_raw():
                     body += part
                     if len(body) > max_bytes:
                         raise AnswerTooLargeError(f"the answer has more than {max_bytes:,} bytes", where=self.name)
+                    # One that dribbles never lets a single step run out of time.
+                    if self.clock() > until_s:
+                        raise self._slow()
         except httpx.HTTPError as error:
             raise self._explain(error) from error
         self._check_status(answer, bytes(body))
@@ -138,9 +146,12 @@ class InfluxDatabase:
             what = f"InfluxDB cannot be reached: {_reason(error)}"
             return InputError(what, where=self.name, todo="check influxdb_url")
         if isinstance(error, httpx.TimeoutException):
-            what = f"InfluxDB did not answer within {self.timeout_s:g} s"
-            return PodlabError(what, where=self.name, todo="fetch a shorter span or raise the timeout")
+            return self._slow()
         return PodlabError(f"the answer broke off: {_reason(error)}", where=self.name, todo="try again")
+
+    def _slow(self) -> PodlabError:
+        what = f"InfluxDB did not answer within {self.timeout_s:g} s"
+        return PodlabError(what, where=self.name, todo="fetch a shorter span or raise the timeout")
 
     def _check_status(self, answer: httpx.Response, body: bytes) -> None:
         if answer.is_success:

@@ -87,9 +87,7 @@ def read_series(answer: bytes, *, where: str) -> list[_Series]:
         # A map in msgpack never begins as one in JSON does.
         decoded = (_JSON_DECODER if answer[:1] == b"{" else _DECODER).decode(answer)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise PodlabError(
-            f"the answer is not InfluxDB's or broke off: {error}", where=where, todo="check that it is InfluxDB"
-        ) from error
+        raise _no_answer(str(error), where) from error
     series = []
     for said in (decoded.error, *(result.error for result in decoded.results)):
         if said is not None:
@@ -120,13 +118,25 @@ def read_rows(answer: bytes, fields: Mapping[str, str], tags: Sequence[str], *, 
         for part in ([series] if series.columns == expected else _in_order(series, expected, tags, where))
     ]
     rows = [row for series in all_series for row in series.rows]
-    columns = _to_columns(rows, 1 + len(fields))
+    try:
+        time_ns, *values = _to_columns(rows, len(expected))
+        time_ns = np.array(time_ns, dtype=np.int64)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _no_answer("its rows are not times and values", where) from error
+    if len(values) != len(fields):
+        raise _no_answer("its rows have not the columns that it names", where)
     counts = [len(series.rows) for series in all_series]
     return Rows(
         tags=[tuple((series.tags or {}).get(tag) or "" for tag in tags) for series in all_series],
         series=np.repeat(np.arange(len(all_series)), counts),
-        time_ns=np.array(columns[0], dtype=np.int64),
-        fields={name: _to_series(values) for name, values in zip(fields, columns[1:], strict=True)},
+        time_ns=time_ns,
+        fields={name: _to_series(column) for name, column in zip(fields, values, strict=True)},
+    )
+
+
+def _no_answer(why: str, where: str) -> PodlabError:
+    return PodlabError(
+        f"the answer is not InfluxDB's or broke off: {why}", where=where, todo="check that it is InfluxDB"
     )
 
 
@@ -160,7 +170,7 @@ def join_rows(parts: Sequence[Rows]) -> Rows:
 
 def _to_columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[Any]:
     """Turn rows into columns; integers throughout, which is what Telegraf writes, become arrays at once."""
-    if rows and all(isinstance(value, int) for value in rows[0]):
+    if rows and all(type(value) is int for value in rows[0]):
         # No type is asked for: numpy would cut fractions off, where a field has them from some row on.
         table = np.array(rows)
         if table.dtype == np.int64:

@@ -7,7 +7,9 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from podlab.errors import InputError, PodlabError
 from podlab.metrics import CATALOGUE
@@ -49,7 +51,7 @@ class InfluxSource:
     cluster : str
         The cluster's name where the points have no tag ``cluster``.
     timeout_s : float
-        How long to wait for the server at each step of a request.
+        How long to wait for a whole answer.
     columns : collection of str, optional
         The metrics to fetch; all that InfluxDB holds by default.
     slice_s : float
@@ -178,11 +180,24 @@ class InfluxSource:
                 continue
             except RefusedError as error:
                 raise self.database.refusal(error.what) from error
+            self._check_numbers(rows, measurement)
             parts.append(rows)
             start_ns = end_ns
             if len(answer) < self.max_answer_bytes // _ROOM_TO_GROW:
                 width_ns *= 2
         return join_rows(parts)
+
+    def _check_numbers(self, rows: Rows, measurement: schema.Measurement) -> None:
+        """Refuse what somebody else wrote into Telegraf's fields."""
+        for name, values in rows.fields.items():
+            if name not in CATALOGUE or (is_numeric_dtype(values) and not is_bool_dtype(values)):
+                continue
+            bad = next(value for value in values if isinstance(value, str | bool | np.bool_))
+            raise InputError(
+                f"field {measurement.fields[name]!r} of {measurement.name} holds {str(bad)[:60]!r}, which is no number",
+                where=self.name,
+                todo="see who else writes into it, or fetch a span without that",
+            )
 
     def _query(self, text: str, bound: dict[str, object]) -> bytes:
         return self.database.query(text, bound=bound, max_bytes=self.max_answer_bytes)

@@ -2,64 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-
 import msgspec
 import pytest
 
 from podlab.errors import InputError, PodlabError
-from podlab.telemetry.influxdb import InfluxSource
-
-SINCE = datetime(2026, 1, 1, tzinfo=UTC)
-UNTIL = SINCE + timedelta(minutes=10)
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-msgpack\r\n"
-
-
-def pack(value: object) -> bytes:
-    body = msgspec.msgpack.encode(value)
-    return OK + b"Content-Length: %d\r\n\r\n" % len(body) + body
-
-
-@contextmanager
-def server(answer: bytes) -> Iterator[str]:
-    """Answer every connection with the same bytes and close it; say nothing where there are none."""
-    stop = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(0.05)
-
-        def serve() -> None:
-            while not stop.is_set():
-                try:
-                    connection, _ = listener.accept()
-                except TimeoutError:
-                    continue
-                with connection:
-                    connection.recv(65536)
-                    if answer:
-                        connection.sendall(answer.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
-                    else:
-                        stop.wait(10)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            stop.set()
-            thread.join()
-
-
-def fetch_from(answer: bytes, timeout_s: float = 10) -> Callable[[], object]:
-    def fetch() -> object:
-        with server(answer) as url:
-            return InfluxSource(url, "telegraf", timeout_s=timeout_s).fetch(SINCE, UNTIL)
-
-    return fetch
+from tests.faults.influxdb_case import OK, fetch_from, pack
 
 
 def test_an_error_in_the_body_of_a_success() -> None:
@@ -99,8 +46,3 @@ def test_something_else_listens_there() -> None:
 def test_a_server_that_fails() -> None:
     with pytest.raises(PodlabError, match="InfluxDB failed with 503: out of memory; try again"):
         fetch_from(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 13\r\n\r\nout of memory")()
-
-
-def test_a_server_that_says_nothing() -> None:
-    with pytest.raises(PodlabError, match=r"did not answer within 0\.2 s; fetch a shorter span or raise the timeout"):
-        fetch_from(b"", timeout_s=0.2)()
