@@ -13,6 +13,8 @@ from pathlib import Path
 
 from podlab.errors import InputError
 
+#: How the folders begin in which files are written until they are whole.
+WORKING = ".podlab-"
 # Faults of the user's disk or folder, as opposed to faults of podlab.
 _SURROUNDINGS = {
     errno.ENOSPC: ("the disk is full", "free some space"),
@@ -97,7 +99,7 @@ def _beside(target: Path) -> Iterator[Path]:
     folder: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".podlab-", dir=target.parent))
+        folder = Path(tempfile.mkdtemp(prefix=WORKING, dir=target.parent))
         # mkdtemp's mode 0700 would stay on a folder that is renamed out of it; the user's umask shall rule.
         yield folder
     except OSError as error:

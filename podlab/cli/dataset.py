@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,10 @@ import typer
 from podlab.cli.options import Json
 from podlab.cli.output import print_json, print_table, show_progress
 from podlab.dataset import append, is_dataset_path, open_dataset, sources_of
+from podlab.dataset import tidy as remove_leftovers
 from podlab.errors import InputError
 from podlab.telemetry.recording import fingerprint, read_recording
+from podlab.units import parse_duration_s
 
 app = typer.Typer(
     help="Make, show and verify data sets: recordings in folders by cluster and day.", no_args_is_help=True
@@ -93,3 +96,25 @@ def verify(folder: Folder, as_json: Json = False) -> None:
         print_json({"folder": dataset.where, "digest": dataset.digest, "valid": True})
     else:
         print(f"{dataset.where}: whole, {len(dataset.partitions)} partitions, {dataset.rows} rows")
+
+
+@app.command()
+def tidy(
+    folder: Folder,
+    older_than: Annotated[str, typer.Option(metavar="DURATION", help="Leave what was begun later.")] = "1d",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove what killed writers left: files that no reader sees. Whatever is whole stays.
+
+    Example: podlab dataset tidy data/fleet --dry-run
+    """
+    age = timedelta(seconds=parse_duration_s(older_than, where="--older-than"))
+    found = remove_leftovers(folder, older_than=age, dry_run=dry_run)
+    if as_json:
+        files = [{"file": name, "bytes": size} for name, size in found.items()]
+        print_json({"folder": str(folder), "removed": not dry_run, "bytes": sum(found.values()), "files": files})
+        return
+    for name, size in found.items():
+        print(f"{name}: {size} bytes")
+    print(f"{folder}: {len(found)} files, {sum(found.values())} bytes {'would be ' if dry_run else ''}removed")

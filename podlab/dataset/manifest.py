@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -114,6 +115,11 @@ def append_of(name: str) -> str | None:
     """Tell which append a partition is of by its name, None where the name is none of a partition."""
     matched = _PARTITION.fullmatch(name)
     return matched["append"] if matched else None
+
+
+def time_of(append: str) -> datetime:
+    """Tell when an append was begun, by its id."""
+    return datetime.fromtimestamp(int(append.partition("-")[0]) / 1e9, UTC)
 
 
 def digest_of(partitions: Iterable[Partition]) -> str:

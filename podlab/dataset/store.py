@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from podlab.errors import InputError
-from podlab.files import atomic_file, explain_os_error
+from podlab.files import WORKING, atomic_file, explain_os_error
 
 #: Paths go through :class:`pathlib.Path`, which takes one of the two slashes of a URL away.
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/+(?P<rest>.+)", re.DOTALL)
@@ -31,6 +33,12 @@ class Store(Protocol):
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, whole or not at all; one that is there is replaced."""
+
+    def working_files(self, before: datetime) -> dict[str, int]:
+        """Sizes of the hidden files, by name, that writers work with and nobody has changed since."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file; nothing happens where there is none."""
 
 
 class LocalStore:
@@ -70,6 +78,26 @@ class LocalStore:
         """Write a file; see :class:`Store`."""
         with atomic_file(self._folder / name) as temporary:
             temporary.write_bytes(content)
+
+    def working_files(self, before: datetime) -> dict[str, int]:
+        """List what :func:`podlab.files.atomic_file` left; see :class:`Store`."""
+        found = {}
+        for path in self._folder.rglob(f"{WORKING}*/*"):
+            with suppress(FileNotFoundError):  # its writer is at work
+                status = path.stat()
+                if status.st_mtime < before.timestamp():
+                    found[path.relative_to(self._folder).as_posix()] = status.st_size
+        return found
+
+    def remove(self, name: str) -> None:
+        """Remove a file, and its working folder; see :class:`Store`."""
+        path = self._folder / name
+        try:
+            path.unlink(missing_ok=True)
+            if path.parent.name.startswith(WORKING):
+                path.parent.rmdir()
+        except OSError as error:
+            raise explain_os_error(error, path) from error
 
     def _refuse(self, error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):
@@ -131,6 +159,15 @@ class RemoteStore:
         with _Explained(self._url):
             self._files.makedirs(f"{self._root}/{name}".rpartition("/")[0], exist_ok=True)
             self._files.pipe_file(f"{self._root}/{name}", content)
+
+    def working_files(self, before: datetime) -> dict[str, int]:
+        """There are none: an object is there as a whole or not at all."""
+        return {}
+
+    def remove(self, name: str) -> None:
+        """Remove an object; see :class:`Store`."""
+        with _Explained(self._url), suppress(FileNotFoundError):
+            self._files.rm_file(f"{self._root}/{name}")
 
 
 class _Explained:

@@ -10,6 +10,7 @@ import pytest
 from podlab.cli import main
 from podlab.telemetry.recording import read_recording
 from tests.cli.conftest import Call
+from tests.dataset.test_tidy import kill_a_writer
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +93,23 @@ def test_a_file_is_no_folder_to_add_to(call: Call, recording: Path, other_record
     answer = call("dataset", "add", recording, other_recording)
     assert answer.exit_code == 2
     assert "is a file, a folder is needed" in answer.err
+
+
+def test_tidy_shows_and_removes_what_a_killed_writer_left(call: Call, other_recording: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "fleet"
+    call("dataset", "add", folder, other_recording)
+    kill_a_writer(folder)
+    whole = call("dataset", "show", folder).out
+    assert call("dataset", "tidy", folder).out == f"{folder}: 0 files, 0 bytes removed\n"  # it may be at work
+    shown = call("dataset", "tidy", folder, "--older-than", "1ms", "--dry-run", "--json").lines[0]
+    assert (len(shown["files"]), shown["removed"]) == (2, False)
+    assert call("dataset", "tidy", folder, "--older-than", "1ms").out.endswith(
+        f"{folder}: 2 files, {shown['bytes']} bytes removed\n"
+    )
+    assert not [each["file"] for each in shown["files"] if (folder / each["file"]).exists()]
+    assert call("dataset", "show", folder).out == whole
+    wrong = call("dataset", "tidy", folder, "--older-than", "7")
+    assert (wrong.exit_code, wrong.err) == (
+        2,
+        "podlab: --older-than: '7' is not a duration; write it with a unit, such as 60s or 10m\n",
+    )
