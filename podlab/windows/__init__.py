@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from podlab.metrics import FEATURE_METRICS
 from podlab.windows.grid import Grid
-from podlab.windows.rows import BoolArray, FloatArray, Rows, read_rows
+from podlab.windows.rows import BoolArray, FloatArray, Rows, read_rows, read_values
 from podlab.windows.sighting import Sighting, sight
 
-__all__ = ["SERIES", "Rows", "Sighting", "Windows", "cut", "read_rows", "series_of", "sight"]
+__all__ = ["SERIES", "Rows", "Sighting", "Windows", "cut", "read_rows", "read_values", "series_of", "sight"]
 
 #: The series of a window by name, and the metric columns each is made from, the first usable one first. The rate of
 #: core-nanoseconds per second *is* nanocores, so that both CPU columns give one series and either may be missing.

@@ -138,6 +138,22 @@ def read_rows(samples: pd.DataFrame) -> Rows:
     origin_ns = np.where(started.isna(), time_ns[first_row], _nanoseconds(started))
     offset_s = (time_ns - origin_ns[code]) / 1e9
 
+    values, valid = read_values(columns, first_row)
+    return Rows(containers, code, offset_s, values, valid)
+
+
+def read_values(
+    columns: Mapping[str, ExtensionArray], first_row: IntArray
+) -> tuple[dict[str, NDArray[np.int64] | FloatArray], dict[str, BoolArray]]:
+    """Turn metric columns into arrays: values, and where they are any, as :class:`Rows` has them.
+
+    Parameters
+    ----------
+    columns : mapping of str to array (n_rows,)
+        Of a checked samples table; those that are no metrics are not looked at.
+    first_row : array of int64
+        Numbers of the rows that are the first of their container.
+    """
     values: dict[str, NDArray[np.int64] | FloatArray] = {}
     valid: dict[str, BoolArray] = {}
     for name in FEATURE_METRICS:
@@ -150,7 +166,7 @@ def read_rows(samples: pd.DataFrame) -> Rows:
                 values[name] = np.asarray(column, dtype=np.float64)
                 valid[name] = ~np.isnan(values[name])
     _drop_empty_readings(values, valid, first_row)
-    return Rows(containers, code, offset_s, values, valid)
+    return values, valid
 
 
 def _number_instances(samples: pd.DataFrame, columns: Mapping[str, ExtensionArray]) -> IntArray:
