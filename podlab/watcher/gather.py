@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -30,14 +30,15 @@ _START_S = 1.0
 _NS_PER_S = 1_000_000_000
 
 
+Take = Callable[[pd.DataFrame], None]
+
+
 @dataclass(frozen=True)
-class Gathered:
-    """What one round of questions brought.
+class Asked:
+    """How some questions went.
 
     Attributes
     ----------
-    fresh : set of int
-        Numbers of the cases with new samples.
     failed : set of int
         Numbers of the cases whose samples could not be asked for.
     error : str or None
@@ -46,10 +47,22 @@ class Gathered:
         Whether anything was asked at all.
     """
 
-    fresh: set[int]
     failed: set[int]
     error: str | None
     asked: bool
+
+
+@dataclass(frozen=True)
+class Gathered(Asked):
+    """What one round of questions brought.
+
+    Attributes
+    ----------
+    fresh : set of int
+        Numbers of the cases with new samples.
+    """
+
+    fresh: set[int]
 
 
 def gather(
@@ -60,12 +73,10 @@ def gather(
     now_s: float,
     window_s: float,
     cluster: str,
+    also: Take | None = None,
     proceed: Callable[[], bool] = lambda: True,
 ) -> Gathered:
     """Bring the history of some containers up to date.
-
-    Each is asked for from its newest sample on, or from its start, and never from further back than ``window_s``.
-    What could not be asked for now is so the next time.
 
     Parameters
     ----------
@@ -75,6 +86,51 @@ def gather(
         Where samples come from.
     history : History
         Where they go.
+    now_s, window_s, cluster, proceed
+        As for :func:`ask`.
+    also : callable, optional
+        Is given the samples as well.
+    """
+    fresh: set[int] = set()
+    by_number = {case.number: case for case in cases}
+
+    def take(matched: pd.DataFrame) -> None:
+        history.add(matched)
+        fresh.update(_move_on(matched, by_number))
+        if also is not None:
+            also(matched)
+
+    newest_s = {case.number: case.newest_s for case in cases}
+    went = ask(cases, newest_s, source, take, now_s=now_s, window_s=window_s, cluster=cluster, proceed=proceed)
+    return Gathered(went.failed, went.error, went.asked, fresh)
+
+
+def ask(
+    cases: Sequence[Case],
+    newest_s: Mapping[int, float | None],
+    source: LiveSource,
+    take: Take,
+    *,
+    now_s: float,
+    window_s: float,
+    cluster: str,
+    proceed: Callable[[], bool] = lambda: True,
+) -> Asked:
+    """Ask for what is new of some containers.
+
+    Each is asked for from its newest sample on, or from its start, and never from further back than ``window_s``.
+    What could not be asked for now is so the next time.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        The containers.
+    newest_s : mapping of int to float or None
+        Time of the newest sample that there is, in seconds since 1970, by number of the case.
+    source : LiveSource
+        Where samples come from.
+    take : callable
+        Is given the samples that each question brought, with the ``number`` of their case.
     now_s : float
         In seconds since 1970.
     window_s : float
@@ -84,11 +140,10 @@ def gather(
     proceed : callable
         Asked before each question; False leaves the rest for the next time.
     """
-    fresh: set[int] = set()
     failed: set[int] = set()
     error = None
     asked = False
-    for since_s, part in _parts(cases, now_s, window_s):
+    for since_s, part in _parts(cases, newest_s, now_s, window_s):
         if error is not None or not proceed():
             # One question that fails costs its whole timeout: the rest waits for the next round.
             failed |= {case.number for case in part}
@@ -107,15 +162,15 @@ def gather(
                 error = f"{source.name}: the rows are of cluster {samples['cluster'].iloc[0]!r}; set cluster to that"
                 failed |= {case.number for case in part}
                 continue
-            matched = match_cases(samples[~others], part)
-            history.add(matched)
-            fresh |= _move_on(matched, part)
-    return Gathered(fresh, failed, error, asked)
+            take(match_cases(samples[~others], part))
+    return Asked(failed, error, asked)
 
 
-def _parts(cases: Sequence[Case], now_s: float, window_s: float) -> Iterator[tuple[float, list[Case]]]:
+def _parts(
+    cases: Sequence[Case], newest_s: Mapping[int, float | None], now_s: float, window_s: float
+) -> Iterator[tuple[float, list[Case]]]:
     """Divide the containers into questions: since when, and whom."""
-    since = {case.number: _since_s(case, now_s - window_s) for case in cases}
+    since = {case.number: _since_s(case, newest_s[case.number], now_s - window_s) for case in cases}
     ordered = sorted(cases, key=lambda case: -since[case.number])
     while ordered:
         # Who needs little is not made to wait for, or to read, the past of who needs much, unless both are few.
@@ -129,8 +184,8 @@ def _parts(cases: Sequence[Case], now_s: float, window_s: float) -> Iterator[tup
         yield since[part[-1].number], part
 
 
-def _since_s(case: Case, earliest_s: float) -> float:
-    begin_s = case.started_at.timestamp() - _START_S if case.newest_s is None else case.newest_s - OVERLAP_S
+def _since_s(case: Case, newest_s: float | None, earliest_s: float) -> float:
+    begin_s = case.started_at.timestamp() - _START_S if newest_s is None else newest_s - OVERLAP_S
     return max(begin_s, earliest_s)
 
 
@@ -174,14 +229,13 @@ def match_cases(samples: pd.DataFrame, cases: Sequence[Case]) -> pd.DataFrame:
     return samples.assign(number=number)[number > 0]
 
 
-def _move_on(matched: pd.DataFrame, cases: Sequence[Case]) -> set[int]:
-    """Note the newest sample of each case; which have a new one."""
+def _move_on(matched: pd.DataFrame, cases: Mapping[int, Case]) -> set[int]:
+    """Note the newest sample of each case, by number; which have a new one."""
     newest = matched.groupby("number")["time"].max()
-    newest_s = dict(zip(newest.index.tolist(), (newest.astype("int64") / 1e9).tolist(), strict=True))
     fresh = set()
-    for case in cases:
-        at_s = newest_s.get(case.number)
-        if at_s is not None and (case.newest_s is None or at_s > case.newest_s):
+    for number, at_s in zip(newest.index.tolist(), (newest.astype("int64") / 1e9).tolist(), strict=True):
+        case = cases[number]
+        if case.newest_s is None or at_s > case.newest_s:
             case.newest_s = at_s
-            fresh.add(case.number)
+            fresh.add(number)
     return fresh
