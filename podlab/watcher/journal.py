@@ -35,6 +35,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     revisions : int
     at_s, waited_s : float
         As :class:`podlab.watcher.cases.Verdict` has them.
+    alarm_s : float or None
+        Since when an alarm stands that was announced, in seconds since 1970.
     """
 
     key: str
@@ -43,6 +45,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     revisions: int
     at_s: float
     waited_s: float
+    alarm_s: float | None = None
 
 
 class Journal:

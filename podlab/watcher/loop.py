@@ -14,7 +14,8 @@ from podlab.errors import PodlabError
 from podlab.identify.answer import Answer
 from podlab.identify.decide import Policy
 from podlab.telemetry import LiveSource
-from podlab.watcher.announce import Announcement, Announcer, Sink
+from podlab.watcher.announce import Announcer, Sink
+from podlab.watcher.announcement import Announcement, DecisionAnnouncement
 from podlab.watcher.cases import Case, Roster, Sight, Verdict
 from podlab.watcher.docket import Docket, Pace
 from podlab.watcher.gather import Gathered, gather
@@ -228,14 +229,22 @@ class Watcher:
             )  # fmt: skip
             if case.container.state == "ended" and decision.reason == "unseen":
                 continue  # a life too short for a sample is nothing to tell of
-            kind = self._announcer.put(case, case.verdict, self.cluster)
-            self.metrics.decisions.labels(decision.service or "unknown", kind).inc()
+            news = DecisionAnnouncement(
+                case.key, case.container, case.started_at, self.cluster, self._clock.steady(), case.verdict
+            )
+            self._announcer.put(news)
+            self.metrics.decisions.labels(decision.service or "unknown", news.kind).inc()
             if not decision.revisions:
                 self.metrics.seconds_to_decision.observe(waited_s)
 
     def _record(self, told: list[Announcement]) -> None:
+        kept: dict[str, Entry] = {}
+        for announcement in told:
+            entry = announcement.entry(kept.get(announcement.key) or self._journal.get(announcement.key))
+            if entry is not None:
+                kept[entry.key] = entry
         try:
-            self._journal.record(announcement.entry() for announcement in told)
+            self._journal.record(kept.values())
         except PodlabError as error:
             log.warning("announcements are remembered only until a restart: %s", error)
             self.metrics.errors.labels("state").inc()

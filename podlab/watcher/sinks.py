@@ -13,16 +13,15 @@ from podlab.cluster.errors import ConflictError, ForbiddenError, NotFoundError, 
 from podlab.errors import InputError
 from podlab.telemetry.influx_http import InfluxDatabase
 from podlab.telemetry.line_protocol import format_fields, format_tags
-from podlab.watcher.announce import Announcement, Kind
+from podlab.watcher.announcement import Announcement, DecisionAnnouncement, Kind
 from podlab.watcher.logs import JsonLines
 
 log = logging.getLogger(__name__)
 
 COMPONENT: Final = "podlab-watcher"
-MEASUREMENT: Final = "podlab_decision"
 _REASONS: Final[dict[Kind, str]] = {
     "identified": "ServiceIdentified", "revised": "ServiceRevised", "unknown": "ServiceUnknown",
-    "no-metrics": "NoMetrics",
+    "no-metrics": "NoMetrics", "anomalous": "AnomalyDetected", "anomaly-over": "AnomalyOver",
 }  # fmt: skip
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ and .../labels/
 _LONGEST_NAME: Final = 253
@@ -87,7 +86,7 @@ def make_event(announcement: Announcement, instance: str) -> dict[str, object]:
     container = announcement.container
     room = _LONGEST_NAME - len(announcement.name) - 1
     head = re.sub(r"[^a-z0-9.-]", "-", container.pod.lower())[:room].strip("-.") or "pod"
-    at = datetime.fromtimestamp(announcement.verdict.at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    at = datetime.fromtimestamp(announcement.at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "apiVersion": "v1",
         "kind": "Event",
@@ -98,7 +97,7 @@ def make_event(announcement: Announcement, instance: str) -> dict[str, object]:
         },
         "reason": _REASONS[announcement.kind],
         "message": announcement.words[:_LONGEST_MESSAGE],
-        "type": "Normal",
+        "type": "Warning" if announcement.kind == "anomalous" else "Normal",
         "count": 1,
         "firstTimestamp": at,
         "lastTimestamp": at,
@@ -109,7 +108,10 @@ def make_event(announcement: Announcement, instance: str) -> dict[str, object]:
 
 
 class AnnotationSink:
-    """Annotations on the pod for each container, and a label of its main container's service to select by."""
+    """Annotations on the pod for each container, and a label of its main container's service to select by.
+
+    Decisions only: an alarm comes and goes, and would outlive on the pod a watcher that ends meanwhile.
+    """
 
     name = "annotation"
     repeatable = True
@@ -119,6 +121,8 @@ class AnnotationSink:
 
     def tell(self, announcement: Announcement) -> bool:
         """Patch the pod."""
+        if not isinstance(announcement, DecisionAnnouncement):
+            return True
         container, verdict = announcement.container, announcement.verdict
         service = verdict.service or "unknown"
         metadata: dict[str, object] = {
@@ -158,20 +162,17 @@ class InfluxSink:
 
     def tell(self, announcement: Announcement) -> bool:
         """Write the point."""
-        container, verdict = announcement.container, announcement.verdict
+        container = announcement.container
         tags = {
             "cluster": announcement.cluster, "namespace": container.namespace, "pod_name": container.pod,
-            "container_name": container.container, "service": verdict.service or "unknown",
+            "container_name": container.container, "service": announcement.service or "unknown",
         }  # fmt: skip
-        values = {
-            "confidence": float(verdict.confidence), "waited_s": float(verdict.waited_s), "reason": verdict.reason,
-            "revisions": verdict.revisions, "pod_uid": container.pod_uid, "id": announcement.name,
-        }  # fmt: skip
+        values = {**announcement.values(), "pod_uid": container.pod_uid, "id": announcement.name}
         try:
-            point = MEASUREMENT + format_tags(tags, where=announcement.key)
-            point += f" {format_fields(values)} {int(verdict.at_s * 1e9)}"
+            point = announcement.measurement + format_tags(tags, where=announcement.key)
+            point += f" {format_fields(values)} {int(announcement.at_s * 1e9)}"
         except InputError as error:
-            log.warning("a decision cannot be stored in InfluxDB: %s", error)
+            log.warning("an announcement cannot be stored in InfluxDB: %s", error)
         else:
             self._database.write(point.encode())
         return True

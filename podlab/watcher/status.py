@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from html import escape
 
 from podlab.cluster.watch import FeedStatus
-from podlab.watcher.announce import describe
+from podlab.watcher.announcement import describe
 from podlab.watcher.cases import Case
 from podlab.watcher.loop import Watcher
 

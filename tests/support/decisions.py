@@ -10,7 +10,7 @@ import pandas as pd
 
 from podlab.cluster.pods import WatchedContainer
 from podlab.identify.decide import Reason
-from podlab.watcher.announce import Announcement
+from podlab.watcher.announcement import DecisionAnnouncement
 from podlab.watcher.cases import Sight, Verdict, key_of
 from podlab.watcher.logs import JsonLines
 from podlab.watcher.sinks import LogSink
@@ -42,7 +42,7 @@ def line(
         service, reason, revisions, started.timestamp() + seconds, seconds, None if reason == "unseen" else sight
     )
     out = io.StringIO()
-    LogSink(JsonLines(out)).tell(Announcement(key_of(who, started), who, started, verdict, "lab", seconds))
+    LogSink(JsonLines(out)).tell(DecisionAnnouncement(key_of(who, started), who, started, "lab", seconds, verdict))
     return out.getvalue().rstrip("\n")
 
 

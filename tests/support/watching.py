@@ -17,7 +17,8 @@ from podlab.errors import PodlabError
 from podlab.identify.decide import Policy
 from podlab.samples import INSTANCE_KEY
 from podlab.telemetry import LiveSource, NothingThereError
-from podlab.watcher.announce import Announcement, Sink
+from podlab.watcher.announce import Sink
+from podlab.watcher.announcement import Announcement
 from podlab.watcher.docket import Pace
 from podlab.watcher.journal import Journal
 from podlab.watcher.logs import JsonLines

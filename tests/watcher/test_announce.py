@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from podlab.errors import PodlabError
-from podlab.watcher.announce import Announcement, Announcer
+from podlab.watcher.announce import Announcer
+from podlab.watcher.announcement import Announcement, DecisionAnnouncement
 from podlab.watcher.cases import Case, Verdict
 from tests.support.synthetic import EPOCH
 from tests.support.watching import Deaf, make_watched
@@ -37,7 +38,7 @@ class Desk:
     def put(self, pod: str, service: str | None = "redis", revisions: int = 0) -> None:
         case = Case(make_watched(pod, f"{pod}-uid", START).containers[0], START, 1, 0.0, 0.0)
         verdict = Verdict(service, "confident" if service else "unseen", revisions, 1e9, 20.0, None)
-        self.announcer.put(case, verdict, "local")
+        self.announcer.put(DecisionAnnouncement(case.key, case.container, case.started_at, "local", self.at_s, verdict))
 
     def deliver(self) -> None:
         self.announcer.deliver(lambda: True)
@@ -96,8 +97,8 @@ def test_of_a_container_that_waits_only_the_last_word_is_told(desk: Desk) -> Non
     desk.events.fault = None
     desk.at_s = 60.0
     desk.deliver()
-    assert [announcement.verdict.service for announcement in desk.events.told] == ["nginx"]
-    assert [announcement.verdict.service for announcement in desk.log.told] == ["redis", "nginx"]
+    assert [announcement.service for announcement in desk.events.told] == ["nginx"]
+    assert [announcement.service for announcement in desk.log.told] == ["redis", "nginx"]
     assert desk.announcer.waiting == 0
 
 

@@ -11,7 +11,7 @@ import pytest
 from podlab.cluster.api import ApiConnection
 from podlab.cluster.errors import ForbiddenError
 from podlab.telemetry.influx_http import InfluxDatabase
-from podlab.watcher.announce import Announcement
+from podlab.watcher.announcement import Announcement, DecisionAnnouncement
 from podlab.watcher.cases import Sight, Verdict
 from podlab.watcher.logs import JsonHandler, JsonLines
 from podlab.watcher.sinks import AnnotationSink, EventSink, InfluxSink
@@ -29,7 +29,7 @@ SIGHT = Sight((("redis", 0.97), ("nginx", 0.03)), (("redis", 0.8), ("nginx", 0.1
 def say(service: str | None = "redis", *, uid: str = "uid-1", kind: str = "main") -> Announcement:
     container = make_watched("web", uid, START, container="app", kind=kind).containers[0]
     verdict = Verdict(service, "confident" if service else "unlike", 0, 1_767_600_024.5, 24.0, SIGHT)
-    return Announcement("key", container, START, verdict, "local", 0.0)
+    return DecisionAnnouncement("key", container, START, "local", 0.0, verdict)
 
 
 def test_an_event_stands_on_the_pod_once(watch_api: KubeApi, watch_connection: ApiConnection) -> None:
