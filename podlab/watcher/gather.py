@@ -162,7 +162,9 @@ def ask(
                 error = f"{source.name}: the rows are of cluster {samples['cluster'].iloc[0]!r}; set cluster to that"
                 failed |= {case.number for case in part}
                 continue
-            take(match_cases(samples[~others], part))
+            matched = match_cases(samples[~others], part)
+            if not matched.empty:  # else all rows are of lives before these
+                take(matched)
     return Asked(failed, error, asked)
 
 

@@ -78,6 +78,15 @@ def test_of_very_many_so_many_are_asked_for_at_once_as_the_server_takes_well() -
     assert ask([990.0] * 1200, 1000.0) == [(40.0, 500), (40.0, 500), (40.0, 200)]
 
 
+def test_a_restarted_container_of_which_only_its_last_life_was_seen_is_no_trouble() -> None:
+    cases = make_cases([("a", "1", 100)])
+    at_s = START.timestamp() + 105
+    table = Table(make_rows([("a", "1", 99)]), Hands(at_s))
+    found = gather(cases, table, History(), now_s=at_s, window_s=600.0, cluster="local")
+    assert (found.asked, found.error, found.fresh, found.failed) == (True, None, set(), set())
+    assert len(table.asked) == 1
+
+
 @settings(max_examples=60)
 @given(
     rows=st.lists(ROW, min_size=1, max_size=25),
