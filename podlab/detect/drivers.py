@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podlab.detect.signals import SIGNALS
+from podlab.detect.usual import FARTHEST
 
 #: Signals nearer to the usual than this drive nothing.
 _LEAST_STRAYS = 2.0
@@ -31,6 +32,14 @@ class Driver:
     signal: str
     strays: float
     against: Literal["service", "itself"]
+
+    @property
+    def words(self) -> str:
+        """Say it for people."""
+        far, side = abs(self.strays), "above" if self.strays > 0 else "below"
+        times = f"{FARTHEST:.0f} or more" if far >= FARTHEST else f"{far:.1f}"
+        whose = "what is usual for the service" if self.against == "service" else "its own usual"
+        return f"{self.signal} {times} deviations {side} {whose}"
 
     def to_json(self) -> dict[str, object]:
         """Give the JSON object."""
