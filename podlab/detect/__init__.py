@@ -9,12 +9,12 @@ makes some.
 """
 
 from podlab.detect.detector import Detector, default_parts
-from podlab.detect.donors import donors_of
+from podlab.detect.donors import donors_of, donors_of_decision
 from podlab.detect.library import Library, fit_library
 from podlab.detect.scorer import Scored, Scorer
 from podlab.detect.signals import SIGNALS
 
 __all__ = [
-    "SIGNALS", "Detector", "Library", "Scored", "Scorer", "default_parts", "donors_of",
+    "SIGNALS", "Detector", "Library", "Scored", "Scorer", "default_parts", "donors_of", "donors_of_decision",
     "fit_library",
 ]  # fmt: skip
