@@ -181,6 +181,11 @@ class Settings(BaseSettings):
         description="whom the watcher tells, comma-separated: log, event (on the pod), annotation (and label of the "
         "pod), influxdb (a measurement)",
     )
+    watch_anomalies: bool = Field(
+        False,
+        description="whether the watcher also scores all samples of all containers and tells of anomalies; "
+        "expect false alarms",
+    )
     watch_listen: Text = Field(
         "127.0.0.1:8080",
         description="where the watcher serves /metrics, /containers, probes and a page; empty: nowhere",

@@ -18,12 +18,13 @@ from podlab.watcher.announce import Announcer, Sink
 from podlab.watcher.announcement import Announcement, DecisionAnnouncement
 from podlab.watcher.cases import Case, Roster, Sight, Verdict
 from podlab.watcher.docket import Docket, Pace
-from podlab.watcher.gather import Gathered, gather
+from podlab.watcher.gather import Asked, Gathered, gather
 from podlab.watcher.history import History
 from podlab.watcher.journal import Entry, Journal
 from podlab.watcher.memory import give_back_memory
 from podlab.watcher.metrics import Metrics
 from podlab.watcher.model import ModelSlot
+from podlab.watcher.monitor import Monitor
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,13 @@ class Watcher:
     pace : Pace
     clock : Clock
     metrics : Metrics, optional
+    anomalies : bool
+        Whether to score the samples of all containers as well.
+
+    Attributes
+    ----------
+    monitor : Monitor or None
+        What does that.
     """
 
     def __init__(
@@ -80,6 +88,7 @@ class Watcher:
         pace: Pace | None = None,
         clock: Clock | None = None,
         metrics: Metrics | None = None,
+        anomalies: bool = False,
     ) -> None:
         self.roster = Roster()
         self.model = model
@@ -96,6 +105,7 @@ class Watcher:
         )  # fmt: skip
         self._history = History()
         self._docket = Docket(policy or Policy(), self._pace)
+        self.monitor = Monitor(model.library, cluster=cluster, steady=self._clock.steady) if anomalies else None
         self._before_s = self._clock.steady()
 
     @property
@@ -133,11 +143,14 @@ class Watcher:
         gathered = gather(
             due, self._source, self._history,
             now_s=self._clock.now(), window_s=self._pace.window_s, cluster=self.cluster, proceed=proceed,
+            also=self.monitor.take if self.monitor is not None else None,
         )  # fmt: skip
         self._note(gathered, started_s)
         if proceed():
             self._decide(self._look([case for case in due if case.number in gathered.fresh]), started_s)
             self._docket.plan({case.number for case in due} - gathered.failed, started_s)
+        if self.monitor is not None:
+            self._watch_over(self.monitor, {case.number for case in due}, gathered.error is None, proceed)
         if leading:
             # Sinks that are slow may take a round's time, not more: the rest comes with the next one.
             until_s = self._clock.steady() + self._pace.interval_s
@@ -152,6 +165,8 @@ class Watcher:
         before = self.model.identifier.services
         if self.model.refresh():
             self._docket.renumber(before, self.model.identifier.services)
+            if self.monitor is not None:
+                self.monitor.renew(self.model.library)
 
     def _meet(self, steady_s: float) -> None:
         """Take in who is new, let go who is no more."""
@@ -165,6 +180,10 @@ class Watcher:
         resumed = [case for case in met if case.number in told and self._resume(case, told[case.number])]
         self._docket.resume(resumed, [told[case.number] for case in resumed], self.model.identifier.services)
         self._history.keep(self._docket.remembered())
+        if self.monitor is not None:
+            self.monitor.leave(case.number for case in left)
+            alarms_s = {number: entry.alarm_s for number, entry in told.items() if entry.alarm_s is not None}
+            self.monitor.meet(met, alarms_s)
 
     def _resume(self, case: Case, entry: Entry) -> bool:
         """Go on where the watcher was before its restart; whether the container is still to be looked at."""
@@ -176,14 +195,30 @@ class Watcher:
 
     def _note(self, gathered: Gathered, started_s: float) -> None:
         """Remember how the database does; time without it counts as no waiting."""
-        if gathered.error is not None:
-            log.warning("metrics cannot be fetched, and will be later: %s", gathered.error)
-            self.metrics.errors.labels("database").inc()
-        if gathered.asked:
-            self.database_error = gathered.error
+        self._note_database(gathered)
         for case in self._docket.cases:
             if case.number in gathered.failed:
                 case.blind_s += started_s - max(self._before_s, case.met_s)
+
+    def _note_database(self, asked: Asked) -> None:
+        if asked.error is not None:
+            log.warning("metrics cannot be fetched, and will be later: %s", asked.error)
+            self.metrics.errors.labels("database").inc()
+        if asked.asked:
+            self.database_error = asked.error
+
+    def _watch_over(self, monitor: Monitor, had: set[int], ask: bool, proceed: Callable[[], bool]) -> None:
+        """Score what is new of all containers, and have told which are anomalous."""
+        # Who was not asked for within a round's time is so in the next one: identifying goes first.
+        until_s = self._clock.steady() + self._pace.interval_s
+        went = monitor.round(
+            had, self._source, now_s=self._clock.now(), window_s=self._pace.window_s,
+            proceed=lambda: ask and proceed() and self._clock.steady() <= until_s,
+        )  # fmt: skip
+        self._note_database(went)
+        for news in monitor.news():
+            self._announcer.put(news)
+            self.metrics.anomalies.labels(news.service or "unknown", news.kind).inc()
 
     def _look(self, fresh: Sequence[Case]) -> dict[int, Answer]:
         """Ask the model about the containers with new samples; answers by number."""
@@ -267,6 +302,8 @@ class Watcher:
         newest = [case.newest_s for case in self._docket.cases if case.verdict is None and case.newest_s is not None]
         if newest:
             metrics.lag_seconds.set(now_s - max(newest))
+        if self.monitor is not None:
+            self.monitor.measure(metrics, now_s)
         metrics.leader.set(leading)
         metrics.model.clear()
         metrics.model.labels(self.model.name).set(1)

@@ -27,8 +27,20 @@ class Metrics:
             ["state"],
             registry=own,
         )
+        self.anomalies = Counter(
+            "podlab_anomalies", "Announcements of anomalies by service and kind.", ["service", "kind"], registry=own
+        )
+        self.scored_containers = Gauge(
+            "podlab_scored_containers",
+            "Containers by how they are watched: warming-up, watching, anomalous, unknown.",
+            ["state"],
+            registry=own,
+        )
+        self.scoring_lag_seconds = Gauge(
+            "podlab_scoring_lag_seconds", "Age of the median container's last scored sample.", registry=own
+        )
         self.announcements_waiting = Gauge(
-            "podlab_announcements_waiting", "Decisions that some sink has not taken yet.", registry=own
+            "podlab_announcements_waiting", "Announcements that some sink has not taken yet.", registry=own
         )
         self.lag_seconds = Gauge(
             "podlab_lag_seconds", "Age of the newest sample of a container waited for.", registry=own

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from podlab import bundle
+from podlab.detect import Library
 from podlab.errors import InputError
 from podlab.identify.identifier import Identifier
 
@@ -41,6 +42,11 @@ class ModelSlot:
     def identifier(self) -> Identifier:
         """The model in use."""
         return self._bundle.identifier
+
+    @property
+    def library(self) -> Library | None:
+        """The detectors that came with it, if any."""
+        return self._bundle.library
 
     @property
     def name(self) -> str:

@@ -77,6 +77,13 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
         stack.enter_context(stop.on_signals())
         instance = f"{socket.gethostname()[:63]}_{secrets.token_hex(4)}"
         model = ModelSlot(settings.model_path)
+        anomalies = settings.watch_anomalies and not once
+        if anomalies and model.library is None:
+            raise InputError(
+                "has no detectors",
+                where=str(settings.model_path),
+                todo="fit the model again, or leave watch_anomalies off",
+            )
         source = live_source(settings, timeout_s=_DATABASE_S, columns=FEATURE_METRICS)
         stack.callback(source.close)
         journal = Journal(None if dry_run else settings.watch_state)
@@ -87,6 +94,7 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
             cluster=settings.cluster, clock=clock,
             policy=_AT_ONCE if once else Policy(timeout_s=settings.metrics_timeout.total_seconds()),
             pace=Pace(settings.watch_interval.total_seconds(), window_s=settings.fetch_window.total_seconds()),
+            anomalies=anomalies,
         )  # fmt: skip
         feed = PodFeed(
             lambda: _connect(settings), watcher.roster.put, namespaces=settings.watch_namespaces or None,

@@ -12,6 +12,7 @@ from podlab.cluster.watch import FeedStatus
 from podlab.watcher.announcement import describe
 from podlab.watcher.cases import Case
 from podlab.watcher.loop import Watcher
+from podlab.watcher.monitor import Monitor
 
 #: After so long without a round, or without a word of the API server, a restart may help.
 STUCK_S = 300.0
@@ -28,7 +29,7 @@ dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem }} 
 </style></head><body><h1>podlab watch</h1>
 <dl>{facts}</dl>
 <table><thead><tr><th>namespace</th><th>pod</th><th>container</th><th>service</th><th>sure</th><th>after</th>
-<th>most like</th><th>decided</th></tr></thead><tbody>{rows}</tbody></table>
+<th>most like</th><th>decided</th><th>watched</th></tr></thead><tbody>{rows}</tbody></table>
 <p>{shown}</p></body></html>
 """
 
@@ -90,7 +91,8 @@ class Status:
         for case in self.watcher.roster.cases():
             state = "waiting" if case.verdict is None else "unknown" if case.verdict.service is None else "decided"
             told = describe(case.container, case.started_at, case.verdict, self.watcher.cluster)
-            yield {**told, "state": state, "running": case.container.state == "running"}
+            watched = self.watcher.monitor.describe(case.number) if self.watcher.monitor else {"watched": "off"}
+            yield {**told, "state": state, "running": case.container.state == "running", **watched}
         for container in self.watcher.roster.not_started():
             told = describe(container, None, None, self.watcher.cluster)
             yield {**told, "state": "not started", "running": False, "reason": container.reason}
@@ -98,10 +100,14 @@ class Status:
     def page(self) -> str:
         """Write the status page: read-only, no script, nothing from elsewhere."""
         cases = self.watcher.roster.cases()
-        decided = sorted((c for c in cases if c.verdict), key=_decided_at_s, reverse=True)
+        monitor = self.watcher.monitor
+        watched = {case.number: monitor.state(case.number) if monitor else "off" for case in cases}
+        # The newest decisions first, and before them what is anomalous.
+        decided = [case for case in cases if case.verdict]
+        decided.sort(key=lambda case: (watched[case.number] == "anomalous", _decided_at_s(case)), reverse=True)
         known = sum(c.verdict is not None and c.verdict.service is not None for c in decided)
         bad = [*self.stuck(), *self.not_ready()]
-        model = self.watcher.model
+        model, anomalous = self.watcher.model, list(watched.values()).count("anomalous")
         facts = [
             ("state", "; ".join(bad) or "well", bool(bad)),
             ("announces", "yes" if self.leading() else "no, another watcher does", False),
@@ -110,12 +116,14 @@ class Status:
             ("metrics", self.watcher.database_error or "come", self.watcher.database_error is not None),
             ("containers", f"{known} identified, {len(decided) - known} unknown, {len(cases) - len(decided)} waiting, "
              f"{len(self.watcher.roster.not_started())} not started", False),
+            ("anomalies", f"in {anomalous} containers" if monitor else "not looked for", anomalous > 0),
         ]  # fmt: skip
         listed = "".join(
             f"<dt>{name}</dt><dd{' class=bad' if is_bad else ''}>{escape(value)}</dd>" for name, value, is_bad in facts
         )
-        rows = "".join(_row(case) for case in decided[:_ROWS])
-        shown = f"The newest {min(len(decided), _ROWS)} of {len(decided)} decisions; all are at /containers."
+        rows = "".join(_row(case, monitor) for case in decided[:_ROWS])
+        shown = f"The newest {min(len(decided), _ROWS)} of {len(decided)} decisions, and first of all "
+        shown += "what is anomalous; all are at /containers."
         return _PAGE.format(facts=listed, rows=rows, shown=shown)
 
 
@@ -123,14 +131,17 @@ def _decided_at_s(case: Case) -> float:
     return case.verdict.at_s if case.verdict else 0.0
 
 
-def _row(case: Case) -> str:
+def _row(case: Case, monitor: Monitor | None) -> str:
     verdict, who = case.verdict, case.container
     if verdict is None:
         return ""
     like = ", ".join(service for service, _ in verdict.sight.similar) if verdict.sight else ""
     service = verdict.service or ("unknown: no metrics" if verdict.reason == "unseen" else "unknown")
+    donors = monitor.donors(case.number) if monitor else ()
+    watched: str = monitor.state(case.number) if monitor else "off"
+    watched += f" ({', '.join(donor for donor, _ in donors)})" if donors else ""
     cells = (
         who.namespace, who.pod, who.container, service, f"{verdict.confidence:.0%}", f"{verdict.waited_s:.0f} s", like,
-        datetime.fromtimestamp(verdict.at_s, UTC).strftime("%H:%M:%S"),
+        datetime.fromtimestamp(verdict.at_s, UTC).strftime("%H:%M:%S"), watched,
     )  # fmt: skip
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"

@@ -16,6 +16,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 FOLDERS = (
     "base",
     "overlays/annotate",
+    "overlays/anomalies",
     "overlays/development",
     "overlays/kubelet",
     "overlays/prometheus",

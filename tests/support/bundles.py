@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from podlab import bundle
-from tests.support.models import small_identifier
+from tests.support.models import small_identifier, small_library
 
 
-def write_bundle(folder: Path) -> Path:
+def write_bundle(folder: Path, *, detectors: bool = False) -> Path:
     """A sound bundle."""
-    bundle.save(small_identifier(), folder, name="small")
+    bundle.save(small_identifier(), folder, name="small", library=small_library() if detectors else None)
     return folder
 
 

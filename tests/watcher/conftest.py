@@ -25,6 +25,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def watchful_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with detectors."""
+    return write_bundle(tmp_path_factory.mktemp("model") / "watchful", detectors=True)
+
+
+@pytest.fixture(scope="session")
 def samples() -> pd.DataFrame:
     return starting_together(make_samples(("nginx", "redis"), deployments_per_service=3, seconds=100, seed=5))
 

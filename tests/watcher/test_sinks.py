@@ -10,8 +10,10 @@ import pytest
 
 from podlab.cluster.api import ApiConnection
 from podlab.cluster.errors import ForbiddenError
+from podlab.detect.drivers import Driver
 from podlab.telemetry.influx_http import InfluxDatabase
 from podlab.watcher.announcement import Announcement, DecisionAnnouncement
+from podlab.watcher.anomaly import AnomalyAnnouncement
 from podlab.watcher.cases import Sight, Verdict
 from podlab.watcher.logs import JsonHandler, JsonLines
 from podlab.watcher.sinks import AnnotationSink, EventSink, InfluxSink
@@ -103,3 +105,46 @@ def test_log_records_stand_among_the_lines_and_the_same_trouble_once_a_minute() 
     ]  # fmt: skip
     assert "hunter2" not in out.getvalue()
     assert "test_sinks.py" in out.getvalue()
+
+
+def alarm(over: str | None = None) -> AnomalyAnnouncement:
+    container = make_watched("web", "uid-1", START, container="app").containers[0]
+    return AnomalyAnnouncement(
+        "key", container, START, "local", 0.0, of_service="redis", donors=(("redis", 1.0),),
+        since_s=1_767_600_300.0, until_s=1_767_600_320.5, told_s=1_767_600_300.0, score=0.9999,
+        drivers=(Driver("rx_bytes", 12.3, "itself"), Driver("memory_rss_bytes", -20.0, "service")), untold=0, over=over,
+    )  # fmt: skip
+
+
+def test_an_alarm_is_a_warning_on_the_pod_and_its_end_is_none(
+    watch_api: KubeApi, watch_connection: ApiConnection
+) -> None:
+    sink = EventSink(watch_connection, "watcher-1")
+    assert [sink.tell(alarm()), sink.tell(alarm()), sink.tell(alarm("usual again"))] == [True, False, True]
+    told = {event["reason"]: event for event in events(watch_api)}
+    assert {reason: event["type"] for reason, event in told.items()} == {
+        "AnomalyDetected": "Warning", "AnomalyOver": "Normal",
+    }  # fmt: skip
+    assert told["AnomalyDetected"]["message"] == (
+        "app is not as usual for redis since 08:05:00 UTC: rx_bytes 12.3 deviations above its own usual; "
+        "memory_rss_bytes 20 or more deviations below what is usual for the service"
+    )
+    assert told["AnomalyDetected"]["lastTimestamp"] == "2026-01-05T08:05:20Z"
+    assert told["AnomalyOver"]["message"] == ("app is as usual for redis again; it was not for 20 s since 08:05:00 UTC")
+
+
+def test_an_alarm_is_no_annotation(watch_api: KubeApi, watch_connection: ApiConnection) -> None:
+    watch_api.store.put("pods", make_pod("web", namespace="lab", uid="uid-1"))
+    before = watch_api.store.get("pods", "web", "lab")
+    assert AnnotationSink(watch_connection).tell(alarm())
+    assert watch_api.store.get("pods", "web", "lab") == before
+
+
+def test_an_alarm_is_a_point_of_a_measurement_of_its_own(influxd: Influxd, database: str) -> None:
+    sink = InfluxSink(InfluxDatabase(influxd.url, database, *influxd.admin))
+    assert sink.tell(alarm())
+    [result] = influxd.statement("SELECT * FROM podlab_anomaly", db=database, epoch="ms")
+    [series] = result["series"]
+    [row] = [dict(zip(series["columns"], values, strict=True)) for values in series["values"]]
+    assert (row["time"], row["service"], row["kind"], row["score"]) == (1_767_600_320_500, "redis", "anomalous", 0.9999)
+    assert row["drivers"] == "rx_bytes, memory_rss_bytes"

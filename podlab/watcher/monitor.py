@@ -1,0 +1,309 @@
+"""Scoring the samples of all containers as they come, by the detectors of what each was identified as."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from podlab.detect.donors import donors_of_decision
+from podlab.detect.library import Library
+from podlab.detect.scorer import Scorer
+from podlab.detect.ticks import sample, ticks
+from podlab.metrics import FEATURE_METRICS
+from podlab.telemetry import LiveSource
+from podlab.watcher.alarms import Alarm, Alarms, Change
+from podlab.watcher.anomaly import MODEL_REPLACED, QUIET_S, USUAL_AGAIN, AnomalyAnnouncement
+from podlab.watcher.cases import Case, Verdict
+from podlab.watcher.gather import Asked, ask
+from podlab.watcher.metrics import Metrics
+from podlab.windows import Rows, read_values
+
+#: How a container is watched. *unknown*: by the pooled detector; *off*: not at all.
+State = Literal["warming-up", "watching", "anomalous", "unknown", "off"]
+
+_NEVER = np.iinfo(np.int64).min
+_NS_PER_S = 1_000_000_000
+_FIRST_ROOM = 256
+
+
+@dataclass(slots=True, eq=False)
+class _Watched:
+    """A container that is scored.
+
+    Attributes
+    ----------
+    case : Case
+    place : int
+        Its number in the scorer; another one's when it is gone.
+    scored_ns : int
+        Time of its last scored sample, since 1970.
+    is_scored : bool
+        Whether the detectors in use scored one.
+    verdict : Verdict or None
+        The decision that its donors follow from.
+    donors : tuple of (str, float)
+        None: the pooled detector.
+    told_s : float
+        When an alarm of it was told last, by the time of samples.
+    untold : int
+        How many were left out since.
+    """
+
+    case: Case
+    place: int
+    scored_ns: int = _NEVER
+    is_scored: bool = False
+    verdict: Verdict | None = None
+    donors: tuple[tuple[str, float], ...] = ()
+    told_s: float = float("-inf")
+    untold: int = 0
+
+
+class Monitor:
+    """Scores containers from their first sample on, and says when one is anomalous.
+
+    Samples are taken in the order of their times: one that comes after a later one of its container is left out. An
+    alarm is raised only when something is decided of the container; until then the pooled detector learns its usual.
+
+    Parameters
+    ----------
+    library : Library or None
+        The detectors; None: no container is scored.
+    cluster : str
+        This cluster's name.
+    steady : callable
+        A clock that never goes back, in seconds.
+
+    Attributes
+    ----------
+    room : int
+        So many containers can be watched before more memory is taken; places of those that are gone are used again.
+    """
+
+    def __init__(self, library: Library | None, *, cluster: str, steady: Callable[[], float]) -> None:
+        self._cluster = cluster
+        self._steady = steady
+        self._watched: dict[int, _Watched] = {}
+        self._at: dict[int, _Watched] = {}
+        self.room = _FIRST_ROOM
+        self._free = list(range(_FIRST_ROOM))
+        self._news: list[AnomalyAnnouncement] = []
+        self._begin(library)
+
+    def _begin(self, library: Library | None) -> None:
+        self._library = library
+        self._scorer = None if library is None else Scorer(library, self.room)
+        self._alarms = Alarms(self.room)
+
+    def renew(self, library: Library | None) -> None:
+        """Change to another model's detectors: alarms that stand are closed, and nothing is known of any container."""
+        for place, alarm in self._alarms.standing.items():
+            self._tell_over(self._at[place], alarm, MODEL_REPLACED)
+        self._begin(library)
+        for watched in self._watched.values():
+            watched.verdict, watched.is_scored = None, False
+        self._choose_donors()
+
+    def meet(self, cases: Sequence[Case], alarms_s: Mapping[int, float]) -> None:
+        """Take in new containers.
+
+        Parameters
+        ----------
+        cases : sequence of Case
+        alarms_s : mapping of int to float
+            Since when an alarm stands that was told before a restart, in seconds since 1970, by number of the case.
+        """
+        for case in cases:
+            if not self._free:
+                self._make_room()
+            place = self._free.pop()
+            watched = self._watched[case.number] = self._at[place] = _Watched(case, place)
+            since_s = alarms_s.get(case.number)
+            if since_s is not None:
+                self._alarms.restore(place, since_s)
+                watched.told_s = since_s
+
+    def leave(self, numbers: Iterable[int]) -> None:
+        """Let containers go; an alarm that stands is closed without a word."""
+        gone = [self._watched.pop(number).place for number in numbers if number in self._watched]
+        for place in gone:
+            del self._at[place]
+        self._free += gone
+        which = np.array(gone, dtype=np.int64)
+        self._alarms.forget(which)
+        if self._scorer is not None:
+            self._scorer.forget(which)
+
+    def take(self, samples: pd.DataFrame) -> None:
+        """Score samples.
+
+        Parameters
+        ----------
+        samples : DataFrame
+            Columns of the samples table, and ``number`` of the case. Those that were scored are left out.
+        """
+        if self._scorer is None or samples.empty:
+            return
+        samples = samples[samples["number"].isin(self._watched)]
+        numbers, whose = np.unique(samples["number"].to_numpy(np.int64), return_inverse=True)
+        them = [self._watched[number] for number in numbers.tolist()]
+        scored_ns = np.array([each.scored_ns for each in them], dtype=np.int64)
+        time_ns = np.asarray(samples["time"].astype("datetime64[ns, UTC]").astype("int64"), dtype=np.int64)
+        order = np.flatnonzero(time_ns > scored_ns[whose])
+        order = order[np.lexsort((time_ns[order], whose[order]))]
+        again = (np.diff(whose[order], prepend=-1) == 0) & (np.diff(time_ns[order], prepend=_NEVER) == 0)
+        order = order[~again]
+        whose, time_ns = whose[order], time_ns[order]
+        first = (np.diff(whose, prepend=-1) != 0) & (scored_ns[whose] == _NEVER)
+        columns = {name: samples[name].array.take(order) for name in FEATURE_METRICS if name in samples}
+        started_ns = np.array([pd.Timestamp(each.case.started_at).value for each in them], dtype=np.int64)
+        age_s = (time_ns - started_ns[whose]) / _NS_PER_S
+        nobody = pd.DataFrame(index=pd.RangeIndex(len(them)))
+        self._score(them, Rows(nobody, whose, age_s, *read_values(columns, np.flatnonzero(first))), time_ns / _NS_PER_S)
+        for number, at_ns in dict(zip(whose.tolist(), time_ns.tolist(), strict=True)).items():
+            them[number].scored_ns, them[number].is_scored = at_ns, True
+
+    def _score(self, them: Sequence[_Watched], rows: Rows, time_s: NDArray[np.float64]) -> None:
+        """Score rows of some containers, a sample of each at a time; ``time_s`` is the day's, for alarms."""
+        assert self._scorer is not None
+        place = np.array([each.place for each in them], dtype=np.int64)[rows.code]
+        decided = np.array([each.verdict is not None for each in them], dtype=bool)[rows.code]
+        for which in ticks(rows):
+            age_s = rows.offset_s[which]
+            said = self._scorer.score(place[which], age_s, age_s, *sample(rows, which))
+            for change in self._alarms.step(place[which], time_s[which], said, decided[which]):
+                self._note(change)
+
+    def round(
+        self,
+        had: Collection[int],
+        source: LiveSource,
+        *,
+        now_s: float,
+        window_s: float,
+        proceed: Callable[[], bool] = lambda: True,
+    ) -> Asked:
+        """Bring donors up to date, then fetch and score the new samples of all containers that something is decided of.
+
+        Parameters
+        ----------
+        had : collection of int
+            Numbers of the cases whose samples were taken already.
+        source, now_s, window_s, proceed
+            As for :func:`podlab.watcher.gather.ask`.
+        """
+        self.leave([number for number, each in self._watched.items() if each.case.container.state == "ended"])
+        self._choose_donors()
+        if self._scorer is None:
+            return Asked(set(), None, asked=False)
+        # Nothing is asked of a container without any metrics: it is looked at seldom, until some come.
+        wanted = [
+            each for number, each in self._watched.items()
+            if number not in had and each.verdict is not None and each.verdict.reason != "unseen"
+        ]  # fmt: skip
+        newest_s = {
+            each.case.number: None if each.scored_ns == _NEVER else each.scored_ns / _NS_PER_S for each in wanted
+        }
+        cases = [each.case for each in wanted]
+        return ask(
+            cases, newest_s, source, self.take,
+            now_s=now_s, window_s=window_s, cluster=self._cluster, proceed=proceed,
+        )  # fmt: skip
+
+    def news(self) -> list[AnomalyAnnouncement]:
+        """Give what is to be announced since the last time."""
+        told, self._news = self._news, []
+        return told
+
+    def state(self, number: int) -> State:
+        """Tell how a container is watched, by the number of its case; from any thread."""
+        watched = self._watched.get(number)
+        if self._scorer is None or watched is None:
+            return "off"
+        if watched.place in self._alarms.standing:
+            return "anomalous"
+        if watched.verdict is None or not watched.is_scored:
+            return "warming-up"
+        return "watching" if watched.donors or watched.verdict.service is not None else "unknown"
+
+    def donors(self, number: int) -> tuple[tuple[str, float], ...]:
+        """Tell whose detectors watch a container, and their weights; none: the pooled one. From any thread."""
+        watched = self._watched.get(number)
+        return () if watched is None else watched.donors
+
+    def describe(self, number: int) -> dict[str, object]:
+        """Give how a container is watched as JSON values; from any thread."""
+        watched = self._watched.get(number)
+        alarm = self._alarms.standing.get(watched.place) if watched is not None else None
+        return {
+            "watched": self.state(number),
+            "donors": [[service, round(weight, 6)] for service, weight in self.donors(number)],
+            "anomaly": None if alarm is None else alarm.to_json(),
+        }
+
+    def measure(self, metrics: Metrics, now_s: float) -> None:
+        """Bring the metrics up to date."""
+        states = [self.state(number) for number in self._watched]
+        for state in get_args(State):
+            if state != "off":
+                metrics.scored_containers.labels(state).set(states.count(state))
+        scored_ns = [watched.scored_ns for watched in self._watched.values() if watched.scored_ns != _NEVER]
+        if scored_ns:
+            metrics.scoring_lag_seconds.set(now_s - float(np.median(scored_ns)) / _NS_PER_S)
+
+    def _make_room(self) -> None:
+        self._free += range(self.room, 2 * self.room)
+        self.room *= 2
+        self._alarms.resize(self.room)
+        if self._scorer is not None:
+            self._scorer.resize(self.room)
+
+    def _choose_donors(self) -> None:
+        """Follow the decisions: whose detectors watch whom from the next sample on."""
+        changed: list[_Watched] = []
+        for watched in self._watched.values():
+            verdict = watched.case.verdict
+            if verdict is None or verdict is watched.verdict or self._library is None:
+                continue
+            watched.verdict = verdict
+            candidates, similar = (verdict.sight.candidates, verdict.sight.similar) if verdict.sight else ((), ())
+            named = donors_of_decision(verdict.service, candidates, similar)
+            watched.donors = tuple((name, weight) for name, weight in named if name in self._library.detectors)
+            changed.append(watched)
+        if self._scorer is not None and changed:
+            which = np.array([watched.place for watched in changed], dtype=np.int64)
+            self._scorer.set_donors(which, [watched.donors for watched in changed])
+
+    def _note(self, change: Change) -> None:
+        """Have told what is to be told of an alarm that is raised, stands or is over."""
+        watched, alarm = self._at[change.place], change.alarm
+        if change.over:
+            if alarm.told_s is None:
+                watched.untold += 1
+            else:
+                self._tell_over(watched, alarm, USUAL_AGAIN)
+        elif alarm.told_s is None:
+            at_s = max(alarm.since_s, watched.told_s + QUIET_S)
+            if change.time_s >= at_s:
+                alarm.told_s = watched.told_s = at_s
+                self._news.append(self._announce(watched, alarm, None))
+                watched.untold = 0
+
+    def _tell_over(self, watched: _Watched, alarm: Alarm, why: str) -> None:
+        if alarm.told_s is not None:
+            self._news.append(self._announce(watched, alarm, why))
+
+    def _announce(self, watched: _Watched, alarm: Alarm, over: str | None) -> AnomalyAnnouncement:
+        case = watched.case
+        assert alarm.told_s is not None
+        return AnomalyAnnouncement(
+            case.key, case.container, case.started_at, self._cluster, self._steady(),
+            of_service=watched.verdict.service if watched.verdict else None, donors=watched.donors,
+            since_s=alarm.since_s, until_s=alarm.last_s, told_s=alarm.told_s, score=alarm.score,
+            drivers=alarm.drivers, untold=watched.untold, over=over,
+        )  # fmt: skip
