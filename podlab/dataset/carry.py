@@ -118,7 +118,7 @@ class Carry:
         return out
 
     def settle(self, complete: Ids) -> None:
-        """Forget containers that are complete, and of the others the rows that nobody looks at."""
+        """Forget containers that are complete now, and of the others the rows that nobody looks at."""
         parts = [*([self._rows] if self._rows is not None else []), *self._new]
         self._new = []
         parts = [part.only(~np.isin(part.ids, complete)) for part in parts]

@@ -38,9 +38,15 @@ class Index:
     ids: Ids
     last: IntArray
 
-    def last_of(self, ids: Ids) -> IntArray:
-        """Give the positions of some of its instances' last partitions."""
-        return np.asarray(self.last[np.searchsorted(self.ids, ids)])
+    def ends(self, ids: Ids) -> IntArray:
+        """Give the positions of the last partitions of some instances; -1 for those that it does not know.
+
+        It costs next to nothing however many instances there are, as it must: it is asked for each row group.
+        """
+        if not self.ids.size:
+            return np.full(len(ids), -1, dtype=np.int64)
+        at = np.minimum(np.searchsorted(self.ids, ids), self.ids.size - 1)
+        return np.where(self.ids[at] == ids, self.last[at], -1)
 
 
 def read_index(dataset: Dataset, cluster: str) -> Index:

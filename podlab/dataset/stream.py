@@ -8,7 +8,7 @@ time is a row group and the containers alive.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -73,7 +73,7 @@ def _narrow(section: Section) -> Section:
     index = section.index
     chosen = (index.last >= section.first) & (index.last < section.end)
     wanted = index.ids[chosen]
-    needed = [n for n in range(section.end) if n >= section.first or np.isin(index.held[n], wanted).any()]
+    needed = [n for n in range(section.end) if n >= section.first or _end_within(section, index.held[n]).any()]
     place = np.zeros(section.end, dtype=np.int64)
     place[needed] = np.arange(len(needed))
     own = Index(
@@ -84,6 +84,12 @@ def _narrow(section: Section) -> Section:
         place[index.last[chosen]],
     )
     return Section(own, len(needed) - (section.end - section.first), len(needed))
+
+
+def _end_within(section: Section, ids: Ids) -> NDArray[np.bool_]:
+    """Tell which of some instances end within a section."""
+    ends = section.index.ends(ids)
+    return np.asarray((ends >= section.first) & (ends < section.end))
 
 
 def stream(
@@ -123,14 +129,16 @@ def stream(
         If a partition is not what its manifest says; the error names it.
     """
     index = section.index
-    chosen = (index.last >= section.first) & (index.last < section.end)
     if only is not None:
-        chosen &= np.isin(index.ids, only)
-    wanted = index.ids[chosen]
+        drawn = np.isin(index.ids, only)
+        index = replace(index, ids=index.ids[drawn], last=index.last[drawn])
+        section = replace(section, index=index)
     carry = Carry(reach or Reach())
     ready: list[tuple[Numbered, NDArray[np.int64]]] = []
     for number, partition in enumerate(index.partitions[: section.end]):
-        if not np.isin(index.held[number], wanted).any():
+        held = index.held[number]
+        wanted = held[_end_within(section, held)]
+        if not wanted.size:
             continue
         names = dataset.columns_of(partition, metrics, labels)
         where = f"{dataset.where}/{partition.name}"
@@ -138,11 +146,10 @@ def stream(
             for rows in _whole_containers(file, names):
                 begins = np.flatnonzero(np.diff(rows.ids, prepend=~rows.ids[:1]))
                 runs = rows.ids[begins]
-                if not np.isin(runs, index.held[number]).all():
+                if not np.isin(runs, held).all():
                     raise InputError("holds containers that its footer does not name", where=where, todo=_AGAIN)
                 keep = np.isin(runs, wanted)
-                done = np.zeros(runs.size, dtype=bool)
-                done[keep] = index.last_of(runs[keep]) == number
+                done = keep & (index.ends(runs) == number)
                 length = np.diff(begins, append=len(rows))
                 carry.add(rows.only(np.repeat(keep & ~done, length)))
                 if done.any():
@@ -150,7 +157,7 @@ def stream(
                 if sum(len(rows) for rows, _ in ready) >= BATCH_ROWS:
                     yield _batch(ready, where)
                     ready = []
-        carry.settle(index.ids[index.last <= number])
+        carry.settle(wanted[index.ends(wanted) == number])
     if ready:
         yield _batch(ready, dataset.where)
 
