@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
 
 from tests.support.influxd import Influxd
 from tests.support.kubeapi import KubeApi
+from tests.support.strange import alarms, make_lives, pod_of, strain
 from tests.support.watch_process import WatchProcess, begin_now, events, play, run_pods
 
 
@@ -34,3 +36,43 @@ def test_pods_that_appear_are_identified_and_their_events_tell_the_truth(
     assert len(told) == len(truth)
     assert {event["reason"] for event in told} == {"ServiceIdentified"}
     assert {event["involvedObject"]["uid"] for event in told} == set(now["pod_uid"])
+
+
+def test_a_container_that_turns_strange_is_told_of_and_again_when_it_is_not(
+    watch_api: KubeApi, influxd: Influxd, database: str, watchful_model: Path, tmp_path: Path
+) -> None:
+    lives = make_lives(300.0)
+    pod = pod_of(lives, "redis")
+    now = begin_now(strain(lives, pod, 120.0, 190.0), 310.0)
+    play(influxd, database, now, 20)
+    settings = {"watch_anomalies": "true"}
+    with WatchProcess(watch_api, tmp_path, watchful_model, influxd.url, database, settings=settings) as watcher:
+        watcher.wait_for_log("pods at version")
+        run_pods(watch_api, now)
+        watcher.wait_for_look()
+        play(influxd, database, now, 60)
+        watcher.wait_for_announcements(6)
+        play(influxd, database, now, 170)
+        watcher.wait_for(lambda lines: ("anomalous", pod) in alarms(lines))
+        told = {each["pod"]: each for each in json.loads(watcher.get("/containers").text)}
+        assert (told[pod]["watched"], told[pod]["donors"][0][0]) == ("anomalous", "redis")
+        play(influxd, database, now)
+        watcher.wait_for(lambda lines: ("anomaly-over", pod) in alarms(lines))
+        assert 'podlab_anomalies_total{kind="anomalous",service="redis"} 1.0' in watcher.get("/metrics").text
+        assert watcher.end() == 0
+    own = [event for event in events(watch_api) if event["involvedObject"]["name"] == pod]
+    assert [(event["reason"], event["type"]) for event in sorted(own, key=lambda event: event["lastTimestamp"])] == [
+        ("AnomalyDetected", "Warning"), ("AnomalyOver", "Normal"), ("ServiceIdentified", "Normal"),
+    ]  # fmt: skip
+    assert alarms(watcher.lines) == [("anomalous", pod), ("anomaly-over", pod)]
+
+
+def test_a_model_without_detectors_is_refused_where_anomalies_are_looked_for(
+    watch_api: KubeApi, model: Path, tmp_path: Path
+) -> None:
+    settings = {"watch_anomalies": "true"}
+    with WatchProcess(watch_api, tmp_path, model, "http://127.0.0.1:1", "telegraf", settings=settings) as watcher:
+        assert watcher.process.wait() == 2
+    assert watcher.errors.strip().endswith(
+        f"{model}: has no detectors; fit the model again, or leave watch_anomalies off"
+    )
