@@ -21,6 +21,8 @@ FARTHEST = 20.0
 _SERVICE_COUNTS_S = 300.0
 _LEAST_OWN_STRAY = 0.05
 _FEWEST_ROWS = 20
+#: So far strays what was never seen: nothing is far from it.
+_ANYTHING = 1e9
 #: From the 5 % to the 95 % quantile a normal distribution has so many standard deviations.
 _NORMAL_RANGE = 3.29
 
@@ -68,17 +70,23 @@ def learn_usual(seen: Observed, age_s: FloatArray) -> Usual:
     seen : Observed
         Normal rows (n).
     age_s : array of float64 (n,)
-        The container's age at each row. An age that was hardly seen borrows from all.
+        The container's age at each row. An age that was hardly seen borrows from all, except one before all that
+        were seen: a start-up is not like what comes after it, so nothing is unusual there. A model that learned from
+        a sample each half minute knows nothing of the first seconds.
     """
     signals = np.concatenate([seen.now, seen.change], axis=1)
     everywhere, _ = _quantiles(signals)
     bands = np.searchsorted(AGES_S, age_s, side="right")
     found = np.empty((len(AGES_S) + 1, *everywhere.shape))
+    seen_well = np.empty((len(AGES_S) + 1, signals.shape[1]), dtype=bool)
     for band, own in enumerate(found):
         quantiles, number = _quantiles(signals[bands == band])
-        own[:] = np.where(number < _FEWEST_ROWS, everywhere, quantiles)
+        seen_well[band] = number >= _FEWEST_ROWS
+        own[:] = np.where(seen_well[band], quantiles, everywhere)
     low, centre, high = found[:, 0], found[:, 1], found[:, 2]
-    return Usual(centre, np.maximum((high - low) / _NORMAL_RANGE, _LEAST_STRAY))
+    stray = np.maximum((high - low) / _NORMAL_RANGE, _LEAST_STRAY)
+    too_young = ~np.logical_or.accumulate(seen_well, axis=0) & seen_well.any(axis=0)
+    return Usual(centre, np.where(too_young, _ANYTHING, stray))
 
 
 def _quantiles(signals: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:

@@ -29,10 +29,20 @@ def test_each_age_has_its_own_usual() -> None:
     assert far[1, 0] == pytest.approx(6, abs=1)
 
 
+def test_nothing_is_unusual_before_the_first_age_that_was_seen() -> None:
+    rng = np.random.default_rng(0)
+    age_s = np.concatenate([np.full(5, 2.0), np.repeat([20.0, 200.0], 500)])
+    usual = learn_usual(observed(rng.normal(8.0, 0.5, (age_s.size, 1))), age_s)
+    young, older, between = usual.standardise(observed(np.zeros((3, 1)), change=9.0), np.array([2.0, 20.0, 90.0]))
+    assert np.abs(young).max() < 1e-6
+    assert older[0] < -10
+    assert between[0] < -10  # an age between others borrows from all
+
+
 def test_constant_missing_and_huge_signals_are_handled() -> None:
     signals = np.column_stack([np.full(100, 2.0), np.full(100, np.nan)])
     usual = learn_usual(observed(signals), np.arange(100.0))
-    far = usual.standardise(observed(np.array([[2.0, 5.0], [np.nan, np.nan], [1e9, -1e9]])), np.zeros(3))
+    far = usual.standardise(observed(np.array([[2.0, 5.0], [np.nan, np.nan], [1e9, -1e9]])), np.full(3, 70.0))
     assert np.isfinite(far).all()
     assert far[0, 0] == 0
     assert (far[1] == 0).all()
