@@ -1,10 +1,11 @@
-"""What watching costs: 10,000 pods of which 100 a minute are new, and 5,000 pods at once.
+"""What watching costs: 10,000 pods of which 100 a minute are new, 5,000 pods at once, and 10,000 pods that are scored.
 
 Run it with ``python -m benchmarks.watcher`` after ``make train``. The watcher is a process of its own, with a clock
 that the benchmark turns by 10 s a round; the database is a real InfluxDB, filled as Telegraf would with recorded
 containers, one sample each 10 s; events go over HTTP to a server that takes them. The watcher's CPU time counts (the
 database's own is told beside it) and the most memory that its process ever had. Pods that were decided long ago have
-their series in the database, and get no more points: nobody asks for them. What the watch of pods takes is measured by
+their series in the database, and get no more points: nobody asks for them; where all are scored
+(``watch_anomalies``) they all do. What the watch of pods takes is measured by
 ``benchmarks.watch``.
 """
 
@@ -19,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
@@ -42,6 +44,8 @@ from tests.support.influxd import Influxd, running_influxd
 TICK_S = 10
 BEGIN = pd.Timestamp("2026-01-01T00:00:00Z")
 LONGEST_S = 650
+#: Until all know their own usual.
+_WARM_ROUNDS = 12
 
 
 class Cluster:
@@ -59,6 +63,7 @@ class Cluster:
         life = chosen.groupby("pod_uid").ngroup()
         self._place = np.full((life.max() + 1, step.max() + 1), -1)
         self._place[life, chosen["step"]] = np.arange(len(chosen))
+        self._services = chosen.groupby("pod_uid")["service"].first().tolist()
         self._rows = chosen[["offset_s", *(name for name in CATALOGUE if name in chosen)]]
         self._target = target
         self._rng = np.random.default_rng(0)
@@ -80,6 +85,10 @@ class Cluster:
             new.append(pod)
         self.young += new
         return new
+
+    def services(self, pods: list[WatchedPod]) -> list[str]:
+        """Name the services that pods live the lives of."""
+        return [self._services[int(pod.uid, 16) % len(self._services)] for pod in pods]
 
     def write(self, at_s: float) -> list[float | None]:
         """Write what the young pods' agents saw in the last round; who grew old is written of no more.
@@ -154,7 +163,7 @@ def watcher(setting: Setting) -> Iterator[Connection]:
         process.wait()
 
 
-def do_round(pipe: Connection, at_s: float, changes: list[Change], *, known: bool = False) -> Cost:
+def do_round(pipe: Connection, at_s: float, changes: list[Change], *, known: list[str] | None = None) -> Cost:
     pipe.send(Round((BEGIN + pd.Timedelta(seconds=at_s)).timestamp(), changes, known))
     cost: Cost = pipe.recv()
     assert cost.error is None, cost.error
@@ -170,7 +179,7 @@ def steady(server: Influxd, setting: Setting, cluster: Cluster, options: argpars
     costs: list[Cost] = []
     database_s = 0.0
     with watcher(setting) as pipe:
-        do_round(pipe, at_s, [Change("added", pod) for pod in old], known=True)
+        do_round(pipe, at_s, [Change("added", pod) for pod in old], known=cluster.services(old))
         warm = LONGEST_S // TICK_S + 5
         for number in range(warm + options.rounds):
             at_s += TICK_S
@@ -220,6 +229,36 @@ def at_once(setting: Setting, cluster: Cluster, options: argparse.Namespace) -> 
     }
 
 
+def scored(server: Influxd, setting: Setting, cluster: Cluster, options: argparse.Namespace) -> dict[str, float]:
+    """Score every sample of 10,000 pods that were identified long ago."""
+    at_s = 200_000.0
+    pods = cluster.start(options.pods, at_s)
+    costs: list[Cost] = []
+    database_s = 0.0
+    with watcher(replace(setting, anomalies=True)) as pipe:
+        for number in range(_WARM_ROUNDS + options.scored_rounds):
+            at_s += TICK_S
+            cluster.write(at_s)
+            before_s = cpu_seconds(server.pid)
+            new = pods if number == 0 else []
+            cost = do_round(pipe, at_s, [Change("added", pod) for pod in new], known=cluster.services(new))
+            if number >= _WARM_ROUNDS:
+                costs.append(cost)
+                database_s += cpu_seconds(server.pid) - before_s
+    cpu_s, scoring_s = (np.array([getattr(cost, name) for cost in costs]) for name in ("cpu_s", "scoring_s"))
+    return {
+        "watched": costs[-1].watched,
+        "round_cpu_s_median": float(np.median(cpu_s)),
+        "round_cpu_s_most": float(cpu_s.max()),
+        "scoring_cpu_s_median": float(np.median(scoring_s)),
+        "scoring_cpu_s_most": float(scoring_s.max()),
+        "database_cpu_s": database_s / len(costs),
+        "round_s_most": max(cost.wall_s for cost in costs),
+        "rss_last_mb": costs[-1].rss_bytes / 1e6,
+        "peak_mb": costs[-1].peak_bytes / 1e6,
+    }
+
+
 def make_parser(description: str) -> argparse.ArgumentParser:
     """Make a parser with the options of every benchmark of watching."""
     parser = argparse.ArgumentParser(description=description)
@@ -235,11 +274,12 @@ def main() -> None:
     parser = make_parser(__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=60, help="rounds measured; 360 are an hour")
     parser.add_argument("--at-once", type=int, default=5_000)
+    parser.add_argument("--scored-rounds", type=int, default=30, help="rounds measured in which all are scored")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder, running_influxd(Path(folder)) as server, event_server() as events:
-        for name in ("steady", "at_once"):
+        for name in ("steady", "at_once", "scored"):
             database = server.new_database()
             setting = Setting(server.url, database, *server.reader, events, options.model)
             cluster = Cluster(options.recording, InfluxDatabase(server.url, database, *server.admin))
@@ -247,6 +287,8 @@ def main() -> None:
                 found[name] = steady(server, setting, cluster, options)
             elif name == "at_once" and options.at_once:
                 found[name] = at_once(setting, cluster, options)
+            elif name == "scored" and options.scored_rounds:
+                found[name] = scored(server, setting, cluster, options)
     if options.json:
         print(json.dumps(found))
         return

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 
+import pandas as pd
+
 from benchmarks.measure import status_bytes
 from podlab.cluster.connect import connect
 from podlab.cluster.pods import Change
@@ -34,15 +36,16 @@ class Setting:
     password: str
     kubernetes_url: str
     model: Path
+    anomalies: bool = False
 
 
 @dataclass(frozen=True)
 class Round:
-    """One tick: what time it is, and what happened to pods; ``known`` are told to be decided long ago."""
+    """One tick: what time it is, and what happened to pods; ``known`` are services decided on long ago."""
 
     at_s: float
     changes: list[Change]
-    known: bool = False
+    known: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Cost:
     unsent: int
     active: int
     error: str | None
+    scoring_s: float
+    watched: int
 
 
 def work(pipe: Connection) -> None:
@@ -72,19 +77,24 @@ def work(pipe: Connection) -> None:
             setting.influxdb_url, setting.database, setting.user, setting.password, columns=FEATURE_METRICS
         )
         clock = Clock(now=lambda: at_s, steady=lambda: at_s)
-        watcher = Watcher(source, ModelSlot(setting.model), sinks, journal, clock=clock)
+        watcher = Watcher(
+            source, ModelSlot(setting.model), sinks, journal, clock=clock, anomalies=setting.anomalies, all_pods=True
+        )
+        scoring_s = time_scoring(watcher)
         while True:
             try:
                 told: Round = pipe.recv()
             except EOFError:
                 return
             at_s = told.at_s
-            if told.known:
+            if told.known is not None:
                 containers = [change.pod.containers[0] for change in told.changes]
                 keys = [key_of(each, each.started_at) for each in containers if each.started_at is not None]
                 journal.record(
-                    Entry(key, watcher.model.identifier.services[0], "confident", 0, 0.0, 20.0) for key in keys
+                    Entry(key, service, "confident", 0, 0.0, 20.0)
+                    for key, service in zip(keys, told.known, strict=True)
                 )
+            scoring_s[0] = 0.0
             cpu_s, wall_s = time.process_time(), time.perf_counter()
             watcher.roster.put(told.changes)
             watcher.tick()
@@ -94,9 +104,32 @@ def work(pipe: Connection) -> None:
             pipe.send(
                 Cost(
                     cpu_s, wall_s, status_bytes("VmRSS"), status_bytes("VmHWM"), len(verdicts) - decided, decided,
-                    watcher.waiting, watcher.active, watcher.database_error,
+                    watcher.waiting, watcher.active, watcher.database_error, scoring_s[0],
+                    count_watched(watcher),
                 )
             )  # fmt: skip
+
+
+def time_scoring(watcher: Watcher) -> list[float]:
+    """Add up the CPU time that scoring takes, matching and fetching left out, in the list's one number."""
+    spent_s = [0.0]
+    if watcher.monitor is not None:
+        take = watcher.monitor.take
+
+        def timed(samples: pd.DataFrame) -> None:
+            before_s = time.process_time()
+            take(samples)
+            spent_s[0] += time.process_time() - before_s
+
+        watcher.monitor.take = timed  # type: ignore[method-assign]
+    return spent_s
+
+
+def count_watched(watcher: Watcher) -> int:
+    """Count the containers that are scored and know their own usual."""
+    monitor = watcher.monitor
+    cases = watcher.roster.cases() if monitor else []
+    return sum(monitor.state(case.number) in ("watching", "anomalous") for case in cases) if monitor else 0
 
 
 if __name__ == "__main__":

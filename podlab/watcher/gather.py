@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 MOST_PODS = 500
 #: A question for so many pods times seconds costs less than a second one would.
 MOST_POD_SECONDS = 75_000.0
+#: Where all pods are watched, these many pods times seconds are asked for without naming anybody: the server takes half
+#: as long, and an answer of so many rows still fits into memory.
+MOST_UNNAMED_POD_SECONDS = 750_000.0
 #: Agents write some time after they measured (Telegraf: 10 s and jitter), and one measurement after the other.
 OVERLAP_S = 30.0
 #: A node's clock may run before ours.
@@ -114,6 +117,7 @@ def ask(
     now_s: float,
     window_s: float,
     cluster: str,
+    unnamed: bool = False,
     proceed: Callable[[], bool] = lambda: True,
 ) -> Asked:
     """Ask for what is new of some containers.
@@ -137,20 +141,23 @@ def ask(
         How far back at most.
     cluster : str
         Rows of other clusters in the same database are left out.
+    unnamed : bool
+        Whether very many may be asked for by one question for all pods that there are.
     proceed : callable
         Asked before each question; False leaves the rest for the next time.
     """
     failed: set[int] = set()
     error = None
     asked = False
-    for since_s, part in _parts(cases, newest_s, now_s, window_s):
+    for since_s, part in _parts(cases, newest_s, now_s, window_s, unnamed):
         if error is not None or not proceed():
             # One question that fails costs its whole timeout: the rest waits for the next round.
             failed |= {case.number for case in part}
             continue
         asked = True
         try:
-            samples = source.fetch(_instant(since_s), _instant(now_s + AHEAD_S), pods={c.container.pod for c in part})
+            pods = {case.container.pod for case in part} if len(part) <= MOST_PODS else None
+            samples = source.fetch(_instant(since_s), _instant(now_s + AHEAD_S), pods=pods)
         except NothingThereError:
             continue
         except PodlabError as failure:
@@ -169,11 +176,15 @@ def ask(
 
 
 def _parts(
-    cases: Sequence[Case], newest_s: Mapping[int, float | None], now_s: float, window_s: float
+    cases: Sequence[Case], newest_s: Mapping[int, float | None], now_s: float, window_s: float, unnamed: bool
 ) -> Iterator[tuple[float, list[Case]]]:
-    """Divide the containers into questions: since when, and whom."""
+    """Divide the containers into questions: since when, and whom; more than can be named are a question for all."""
     since = {case.number: _since_s(case, newest_s[case.number], now_s - window_s) for case in cases}
     ordered = sorted(cases, key=lambda case: -since[case.number])
+    near = [case for case in ordered if since[case.number] >= since[ordered[0].number] - 4 * OVERLAP_S]
+    if unnamed and len(near) > MOST_PODS and len(near) * (now_s - since[near[-1].number]) <= MOST_UNNAMED_POD_SECONDS:
+        ordered = ordered[len(near) :]
+        yield since[near[-1].number], near
     while ordered:
         # Who needs little is not made to wait for, or to read, the past of who needs much, unless both are few.
         reach_s = since[ordered[0].number] - 4 * OVERLAP_S

@@ -69,6 +69,8 @@ class Watcher:
     metrics : Metrics, optional
     anomalies : bool
         Whether to score the samples of all containers as well.
+    all_pods : bool
+        Whether the containers are all those that there are.
 
     Attributes
     ----------
@@ -89,6 +91,7 @@ class Watcher:
         clock: Clock | None = None,
         metrics: Metrics | None = None,
         anomalies: bool = False,
+        all_pods: bool = False,
     ) -> None:
         self.roster = Roster()
         self.model = model
@@ -105,7 +108,9 @@ class Watcher:
         )  # fmt: skip
         self._history = History()
         self._docket = Docket(policy or Policy(), self._pace)
-        self.monitor = Monitor(model.library, cluster=cluster, steady=self._clock.steady) if anomalies else None
+        self.monitor = (
+            Monitor(model.library, cluster=cluster, steady=self._clock.steady, unnamed=all_pods) if anomalies else None
+        )
         self._before_s = self._clock.steady()
 
     @property

@@ -78,6 +78,8 @@ class Monitor:
         This cluster's name.
     steady : callable
         A clock that never goes back, in seconds.
+    unnamed : bool
+        Whether the containers are all those that there are, so that they need not be named to the database.
 
     Attributes
     ----------
@@ -85,9 +87,12 @@ class Monitor:
         So many containers can be watched before more memory is taken; places of those that are gone are used again.
     """
 
-    def __init__(self, library: Library | None, *, cluster: str, steady: Callable[[], float]) -> None:
+    def __init__(
+        self, library: Library | None, *, cluster: str, steady: Callable[[], float], unnamed: bool = False
+    ) -> None:
         self._cluster = cluster
         self._steady = steady
+        self._unnamed = unnamed
         self._watched: dict[int, _Watched] = {}
         self._at: dict[int, _Watched] = {}
         self.room = _FIRST_ROOM
@@ -212,7 +217,7 @@ class Monitor:
         cases = [each.case for each in wanted]
         return ask(
             cases, newest_s, source, self.take,
-            now_s=now_s, window_s=window_s, cluster=self._cluster, proceed=proceed,
+            now_s=now_s, window_s=window_s, cluster=self._cluster, unnamed=self._unnamed, proceed=proceed,
         )  # fmt: skip
 
     def news(self) -> list[AnomalyAnnouncement]:

@@ -95,6 +95,9 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
             policy=_AT_ONCE if once else Policy(timeout_s=settings.metrics_timeout.total_seconds()),
             pace=Pace(settings.watch_interval.total_seconds(), window_s=settings.fetch_window.total_seconds()),
             anomalies=anomalies,
+            all_pods=not (
+                settings.watch_namespaces or settings.watch_excluded_namespaces or settings.watch_selector
+            ),
         )  # fmt: skip
         feed = PodFeed(
             lambda: _connect(settings), watcher.roster.put, namespaces=settings.watch_namespaces or None,

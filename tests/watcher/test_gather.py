@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from podlab.cluster.inventory import COLUMNS, enrich
 from podlab.samples import check_samples
 from podlab.watcher.cases import Case
+from podlab.watcher.gather import ask as ask_for
 from podlab.watcher.gather import gather, match_cases
 from podlab.watcher.history import History
 from tests.support.synthetic import EPOCH
@@ -53,17 +54,35 @@ def naive(samples: pd.DataFrame, cases: list[Case]) -> list[tuple[object, ...]]:
     return list(filled[["time", "pod", "pod_uid", "started_at"]].itertuples(index=False, name=None))
 
 
-def ask(newest_s: list[float], now_s: float) -> list[tuple[float, int]]:
-    """Give since when and of how many pods a round asks, where so much is known of each."""
-    lives = [(f"pod-{number}", str(number), 0) for number in range(len(newest_s))]
-    cases = make_cases(lives)
+def watched_since(newest_s: list[float], now_s: float) -> tuple[list[Case], Table, float]:
+    """Make cases with their newest samples, a database, and the time."""
+    cases = make_cases([(f"pod-{number}", str(number), 0) for number in range(len(newest_s))])
     for case, at_s in zip(cases, newest_s, strict=True):
         case.newest_s = START.timestamp() + at_s
     at_s = START.timestamp() + now_s
-    table = Table(make_rows([("nobody", "1", 0)]), Hands(at_s))
+    return cases, Table(make_rows([("nobody", "1", 0)]), Hands(at_s)), at_s
+
+
+def ask(newest_s: list[float], now_s: float) -> list[tuple[float, int]]:
+    """Give since when and of how many pods a round asks, where so much is known of each."""
+    cases, table, at_s = watched_since(newest_s, now_s)
     gather(cases, table, History(), now_s=at_s, window_s=600.0, cluster="local")
     assert len({name for _, _, names in table.asked for name in names}) == len(newest_s)
     return [(now_s - (since - START.timestamp()), len(names)) for since, _, names in table.asked]
+
+
+def ask_unnamed(newest_s: list[float], now_s: float) -> list[tuple[float, int]]:
+    """Give the same where nobody needs to be named; 0 is a question for all."""
+    cases, table, at_s = watched_since(newest_s, now_s)
+    newest = {case.number: case.newest_s for case in cases}
+    ask_for(cases, newest, table, lambda _: None, now_s=at_s, window_s=600.0, cluster="local", unnamed=True)
+    return [(now_s - (since - START.timestamp()), len(names)) for since, _, names in table.asked]
+
+
+def test_of_very_many_nobody_is_named_where_all_are_watched_and_little_is_missing() -> None:
+    assert ask_unnamed([990.0] * 1200 + [500.0] * 10, 1000.0) == [(40.0, 0), (530.0, 10)]
+    assert ask_unnamed([990.0] * 500, 1000.0) == [(40.0, 500)]
+    assert ask_unnamed([500.0] * 1500, 1000.0) == [(530.0, 500)] * 3
 
 
 def test_few_are_asked_for_at_once_however_much_each_needs() -> None:
