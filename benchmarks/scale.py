@@ -1,10 +1,10 @@
 """A data set many times larger than memory: identification in one process, beside all rows in memory at once.
 
-Run it with ``python -m benchmarks.scale [--rows 100000000] [--folder DIR]``. The recording is tiled with noise until it
-has so many rows: each copy has other pods, other start times (over many days, so that lives cross midnights) and values
-that are off by some percent. A model is trained on the recording. Then one process identifies every container of the
-data set, from reading to answers, and another one reads a part that fits and identifies it at once. CPU time per row
-counts, and the peak memory of the whole process, interpreter and libraries included.
+Run it with ``python -m benchmarks.scale [--rows 100000000] [--folder DIR]``. The recording is copied with noise until
+it has so many rows: each copy has other pods, other start times (over many days, so that lives cross midnights) and
+values that are off by some percent. A model is trained on the recording. Then one process identifies every container
+of the data set, from reading to answers, and another one reads a part that fits and identifies it at once. CPU time per
+row counts, and the peak memory of the whole process, interpreter and libraries included.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from pathlib import Path
 # Before numpy is loaded, so that both ways have one core.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
-import numpy as np
 import pandas as pd
 
 from benchmarks.measure import status_bytes
@@ -29,33 +28,15 @@ from podlab import bundle
 from podlab.dataset import append, open_dataset
 from podlab.identify import fit
 from podlab.identify.dataset import identify_dataset
-from podlab.metrics import CATALOGUE, FEATURE_METRICS
 from podlab.telemetry.recording import read_recording
+from podlab.workbench.copies import copy_containers
 
 RECORDING = Path("data/recordings/services.parquet")
-#: What the data set keeps of time, and how many copies of the recording are appended at once.
-START = pd.Timestamp("2026-01-01T00:00:00Z")
+#: Over how many days the copies are spread, and how many of them are appended at once.
 DAYS = 28
-TILES_AT_ONCE = 4
+COPIES_AT_ONCE = 4
 #: The part that is identified in memory.
 IN_MEMORY_ROWS = 500_000
-
-
-def tile(recording: pd.DataFrame, number: int, day: int) -> pd.DataFrame:
-    """Make a copy of the recording's containers: other pods, other starts within one day, other values."""
-    rng = np.random.default_rng([7, number])
-    code = recording.groupby("pod", sort=False).ngroup().to_numpy()
-    start = START + pd.to_timedelta(day * 86_400 + rng.uniform(0, 86_400, code.max() + 1).round(3), unit="s")
-    age = recording["time"] - recording["started_at"]
-    factor = rng.lognormal(0, 0.05, (code.max() + 1, len(FEATURE_METRICS)))
-    values = {}
-    for column, name in enumerate(FEATURE_METRICS):
-        scaled = recording[name].to_numpy(np.float64, na_value=np.nan) * factor[code, column]
-        counter = CATALOGUE[name].kind == "counter"
-        values[name] = pd.array(np.floor(scaled), dtype="Int64") if counter else scaled
-    began = pd.Series(start[code], index=recording.index)
-    names = recording["pod"] + f"-{number}"
-    return recording.assign(time=began + age, started_at=began, pod=names, pod_uid=names, **values)
 
 
 def make(folder: Path, rows: int) -> None:
@@ -63,12 +44,12 @@ def make(folder: Path, rows: int) -> None:
     recording = read_recording([RECORDING]).drop(columns=["service", "deployment", "variant", "version"])
     there = open_dataset(folder).rows if folder.exists() else 0
     done = there // len(recording)
-    tiles = -(-rows // len(recording))
-    for first in range(done, tiles, TILES_AT_ONCE):
-        numbers = range(first, min(first + TILES_AT_ONCE, tiles))
-        day = first * DAYS // max(tiles, 1)
-        append(pd.concat([tile(recording, number, day) for number in numbers], ignore_index=True), folder)
-        print(f"{numbers[-1] + 1} of {tiles} copies", flush=True)
+    copies = -(-rows // len(recording))
+    for first in range(done, copies, COPIES_AT_ONCE):
+        numbers = range(first, min(first + COPIES_AT_ONCE, copies))
+        day = first * DAYS // max(copies, 1)
+        append(pd.concat([copy_containers(recording, number, day) for number in numbers], ignore_index=True), folder)
+        print(f"{numbers[-1] + 1} of {copies} copies", flush=True)
 
 
 def piece_by_piece(folder: Path, model: Path) -> Iterator[int]:

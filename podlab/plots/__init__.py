@@ -15,6 +15,7 @@ from podlab.plots.curves import plot_deployment_curve, plot_leak, plot_row_curve
 from podlab.plots.detect import plot_by_minute, plot_fault_kinds, plot_transfer
 from podlab.plots.identify import plot_anytime, plot_explanation
 from podlab.plots.recording import plot_deployments, plot_traces
+from podlab.plots.scale import plot_scaling
 from podlab.plots.scores import plot_by_horizon, plot_confusion, plot_recall, plot_reliability
 from podlab.plots.service_map import plot_service_map
 from podlab.plots.unknown import plot_novelty, plot_risk_coverage, plot_similar_services, plot_unknown_services
@@ -47,6 +48,7 @@ __all__ = [
     "plot_reliability",
     "plot_risk_coverage",
     "plot_row_curve",
+    "plot_scaling",
     "plot_separation",
     "plot_service_map",
     "plot_sets",

@@ -34,6 +34,8 @@ QUICK: Mapping[str, str] = {
     "other_recording": "",
     "machines": "2",
     "bake_off_horizons": "60s",
+    "most_rows": "100000",
+    "most_containers": "1000",
 }
 
 

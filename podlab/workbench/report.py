@@ -21,6 +21,7 @@ CHAIN: Final = {
     "06_identify": "what it is worth under other clusters' conditions, and beside other classifiers",
     "07_unknown_and_similar": "what no model knows, what it resembles, and how soon to say so",
     "09_detectors": "whether a detector learned elsewhere watches a new container from its first minute",
+    "10_scale": "what it would cost where nobody measured",
 }
 #: Where the notebooks' pages are, below the folder of reports.
 PAGES: Final = "notebooks"
@@ -65,6 +66,7 @@ def build_report(reports_dir: Path) -> Path:
         identify=results.get("06_identify"),
         strange=results.get("07_unknown_and_similar"),
         detectors=results.get("09_detectors"),
+        scale=results.get("10_scale"),
         provenance=_newest_provenance(results),
     )
     page = reports_dir / "index.html"

@@ -32,6 +32,8 @@ SMALL = {
     "long": "14s",
     "machines": "1",
     "seldom": "3s",
+    "most_rows": "600",
+    "most_containers": "40",
 }
 
 

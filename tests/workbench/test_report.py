@@ -113,7 +113,7 @@ def test_results_come_first_with_their_intervals(whole: Whole) -> None:
     headings = re.findall(r'<section id="(\w+)">', text)
     assert headings == [
         "goals", "scores", "compared", "services", "load", "confidence", "leak", "conditions", "bakeoff", "curves",
-        "unknown", "similar", "anytime", "detectors", "model", "data", "audit", "notebooks", "provenance",
+        "unknown", "similar", "anytime", "detectors", "scale", "model", "data", "audit", "notebooks", "provenance",
     ]  # fmt: skip
 
 
