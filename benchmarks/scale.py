@@ -5,6 +5,11 @@ it has so many rows: each copy has other pods, other start times (over many days
 values that are off by some percent. A model is trained on the recording. Then one process identifies every container
 of the data set, from reading to answers, and another one reads a part that fits and identifies it at once. CPU time per
 row counts, and the peak memory of the whole process, interpreter and libraries included.
+
+``--compare workers`` identifies the data set by one worker of a local Dask scheduler and by two, in seconds on the
+clock. Take at least 8,000,000 rows, because a worker gets two million at once. (joblib lets a single worker's work be
+done by the calling process.) ``--compare training`` trains on a tenth of the rows, drawn from the data set, and on a
+data set that has no more. ``--compare lives`` scores short lives, and as many rows of long ones.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 # Before numpy is loaded, so that both ways have one core.
@@ -26,9 +32,12 @@ import pandas as pd
 from benchmarks.measure import status_bytes
 from podlab import bundle
 from podlab.dataset import append, open_dataset
+from podlab.detect import fit_library
+from podlab.detect.dataset import score_dataset
 from podlab.identify import fit
 from podlab.identify.dataset import identify_dataset
-from podlab.telemetry.recording import read_recording
+from podlab.parallel import use_scheduler
+from podlab.telemetry.recording import read_recording, read_training
 from podlab.workbench.copies import copy_containers
 
 RECORDING = Path("data/recordings/services.parquet")
@@ -37,11 +46,15 @@ DAYS = 28
 COPIES_AT_ONCE = 4
 #: The part that is identified in memory.
 IN_MEMORY_ROWS = 500_000
+#: How many workers are compared.
+WORKERS = (1, 2)
 
 
-def make(folder: Path, rows: int) -> None:
+def make(folder: Path, rows: int, *, labels: bool = False) -> None:
     """Append copies until the data set has so many rows; what an earlier run made is used."""
-    recording = read_recording([RECORDING]).drop(columns=["service", "deployment", "variant", "version"])
+    recording = read_recording([RECORDING])
+    if not labels:
+        recording = recording.drop(columns=["service", "deployment", "variant", "version"])
     there = open_dataset(folder).rows if folder.exists() else 0
     done = there // len(recording)
     copies = -(-rows // len(recording))
@@ -85,39 +98,117 @@ def _work(pipe: object, work: Callable[[Path, Path], Iterator[int]], paths: tupl
     )
 
 
+def train(limit: int, folder: Path, _model: Path) -> Iterator[int]:
+    """Train on so many rows of a data set at most, one process; count the containers learned from."""
+    samples = read_training([folder], most_rows=limit)
+    fit(samples, jobs=1)
+    yield samples["pod"].nunique()
+
+
+def compare_memory(folder: Path, model: Path, scratch: Path, rows: int) -> dict[str, dict[str, float]]:
+    """Identify a data set piece by piece, and a part that fits into memory at once."""
+    make(folder, rows)
+    part = scratch / "part"
+    make(part, min(rows, IN_MEMORY_ROWS))
+    return {
+        "in memory": measure(at_once, part, model) | {"rows": open_dataset(part).rows},
+        "piece by piece": measure(piece_by_piece, folder, model) | {"rows": open_dataset(folder).rows},
+    }
+
+
+def compare_workers(folder: Path, model: Path, rows: int) -> dict[str, dict[str, float]]:
+    """Identify a data set by one worker of a local Dask scheduler and by two; starting them is not counted."""
+    make(folder, rows)
+    found = {}
+    for workers in WORKERS:
+        with use_scheduler(f"local:{workers}"):
+            began = time.monotonic()
+            answers = sum(piece_by_piece(folder, model))
+            found[f"workers: {workers}"] = {"answers": answers, "s": time.monotonic() - began}
+            found[f"workers: {workers}"]["rows"] = open_dataset(folder).rows
+    return found
+
+
+def compare_training(folder: Path, model: Path, scratch: Path, rows: int) -> dict[str, dict[str, float]]:
+    """Train on a tenth of a data set's rows, drawn from it, and on a data set that has no more."""
+    limit = rows // 10
+    make(folder, rows, labels=True)
+    small = scratch / "small"
+    make(small, limit, labels=True)
+    drawn = partial(train, limit)
+    return {
+        "of all that fits": measure(drawn, small, model) | {"rows": open_dataset(small).rows},
+        "of ten times the limit": measure(drawn, folder, model) | {"rows": open_dataset(folder).rows},
+    }
+
+
+def score_all(folder: Path, model: Path) -> Iterator[int]:
+    """Score a data set; count the rows."""
+    loaded = bundle.load(model)
+    assert loaded.library is not None
+    for part in score_dataset(open_dataset(folder), loaded.identifier, loaded.library):
+        yield len(part.table)
+
+
+def compare_lives(folder: Path, model: Path, scratch: Path, rows: int) -> dict[str, dict[str, float]]:
+    """Score many short lives, and the same rows as long lives, whose rows are all kept until the last one has come."""
+    make(folder, rows)
+    recording = read_recording([RECORDING]).drop(columns=["service", "deployment", "variant", "version"])
+    longest = (recording["time"] - recording["started_at"]).max() + pd.Timedelta("1s")
+    for number in range(-(-rows // len(recording))):
+        append(recording.assign(time=recording["time"] + number * longest), scratch / "long")
+    return {
+        "short lives": measure(score_all, folder, model) | {"rows": open_dataset(folder).rows},
+        "long lives": measure(score_all, scratch / "long", model) | {"rows": open_dataset(scratch / "long").rows},
+    }
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--compare", choices=("memory", "workers", "training", "lives"), default="memory")
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--folder", type=Path, help="keep the data set there, and use what is there")
-    parser.add_argument("--most-memory-mb", type=float, help="end with 1 if the piece-by-piece process took more")
+    parser.add_argument("--most-memory-mb", type=float, help="end with 1 if the last process measured took more")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        model = Path(scratch, "model")
-        bundle.save(fit(read_recording([RECORDING]), jobs=1), model, name="scale")
-        folder = options.folder or Path(scratch, "fleet")
-        make(folder, options.rows)
-        part = Path(scratch, "part")
-        make(part, min(options.rows, IN_MEMORY_ROWS))
-        in_memory = measure(at_once, part, model) | {"rows": open_dataset(part).rows}
-        streamed = measure(piece_by_piece, folder, model) | {"rows": open_dataset(folder).rows}
-    ratio = (streamed["rows"] / streamed["cpu_s"]) / (in_memory["rows"] / in_memory["cpu_s"])
-    if options.json:
-        print(json.dumps({"piece by piece": streamed, "in memory": in_memory, "throughput_ratio": ratio}))
-    else:
-        _tell(streamed, in_memory, ratio)
-    if options.most_memory_mb is not None and streamed["peak_mb"] > options.most_memory_mb:
-        raise SystemExit(f"{streamed['peak_mb']:,.0f} MB at the peak, more than {options.most_memory_mb:,.0f} MB")
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        model, folder = scratch / "model", options.folder or scratch / "fleet"
+        if options.compare == "training":
+            found = compare_training(folder, model, scratch, options.rows)
+        else:
+            recording = read_recording([RECORDING])
+            library = fit_library(recording) if options.compare == "lives" else None
+            bundle.save(fit(recording, jobs=1), model, name="scale", library=library)
+            if options.compare == "memory":
+                found = compare_memory(folder, model, scratch, options.rows)
+            elif options.compare == "lives":
+                found = compare_lives(folder, model, scratch, options.rows)
+            else:
+                found = compare_workers(folder, model, options.rows)
+    _tell(found, as_json=options.json)
+    peak_mb = list(found.values())[-1].get("peak_mb", 0.0)
+    if options.most_memory_mb is not None and peak_mb > options.most_memory_mb:
+        raise SystemExit(f"{peak_mb:,.0f} MB at the peak, more than {options.most_memory_mb:,.0f} MB")
 
 
-def _tell(streamed: dict[str, float], in_memory: dict[str, float], ratio: float) -> None:
-    for name, found in (("piece by piece", streamed), ("in memory", in_memory)):
+def _tell(found: dict[str, dict[str, float]], *, as_json: bool) -> None:
+    first, last = found.values()
+    cost = "cpu_s" if "cpu_s" in last else "s"
+    ratios = {"throughput_ratio": (last["rows"] / last[cost]) / (first["rows"] / first[cost])}
+    if "peak_mb" in last:
+        ratios["memory_ratio"] = last["peak_mb"] / first["peak_mb"]
+    if as_json:
+        print(json.dumps(found | ratios))
+        return
+    for name, own in found.items():
+        peak = f", {own['peak_mb']:,.0f} MB at the peak" if "peak_mb" in own else ""
         print(
-            f"{name}: {found['rows']:,} rows, {found['answers']:,.0f} containers in {found['cpu_s']:.1f} CPU-seconds "
-            f"({found['rows'] / found['cpu_s']:,.0f} rows a second), {found['peak_mb']:,.0f} MB at the peak"
+            f"{name}: {own['rows']:,} rows, {own['answers']:,.0f} containers in {own[cost]:.1f} "
+            f"{'CPU-seconds' if cost == 'cpu_s' else 'seconds'} ({own['rows'] / own[cost]:,.0f} rows a second){peak}"
         )
-    print(f"Piece by piece has {ratio:.2f} of the throughput in memory.")
+    print(f"The second has {', '.join(f'{value:.2f} times the {name[:-6]}' for name, value in ratios.items())}.")
 
 
 if __name__ == "__main__":

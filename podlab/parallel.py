@@ -28,18 +28,21 @@ def use_scheduler(address: str | None) -> Iterator[None]:
     Parameters
     ----------
     address : str or None
-        Such as ``tcp://host:8786``; ``local`` starts a worker for each core of this machine, and stops them at the end;
-        None changes nothing.
+        Such as ``tcp://host:8786``; ``local`` starts a worker for each core of this machine, ``local:N`` so many, and
+        stops them at the end; None changes nothing.
 
     Raises
     ------
     InputError
-        If Dask is not installed, the scheduler does not answer, or its workers have another podlab.
+        If Dask is not installed, the number of workers is none, the scheduler does not answer, or its workers have
+        another podlab.
     """
     if not address:
         yield
         return
-    from joblib import cpu_count, parallel_config
+    from joblib import parallel_config
+
+    workers = _local_workers(address)
 
     try:
         from distributed import Client, LocalCluster
@@ -50,8 +53,8 @@ def use_scheduler(address: str | None) -> Iterator[None]:
     where: Any = address
     start_local: Any = LocalCluster
     connect: Any = Client
-    if address == "local":
-        where = start_local(n_workers=cpu_count(), threads_per_worker=1, dashboard_address=None)
+    if workers is not None:
+        where = start_local(n_workers=workers, threads_per_worker=1, dashboard_address=None)
     try:
         client = connect(where, timeout=_ANSWER_S)
     except (OSError, ValueError) as error:
@@ -68,8 +71,22 @@ def use_scheduler(address: str | None) -> Iterator[None]:
                 _SPREAD.reset(token)
     finally:
         client.close()
-        if address == "local":
+        if workers is not None:
             where.close()
+
+
+def _local_workers(address: str) -> int | None:
+    """Give how many workers an address asks this machine for; None where they are elsewhere."""
+    name, colon, number = address.partition(":")
+    if name != "local":
+        return None
+    if not colon:
+        from joblib import cpu_count
+
+        return int(cpu_count())
+    if not number.isdecimal() or int(number) < 1:
+        raise InputError(f"{number!r} is no number of workers", where=f"--scheduler {address}", todo="write local:2")
+    return int(number)
 
 
 def is_spread() -> bool:

@@ -49,6 +49,12 @@ def kill_once(marker: str, number: int) -> int:
     return number * number
 
 
+def work_for_a_while() -> int:
+    """Work long enough for the other worker to be asked as well; give the process."""
+    sum(range(10_000_000))
+    return os.getpid()
+
+
 def test_a_killed_worker_costs_its_pieces_only(scheduler: str, tmp_path: Path) -> None:
     with use_scheduler(scheduler):
         assert is_spread()
@@ -98,6 +104,16 @@ def test_results_come_as_their_turn_comes(scheduler: str) -> None:
         turn = in_turn((delayed(abs)(-n) for n in range(50)), 50)
         assert [next(turn) for _ in range(3)] == [0, 1, 2]
         assert list(turn) == list(range(3, 50))
+
+
+def test_so_many_workers_of_this_machine_as_asked_for() -> None:
+    with use_scheduler("local:2"):
+        pids = side_by_side([delayed(work_for_a_while)() for _ in range(6)], [""] * 6)
+    assert len(set(pids)) == 2
+    assert os.getpid() not in pids
+    for wrong in ("local:0", "local:many", "local:"):
+        with pytest.raises(InputError, match=f"--scheduler {wrong}: .* is no number of workers"), use_scheduler(wrong):
+            pass
 
 
 def test_no_scheduler_answers(monkeypatch: pytest.MonkeyPatch) -> None:

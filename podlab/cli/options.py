@@ -41,7 +41,7 @@ MostRows = Annotated[
 Scheduler = Annotated[
     str | None,
     typer.Option(
-        metavar="ADDRESS|local", help="Dask scheduler whose workers do it.  [default: none]", show_default=False
+        metavar="ADDRESS|local[:N]", help="Dask scheduler whose workers do it.  [default: none]", show_default=False
     ),
 ]
 InfluxdbUrl = Annotated[str | None, typer.Option(metavar="URL", help="Address of InfluxDB.", show_default=False)]

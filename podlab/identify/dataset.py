@@ -72,7 +72,8 @@ def identify_dataset(
     horizon_s : float, optional
         As for :meth:`Identifier.identify`.
     whole : bool
-        Keep every row of a container until it is complete, not only those that the model looks at, and give them.
+        Keep every row of a container (with ``horizon_s``, those within it) until it is complete, not only those that
+        the model looks at, and give them.
 
     Yields
     ------
@@ -100,7 +101,8 @@ def _identify(
     whole: bool,
 ) -> Iterator[Identified]:
     """Identify the containers of a section."""
-    reach = Reach() if whole else Reach(*identifier.reach(horizon_s))
+    # Within a horizon nobody looks beyond it, whatever is wanted of the rows.
+    reach = Reach() if whole and horizon_s is None else Reach(*identifier.reach(horizon_s))
     for batch in stream(dataset, section, metrics=identifier.columns, reach=reach):
         answers = identifier.identify(
             batch.samples,

@@ -21,6 +21,7 @@ from podlab.detect.recording import score_recording
 from podlab.errors import InputError
 from podlab.identify import Answer, Identifier
 from podlab.identify.dataset import identify_dataset
+from podlab.identify.explain import explain
 from podlab.samples import check_samples
 from tests.support.lives import make_lives, scatter, small_files
 from tests.support.synthetic import make_samples
@@ -102,3 +103,19 @@ def test_the_same_scores(lives: pd.DataFrame, identifier: Identifier, library: L
     found = pd.concat([part.table for part in parts]).sort_values(order, ignore_index=True)
     pd.testing.assert_frame_equal(found, whole.table.sort_values(order, ignore_index=True))
     assert sum(len(own) for part in parts for own in part.alarms) == sum(len(own) for own in whole.alarms)
+
+
+def test_within_a_horizon_the_same_reasons_from_few_rows(identifier: Identifier, tmp_path: Path) -> None:
+    samples = make_samples(("nginx", "redis"), deployments_per_service=2, seconds=LONG_S, interval_s=2, seed=3)
+    for rows in np.array_split(np.argsort(samples["time"], kind="stable"), 12):
+        append(samples.iloc[rows], tmp_path / "fleet")
+    parts = list(identify_dataset(identifier, open_dataset(tmp_path / "fleet"), horizon_s=30.0, whole=True))
+    found = {}
+    for part in parts:
+        assert part.samples is not None
+        told = explain(identifier, part.samples, part.answers, horizon_s=30.0, metrics=part.metrics)
+        found |= dict(zip((answer.pod for answer in part.answers), told, strict=True))
+    answers = identifier.identify(samples, horizon_s=30.0)
+    whole = explain(identifier, samples, answers, horizon_s=30.0)
+    assert found == dict(zip((answer.pod for answer in answers), whole, strict=True))
+    assert sum(len(part.samples) for part in parts if part.samples is not None) < len(samples) / 2
