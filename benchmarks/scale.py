@@ -131,10 +131,10 @@ def compare_workers(folder: Path, model: Path, rows: int) -> dict[str, dict[str,
 
 def compare_training(folder: Path, model: Path, scratch: Path, rows: int) -> dict[str, dict[str, float]]:
     """Train on a tenth of a data set's rows, drawn from it, and on a data set that has no more."""
-    limit = rows // 10
-    make(folder, rows, labels=True)
     small = scratch / "small"
-    make(small, limit, labels=True)
+    make(small, rows // 10, labels=True)
+    limit = open_dataset(small).rows
+    make(folder, 10 * limit, labels=True)
     drawn = partial(train, limit)
     return {
         "of all that fits": measure(drawn, small, model) | {"rows": open_dataset(small).rows},
