@@ -98,6 +98,7 @@ class Monitor:
         self.room = _FIRST_ROOM
         self._free = list(range(_FIRST_ROOM))
         self._news: list[AnomalyAnnouncement] = []
+        self._waited: dict[int, int] = {}  # rounds in which there was no time to ask for a case, by its number
         self._begin(library)
 
     def _begin(self, library: Library | None) -> None:
@@ -214,11 +215,20 @@ class Monitor:
         newest_s = {
             each.case.number: None if each.scored_ns == _NEVER else each.scored_ns / _NS_PER_S for each in wanted
         }
-        cases = [each.case for each in wanted]
-        return ask(
-            cases, newest_s, source, self.take,
-            now_s=now_s, window_s=window_s, cluster=self._cluster, unnamed=self._unnamed, proceed=proceed,
-        )  # fmt: skip
+        # Who was left out longest comes first: where a round is too short for all, each has its turn.
+        went, waited = Asked(set(), None, asked=False), self._waited
+        groups: dict[int, list[Case]] = {}
+        for each in wanted:
+            groups.setdefault(waited.get(each.case.number, 0), []).append(each.case)
+        for rounds in sorted(groups, reverse=True):
+            this = ask(
+                groups[rounds], newest_s, source, self.take, now_s=now_s, window_s=window_s, cluster=self._cluster,
+                unnamed=self._unnamed, proceed=proceed if went.error is None else lambda: False,
+            )  # fmt: skip
+            went = Asked(went.failed | this.failed, went.error or this.error, went.asked or this.asked)
+        late = went.failed if went.error is None else ()  # after an error all are alike again
+        self._waited = {number: waited.get(number, 0) + 1 for number in late}
+        return went
 
     def news(self) -> list[AnomalyAnnouncement]:
         """Give what is to be announced since the last time."""

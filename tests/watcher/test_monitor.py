@@ -17,8 +17,10 @@ from podlab import bundle
 from podlab.cluster.watch import FeedStatus
 from podlab.detect import Library, Scored, Scorer
 from podlab.errors import InputError
+from podlab.watcher import gather
 from podlab.watcher import monitor as module
 from podlab.watcher.cases import Sight
+from podlab.watcher.docket import Pace
 from podlab.watcher.journal import Journal
 from podlab.watcher.status import Status
 from tests.support.models import small_identifier, small_library
@@ -180,6 +182,30 @@ def test_a_round_asks_once_for_all_that_are_identified_and_never_twice(
         asked = [pod for _, _, pods in here.table.asked for pod in pods]
         assert sorted(asked) == sorted(names)
         assert len(here.table.asked) <= 2  # those that are looked at, and the others
+
+
+def test_where_a_round_is_too_short_for_all_each_has_its_turn(
+    normal: pd.DataFrame, watchful_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = vigilant(normal, watchful_model, pace=Pace(settle_s=0.0))
+    here.appear(*pods_of(normal))
+    here.run(60)
+    monkeypatch.setattr(gather, "MOST_PODS", 2)
+    fetch = here.table.fetch
+
+    def slowly(*words: Any, **named: Any) -> pd.DataFrame:
+        here.hands.at_s += 11.0  # longer than a round
+        return fetch(*words, **named)
+
+    monkeypatch.setattr(here.table, "fetch", slowly)
+    asked = []
+    for _ in range(6):
+        here.table.asked.clear()
+        here.run(0)
+        asked.append([pods for _, _, pods in here.table.asked])
+    assert all(len(each) == 1 for each in asked)
+    assert set.union(*asked[0], *asked[1], *asked[2]) == set(normal["pod"])
+    assert set.union(*asked[3], *asked[4], *asked[5]) == set(normal["pod"])
 
 
 def test_without_the_setting_nobody_is_scored_or_asked_for(strange: pd.DataFrame, watchful_model: Path) -> None:
