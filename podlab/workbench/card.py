@@ -12,6 +12,7 @@ from podlab.evaluation.scenarios import COLUMN_SETS, COLUMNS
 from podlab.workbench.results import read_results
 
 _EVALUATE, _CONDITIONS, _UNKNOWN = "03_evaluate", "06_identify", "07_unknown_and_similar"
+_DETECTORS = "09_detectors"
 
 
 def put_on_card(folder: Path, reports: Path) -> BundleInfo:
@@ -42,12 +43,20 @@ def put_on_card(folder: Path, reports: Path) -> BundleInfo:
         measured["deployments_held_out"] = _pick(facts, "split", "n_services", "n_deployments", "headlines", "control")
     if facts := own.get(_CONDITIONS, {}).get("facts", {}).get("conditions"):
         measured[SCORE] = _fewer_columns(facts["conditions"])
-    tables = [own.get(name, {}).get("tables", {}).get("goals") for name in (_CONDITIONS, _EVALUATE, _UNKNOWN)]
-    if goals := [dict(zip(table["columns"], row, strict=True)) for table in tables if table for row in table["rows"]]:
+    if goals := [row for name in (_CONDITIONS, _EVALUATE, _UNKNOWN) for row in _goals(own.get(name, {}))]:
         measured["aimed_at_and_reached"] = goals
     if facts := own.get(_UNKNOWN, {}).get("facts"):
         measured["unknown_services"] = _pick(facts, "unknown_services", "unknown", "left_out", "anytime")
+    if facts := own.get(_DETECTORS, {}).get("facts"):
+        measured["detectors"] = _pick(facts, "per_start", "per_day", "days", "faults", "deployments")
+        measured["detectors"]["aimed_at_and_reached"] = _goals(own[_DETECTORS])
     return bundle.add_scores(folder, measured)
+
+
+def _goals(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the lines of a notebook's table of goals, where it has one."""
+    table = results.get("tables", {}).get("goals")
+    return [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]] if table else []
 
 
 def _fewer_columns(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
