@@ -19,6 +19,8 @@ def _told() -> dict[str, set[str]]:
     metrics = Metrics()
     metrics.decisions.labels("redis", "identified").inc()
     metrics.containers.labels("waiting").set(1)
+    metrics.anomalies.labels("redis", "anomalous").inc()
+    metrics.scored_containers.labels("watching").set(1)
     metrics.errors.labels("database").inc()
     metrics.model.labels("default@0123").set(1)
     metrics.watch_requests.labels("lists").set(1)
