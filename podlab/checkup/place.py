@@ -33,4 +33,7 @@ def look_at_model(settings: Settings) -> tuple[BundleInfo | None, Finding]:
         return None, failure("model", error)
     info = loaded.info
     said = f"{settings.model_path}: {len(info.services)} services, digest {info.digest[:12]}"
+    if settings.watch_anomalies and loaded.library is None:
+        todo = "fit the model again, or leave watch_anomalies off"
+        return info, Finding("model", False, f"{said}, no detectors to look for anomalies with", todo)
     return info, Finding("model", True, said, details={"services": list(info.services), "digest": info.digest})

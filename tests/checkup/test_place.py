@@ -1,0 +1,25 @@
+"""What the doctor says of the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from podlab.checkup.place import look_at_model
+from podlab.settings import Settings
+from tests.support.bundles import write_bundle
+
+
+@pytest.mark.parametrize(
+    ("detectors", "anomalies", "well"), [(False, True, False), (False, False, True), (True, True, True)]
+)
+def test_a_model_must_have_detectors_where_anomalies_are_looked_for(
+    tmp_path: Path, detectors: bool, anomalies: bool, well: bool
+) -> None:
+    folder = write_bundle(tmp_path / "model", detectors=detectors)
+    info, found = look_at_model(Settings(model_path=folder, watch_anomalies=anomalies))
+    assert info is not None
+    assert found.ok is well
+    assert ("no detectors" in found.said) is not well
+    assert (found.todo == "fit the model again, or leave watch_anomalies off") is not well
