@@ -18,8 +18,8 @@ BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
 #: A score that is above the threshold in all samples for so long is an alarm; of samples each 10 s it takes three.
-#: ``python -m benchmarks.alarms`` tells what less and more finds: beside none a third of the false alarms at most, and
-#: nine tenths of the faults.
+#: ``python -m benchmarks.alarms`` tells what less and more finds: beside none a quarter to two fifths of the false
+#: alarms, and nine tenths of the faults.
 RAISED_AFTER_S = 20.0
 
 

@@ -15,6 +15,7 @@ from podlab.watcher.journal import Entry
 QUIET_S = 600.0
 USUAL_AGAIN = "usual again"
 MODEL_REPLACED = "the model was replaced"
+NO_SAMPLES = "no samples come any more"
 
 
 @dataclass(frozen=True, slots=True)

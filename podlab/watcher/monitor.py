@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,9 +15,10 @@ from podlab.detect.scorer import Scorer
 from podlab.detect.ticks import sample, ticks
 from podlab.metrics import FEATURE_METRICS
 from podlab.telemetry import LiveSource
-from podlab.watcher.alarms import Alarm, Alarms, Change
-from podlab.watcher.anomaly import MODEL_REPLACED, QUIET_S, USUAL_AGAIN, AnomalyAnnouncement
-from podlab.watcher.cases import Case, Verdict
+from podlab.watcher.alarms import Alarms
+from podlab.watcher.anomaly import MODEL_REPLACED, NO_SAMPLES, AnomalyAnnouncement
+from podlab.watcher.bulletin import NEVER, Bulletin, Watched
+from podlab.watcher.cases import Case
 from podlab.watcher.gather import Asked, ask
 from podlab.watcher.metrics import Metrics
 from podlab.windows import Rows, read_values
@@ -26,42 +26,10 @@ from podlab.windows import Rows, read_values
 #: How a container is watched. *unknown*: by the pooled detector; *off*: not at all.
 State = Literal["warming-up", "watching", "anomalous", "unknown", "off"]
 
-_NEVER = np.iinfo(np.int64).min
 _NS_PER_S = 1_000_000_000
 _FIRST_ROOM = 256
-
-
-@dataclass(slots=True, eq=False)
-class _Watched:
-    """A container that is scored.
-
-    Attributes
-    ----------
-    case : Case
-    place : int
-        Its number in the scorer; another one's when it is gone.
-    scored_ns : int
-        Time of its last scored sample, since 1970.
-    is_scored : bool
-        Whether the detectors in use scored one.
-    verdict : Verdict or None
-        The decision that its donors follow from.
-    donors : tuple of (str, float)
-        None: the pooled detector.
-    told_s : float
-        When an alarm of it was told last, by the time of samples.
-    untold : int
-        How many were left out since.
-    """
-
-    case: Case
-    place: int
-    scored_ns: int = _NEVER
-    is_scored: bool = False
-    verdict: Verdict | None = None
-    donors: tuple[tuple[str, float], ...] = ()
-    told_s: float = float("-inf")
-    untold: int = 0
+#: After an answer of more rows than these, at some 2 kB each in passing, pods are named and asked for some at a time.
+_MOST_ROWS = 80_000
 
 
 class Monitor:
@@ -91,13 +59,12 @@ class Monitor:
         self, library: Library | None, *, cluster: str, steady: Callable[[], float], unnamed: bool = False
     ) -> None:
         self._cluster = cluster
-        self._steady = steady
         self._unnamed = unnamed
-        self._watched: dict[int, _Watched] = {}
-        self._at: dict[int, _Watched] = {}
+        self._watched: dict[int, Watched] = {}
+        self._at: dict[int, Watched] = {}
         self.room = _FIRST_ROOM
         self._free = list(range(_FIRST_ROOM))
-        self._news: list[AnomalyAnnouncement] = []
+        self._bulletin = Bulletin(cluster, steady)
         self._waited: dict[int, int] = {}  # rounds in which there was no time to ask for a case, by its number
         self._begin(library)
 
@@ -109,7 +76,7 @@ class Monitor:
     def renew(self, library: Library | None) -> None:
         """Change to another model's detectors: alarms that stand are closed, and nothing is known of any container."""
         for place, alarm in self._alarms.standing.items():
-            self._tell_over(self._at[place], alarm, MODEL_REPLACED)
+            self._bulletin.over(self._at[place], alarm, MODEL_REPLACED)
         self._begin(library)
         for watched in self._watched.values():
             watched.verdict, watched.is_scored = None, False
@@ -128,7 +95,7 @@ class Monitor:
             if not self._free:
                 self._make_room()
             place = self._free.pop()
-            watched = self._watched[case.number] = self._at[place] = _Watched(case, place)
+            watched = self._watched[case.number] = self._at[place] = Watched(case, place)
             since_s = alarms_s.get(case.number)
             if since_s is not None:
                 self._alarms.restore(place, since_s)
@@ -155,6 +122,7 @@ class Monitor:
         """
         if self._scorer is None or samples.empty:
             return
+        self._unnamed &= len(samples) <= _MOST_ROWS
         samples = samples[samples["number"].isin(self._watched)]
         numbers, whose = np.unique(samples["number"].to_numpy(np.int64), return_inverse=True)
         them = [self._watched[number] for number in numbers.tolist()]
@@ -162,10 +130,10 @@ class Monitor:
         time_ns = np.asarray(samples["time"].astype("datetime64[ns, UTC]").astype("int64"), dtype=np.int64)
         order = np.flatnonzero(time_ns > scored_ns[whose])
         order = order[np.lexsort((time_ns[order], whose[order]))]
-        again = (np.diff(whose[order], prepend=-1) == 0) & (np.diff(time_ns[order], prepend=_NEVER) == 0)
+        again = (np.diff(whose[order], prepend=-1) == 0) & (np.diff(time_ns[order], prepend=NEVER) == 0)
         order = order[~again]
         whose, time_ns = whose[order], time_ns[order]
-        first = (np.diff(whose, prepend=-1) != 0) & (scored_ns[whose] == _NEVER)
+        first = (np.diff(whose, prepend=-1) != 0) & (scored_ns[whose] == NEVER)
         columns = {name: samples[name].array.take(order) for name in FEATURE_METRICS if name in samples}
         started_ns = np.array([pd.Timestamp(each.case.started_at).value for each in them], dtype=np.int64)
         age_s = (time_ns - started_ns[whose]) / _NS_PER_S
@@ -174,7 +142,7 @@ class Monitor:
         for number, at_ns in dict(zip(whose.tolist(), time_ns.tolist(), strict=True)).items():
             them[number].scored_ns, them[number].is_scored = at_ns, True
 
-    def _score(self, them: Sequence[_Watched], rows: Rows, time_s: NDArray[np.float64]) -> None:
+    def _score(self, them: Sequence[Watched], rows: Rows, time_s: NDArray[np.float64]) -> None:
         """Score rows of some containers, a sample of each at a time; ``time_s`` is the day's, for alarms."""
         assert self._scorer is not None
         place = np.array([each.place for each in them], dtype=np.int64)[rows.code]
@@ -183,7 +151,7 @@ class Monitor:
             age_s = rows.offset_s[which]
             said = self._scorer.score(place[which], age_s, age_s, *sample(rows, which))
             for change in self._alarms.step(place[which], time_s[which], said, decided[which]):
-                self._note(change)
+                self._bulletin.note(self._at[change.place], change)
 
     def round(
         self,
@@ -204,6 +172,7 @@ class Monitor:
             As for :func:`podlab.watcher.gather.ask`.
         """
         self.leave([number for number, each in self._watched.items() if each.case.container.state == "ended"])
+        self._close_silent(now_s - window_s)
         self._choose_donors()
         if self._scorer is None:
             return Asked(set(), None, asked=False)
@@ -213,7 +182,7 @@ class Monitor:
             if number not in had and each.verdict is not None and each.verdict.reason != "unseen"
         ]  # fmt: skip
         newest_s = {
-            each.case.number: None if each.scored_ns == _NEVER else each.scored_ns / _NS_PER_S for each in wanted
+            each.case.number: None if each.scored_ns == NEVER else each.scored_ns / _NS_PER_S for each in wanted
         }
         # Who was left out longest comes first: where a round is too short for all, each has its turn.
         went, waited = Asked(set(), None, asked=False), self._waited
@@ -232,8 +201,7 @@ class Monitor:
 
     def news(self) -> list[AnomalyAnnouncement]:
         """Give what is to be announced since the last time."""
-        told, self._news = self._news, []
-        return told
+        return self._bulletin.take()
 
     def state(self, number: int) -> State:
         """Tell how a container is watched, by the number of its case; from any thread."""
@@ -267,7 +235,7 @@ class Monitor:
         for state in get_args(State):
             if state != "off":
                 metrics.scored_containers.labels(state).set(states.count(state))
-        scored_ns = [watched.scored_ns for watched in self._watched.values() if watched.scored_ns != _NEVER]
+        scored_ns = [watched.scored_ns for watched in self._watched.values() if watched.scored_ns != NEVER]
         if scored_ns:
             metrics.scoring_lag_seconds.set(now_s - float(np.median(scored_ns)) / _NS_PER_S)
 
@@ -278,9 +246,17 @@ class Monitor:
         if self._scorer is not None:
             self._scorer.resize(self.room)
 
+    def _close_silent(self, before_s: float) -> None:
+        """Close the alarms of containers whose last sample is older: what there may be of them is not fetched."""
+        for place, alarm in list(self._alarms.standing.items()):
+            watched = self._at[place]
+            if max(alarm.last_s, watched.scored_ns / _NS_PER_S) < before_s:
+                self._bulletin.over(watched, alarm, NO_SAMPLES)
+                self._alarms.forget(np.array([place]))
+
     def _choose_donors(self) -> None:
         """Follow the decisions: whose detectors watch whom from the next sample on."""
-        changed: list[_Watched] = []
+        changed: list[Watched] = []
         for watched in self._watched.values():
             verdict = watched.case.verdict
             if verdict is None or verdict is watched.verdict or self._library is None:
@@ -293,32 +269,3 @@ class Monitor:
         if self._scorer is not None and changed:
             which = np.array([watched.place for watched in changed], dtype=np.int64)
             self._scorer.set_donors(which, [watched.donors for watched in changed])
-
-    def _note(self, change: Change) -> None:
-        """Have told what is to be told of an alarm that is raised, stands or is over."""
-        watched, alarm = self._at[change.place], change.alarm
-        if change.over:
-            if alarm.told_s is None:
-                watched.untold += 1
-            else:
-                self._tell_over(watched, alarm, USUAL_AGAIN)
-        elif alarm.told_s is None:
-            at_s = max(alarm.since_s, watched.told_s + QUIET_S)
-            if change.time_s >= at_s:
-                alarm.told_s = watched.told_s = at_s
-                self._news.append(self._announce(watched, alarm, None))
-                watched.untold = 0
-
-    def _tell_over(self, watched: _Watched, alarm: Alarm, why: str) -> None:
-        if alarm.told_s is not None:
-            self._news.append(self._announce(watched, alarm, why))
-
-    def _announce(self, watched: _Watched, alarm: Alarm, over: str | None) -> AnomalyAnnouncement:
-        case = watched.case
-        assert alarm.told_s is not None
-        return AnomalyAnnouncement(
-            case.key, case.container, case.started_at, self._cluster, self._steady(),
-            of_service=watched.verdict.service if watched.verdict else None, donors=watched.donors,
-            since_s=alarm.since_s, until_s=alarm.last_s, told_s=alarm.told_s, score=alarm.score,
-            drivers=alarm.drivers, untold=watched.untold, over=over,
-        )  # fmt: skip

@@ -167,6 +167,7 @@ def make_bench(
     policy: Policy | None = None,
     pace: Pace | None = None,
     anomalies: bool = False,
+    all_pods: bool = False,
 ) -> Bench:
     """Set a watcher up, at the start of the first container unless told otherwise."""
     hands = Hands(samples["time"].min().timestamp() if begin_s is None else begin_s)
@@ -175,6 +176,6 @@ def make_bench(
     lines = JsonLines(out, lambda: hands.at_s)
     watcher = Watcher(
         table, ModelSlot(model), [*sinks, LogSink(lines)], Journal(None) if journal is None else journal,
-        policy=policy, pace=pace, clock=hands.clock(), anomalies=anomalies,
+        policy=policy, pace=pace, clock=hands.clock(), anomalies=anomalies, all_pods=all_pods,
     )  # fmt: skip
     return Bench(watcher, hands, table, out)

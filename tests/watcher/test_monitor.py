@@ -208,6 +208,23 @@ def test_where_a_round_is_too_short_for_all_each_has_its_turn(
     assert set.union(*asked[3], *asked[4], *asked[5]) == set(normal["pod"])
 
 
+def test_nobody_is_named_where_all_are_watched_unless_that_brings_too_much(
+    normal: pd.DataFrame, watchful_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = vigilant(normal, watchful_model, pace=Pace(settle_s=0.0), all_pods=True)
+    here.appear(*pods_of(normal))
+    here.run(60)
+    monkeypatch.setattr(gather, "MOST_PODS", 4)
+    here.table.asked.clear()
+    here.run(0)
+    assert [pods for _, _, pods in here.table.asked] == [set()]
+    monkeypatch.setattr(module, "_MOST_ROWS", 10)
+    here.run(0)
+    here.table.asked.clear()
+    here.run(0)
+    assert sorted(len(pods) for _, _, pods in here.table.asked) == [2, 4]
+
+
 def test_without_the_setting_nobody_is_scored_or_asked_for(strange: pd.DataFrame, watchful_model: Path) -> None:
     here = make_bench(strange, watchful_model)
     here.appear(*pods_of(strange))
@@ -252,6 +269,20 @@ def test_one_that_ends_while_it_is_anomalous_is_closed_without_a_word(
     here.vanish(pods[pod])
     here.run(200)
     assert alarms(here.lines) == [("anomalous", pod)]
+
+
+def test_an_alarm_of_a_container_without_samples_is_closed_with_that_reason(
+    strange: pd.DataFrame, watchful_model: Path
+) -> None:
+    begin, pod = strange["started_at"].iloc[0], pod_of(strange, "redis")
+    here = vigilant(strange[strange["time"] < begin + pd.Timedelta(seconds=190)], watchful_model)
+    here.appear(*pods_of(strange))
+    here.run(780)
+    assert alarms(here.lines) == [("anomalous", pod)]
+    assert watched(here)[pod]["watched"] == "anomalous"
+    here.run(20)
+    assert alarms(here.lines) == [("anomalous", pod), ("anomaly-over", pod)]
+    assert here.lines[-1]["reason"] == "no samples come any more"
 
 
 def test_a_restarted_container_is_another_one(strange: pd.DataFrame, watchful_model: Path) -> None:
