@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
@@ -80,16 +80,11 @@ def writable_database(settings: Settings, *, timeout_s: float = 60.0) -> InfluxD
 def _kubelet_source(settings: Settings, timeout_s: float, columns: Collection[str] | None) -> KubeletSource:
     """Make the source that asks the kubelets with the credentials for the API server, which they check with it."""
     connection = connect(settings.kubernetes_endpoint, settings.kubernetes_access)
-    configuration: Any = connection.client.configuration
-
-    def credentials() -> dict[str, str]:
-        # A token in a file is read anew where it was renewed.
-        return {each["key"]: each["value"] for each in configuration.auth_settings().values()}
-
+    shown = connection.credentials
     interval_s = settings.kubelet_interval.total_seconds()
     client = KubeletClient(
-        credentials, authority=str(settings.kubelet_ca_file or configuration.ssl_ca_cert or "") or None,
-        verify=settings.kubelet_verify, certificate=configuration.cert_file, key=configuration.key_file,
+        shown.headers, authority=str(settings.kubelet_ca_file or shown.authority or "") or None,
+        verify=settings.kubelet_verify, certificate=shown.certificate, key=shown.key,
         # A node that takes longer is asked again rather than waited for.
         timeout_s=min(timeout_s, max(2 * interval_s, _KUBELET_S)),
     )  # fmt: skip

@@ -1,25 +1,24 @@
 """Requests to the Kubernetes API server: decoded to the few needed fields, one clear line for what goes wrong.
 
-The official client brings configuration, authentication and connections. Its models are left aside: they cost 2 ms
-and 150 kB a pod, where decoding the needed fields from the raw bytes takes microseconds.
+The official client's models are left aside: they cost 2 ms and 150 kB a pod, where decoding the needed fields from the
+raw bytes takes microseconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
-from kubernetes.client import ApiClient
-from kubernetes.config import ConfigException
 from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import HTTPError
 
 import podlab
+from podlab.cluster.credentials import Credentials
 from podlab.cluster.refusals import describe, explain_status, explain_transport, one_line, read_status
-from podlab.errors import InputError, PodlabError
+from podlab.errors import PodlabError
 
 Resource = Literal["pods", "nodes"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -38,26 +37,26 @@ class ApiConnection:
 
     Attributes
     ----------
-    client : ApiClient
-        The official client with address and credentials set.
+    credentials : Credentials
+        Address, connections, and what goes along with each request.
     origin : str
         Where address and credentials came from, for errors.
     timeout_s : float
         Longest wait for a connection, and for each piece of an answer, in seconds.
     """
 
-    client: ApiClient = field(repr=False)
+    credentials: Credentials = field(repr=False)
     origin: str
     timeout_s: float
 
     @property
     def host(self) -> str:
         """Address of the API server."""
-        return str(self.client.configuration.host)
+        return self.credentials.host
 
     def close(self) -> None:
         """Close the open connections."""
-        self.client.close()  # type: ignore[no-untyped-call]
+        self.credentials.pool.clear()
 
     def request(
         self,
@@ -201,17 +200,10 @@ class ApiConnection:
         payload = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         if payload is not None:
             headers["Content-Type"] = content_type
-        # The client's models and its own way to send are left aside, so nothing of it is typed from here on.
-        client: Any = self.client
-        try:
-            headers |= {auth["key"]: auth["value"] for auth in client.configuration.auth_settings().values()}
-        except (ConfigException, OSError) as error:
-            # The client reads a token's file again now and then, and may find it gone.
-            what = f"the credentials cannot be read: {one_line(str(error))}"
-            raise InputError(what, where=self.origin) from None
+        headers |= self.credentials.headers()
         url = self.host + path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
         try:
-            response: BaseHTTPResponse = client.rest_client.pool_manager.request(
+            response = self.credentials.pool.request(
                 method, url, body=payload, headers=headers, preload_content=False,
                 timeout=Timeout(connect=min(self.timeout_s, timeout_s), read=timeout_s),
             )  # fmt: skip

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import certifi
 import pytest
 import yaml
 
-from podlab.cluster import connect as connect_module
+from podlab.cluster import credentials
 from podlab.cluster.connect import connect
 from podlab.cluster.inventory import read_inventory
 from podlab.errors import InputError
@@ -26,7 +28,7 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(connect_module, "SERVICE_ACCOUNT", tmp_path / "nowhere")
+    monkeypatch.setattr(credentials, "SERVICE_ACCOUNT", tmp_path / "nowhere")
     return tmp_path
 
 
@@ -37,7 +39,7 @@ def pod(monkeypatch: pytest.MonkeyPatch, home: Path) -> Path:
     folder.mkdir()
     (folder / "token").write_text(POD_TOKEN + "\n", encoding="utf-8")
     shutil.copy(certifi.where(), folder / "ca.crt")
-    monkeypatch.setattr(connect_module, "SERVICE_ACCOUNT", folder)
+    monkeypatch.setattr(credentials, "SERVICE_ACCOUNT", folder)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
     return folder
@@ -125,6 +127,39 @@ def test_a_token_file_may_end_with_a_line_break(api: KubeApi, home: Path) -> Non
 def test_without_anything_the_error_tells_what_was_looked_for() -> None:
     with pytest.raises(InputError, match=r"KUBECONFIG is not set, there is no ~/\.kube/config.*not run in a pod; name"):
         connect()
+
+
+@pytest.mark.parametrize(
+    ("file", "words"), [("token", "token is empty"), ("ca.crt", "ca.crt is empty"), (None, "KUBERNETES_SERVICE_HOST")]
+)
+def test_a_service_account_that_is_not_all_there(
+    pod: Path, monkeypatch: pytest.MonkeyPatch, file: str | None, words: str
+) -> None:
+    if file is None:
+        monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
+    else:
+        (pod / file).write_text("\n", encoding="utf-8")
+    with pytest.raises(InputError, match=f"not in a pod with a service account: {words}"):
+        connect(access="inside")
+
+
+def test_an_authority_that_is_no_certificate_is_told_at_once(pod: Path) -> None:
+    (pod / "ca.crt").write_text("hello", encoding="utf-8")
+    with pytest.raises(InputError, match="not in a pod with a service account"):
+        connect(access="inside")
+
+
+def test_in_a_pod_an_address_of_the_new_kind_stands_in_brackets(pod: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
+    assert connect().host == "https://[fd00::1]:443"
+
+
+def test_in_a_pod_the_official_client_is_not_even_imported(pod: Path) -> None:
+    script = "import sys, podlab.watcher.run; from podlab.cluster import credentials; from pathlib import Path; "
+    script += f"credentials.SERVICE_ACCOUNT = Path({str(pod)!r}); print(credentials.service_account().host); "
+    script += "print('kubernetes' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["https://10.96.0.1:443", "False"]
 
 
 def test_inside_outside_a_pod(home: Path) -> None:

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from podlab.cluster import connect as connect_module
+from podlab.cluster import credentials
+from podlab.cluster.connect import connect
 from tests.support.certificates import make_certificate
 from tests.support.feeding import TOKEN, Feeding
 from tests.support.kubeapi import KubeApi
@@ -94,9 +95,9 @@ def test_in_a_pod_the_token_that_kubernetes_put_there_anew_is_used(
         address = urlsplit(api.url)
         monkeypatch.setenv("KUBERNETES_SERVICE_HOST", str(address.hostname))
         monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(address.port))
-        monkeypatch.setattr(connect_module, "SERVICE_ACCOUNT", tmp_path)
+        monkeypatch.setattr(credentials, "SERVICE_ACCOUNT", tmp_path)
         feeding = Feeding(api, tmp_path)
-        feeding.feed._connect = lambda: connect_module.connect(access="inside")
+        feeding.feed._connect = lambda: connect(access="inside")
 
         def rotate() -> None:
             (tmp_path / "token").write_text(NEW_TOKEN, encoding="utf-8")
