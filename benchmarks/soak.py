@@ -1,10 +1,11 @@
 """An hour of watching, as it is in use: `podlab watch` as a process, 10,000 pods, 100 of them new each minute.
 
 Run it with ``python -m benchmarks.soak`` after ``make train``; ``--minutes 60`` by default. The tests' API server holds
-pods as large as real ones, the database is a real InfluxDB filled as Telegraf would each 10 s, and the clock is the
-real one. New pods come as Pending and then run, as many old ones go, and as many again are changed in what the watcher
-does not look at. A line each minute says what the watcher took: CPU time of its process, memory, and how long a
-decision took from when the last sample it rests on was written to when its Event was received.
+pods as large as real ones and speaks TLS, the watcher has a service account as in a pod, the database is a real
+InfluxDB filled as Telegraf would each 10 s, and the clock is the real one. New pods come as Pending and then run, as
+many old ones go, and as many again are changed in what the watcher does not look at. A line each minute says what the
+watcher took: CPU time of its process, memory, and how long a decision took from when the last sample it rests on was
+written to when its Event was received.
 
 What else the machine does makes the same work take more CPU time, by caches and cores that are shared. A fixed piece of
 work is timed beside the watcher each minute, and its mean is told as a multiple of the least that it ever took.
@@ -22,6 +23,7 @@ import os
 import re
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from podlab.cluster.pods import WatchedPod
 from podlab.telemetry.influx_http import InfluxDatabase
 from podlab.watcher.cases import key_of
 from podlab.watcher.journal import Entry, Journal
+from tests.support.certificates import make_certificate
 from tests.support.influxd import running_influxd
 from tests.support.kubeapi import KubeApi
 from tests.support.kuberealpod import make_real_pod
@@ -197,7 +200,13 @@ def main() -> None:
     parser = make_parser(__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=int, default=60)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, running_influxd(Path(name)) as server, KubeApi() as api:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        certificate, authority = make_certificate(Path(name))
+        server = stack.enter_context(running_influxd(Path(name)))
+        api = stack.enter_context(KubeApi(certificate))
+        account = Path(name) / "account"
+        account.mkdir()
+        authority.rename(account / "ca.crt")
         database = server.new_database()
         target = InfluxDatabase(server.url, database, *server.admin)
         cluster = Cluster(options.recording, target, begin=pd.Timestamp.now(tz="UTC"))
@@ -208,7 +217,14 @@ def main() -> None:
         # As the image has it; a copy of the tree can be watched while another one is worked on.
         environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
         with WatchProcess(
-            api, folder, options.model.resolve(), server.url, database, settings=settings, environment=environment
+            api,
+            folder,
+            options.model.resolve(),
+            server.url,
+            database,
+            settings=settings,
+            environment=environment,
+            service_account=account,
         ) as watcher:
             watcher.wait_for_log("pods at version")
             meter = Meter(watcher.process.pid, server.pid)

@@ -81,7 +81,7 @@ class Cluster:
             inside = WatchedContainer(
                 namespace, name, uid, "main", f"node-{number % 50}", started_at, 0, "main", "running", None, "shop:1"
             )
-            pod = WatchedPod(namespace, name, uid, {"app": "shop"}, inside.node, "Running", (inside,))
+            pod = WatchedPod(namespace, name, uid, inside.node, "Running", (inside,))
             new.append(pod)
         self.young += new
         return new

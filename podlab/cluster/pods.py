@@ -60,8 +60,6 @@ class WatchedPod(Struct, frozen=True, gc=False):
     ----------
     namespace, name, uid : str
         Which one; a pod made anew under the same name has another uid.
-    labels : dict
-        Its Kubernetes labels.
     node : str or None
         Where it runs; None before it is scheduled.
     phase : str
@@ -73,7 +71,6 @@ class WatchedPod(Struct, frozen=True, gc=False):
     namespace: str
     name: str
     uid: str
-    labels: dict[str, str]
     node: str | None
     phase: str
     containers: tuple[WatchedContainer, ...]
@@ -124,7 +121,7 @@ def watched(pod: Pod) -> WatchedPod:
                     namespace, name, uid, which, node, started_at, restart_count, kind, state, reason, image
                 )
             )
-    return WatchedPod(namespace, name, uid, meta.labels, node, status.phase, tuple(found))
+    return WatchedPod(namespace, name, uid, node, status.phase, tuple(found))
 
 
 def _state(one: ContainerStatus | None, status: PodStatus) -> tuple[ContainerState, datetime | None, str | None]:

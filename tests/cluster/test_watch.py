@@ -90,7 +90,7 @@ def test_only_some_namespaces_and_labels(
 ) -> None:
     def put() -> None:
         for namespace in ("a", "b", "c"):
-            pod = make_pod("web", namespace=namespace, labels={"in": namespace, "n": str(api.store.version)})
+            pod = make_pod("web", namespace=namespace, labels={"in": namespace}, node=str(api.store.version))
             api.store.put("pods", pod)
 
     put()
@@ -106,17 +106,26 @@ def test_its_status_tells_how_it_is_doing(api: KubeApi, feeding: Feeding) -> Non
     before = feeding.feed.status()
     assert (before.synced, before.last_contact_s, before.resource_version) == (False, None, None)
     api.store.put("pods", make_pod("web"))
-    feeding.run(lambda: None, partial(api.store.put, "pods", make_pod("web", labels={"a": "b"})))
+    feeding.run(lambda: None, partial(api.store.put, "pods", make_pod("web", node="node-2")))
     status = feeding.feed.status()
     assert (status.synced, status.lists, status.watches, status.errors) == (True, 1, 3, 0)
     assert status.last_event_s == status.last_contact_s == feeding.now_s - feeding.pauses[-1]
     assert (status.resource_version, status.last_error) == (api.store.version, None)
 
 
+def test_a_label_that_changes_is_nothing_to_tell_of(feeding: Feeding, api: KubeApi) -> None:
+    api.store.put("pods", make_pod("web"))
+    feeding.run(
+        lambda: api.store.put("pods", make_pod("web", labels={"a": "b"})),
+        lambda: api.store.put("pods", make_pod("web", labels={"a": "b"}, node="node-2")),
+    )
+    assert feeding.told() == [("added", "web"), ("changed", "web")]
+
+
 def test_a_watch_that_lasted_is_followed_by_the_next_at_once(api: KubeApi, feeding: Feeding) -> None:
     def change(request: Request) -> None:
         if request.verb == "watch" and len(api.requests) < 10:
-            api.store.put("pods", make_pod("web", labels={"n": str(len(api.requests))}))
+            api.store.put("pods", make_pod("web", node=f"node-{len(api.requests)}"))
 
     def pass_time(changes: list[Change]) -> None:
         feeding.now_s += 60
@@ -156,7 +165,7 @@ def test_a_list_that_is_stopped_takes_no_pod_for_gone(api: KubeApi, tmp_path: Pa
     feeding = Feeding(api, tmp_path, page_size=1)
     feeding.run()
     for number in range(3):
-        api.store.put("pods", make_pod(f"web-{number}", labels={"a": "b"}))
+        api.store.put("pods", make_pod(f"web-{number}", node="node-2"))
     api.store.compact()
     feeding.feed._version = None
     assert len(feeding.told()) == 3

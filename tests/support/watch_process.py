@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import httpx
 import pandas as pd
@@ -54,6 +55,9 @@ class WatchProcess:
         No file may grow beyond that, which fails in the same place as a full disk does.
     environment : dict
         What its environment holds beside the settings.
+    service_account : Path, optional
+        Folder with the API server's ``ca.crt``; a token is put beside it, and the watcher runs as if in a pod. Without
+        it, by a kubeconfig.
     lines : list of dict
         What it wrote so far, as far as it was waited for.
     """
@@ -67,23 +71,24 @@ class WatchProcess:
     settings: dict[str, str] = field(default_factory=dict)
     most_file_bytes: int | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    service_account: Path | None = None
     lines: list[dict[str, Any]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
-        kubeconfig = self.api.write_kubeconfig(self.folder / "kubeconfig", TOKEN)
+        command, access = self._access()
         named = {
             "model_path": str(self.model), "influxdb_url": self.influxdb_url, "influxdb_database": self.database,
             "influxdb_user": READER[0], "influxdb_password": READER[1], "watch_interval": "200ms",
             "watch_listen": "127.0.0.1:0",
         } | self.settings  # fmt: skip
         environment = {
-            "PATH": os.environ["PATH"], "HOME": str(self.folder), "KUBECONFIG": str(kubeconfig),
+            "PATH": os.environ["PATH"], "HOME": str(self.folder), **access,
             **{f"PODLAB_{name.upper()}": value for name, value in named.items()}, **self.environment,
         }  # fmt: skip
         self._errors = (self.folder / "stderr").open("ab")
         self.process = subprocess.Popen(
-            [str(Path(sys.executable).parent / "podlab"), "watch", *self.words],
+            [*command, "watch", *self.words],
             stdout=subprocess.PIPE, stderr=self._errors, env=environment, cwd=self.folder, text=True,
             preexec_fn=self._limit_files,
         )  # fmt: skip
@@ -91,6 +96,19 @@ class WatchProcess:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         return self
+
+    def _access(self) -> tuple[list[str], dict[str, str]]:
+        """Give the command, and what in its environment leads it to the API server."""
+        if self.service_account is None:
+            kubeconfig = self.api.write_kubeconfig(self.folder / "kubeconfig", TOKEN)
+            return [str(Path(sys.executable).parent / "podlab")], {"KUBECONFIG": str(kubeconfig)}
+        (self.service_account / "token").write_text(TOKEN, encoding="utf-8")
+        address = urlsplit(self.api.url)
+        # The folder is fixed in a pod, and not to be written to here.
+        script = "import pathlib, sys, podlab.cli, podlab.cluster.credentials as credentials; "
+        script += f"credentials.SERVICE_ACCOUNT = pathlib.Path({str(self.service_account)!r}); podlab.cli.main()"
+        where = {"KUBERNETES_SERVICE_HOST": str(address.hostname), "KUBERNETES_SERVICE_PORT": str(address.port)}
+        return [sys.executable, "-c", script], where
 
     def _limit_files(self) -> None:
         if self.most_file_bytes is not None:

@@ -122,7 +122,7 @@ def make_watched(
     inside = WatchedContainer(
         namespace, pod, uid, container, "node-1", started_at, 0, kind, state, reason, "example.test/image:1"
     )
-    return WatchedPod(namespace, pod, uid, {}, "node-1", "Running", (inside,))
+    return WatchedPod(namespace, pod, uid, "node-1", "Running", (inside,))
 
 
 @dataclass
