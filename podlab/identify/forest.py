@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -19,35 +19,38 @@ _BLOCK_ROWS = 256
 _BLOCK_WALKERS = 25_600
 #: Those that have arrived are left out only this often: it costs as much as half a step.
 _STEPS_BETWEEN = 3
+#: A node holds twice the number of its feature.
+_MOST_FEATURES = np.iinfo(np.int16).max // 2
 
 
 @dataclass(frozen=True)
 class Forest:
-    """All trees' nodes one after the other; a child always stands behind its parent.
+    """All trees' nodes one after the other, laid out for walking: a leaf leads to itself.
 
     Attributes
     ----------
     roots : array of int32 (n_trees,)
         The node each tree begins with.
-    feature : array of int16 (n_nodes,)
-        Column that a node asks for, -1 in a leaf.
+    inner : array of bool (n_nodes,)
+        Whether a node has children.
+    asked : array of int16 (n_nodes,)
+        Twice the column that a node asks for, plus 1 where a missing value goes left; 0 in a leaf.
     threshold : array of float32 (n_nodes,)
-        Left if the value is not above it. It is scikit-learn's float64 threshold rounded down, which sends every
-        float32 value to the same side.
-    left, right : array of int32 (n_nodes,)
-        Children; in a leaf ``left`` is its row in ``distributions``.
-    missing_left : array of bool (n_nodes,)
-        Where a missing value goes.
+        Left if the value is not above it; NaN in a leaf, which sends everything right. It is scikit-learn's float64
+        threshold rounded down, which sends every float32 value to the same side.
+    child : array of int32 (2 * n_nodes,)
+        Each node's right child and then its left one, which always stand behind it. A leaf's right one is itself, its
+        left one its row in ``distributions``. Half as wide as numpy's own indices, they take half the memory, and as
+        long.
     distributions : array of float64 (n_distributions, n_classes)
         Every different class distribution that a leaf has.
     """
 
     roots: NDArray[np.int32]
-    feature: NDArray[np.int16]
+    inner: NDArray[np.bool_]
+    asked: NDArray[np.int16]
     threshold: NDArray[np.float32]
-    left: NDArray[np.int32]
-    right: NDArray[np.int32]
-    missing_left: NDArray[np.bool_]
+    child: NDArray[np.int32]
     distributions: NDArray[np.float64]
 
     def leaves(self, X: NDArray[np.float32]) -> NDArray[np.int32]:
@@ -59,21 +62,29 @@ class Forest:
             values = np.stack([rows, np.where(np.isnan(rows), np.float32(-np.inf), rows)], axis=2)
             trees = max(1, _BLOCK_WALKERS // len(rows))
             for tree in range(0, self.roots.size, trees):
-                roots = self._walk.roots[tree : tree + trees]
-                out[begin : begin + _BLOCK_ROWS, tree : tree + trees] = self._walk.down(values, roots)
+                roots = self.roots[tree : tree + trees]
+                out[begin : begin + _BLOCK_ROWS, tree : tree + trees] = self._walk(values, roots)
         return out
 
-    @cached_property
-    def _walk(self) -> _Walk:
-        inner = self.feature >= 0
-        here = np.arange(inner.size, dtype=np.int32)
-        return _Walk(
-            roots=self.roots,
-            inner=inner,
-            asked=np.where(inner, 2 * self.feature.astype(np.int32) + self.missing_left, np.int32(0)),
-            threshold=self.threshold,
-            child=np.stack([np.where(inner, self.right, here), np.where(inner, self.left, here)], axis=1).reshape(-1),
-        )
+    def _walk(self, values: NDArray[np.float32], roots: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Walk from these roots to the leaves, values (n, n_features, 2) -> (n, n_roots)."""
+        count, per_row = len(values), values[0].size
+        flat = values.reshape(-1)
+        node = np.tile(roots, count)
+        row = np.repeat(np.arange(0, count * per_row, per_row, dtype=np.int32), roots.size)
+        arrived, walker = node, np.arange(node.size)
+        while walker.size:
+            for _ in range(_STEPS_BETWEEN):
+                # No index lies outside; a mode other than "raise" spares the check, and half of the time.
+                at = self.asked.take(node, mode="wrap") + row
+                goes_left = flat.take(at, mode="wrap") <= self.threshold.take(node, mode="wrap")
+                node = node + node
+                node += goes_left
+                node = self.child.take(node, mode="wrap")
+            arrived[walker] = node
+            on = np.flatnonzero(self.inner.take(node, mode="wrap"))
+            walker, node, row = walker.take(on), node.take(on), row.take(on)
+        return arrived.reshape(count, roots.size)
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Mean of the trees' class distributions (n, n_features) -> (n, n_classes)."""
@@ -87,7 +98,7 @@ class Forest:
         out = np.empty((rows, services))
         step = max(1, _BLOCK_WALKERS // trees)
         for begin in range(0, rows, step):
-            leaf = self.left.take(leaves[begin : begin + step])
+            leaf = self.child.take(2 * leaves[begin : begin + step] + 1)
             place = service.take(leaf, axis=0)
             place += np.arange(0, len(leaf) * services, services)[:, None, None]
             votes = np.bincount(place.reshape(-1), share.take(leaf, axis=0).reshape(-1), len(leaf) * services)
@@ -108,51 +119,50 @@ class Forest:
         """Tell how much each feature is asked for: a root counts 1, and every node half as much as its parent."""
         out = np.zeros(n_features)
         level, weight = self.roots.astype(np.intp), 1.0
-        while (level := level[self.feature[level] >= 0]).size:
-            out += weight * np.bincount(self.feature[level], minlength=n_features)
-            level, weight = np.concatenate([self.left[level], self.right[level]]).astype(np.intp), weight / 2
+        while (level := level[self.inner[level]]).size:
+            out += weight * np.bincount(self.asked[level] // 2, minlength=n_features)
+            level, weight = (
+                np.concatenate([self.child[2 * level], self.child[2 * level + 1]]).astype(np.intp),
+                weight / 2,
+            )
         return out
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Give the arrays by name, for a file."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """Give the arrays that :func:`from_arrays` reads, by name, for a file.
+
+        Returns
+        -------
+        dict
+            ``roots`` and ``distributions`` as they are; by node ``feature`` (int16, -1 in a leaf), ``threshold``
+            (float32), ``left`` and ``right`` (int32; in a leaf its row in ``distributions``, and 0), ``missing_left``
+            (bool).
+        """
+        inner = self.inner
+        return {
+            "roots": self.roots,
+            "feature": np.where(inner, self.asked // 2, np.int16(-1)),
+            "threshold": np.where(inner, self.threshold, np.float32(0)),
+            "left": self.child[1::2].copy(),
+            "right": np.where(inner, self.child[::2], np.int32(0)),
+            "missing_left": self.asked % 2 == 1,
+            "distributions": self.distributions,
+        }
 
 
-@dataclass(frozen=True)
-class _Walk:
-    """The nodes laid out for walking: everything is an index already, and a leaf leads to itself.
-
-    ``asked`` is twice the feature's column, plus 1 where a missing value goes left (n_nodes,); ``child`` holds each
-    node's right child and then its left one (2 * n_nodes,). Half as wide as numpy's own indices, they take half the
-    memory, and as long.
-    """
-
-    roots: NDArray[np.int32]
-    inner: NDArray[np.bool_]
-    asked: NDArray[np.int32]
-    threshold: NDArray[np.float32]
-    child: NDArray[np.int32]
-
-    def down(self, values: NDArray[np.float32], roots: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Walk from these roots to the leaves, values (n, n_features, 2) -> (n, n_roots)."""
-        count, per_row = len(values), values[0].size
-        flat = values.reshape(-1)
-        node = np.tile(roots, count)
-        row = np.repeat(np.arange(0, count * per_row, per_row, dtype=np.int32), roots.size)
-        arrived, walker = node, np.arange(node.size)
-        while walker.size:
-            for _ in range(_STEPS_BETWEEN):
-                # No index lies outside; a mode other than "raise" spares the check, and half of the time.
-                at = self.asked.take(node, mode="wrap")
-                at += row
-                goes_left = flat.take(at, mode="wrap") <= self.threshold.take(node, mode="wrap")
-                node = node + node
-                node += goes_left
-                node = self.child.take(node, mode="wrap")
-            arrived[walker] = node
-            on = np.flatnonzero(self.inner.take(node, mode="wrap"))
-            walker, node, row = walker.take(on), node.take(on), row.take(on)
-        return arrived.reshape(count, roots.size)
+def lay_out(arrays: Mapping[str, NDArray[Any]]) -> Forest:
+    """Make a forest of the arrays that :meth:`Forest.to_arrays` gives, which are taken to be sound."""
+    inner = arrays["feature"] >= 0
+    child = np.empty(2 * inner.size, dtype=np.int32)
+    child[::2] = np.where(inner, arrays["right"], np.arange(inner.size))
+    child[1::2] = arrays["left"]
+    return Forest(
+        roots=arrays["roots"].astype(np.int32),
+        inner=inner,
+        asked=np.where(inner, 2 * arrays["feature"] + arrays["missing_left"], 0).astype(np.int16),
+        threshold=np.where(inner, arrays["threshold"], np.nan).astype(np.float32),
+        child=child,
+        distributions=np.asarray(arrays["distributions"], dtype=np.float64),
+    )
 
 
 def from_sklearn(model: Any, n_classes: int) -> Forest:
@@ -166,7 +176,7 @@ def from_sklearn(model: Any, n_classes: int) -> Forest:
         Columns of the answer.
     """
     classes = np.asarray(model.classes_, dtype=np.intp)
-    parts: dict[str, list[NDArray[Any]]] = {field.name: [] for field in fields(Forest)}
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _TYPES}
     offset = leaves = 0
     for estimator in model.estimators_:
         tree = estimator.tree_
@@ -188,15 +198,7 @@ def from_sklearn(model: Any, n_classes: int) -> Forest:
     distributions, index = _distinct(joined["distributions"])
     is_leaf = joined["feature"] < 0
     joined["left"][is_leaf] = index[joined["left"][is_leaf]]
-    return Forest(
-        roots=joined["roots"].astype(np.int32),
-        feature=joined["feature"].astype(np.int16),
-        threshold=joined["threshold"],
-        left=joined["left"].astype(np.int32),
-        right=joined["right"].astype(np.int32),
-        missing_left=joined["missing_left"],
-        distributions=distributions,
-    )
+    return lay_out({**joined, "distributions": distributions})
 
 
 def _distinct(distributions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
@@ -232,25 +234,25 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], *, n_features: int, n_classe
             raise _broken(f"array {name!r} is missing", where)
         if arrays[name].dtype != dtype or arrays[name].ndim != (2 if name == "distributions" else 1):
             raise _broken(f"array {name!r} has another type or shape", where)
-    forest = Forest(**{name: arrays[name] for name in _TYPES})
-    count = forest.feature.size
-    if any(getattr(forest, name).size != count for name in ("threshold", "left", "right", "missing_left")):
+    roots, feature, distributions = arrays["roots"], arrays["feature"], arrays["distributions"]
+    if any(arrays[name].size != feature.size for name in ("threshold", "left", "right", "missing_left")):
         raise _broken("arrays have different lengths", where)
-    if not forest.roots.size or not _within(forest.roots, 0, count):
+    if not roots.size or not _within(roots, 0, feature.size):
         raise _broken("a root lies outside", where)
-    if not _within(forest.feature, -1, n_features):
+    if not _within(feature, -1, min(n_features, _MOST_FEATURES)):
         raise _broken("a node asks for a feature that there is not", where)
-    inner = forest.feature >= 0
+    inner = feature >= 0
     here = np.flatnonzero(inner)
-    for children in (forest.left[inner], forest.right[inner]):
-        if not _within(children, 0, count) or np.any(children <= here):
+    for children in (arrays["left"][inner], arrays["right"][inner]):
+        if not _within(children, 0, feature.size) or np.any(children <= here):
             raise _broken("a node's child lies outside or before it", where)
-    if not _within(forest.left[~inner], 0, forest.distributions.shape[0]):
+    if not _within(arrays["left"][~inner], 0, distributions.shape[0]):
         raise _broken("a leaf has no distribution", where)
-    if forest.distributions.shape[1] != n_classes or not _are_distributions(forest.distributions):
+    if distributions.shape[1] != n_classes or not _are_distributions(distributions):
         raise _broken("a leaf's distribution is none over the services", where)
-    if np.isnan(forest.threshold).any():  # infinity is fine: such a node asks only whether the value is missing
+    if np.isnan(arrays["threshold"]).any():  # infinity is fine: such a node asks only whether the value is missing
         raise _broken("a threshold is not a number", where)
+    forest = lay_out(arrays)
     if _depth(forest) > MAX_DEPTH:
         raise _broken(f"a tree is deeper than {MAX_DEPTH}", where)
     return forest
@@ -268,10 +270,10 @@ def _depth(forest: Forest) -> int:
     """Levels below the roots, at most one more than allowed."""
     level = np.unique(forest.roots)
     for depth in range(MAX_DEPTH + 1):
-        level = level[forest.feature[level] >= 0]
+        level = level[forest.inner[level]]
         if not level.size:
             return depth
-        level = np.unique(np.concatenate([forest.left[level], forest.right[level]]))
+        level = np.unique(np.concatenate([forest.child[2 * level], forest.child[2 * level + 1]]))
     return MAX_DEPTH + 1
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podlab.features import SHAPES, series_in
-from podlab.identify.forest import MAX_DEPTH, Forest, from_sklearn
+from podlab.identify.forest import MAX_DEPTH, Forest, from_sklearn, lay_out
 from podlab.metrics import CATALOGUE
 from podlab.windows import SERIES
 
@@ -103,24 +103,25 @@ def view_features(names: Sequence[str]) -> list[NDArray[np.intp]]:
     return [view for view in shown if view.size] or [np.arange(len(names), dtype=np.intp)]
 
 
-def _see(forest: Forest, features: NDArray[np.intp]) -> Forest:
+def _see(forest: Forest, features: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
     """Let a forest that counts the features of a view count all of them."""
-    asked = np.where(forest.feature >= 0, features[forest.feature], -1)
-    return Forest(**{**forest.to_arrays(), "feature": asked.astype(np.int16)})
+    arrays = forest.to_arrays()
+    feature = arrays["feature"]
+    return {**arrays, "feature": np.where(feature >= 0, features[feature], -1)}
 
 
-def _join(forests: Sequence[Forest]) -> Forest:
+def _join(forests: Sequence[dict[str, NDArray[Any]]]) -> Forest:
     """Put the trees of several forests into one."""
-    nodes = [0, *accumulate(forest.feature.size for forest in forests)]
-    leaves = [0, *accumulate(len(forest.distributions) for forest in forests)]
+    nodes = [0, *accumulate(forest["feature"].size for forest in forests)]
+    leaves = [0, *accumulate(len(forest["distributions"]) for forest in forests)]
     parts: dict[str, list[NDArray[Any]]] = {}
     for forest, node, leaf in zip(forests, nodes, leaves, strict=False):
-        inner = forest.feature >= 0
+        inner = forest["feature"] >= 0
         moved = {
-            "roots": forest.roots + node,
-            "left": forest.left + np.where(inner, node, leaf),
-            "right": forest.right + np.where(inner, node, 0),
+            "roots": forest["roots"] + node,
+            "left": forest["left"] + np.where(inner, node, leaf),
+            "right": forest["right"] + np.where(inner, node, 0),
         }
-        for name, array in {**forest.to_arrays(), **moved}.items():
-            parts.setdefault(name, []).append(array.astype(getattr(forest, name).dtype))
-    return Forest(**{name: np.concatenate(arrays) for name, arrays in parts.items()})
+        for name, array in {**forest, **moved}.items():
+            parts.setdefault(name, []).append(array)
+    return lay_out({name: np.concatenate(arrays) for name, arrays in parts.items()})

@@ -53,7 +53,11 @@ def test_services_that_a_fold_lacks_get_no_votes() -> None:
 
 
 def test_arrays_come_back_as_they_went(forest: Forest) -> None:
-    again = from_arrays(forest.to_arrays(), n_features=12, n_classes=4, where="a.npz")
+    arrays = forest.to_arrays()
+    again = from_arrays(arrays, n_features=12, n_classes=4, where="a.npz")
+    for name, array in again.to_arrays().items():
+        assert array.dtype == arrays[name].dtype
+        np.testing.assert_array_equal(array, arrays[name], err_msg=name)
     X, _ = data(50, 4)
     np.testing.assert_array_equal(forest.predict(X), again.predict(X))
 
@@ -69,30 +73,32 @@ def changed(array: np.ndarray, at: int, value: float) -> np.ndarray:
 
 
 def test_a_crafted_forest_is_refused(forest: Forest) -> None:
-    leaf = int(np.flatnonzero(forest.feature < 0)[0])
+    sound = forest.to_arrays()
+    feature, left, right, threshold = (sound[name] for name in ("feature", "left", "right", "threshold"))
+    leaf = int(np.flatnonzero(feature < 0)[0])
     chain = MAX_DEPTH + 5
     faults = {
         "a node's child lies": [
-            {"left": changed(forest.left, 0, 0)},  # a circle
-            {"right": changed(forest.right, 0, -1)},
-            {"right": changed(forest.right, 0, forest.feature.size)},
+            {"left": changed(left, 0, 0)},  # a circle
+            {"right": changed(right, 0, -1)},
+            {"right": changed(right, 0, feature.size)},
         ],
         "a root lies outside": [{"roots": changed(forest.roots, 0, -5)}, {"roots": forest.roots[:0]}],
         "asks for a feature": [
-            {"feature": changed(forest.feature, 0, 12)},
-            {"feature": changed(forest.feature, 0, -2)},
+            {"feature": changed(feature, 0, 12)},
+            {"feature": changed(feature, 0, -2)},
         ],
-        "a leaf has no distribution": [{"left": changed(forest.left, leaf, len(forest.distributions))}],
+        "a leaf has no distribution": [{"left": changed(left, leaf, len(forest.distributions))}],
         "a leaf's distribution is none": [
             {"distributions": forest.distributions * 2},
             {"distributions": forest.distributions[:, :3]},
             {"distributions": forest.distributions * np.nan},
         ],
-        "a threshold is not a number": [{"threshold": changed(forest.threshold, 0, np.nan)}],
-        "different lengths": [{"threshold": forest.threshold[:-1]}],
+        "a threshold is not a number": [{"threshold": changed(threshold, 0, np.nan)}],
+        "different lengths": [{"threshold": threshold[:-1]}],
         "another type or shape": [
-            {"feature": forest.feature.astype(np.int64)},
-            {"left": forest.left.astype(">i4")},
+            {"feature": feature.astype(np.int64)},
+            {"left": left.astype(">i4")},
             {"roots": forest.roots[None]},
         ],
         "deeper than": [
@@ -119,12 +125,12 @@ def test_a_missing_array_is_named(forest: Forest) -> None:
         from_arrays(arrays, n_features=12, n_classes=4, where="a.npz")
 
 
-def naive_leaf(forest: Forest, root: int, x: np.ndarray) -> int:
+def naive_leaf(nodes: dict[str, np.ndarray], root: int, x: np.ndarray) -> int:
     node = root
-    while forest.feature[node] >= 0:
-        value = x[forest.feature[node]]
-        goes_left = forest.missing_left[node] if np.isnan(value) else value <= forest.threshold[node]
-        node = int(forest.left[node] if goes_left else forest.right[node])
+    while nodes["feature"][node] >= 0:
+        value = x[nodes["feature"][node]]
+        goes_left = nodes["missing_left"][node] if np.isnan(value) else value <= nodes["threshold"][node]
+        node = int(nodes["left" if goes_left else "right"][node])
     return node
 
 
@@ -132,8 +138,10 @@ def test_same_leaves_as_the_naive_twin_in_blocks_of_any_size(forest: Forest, mon
     X, _ = data(70, 6)
     X[::7] = np.nan
     X[3::11] = np.inf
-    expected = [[naive_leaf(forest, int(root), x) for root in forest.roots] for x in X]
-    votes = np.array([np.mean([forest.distributions[forest.left[leaf]] for leaf in row], axis=0) for row in expected])
+    X[5::13] = -np.inf
+    nodes = forest.to_arrays()
+    expected = [[naive_leaf(nodes, int(root), x) for root in nodes["roots"]] for x in X]
+    votes = np.array([np.mean(nodes["distributions"][nodes["left"][leaves]], axis=0) for leaves in expected])
     for rows, walkers in ((256, 25_600), (32, 100), (7, 1)):
         monkeypatch.setattr("podlab.identify.forest._BLOCK_ROWS", rows)
         monkeypatch.setattr("podlab.identify.forest._BLOCK_WALKERS", walkers)
@@ -145,4 +153,4 @@ def test_same_leaves_as_the_naive_twin_in_blocks_of_any_size(forest: Forest, mon
 
 def test_each_distribution_is_kept_once(forest: Forest) -> None:
     assert len(np.unique(forest.distributions, axis=0)) == len(forest.distributions)
-    assert len(forest.distributions) < np.sum(forest.feature < 0)
+    assert len(forest.distributions) < np.sum(~forest.inner)
