@@ -143,11 +143,11 @@ def compare_training(folder: Path, model: Path, scratch: Path, rows: int) -> dic
 
 
 def score_all(folder: Path, model: Path) -> Iterator[int]:
-    """Score a data set; count the rows."""
+    """Score a data set; count its containers."""
     loaded = bundle.load(model)
     assert loaded.library is not None
     for part in score_dataset(open_dataset(folder), loaded.identifier, loaded.library):
-        yield len(part.table)
+        yield len(part.containers)
 
 
 def compare_lives(folder: Path, model: Path, scratch: Path, rows: int) -> dict[str, dict[str, float]]:
