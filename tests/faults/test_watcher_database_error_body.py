@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from podlab.telemetry.influxdb import InfluxSource
-from tests.faults.test_influxdb_broken_answers import pack, server
+from tests.faults.influxdb_case import pack, server
 from tests.support.watching import pods_of
 from tests.watcher.conftest import MakeBench
 from tests.watcher.test_loop import truth

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tests.faults.test_influxdb_broken_answers import server
+from tests.faults.influxdb_case import server
 from tests.support.kubeapi import KubeApi
 from tests.support.watch_process import WatchProcess, announcements, begin_now, run_pods
 
