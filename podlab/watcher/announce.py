@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Protocol, get_args
 
 from podlab.errors import PodlabError
@@ -14,6 +15,8 @@ log = logging.getLogger(__name__)
 
 _PAUSE_S = 5.0
 _LONGEST_PAUSE_S = 60.0
+#: Of what was not told for a while, so many seconds' worth is told at once.
+_BURST_S = 10.0
 #: Key of a container, and what is told of it.
 _Place = tuple[str, Topic]
 
@@ -66,6 +69,8 @@ class Announcer:
         Called with a sink's name and its error.
     steady : callable
         A clock that never goes back, in seconds.
+    per_s : float
+        So many are told each second at most, and ten times as many at once after a pause.
     """
 
     def __init__(
@@ -75,12 +80,14 @@ class Announcer:
         record: Callable[[list[Announcement]], None],
         failed: Callable[[str, PodlabError], None],
         steady: Callable[[], float],
+        per_s: float = inf,
     ) -> None:
         self._boxes = [_Outbox(sink) for sink in sinks]
         self._new: dict[_Place, Announcement] = {}
         self._record = record
         self._failed = failed
         self._steady = steady
+        self._per_s, self._allowed, self._counted_s = per_s, _BURST_S * per_s, steady()
 
     @property
     def waiting(self) -> int:
@@ -106,20 +113,26 @@ class Announcer:
         self._record(told)
 
     def deliver(self, proceed: Callable[[], bool]) -> None:
-        """Tell the sinks what waits, until ``proceed`` says no; the rest is for the next time."""
+        """Tell the sinks what waits, as many as may be and until ``proceed`` says no; the rest is for the next time."""
+        now_s = self._steady()
+        passed_s, self._counted_s = min(now_s - self._counted_s, _BURST_S), now_s
+        if passed_s > 0:
+            self._allowed = min(_BURST_S * self._per_s, self._allowed + passed_s * self._per_s)
         done: list[Announcement] = []
         try:
             for box in self._boxes:
                 for place, announcement in list(box.waiting.items()):
-                    if self._steady() < box.paused_until_s or not proceed():
+                    if self._steady() < box.paused_until_s or self._allowed < 1 or not proceed():
                         break
+                    self._allowed -= 1
                     if self._offer(box, announcement) is not None:
                         del box.waiting[place]
                         if not self._is_waiting(place):
                             done.append(announcement)
             for place, announcement in list(self._new.items()):
-                if not proceed():
+                if self._allowed < 1 or not proceed():
                     break
+                self._allowed -= 1
                 del self._new[place]
                 if self._tell_all(announcement):
                     done.append(announcement)

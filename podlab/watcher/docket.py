@@ -41,11 +41,15 @@ class Pace:
         each ``settle_s``.
     window_s : float
         How far back samples are caught up with.
+    told_per_s : float
+        Announcements each second, at most. A watcher that is new in a large cluster has something to tell of all
+        containers at once, and the API server has other work.
     """
 
     interval_s: float = 10.0
     settle_s: float = 600.0
     window_s: float = 600.0
+    told_per_s: float = 100.0
 
 
 class Docket:

@@ -104,7 +104,8 @@ class Watcher:
         self._pace = pace or Pace()
         self._clock = clock or Clock()
         self._announcer = Announcer(
-            sinks, record=self._record, failed=self._sink_failed, steady=self._clock.steady
+            sinks, record=self._record, failed=self._sink_failed, steady=self._clock.steady,
+            per_s=self._pace.told_per_s,
         )  # fmt: skip
         self._history = History()
         self._docket = Docket(policy or Policy(), self._pace)

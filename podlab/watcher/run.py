@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from typing import Final
 
 import pandas as pd
@@ -93,7 +94,10 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
             _Leavable(source, stop), model, _sinks(settings, lines, connection, instance, dry_run), journal,
             cluster=settings.cluster, clock=clock,
             policy=_AT_ONCE if once else Policy(timeout_s=settings.metrics_timeout.total_seconds()),
-            pace=Pace(settings.watch_interval.total_seconds(), window_s=settings.fetch_window.total_seconds()),
+            pace=Pace(
+                settings.watch_interval.total_seconds(), window_s=settings.fetch_window.total_seconds(),
+                told_per_s=inf if once or dry_run else Pace.told_per_s,
+            ),
             anomalies=anomalies,
             all_pods=not (
                 settings.watch_namespaces or settings.watch_excluded_namespaces or settings.watch_selector

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 import pytest
 
@@ -26,6 +27,7 @@ class Desk:
     at_s: float = 0.0
     recorded: list[Announcement] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    per_s: float = inf
 
     def __post_init__(self) -> None:
         self.announcer = Announcer(
@@ -33,6 +35,7 @@ class Desk:
             record=self.recorded.extend,
             failed=lambda name, error: self.complaints.append(f"{name}: {error}"),
             steady=lambda: self.at_s,
+            per_s=self.per_s,
         )
 
     def put(self, pod: str, service: str | None = "redis", revisions: int = 0) -> None:
@@ -159,3 +162,33 @@ def test_words(desk: Desk, service: str | None, revisions: int, kind: str, words
     desk.put("a", service, revisions)
     desk.deliver()
     assert (desk.log.told[0].kind, desk.log.told[0].words) == (kind, words)
+
+
+def test_many_are_told_bit_by_bit_and_none_is_lost() -> None:
+    desk = Desk(per_s=2.0)
+    for number in range(50):
+        desk.put(f"pod-{number}")
+    desk.deliver()
+    assert len(pods(desk.events)) == len(desk.recorded) == 20  # ten seconds' worth at once
+    for desk.at_s in (1.0, 2.0, 2.0):
+        desk.deliver()
+    assert len(pods(desk.events)) == 24
+    assert desk.announcer.waiting == 26
+    desk.at_s = 1000.0  # a long pause saves no more up than ten seconds
+    desk.deliver()
+    assert len(pods(desk.events)) == 44
+    desk.at_s = 1003.0
+    desk.deliver()
+    assert pods(desk.events) == pods(desk.log) == [f"pod-{number}" for number in range(50)]
+
+
+def test_what_a_sink_could_not_take_counts_when_it_is_offered_again() -> None:
+    desk = Desk(per_s=1.0)
+    desk.events.fault = FAULT
+    for number in range(30):
+        desk.put(f"pod-{number}")
+    desk.deliver()
+    desk.events.fault = None
+    desk.at_s = 6.0
+    desk.deliver()
+    assert len(pods(desk.events)) == 6
