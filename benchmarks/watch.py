@@ -159,13 +159,12 @@ def decoders() -> dict[str, Callable[[bytes], object]]:
         OURS: lambda body: KnownPods().take_page(msgspec.json.decode(body, type=Page[Pod]).items),
         OFFICIAL: lambda body: client.deserialize(body.decode(), "V1PodList", "application/json"),
     }
-    try:
-        from lightkube.core.decoders import decode_list
+    if find_spec(LIGHT):
         from lightkube.resources.core_v1 import Pod as LightPod
-    except ImportError:
-        print("lightkube is left out: install it with pip install lightkube", file=sys.stderr)
+
+        found[LIGHT] = lambda body: [LightPod.from_dict(item) for item in json.loads(body)["items"]]
     else:
-        found[LIGHT] = lambda body: decode_list(body, LightPod)
+        print("lightkube is left out: install it with pip install lightkube", file=sys.stderr)
     return found
 
 
