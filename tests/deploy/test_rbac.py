@@ -103,4 +103,9 @@ def test_only_the_annotating_overlay_may_change_pods(objects: Objects) -> None:
     base, annotating = (rights_of(objects(folder), ACCOUNT) for folder in ("base", "overlays/annotate"))
     assert annotating - base == {("patch", "pods", None)}
     assert rights_of(objects("overlays/development"), ACCOUNT) == base
+    assert rights_of(objects("overlays/anomalies"), ACCOUNT) == base
+    [settings] = [
+        each["data"] for each in objects("overlays/anomalies", "ConfigMap") if "PODLAB_WATCH_LEASE" in each["data"]
+    ]
+    assert settings["PODLAB_WATCH_ANOMALIES"] == "true"
     assert {verb for verb, resource, _ in base if resource == "pods"} == {"list", "watch"}
