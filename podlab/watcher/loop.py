@@ -155,17 +155,21 @@ class Watcher:
         if proceed():
             self._decide(self._look([case for case in due if case.number in gathered.fresh]), started_s)
             self._docket.plan({case.number for case in due} - gathered.failed, started_s)
-        if self.monitor is not None:
+        self._tell(leading, told_before_s, proceed)
+        if self.monitor is not None:  # a decision does not wait for the samples of everybody else
             self._watch_over(self.monitor, {case.number for case in due}, gathered.error is None, proceed)
+            self._tell(leading, told_before_s, proceed)
+        self._before_s = started_s
+        self._measure(started_s, leading)
+        give_back_memory()
+
+    def _tell(self, leading: bool, told_before_s: float | None, proceed: Callable[[], bool]) -> None:
         if leading:
             # Sinks that are slow may take a round's time, not more: the rest comes with the next one.
             until_s = self._clock.steady() + self._pace.interval_s
             self._announcer.deliver(lambda: proceed() and self._clock.steady() <= until_s)
         elif told_before_s is not None:
             self._announcer.leave_to_others(told_before_s)
-        self._before_s = started_s
-        self._measure(started_s, leading)
-        give_back_memory()
 
     def _renew_model(self) -> None:
         before = self.model.identifier.services

@@ -208,6 +208,27 @@ def test_where_a_round_is_too_short_for_all_each_has_its_turn(
     assert set.union(*asked[3], *asked[4], *asked[5]) == set(normal["pod"])
 
 
+def test_decisions_do_not_wait_for_the_samples_of_everybody(
+    normal: pd.DataFrame, watchful_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = vigilant(normal, watchful_model, pace=Pace(settle_s=5.0))
+    first, *later = pods_of(normal)
+    here.appear(first)
+    here.run(60)
+    here.appear(*later)
+    fetch, told = here.table.fetch, [0]
+
+    def noted(*words: Any, **named: Any) -> pd.DataFrame:
+        told[0] = len(here.lines)
+        return fetch(*words, **named)
+
+    monkeypatch.setattr(here.table, "fetch", noted)
+    for _ in range(4):
+        here.run(0)
+        assert told == [len(here.lines)]  # when the round's last question, of those who are scored, was asked
+    assert len(here.lines) == 6
+
+
 def test_nobody_is_named_where_all_are_watched_unless_that_brings_too_much(
     normal: pd.DataFrame, watchful_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
