@@ -78,7 +78,7 @@ def growth_words(measured: Measured) -> pd.DataFrame:
 
 
 def workers_words(workers: pd.DataFrame) -> pd.DataFrame:
-    """Tell what several worker processes are worth."""
+    """Tell what several workers are worth."""
     return pd.DataFrame(
         {
             "workers": workers["workers"],

@@ -152,7 +152,7 @@ def _measure_training(recording: pd.DataFrame, repeats: int, seed: int) -> list[
 
 
 def measure_workers(recording: pd.DataFrame, workers: Sequence[int], *, seed: int = 0) -> pd.DataFrame:
-    """Train the same model by one process and by several.
+    """Train the same model by one worker and by several, which grow trees side by side in this process.
 
     Returns
     -------
