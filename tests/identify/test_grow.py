@@ -27,23 +27,29 @@ def grow(trees: int, seed: int = 0):
     return grow_forest(X, y, np.ones(y.size), NAMES, services=2, trees=trees, seed=seed, jobs=1)
 
 
-def test_each_view_shows_one_kind_of_evidence() -> None:
+def test_each_view_shows_one_kind_of_evidence_and_no_two_are_alike() -> None:
     views = [{NAMES[n] for n in view} for view in view_features(NAMES)]
     assert all(view for view in views)
+    assert len({frozenset(view) for view in views}) == len(views)
     assert set().union(*views) == set(NAMES)
     assert views[0] == {name for name in NAMES if name.startswith("volume")}
     assert not any(name.startswith("volume") for view in views[1:] for name in view)
-    [shapes] = [view for view in views if "cpu_usage_nanocores/memory_rss_bytes" in view and view < views[-1]]
+    shapes = views[-1]
+    assert "cpu_usage_nanocores/memory_rss_bytes" in shapes
     assert "memory_rss_bytes.growth" in shapes
     assert "memory_rss_bytes.mean" not in shapes
 
 
 def test_one_family_only_is_seen_whole_and_by_its_shapes() -> None:
     names = feature_names(("memory_rss_bytes", "memory_usage_bytes"))
-    seen = {tuple(view.tolist()) for view in view_features(names)}
-    whole, shapes = sorted(seen, key=len, reverse=True)
-    assert whole == tuple(range(len(names)))
+    everything, whole, shapes = (view.tolist() for view in view_features(names))
+    assert everything == whole == list(range(len(names)))
     assert set(shapes) < set(whole)
+
+
+def test_trees_see_everything_where_there_are_no_files() -> None:
+    names = feature_names(("cpu_usage_nanocores", "memory_rss_bytes"))
+    assert view_features(names)[0].tolist() == list(range(len(names)))
 
 
 def test_a_family_that_misleads_does_not_decide_alone() -> None:
