@@ -10,7 +10,7 @@ OTHER := $(if $(filter data/recordings/services.parquet,$(RECORDING)),data/recor
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train quick test lab record reports lint format bench demo image lock setup clean
+.PHONY: help train quick test lab record reports figures lint format bench demo image lock setup clean
 
 help:  ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -33,6 +33,9 @@ record: .venv/.installed  ## Record real services in real containers (as root, w
 
 reports: .venv/.installed  ## Build reports/index.html again from the notebooks' last results
 	$(BIN)/podlab run --report-only
+
+figures: .venv/.installed  ## Put the tables of the last make train into README.md and docs/results.md
+	$(BIN)/python -m tools.write_figures
 
 lint: .venv/.installed  ## Style, types, stripped notebooks
 	$(BIN)/ruff format --check .

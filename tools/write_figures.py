@@ -1,8 +1,9 @@
 """Put the tables of the last `make train` into README.md and docs/results.md, so that their figures are those of a run.
 
-A comment such as ``<!-- figures: 03_evaluate/scores -->`` stands before each table that comes from a run: the notebook, the
-table's name, and where only some columns are shown, these (``03_evaluate/scores: macro-F1, accuracy``). Several tables of the
-same columns, joined by ``+``, become one. What stands between tables is written by hand, and to be read again.
+A comment such as ``<!-- figures: 03_evaluate/scores -->`` stands before each table that comes from a run: the notebook,
+the table's name, and where only some columns are shown, these (``03_evaluate/scores: macro-F1, accuracy``). Several
+tables of the same columns, joined by ``+``, become one. What stands between tables is written by hand, and to be read
+again.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 _PLACE = re.compile(r"(<!-- figures: (?P<tables>[^:>]+?)(?:: (?P<columns>[^>]+?))? -->\n\n)(?P<table>(?:\|.*\n)+)")
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Rewrite the files; 2 where a table that is asked for is not there."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reports", type=Path, default=Path("reports"))
     parser.add_argument("files", type=Path, nargs="*", default=[Path("README.md"), Path("docs/results.md")])
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     try:
         texts = {file: fill_in(file.read_text(encoding="utf-8"), options.reports) for file in options.files}
     except (OSError, KeyError, ValueError) as error:
@@ -41,7 +43,7 @@ def fill_in(text: str, reports: Path) -> str:
         columns = [each.strip() for each in place["columns"].split(",")] if place["columns"] else tables[0]["columns"]
         rows = [[row[each["columns"].index(name)] for name in columns] for each in tables for row in each["rows"]]
         return place[1] + "".join(
-            f"| {' | '.join(cells)} |\n" for cells in (columns, ["---"] * len(columns), *map(words, rows))
+            f"| {' | '.join(cells)} |\n" for cells in (columns, ["---"] * len(columns), *map(in_words, rows))
         )
 
     return _PLACE.sub(table, text)
@@ -53,11 +55,11 @@ def read_table(reports: Path, name: str) -> dict[str, Any]:
     path = reports / "results" / f"{notebook}.json"
     tables: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["tables"]
     if table not in tables:
-        raise KeyError(f"{path} has no table {table!r}")
+        raise ValueError(f"{path} has no table {table!r}")
     return tables[table]
 
 
-def words(row: list[Any]) -> list[str]:
+def in_words(row: list[Any]) -> list[str]:
     """Write a row's cells; numbers to three places."""
     return [f"{cell:.3f}" if isinstance(cell, float) else "-" if cell is None else str(cell) for cell in row]
 

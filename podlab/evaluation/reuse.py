@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.ensemble import IsolationForest
 
 from podlab.detect.detector import Detector, TrainingRows, fit_detector, smooth
+from podlab.detect.estimators import Reconstruction
 from podlab.detect.library import Library, choose_threshold
 from podlab.detect.recording import Scoring
 from podlab.detect.signals import Observed
@@ -234,6 +237,11 @@ def part_volumes(faulty: Faulty, library: Library, seen: Observed, names: Sequen
             rare = tail.rarity(-part.score_samples(far))
             out[name][own] = smooth(rare, rows.offset_s[own], rows.code[own])
     return out
+
+
+def other_parts(seed: int) -> tuple[Any, ...]:
+    """Make the estimators that a detector is not made of, for :func:`podlab.detect.library.fit_library`."""
+    return IsolationForest(random_state=seed), Reconstruction()
 
 
 def end_to_end(
