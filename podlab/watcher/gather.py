@@ -252,3 +252,20 @@ def _move_on(matched: pd.DataFrame, cases: Mapping[int, Case]) -> set[int]:
             case.newest_s = at_s
             fresh.add(number)
     return fresh
+
+
+def samples_of(rows: pd.DataFrame, cases: Sequence[Case], cluster: str) -> pd.DataFrame:
+    """Make a samples table of a history's rows, whose cases these are in the order of their numbers."""
+    place = np.cumsum(np.diff(rows["number"].to_numpy(), prepend=rows["number"].iloc[0]) != 0)
+    identity = pd.DataFrame(
+        {
+            "cluster": [cluster] * len(cases),
+            "namespace": [case.container.namespace for case in cases],
+            "pod": [case.container.pod for case in cases],
+            "pod_uid": [case.container.pod_uid for case in cases],
+            "container": [case.container.container for case in cases],
+        },
+        dtype="str",
+    )
+    identity["started_at"] = pd.DatetimeIndex([case.started_at for case in cases]).as_unit("ns")
+    return pd.concat([identity.take(place).reset_index(drop=True), rows.drop(columns="number")], axis=1)

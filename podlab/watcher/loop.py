@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from podlab.errors import PodlabError
 from podlab.identify.answer import Answer
@@ -18,7 +17,7 @@ from podlab.watcher.announce import Announcer, Sink
 from podlab.watcher.announcement import Announcement, DecisionAnnouncement
 from podlab.watcher.cases import Case, Roster, Sight, Verdict
 from podlab.watcher.docket import Docket, Pace
-from podlab.watcher.gather import Asked, Gathered, gather
+from podlab.watcher.gather import Asked, Gathered, gather, samples_of
 from podlab.watcher.history import History
 from podlab.watcher.journal import Entry, Journal
 from podlab.watcher.memory import give_back_memory
@@ -238,7 +237,8 @@ class Watcher:
             rows = self._history.of(np.array(list(by_number), dtype=np.int64))
             numbers = rows["number"].unique().tolist()
             try:
-                said = self.model.identifier.identify(self._samples(rows, [by_number[number] for number in numbers]))
+                cases = [by_number[number] for number in numbers]
+                said = self.model.identifier.identify(samples_of(rows, cases, self.cluster))
             except PodlabError as error:
                 log.warning("containers cannot be identified: %s", error)
                 self.metrics.errors.labels("model").inc()
@@ -248,22 +248,6 @@ class Watcher:
                 if answer.candidates:
                     by_number[number].sight = Sight.of(answer)
         return answers
-
-    def _samples(self, rows: pd.DataFrame, cases: Sequence[Case]) -> pd.DataFrame:
-        """Make a samples table of rows sorted by number, whose cases these are."""
-        place = np.cumsum(np.diff(rows["number"].to_numpy(), prepend=rows["number"].iloc[0]) != 0)
-        identity = pd.DataFrame(
-            {
-                "cluster": [self.cluster] * len(cases),
-                "namespace": [case.container.namespace for case in cases],
-                "pod": [case.container.pod for case in cases],
-                "pod_uid": [case.container.pod_uid for case in cases],
-                "container": [case.container.container for case in cases],
-            },
-            dtype="str",
-        )
-        identity["started_at"] = pd.DatetimeIndex([case.started_at for case in cases]).as_unit("ns")
-        return pd.concat([identity.take(place).reset_index(drop=True), rows.drop(columns="number")], axis=1)
 
     def _decide(self, answers: dict[int, Answer], steady_s: float) -> None:
         """Move every container's decision on, and have told what changed."""
