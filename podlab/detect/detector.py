@@ -157,7 +157,7 @@ def default_parts(seed: int) -> tuple[Any, ...]:
 
 
 def fit_detector(
-    rows: TrainingRows, *, seed: int, deployments: int, make_parts: MakeParts = default_parts
+    rows: TrainingRows, *, seed: int, deployments: int, make_parts: MakeParts = default_parts, by_age: bool = True
 ) -> tuple[Detector, FloatArray]:
     """Learn from normal rows of several groups.
 
@@ -173,6 +173,8 @@ def fit_detector(
         How many there are, to be kept.
     make_parts : callable
         Makes the estimators from a seed.
+    by_age : bool
+        Whether something else is usual at each age.
 
     Returns
     -------
@@ -184,7 +186,7 @@ def fit_detector(
     found = np.zeros((2, len(make_parts(seed)), len(fold)))
     for held_out in np.unique(fold):
         own = rows.only(fold == held_out)
-        usual, juries = _fit_parts(rows.only(fold != held_out), make_parts, seed)
+        usual, juries = _fit_parts(rows.only(fold != held_out), make_parts, seed, by_age)
         far = usual.standardise(own.seen, own.age_s)
         for strange, parts, part in zip(found, juries, (_SERVICE, _CHANGE), strict=True):
             strange[:, fold == held_out] = [strangeness(each, far[:, part]) for each in parts]
@@ -195,15 +197,17 @@ def fit_detector(
     )
     smoothed = smooth(weigh(service, change, rows.seen), rows.age_s, rows.container)
     evidence, changed = learn_tail(smoothed), learn_tail(smooth(change, rows.age_s, rows.container))
-    usual, juries = _fit_parts(rows, make_parts, seed)
+    usual, juries = _fit_parts(rows, make_parts, seed, by_age)
     of_service, of_change = (Jury(parts, own) for parts, own in zip(juries, tails, strict=True))
     detector = Detector(usual, of_service, of_change, evidence, changed, deployments, len(rows.age_s))
     return detector, evidence.rarity(smoothed)
 
 
-def _fit_parts(rows: TrainingRows, make_parts: MakeParts, seed: int) -> tuple[Usual, list[tuple[Any, ...]]]:
+def _fit_parts(
+    rows: TrainingRows, make_parts: MakeParts, seed: int, by_age: bool
+) -> tuple[Usual, list[tuple[Any, ...]]]:
     """Learn what is usual, and fit the parts that judge values and those that judge changes."""
-    usual = learn_usual(rows.seen, rows.age_s)
+    usual = learn_usual(rows.seen, rows.age_s, by_age=by_age)
     far = usual.standardise(rows.seen, rows.age_s)
     juries = []
     for part in (_SERVICE, _CHANGE):

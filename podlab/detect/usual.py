@@ -62,7 +62,7 @@ class Usual:
         return np.asarray(np.clip(np.nan_to_num(far), -FARTHEST, FARTHEST))
 
 
-def learn_usual(seen: Observed, age_s: FloatArray) -> Usual:
+def learn_usual(seen: Observed, age_s: FloatArray, *, by_age: bool = True) -> Usual:
     """Learn from normal rows what is usual.
 
     Parameters
@@ -73,10 +73,12 @@ def learn_usual(seen: Observed, age_s: FloatArray) -> Usual:
         The container's age at each row. An age that was hardly seen borrows from all, except one before all that
         were seen: a start-up is not like what comes after it, so nothing is unusual there. A model that learned from
         a sample each half minute knows nothing of the first seconds.
+    by_age : bool
+        Whether something else is usual at each age; a single life is no more than one example of any.
     """
     signals = np.concatenate([seen.now, seen.change], axis=1)
     everywhere, _ = _quantiles(signals)
-    bands = np.searchsorted(AGES_S, age_s, side="right")
+    bands = np.searchsorted(AGES_S, age_s if by_age else np.full_like(age_s, np.inf), side="right")
     found = np.empty((len(AGES_S) + 1, *everywhere.shape))
     seen_well = np.empty((len(AGES_S) + 1, signals.shape[1]), dtype=bool)
     for band, own in enumerate(found):
@@ -85,7 +87,7 @@ def learn_usual(seen: Observed, age_s: FloatArray) -> Usual:
         own[:] = np.where(seen_well[band], quantiles, everywhere)
     low, centre, high = found[:, 0], found[:, 1], found[:, 2]
     stray = np.maximum((high - low) / _NORMAL_RANGE, _LEAST_STRAY)
-    too_young = ~np.logical_or.accumulate(seen_well, axis=0) & seen_well.any(axis=0)
+    too_young = by_age & ~np.logical_or.accumulate(seen_well, axis=0) & seen_well.any(axis=0)
     return Usual(centre, np.where(too_young, _ANYTHING, stray))
 
 

@@ -115,7 +115,7 @@ def _fit_each(faulty: Faulty, seen: Observed, learned: BoolArray, seed: int) -> 
             continue
         blocks = np.arange(used.size) * _BLOCKS // used.size
         training = TrainingRows(seen.only(used), rows.offset_s[used], rows.code[used], blocks)
-        detector, rare = fit_detector(training, seed=seed, deployments=1)
+        detector, rare = fit_detector(training, seed=seed, deployments=1, by_age=False)
         rarities.append((rare, training))
         fitted.append((own, detector))
     threshold = choose_threshold(rarities) if rarities else 1.0

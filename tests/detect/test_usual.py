@@ -39,6 +39,16 @@ def test_nothing_is_unusual_before_the_first_age_that_was_seen() -> None:
     assert between[0] < -10  # an age between others borrows from all
 
 
+def test_of_a_single_life_all_ages_are_taken_together() -> None:
+    rng = np.random.default_rng(0)
+    age_s = np.arange(400.0)
+    signals = np.where(age_s[:, None] < 150, 8.0, 7.0) + rng.normal(0, 0.1, (400, 1))
+    usual = learn_usual(observed(signals), age_s, by_age=False)
+    assert (usual.centre == usual.centre[0]).all()
+    far = usual.standardise(observed(np.full((3, 1), 20.0)), np.array([1.0, 50.0, 300.0]))
+    assert far[0, 0] == far[1, 0] == far[2, 0] > 5
+
+
 def test_constant_missing_and_huge_signals_are_handled() -> None:
     signals = np.column_stack([np.full(100, 2.0), np.full(100, np.nan)])
     usual = learn_usual(observed(signals), np.arange(100.0))
