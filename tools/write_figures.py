@@ -42,9 +42,9 @@ def fill_in(text: str, reports: Path) -> str:
         tables = [read_table(reports, name.strip()) for name in place["tables"].split("+")]
         columns = [each.strip() for each in place["columns"].split(",")] if place["columns"] else tables[0]["columns"]
         rows = [[row[each["columns"].index(name)] for name in columns] for each in tables for row in each["rows"]]
-        return place[1] + "".join(
-            f"| {' | '.join(cells)} |\n" for cells in (columns, ["---"] * len(columns), *map(in_words, rows))
-        )
+        lines = [columns, *(list(map(in_words, row)) for row in rows)]
+        head, *body = [f"| {' | '.join(cells)} |\n" for cells in lines]
+        return place[1] + head + "|---" * len(columns) + "|\n" + "".join(body)
 
     return _PLACE.sub(table, text)
 
@@ -59,9 +59,11 @@ def read_table(reports: Path, name: str) -> dict[str, Any]:
     return tables[table]
 
 
-def in_words(row: list[Any]) -> list[str]:
-    """Write a row's cells; numbers to three places."""
-    return [f"{cell:.3f}" if isinstance(cell, float) else "-" if cell is None else str(cell) for cell in row]
+def in_words(cell: Any) -> str:
+    """Write a cell; numbers to three digits."""
+    if isinstance(cell, float):
+        return f"{cell:.3g}"
+    return "-" if cell is None else str(cell).replace("\N{NO-BREAK SPACE}", " ")
 
 
 if __name__ == "__main__":
