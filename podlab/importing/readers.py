@@ -51,7 +51,7 @@ def read_table(path: Path, file_format: FileFormat | None) -> pd.DataFrame:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
     except RefusedError as error:
-        raise InputError(f"holds an error instead of samples: {error}", where=str(path)) from error
+        raise InputError(f"holds no samples: {error}", where=str(path)) from error
     except PodlabError as error:
         raise InputError("not the answer of a Prometheus range query", where=str(path)) from error
     except (ValueError, csv.Error, pa.ArrowException) as error:

@@ -126,7 +126,8 @@ def read_matrix(body: bytes, *, where: str) -> RawSeries:
     try:
         matrix = _MATRICES.decode(_open(body, where))
         if matrix.result_type != "matrix":
-            raise RefusedError(Refusal("execution", f"it answers a range selector with a {matrix.result_type[:20]}"))
+            what = f"answered with a {matrix.result_type[:20]}, not the matrix that a range selector gives"
+            raise RefusedError(Refusal("execution", what))
         series = _SERIES.decode(matrix.result)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _no_answer(str(error), where) from error
