@@ -98,7 +98,8 @@ def view_features(names: Sequence[str]) -> list[NDArray[np.intp]]:
     """List the features of each view that shows any, none of them twice.
 
     Where no files are seen, the trees that would see them see everything: 2 to 6 points more with CPU and memory alone.
-    Where they are, such trees would cost 6 points in a configuration never seen.
+    Where they are, such trees would cost 6 points of the best guess, and more of the answers, in a configuration never
+    seen.
     """
     files, *others = (tuple(n for n, name in enumerate(names) if view.shows(name)) for view in _VIEWS)
     views = [files or tuple(range(len(names))), *dict.fromkeys(view for view in others if view)]

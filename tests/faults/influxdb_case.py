@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -25,9 +25,15 @@ def pack(value: object) -> bytes:
 
 
 @contextmanager
-def server(answer: bytes) -> Iterator[str]:
-    """Answer every connection with the same bytes and close it; say nothing where there are none."""
+def listening(answer: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
+    """Hand each connection, once its request has come, to a thread that answers it until it is told to stop."""
     stop = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        with connection, suppress(OSError):  # whoever asked may have had enough
+            connection.recv(65536)
+            answer(connection, stop)
+
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0.05)
 
@@ -37,12 +43,7 @@ def server(answer: bytes) -> Iterator[str]:
                     connection, _ = listener.accept()
                 except TimeoutError:
                     continue
-                with connection:
-                    connection.recv(65536)
-                    if answer:
-                        connection.sendall(answer.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
-                    else:
-                        stop.wait(10)
+                threading.Thread(target=talk, args=(connection,), daemon=True).start()
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -51,6 +52,20 @@ def server(answer: bytes) -> Iterator[str]:
         finally:
             stop.set()
             thread.join()
+
+
+@contextmanager
+def server(answer: bytes) -> Iterator[str]:
+    """Answer every connection with the same bytes and close it; say nothing where there are none."""
+
+    def say(connection: socket.socket, stop: threading.Event) -> None:
+        if answer:
+            connection.sendall(answer.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+        else:
+            stop.wait(10)
+
+    with listening(say) as url:
+        yield url
 
 
 def fetch_from(answer: bytes, timeout_s: float = 10, columns: Collection[str] | None = None) -> Callable[[], object]:

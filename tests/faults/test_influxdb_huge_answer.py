@@ -12,6 +12,7 @@ import pytest
 
 from podlab.errors import PodlabError
 from podlab.telemetry.influxdb import InfluxSource
+from tests.faults.influxdb_case import listening
 
 UNTIL = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -19,34 +20,14 @@ UNTIL = datetime(2026, 1, 1, tzinfo=UTC)
 @pytest.fixture
 def endless() -> Iterator[str]:
     """A server whose every answer goes on and on."""
-    stop = threading.Event()
 
-    def pour(connection: socket.socket) -> None:
-        with connection:
-            connection.recv(65536)
-            try:
-                connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
-                while not stop.is_set():
-                    connection.sendall(b" " * 65536)
-            except OSError:
-                pass  # whoever asked has had enough
+    def pour(connection: socket.socket, stop: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        while not stop.is_set():
+            connection.sendall(b" " * 65536)
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(0.05)
-
-        def serve() -> None:
-            while not stop.is_set():
-                try:
-                    connection, _ = listener.accept()
-                except TimeoutError:
-                    continue
-                threading.Thread(target=pour, args=(connection,), daemon=True).start()
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        stop.set()
-        thread.join()
+    with listening(pour) as url:
+        yield url
 
 
 def test_memory_stays_bounded(endless: str) -> None:
