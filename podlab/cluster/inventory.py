@@ -10,7 +10,7 @@ import pandas as pd
 
 from podlab.cluster.errors import ExpiredError, ForbiddenError
 from podlab.cluster.images import normal_name, size_of
-from podlab.cluster.objects import Item, Meta, Node, Page, Pod
+from podlab.cluster.objects import Item, ListedPod, Node, OwnedMeta, Page
 from podlab.errors import PodlabError
 from podlab.metrics import ALL_COLUMNS, CONTAINER_KEY
 
@@ -80,11 +80,11 @@ def read_inventory(
     PodlabError
         If the API server fails, breaks off, or lets the list expire again and again.
     """
-    pods: list[Pod] = []
+    pods: list[ListedPod] = []
     scopes: Sequence[str | None] = [None] if namespaces is None else list(dict.fromkeys(namespaces))
     for namespace in scopes:
         pods += list_all(
-            connection, Page[Pod], "pods", page_size=page_size, namespace=namespace, label_selector=label_selector
+            connection, Page[ListedPod], "pods", page_size=page_size, namespace=namespace, label_selector=label_selector
         )
     sizes_bytes = _read_image_sizes(connection, page_size)
     rows = [row for pod in pods for row in _running_containers(pod, sizes_bytes)]
@@ -210,7 +210,7 @@ def _read_image_sizes(connection: ApiConnection, page_size: int) -> dict[str, di
     }
 
 
-def _running_containers(pod: Pod, sizes_bytes: dict[str, dict[str, int]]) -> Iterator[dict[str, Any]]:
+def _running_containers(pod: ListedPod, sizes_bytes: dict[str, dict[str, int]]) -> Iterator[dict[str, Any]]:
     owner_kind, owner_name = _controller(pod.metadata)
     images = {container.name: container.image for container in pod.spec.containers}
     for status in pod.status.containers:
@@ -235,7 +235,7 @@ def _running_containers(pod: Pod, sizes_bytes: dict[str, dict[str, int]]) -> Ite
         }
 
 
-def _controller(metadata: Meta) -> tuple[str | None, str | None]:
+def _controller(metadata: OwnedMeta) -> tuple[str | None, str | None]:
     """Tell what manages a pod: at most one of its owners does."""
     for owner in metadata.owners:
         if owner.controller:

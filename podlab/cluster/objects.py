@@ -1,5 +1,8 @@
 """The few fields of Kubernetes objects that podlab reads; all others are skipped while decoding.
 
+A watch reads the least of them: each field that is decoded from 10,000 pods, each string above all, is to be paid for.
+The inventory reads the same and more.
+
 Decoded objects are trees, so the garbage collector need not follow them (``gc=False``): over 10,000 pods its walks
 would take twice as long as all the rest. For the same reason they hold tuples, where an empty one costs nothing.
 Names follow https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ and
@@ -30,14 +33,6 @@ class Page(Struct, Generic[Item], gc=False):
     metadata: ListMeta = field(default_factory=ListMeta)
 
 
-class Owner(Struct, gc=False):
-    """One of an object's ``ownerReferences``."""
-
-    kind: str
-    name: str
-    controller: bool | None = None
-
-
 class Meta(Struct, gc=False):
     """``metadata`` of an object."""
 
@@ -45,8 +40,6 @@ class Meta(Struct, gc=False):
     namespace: str = ""
     uid: str = ""
     resource_version: str = field(default="", name="resourceVersion")
-    labels: dict[str, str] = field(default_factory=dict)
-    owners: tuple[Owner, ...] = field(default=(), name="ownerReferences")
 
 
 class Running(Struct, gc=False):
@@ -80,9 +73,6 @@ class ContainerStatus(Struct, gc=False):
     """What the kubelet says of a container."""
 
     name: str
-    image: str = ""
-    image_id: str = field(default="", name="imageID")
-    restart_count: int = field(default=0, name="restartCount")
     state: State = field(default_factory=State)
 
 
@@ -90,7 +80,6 @@ class Container(Struct, gc=False):
     """What the pod's author said of a container; an init container that always restarts is a sidecar."""
 
     name: str
-    image: str = ""
     restart_policy: str | None = field(default=None, name="restartPolicy")
 
 
@@ -114,11 +103,60 @@ class PodStatus(Struct, gc=False):
 
 
 class Pod(Struct, gc=False):
-    """A pod."""
+    """A pod, as it is watched."""
 
     metadata: Meta
     spec: PodSpec = field(default_factory=PodSpec)
     status: PodStatus = field(default_factory=PodStatus)
+
+
+class Owner(Struct, gc=False):
+    """One of an object's ``ownerReferences``."""
+
+    kind: str
+    name: str
+    controller: bool | None = None
+
+
+class OwnedMeta(Meta, gc=False):
+    """``metadata`` of an object that something manages."""
+
+    labels: dict[str, str] = field(default_factory=dict)
+    owners: tuple[Owner, ...] = field(default=(), name="ownerReferences")
+
+
+class ImageContainer(Container, gc=False):
+    """A container, and the image its author asked for."""
+
+    image: str = ""
+
+
+class ImageContainerStatus(ContainerStatus, gc=False):
+    """A container's status, and the image that the kubelet found."""
+
+    image: str = ""
+    image_id: str = field(default="", name="imageID")
+
+
+class ListedPodSpec(Struct, gc=False):
+    """``spec`` of a pod, for the inventory."""
+
+    containers: tuple[ImageContainer, ...] = ()
+    node: str | None = field(default=None, name="nodeName")
+
+
+class ListedPodStatus(Struct, gc=False):
+    """``status`` of a pod, for the inventory."""
+
+    containers: tuple[ImageContainerStatus, ...] = field(default=(), name="containerStatuses")
+
+
+class ListedPod(Struct, gc=False):
+    """A pod, as the inventory lists it."""
+
+    metadata: OwnedMeta
+    spec: ListedPodSpec = field(default_factory=ListedPodSpec)
+    status: ListedPodStatus = field(default_factory=ListedPodStatus)
 
 
 class Image(Struct, gc=False):

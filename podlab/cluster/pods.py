@@ -28,16 +28,12 @@ class WatchedContainer(Struct, frozen=True, gc=False):
         Where the pod runs; None before it is scheduled.
     started_at : datetime or None
         The start of what runs now or has ended, in UTC; None while it waits.
-    restart_count : int
-        How often it was restarted.
     kind : {"main", "init", "sidecar", "ephemeral"}
         A sidecar is an init container that is restarted always.
     state : {"waiting", "running", "ended"}
         ``waiting`` also before the kubelet told anything.
     reason : str or None
         Why it waits or has ended: CrashLoopBackOff, ImagePullBackOff, OOMKilled, Evicted, ...
-    image : str or None
-        As in the pod's spec.
     """
 
     namespace: str
@@ -46,11 +42,9 @@ class WatchedContainer(Struct, frozen=True, gc=False):
     container: str
     node: str | None
     started_at: datetime | None
-    restart_count: int
     kind: ContainerKind
     state: ContainerState
     reason: str | None
-    image: str | None
 
 
 class WatchedPod(Struct, frozen=True, gc=False):
@@ -62,8 +56,6 @@ class WatchedPod(Struct, frozen=True, gc=False):
         Which one; a pod made anew under the same name has another uid.
     node : str or None
         Where it runs; None before it is scheduled.
-    phase : str
-        Pending, Running, Succeeded, Failed or Unknown.
     containers : tuple of WatchedContainer
         In the order of the spec: init containers and sidecars, then the main ones, then ephemeral ones.
     """
@@ -72,7 +64,6 @@ class WatchedPod(Struct, frozen=True, gc=False):
     name: str
     uid: str
     node: str | None
-    phase: str
     containers: tuple[WatchedContainer, ...]
 
 
@@ -113,15 +104,10 @@ def watched(pod: Pod) -> WatchedPod:
         for container in containers:
             one = told.get(container.name)
             state, started_at, reason = _state(one, status)
-            restart_count = one.restart_count if one else 0
             kind: ContainerKind = "sidecar" if part == "init" and container.restart_policy == "Always" else part
-            which, image = sys.intern(container.name), sys.intern(container.image) or None
-            found.append(
-                WatchedContainer(
-                    namespace, name, uid, which, node, started_at, restart_count, kind, state, reason, image
-                )
-            )
-    return WatchedPod(namespace, name, uid, node, status.phase, tuple(found))
+            which = sys.intern(container.name)
+            found.append(WatchedContainer(namespace, name, uid, which, node, started_at, kind, state, reason))
+    return WatchedPod(namespace, name, uid, node, tuple(found))
 
 
 def _state(one: ContainerStatus | None, status: PodStatus) -> tuple[ContainerState, datetime | None, str | None]:

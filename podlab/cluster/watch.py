@@ -199,7 +199,10 @@ class PodFeed:
             self._last_contact_s = self._clock()
             # All pages are of one version: what happens meanwhile is told by the watch.
             version = version_of(page.metadata.resource_version)
-            self._hand_over(self._known.take_page(pod for pod in page.items or () if self._is_wanted(pod)))
+            pods = page.items or []
+            if self._wanted is not None:
+                pods = [pod for pod in pods if self._is_wanted(pod)]
+            self._hand_over(self._known.take_page(pods))
             token = page.metadata.continue_token
         if token != "":
             return None

@@ -21,11 +21,10 @@ def containers_of(pod: dict[str, Any]) -> tuple[WatchedContainer, ...]:
 
 def test_a_running_container() -> None:
     pod = make_pod("web", namespace="shop", uid="u-1")
-    pod["status"]["containerStatuses"][0]["restartCount"] = 3
     assert containers_of(pod) == (
         WatchedContainer(
             namespace="shop", pod="web", pod_uid="u-1", container="main", node="node-1", started_at=START,
-            restart_count=3, kind="main", state="running", reason=None, image="nginx:1.25",
+            kind="main", state="running", reason=None,
         ),
     )  # fmt: skip
 
@@ -74,12 +73,12 @@ def test_init_containers_sidecars_and_ephemeral_ones_are_told_apart() -> None:
         {"name": "setup", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}},
     ]
     pod["status"]["ephemeralContainerStatuses"] = [{"name": "debug", "state": {"waiting": {"reason": "Pulling"}}}]
-    found = [(c.container, c.kind, c.state, c.reason, c.image) for c in containers_of(pod)]
+    found = [(c.container, c.kind, c.state, c.reason) for c in containers_of(pod)]
     assert found == [
-        ("setup", "init", "ended", "Completed", None),
-        ("proxy", "sidecar", "running", None, "envoy"),
-        ("main", "main", "running", None, "nginx:1.25"),
-        ("debug", "ephemeral", "waiting", "Pulling", "busybox"),
+        ("setup", "init", "ended", "Completed"),
+        ("proxy", "sidecar", "running", None),
+        ("main", "main", "running", None),
+        ("debug", "ephemeral", "waiting", "Pulling"),
     ]
 
 

@@ -33,7 +33,7 @@ def line(
     started = started_at.to_pydatetime()
     who = WatchedContainer(
         namespace=namespace, pod=pod, pod_uid=f"uid-{pod}", container=container, node="n", started_at=started,
-        restart_count=0, kind="main", state="running", reason=None, image=None,
+        kind="main", state="running", reason=None,
     )  # fmt: skip
     sight = Sight(
         ((service or "nginx", 0.95),), (("nginx", 0.9),), service is not None, 0.1, seconds - 1, "default@0123"

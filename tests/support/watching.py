@@ -119,10 +119,8 @@ def make_watched(
     reason: str | None = None,
 ) -> WatchedPod:
     """Make a pod with one container."""
-    inside = WatchedContainer(
-        namespace, pod, uid, container, "node-1", started_at, 0, kind, state, reason, "example.test/image:1"
-    )
-    return WatchedPod(namespace, pod, uid, "node-1", "Running", (inside,))
+    inside = WatchedContainer(namespace, pod, uid, container, "node-1", started_at, kind, state, reason)
+    return WatchedPod(namespace, pod, uid, "node-1", (inside,))
 
 
 @dataclass
