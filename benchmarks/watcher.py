@@ -79,9 +79,9 @@ class Cluster:
             started_at = (self.begin + pd.Timedelta(seconds=start_s)).floor("s").to_pydatetime()
             namespace, name, uid = f"team-{number % 30}", f"shop-{number:06d}-7c9f8d", f"{number:032x}"
             inside = WatchedContainer(
-                namespace, name, uid, "main", f"node-{number % 50}", started_at, 0, "main", "running", None, "shop:1"
+                namespace, name, uid, "main", f"node-{number % 50}", started_at, "main", "running", None
             )
-            pod = WatchedPod(namespace, name, uid, inside.node, "Running", (inside,))
+            pod = WatchedPod(namespace, name, uid, inside.node, (inside,))
             new.append(pod)
         self.young += new
         return new
@@ -105,10 +105,7 @@ class Cluster:
         rows = self._rows.take(np.maximum(place, 0)).reset_index(drop=True)
         offset_s = rows["offset_s"].where(place >= 0)
         who = pd.DataFrame(
-            [
-                ("local", pod.node, pod.namespace, pod.name, pod.uid, "main", pod.containers[0].image)
-                for pod in self.young
-            ],
+            [("local", pod.node, pod.namespace, pod.name, pod.uid, "main", "shop:1") for pod in self.young],
             columns=["cluster", "node", "namespace", "pod", "pod_uid", "container", "image"],
         )
         rows = who.assign(
