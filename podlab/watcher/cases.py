@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from msgspec import Struct
+
 from podlab.cluster.pods import Change, WatchedContainer, WatchedPod
 from podlab.identify.answer import Answer
 from podlab.identify.decide import Reason
@@ -17,8 +19,7 @@ KINDS = ("main", "sidecar")
 _MOST_KEPT = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(Struct, frozen=True, gc=False):
     """What the last look at a container said; the fields are those of :class:`podlab.identify.Answer`, cut short."""
 
     candidates: tuple[tuple[str, float], ...]
@@ -37,8 +38,7 @@ class Sight:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True, gc=False):
     """What was decided of a container.
 
     Attributes
@@ -92,7 +92,7 @@ class Case:
     newest_s : float or None
         Time of its newest sample, in seconds since 1970 by the clock of whoever took it.
     sight : Sight or None
-        What the last look said.
+        What the last look said; None once its decision holds it.
     verdict : Verdict or None
         None while it is waited for.
     """
@@ -129,7 +129,7 @@ class Roster:
         self._lock = threading.Lock()
         self._changed: dict[str, WatchedPod | None] = {}
         self._number = 0
-        self._pods: dict[str, dict[str, Case]] = {}
+        self._pods: dict[str, tuple[Case, ...]] = {}
         self._not_started: dict[str, tuple[WatchedContainer, ...]] = {}
 
     def put(self, changes: Iterable[Change]) -> None:
@@ -151,27 +151,26 @@ class Roster:
         met: list[Case] = []
         left: list[Case] = []
         for uid, pod in changed.items():
-            before = self._pods.pop(uid, {})
-            now: dict[str, Case] = {}
+            before = {(case.container.container, case.started_at): case for case in self._pods.pop(uid, ())}
+            now: list[Case] = []
             for container in () if pod is None else pod.containers:
                 if container.kind not in KINDS or container.started_at is None:
                     continue
-                key = key_of(container, container.started_at)
-                case = before.pop(key, None)
+                case = before.pop((container.container, container.started_at), None)
                 if case is not None:
                     case.container = container
-                    now[key] = case
+                    now.append(case)
                 elif container.state == "running":
                     self._number += 1
-                    now[key] = Case(container, container.started_at, self._number, steady_s, steady_s)
-                    met.append(now[key])
+                    now.append(Case(container, container.started_at, self._number, steady_s, steady_s))
+                    met.append(now[-1])
             left += before.values()
             self._put_back(uid, now, pod)
         return met, left
 
-    def _put_back(self, uid: str, cases: dict[str, Case], pod: WatchedPod | None) -> None:
+    def _put_back(self, uid: str, cases: list[Case], pod: WatchedPod | None) -> None:
         if cases:
-            self._pods[uid] = cases
+            self._pods[uid] = tuple(cases)
         waiting = () if pod is None else tuple(c for c in pod.containers if c.kind in KINDS and c.state == "waiting")
         if waiting:
             self._not_started[uid] = waiting
@@ -180,7 +179,7 @@ class Roster:
 
     def cases(self) -> list[Case]:
         """List all cases; from any thread."""
-        return [case for cases in list(self._pods.values()) for case in list(cases.values())]
+        return [case for cases in list(self._pods.values()) for case in cases]
 
     def not_started(self) -> list[WatchedContainer]:
         """List the containers that wait for their start; from any thread."""

@@ -265,6 +265,9 @@ class Watcher:
             self.metrics.decisions.labels(decision.service or "unknown", news.kind).inc()
             if not decision.revisions:
                 self.metrics.seconds_to_decision.observe(waited_s)
+        for case in self._docket.cases:
+            if case.verdict is not None:
+                case.sight = None  # in a large cluster another one of each container would be seen in the memory
 
     def _record(self, told: list[Announcement]) -> None:
         kept: dict[str, Entry] = {}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec import structs
 from numpy.typing import NDArray
 
 from podlab import bundle
@@ -447,12 +448,16 @@ def test_a_revised_decision_changes_whose_detector_watches_and_it_shows(
     case = next(case for case in here.watcher.roster.cases() if case.verdict and case.verdict.service == "redis")
     assert case.verdict is not None
     pod, sight = case.container.pod, Sight((("nginx", 0.7), ("redis", 0.3)), (), True, 0.1, 60.0, "small@1")
-    case.verdict = replace(case.verdict, service="nginx", revisions=1, sight=sight)
+    case.verdict = structs.replace(case.verdict, service="nginx", revisions=1, sight=sight)
     here.run(0)
     assert watched(here)[pod]["donors"] == [["nginx", 0.7], ["redis", 0.3]]
-    case.verdict = replace(case.verdict, service=None, revisions=2, sight=replace(sight, similar=(("redis", 0.9),)))
+    case.verdict = structs.replace(
+        case.verdict, service=None, revisions=2, sight=structs.replace(sight, similar=(("redis", 0.9),))
+    )
     here.run(0)
     assert (watched(here)[pod]["donors"], watched(here)[pod]["watched"]) == ([["redis", 0.9]], "watching")
-    case.verdict = replace(case.verdict, service=None, revisions=3, sight=replace(sight, similar=(("redis", 0.2),)))
+    case.verdict = structs.replace(
+        case.verdict, service=None, revisions=3, sight=structs.replace(sight, similar=(("redis", 0.2),))
+    )
     here.run(0)
     assert (watched(here)[pod]["donors"], watched(here)[pod]["watched"]) == ([], "unknown")
