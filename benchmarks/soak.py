@@ -33,10 +33,11 @@ import pandas as pd
 from benchmarks.fetch import cpu_seconds
 from benchmarks.measure import status_bytes
 from benchmarks.watcher import LONGEST_S, TICK_S, Cluster, make_parser
+from benchmarks.watcher_child import old_entry
 from podlab.cluster.pods import WatchedPod
 from podlab.telemetry.influx_http import InfluxDatabase
 from podlab.watcher.cases import key_of
-from podlab.watcher.journal import Entry, Journal
+from podlab.watcher.journal import Journal
 from tests.support.certificates import make_certificate
 from tests.support.influxd import running_influxd
 from tests.support.kubeapi import KubeApi
@@ -242,7 +243,7 @@ def begin(count: int, cluster: Cluster, pods: Pods, journal: Journal) -> list[Wa
         pods.put(pod)
     containers = [pod.containers[0] for pod in old]
     keys = [key_of(each, each.started_at) for each in containers if each.started_at is not None]
-    journal.record(Entry(key, "nginx", "confident", 0, time.time() - 3600, 20.0) for key in keys)
+    journal.record(old_entry(key, "nginx", time.time() - 3600) for key in keys)
     return old
 
 

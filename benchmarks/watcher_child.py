@@ -17,7 +17,7 @@ from podlab.cluster.pods import Change
 from podlab.metrics import FEATURE_METRICS
 from podlab.telemetry.influxdb import InfluxSource
 from podlab.watcher import run  # noqa: F401 - it is what imports all that a watcher needs
-from podlab.watcher.cases import key_of
+from podlab.watcher.cases import Sight, key_of
 from podlab.watcher.journal import Entry, Journal
 from podlab.watcher.logs import JsonLines
 from podlab.watcher.loop import Clock, Watcher
@@ -90,10 +90,7 @@ def work(pipe: Connection) -> None:
             if told.known is not None:
                 containers = [change.pod.containers[0] for change in told.changes]
                 keys = [key_of(each, each.started_at) for each in containers if each.started_at is not None]
-                journal.record(
-                    Entry(key, service, "confident", 0, 0.0, 20.0)
-                    for key, service in zip(keys, told.known, strict=True)
-                )
+                journal.record(old_entry(key, service, 0.0) for key, service in zip(keys, told.known, strict=True))
             scoring_s[0] = 0.0
             cpu_s, wall_s = time.process_time(), time.perf_counter()
             watcher.roster.put(told.changes)
@@ -108,6 +105,15 @@ def work(pipe: Connection) -> None:
                     count_watched(watcher),
                 )
             )  # fmt: skip
+
+
+def old_entry(key: str, service: str, at_s: float) -> Entry:
+    """Tell of a container that was decided on long ago."""
+    sight = Sight(
+        ((service, 0.95), ("second", 0.03), ("third", 0.01)), ((service, 0.4), ("second", 0.2), ("third", 0.1)),
+        True, 0.3, 10.0, "default@" + "0" * 64,
+    )  # fmt: skip
+    return Entry(key, service, "confident", 0, at_s, 20.0, seen=sight.pack())
 
 
 def time_scoring(watcher: Watcher) -> list[float]:

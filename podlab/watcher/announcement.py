@@ -159,7 +159,8 @@ class DecisionAnnouncement(Announcement):
     def entry(self, before: Entry | None) -> Entry | None:
         """Give what is kept of it; an alarm that stands goes on standing."""
         v, alarm_s = self.verdict, before.alarm_s if before else None
-        return Entry(self.key, v.service, v.reason, v.revisions, round(v.at_s, 3), round(v.waited_s, 3), alarm_s)
+        at_s, waited_s = round(v.at_s, 3), round(v.waited_s, 3)
+        return Entry(self.key, v.service, v.reason, v.revisions, at_s, waited_s, alarm_s, v.seen)
 
 
 def describe(

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
-from msgspec import Struct
+import msgspec
 
 from podlab.cluster.pods import Change, WatchedContainer, WatchedPod
 from podlab.identify.answer import Answer
@@ -19,7 +20,7 @@ KINDS = ("main", "sidecar")
 _MOST_KEPT = 3
 
 
-class Sight(Struct, frozen=True, gc=False):
+class Sight(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What the last look at a container said; the fields are those of :class:`podlab.identify.Answer`, cut short."""
 
     candidates: tuple[tuple[str, float], ...]
@@ -37,8 +38,20 @@ class Sight(Struct, frozen=True, gc=False):
             best, answer.similar[:_MOST_KEPT], answer.known, answer.novelty, answer.seconds_observed, answer.model
         )
 
+    def pack(self) -> bytes:
+        """Make it five times smaller, for those that are kept of all containers."""
+        return msgspec.msgpack.encode(self)
 
-class Verdict(Struct, frozen=True, gc=False):
+
+_PACKED_SIGHT: Final = msgspec.msgpack.Decoder(Sight)
+
+
+def unpack_sight(packed: bytes) -> Sight | None:
+    """Read what :meth:`Sight.pack` made; None: nothing. Raises msgspec.DecodeError if it was made by nobody."""
+    return _PACKED_SIGHT.decode(packed) if packed else None
+
+
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What was decided of a container.
 
     Attributes
@@ -53,8 +66,8 @@ class Verdict(Struct, frozen=True, gc=False):
         When, in seconds since 1970.
     waited_s : float
         How long the container was waited for; what the database was out of reach for is not counted.
-    sight : Sight or None
-        What it was decided from; None where no metrics came, and for what was decided before a restart.
+    seen : bytes
+        What it was decided from, a packed :class:`Sight`; empty where no metrics came.
     """
 
     service: str | None
@@ -62,12 +75,18 @@ class Verdict(Struct, frozen=True, gc=False):
     revisions: int
     at_s: float
     waited_s: float
-    sight: Sight | None
+    seen: bytes
+
+    @property
+    def sight(self) -> Sight | None:
+        """What it was decided from; None where no metrics came."""
+        return unpack_sight(self.seen)
 
     @property
     def confidence(self) -> float:
         """Probability of the service decided on, of the most probable one where it is unknown; 0 without a look."""
-        candidates = dict(self.sight.candidates) if self.sight else {}
+        sight = self.sight
+        candidates = dict(sight.candidates) if sight else {}
         return candidates.get(self.service or next(iter(candidates), ""), 0.0)
 
 

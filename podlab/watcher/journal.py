@@ -16,6 +16,7 @@ import msgspec
 from podlab.errors import InputError, PodlabError
 from podlab.files import atomic_file, explain_os_error
 from podlab.identify.decide import Reason
+from podlab.watcher.cases import unpack_sight
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         As :class:`podlab.watcher.cases.Verdict` has them.
     alarm_s : float or None
         Since when an alarm stands that was announced, in seconds since 1970.
+    seen : bytes
+        What it was decided from, as :class:`podlab.watcher.cases.Verdict` has it.
     """
 
     key: str
@@ -46,6 +49,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     at_s: float
     waited_s: float
     alarm_s: float | None = None
+    seen: bytes = b""
 
 
 class Journal:
@@ -123,6 +127,7 @@ class Journal:
                     self._behind |= not line.endswith(b"\n")
                     try:
                         entry = msgspec.json.decode(line, type=Entry)
+                        unpack_sight(entry.seen)
                     except (msgspec.DecodeError, UnicodeDecodeError):
                         broken += bool(line.strip())
                         self._behind = True

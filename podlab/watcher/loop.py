@@ -196,7 +196,9 @@ class Watcher:
 
     def _resume(self, case: Case, entry: Entry) -> bool:
         """Go on where the watcher was before its restart; whether the container is still to be looked at."""
-        case.verdict = Verdict(entry.service, entry.reason, entry.revisions, entry.at_s, entry.waited_s, sight=None)
+        case.verdict = Verdict(
+            entry.service, entry.reason, entry.revisions, entry.at_s, entry.waited_s, entry.seen
+        )  # fmt: skip
         if entry.service is None:
             return True
         young = self._clock.now() - entry.at_s < self._pace.settle_s
@@ -253,9 +255,8 @@ class Watcher:
         """Move every container's decision on, and have told what changed."""
         now_s = self._clock.now()
         for case, decision, waited_s in self._docket.decide(answers, self.model.identifier.services, steady_s):
-            case.verdict = Verdict(
-                decision.service, decision.reason, decision.revisions, now_s, waited_s, case.sight
-            )  # fmt: skip
+            seen = case.sight.pack() if case.sight else b""
+            case.verdict = Verdict(decision.service, decision.reason, decision.revisions, now_s, waited_s, seen)
             if case.container.state == "ended" and decision.reason == "unseen":
                 continue  # a life too short for a sample is nothing to tell of
             news = DecisionAnnouncement(
@@ -267,7 +268,7 @@ class Watcher:
                 self.metrics.seconds_to_decision.observe(waited_s)
         for case in self._docket.cases:
             if case.verdict is not None:
-                case.sight = None  # in a large cluster another one of each container would be seen in the memory
+                case.sight = None  # the verdict has it
 
     def _record(self, told: list[Announcement]) -> None:
         kept: dict[str, Entry] = {}

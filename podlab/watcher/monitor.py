@@ -262,7 +262,8 @@ class Monitor:
             if verdict is None or verdict is watched.verdict or self._library is None:
                 continue
             watched.verdict = verdict
-            candidates, similar = (verdict.sight.candidates, verdict.sight.similar) if verdict.sight else ((), ())
+            sight = verdict.sight
+            candidates, similar = (sight.candidates, sight.similar) if sight else ((), ())
             named = donors_of_decision(verdict.service, candidates, similar)
             watched.donors = tuple((name, weight) for name, weight in named if name in self._library.detectors)
             changed.append(watched)

@@ -135,7 +135,8 @@ def _row(case: Case, monitor: Monitor | None) -> str:
     verdict, who = case.verdict, case.container
     if verdict is None:
         return ""
-    like = ", ".join(service for service, _ in verdict.sight.similar) if verdict.sight else ""
+    sight = verdict.sight
+    like = ", ".join(service for service, _ in sight.similar) if sight else ""
     service = verdict.service or ("unknown: no metrics" if verdict.reason == "unseen" else "unknown")
     donors = monitor.donors(case.number) if monitor else ()
     watched: str = monitor.state(case.number) if monitor else "off"

@@ -38,9 +38,8 @@ def line(
     sight = Sight(
         ((service or "nginx", 0.95),), (("nginx", 0.9),), service is not None, 0.1, seconds - 1, "default@0123"
     )
-    verdict = Verdict(
-        service, reason, revisions, started.timestamp() + seconds, seconds, None if reason == "unseen" else sight
-    )
+    seen = b"" if reason == "unseen" else sight.pack()
+    verdict = Verdict(service, reason, revisions, started.timestamp() + seconds, seconds, seen)
     out = io.StringIO()
     LogSink(JsonLines(out)).tell(DecisionAnnouncement(key_of(who, started), who, started, "lab", seconds, verdict))
     return out.getvalue().rstrip("\n")

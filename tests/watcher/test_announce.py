@@ -40,7 +40,7 @@ class Desk:
 
     def put(self, pod: str, service: str | None = "redis", revisions: int = 0) -> None:
         case = Case(make_watched(pod, f"{pod}-uid", START).containers[0], START, 1, 0.0, 0.0)
-        verdict = Verdict(service, "confident" if service else "unseen", revisions, 1e9, 20.0, None)
+        verdict = Verdict(service, "confident" if service else "unseen", revisions, 1e9, 20.0, b"")
         self.announcer.put(DecisionAnnouncement(case.key, case.container, case.started_at, "local", self.at_s, verdict))
 
     def deliver(self) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from podlab.errors import InputError
+from podlab.watcher.cases import Sight
 from podlab.watcher.journal import Entry, Journal
 
 
@@ -60,6 +62,15 @@ def test_without_a_file_it_is_kept_in_memory() -> None:
     assert journal.get("a") == entry("a")
     journal.keep(["b"])
     assert journal.size == 0
+
+
+def test_what_an_entry_was_decided_from_must_be_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "announced.jsonl"
+    whole = structs.replace(entry("a"), seen=Sight((("redis", 0.9),), (), True, 0.1, 20.0, "small@1").pack())
+    Journal(path).record([whole, structs.replace(entry("b"), seen=b"no look"), entry("c")])
+    journal = Journal(path)
+    assert [journal.get(key) for key in "abc"] == [whole, None, entry("c")]
+    assert "1 broken lines are left out" in caplog.text
 
 
 def test_a_path_that_is_a_folder_is_refused_at_the_start(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_what_was_missed_is_caught_up_within_bounds(bench: MakeBench, samples: p
     here.run(0)
     [(since, _, _)] = here.table.asked
     assert since == begin_s - 30
-    assert all(case.sight is not None for case in here.watcher.roster.cases())
+    assert all(case.sight or (case.verdict and case.verdict.sight) for case in here.watcher.roster.cases())
 
 
 def test_a_restart_announces_nothing_again_and_goes_on(bench: MakeBench, samples: pd.DataFrame, tmp_path: Path) -> None:
@@ -154,6 +154,12 @@ def test_a_restart_announces_nothing_again_and_goes_on(bench: MakeBench, samples
     assert len(first.lines) == 3
     second = bench(journal=Journal(path), begin_s=first.hands.at_s)
     second.appear(*pods)
+    second.run(0)
+    known = [case for case in second.watcher.roster.cases() if case.verdict is not None]
+    sights = {case.container.pod: case.verdict.sight for case in first.watcher.roster.cases() if case.verdict}
+    assert len(known) == 3
+    assert {case.container.pod: case.verdict.sight for case in known if case.verdict} == sights
+    assert all(case.verdict.confidence >= 0.9 for case in known if case.verdict)
     second.run(60)
     assert {pod for pod, _ in second.said()} == {pod.name for pod in pods[3:]}
     assert dict(first.said()) | dict(second.said()) == truth(samples)

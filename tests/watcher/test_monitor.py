@@ -448,16 +448,14 @@ def test_a_revised_decision_changes_whose_detector_watches_and_it_shows(
     case = next(case for case in here.watcher.roster.cases() if case.verdict and case.verdict.service == "redis")
     assert case.verdict is not None
     pod, sight = case.container.pod, Sight((("nginx", 0.7), ("redis", 0.3)), (), True, 0.1, 60.0, "small@1")
-    case.verdict = structs.replace(case.verdict, service="nginx", revisions=1, sight=sight)
+    case.verdict = structs.replace(case.verdict, service="nginx", revisions=1, seen=sight.pack())
     here.run(0)
     assert watched(here)[pod]["donors"] == [["nginx", 0.7], ["redis", 0.3]]
-    case.verdict = structs.replace(
-        case.verdict, service=None, revisions=2, sight=structs.replace(sight, similar=(("redis", 0.9),))
-    )
+    like = structs.replace(sight, similar=(("redis", 0.9),))
+    case.verdict = structs.replace(case.verdict, service=None, revisions=2, seen=like.pack())
     here.run(0)
     assert (watched(here)[pod]["donors"], watched(here)[pod]["watched"]) == ([["redis", 0.9]], "watching")
-    case.verdict = structs.replace(
-        case.verdict, service=None, revisions=3, sight=structs.replace(sight, similar=(("redis", 0.2),))
-    )
+    hardly_like = structs.replace(sight, similar=(("redis", 0.2),))
+    case.verdict = structs.replace(case.verdict, service=None, revisions=3, seen=hardly_like.pack())
     here.run(0)
     assert (watched(here)[pod]["donors"], watched(here)[pod]["watched"]) == ([], "unknown")

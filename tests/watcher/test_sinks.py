@@ -30,7 +30,7 @@ SIGHT = Sight((("redis", 0.97), ("nginx", 0.03)), (("redis", 0.8), ("nginx", 0.1
 
 def say(service: str | None = "redis", *, uid: str = "uid-1", kind: str = "main") -> Announcement:
     container = make_watched("web", uid, START, container="app", kind=kind).containers[0]
-    verdict = Verdict(service, "confident" if service else "unlike", 0, 1_767_600_024.5, 24.0, SIGHT)
+    verdict = Verdict(service, "confident" if service else "unlike", 0, 1_767_600_024.5, 24.0, SIGHT.pack())
     return DecisionAnnouncement("key", container, START, "local", 0.0, verdict)
 
 
