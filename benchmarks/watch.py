@@ -1,11 +1,11 @@
 """What following a cluster's pods costs: podlab beside the official client and lightkube, in one run.
 
-Run it with ``python -m benchmarks.watch``. A server in a process of its own sends the same pods, as large as real
-ones, over HTTP: as a list in pages of 500, and as events of a watch. Each contender reads them as its users would:
-podlab by its feed, which also compares each pod with what it knows; the others by their list and watch calls, which
-only decode. CPU time of the client's process counts, because it hardly depends on what else the machine does; of
-several runs the least counts. Memory is what a process needs beyond what it has after its imports, with the pods kept.
-What a pod of a page costs is also measured without HTTP: it is the part that the models make up.
+Run it with ``python -m benchmarks.watch``. A server in a process of its own sends the same pods, as large as real ones,
+over HTTP: as a list in pages of 500, and as events of a watch. Each contender reads them as its users would: podlab by
+its feed, which also compares each pod with what it knows; the others by their list and watch calls, which only decode.
+CPU time of the client's process counts. On a shared machine it still changes by half from one moment to the next, so
+all take turns and the mean counts. Memory is what a process needs beyond what it has after its imports, with the pods
+kept. What a pod of a page costs is also measured without HTTP: it is the part that the models make up.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ import json
 import multiprocessing
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from importlib.util import find_spec
+from statistics import fmean
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from kubernetes.client import ApiClient, Configuration, CoreV1Api, V1Pod
 from kubernetes.watch import Watch
 
-from benchmarks.measure import extra_peak_bytes, least_cpu_s
+from benchmarks.measure import Work, extra_peak_bytes
 from podlab.cluster.connect import connect
 from podlab.cluster.known import KnownPods
 from podlab.cluster.objects import Page, Pod
@@ -178,35 +180,43 @@ def peers(url: str, pods: int, events: int) -> tuple[dict[str, Callable[[], obje
     return lists, watches
 
 
+def mean_cpu_s(works: Mapping[str, Work], rounds: int) -> dict[str, float]:
+    """Take turns; the quick ones run more often, to meet as many of the machine's moods as the slow one."""
+    spent_s: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            for _ in range(1 if name == OFFICIAL else 5):
+                before_s = time.process_time()
+                work()
+                spent_s[name].append(time.process_time() - before_s)
+    return {name: fmean(each) for name, each in spent_s.items()}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pods", type=int, default=10_000)
     parser.add_argument("--events", type=int, default=2_000)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="the official client lists for half a minute in each")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     page = json.dumps({"items": [make_real_pod(number) for number in range(PAGE)]}, separators=(",", ":")).encode()
-    pod_us = {
-        name: least_cpu_s(lambda work=work: work(page), options.repeats) * 1e6 / PAGE
-        for name, work in decoders().items()
-    }
+    alone = {name: lambda work=work: work(page) for name, work in decoders().items()}
+    pod_s = mean_cpu_s(alone, options.rounds)
     with serving(options.events) as (url, _):
-        watches = peers(url, options.events, options.events)[1]
-        event_us = {name: least_cpu_s(work, options.repeats) * 1e6 / options.events for name, work in watches.items()}
+        event_s = mean_cpu_s(peers(url, options.events, options.events)[1], options.rounds)
     with serving(options.pods) as (url, pod_bytes):
         lists = peers(url, options.pods, options.pods)[0]
         memory_bytes = {name: extra_peak_bytes(work) for name, work in lists.items()}
-        # The official client takes half a minute: once is enough.
-        list_s = {name: least_cpu_s(work, 1 if name == OFFICIAL else options.repeats) for name, work in lists.items()}
+        list_s = mean_cpu_s(lists, options.rounds)
     results = {
         name: {
-            "pod_us": pod_us[name],
-            "event_us": event_us[name],
+            "pod_us": pod_s[name] * 1e6 / PAGE,
+            "event_us": event_s[name] * 1e6 / options.events,
             "list_s": list_s[name],
             "list_memory_bytes": memory_bytes[name],
-            "pod_ratio": pod_us[name] / pod_us[OURS],
-            "event_ratio": event_us[name] / event_us[OURS],
+            "pod_ratio": pod_s[name] / pod_s[OURS],
+            "event_ratio": event_s[name] / event_s[OURS],
             "list_ratio": list_s[name] / list_s[OURS],
             "memory_ratio": memory_bytes[name] / memory_bytes[OURS],
         }
