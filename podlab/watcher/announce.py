@@ -57,8 +57,8 @@ class Announcer:
     """Offers each announcement to all sinks, in their order.
 
     A sink that cannot be repeated (a log line) is left out where one before it says that this was told before. A sink
-    that fails is left alone for a while, and gets the last announcement of each container and topic then; the others go
-    on.
+    that fails is left alone for a while, and gets the last announcement of each container and topic then, the one that
+    failed last of all; the others go on.
 
     Parameters
     ----------
@@ -125,10 +125,13 @@ class Announcer:
                     if self._steady() < box.paused_until_s or self._allowed < 1 or not proceed():
                         break
                     self._allowed -= 1
-                    if self._offer(box, announcement) is not None:
-                        del box.waiting[place]
-                        if not self._is_waiting(place):
-                            done.append(announcement)
+                    took = self._offer(box, announcement)
+                    del box.waiting[place]
+                    if took is None:
+                        # To the end of the line: it may be the only one that is not taken.
+                        box.waiting[place] = announcement
+                    elif not self._is_waiting(place):
+                        done.append(announcement)
             for place, announcement in list(self._new.items()):
                 if self._allowed < 1 or not proceed():
                     break

@@ -82,6 +82,22 @@ def test_a_sink_that_fails_is_tried_again_later_and_holds_nobody_up(desk: Desk) 
     assert len(desk.recorded) == 3
 
 
+def test_one_that_a_sink_never_takes_holds_nobody_up() -> None:
+    class Picky(Deaf):
+        def tell(self, announcement: Announcement) -> bool:
+            if announcement.container.pod == "never":
+                raise FAULT
+            return super().tell(announcement)
+
+    desk = Desk(events=Picky())
+    for pod in ("never", *"abc"):
+        desk.put(pod)
+    for desk.at_s in (0.0, 5.0, 15.0):
+        desk.deliver()
+    assert pods(desk.events) == ["a", "b", "c"]
+    assert desk.announcer.waiting == 1
+
+
 def test_pauses_grow_to_a_minute(desk: Desk) -> None:
     desk.events.fault = FAULT
     desk.put("a")
