@@ -14,7 +14,7 @@ class ForbiddenError(InputError):
 
 
 class RefusedError(InputError):
-    """The API server will not have what was sent, today or tomorrow (HTTP 400, 413, 415, 422)."""
+    """The API server will not have what was sent, though there is a right to send it (HTTP 400, 413, 415, 422, 403)."""
 
 
 class NotFoundError(InputError):

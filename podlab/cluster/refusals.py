@@ -29,6 +29,8 @@ from podlab.errors import InputError, PodlabError
 
 _LONGEST_MESSAGE: Final = 300
 _TOO_NEW: Final = "ResourceVersionTooLarge"
+#: What admission says of an object (webhooks, policies, quotas of a namespace): there is a right to send such ones.
+_NOT_ADMITTED: Final = ("denied the request", "denied request", "quota: ")
 _OBJECT_PATH: Final = re.compile(
     r"/(?:api|apis/[^/]+)/[^/]+(?:/namespaces/(?P<namespace>[^/]+))?/(?P<resource>[^/]+)(?:/(?P<name>[^/]+))?(?:/.*)?"
 )
@@ -111,6 +113,8 @@ def explain_status(code: int, status: Status, action: Action, *, host: str, orig
     if code == 401:
         what = "the API server does not accept the credentials (401)"
         return InputError(what, where=host, todo=f"renew or correct those of {origin}")
+    if code in (400, 413, 415, 422) or (code == 403 and any(words in message for words in _NOT_ADMITTED)):
+        return RefusedError(f"the API server refuses to {action} ({code}){said}", where=host)
     if code == 403:
         todo = f"grant the verb {action.verb!r} on that resource to the user of {origin}"
         return ForbiddenError(f"no right to {action} (403){said}", where=host, todo=todo)
@@ -125,8 +129,6 @@ def explain_status(code: int, status: Status, action: Action, *, host: str, orig
         return ExpiredError(f"cannot {action}: the version asked for is no longer kept (410)", where=host)
     if code == 504 and any(cause.reason == _TOO_NEW for cause in details.causes or ()):
         return ExpiredError(f"cannot {action}: the server has not seen that version yet (504){said}", where=host)
-    if code in (400, 413, 415, 422):
-        return RefusedError(f"the API server refuses to {action} ({code}){said}", where=host)
     what = f"the API server failed to {action} ({code}){said}"
     if code in (429, 503) or details.retry_after_s is not None:
         busy = BusyError(what, where=host, todo="try again later")

@@ -45,6 +45,10 @@ REFUSALS = {
         ExpiredError, "has not seen that version yet",
     ),
     "forbidden": (Fault(403, b"{}"), ForbiddenError, "grant the verb 'get'"),
+    "not admitted": (
+        Fault(403, b'{"message": "admission webhook \\"x\\" denied the request: no owner"}'),
+        RefusedError, r"refuses to get pods .* \(403\): admission webhook",
+    ),
     "refused": (Fault(422, b'{"message": "bad label"}'), RefusedError, "refuses to get pods .* bad label"),
     "gateway": (Fault(504, b"<html>"), PodlabError, r"failed to get pods .* \(504\)"),
 }  # fmt: skip
