@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import pandas as pd
 
@@ -15,6 +16,12 @@ from podlab.samples import check_samples
 from podlab.telemetry import Source
 
 log = logging.getLogger(__name__)
+
+#: Agents write some time after they measured (Telegraf 10 s and jitter, a kubelet up to 15 s): so far back a round asks
+#: again for what the rounds before it had.
+_LATE: Final = timedelta(seconds=60)
+#: What tells a row from others, whether or not its uid and start were known yet.
+_ROW: Final = ["cluster", "namespace", "pod", "container", "time"]
 
 
 def collect(
@@ -29,6 +36,8 @@ def collect(
     sleep: Callable[[float], None] = time.sleep,
 ) -> pd.DataFrame:
     """Fetch the last ``window``, and then what has come since, as often as asked.
+
+    What an agent wrote late is not lost: each later round asks for the minute before it as well.
 
     Parameters
     ----------
@@ -72,20 +81,30 @@ def collect(
                 sleep(max(0.0, began_s + number * interval.total_seconds() - clock()))
             until = datetime.fromtimestamp(clock(), UTC)
             try:
-                parts.append(source.fetch(since, until))
+                samples = source.fetch(since, until)
             except InputError as error:
                 if not parts:
                     raise
                 log.warning("round %d: %s", number + 1, error)
             else:
-                since = until
+                if parts:
+                    before = parts.pop()
+                    samples = pd.concat([before, samples]).drop_duplicates(_ROW, keep="last", ignore_index=True)
+                    if len(samples) == len(before):
+                        log.warning("round %d: nothing new in %s", number + 1, source.name)
+                since = max(since, until - _LATE)
+                settled = samples["time"] < since
+                # Only what may come again is looked at again.
+                parts += [samples[settled], samples[~settled]] if number + 1 < rounds else [samples]
             if progress is not None:
                 progress(number + 1, rounds, "rounds")
     except KeyboardInterrupt:
         if not parts:
             raise
-        log.warning("stopped after %d of %d rounds; what they brought is kept", len(parts), rounds)
-    return parts[0] if len(parts) == 1 else check_samples(pd.concat(parts, ignore_index=True), where=source.name)
+        log.warning("stopped after %d of %d rounds; what they brought is kept", number, rounds)
+    if len(parts) == 1:
+        return parts[0]
+    return check_samples(pd.concat([part for part in parts if len(part)], ignore_index=True), where=source.name)
 
 
 def _wait(

@@ -19,13 +19,13 @@ class EverySecond:
 
     name = "every second"
 
-    def __init__(self, begin: datetime, silent: tuple[datetime, datetime] | None = None) -> None:
-        self.begin, self.silent = begin, silent
+    def __init__(self, begin: datetime, silent: tuple[datetime, datetime] | None = None, late_s: float = 0.0) -> None:
+        self.begin, self.silent, self.late = begin, silent, timedelta(seconds=late_s)
         self.asked: list[tuple[datetime, datetime]] = []
 
     def fetch(self, since: datetime, until: datetime) -> pd.DataFrame:
         self.asked.append((since, until))
-        times = pd.date_range(self.begin, until, freq="s", inclusive="left")
+        times = pd.date_range(self.begin, until - self.late, freq="s", inclusive="left")
         times = times[times >= since]
         if self.silent is not None:
             times = times[(times < self.silent[0]) | (times >= self.silent[1])]
@@ -61,6 +61,46 @@ def test_rounds_bring_each_sample_once() -> None:
     )  # fmt: skip
     assert len(samples) == 720
     assert samples["time"].diff().dropna().dt.total_seconds().eq(1).all()
+
+
+@pytest.mark.parametrize("interval_s", [10, 60, 300])
+def test_what_an_agent_writes_late_is_not_lost_between_rounds(interval_s: int) -> None:
+    source, clock = EverySecond(T0 - timedelta(hours=1), late_s=20), FakeClock()
+    samples = collect(
+        source, window=timedelta(minutes=10), rounds=5, interval=timedelta(seconds=interval_s), clock=clock.time,
+        sleep=clock.sleep,
+    )  # fmt: skip
+    assert samples["time"].diff().dropna().dt.total_seconds().eq(1).all()
+    assert len(samples) == 600 - 20 + 4 * interval_s
+
+
+def test_what_a_source_has_forgotten_stays() -> None:
+    class Forgetful(EverySecond):
+        def fetch(self, since: datetime, until: datetime) -> pd.DataFrame:
+            return super().fetch(max(since, until - timedelta(seconds=65)), until)
+
+    source, clock = Forgetful(T0 - timedelta(hours=1)), FakeClock()
+    samples = collect(source, window=timedelta(seconds=60), rounds=3, clock=clock.time, sleep=clock.sleep)
+    assert len(samples) == 180
+
+
+def test_a_row_whose_start_was_learned_later_is_one_row() -> None:
+    class Learning(EverySecond):
+        def fetch(self, since: datetime, until: datetime) -> pd.DataFrame:
+            found = super().fetch(since, until)
+            return found if len(self.asked) == 1 else found.assign(started_at=pd.Timestamp(self.begin))
+
+    source, clock = Learning(T0 - timedelta(hours=1)), FakeClock()
+    samples = collect(source, window=timedelta(minutes=10), rounds=2, clock=clock.time, sleep=clock.sleep)
+    assert not samples.duplicated(["pod", "container", "time"]).any()
+    assert len(samples) == 660
+
+
+def test_a_round_without_news_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    source, clock = EverySecond(T0 - timedelta(hours=1), (T0, T0 + timedelta(hours=1))), FakeClock()
+    samples = collect(source, window=timedelta(minutes=10), rounds=2, clock=clock.time, sleep=clock.sleep)
+    assert len(samples) == 600
+    assert "round 2: nothing new in every second" in caplog.text
 
 
 def test_a_silent_round_loses_nothing() -> None:
