@@ -10,7 +10,7 @@ from typing import Final
 
 import pandas as pd
 
-from podlab.errors import InputError
+from podlab.errors import PodlabError
 from podlab.progress import Progress
 from podlab.samples import check_samples
 from podlab.telemetry import Source
@@ -65,7 +65,8 @@ def collect(
     Raises
     ------
     InputError, PodlabError
-        As the source raises them; a later round that finds nothing new is only noted.
+        As the source raises them in the first round. A later one that fails or finds nothing new is only noted: the
+        next asks for its span as well.
     """
     parts: list[pd.DataFrame] = []
     since = datetime.fromtimestamp(clock(), UTC) - window
@@ -82,7 +83,7 @@ def collect(
             until = datetime.fromtimestamp(clock(), UTC)
             try:
                 samples = source.fetch(since, until)
-            except InputError as error:
+            except PodlabError as error:
                 if not parts:
                     raise
                 log.warning("round %d: %s", number + 1, error)

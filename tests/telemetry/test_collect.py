@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from podlab.errors import InputError
+from podlab.errors import InputError, PodlabError
 from podlab.samples import check_samples
 from podlab.telemetry.collect import collect
 
@@ -118,6 +118,22 @@ def test_nothing_in_the_first_round_is_an_error() -> None:
     clock = FakeClock()
     with pytest.raises(InputError, match="no rows"):
         collect(EverySecond(T0 + timedelta(hours=1)), window=timedelta(minutes=1), rounds=3, clock=clock.time)
+
+
+@pytest.mark.parametrize("failing", [{2}, {2, 3}, {5}])
+def test_a_later_round_that_fails_costs_nothing_that_came(failing: set[int], caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(EverySecond):
+        def fetch(self, since: datetime, until: datetime) -> pd.DataFrame:
+            found = super().fetch(since, until)
+            if len(self.asked) in failing:
+                raise PodlabError("did not answer within 60 s", where=self.name)
+            return found
+
+    source, clock = Failing(T0 - timedelta(hours=1)), FakeClock()
+    samples = collect(source, window=timedelta(minutes=10), rounds=5, clock=clock.time, sleep=clock.sleep)
+    assert samples["time"].diff().dropna().dt.total_seconds().eq(1).all()
+    assert len(samples) == 600 + (3 if 5 in failing else 4) * 60
+    assert caplog.text.count("did not answer within 60 s") == len(failing)
 
 
 def test_ctrl_c_keeps_what_came() -> None:
