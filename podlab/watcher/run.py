@@ -58,7 +58,7 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
     ----------
     settings : Settings
     once : bool
-        Look at what runs now, say what it is, and end.
+        Look at what runs now, say what it is, whoever said so before, and end.
     dry_run : bool
         Only write to the output: no event, no annotation, no point, no Lease, no file.
 
@@ -87,11 +87,11 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
             )
         source = live_source(settings, timeout_s=_DATABASE_S, columns=FEATURE_METRICS)
         stack.callback(source.close)
-        journal = Journal(None if dry_run else settings.watch_state)
+        journal = Journal(None if once or dry_run else settings.watch_state)
         connection = _connect(settings)
         stack.callback(connection.close)
         watcher = Watcher(
-            _Leavable(source, stop), model, _sinks(settings, lines, connection, instance, dry_run), journal,
+            _Leavable(source, stop), model, _sinks(settings, lines, connection, instance, once, dry_run), journal,
             cluster=settings.cluster, clock=clock,
             policy=_AT_ONCE if once else Policy(timeout_s=settings.metrics_timeout.total_seconds()),
             pace=Pace(
@@ -172,8 +172,10 @@ def _connect(settings: Settings) -> ApiConnection:
     return connect(settings.kubernetes_endpoint, settings.kubernetes_access, timeout_s=_CLUSTER_S)
 
 
-def _sinks(settings: Settings, lines: JsonLines, connection: ApiConnection, instance: str, dry_run: bool) -> list[Sink]:
-    """Make the sinks; the event first, because it knows what was told before."""
+def _sinks(
+    settings: Settings, lines: JsonLines, connection: ApiConnection, instance: str, once: bool, dry_run: bool
+) -> list[Sink]:
+    """Make the sinks; the log after the event, which knows what was told before, but for one look, which says all."""
     wanted = {"log"} if dry_run else set(settings.watch_sinks)
     sinks: list[Sink] = []
     if "event" in wanted:
@@ -183,7 +185,7 @@ def _sinks(settings: Settings, lines: JsonLines, connection: ApiConnection, inst
     if "influxdb" in wanted:
         sinks.append(InfluxSink(writable_database(settings, timeout_s=_CLUSTER_S)))
     if "log" in wanted:
-        sinks.append(LogSink(lines))
+        sinks.insert(0 if once else len(sinks), LogSink(lines))
     return sinks
 
 
