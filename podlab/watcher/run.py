@@ -160,6 +160,10 @@ def _look_once(watcher: Watcher, feed: PodFeed, stop: Stop, clock: Clock) -> Non
     try:
         for _ in range(2):  # the first for what is recognised; then the time is up for the rest
             watcher.tick(proceed=stop.proceed)
+        before = inf
+        while stop.proceed() and 0 < watcher.waiting < before:  # very many are not told in the time of a round
+            before = watcher.waiting
+            watcher.tick(proceed=stop.proceed)
     except Stopped:
         return
     if watcher.database_error is not None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.bundles import write_bundle
 from tests.support.influxd import Influxd, free_ports
-from tests.support.kubeapi import KubeApi
+from tests.support.kubeapi import Fault, KubeApi
 from tests.support.synthetic import make_samples
 from tests.support.watch_process import LEASE, WatchProcess, announcements, begin_now, events, grant, play, run_pods
 from tests.support.watching import starting_together
@@ -45,6 +45,33 @@ def test_once_says_what_runs_now_and_ends(
         said = {line["pod"]: line["service"] for line in announcements(watcher.lines)}
         assert said == truth | {"silent": None}
         assert len(events(api)) == 5
+
+
+def test_once_takes_as_long_as_it_takes_to_tell_everybody(
+    api: KubeApi, influxd: Influxd, database: str, now: pd.DataFrame, tmp_path: Path
+) -> None:
+    run_pods(api, now)
+    play(influxd, database, now)
+    model = write_bundle(tmp_path / "model")
+    # A round has no time for more than one Event.
+    settings = {"watch_interval": "1ms"}
+    with WatchProcess(api, tmp_path, model, influxd.url, database, ("--once",), settings) as watcher:
+        assert watcher.process.wait() == 0
+    assert len(events(api)) == 4
+
+
+def test_once_fails_where_an_event_cannot_be_made(
+    api: KubeApi, influxd: Influxd, database: str, now: pd.DataFrame, tmp_path: Path
+) -> None:
+    api.faults += 20 * [Fault(500, b"{}", verb="create")]
+    run_pods(api, now)
+    play(influxd, database, now)
+    model = write_bundle(tmp_path / "model")
+    with WatchProcess(api, tmp_path, model, influxd.url, database, ("--once",)) as watcher:
+        assert watcher.process.wait() == 1
+    assert "4 announcements could not be made" in watcher.errors
+    assert {request.verb for request in api.requests} == {"list", "watch", "create"}
+    assert sum(request.verb == "create" for request in api.requests) == 1  # and nobody waited for the next try
 
 
 def test_once_fails_where_there_are_no_metrics_to_be_had(api: KubeApi, now: pd.DataFrame, tmp_path: Path) -> None:
