@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
+from collections.abc import Callable
 
 # Before numpy is loaded, so that all contenders have one core.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
@@ -17,7 +17,7 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", NUMBA_NUM_THREA
 import numpy as np
 import pandas as pd
 
-from benchmarks.measure import least_cpu_s
+from benchmarks.measure import has_peer, least_cpu_s
 from podlab.features import extract
 from podlab.metrics import CATALOGUE
 from podlab.samples import check_samples
@@ -66,6 +66,17 @@ def as_samples(values: np.ndarray) -> pd.DataFrame:
     )
 
 
+def by_tsfresh(frame: pd.DataFrame) -> Callable[[], object]:
+    """Give the way by tsfresh."""
+    from tsfresh import extract_features
+    from tsfresh.feature_extraction import MinimalFCParameters
+
+    return lambda: extract_features(
+        frame, column_id="window", column_sort="sample", default_fc_parameters=MinimalFCParameters(),
+        disable_progressbar=True, n_jobs=0,
+    )  # fmt: skip
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -73,27 +84,15 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    try:
-        from tsfresh import extract_features
-        from tsfresh.feature_extraction import MinimalFCParameters
-    except ImportError:
-        sys.exit("benchmarks.features: tsfresh is missing; install it with: pip install -e '.[bench]'")
-
     values = make_values(options.windows)
     some = max(1, options.windows // 100)
-    windows, frame, few = as_windows(values), as_frame(values), as_frame(values[:some])
+    windows, frame = as_windows(values), as_frame(values)
     samples = as_samples(values)
     statistics = ["sum", "median", "mean", "size", "std", "var", "max", "min", "first", "last"]
 
     def by_groupby() -> object:
         groups = frame.groupby("window")[list(METRICS)]
         return groups.agg(statistics), groups.quantile([0.25, 0.75])
-
-    def by_tsfresh() -> object:
-        return extract_features(
-            few, column_id="window", column_sort="sample", default_fc_parameters=MinimalFCParameters(),
-            disable_progressbar=True, n_jobs=0,
-        )  # fmt: skip
 
     rates = {
         "podlab, windows to features": options.windows / least_cpu_s(lambda: extract(windows), options.repeats),
@@ -102,12 +101,11 @@ def main() -> None:
         "sorting the same values only": options.windows
         / least_cpu_s(lambda: np.sort(values, axis=-1), options.repeats),
         "pandas groupby": options.windows / least_cpu_s(by_groupby, 2),
-        "tsfresh, minimal": some / least_cpu_s(by_tsfresh, 2),
     }
+    if has_peer("tsfresh"):
+        rates["tsfresh, minimal"] = some / least_cpu_s(by_tsfresh(as_frame(values[:some])), 2)
     ours = rates["podlab, windows to features"]
-    ratios = {
-        name: ours / rates[name] for name in ("pandas groupby", "tsfresh, minimal", "sorting the same values only")
-    }
+    ratios = {name: ours / rate for name, rate in rates.items() if not name.startswith("podlab")}
     if options.json:
         print(json.dumps({"windows_per_cpu_s": rates, "times_as_fast": ratios}))
         return

@@ -18,9 +18,9 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pandas as pd
-from prometheus_api_client import MetricRangeDataFrame, PrometheusConnect
 
 from benchmarks.fetch import INTERVAL_S, SPAN_S, START, measure
+from benchmarks.measure import has_peer
 from podlab.metrics import CATALOGUE, FEATURE_METRICS
 from podlab.samples import check_samples
 from podlab.telemetry.prometheus import PrometheusSource
@@ -57,7 +57,6 @@ def containers(pods: int) -> pd.DataFrame:
 
 def peers(server: Prometheusd) -> dict[str, Callable[[], int]]:
     """Name the contenders."""
-    client = PrometheusConnect(url=server.url)
     bare = httpx.Client(base_url=server.url, timeout=60)
     span = {"start": START.timestamp(), "end": UNTIL.timestamp() - 1, "step": INTERVAL_S}
 
@@ -67,7 +66,28 @@ def peers(server: Prometheusd) -> dict[str, Callable[[], int]]:
         assert not samples["rx_bytes"].isna().any()
         return len(samples)
 
-    def api_client() -> int:
+    def rows_to_pandas() -> int:
+        frames = {}
+        for name in NAMES:
+            result = bare.get("/api/v1/query_range", params={"query": name, **span}).json()["data"]["result"]
+            frames[name] = pd.DataFrame(
+                [{**each["metric"], "time": t, "value": float(v)} for each in result for t, v in each["values"]]
+            )
+        return len(frames["container_memory_rss"])
+
+    found = {"podlab, joined and checked": podlab, "JSON, a dict for each value": rows_to_pandas}
+    if has_peer("prometheus_api_client"):
+        found["prometheus-api-client, MetricRangeDataFrame"] = by_api_client(server.url)
+    return found
+
+
+def by_api_client(url: str) -> Callable[[], int]:
+    """Give the way of the package for it."""
+    from prometheus_api_client import MetricRangeDataFrame, PrometheusConnect
+
+    client = PrometheusConnect(url=url)
+
+    def fetch() -> int:
         frames = {
             name: MetricRangeDataFrame(
                 client.get_metric_range_data(
@@ -79,20 +99,7 @@ def peers(server: Prometheusd) -> dict[str, Callable[[], int]]:
         }  # fmt: skip
         return len(frames["container_memory_rss"])
 
-    def rows_to_pandas() -> int:
-        frames = {}
-        for name in NAMES:
-            result = bare.get("/api/v1/query_range", params={"query": name, **span}).json()["data"]["result"]
-            frames[name] = pd.DataFrame(
-                [{**each["metric"], "time": t, "value": float(v)} for each in result for t, v in each["values"]]
-            )
-        return len(frames["container_memory_rss"])
-
-    return {
-        "podlab, joined and checked": podlab,
-        "prometheus-api-client, MetricRangeDataFrame": api_client,
-        "JSON, a dict for each value": rows_to_pandas,
-    }
+    return fetch
 
 
 def main() -> None:

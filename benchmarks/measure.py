@@ -5,11 +5,23 @@ from __future__ import annotations
 import ctypes
 import gc
 import multiprocessing
+import sys
 import time
 from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 Work = Callable[[], object]
+
+
+@cache
+def has_peer(module: str) -> bool:
+    """Whether a peer is installed; of one that is not it says once that it is left out."""
+    found = find_spec(module) is not None
+    if not found:
+        print(f"{module} is left out: install it with .venv/bin/python -m pip install -e '.[bench]'", file=sys.stderr)
+    return found
 
 
 def least_cpu_s(work: Work, repeats: int) -> float:

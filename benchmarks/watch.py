@@ -13,13 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
-from importlib.util import find_spec
 from statistics import fmean
 from urllib.parse import parse_qs, urlsplit
 
@@ -27,7 +25,7 @@ import msgspec
 from kubernetes.client import ApiClient, Configuration, CoreV1Api, V1Pod
 from kubernetes.watch import Watch
 
-from benchmarks.measure import Work, extra_peak_bytes
+from benchmarks.measure import Work, extra_peak_bytes, has_peer
 from podlab.cluster.connect import connect
 from podlab.cluster.known import KnownPods
 from podlab.cluster.objects import Page, Pod
@@ -161,12 +159,10 @@ def decoders() -> dict[str, Callable[[bytes], object]]:
         OURS: lambda body: KnownPods().take_page(msgspec.json.decode(body, type=Page[Pod]).items),
         OFFICIAL: lambda body: client.deserialize(body.decode(), "V1PodList", "application/json"),
     }
-    if find_spec(LIGHT):
+    if has_peer(LIGHT):
         from lightkube.resources.core_v1 import Pod as LightPod
 
         found[LIGHT] = lambda body: [LightPod.from_dict(item) for item in json.loads(body)["items"]]
-    else:
-        print("lightkube is left out: install it with pip install lightkube", file=sys.stderr)
     return found
 
 
@@ -174,7 +170,7 @@ def peers(url: str, pods: int, events: int) -> tuple[dict[str, Callable[[], obje
     """Name the contenders: what lists, and what watches."""
     lists = {OURS: lambda: by_podlab(url, pods, None), OFFICIAL: lambda: list_officially(url)}
     watches = {OURS: lambda: by_podlab(url, events, "a"), OFFICIAL: lambda: watch_officially(url, events)}
-    if find_spec(LIGHT):
+    if has_peer(LIGHT):
         lists[LIGHT] = lambda: list_lightly(url)
         watches[LIGHT] = lambda: watch_lightly(url, events)
     return lists, watches
