@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-from podlab.settings import load_settings
+from podlab.settings import Settings, is_secret, load_settings
 
 HIDDEN: Final = "**********"
 #: What makes a notebook's structure, and base64 of compressed pixels, which holds no text: a short secret found in
@@ -34,10 +34,8 @@ def secret_values() -> tuple[str, ...]:
     InputError
         If the settings are no good.
     """
-    password = load_settings().password()
-    if not password:
-        return ()
-    forms = {password}
+    settings = load_settings()
+    forms = {secret for name in Settings.model_fields if is_secret(name) and (secret := settings.secret(name))}
     for _ in range(2):  # a text may show a text that shows the secret
         forms |= {quoted(form) for form in forms for quoted in _QUOTED}
     return tuple(sorted(forms, key=len, reverse=True))

@@ -50,8 +50,9 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path: Path) -> None:
     assert first == second
 
 
-def test_secrets_are_taken_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PODLAB_INFLUXDB_PASSWORD", "hunter2&co")
+@pytest.mark.parametrize("name", ["INFLUXDB_PASSWORD", "INFLUXDB_TOKEN", "PROMETHEUS_PASSWORD", "PROMETHEUS_TOKEN"])
+def test_secrets_are_taken_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"PODLAB_{name}", "hunter2&co")
     figure = draw()
     figure.suptitle("hunter2&co")
     results = Results("n", tmp_path)
