@@ -60,7 +60,15 @@ class Parts:
         self._note = to_json(matrix)
 
     def claim(self) -> None:
-        """Make the folder for this matrix, or find it there.
+        """Make the folder for this matrix, or find it there; raises as :meth:`refuse_others`."""
+        self.refuse_others()
+        note = self.folder / _MATRIX_FILE
+        if not note.exists():
+            with atomic_file(note) as temporary:
+                temporary.write_text(self._note)
+
+    def refuse_others(self) -> None:
+        """Change nothing, but see whether the folder is free for this matrix.
 
         Raises
         ------
@@ -68,10 +76,7 @@ class Parts:
             If it holds the parts of another recording.
         """
         note = self.folder / _MATRIX_FILE
-        if not note.exists():
-            with atomic_file(note) as temporary:
-                temporary.write_text(self._note)
-        elif note.read_text() != self._note:
+        if note.exists() and note.read_text() != self._note:
             raise InputError(
                 "holds parts of another recording",
                 where=str(self.folder),

@@ -138,9 +138,13 @@ def record_lab(
         # Beside parts of the same matrix it is this call's own, from a run that was killed at its very end.
         if path.exists() and not parts.folder.exists():
             raise InputError("exists; recordings are never changed", where=str(path), todo="choose another name")
-    parts.claim()
-    if parts.missing():
+    parts.refuse_others()
+    missing = parts.missing()
+    if missing:
+        # Before the folder is made: one that holds nothing would stand in the way of the next call's arguments.
         machine.refuse_if_unfit(machine.check(engine, source))
+    parts.claim()
+    if missing:
         with stop_on_sigterm(), open_lab(engine, chosen, source, say, plan.releases) as lab:
             say(f"recording {len(matrix)} deployments, {parallel} at once")
 

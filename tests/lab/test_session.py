@@ -106,6 +106,17 @@ def test_wrong_arguments_are_refused_and_leave_nothing(tmp_path: Path, wrong: di
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_unfit_machine_leaves_nothing_in_the_way_of_other_arguments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = machine.Finding("engine", False, "podman is not installed", "install podman", stops=True)
+    monkeypatch.setattr(machine, "check", lambda engine, images: [stop])
+    for seed in (3, 4):
+        with pytest.raises(InputError, match="podman is not installed"):
+            session.record_lab(tmp_path / "new.parquet", **(ARGUMENTS | {"plan": replace(PLAN, seed=seed)}))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_recording_is_parquet(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.parquet"):
         session.record_lab(tmp_path / "new.csv", plan=Plan())
