@@ -27,6 +27,8 @@ REQUIRED = ("time", "pod", "container")
 INSTANCE_KEY = (*CONTAINER_KEY, "started_at")
 
 _TIME_DTYPE: Final = "datetime64[ns, UTC]"
+_FIRST_YEAR, _LAST_YEAR = 1678, 2261
+_INT64_END: Final = 2.0**63
 
 
 def _dtype_of(column: str) -> str:
@@ -124,6 +126,10 @@ def _convert_times(values: pd.Series, where: str) -> pd.Series:
     bad = times.isna() & values.notna()
     if bad.any():
         raise _bad_value(values, bad, "is not a time", where)
+    # Times of whole nanoseconds reach from 1677 to 2262; others, such as Go's year 1, stand for no time.
+    bad = (times.dt.year < _FIRST_YEAR) | (times.dt.year > _LAST_YEAR)
+    if bad.any():
+        raise _bad_value(values, bad, f"is not a time between {_FIRST_YEAR} and {_LAST_YEAR}", where)
     return times.dt.as_unit("ns")
 
 
@@ -155,6 +161,10 @@ def _convert_numbers(values: pd.Series, dtype: str, where: str) -> pd.Series:
         return floats.where(np.isfinite(floats))
     if pd.api.types.is_float_dtype(numbers):
         floats = numbers.astype("Float64").astype("float64")
+        # A cast would wrap around and not say so.
+        large = (floats >= _INT64_END) & np.isfinite(floats)
+        if large.any():
+            raise _bad_value(values, large, "does not fit into a 64-bit integer", where)
         numbers = floats.where(np.isfinite(floats)).round().astype("Float64")
     try:
         return numbers.astype("Int64")
