@@ -57,6 +57,9 @@ def test_the_examples_here_are_sound(tmp_path: Path) -> None:
         ('name = "memory"', 'name = "mem"', "table.csv: there is no column 'mem'"),
         ('"time"', '"memory"', "table.csv: column 'memory'"),
         ('column = "time"', 'column = "rx"\nformat = "unix-s"', "would be in 1970; is 'unix-s' right?"),
+        ('column = "time"', 'every = "1s"\nstart = "noon"', "time.start: 'noon' is no time; such as 2026-01-31T"),
+        ('column = "time"', 'every = "1s"\nstart = "0001-01-01T00Z"', "would not lie between 2000 and 2100; check"),
+        ('column = "time"', 'every = "99999d"\nstart = "2026-01-01T00Z"', "would not lie between 2000 and 2100; check"),
     ],
 )  # fmt: skip
 def test_a_mapping_that_says_too_little_or_too_much(tmp_path: Path, old: str, new: str, words: str) -> None:
@@ -64,6 +67,23 @@ def test_a_mapping_that_says_too_little_or_too_much(tmp_path: Path, old: str, ne
     error = refuse(tmp_path, MAPPING.replace(old, new))
     assert words in error
     assert "\n" not in error
+
+
+@pytest.mark.parametrize("zone", ["Europe", "Mars/Up", "../UTC"])
+def test_a_zone_that_is_none(tmp_path: Path, zone: str) -> None:
+    mapping = MAPPING.replace('column = "time"', f'column = "time"\nzone = "{zone}"')
+    error = refuse(tmp_path, mapping, TABLE.replace("Z,", ","))
+    assert error == f"table.csv: time.zone: {zone!r} is no time zone; such as Europe/Vienna"
+
+
+@pytest.mark.parametrize(
+    ("written", "how"),
+    [("1700000000000", "unix-s"), ("1.7e12", "unix-s"), ("1700000000000000000", "unix-us"), ("1e30", "unix-ns")],
+)
+def test_times_of_a_finer_unit_do_not_wrap_around(tmp_path: Path, written: str, how: str) -> None:
+    mapping = MAPPING.replace('column = "time"', f'column = "time"\nformat = "{how}"')
+    error = refuse(tmp_path, mapping, f"time,pod,memory,rx\n{written},a,1,5\n")
+    assert error.startswith(f"table.csv: column 'time': '{written}' is too large for '{how}'; others are unix-s")
 
 
 def test_two_columns_for_one_metric(tmp_path: Path) -> None:
