@@ -14,7 +14,7 @@ import pandas as pd
 from podlab.deployments import deployments_of
 from podlab.errors import InputError
 from podlab.importing.mapping import Column, Fixed, FromFile, Mapping, Origin
-from podlab.importing.quantities import TEXT, read_quantities
+from podlab.importing.quantities import MISSING, TEXT, read_quantities
 from podlab.importing.readers import read_table
 from podlab.importing.times import read_times
 from podlab.metrics import CATALOGUE, FEATURE_METRICS
@@ -139,13 +139,13 @@ def _numbers(table: pd.DataFrame, column: Column, mapping: Mapping, where: str) 
     try:
         if column.unit == TEXT:
             return read_quantities(values, CATALOGUE[column.metric].unit, column.part)
-        numbers = pd.to_numeric(values.replace(["", "?"], None), dtype_backend="numpy_nullable")
+        numbers = pd.to_numeric(values.replace([*MISSING], None), dtype_backend="numpy_nullable")
     except (ValueError, TypeError) as error:
         what = str(error).partition(" at position")[0]
         raise InputError(f"column {column.name!r}: {what}", where=where) from error
     # Whole numbers stay whole where they count: counters pass 2**53.
     exact = CATALOGUE[column.metric].kind == "counter" and column.factor.is_integer()
-    if not exact or pd.api.types.is_float_dtype(numbers) or numbers.abs().max() > _LARGEST / column.factor:
+    if not exact or pd.api.types.is_float_dtype(numbers) or (numbers.abs() > _LARGEST / column.factor).any():
         return numbers.astype("float64") * column.factor
     return numbers * int(column.factor)
 

@@ -26,7 +26,8 @@ _SUFFIXES: Final = {
     "1": {"": 1.0},
 }
 _QUANTITY: Final = re.compile(r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z%]*)\s*")
-_MISSING: Final = frozenset(("", "--", "-", "?", "N/A", "NaN", "nan", "null"))
+#: What is written where there is no value.
+MISSING: Final = frozenset(("", "--", "-", "?", "N/A", "NaN", "nan", "null"))
 
 
 def units_of(unit: str) -> tuple[str, ...]:
@@ -60,11 +61,13 @@ def read_quantities(values: pd.Series, unit: str, part: int) -> pd.Series:
 
 
 def _read(text: str, unit: str, part: int) -> float | None:
+    if text.strip() in MISSING:
+        return None  # of a stopped container, `docker stats` says so instead of both parts
     parts = text.split("/")
     if len(parts) < part:
         raise ValueError(f"{text!r} has no part {part}")
     piece = parts[part - 1].strip()
-    if piece in _MISSING:
+    if piece in MISSING:
         return None
     found = _QUANTITY.fullmatch(piece)
     factor = _SUFFIXES[unit].get(found[2]) if found else None

@@ -86,11 +86,33 @@ def test_parts_of_a_metric_are_added_where_that_is_said(tmp_path: Path) -> None:
         ("2", "1e-9 cores", 1, 2e9),
         ("3ms", "ns", 1, 3e6),
         ("--", "bytes", 1, None),
+        ("--", "bytes", 2, None),
+        ("-- / --", "bytes", 2, None),
+        ("N/A", "1e-9 cores", 1, None),
     ],
 )
 def test_texts_with_units(text: str, unit: str, part: int, number: float | None) -> None:
     [got] = read_quantities(pd.Series([text], dtype="object"), unit, part)
     assert got == number or (number is None and pd.isna(got))
+
+
+@pytest.mark.parametrize("missing", ["", "?", "NaN", "null", "N/A", "--"])
+def test_numbers_that_are_not_there(tmp_path: Path, missing: str) -> None:
+    rows = [{"pod": "a", "time": 1_700_000_000 + n, "mem": 1, "rx": ("7", missing)[n]} for n in range(2)]
+    samples = import_files([write(tmp_path, "t.csv", rows)], mapping_of(COLUMNS)).samples
+    assert samples["rx_bytes"].fillna(-1).tolist() == [7, -1]
+    assert samples["memory_usage_bytes"].notna().all()
+
+
+@pytest.mark.parametrize("kind", ["Int64", "float64"])
+def test_a_column_without_any_value(tmp_path: Path, kind: str) -> None:
+    rows = pd.DataFrame(
+        {"pod": "a", "time": [1_700_000_000, 1_700_000_010], "mem": 1, "rx": pd.array([None] * 2, "Int64")}
+    )
+    rows.astype({"rx": kind}).to_parquet(tmp_path / "t.parquet")
+    imported = import_files([tmp_path / "t.parquet"], mapping_of(COLUMNS))
+    assert imported.present["rx_bytes"] == 0.0
+    assert imported.present["memory_usage_bytes"] == 1.0
 
 
 @pytest.mark.parametrize("text", ["1.5", "1.5KB", "1.5 apples", "many", "1.5MiB"])
