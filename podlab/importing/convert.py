@@ -117,7 +117,10 @@ def _values(origin: Origin, table: pd.DataFrame, path: Path) -> object:
     if isinstance(origin, Fixed):
         return origin.value
     if isinstance(origin, FromFile):
-        found = re.search(origin.file, path.stem)
+        try:
+            found = re.search(origin.file, path.stem)
+        except re.error as error:
+            raise InputError(f"{origin.file!r} is no regular expression: {error}", where=str(path)) from error
         if found is None or not found.groups():
             raise InputError(f"{origin.file!r} finds nothing in the file's name", where=str(path))
         return found[1]

@@ -54,6 +54,7 @@ def test_the_examples_here_are_sound(tmp_path: Path) -> None:
         ('pod = "pod"', "pod = 7", "mapping.toml: identity.pod: Input should be a valid string"),
         ('pod = "pod"', 'pod = "name"', "table.csv: there is no column 'name'; it has time, pod, memory, rx"),
         ('pod = "pod"', 'pod = { file = "(x)" }', "table.csv: '(x)' finds nothing in the file's name"),
+        ('pod = "pod"', 'pod = { file = "(x" }', "table.csv: '(x' is no regular expression: missing ), unterminated"),
         ('name = "memory"', 'name = "mem"', "table.csv: there is no column 'mem'"),
         ('"time"', '"memory"', "table.csv: column 'memory'"),
         ('column = "time"', 'column = "rx"\nformat = "unix-s"', "would be in 1970; is 'unix-s' right?"),
