@@ -79,7 +79,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _read_json_lines(path: Path) -> pd.DataFrame:
     """Read an object a line, such as ``docker stats --format json`` writes."""
     rows: list[dict[str, Any]] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    # Not by splitlines: a text may hold what Unicode calls a line's end.
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
         if line.strip():
             row = json.loads(line)
             if not isinstance(row, dict):
@@ -91,7 +92,7 @@ def _read_json_lines(path: Path) -> pd.DataFrame:
 def _read_arff(path: Path) -> pd.DataFrame:
     """Read Weka's format: https://waikato.github.io/weka-wiki/formats_and_processing/arff_stable/."""
     names: list[str] = []
-    lines = iter(path.read_text(encoding="utf-8-sig").splitlines())
+    lines = iter(path.read_text(encoding="utf-8-sig").split("\n"))
     for line in lines:
         text = line.strip()
         if text.lower().startswith("@attribute"):
@@ -130,9 +131,12 @@ def _from_rows(rows: list[list[str]]) -> pd.DataFrame:
         return pd.DataFrame()
     names, *data = rows
     for number, row in enumerate(data, 2):
-        if len(row) != len(names):
+        # An empty line has no field; editors and shells leave one at the end.
+        if row and len(row) != len(names):
             raise ValueError(f"row {number} has {len(row)} fields, not {len(names)}")
-    return pd.DataFrame([[field or None for field in row] for row in data], columns=pd.Index(names), dtype="object")
+    return pd.DataFrame(
+        [[field or None for field in row] for row in data if row], columns=pd.Index(names), dtype="object"
+    )
 
 
 def _unquote(name: str) -> str:

@@ -96,6 +96,17 @@ def test_texts_with_units(text: str, unit: str, part: int, number: float | None)
     assert got == number or (number is None and pd.isna(got))
 
 
+def test_empty_lines_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("pod,time,mem\na,1700000000,1\n\na,1700000010,2\n\n")
+    samples = import_files([tmp_path / "t.csv"], mapping_of(COLUMNS[:1])).samples
+    assert samples["memory_usage_bytes"].tolist() == [1024.0, 2048.0]
+
+
+def test_a_text_may_hold_what_unicode_calls_the_end_of_a_line(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"pod":"a\u2028b\x85","time":1700000000,"mem":1}\r\n', encoding="utf-8")
+    assert import_files([tmp_path / "t.jsonl"], mapping_of(COLUMNS[:1])).samples["pod"].tolist() == ["a\u2028b\x85"]
+
+
 @pytest.mark.parametrize("missing", ["", "?", "NaN", "null", "N/A", "--"])
 def test_numbers_that_are_not_there(tmp_path: Path, missing: str) -> None:
     rows = [{"pod": "a", "time": 1_700_000_000 + n, "mem": 1, "rx": ("7", missing)[n]} for n in range(2)]
