@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from podlab.errors import InputError, PodlabError
 from podlab.telemetry.prometheus_http import PrometheusApi, TooMuchError
-from podlab.telemetry.prometheus_query import selector
+from podlab.telemetry.prometheus_query import any_of, quote_value, selector
 from podlab.telemetry.prometheus_series import CONTAINER_LABELS, POD_LABELS
 from podlab.telemetry.prometheus_wire import RawSeries, RefusedError, join_series, read_matrix, read_names
 
@@ -19,6 +19,8 @@ _MIN_SLICE_MS: Final = _MS_PER_S
 MAX_ANSWER_BYTES: Final = 64_000_000
 # An answer this many times smaller than the most allowed leaves room to ask for twice the span.
 _ROOM_TO_GROW: Final = 8
+# VictoriaMetrics takes questions of 16,384 bytes unless told otherwise; other parts of one are short.
+_MOST_NAMES_BYTES: Final = 14_000
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,13 @@ class PrometheusReader:
         unequal: Mapping[str, Collection[str]],
         among: Mapping[str, Collection[str]],
     ) -> RawSeries:
-        """Read a metric's samples slice by slice."""
-        text = selector(metric, equal={**self.labels, **equal}, unequal=unequal, among=among)
+        """Read a metric's samples slice by slice, and where many values are named, of some of them after the others."""
+        selectors = [
+            selector(metric, equal={**self.labels, **equal}, unequal=unequal, among=some) for some in _divide(among)
+        ]
+        return join_series([part for text in selectors for part in self._read_slices(metric, text, span)])
+
+    def _read_slices(self, metric: str, text: str, span: Span) -> list[RawSeries]:
         width_ms = int(self.slice_s * _MS_PER_S)
         parts: list[RawSeries] = []
         start_ms = span.since_ms
@@ -134,7 +141,7 @@ class PrometheusReader:
             start_ms = end_ms
             if len(answer) < self.max_answer_bytes // _ROOM_TO_GROW:
                 width_ms *= 2
-        return join_series(parts)
+        return parts
 
     def _narrower(self, width_ms: int, metric: str, error: TooMuchError) -> int:
         if width_ms // 2 < _MIN_SLICE_MS:
@@ -144,6 +151,22 @@ class PrometheusReader:
                 todo="raise the server's limit, fetch fewer columns, or narrow prometheus_labels",
             ) from error
         return width_ms // 2
+
+
+def _divide(among: Mapping[str, Collection[str]]) -> Iterator[dict[str, Collection[str]]]:
+    """Divide a label's values so that no question becomes too long for the server."""
+    for label, values in among.items():
+        part: list[str] = []
+        size = 0
+        for value in sorted(values):
+            size += len(quote_value(any_of([value])).encode())
+            if part and size > _MOST_NAMES_BYTES:
+                yield {label: part}
+                part, size = [], len(quote_value(any_of([value])).encode())
+            part.append(value)
+        yield {label: part}
+    if not among:
+        yield {}
 
 
 def _seconds(ms: int) -> str:

@@ -210,3 +210,15 @@ def test_a_second_scraper_takes_over_where_the_first_ends(prometheusd: Prometheu
     got = fetch(prometheusd, one, {"recording": labels["recording"]})
     pd.testing.assert_frame_equal(got, expected(one))
     assert np.isfinite(got["rx_bytes"].astype("float64")).all()
+
+
+def test_pods_whose_names_are_too_long_for_one_question(server: Prometheusd) -> None:
+    times = pd.date_range("2026-01-05T08:00Z", periods=3, freq="10s")
+    names = [f"{'x' * 50}-{number}" for number in range(400)]
+    rows = pd.MultiIndex.from_product([names, times], names=["pod", "time"]).to_frame(index=False)
+    samples = check_samples(rows.assign(container="main", memory_usage_bytes=1.0, rx_bytes=5), where="here")
+    source = PrometheusSource(server.api(), labels=server.write(samples))
+    until = times[-1] + pd.Timedelta(1, "ms")
+    got = source.fetch(times[0], until, pods=names[:-1])
+    assert sorted(got["pod"]) == sorted(names[:-1] * 3)
+    assert got["rx_bytes"].eq(5).all()
