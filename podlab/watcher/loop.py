@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 
@@ -298,8 +299,7 @@ class Watcher:
         metrics.announcements_waiting.set(self._announcer.waiting)
         metrics.history_rows.set(len(self._history))
         newest = [case.newest_s for case in self._docket.cases if case.verdict is None and case.newest_s is not None]
-        if newest:
-            metrics.lag_seconds.set(now_s - max(newest))
+        metrics.lag_seconds.set(now_s - max(newest, default=nan))
         if self.monitor is not None:
             self.monitor.measure(metrics, now_s)
         metrics.leader.set(leading)

@@ -37,13 +37,17 @@ class Metrics:
             registry=own,
         )
         self.scoring_lag_seconds = Gauge(
-            "podlab_scoring_lag_seconds", "Age of the median container's last scored sample.", registry=own
+            "podlab_scoring_lag_seconds",
+            "Age of the median container's last scored sample; NaN: none is.",
+            registry=own,
         )
         self.announcements_waiting = Gauge(
             "podlab_announcements_waiting", "Announcements that some sink has not taken yet.", registry=own
         )
         self.lag_seconds = Gauge(
-            "podlab_lag_seconds", "Age of the newest sample of a container waited for.", registry=own
+            "podlab_lag_seconds",
+            "Age of the newest sample of a container waited for; NaN: there is none.",
+            registry=own,
         )
         self.history_rows = Gauge("podlab_history_rows", "Samples kept.", registry=own)
         self.errors = Counter("podlab_errors", "Errors by what they came from.", ["part"], registry=own)

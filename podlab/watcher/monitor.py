@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from math import nan
 from typing import Literal, get_args
 
 import numpy as np
@@ -236,8 +237,8 @@ class Monitor:
             if state != "off":
                 metrics.scored_containers.labels(state).set(states.count(state))
         scored_ns = [watched.scored_ns for watched in self._watched.values() if watched.scored_ns != NEVER]
-        if scored_ns:
-            metrics.scoring_lag_seconds.set(now_s - float(np.median(scored_ns)) / _NS_PER_S)
+        newest_s = float(np.median(scored_ns)) / _NS_PER_S if scored_ns else nan
+        metrics.scoring_lag_seconds.set(now_s - newest_s)
 
     def _make_room(self) -> None:
         self._free += range(self.room, 2 * self.room)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +55,17 @@ def test_metrics_count_what_was_decided(bench: MakeBench, samples: pd.DataFrame)
     assert states == {"not started": 1, "waiting": 0, "decided": 6, "unknown": 0}
     [model] = families["podlab_model_info"].samples
     assert model.labels["model"].startswith("small@")
+
+
+def test_nothing_is_old_where_nothing_is_waited_for(bench: MakeBench, samples: pd.DataFrame) -> None:
+    here = bench()
+    here.appear(*pods_of(samples))
+    lags_s = []
+    for _ in range(5):
+        here.run(0)
+        lags_s.append(here.watcher.metrics.registry.get_sample_value("podlab_lag_seconds"))
+    assert 0 <= lags_s[1] < 10
+    assert math.isnan(lags_s[-1])  # all are decided: Prometheus leaves it out, and nobody is alarmed for ever
 
 
 def test_containers_are_listed_with_what_is_known_of_them(bench: MakeBench, samples: pd.DataFrame) -> None:
