@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from podlab.watcher.metrics import Metrics
@@ -39,6 +40,16 @@ def test_every_metric_and_label_asked_for_is_told() -> None:
             grouped = re.findall(r"(?:by|on) \(([\w, ]+)\)", target["expr"])
             assert {label for labels in grouped for label in labels.split(", ")} <= known
             assert set(re.findall(r"{{(\w+)}}", target["legendFormat"])) <= known
+
+
+@pytest.mark.parametrize(
+    "metric", ["decisions_total", "containers", "announcements_waiting", "anomalies_total", "scored_containers"]
+)
+def test_what_every_replica_counts_is_counted_once(metric: str) -> None:
+    expressions = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+    counting = [each for each in expressions if f"podlab_{metric}{{" in each]
+    assert counting
+    assert all('and on (instance) podlab_leader{job=~"$job"} == 1' in each for each in counting)
 
 
 def test_panels_stand_side_by_side_and_say_what_they_show() -> None:
