@@ -7,6 +7,8 @@ import re
 from podlab.errors import InputError
 
 _SECONDS_PER_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+# Longer than anything that is measured; and from now as long ago is still a date.
+_MOST_DAYS = 36_525
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
@@ -23,12 +25,12 @@ def parse_duration_s(text: str, *, where: str | None = None) -> float:
     Returns
     -------
     float
-        Seconds, greater than 0.
+        Seconds, greater than 0 and at most 100 years.
 
     Raises
     ------
     InputError
-        If the text is no such duration, has no unit, or is 0.
+        If the text is no such duration, has no unit, is 0 or too long.
 
     Examples
     --------
@@ -42,6 +44,8 @@ def parse_duration_s(text: str, *, where: str | None = None) -> float:
     seconds = sum(float(number) * _SECONDS_PER_UNIT[unit] for number, unit in parts)
     if seconds <= 0:
         raise InputError("a duration must be longer than 0", where=where)
+    if seconds > _MOST_DAYS * _SECONDS_PER_UNIT["d"]:
+        raise InputError(f"a duration must be at most {_MOST_DAYS}d", where=where)
     return seconds
 
 

@@ -29,6 +29,12 @@ def test_the_error_names_the_setting_and_a_way_out() -> None:
         parse_duration_s("60", where="--since")
 
 
+@pytest.mark.parametrize("text", ["99999999999d", "36526d", "9" * 400 + "s"])
+def test_refuses_what_no_date_can_be_counted_back_by(text: str) -> None:
+    with pytest.raises(InputError, match="^--since: a duration must be at most 36525d$"):
+        parse_duration_s(text, where="--since")
+
+
 @given(st.integers(min_value=1, max_value=10**11))
 def test_formatted_durations_read_back_the_same(milliseconds: int) -> None:
     assert parse_duration_s(format_duration(milliseconds / 1000)) == pytest.approx(milliseconds / 1000)
