@@ -30,6 +30,17 @@ from podlab.units import format_duration, parse_duration_s
 
 PREFIX = "PODLAB_"
 FILE_NAME = "podlab.toml"
+#: Options of the command line that are not called like their setting.
+_OPTIONS = {
+    "fetch_window": "--since",
+    "metric_filter": "--metrics",
+    "metrics_source": "--source",
+    "model_path": "--model",
+    "training_interval": "--interval",
+    "training_iterations": "--iterations",
+    "watch_listen": "--listen",
+    "watch_sinks": "--sinks",
+}
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 # Kubernetes puts these into every pod's environment where a Service is named podlab or podlab-something.
 _SERVICE_LINK = re.compile(r"PODLAB_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
@@ -306,7 +317,7 @@ def _check_file(path: Path) -> None:
 
 def _origin(name: str, given: Mapping[str, object]) -> str:
     if name in given:
-        return f"--{name.replace('_', '-')}"
+        return _OPTIONS.get(name, f"--{name.replace('_', '-')}")
     variable = PREFIX + name.upper()
     return variable if variable in os.environ else f"{FILE_NAME}: {name}"
 
