@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import typer
 
 import podlab
 from podlab.cli import data, dataset, doctor, evaluate, importing, lab, model, notebooks, score, watch
 from podlab.errors import PodlabError
+from podlab.files import explain_os_error
 
 app = typer.Typer(
     name="podlab",
@@ -83,11 +86,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output (head, less) has seen enough. Typer makes exit code 1 of that on its own.
         if isinstance(stop, SystemExit) and not isinstance(stop.__context__, BrokenPipeError):
             raise
-        # Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_output()
         return 0
+    except OSError as error:
+        # Files tell of their own; what is left is the output that goes into one, and temporary files.
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        _let_go_of_output()
+        refused = explain_os_error(error, Path(error.filename or "output or temporary files"))
+        return _fail(str(refused), refused.exit_code)
     except typer.TyperException as error:
         return _fail(_describe_misuse(error), 2)
+
+
+def _let_go_of_output() -> None:
+    """Keep Python from complaining again when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, exit_code: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,3 +31,12 @@ def test_a_bad_value_is_told_by_the_option_that_it_was_given_with(
     assert called.exit_code == 2
     assert called.err.startswith(f"podlab: {option}: ")
     assert option in call(words[0], "--help").out
+
+
+@pytest.mark.parametrize("words", [("--version",), ("lab", "list", "--json"), ("lab", "list")])
+def test_output_into_a_file_on_a_full_disk_is_told_in_one_line(words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-c", "import sys; from podlab.cli import main; sys.exit(main())", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr == "podlab: output or temporary files: the disk is full; free some space\n"
+    assert done.returncode == 2
