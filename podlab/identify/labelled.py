@@ -58,9 +58,13 @@ def read_labelled(
             todo="name a column that tells independent deployments apart with --group",
         )  # fmt: skip
     rows = read_rows(samples[samples["service"].isin(names)])
+    if group not in rows.containers:
+        raise InputError(
+            "tells samples apart, not deployments", where=f"column {group!r}",
+            todo=f"name another with --group, of {', '.join(map(str, rows.containers))}",
+        )  # fmt: skip
     truth = rows.containers["service"].map({name: n for n, name in enumerate(names)}).to_numpy(dtype=np.intp)
-    groups = rows.containers[group] if group in rows.containers else samples.loc[samples["service"].isin(names), group]
-    return rows, names, truth, groups.astype(str).to_numpy(dtype=str)
+    return rows, names, truth, rows.containers[group].astype(str).to_numpy(dtype=str)
 
 
 def choose_columns(rows: Rows, columns: Sequence[str] | None) -> tuple[str, ...]:

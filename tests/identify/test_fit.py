@@ -45,6 +45,12 @@ def test_one_deployment_is_refused(small: pd.DataFrame) -> None:
         fit(small.assign(deployment="the only one"))
 
 
+@pytest.mark.parametrize("group", ["time", "memory_usage_bytes"])
+def test_a_group_that_changes_from_sample_to_sample_is_refused(small: pd.DataFrame, group: str) -> None:
+    with pytest.raises(InputError, match=rf"^column '{group}': tells samples apart.*--group, of .*deployment"):
+        fit(small.assign(memory_usage_bytes=1.0), group=group)
+
+
 def test_a_missing_group_is_named(small: pd.DataFrame) -> None:
     with pytest.raises(InputError, match=r"column 'deployment': is missing.*--group"):
         fit(small.drop(columns="deployment"))
