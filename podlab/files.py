@@ -52,8 +52,12 @@ def atomic_file(target: Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If the disk is full, the folder is read-only, and the like.
+        If the disk is full, the folder is read-only, and the like; or if something else than a file is there.
     """
+    if target.exists() and not target.is_file():
+        # Before any work; and root's rename would take the place of a device such as /dev/null.
+        what = "is a folder, a file is needed" if target.is_dir() else "is no plain file"
+        raise InputError(what, where=str(target), todo="choose another name")
     with _beside(target) as folder:
         temporary = folder / target.name
         yield temporary
