@@ -37,6 +37,9 @@ def add(
     """
     if not is_dataset_path(folder, new=True):
         raise InputError("is a file, a folder is needed", where=str(folder), todo="choose another path")
+    for file in files:
+        if file.resolve().is_relative_to(folder.resolve()):
+            raise InputError("is in the data set already", where=str(file), todo="name other recordings")
     told: list[dict[str, object]] = []
     with show_progress("add") as progress:
         for number, file in enumerate(files):

@@ -95,6 +95,17 @@ def test_a_file_is_no_folder_to_add_to(call: Call, recording: Path, other_record
     assert "is a file, a folder is needed" in answer.err
 
 
+def test_a_data_set_is_not_added_to_itself(call: Call, other_recording: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "fleet"
+    call("dataset", "add", folder, other_recording)
+    rows = call("dataset", "show", folder, "--json").lines
+    for file in (folder, next(folder.rglob("*.parquet"))):
+        answer = call("dataset", "add", folder, file)
+        assert answer.exit_code == 2
+        assert answer.err == f"podlab: {file}: is in the data set already; name other recordings\n"
+    assert call("dataset", "show", folder, "--json").lines == rows
+
+
 def test_tidy_shows_and_removes_what_a_killed_writer_left(call: Call, other_recording: Path, tmp_path: Path) -> None:
     folder = tmp_path / "fleet"
     call("dataset", "add", folder, other_recording)
