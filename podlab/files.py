@@ -82,6 +82,21 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         temporary.replace(target)
 
 
+def refuse_unwritable(target: Path) -> None:
+    """See before long work whether its result can be written; nothing is made.
+
+    Raises
+    ------
+    InputError
+        If a part of the path is a file, or the nearest folder that is there cannot be written.
+    """
+    folder = next(path for path in target.absolute().parents if path.exists())
+    if not folder.is_dir():
+        raise explain_os_error(NotADirectoryError(errno.ENOTDIR, ""), target)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise explain_os_error(PermissionError(errno.EACCES, ""), target)
+
+
 def names_inside(folder: Path) -> set[str]:
     """Name what a folder holds that shall be replaced; nothing if it is not there yet.
 

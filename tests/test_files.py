@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from podlab.errors import InputError
-from podlab.files import atomic_file, atomic_folder, sha256_of
+from podlab.files import atomic_file, atomic_folder, refuse_unwritable, sha256_of
 
 
 def test_a_file_takes_its_place_when_complete(tmp_path: Path) -> None:
@@ -113,6 +113,14 @@ def test_what_is_no_file_is_refused_before_any_work_and_stays(tmp_path: Path) ->
             pytest.fail("it began to write")
     assert sorted(os.listdir(tmp_path)) == ["folder", "pipe"]
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_what_cannot_be_written_is_known_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_unwritable(tmp_path / "new" / "deep" / "file.txt")
+    assert os.listdir(tmp_path) == []
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # root may write everywhere
+    with pytest.raises(InputError, match=r"new/file: no permission to write; choose another folder"):
+        refuse_unwritable(tmp_path / "new" / "file")
 
 
 def test_digest_is_that_of_the_bytes(tmp_path: Path) -> None:

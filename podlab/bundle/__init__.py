@@ -37,11 +37,22 @@ from podlab.bundle.manifest import (
 from podlab.detect import Library
 from podlab.detect import storage as detectors
 from podlab.errors import InputError
-from podlab.files import atomic_folder
+from podlab.files import atomic_folder, refuse_unwritable
 from podlab.identify.identifier import Identifier
 from podlab.identify.storage import from_files, to_files
 
-__all__ = ["CARD", "MANIFEST", "Bundle", "BundleInfo", "add_scores", "list_models", "load", "save", "verify"]
+__all__ = [
+    "CARD",
+    "MANIFEST",
+    "Bundle",
+    "BundleInfo",
+    "add_scores",
+    "list_models",
+    "load",
+    "refuse_target",
+    "save",
+    "verify",
+]
 
 log = logging.getLogger(__name__)
 
@@ -114,9 +125,7 @@ def save(
     """
     from podlab.telemetry.recording import fingerprint  # who only loads models never needs it
 
-    if not NAME.fullmatch(name):
-        raise InputError(f"{name!r} is no name for a model", todo="use letters, digits, dots, dashes, underscores")
-    refuse_to_overwrite(folder)
+    refuse_target(folder, name)
     files = to_files(identifier)
     if library is not None:
         files |= detectors.to_files(library)
@@ -135,6 +144,20 @@ def save(
         files={},
     )
     return _write(folder, manifest, files, library)
+
+
+def refuse_target(folder: Path, name: str) -> None:
+    """See before a model is trained whether :func:`save` could write it.
+
+    Raises
+    ------
+    InputError
+        If the name is unusable, or the folder holds something else than a bundle or cannot be made.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(f"{name!r} is no name for a model", todo="use letters, digits, dots, dashes, underscores")
+    refuse_to_overwrite(folder)
+    refuse_unwritable(folder)
 
 
 def add_scores(folder: Path, scores: Mapping[str, object]) -> BundleInfo:

@@ -24,7 +24,9 @@ from podlab.cli.options import (
 )
 from podlab.cli.output import print_json, show_progress
 from podlab.cluster.inventory import enrich
+from podlab.dataset.store import url_of
 from podlab.errors import PodlabError
+from podlab.files import refuse_unwritable
 from podlab.labels import LabelReport, LabelRules, read_label_table
 from podlab.live import cluster_inventory, label_samples, live_source, prometheus_api, writable_database
 from podlab.samples import INSTANCE_KEY
@@ -102,6 +104,10 @@ def collect(
         influxdb_password_file=influxdb_password_file, kubernetes_access=kubernetes_access, metrics_source=source,
         prometheus_url=prometheus_url,
     )  # fmt: skip
+    # What was collected for ten minutes shall not be lost to a slip of the pen.
+    rules = LabelRules(services=settings.services, table=None if label_table is None else read_label_table(label_table))
+    if url_of(out) is None:
+        refuse_unwritable(out)
     with show_progress("collect") as progress, closing(live_source(settings)) as live:
         samples = collect_rounds(
             live,
@@ -116,9 +122,6 @@ def collect(
         samples = enrich(samples, known)
     report = None
     if "service" not in samples and (settings.services or label_table or known is not None):
-        rules = LabelRules(
-            services=settings.services, table=None if label_table is None else read_label_table(label_table)
-        )
         samples, report = label_samples(samples, known, rules)
     write_recording(samples, out)
     _tell(samples, report, out, as_json)

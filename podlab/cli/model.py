@@ -60,6 +60,7 @@ def fit(
     from podlab.evaluation.filters import features_of
 
     settings = load_settings(services=services, metric_filter=metrics, seed=seed)
+    bundle.refuse_target(out, out.name)
     wanted: dict[str, Any] = {"services": settings.services or None, "group": group, "seed": settings.seed}
     with use_scheduler(scheduler), show_progress("fit") as progress:
         samples = read_training(files, most_rows=most_rows, progress=progress, **wanted)

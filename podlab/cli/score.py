@@ -62,7 +62,7 @@ def score(
     Example: podlab score data/recordings/services-faults.parquet --model data/models/default --out scores.parquet
     """
     settings = load_settings(model_path=model)
-    refuse_to_overwrite(out, files)
+    refuse_to_overwrite(out, [*files, settings.model_path])
     loaded = bundle.load(settings.model_path)
     if loaded.library is None:
         raise InputError("has no detectors", where=str(settings.model_path), todo="fit the model again")

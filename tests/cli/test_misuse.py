@@ -40,3 +40,29 @@ def test_output_into_a_file_on_a_full_disk_is_told_in_one_line(words: tuple[str,
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.stderr == "podlab: output or temporary files: the disk is full; free some space\n"
     assert done.returncode == 2
+
+
+def test_an_output_that_cannot_be_is_refused_before_any_work(
+    call: Call, recording: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("podlab.identify.fit", lambda *_, **__: pytest.fail("it began to train"))
+    monkeypatch.setattr("podlab.cli.data.live_source", lambda *_, **__: pytest.fail("it began to collect"))
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "mine").touch()
+    for words, said in (
+        (("fit", recording, "--out", "bad name"), "'bad name' is no name for a model"),
+        (("fit", recording, "--out", "folder"), "holds something else than a model bundle"),
+        (("fit", recording, "--out", "file/model"), "is a file, not a folder"),
+        (("collect", "--out", "file/x.parquet"), "is a file, not a folder"),
+        (("collect", "--out", "x.parquet", "--label-table", "nowhere.csv"), "nowhere.csv: no such file"),
+        (("collect", "--out", "x.parquet", "--label-table", "file"), "file: is neither CSV nor Parquet"),
+        (("score", recording, "--model", model, "--out", model / "scores.parquet"), "is an input as well"),
+    ):
+        answer = call(*words)
+        assert answer.exit_code == 2, answer
+        assert said in answer.err
+        assert answer.err.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder", "mine"]
+    assert call("models", "verify", model).exit_code == 0
