@@ -31,7 +31,7 @@ def test_the_error_names_the_setting_and_a_way_out() -> None:
 
 @pytest.mark.parametrize("text", ["99999999999d", "36526d", "9" * 400 + "s"])
 def test_refuses_what_no_date_can_be_counted_back_by(text: str) -> None:
-    with pytest.raises(InputError, match="^--since: a duration must be at most 36525d$"):
+    with pytest.raises(InputError, match=r"^--since: a duration must be at most 36525d$"):
         parse_duration_s(text, where="--since")
 
 
