@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -30,8 +31,8 @@ _ROOM_TO_GROW: Final = 8
 _MIN_SLICE_NS: Final = _NS_PER_S
 _MAX_ANSWER_BYTES: Final = 128_000_000
 _MAX_NAMES_SHOWN: Final = 6
-# A server takes 65,534 characters of an address; what separates two names takes three.
-_MOST_NAMES_CHARACTERS: Final = 50_000
+# A server takes 65,534 characters of an address, of which a few hundred are no question.
+_MOST_QUESTION_CHARACTERS: Final = 60_000
 
 
 class InfluxSource:
@@ -133,8 +134,11 @@ class InfluxSource:
     def _divide(self, pods: Collection[str]) -> list[list[str]]:
         """Divide names that would not all fit into the address of a question to 3.x; nothing where they do."""
         names = list(pods)
-        length = sum(map(len, names)) + 3 * len(names)
-        if length <= _MOST_NAMES_CHARACTERS or len(names) < 2 or self.database.version.major < 3:
+        if len(names) < 2 or self.database.version.major < 3:
+            return []
+        # A name may stand there twice, and each of its dots takes twelve characters.
+        questions = (measurement.query(names) for measurement in schema.measurements(self.columns))
+        if max(len(quote(question)) for question in questions) <= _MOST_QUESTION_CHARACTERS:
             return []
         return [names[: len(names) // 2], names[len(names) // 2 :]]
 
