@@ -1,10 +1,11 @@
-"""Gathering samples for the notebooks: from recordings, from InfluxDB, or only what a cluster says is running."""
+"""Gathering samples for the notebooks: from recordings, from a live source, or only what a cluster says is running."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -13,11 +14,11 @@ from podlab.cluster.inventory import enrich
 from podlab.errors import InputError, PodlabError
 from podlab.labels import LabelReport, LabelRules, label_containers
 from podlab.live import cluster_inventory, label_samples, live_source
-from podlab.settings import Settings
+from podlab.settings import MetricsSource, Settings
 from podlab.telemetry.collect import collect
 from podlab.telemetry.recording import read_training
 
-SOURCES = ("recording", "influxdb", "cluster")
+SOURCES = ("recording", *map(str, MetricsSource), "cluster")
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,11 @@ def gather(source: str, settings: Settings, *, recordings: Sequence[Path | str] 
 
     Parameters
     ----------
-    source : {"recording", "influxdb", "cluster"}
-        ``recording`` reads files and data sets, labels included; of data
-        sets too large for memory, some containers. ``influxdb`` fetches the last ``fetch_window``, and labels by the
-        rules, with the cluster's inventory where one can be reached. ``cluster`` gives the inventory and its labels.
+    source : {"recording", "influxdb", "prometheus", "kubelet", "cluster"}
+        ``recording`` reads files and data sets, labels included; of data sets too large for memory, some containers.
+        ``influxdb`` and ``prometheus`` fetch the last ``fetch_window``, ``kubelet`` watches for so long; labelled by
+        the rules, with the cluster's inventory where one can be reached. ``cluster`` gives the inventory and its
+        labels.
     settings : Settings
         Addresses, passwords, fetch window, services, cluster.
     recordings : sequence of Path or str
@@ -61,8 +63,9 @@ def gather(source: str, settings: Settings, *, recordings: Sequence[Path | str] 
     if source == "recording":
         samples = read_training([Path(path) for path in recordings], services=settings.services or None)
         return Gathered(_only(samples, settings), None)
-    if source == "influxdb":
-        return _from_influxdb(settings)
+    if source in list(MetricsSource):
+        # Whatever the setting says: the notebook's reader sees the parameter.
+        return _from_live(settings.model_copy(update={"metrics_source": MetricsSource(source)}))
     if source == "cluster":
         inventory = cluster_inventory(settings)
         return Gathered(None, label_containers(inventory, LabelRules(services=settings.services)))
@@ -83,9 +86,10 @@ def label_counts(report: LabelReport) -> pd.DataFrame:
     return pd.concat([counts, rest], ignore_index=True)
 
 
-def _from_influxdb(settings: Settings) -> Gathered:
+def _from_live(settings: Settings) -> Gathered:
     with closing(live_source(settings)) as source:
-        samples = collect(source, window=settings.fetch_window)
+        wait = timedelta(0) if source.has_past else settings.fetch_window
+        samples = collect(source, window=settings.fetch_window, wait=wait)
     if "service" in samples and samples["service"].notna().any():
         return Gathered(_only(samples, settings), None, "The database holds a replayed recording, labels included.")
     note = ""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from podlab.errors import InputError
 from podlab.metrics import LABELS
-from podlab.settings import Settings, load_settings
+from podlab.settings import MetricsSource, Settings, load_settings
 from podlab.telemetry.influx_http import InfluxDatabase
 from podlab.telemetry.recording import write_recording
 from podlab.telemetry.replay import replay
@@ -89,6 +91,35 @@ def test_a_cluster_tells_what_runs_and_how_it_would_be_labelled(
     ]
 
 
+class _Live:
+    """A source that has what it was given the time for."""
+
+    name = "live"
+
+    def __init__(self, settings: Settings) -> None:
+        self.kind = settings.metrics_source
+        self.has_past = self.kind is not MetricsSource.KUBELET
+
+    def fetch(self, since: datetime, until: datetime) -> pd.DataFrame:
+        assert self.has_past or until - since >= timedelta(seconds=1.9), "nobody waited for it"
+        return make_samples(("nginx",), deployments_per_service=1, seconds=5).assign(cluster=str(self.kind))
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("source", MetricsSource)
+def test_the_parameter_tells_the_source_whatever_the_setting(
+    source: MetricsSource, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-kubeconfig"))
+    monkeypatch.setattr("podlab.workbench.gather.live_source", _Live)
+    for setting in MetricsSource:
+        gathered = gather(str(source), load_settings(metrics_source=setting, fetch_window="1s"))
+        assert gathered.samples is not None
+        assert set(gathered.samples["cluster"]) == {str(source)}
+
+
 def test_other_sources_are_refused_by_name() -> None:
-    with pytest.raises(InputError, match="unknown source 'prometheus'; choose one of recording, influxdb, cluster"):
-        gather("prometheus", load_settings())
+    with pytest.raises(InputError, match="unknown source 'graphite'; choose one of recording, influxdb,"):
+        gather("graphite", load_settings())
