@@ -11,6 +11,7 @@ import pytest
 from tests.support.bundles import write_bundle
 from tests.support.influxd import Influxd, free_ports
 from tests.support.kubeapi import Fault, KubeApi
+from tests.support.kubeobjects import make_pod
 from tests.support.synthetic import make_samples
 from tests.support.watch_process import LEASE, WatchProcess, announcements, begin_now, events, grant, play, run_pods
 from tests.support.watching import starting_together
@@ -97,3 +98,24 @@ def test_a_dry_run_changes_nothing_anywhere(
         assert watcher.end() == 0
     assert {request.verb for request in api.requests} == {"list", "watch"}
     assert not state.exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"watch_namespaces": "a, b"}, {"a/mine", "a/other", "b/mine"}),
+        ({"watch_excluded_namespaces": "a,c"}, {"b/mine"}),
+        ({"watch_namespaces": "a,b", "watch_excluded_namespaces": "b", "watch_selector": "team=mine"}, {"a/mine"}),
+    ],
+)
+def test_only_the_pods_that_are_asked_for_are_told_of(
+    api: KubeApi, influxd: Influxd, database: str, tmp_path: Path, settings: dict[str, str], told: set[str]
+) -> None:
+    for place in ("a/mine", "a/other", "b/mine", "c/mine"):
+        namespace, name = place.split("/")
+        api.store.put("pods", make_pod(name, namespace=namespace, labels={"team": name}))
+    model = write_bundle(tmp_path / "model")
+    with WatchProcess(api, tmp_path, model, influxd.url, database, ("--once", "--dry-run"), settings) as watcher:
+        assert watcher.process.wait() == 0
+        watcher.end_of_output()
+    assert {f"{line['namespace']}/{line['pod']}" for line in announcements(watcher.lines)} == told
