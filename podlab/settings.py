@@ -41,6 +41,8 @@ _OPTIONS = {
     "watch_listen": "--listen",
     "watch_sinks": "--sinks",
 }
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 # Kubernetes puts these into every pod's environment where a Service is named podlab or podlab-something.
 _SERVICE_LINK = re.compile(r"PODLAB_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
@@ -57,6 +59,13 @@ def _read_duration(value: object) -> object:
 
 def _read_names(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _check_namespaces(value: tuple[str, ...]) -> tuple[str, ...]:
+    for name in value:
+        if not _NAMESPACE.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a namespace; write whole names with commas between them")
+    return value
 
 
 def _read_labels(value: object) -> object:
@@ -90,6 +99,8 @@ Duration = Annotated[
 #: Pairs of a label and its value.
 Labels = Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(_read_labels)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_names)]
+#: An API server finds nothing in a namespace that cannot be, and says nothing either.
+Namespaces = Annotated[Names, AfterValidator(_check_namespaces)]
 Sinks = Annotated[tuple[Literal["log", "event", "annotation", "influxdb"], ...], NoDecode, BeforeValidator(_read_names)]
 Url = Annotated[str, AfterValidator(_check_url)]
 #: An environment has no way to say "none" but an empty text.
@@ -184,8 +195,8 @@ class Settings(BaseSettings):
     )
     cluster: str = Field("local", min_length=1, description="name of this cluster in samples and answers")
     watch_interval: Duration = Field(timedelta(seconds=10), description="from one round of the watcher to the next")
-    watch_namespaces: Names = Field((), description="namespaces to watch, comma-separated; empty: all")
-    watch_excluded_namespaces: Names = Field((), description="namespaces to leave out, comma-separated")
+    watch_namespaces: Namespaces = Field((), description="namespaces to watch, comma-separated; empty: all")
+    watch_excluded_namespaces: Namespaces = Field((), description="namespaces to leave out, comma-separated")
     watch_selector: Text = Field(None, description="only pods with these labels, as for kubectl --selector")
     watch_sinks: Sinks = Field(
         ("log", "event"),

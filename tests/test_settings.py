@@ -57,6 +57,12 @@ def test_what_was_set_is_told_apart_from_defaults(monkeypatch: pytest.MonkeyPatc
         ("PODLAB_WATCH_SINKS", "log,pager", "PODLAB_WATCH_SINKS: Input should be 'log', 'event', 'annotation' or"),
         ("PODLAB_PROMETHEUS_LABELS", "east", "PODLAB_PROMETHEUS_LABELS: 'east' is not a label and its value"),
         ("PODLAB_PROMETHEUS_LABELS", 'a="b"c=d,b-c=d', "PODLAB_PROMETHEUS_LABELS: 'b-c' is not a label and its value"),
+        (
+            "PODLAB_WATCH_NAMESPACES",
+            "shop bank",
+            "PODLAB_WATCH_NAMESPACES: 'shop bank' is no name of a namespace; write",
+        ),
+        ("PODLAB_WATCH_EXCLUDED_NAMESPACES", "a,kube-*", "PODLAB_WATCH_EXCLUDED_NAMESPACES: 'kube-*' is no name of"),
         ("PODLAB_INFLUXDB_URL", "localhost:8086", "PODLAB_INFLUXDB_URL: is not an http:// or https:// address"),
         ("PODLAB_INFLUXDB_URL", "http://me:hunter2@db", "PODLAB_INFLUXDB_URL: holds a user or password"),
     ],
