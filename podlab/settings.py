@@ -84,6 +84,12 @@ def _check_url(value: str) -> str:
         raise ValueError("is not an http:// or https:// address")
     if parts.username or parts.password:
         raise ValueError("holds a user or password; give them by settings of their own")
+    try:
+        sound = parts.port != 0 and bool(parts.hostname.encode("idna")) and value.isprintable()
+    except ValueError:  # of the port, which is read only here, or of the name
+        sound = False
+    if not sound:
+        raise ValueError("has a port or a host's name that is none")
     return value.rstrip("/")
 
 
