@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from podlab.errors import InputError
 from podlab.metrics import CATALOGUE, FEATURE_METRICS
@@ -45,7 +48,7 @@ def parse_mapping(text: str) -> tuple[Rule, ...]:
     Raises
     ------
     InputError
-        If a part is no rule, names no column of the samples table, or ``time`` is left out.
+        If a part is no rule, names no column of the samples table or one twice, or ``time`` is left out.
 
     Examples
     --------
@@ -67,8 +70,11 @@ def parse_mapping(text: str) -> tuple[Rule, ...]:
         except ValueError:
             raise InputError(f"{match['factor']!r} is no number", where="--map", todo=_HOW) from None
         rules.append(Rule(match["given"].strip(), column, factor, rate))
-    if "time" not in {rule.column for rule in rules}:
+    columns = [rule.column for rule in rules]
+    if "time" not in columns:
         raise InputError("no column is mapped to time", where="--map", todo=_HOW)
+    if twice := [column for column in columns if columns.count(column) > 1]:
+        raise InputError(f"{twice[0]} is to come from two columns", where="--map", todo="keep one")
     return tuple(rules)
 
 
@@ -94,10 +100,14 @@ def read_series(path: Path, rules: tuple[Rule, ...]) -> pd.DataFrame:
         If the file cannot be read, lacks a column, or holds what is no number.
     """
     try:
-        table = pd.read_csv(path)
+        with warnings.catch_warnings():
+            # A separator at the end of each row must not make the first column an index, and move all others;
+            # more values than columns are an error.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(path, index_col=False)
     except FileNotFoundError:
         raise InputError("no such file", where=str(path)) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:
         raise InputError(f"is no CSV file: {str(error).splitlines()[0]}", where=str(path)) from None
     absent = [rule.given for rule in rules if rule.given not in table]
     if absent:
@@ -105,23 +115,41 @@ def read_series(path: Path, rules: tuple[Rule, ...]) -> pd.DataFrame:
         raise InputError(f"column {absent[0]!r} is missing", where=str(path), todo=f"it has {has}")
     samples = pd.DataFrame({"pod": path.stem, "container": "series"}, index=table.index)
     time = next(rule for rule in rules if rule.column == "time")
-    given = table[time.given]
-    seconds = pd.to_numeric(given, errors="coerce")
-    numbers = seconds.notna().all()
-    samples["time"] = pd.to_datetime(
-        seconds * time.factor if numbers else given, unit="s" if numbers else None, utc=True, errors="coerce"
-    )
-    if samples["time"].isna().any():
-        row = int(samples["time"].isna().to_numpy().argmax())
-        raise InputError(f"row {row + 1}: {given.iloc[row]!r} is no time", where=str(path))
+    samples["time"] = _times(table[time.given], time.factor, path)
     step_s = samples["time"].diff().dt.total_seconds().fillna(0.0).clip(lower=0.0)
     for rule in rules:
         if rule.column == "service":
             samples["service"] = table[rule.given].astype("str")
         elif rule.column != "time":
-            values = pd.to_numeric(table[rule.given], errors="coerce") * rule.factor
+            values = _numbers(table[rule.given], path) * rule.factor
             samples[rule.column] = _as_column(values, rule, step_s)
     return check_samples(samples, where=str(path))
+
+
+def _times(given: pd.Series, factor: float, path: Path) -> pd.Series:
+    seconds = pd.to_numeric(given, errors="coerce")
+    if is_numeric_dtype(given) or seconds.notna().all():
+        times = pd.to_datetime(seconds * factor, unit="s", utc=True, errors="coerce")
+    else:
+        # Some with a fraction of a second and some without are no other format.
+        times = pd.to_datetime(given, format="ISO8601", utc=True, errors="coerce")
+        if times.isna().any():
+            times = pd.to_datetime(given, utc=True, errors="coerce")
+    _refuse(given, times.isna(), "is no time", path)
+    return times
+
+
+def _numbers(given: pd.Series, path: Path) -> pd.Series:
+    numbers = pd.to_numeric(given, errors="coerce").astype("float64")
+    _refuse(given, numbers.isna() & given.notna(), "is no number", path)
+    return numbers.where(np.isfinite(numbers))
+
+
+def _refuse(given: pd.Series, bad: pd.Series, what: str, path: Path) -> None:
+    if bad.any():
+        row = int(bad.to_numpy().argmax())
+        shown = "nothing" if pd.isna(given.iloc[row]) else repr(str(given.iloc[row])[:60])
+        raise InputError(f"column {given.name!r}, row {row + 1}: {shown} {what}", where=str(path))
 
 
 def _as_column(values: pd.Series, rule: Rule, step_s: pd.Series) -> pd.Series:
@@ -129,4 +157,4 @@ def _as_column(values: pd.Series, rule: Rule, step_s: pd.Series) -> pd.Series:
         return values.fillna(0.0) > 0
     if rule.rate:
         values = (values.fillna(0.0) * step_s).cumsum()
-    return values.round().astype("Int64") if CATALOGUE[rule.column].kind == "counter" else values
+    return values.round() if CATALOGUE[rule.column].kind == "counter" else values

@@ -32,6 +32,7 @@ def test_a_public_format_is_read(tmp_path: Path) -> None:
         ("t=time,x=temperature", "'temperature' is no metric"),
         ("t=time,x=rate:memory_rss_bytes", "is no counter"),
         ("t=time,x=memory_rss_bytes*1e", "'1e' is no number"),
+        ("t=time,x=rx_bytes,y=rate:rx_bytes", "rx_bytes is to come from two columns; keep one"),
     ],
 )
 def test_mistakes_in_a_mapping_are_told(mapping: str, said: str) -> None:
@@ -43,8 +44,12 @@ def test_mistakes_in_a_mapping_are_told(mapping: str, said: str) -> None:
     ("content", "said"),
     [
         ("t,x\nsoon,1\n", "row 1: 'soon' is no time"),
+        ("t,x\n,1\n5,1\n", "column 't', row 1: nothing is no time"),
+        ("t,x\n0001-01-01,1\n", "is not a time between"),
+        ('t,x\n0,1\n1,"1,5"\n', "column 'x', row 2: '1,5' is no number"),
         ("t,y\n1,1\n", "column 'x' is missing; it has t, y"),
         ("", "is no CSV file"),
+        ("t,x\n0,1,5\n1,2,6\n", "is no CSV file: Length of header or names does not match"),
     ],
 )
 def test_files_that_do_not_fit_are_told(tmp_path: Path, content: str, said: str) -> None:
@@ -54,3 +59,31 @@ def test_files_that_do_not_fit_are_told(tmp_path: Path, content: str, said: str)
         read_series(path, parse_mapping("t=time,x=memory_rss_bytes"))
     with pytest.raises(InputError, match="no such file"):
         read_series(tmp_path / "none.csv", parse_mapping("t=time,x=memory_rss_bytes"))
+
+
+def read(tmp_path: Path, content: str, mapping: str) -> pd.DataFrame:
+    (tmp_path / "a.csv").write_text(content)
+    return read_series(tmp_path / "a.csv", parse_mapping(mapping))
+
+
+def test_a_label_that_is_neither_0_nor_1_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="column 'label', row 1: 'yes' is no number"):
+        read(tmp_path, "t,x,label\n0,1,yes\n1,2,no\n", "t=time,x=memory_rss_bytes,label=anomaly")
+    samples = read(tmp_path, "t,x,label\n0,1,True\n1,2,\n2,3,False\n", "t=time,x=memory_rss_bytes,label=anomaly")
+    assert samples["anomaly"].tolist() == [True, False, False]
+
+
+def test_a_separator_at_the_end_of_each_row_moves_no_column(tmp_path: Path) -> None:
+    samples = read(tmp_path, "t,x,y\n0,1,7,\n1,2,7,\n", "t=time,x=memory_rss_bytes")
+    assert samples["memory_rss_bytes"].tolist() == [1.0, 2.0]
+
+
+def test_times_with_and_without_a_fraction_of_a_second(tmp_path: Path) -> None:
+    content = "t,x\n2026-01-01 00:00:00,1\n2026-01-01 00:00:01.500000,2\n2026-01-01 00:00:03,3\n"
+    samples = read(tmp_path, content, "t=time,x=memory_rss_bytes")
+    assert samples["time"].diff().dropna().dt.total_seconds().tolist() == [1.5, 1.5]
+
+
+def test_a_rate_that_is_infinite_is_no_growth(tmp_path: Path) -> None:
+    samples = read(tmp_path, "t,x\n0,5\n1,inf\n2,5\n", "t=time,x=rate:rx_bytes")
+    assert samples["rx_bytes"].tolist() == [0, 0, 5]
