@@ -41,6 +41,9 @@ class Pace:
         each ``settle_s``.
     window_s : float
         How far back samples are caught up with.
+    asking_s : float
+        After so long a round asks the database nothing more: a slow one must not make the watcher look stuck. Who was
+        not asked for is so in the next round.
     told_per_s : float
         Announcements each second, at most. A watcher that is new in a large cluster has something to tell of all
         containers at once, and the API server has other work.
@@ -49,6 +52,7 @@ class Pace:
     interval_s: float = 10.0
     settle_s: float = 600.0
     window_s: float = 600.0
+    asking_s: float = 60.0
     told_per_s: float = 100.0
 
 

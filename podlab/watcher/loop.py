@@ -148,7 +148,8 @@ class Watcher:
         due = [case for case in self._docket.cases if case.next_look_s <= started_s]
         gathered = gather(
             due, self._source, self._history,
-            now_s=self._clock.now(), window_s=self._pace.window_s, cluster=self.cluster, proceed=proceed,
+            now_s=self._clock.now(), window_s=self._pace.window_s, cluster=self.cluster,
+            proceed=lambda: proceed() and self._clock.steady() <= started_s + self._pace.asking_s,
             also=self.monitor.take if self.monitor is not None else None,
         )  # fmt: skip
         self._note(gathered, started_s)

@@ -96,7 +96,7 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
             policy=_AT_ONCE if once else Policy(timeout_s=settings.metrics_timeout.total_seconds()),
             pace=Pace(
                 settings.watch_interval.total_seconds(), window_s=settings.fetch_window.total_seconds(),
-                told_per_s=inf if once or dry_run else Pace.told_per_s,
+                asking_s=inf if once else Pace.asking_s, told_per_s=inf if once or dry_run else Pace.told_per_s,
             ),
             anomalies=anomalies,
             all_pods=not (
