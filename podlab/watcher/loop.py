@@ -101,14 +101,14 @@ class Watcher:
         self.last_tick_s: float | None = None
         self._source = source
         self._journal = journal
-        self._pace = pace or Pace()
+        self.pace = pace or Pace()
         self._clock = clock or Clock()
         self._announcer = Announcer(
             sinks, record=self._record, failed=self._sink_failed, steady=self._clock.steady,
-            per_s=self._pace.told_per_s,
+            per_s=self.pace.told_per_s,
         )  # fmt: skip
         self._history = History()
-        self._docket = Docket(policy or Policy(), self._pace)
+        self._docket = Docket(policy or Policy(), self.pace)
         self.monitor = (
             Monitor(model.library, cluster=cluster, steady=self._clock.steady, unnamed=all_pods) if anomalies else None
         )
@@ -148,8 +148,8 @@ class Watcher:
         due = [case for case in self._docket.cases if case.next_look_s <= started_s]
         gathered = gather(
             due, self._source, self._history,
-            now_s=self._clock.now(), window_s=self._pace.window_s, cluster=self.cluster,
-            proceed=lambda: proceed() and self._clock.steady() <= started_s + self._pace.asking_s,
+            now_s=self._clock.now(), window_s=self.pace.window_s, cluster=self.cluster,
+            proceed=lambda: proceed() and self._clock.steady() <= started_s + self.pace.asking_s,
             also=self.monitor.take if self.monitor is not None else None,
         )  # fmt: skip
         self._note(gathered, started_s)
@@ -167,7 +167,7 @@ class Watcher:
     def _tell(self, leading: bool, told_before_s: float | None, proceed: Callable[[], bool]) -> None:
         if leading:
             # Sinks that are slow may take a round's time, not more: the rest comes with the next one.
-            until_s = self._clock.steady() + self._pace.interval_s
+            until_s = self._clock.steady() + self.pace.interval_s
             self._announcer.deliver(lambda: proceed() and self._clock.steady() <= until_s)
         elif told_before_s is not None:
             self._announcer.leave_to_others(told_before_s)
@@ -203,7 +203,7 @@ class Watcher:
         )  # fmt: skip
         if entry.service is None:
             return True
-        young = self._clock.now() - entry.at_s < self._pace.settle_s
+        young = self._clock.now() - entry.at_s < self.pace.settle_s
         return young and entry.service in self.model.identifier.services
 
     def _note(self, gathered: Gathered, started_s: float) -> None:
@@ -223,9 +223,9 @@ class Watcher:
     def _watch_over(self, monitor: Monitor, had: set[int], ask: bool, proceed: Callable[[], bool]) -> None:
         """Score what is new of all containers, and have told which are anomalous."""
         # Who was not asked for within a round's time is so in the next one: identifying goes first.
-        until_s = self._clock.steady() + self._pace.interval_s
+        until_s = self._clock.steady() + self.pace.interval_s
         went = monitor.round(
-            had, self._source, now_s=self._clock.now(), window_s=self._pace.window_s,
+            had, self._source, now_s=self._clock.now(), window_s=self.pace.window_s,
             proceed=lambda: ask and proceed() and self._clock.steady() <= until_s,
         )  # fmt: skip
         self._note_database(went)

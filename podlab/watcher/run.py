@@ -199,7 +199,7 @@ def _lease(settings: Settings, instance: str, watcher: Watcher, clock: Clock) ->
     began_s = clock.steady()
 
     def healthy() -> bool:
-        return clock.steady() - (watcher.last_tick_s or began_s) < STUCK_S
+        return clock.steady() - (watcher.last_tick_s or began_s) < watcher.pace.interval_s + STUCK_S
 
     return Lease(_connect(settings), settings.watch_lease, instance, healthy=healthy, clock=clock)
 

@@ -14,7 +14,7 @@ from podlab.watcher.cases import Case
 from podlab.watcher.loop import Watcher
 from podlab.watcher.monitor import Monitor
 
-#: After so long without a round, or without a word of the API server, a restart may help.
+#: After so long without a round that is due, or without a word of the API server, a restart may help.
 STUCK_S = 300.0
 _ROWS = 200
 
@@ -59,11 +59,13 @@ class Status:
 
     def stuck(self) -> list[str]:
         """Why the watcher should be restarted; empty while it does well."""
-        now_s, feed = self.steady(), self.feed()
-        reasons = []
-        for what, at_s in (("round", self.watcher.last_tick_s), ("word of the API server", feed.last_contact_s)):
+        now_s, reasons = self.steady(), []
+        for what, at_s, most_s in (
+            ("round", self.watcher.last_tick_s, self.watcher.pace.interval_s + STUCK_S),
+            ("word of the API server", self.feed().last_contact_s, STUCK_S),
+        ):
             since_s = now_s - (self.began_s if at_s is None else at_s)
-            if since_s > STUCK_S:
+            if since_s > most_s:
                 reasons.append(f"no {what} for {since_s:.0f} s")
         return reasons
 

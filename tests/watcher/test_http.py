@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from podlab.cluster.watch import FeedStatus
 from podlab.errors import InputError
+from podlab.watcher.docket import Pace
 from podlab.watcher.http import StatusServer
 from podlab.watcher.status import STUCK_S, Status
 from tests.support.synthetic import EPOCH
@@ -112,6 +113,17 @@ def test_a_stuck_round_and_a_silent_api_server_fail_the_probe(bench: MakeBench) 
         answer = client.get("/healthz")
     assert answer.status_code == 503
     assert answer.text == "no round for 311 s\nno word of the API server for 301 s\n"
+
+
+def test_a_round_that_is_not_due_yet_is_not_missed(bench: MakeBench) -> None:
+    here = bench(pace=Pace(interval_s=600.0))
+    here.run(0)
+    with serving(here) as client:
+        assert client.get("/healthz").text == "ok\n"
+        here.hands.at_s += 600.0
+        assert "no round" not in client.get("/healthz").text
+        here.hands.at_s += STUCK_S
+        assert "no round for 910 s" in client.get("/healthz").text
 
 
 def test_not_ready_until_pods_were_listed_and_a_round_was_done(bench: MakeBench) -> None:
