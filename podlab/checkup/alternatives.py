@@ -47,7 +47,7 @@ def _look(settings: Settings, source: MetricsSource, model: BundleInfo | None) -
         with closing(live_source(other, timeout_s=_WAIT_S)) as live:
             until = datetime.now(UTC)
             samples = live.fetch(until - settings.fetch_window, until + timedelta(minutes=5))
-            fresh = freshness_of(subject, live.name, samples, until)
+            fresh = freshness_of(subject, live.name, samples, until, settings.cluster)
     except PodlabError as error:
         yield failure(subject, error)
         return

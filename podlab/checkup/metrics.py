@@ -31,6 +31,9 @@ NAMES: Final = {
 _ROUNDS: Final = 4
 #: Samples older than so many intervals, and than so many seconds, are stale: agents write late, and miss one at times.
 _STALE_INTERVALS, _STALE_S = 4, 60.0
+#: So far a clock may be ahead of ours before it is told.
+_SKEW_S: Final = 30.0
+_MOST_CLUSTERS: Final = 3
 #: The first sample of a container comes within an interval, and a decision needs some samples.
 _DENSE_S: Final = 30.0
 
@@ -53,8 +56,11 @@ def look_at_metrics(settings: Settings, model: BundleInfo | None) -> list[Findin
         Finding(f"kubelet of {node}", False, error.what, error.todo or "", needed=False)
         for node, error in sorted(failing.items())
     ]
-    columns = columns_of(model)
-    return [freshness_of(subject, name, samples, until), *nodes, _coverage(settings, samples, columns, model)]
+    fresh = freshness_of(subject, name, samples, until, settings.cluster)
+    own = samples[samples["cluster"] == settings.cluster]
+    if own.empty:
+        return [fresh, *nodes]
+    return [fresh, *nodes, _coverage(settings, own, columns_of(model), model)]
 
 
 def columns_of(model: BundleInfo | None) -> tuple[str, ...]:
@@ -62,8 +68,14 @@ def columns_of(model: BundleInfo | None) -> tuple[str, ...]:
     return FEATURE_METRICS if model is None else tuple(model.manifest["columns"])
 
 
-def freshness_of(subject: str, name: str, samples: pd.DataFrame, until: datetime) -> Finding:
+def freshness_of(subject: str, name: str, samples: pd.DataFrame, until: datetime, cluster: str) -> Finding:
     """Tell how many containers there are samples of, how often they come, and how old the newest is."""
+    others = samples.loc[samples["cluster"] != cluster, "cluster"].unique()
+    samples = samples[samples["cluster"] == cluster]
+    if samples.empty:
+        # The watcher leaves out other clusters' rows.
+        said = f"{name}: no rows of cluster {cluster!r}, only of {', '.join(map(repr, others[:_MOST_CLUSTERS]))}"
+        return Finding(subject, False, said, f"set cluster to this one's name there: PODLAB_CLUSTER={others[0]}")
     age_s = (until - samples["time"].max()).total_seconds()
     interval_s = _interval_s(samples)
     containers = int(samples.groupby(list(INSTANCE_KEY), dropna=False).ngroups)
@@ -71,7 +83,11 @@ def freshness_of(subject: str, name: str, samples: pd.DataFrame, until: datetime
         "rows": len(samples), "containers": containers, "newest_s": round(age_s, 1), "interval_s": interval_s
     }  # fmt: skip
     often = "seen once" if interval_s is None else f"each {interval_s:g} s"
-    said = f"{name}: {containers} containers {often}, {len(samples)} rows, the newest {age_s:.0f} s old"
+    old = f"{age_s:.0f} s old" if age_s >= 0 else f"{-age_s:.0f} s ahead of our clock"
+    said = f"{name}: {containers} containers {often}, {len(samples)} rows, the newest {old}"
+    if age_s < -_SKEW_S:
+        todo = "set the clocks of the nodes and of this machine (NTP)"
+        return Finding(subject, False, said, todo, False, details)
     if age_s > max(_STALE_S, _STALE_INTERVALS * (interval_s or 0.0)):
         todo = "see whether the agent still runs, and whether its clock is right"
         return Finding(subject, False, f"{said}: stale", todo, details=details)

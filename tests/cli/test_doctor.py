@@ -128,10 +128,8 @@ def test_one_node_that_fails_is_named_and_only_warns(call: Call, kubelets: list[
         assert answer.exit_code == 1
 
 
-@pytest.mark.usefixtures("api")
-def test_stale_metrics_fail_and_fresh_ones_do_not(
-    call: Call, influxd: Influxd, database: str, lives: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def in_influxdb(influxd: Influxd, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (
         ("URL", influxd.url),
         ("DATABASE", database),
@@ -139,6 +137,41 @@ def test_stale_metrics_fail_and_fresh_ones_do_not(
         ("PASSWORD", influxd.reader[1]),
     ):
         monkeypatch.setenv(f"PODLAB_INFLUXDB_{name}", value)
+
+
+@pytest.mark.usefixtures("api", "in_influxdb")
+def test_rows_of_another_cluster_are_none_that_the_watcher_takes(
+    call: Call, influxd: Influxd, database: str, lives: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = InfluxDatabase(influxd.url, database, *influxd.admin)
+    replay(lives.assign(cluster="east"), target)
+    answer = call("doctor", "--json")
+    assert answer.exit_code == 1
+    metrics = findings(answer)["metrics in InfluxDB"]
+    assert metrics["said"].endswith("no rows of cluster 'local', only of 'east'")
+    assert metrics["todo"].endswith("PODLAB_CLUSTER=east")
+    assert "columns" not in findings(answer)
+    monkeypatch.setenv("PODLAB_CLUSTER", "east")
+    assert call("doctor", "--json").exit_code == 0
+    target.close()
+
+
+@pytest.mark.usefixtures("api", "in_influxdb")
+def test_a_clock_ahead_of_ours_is_told(call: Call, influxd: Influxd, database: str, lives: pd.DataFrame) -> None:
+    target = InfluxDatabase(influxd.url, database, *influxd.admin)
+    ahead = pd.Timedelta("200s")
+    replay(lives.assign(time=lives["time"] + ahead, started_at=lives["started_at"] + ahead), target)
+    metrics = findings(call("doctor", "--json"))["metrics in InfluxDB"]
+    assert (metrics["ok"], metrics["needed"]) == (False, False)
+    assert metrics["said"].endswith("s ahead of our clock")
+    assert "(NTP)" in metrics["todo"]
+    target.close()
+
+
+@pytest.mark.usefixtures("api", "in_influxdb")
+def test_stale_metrics_fail_and_fresh_ones_do_not(
+    call: Call, influxd: Influxd, database: str, lives: pd.DataFrame
+) -> None:
     target = InfluxDatabase(influxd.url, database, *influxd.admin)
     old = lives.assign(time=lives["time"] - pd.Timedelta("400s"), started_at=lives["started_at"] - pd.Timedelta("400s"))
     replay(old.drop(columns=["io_read_bytes", "io_write_bytes"]), target)
@@ -159,7 +192,7 @@ def test_stale_metrics_fail_and_fresh_ones_do_not(
 def test_other_sources_that_are_set_up_are_shown_and_decide_nothing(
     call: Call, prometheusd: Prometheusd, lives: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    labels = prometheusd.write(lives)
+    labels = prometheusd.write(lives[lives["time"] <= pd.Timestamp.now("UTC")])
     monkeypatch.setenv("PODLAB_PROMETHEUS_URL", prometheusd.url)
     monkeypatch.setenv("PODLAB_PROMETHEUS_LABELS", ",".join(f"{name}={value}" for name, value in labels.items()))
     [closed] = free_ports(1)
