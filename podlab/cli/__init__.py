@@ -15,6 +15,9 @@ import podlab
 from podlab.cli import data, dataset, doctor, evaluate, importing, lab, model, notebooks, score, watch
 from podlab.errors import PodlabError
 from podlab.files import explain_os_error
+from podlab.interrupts import stop_on_sigterm
+
+_STOPPED = 130
 
 app = typer.Typer(
     name="podlab",
@@ -70,18 +73,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 on success, 1 when the work failed, 2 on wrong use or bad input, 130 when stopped by Ctrl-C.
+        0 on success, 1 when the work failed, 2 on wrong use or bad input, 130 when stopped by Ctrl-C or SIGTERM.
     """
     logging.basicConfig(level=logging.WARNING, format="podlab: %(levelname)s: %(message)s", stream=sys.stderr)
     logging.addLevelName(logging.WARNING, "warning")
     try:
-        exit_code = app(args=arguments, prog_name="podlab", standalone_mode=False) or 0
+        # What is half-written, and processes that were started, shall go when CI or `timeout` ends a command, too.
+        with stop_on_sigterm():
+            exit_code = app(args=arguments, prog_name="podlab", standalone_mode=False) or 0
+        if exit_code == _STOPPED:  # typer makes an exit code of Ctrl-C on its own
+            return _fail("stopped", _STOPPED)
         sys.stdout.flush()
         return exit_code
     except PodlabError as error:
         return _fail(str(error), error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
-        return _fail("stopped", 130)
+        return _fail("stopped", _STOPPED)
     except (BrokenPipeError, SystemExit) as stop:
         # Whoever read our output (head, less) has seen enough. Typer makes exit code 1 of that on its own.
         if isinstance(stop, SystemExit) and not isinstance(stop.__context__, BrokenPipeError):

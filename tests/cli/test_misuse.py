@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -66,3 +67,19 @@ def test_an_output_that_cannot_be_is_refused_before_any_work(
         assert answer.err.count("\n") == 1
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder", "mine"]
     assert call("models", "verify", model).exit_code == 0
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_stopped_says_so_and_leaves_nothing(
+    recording: Path, model: Path, tmp_path: Path, sent: signal.Signals
+) -> None:
+    code = f"""
+import os, sys
+from podlab.cli import main, score
+score.read_recording = lambda files: os.kill(os.getpid(), {int(sent)})  # as it begins to write
+sys.exit(main())
+"""
+    command = [sys.executable, "-c", code, "score", recording, "--model", model, "--out", tmp_path / "scores.parquet"]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "podlab: stopped\n")
+    assert list(tmp_path.iterdir()) == []
