@@ -122,6 +122,7 @@ class KubeletSource:
                     return  # what was under way found everything closed
                 # Whatever it is, the next round may do better.
                 log.exception("a round over the kubelets failed")
+                self._polled.set()
             self._stop.wait(max(0.0, begun_s + self.interval_s - time.monotonic()))
 
     def poll(self) -> int:
@@ -145,6 +146,13 @@ class KubeletSource:
                     readings.append(future.result())
                 except PodlabError as error:
                     self._tell(node, error)
+                except Exception as error:
+                    if self._stop.is_set():
+                        raise  # it was given up
+                    # Whatever one node said, the others' samples are taken in.
+                    log.debug("node %s", node, exc_info=True)
+                    what = f"its answer cannot be read: {type(error).__name__}: {error}"
+                    self._tell(node, PodlabError(what, where=f"node {node}"))
                 else:
                     self._tell(node, None)
                     self._check_clock(node, readings[-1])
@@ -165,6 +173,9 @@ class KubeletSource:
         self._listing, self._listed_s = None, self._clock()
         there = {address.node for address in self._nodes}
         self.failures = {node: error for node, error in self.failures.items() if node in there}
+        self._skewed &= there
+        for node in set(self._without_io) - there:
+            self._without_io.pop(node, None)
 
     def _read(self, address: KubeletAddress) -> Reading:
         reading = read_summary(self._get(address, SUMMARY), address.node)

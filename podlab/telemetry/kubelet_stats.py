@@ -13,11 +13,11 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 import numpy as np
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from podlab.errors import PodlabError
 from podlab.metrics import CATALOGUE, FEATURE_METRICS
@@ -44,14 +44,17 @@ _UID: Final = re.compile(r"[0-9a-fA-F]{32}")
 _COLUMN: Final = {name: number for number, name in enumerate(FEATURE_METRICS)}
 
 
+_Time = Annotated[datetime, Meta(tz=True)]
+
+
 class _Cpu(Struct, gc=False):
-    time: datetime | None = None
+    time: _Time | None = None
     usage_nanocores: int | None = field(default=None, name="usageNanoCores")
     usage_core_nanoseconds: int | None = field(default=None, name="usageCoreNanoSeconds")
 
 
 class _Memory(Struct, gc=False):
-    time: datetime | None = None
+    time: _Time | None = None
     usage: int | None = field(default=None, name="usageBytes")
     working_set: int | None = field(default=None, name="workingSetBytes")
     rss: int | None = field(default=None, name="rssBytes")
@@ -70,7 +73,7 @@ class _Network(Struct, gc=False):
 
 class _Container(Struct, gc=False):
     name: str
-    start: datetime | None = field(default=None, name="startTime")
+    start: _Time | None = field(default=None, name="startTime")
     cpu: _Cpu | None = None
     memory: _Memory | None = None
     rootfs: _Filesystem | None = None
@@ -153,12 +156,12 @@ def read_summary(answer: bytes, node: str) -> Reading:
         uid = "" if _UID.fullmatch(whose.uid) else whose.uid
         for container in pod.containers or ():
             cpu, memory = container.cpu or _Cpu(), container.memory or _Memory()
-            taken = cpu.time or memory.time
-            if taken is None:
+            taken_ns = _ns(cpu.time or memory.time)
+            if taken_ns == MISSING:
                 continue
             rootfs, logs = container.rootfs or _Filesystem(), container.logs or _Filesystem()
             instances.append(Instance(node, whose.namespace, whose.name, uid, container.name, _ns(container.start)))
-            times.append(_ns(taken))
+            times.append(taken_ns)
             rows.append(
                 (
                     cpu.usage_nanocores, cpu.usage_core_nanoseconds, memory.usage, memory.working_set, memory.rss,
@@ -175,7 +178,8 @@ def read_summary(answer: bytes, node: str) -> Reading:
 
 
 def _ns(when: datetime | None) -> int:
-    return MISSING if when is None else (when - _EPOCH) // _MICROSECOND * 1000
+    ns = MISSING if when is None else (when - _EPOCH) // _MICROSECOND * 1000
+    return ns if 0 <= ns <= _MOST else MISSING  # Go's year 1 is no time
 
 
 def add_block_io(reading: Reading, answer: bytes, node: str, *, tolerance_s: float, columns: Collection[str]) -> None:

@@ -8,6 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from podlab.errors import InputError
+from podlab.telemetry.kubelet import KubeletSource
+from podlab.telemetry.kubelet_http import KubeletAddress
+from podlab.telemetry.kubelet_stats import Reading, read_summary
 from tests.support.kubelet import Fault, running_cluster
 
 
@@ -58,3 +62,52 @@ def test_sections_that_are_not_there_are_missing(samples: pd.DataFrame, certific
     assert got[["pod", "container", "memory_usage_bytes"]].to_numpy().tolist() == [["a", "main", 7.0]]
     assert "cpu_usage_nanocores" not in got
     assert got["started_at"].isna().all()
+
+
+def test_times_that_are_none(samples: pd.DataFrame, certificates: tuple[Path, Path]) -> None:
+    no_time = "0001-01-01T00:00:00Z"
+    cpu = {"time": "2026-01-05T08:00:01Z", "usageNanoCores": 7}
+    answer = {
+        "node": {"nodeName": "node-0"},
+        "pods": [
+            {"podRef": {"name": "a"}, "containers": [{"name": "main", "startTime": no_time, "cpu": cpu}]},
+            {"podRef": {"name": "b"}, "containers": [{"name": "main", "cpu": {**cpu, "time": no_time}}]},
+        ],
+    }
+    with running_cluster(samples[samples["node"] == "node-0"], certificates) as cluster:
+        cluster.kubelets[0].always = Fault(body=json.dumps(answer).encode(), path="/stats")
+        cluster.run(1)
+        got = cluster.fetch()
+        assert got["pod"].tolist() == ["a"]
+        assert got["started_at"].isna().all()
+        cpu["time"] = "2026-01-05T08:00:02"
+        cluster.kubelets[0].always = Fault(body=json.dumps(answer).encode(), path="/stats")
+        cluster.run(1)
+        assert "at `$.pods[0].containers[0].cpu.time`" in cluster.source.failures["node-0"].what
+
+
+def test_what_nobody_expected_of_one_node_costs_no_other(
+    samples: pd.DataFrame, certificates: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(answer: bytes, node: str) -> Reading:
+        if node == "node-0":
+            raise RecursionError("so deep")
+        return read_summary(answer, node)
+
+    monkeypatch.setattr("podlab.telemetry.kubelet.read_summary", read)
+    with running_cluster(samples, certificates) as cluster:
+        cluster.run(2)
+        assert set(cluster.fetch()["node"]) == {"node-1", "node-2"}
+        assert cluster.source.failures["node-0"].what == "its answer cannot be read: RecursionError: so deep"
+
+
+def test_a_list_of_nodes_that_nobody_expected_holds_nobody_up() -> None:
+    def nodes() -> list[KubeletAddress]:
+        raise RecursionError("so deep")
+
+    source = KubeletSource(nodes, lambda address, path: b"", interval_s=0.05).start()
+    try:
+        with pytest.raises(InputError):
+            source.fetch(pd.Timestamp("2026-01-05T08:00Z"), pd.Timestamp("2026-01-05T09:00Z"))
+    finally:
+        source.close()

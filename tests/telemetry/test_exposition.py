@@ -61,3 +61,15 @@ def test_a_text_that_breaks_off_is_refused() -> None:
 def test_a_line_that_is_none_is_shown() -> None:
     with pytest.raises(PodlabError, match=r"here: is no line of metrics: up<html>|up { what"):
         list(read_family(b"up { what\n", "up", where="here"))
+
+
+@pytest.mark.parametrize("number", [".", "1.2.3", "", "0x5", "1e", "1_0", "infinity"])
+def test_what_is_no_number_is_shown(number: str) -> None:
+    with pytest.raises(PodlabError, match="here: is no line of metrics: up"):
+        list(read_family(f"up {number}\n".encode(), "up", where="here"))
+
+
+@pytest.mark.parametrize("number", ["1.", ".5", "-1.5e+06", "1E3", "+Inf", "-Inf", "NaN"])
+def test_numbers_as_go_writes_and_reads_them(number: str) -> None:
+    [series] = read_family(f"up {number}\n".encode(), "up", where="here")
+    assert series.value == float(number) or number == "NaN"
