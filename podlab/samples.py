@@ -115,7 +115,10 @@ def _convert(values: pd.Series, where: str) -> pd.Series:
     if dtype == "boolean":
         return _convert_flags(values, where)
     if dtype == "str":
-        return values.astype("str").where(values.notna())
+        try:
+            return values.astype("str").where(values.notna())
+        except UnicodeDecodeError as error:
+            raise InputError(f"column {column!r} holds bytes that are no text", where=where) from error
     return _convert_numbers(values, dtype, where)
 
 
@@ -129,7 +132,9 @@ def _convert_times(values: pd.Series, where: str) -> pd.Series:
     # Times of whole nanoseconds reach from 1677 to 2262; others, such as Go's year 1, stand for no time.
     bad = (times.dt.year < _FIRST_YEAR) | (times.dt.year > _LAST_YEAR)
     if bad.any():
-        raise _bad_value(values, bad, f"is not a time between {_FIRST_YEAR} and {_LAST_YEAR}", where)
+        # pandas cannot write a Timestamp of the year 10000, numpy can.
+        shown = times.dt.tz_localize(None) if _is_time(values) else values
+        raise _bad_value(shown, bad, f"is not a time between {_FIRST_YEAR} and {_LAST_YEAR}", where)
     return times.dt.as_unit("ns")
 
 
@@ -174,7 +179,7 @@ def _convert_numbers(values: pd.Series, dtype: str, where: str) -> pd.Series:
 
 def _bad_value(values: pd.Series, bad: pd.Series, what: str, where: str) -> InputError:
     position = int(np.flatnonzero(bad.to_numpy(dtype=bool))[0])
-    shown = str(values.iloc[position])[:60]
+    shown = str(values.to_numpy()[position])[:60]
     more = int(bad.sum()) - 1
     others = f" (and {more} more rows)" if more else ""
     return InputError(f"column {values.name!r}, row {position}: {shown!r} {what}{others}", where=where)

@@ -228,7 +228,7 @@ def _read_csv(path: Path, left_out: set[str]) -> pa.Table:
     """Read a CSV file; values that are no numbers stay text, for the check to name with their row."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            names = next(csv.reader(file))
+            names = next(row for row in csv.reader(file) if row)  # empty lines are passed over, here as below
         _refuse_repeated(names, str(path))
         table = pyarrow.csv.read_csv(
             path,

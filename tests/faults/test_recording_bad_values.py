@@ -57,6 +57,32 @@ def test_a_column_twice(tmp_path: Path) -> None:
         read_recording([path])
 
 
+def test_an_empty_line_before_the_columns_names(tmp_path: Path) -> None:
+    path = write_csv(tmp_path, "", HEADER, "2026-01-01T00:00:00Z,1e5,c,1", "")
+    assert read_recording([path])["pod"].tolist() == ["1e5"]
+    with pytest.raises(InputError, match="not a readable CSV file"):
+        read_recording([write_csv(tmp_path, "", "")])
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+def test_times_stored_in_another_unit_than_they_were_taken_in(tmp_path: Path, unit: str) -> None:
+    far = pa.array([253402300800 * {"s": 1, "ms": 1_000, "us": 1_000_000}[unit]], pa.timestamp(unit, "UTC"))
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"time": far, "pod": ["p"], "container": ["c"], "rx_bytes": [1]}), path)
+    with pytest.raises(
+        InputError, match=r"a\.parquet: column 'time', row 0: '10000-01-01T00:00:00[.0]*' is not a time"
+    ):
+        read_recording([path])
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = {"time": ["2026-01-01T00:00:00Z"], "pod": [b"\xff"], "container": ["c"], "rx_bytes": [1]}
+    pq.write_table(pa.table(table), path)
+    with pytest.raises(InputError, match=r"a\.parquet: column 'pod' holds bytes that are no text"):
+        read_recording([path])
+
+
 def test_lists_in_a_column(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"time": [1], "pod": ["p"], "container": ["c"], "rx_bytes": [[1, 2]]}), path)
