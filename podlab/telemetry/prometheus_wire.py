@@ -63,14 +63,15 @@ class _Answer(msgspec.Struct, rename="camel"):
     data: msgspec.Raw = msgspec.Raw(b"null")
     error_type: str | None = None
     error: str = ""
-    warnings: list[str] = []
+    warnings: list[str] | None = None
     is_partial: bool = False
 
 
 _ANSWERS: Final = msgspec.json.Decoder(_Answer)
 _MATRICES: Final = msgspec.json.Decoder(_Matrix)
-_SERIES: Final = msgspec.json.Decoder(list[_Series])
-_NAMES: Final = msgspec.json.Decoder(list[str])
+# Thanos, Cortex and Google's frontend, all written in Go, have said null for an empty list.
+_SERIES: Final = msgspec.json.Decoder(list[_Series] | None)
+_NAMES: Final = msgspec.json.Decoder(list[str] | None)
 
 
 @dataclass
@@ -128,7 +129,7 @@ def read_matrix(body: bytes, *, where: str) -> RawSeries:
         if matrix.result_type != "matrix":
             what = f"answered with a {matrix.result_type[:20]}, not the matrix that a range selector gives"
             raise RefusedError(Refusal("execution", what))
-        series = _SERIES.decode(matrix.result)
+        series = _SERIES.decode(matrix.result) or []
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _no_answer(str(error), where) from error
     # `[[1.5,"2"],[3,"4"]]` becomes two lines of a table, which a compiled reader takes.
@@ -146,7 +147,7 @@ def read_matrix(body: bytes, *, where: str) -> RawSeries:
 def read_names(body: bytes, *, where: str) -> list[str]:
     """Read the answer to a question for names; errors as of :func:`read_matrix`."""
     try:
-        return _NAMES.decode(_open(body, where))
+        return _NAMES.decode(_open(body, where)) or []
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _no_answer(str(error), where) from error
 
@@ -167,7 +168,7 @@ def _open(body: bytes, where: str) -> msgspec.Raw:
         raise RefusedError(Refusal(answer.error_type or "unknown", _one_line(answer.error or answer.status)))
     if answer.is_partial:
         raise PodlabError("the answer is only a part: some of its storage is away", where=where, todo="try again")
-    for warning in answer.warnings[:1]:
+    for warning in (answer.warnings or [])[:1]:
         log.warning("%s: the answer may be incomplete: %s", where, _one_line(warning))
     return answer.data
 

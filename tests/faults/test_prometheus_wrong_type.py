@@ -21,7 +21,7 @@ NO_PAIRS = "its values are not pairs of time and number"
         ({"resultType": "matrix", "result": [{"metric": {}, "values": [[1], [2]]}]}, NO_PAIRS),
         ({"resultType": "matrix", "result": [{"metric": {}, "values": [[1, "many"]]}]}, NO_PAIRS),
         ({"resultType": "matrix", "result": [{"metric": {"pod": 7}, "values": []}]}, "Expected `str`, got `int`"),
-        ({"resultType": "matrix", "result": {"metric": {}}}, "Expected `array`, got `object`"),
+        ({"resultType": "matrix", "result": {"metric": {}}}, r"Expected `array \| null`, got `object`"),
         ([], "Expected `object`, got `array`"),
         (None, "Expected `object`, got `null`"),
     ],

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podlab.telemetry.prometheus_wire import join_series, read_matrix
+from podlab.telemetry.prometheus_wire import join_series, read_matrix, read_names
 
 LABELS = st.dictionaries(st.sampled_from(["pod", "id", "image"]), st.text(max_size=8), max_size=3)
 NUMBERS = st.floats(width=64).map(lambda x: {math.inf: "+Inf", -math.inf: "-Inf"}.get(x, "NaN" if x != x else repr(x)))
@@ -50,3 +50,9 @@ def test_a_warning_is_told(caplog: pytest.LogCaptureFixture) -> None:
     body = json.loads(answer([]))
     read_matrix(json.dumps({**body, "warnings": ["store 10.0.0.7 is\naway"]}).encode(), where="test")
     assert "test: the answer may be incomplete: store 10.0.0.7 is away" in caplog.text
+
+
+def test_null_is_an_empty_list() -> None:
+    body = b'{"status":"success","data":{"resultType":"matrix","result":null},"warnings":null}'
+    assert read_matrix(body, where="test").labels == []
+    assert read_names(b'{"status":"success","data":null}', where="test") == []
