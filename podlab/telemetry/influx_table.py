@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 _NS_PER_S: Final = 1_000_000_000
 # Telegraf's default interval, for a fetch that saw every container just once.
 _DEFAULT_INTERVAL_NS: Final = 10 * _NS_PER_S
+#: Beyond this a value does not fit into the table's counters.
+_TOO_LARGE: Final = 2**63
 
 
 @dataclass
@@ -116,7 +118,7 @@ def join_measurements(grid: Grid, rows_of: Mapping[str, Rows], *, cluster: str) 
     frame = pd.DataFrame(
         {name: values.array for name, values in columns.items() if name in IDENTITY or values.notna().any()}
     )
-    _drop_negative(frame)
+    _drop_impossible(frame)
     _drop_first_zeros(frame, grid)
     return frame
 
@@ -199,13 +201,13 @@ def _instants(ns: pd.Series) -> pd.Series:
     return instants.where(whole.notna().to_numpy())
 
 
-def _drop_negative(frame: pd.DataFrame) -> None:
-    """Telegraf passes on what the kubelet reckons, and that wraps at times: below 0 is no value."""
+def _drop_impossible(frame: pd.DataFrame) -> None:
+    """Telegraf passes on what the kubelet reckons, and that wraps at times: below 0, or beyond 2**63, is no value."""
     for name in frame.columns.intersection(list(CATALOGUE)):
-        negative = (frame[name] < 0).fillna(False).to_numpy(dtype=bool)
-        if negative.any():
-            log.warning("%d values of %s are below 0 and count as missing", int(negative.sum()), name)
-            frame[name] = frame[name].mask(negative)
+        wrapped = ((frame[name] < 0) | (frame[name] >= _TOO_LARGE)).fillna(False).to_numpy(dtype=bool)
+        if wrapped.any():
+            log.warning("%d values of %s are below 0 or beyond 2**63 and count as missing", int(wrapped.sum()), name)
+            frame[name] = frame[name].mask(wrapped)
 
 
 def _drop_first_zeros(frame: pd.DataFrame, grid: Grid) -> None:

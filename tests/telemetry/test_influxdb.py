@@ -99,6 +99,14 @@ def test_negative_values_are_missing(fetch: Fetch) -> None:
     assert got["memory_rss_bytes"].fillna(-1).tolist() == [1, -1]
 
 
+def test_values_that_wrapped_below_0_are_missing(fetch: Fetch, caplog: pytest.LogCaptureFixture) -> None:
+    network = [f"kubernetes_pod_network,{POD} rx_bytes={rx},tx_bytes=3.0 {at}" for at, rx in ((0, 7.0), (10, 2.0**64))]
+    got = fetch(container(0), container(10), *network)
+    assert got["rx_bytes"].fillna(-1).tolist() == [7, -1]
+    assert got["tx_bytes"].tolist() == [3, 3]
+    assert "1 values of rx_bytes are below 0 or beyond 2**63" in caplog.text
+
+
 def test_cluster_comes_from_the_tag_or_the_setting(fetch: Fetch) -> None:
     got = fetch(container(0), container(0, tags=f"cluster=red,{POD}"))
     assert got["cluster"].tolist() == ["blue", "red"]
