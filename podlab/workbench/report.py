@@ -6,6 +6,8 @@ import base64
 from pathlib import Path
 from typing import Any, Final
 
+from jinja2 import UndefinedError
+
 from podlab.errors import InputError
 from podlab.files import atomic_file
 from podlab.workbench.pages import render_page
@@ -49,11 +51,27 @@ def build_report(reports_dir: Path) -> Path:
     results = read_results(reports_dir)
     if not results:
         raise InputError("no results", where=str(reports_dir), todo="run the notebooks first, such as with make train")
+    try:
+        text = _render(reports_dir, results)
+    except (LookupError, TypeError, UndefinedError) as error:
+        raise InputError(
+            f"its results are not those of this podlab's notebooks: {error}",
+            where=str(reports_dir),
+            todo="run the notebooks again",
+        ) from error
+    page = reports_dir / "index.html"
+    with atomic_file(page) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return page
+
+
+def _render(reports_dir: Path, results: dict[str, dict[str, Any]]) -> str:
+    """Write the page's text; what the results lack is an error of some kind."""
     for found in results.values():
         for figure in found["figures"].values():
             figure["source"] = _embed(reports_dir / FIGURES / figure["file"])
     run = read_run(reports_dir)
-    text = render_page(
+    return render_page(
         "report.html",
         results=results,
         run=run,
@@ -69,10 +87,6 @@ def build_report(reports_dir: Path) -> Path:
         scale=results.get("10_scale"),
         provenance=_newest_provenance(results),
     )
-    page = reports_dir / "index.html"
-    with atomic_file(page) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return page
 
 
 def _embed(path: Path) -> str:

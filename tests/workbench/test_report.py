@@ -158,3 +158,22 @@ def test_damaged_results_are_refused_by_name(tmp_path: Path, content: str) -> No
 def test_no_results_no_report(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no results; run the notebooks first"):
         build_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("results/06_identify.json", "{}"),
+        ("results/03_evaluate.json", json.dumps({"facts": {}, "tables": {}, "figures": {}, "provenance": {}})),
+        ("run.json", json.dumps({"notebooks": []})),
+    ],
+)
+def test_results_of_another_version_are_refused_in_one_line(tmp_path: Path, file: str, content: str) -> None:
+    provenance = {"started_at": "2026-01-01T00:00:00+00:00", "recordings": [], "seed": 0}
+    sound = {"complete": True, "provenance": provenance, "facts": {}, "tables": {}, "figures": {}}
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "05_data_audit.json").write_text(json.dumps(sound))
+    (tmp_path / file).write_text(content)
+    with pytest.raises(InputError, match=r"are not those of this podlab's notebooks: .*; run the notebooks again$"):
+        build_report(tmp_path)
+    assert not (tmp_path / "index.html").exists()
