@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from podlab.dataset.manifest import append_of, manifest_name, read_appends, time_of
-from podlab.dataset.store import open_store
+from podlab.dataset.store import open_store, url_of
 from podlab.errors import InputError
 
 
@@ -42,9 +42,11 @@ def tidy(
     Raises
     ------
     InputError
-        If the folder is no data set, or a file cannot be removed.
+        If the folder is not there or no data set, or a file cannot be removed.
     """
     store = open_store(path)
+    if url_of(path) is None and not Path(path).exists():
+        raise InputError("no such folder", where=store.where, todo="name the folder of a data set")
     files = store.names()
     appends = read_appends(store, files)
     if files and not appends:

@@ -103,6 +103,11 @@ def test_object_stores_are_tidied_too() -> None:
         fsspec.filesystem("memory").store.clear()
 
 
+def test_a_folder_that_is_not_there_is_no_tidy_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="flet: no such folder; name the folder of a data set"):
+        tidy(tmp_path / "flet")
+
+
 def test_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="is no data set; name the folder of one"):
