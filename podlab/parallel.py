@@ -134,7 +134,7 @@ def in_turn(work: Iterable[Any], number: int, *, jobs: int | None = None) -> Ite
     except _killed() as error:
         raise PodlabError(
             "a training process was killed from outside, most likely for lack of memory",
-            todo="train one fold at a time (jobs=1), or on fewer containers",
+            todo="train one fold at a time (LOKY_MAX_CPU_COUNT=1), or on fewer containers",
         ) from error
 
 
