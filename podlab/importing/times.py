@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -106,7 +107,10 @@ def _with_zone(times: pd.Series, zone: str | None, name: str, where: str) -> pd.
     try:
         placed: pd.Series = times.dt.tz_localize(place).dt.tz_convert("UTC")
     except ValueError as error:
-        raise InputError(f"time.zone: {str(error)[:150]}", where=where) from error
+        # pandas names the time, and then arguments of its own.
+        told = re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", str(error))
+        what = f"{name}: where clocks change, {zone} has {told[0] if told else 'a time of these'} twice or never"
+        raise InputError(what, where=where, todo="write times with their offset, or in UTC") from error
     return placed
 
 

@@ -60,7 +60,7 @@ def test_the_examples_here_are_sound(tmp_path: Path) -> None:
         ('column = "time"', 'column = "rx"\nformat = "unix-s"', "would be in 1970; is 'unix-s' right?"),
         ('column = "time"', 'every = "1s"\nstart = "noon"', "time.start: 'noon' is no time; such as 2026-01-31T"),
         ('column = "time"', 'every = "1s"\nstart = "0001-01-01T00Z"', "would not lie between 2000 and 2100; check"),
-        ('column = "time"', 'every = "99999d"\nstart = "2026-01-01T00Z"', "would not lie between 2000 and 2100; check"),
+        ('column = "time"', 'every = "36000d"\nstart = "2026-01-01T00Z"', "would not lie between 2000 and 2100; check"),
     ],
 )  # fmt: skip
 def test_a_mapping_that_says_too_little_or_too_much(tmp_path: Path, old: str, new: str, words: str) -> None:
@@ -75,6 +75,17 @@ def test_a_zone_that_is_none(tmp_path: Path, zone: str) -> None:
     mapping = MAPPING.replace('column = "time"', f'column = "time"\nzone = "{zone}"')
     error = refuse(tmp_path, mapping, TABLE.replace("Z,", ","))
     assert error == f"table.csv: time.zone: {zone!r} is no time zone; such as Europe/Vienna"
+
+
+@pytest.mark.parametrize("time", ["2026-10-25T02:30:00", "2026-03-29T02:30:00"])
+def test_a_time_that_a_zone_has_twice_or_never(tmp_path: Path, time: str) -> None:
+    mapping = MAPPING.replace('column = "time"', 'column = "time"\nzone = "Europe/Vienna"')
+    error = refuse(tmp_path, mapping, f"time,pod,memory,rx\n{time},a,1,5\n")
+    written = time.replace("T", " ")
+    assert error == (
+        f"table.csv: column 'time': where clocks change, Europe/Vienna has {written} twice or never; "
+        "write times with their offset, or in UTC"
+    )
 
 
 @pytest.mark.parametrize(
