@@ -86,6 +86,9 @@ class WatchProcess:
             "PATH": os.environ["PATH"], "HOME": str(self.folder), **access,
             **{f"PODLAB_{name.upper()}": value for name, value in named.items()}, **self.environment,
         }  # fmt: skip
+        if self.most_file_bytes is not None:
+            # Python would cut off the code that it keeps for the next start of everybody, and not notice.
+            environment["PYTHONDONTWRITEBYTECODE"] = "1"
         self._errors = (self.folder / "stderr").open("ab")
         self.process = subprocess.Popen(
             [*command, "watch", *self.words],
