@@ -63,7 +63,7 @@ class Journal:
     Raises
     ------
     InputError
-        If the file is there and cannot be read.
+        If the file is there and cannot be read, or holds something else.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -117,7 +117,7 @@ class Journal:
         self._entries = {key: entry for key, entry in self._entries.items() if key in keys}
 
     def _read(self, path: Path) -> None:
-        broken = 0
+        broken, foreign = 0, False
         if path.exists() and not path.is_file():
             raise InputError("is no file", where=str(path), todo="choose another watch_state")
         try:
@@ -130,6 +130,7 @@ class Journal:
                         unpack_sight(entry.seen)
                     except (msgspec.DecodeError, UnicodeDecodeError):
                         broken += bool(line.strip())
+                        foreign |= line.strip() != b"" and line.endswith(b"\n") and not line.startswith(b"{")
                         self._behind = True
                     else:
                         self._entries[entry.key] = entry
@@ -139,6 +140,8 @@ class Journal:
             raise InputError(
                 f"cannot be read: {error.strerror}", where=str(path), todo="choose another watch_state"
             ) from error
+        if foreign and not self._entries:  # it is to be written anew, which nobody asked for
+            raise InputError("holds something else", where=str(path), todo="choose another watch_state")
         if broken:
             log.warning("%s: %d broken lines are left out", path, broken)
 

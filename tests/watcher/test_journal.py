@@ -73,6 +73,14 @@ def test_what_an_entry_was_decided_from_must_be_whole(tmp_path: Path, caplog: py
     assert "1 broken lines are left out" in caplog.text
 
 
+def test_a_file_of_somebody_else_is_refused_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("what I must not forget\n")
+    with pytest.raises(InputError, match=r"notes\.txt: holds something else; choose another watch_state"):
+        Journal(path)
+    assert path.read_text() == "what I must not forget\n"
+
+
 def test_a_path_that_is_a_folder_is_refused_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="choose another watch_state"):
         Journal(tmp_path)
