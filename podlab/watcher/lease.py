@@ -128,6 +128,9 @@ class Lease:
                 self.attempt()
             except PodlabError as error:
                 log.warning("the Lease cannot be had now: %s", error)
+            except Exception:
+                # Whatever it is, it must not end the election: nobody would notice that this watcher is silent.
+                log.exception("the Lease cannot be had now")
             wait(stop, _RETRY_S)
 
     def _read(self) -> Object | None:

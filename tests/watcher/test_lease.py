@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from podlab.cluster.api import ApiConnection
@@ -134,3 +136,16 @@ def test_what_others_wrote_into_it_stays(watch_api: KubeApi, watch_connection: A
 def test_no_place_is_refused(watch_connection: ApiConnection, hands: Hands, place: str) -> None:
     with pytest.raises(InputError, match="write namespace/name"):
         Lease(watch_connection, place, "first", healthy=lambda: True, clock=hands.clock())
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b'{"spec": 7}', b'{"metadata": null, "spec": {"holderIdentity": "x"}}', b"<html>Log in</html>"]
+)
+def test_an_answer_that_makes_no_sense_does_not_end_the_election(
+    watch_api: KubeApi, watch_connection: ApiConnection, hands: Hands, body: bytes
+) -> None:
+    watch_api.faults.append(Fault(200, body))
+    lease, stop = make(watch_connection, hands, "first"), threading.Event()
+    pauses = iter([False, True])
+    lease.run(stop, lambda event, _: next(pauses) and event.set())
+    assert lease.leading
