@@ -84,3 +84,5 @@ def evaluate(
         title=f"split by {group}: {result.n_deployments} deployments of {len(result.services)} services; "
         f"guessing gives {result.chance:.3f}",
     )
+    if result.untested:
+        print(f"not tested, with too few different values of {group}: {', '.join(result.untested)}")
