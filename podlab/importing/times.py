@@ -52,11 +52,18 @@ def read_times(table: pd.DataFrame, time: Time, who: pd.DataFrame, where: str) -
     elif pd.api.types.is_datetime64_any_dtype(values):
         times = _with_zone(values, time.zone, name, where)
     else:
-        pattern = "ISO8601" if time.format == _ISO else time.format
+        if time.format == _ISO:
+            zoned = values.dropna().astype("str").str.contains(r"(?:Z|[+-]\d\d:?\d\d)$", regex=True)
+            if zoned.any() and not zoned.all():
+                raise InputError(
+                    f"{name} has times with and without a zone", where=where, todo="write all of them alike"
+                )
+            pattern, has_zone = "ISO8601", bool(zoned.all())
+        else:
+            pattern, has_zone = time.format, "%z" in time.format.lower()
         try:
             # Of several zones in one column pandas makes objects unless all become UTC.
-            zoned = values.astype("str").str.contains(r"(?:Z|[+-]\d\d:?\d\d)$", regex=True)
-            times = pd.to_datetime(values, format=pattern, utc=bool(zoned.all()))
+            times = pd.to_datetime(values, format=pattern, utc=has_zone)
         except ValueError as error:
             raise InputError(f"{name}: {str(error).splitlines()[0][:150]}", where=where) from error
         times = _with_zone(times, time.zone, name, where)

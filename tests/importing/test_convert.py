@@ -144,6 +144,8 @@ def test_texts_that_could_be_read_in_two_ways_are_refused(text: str) -> None:
         ("2026-03-01 11:00:00+01:00", "iso8601", None),
         ("2026-03-01 11:00:00", "iso8601", "Europe/Vienna"),
         ("01.03.2026 11:00", "%d.%m.%Y %H:%M", "Europe/Vienna"),
+        ("01.03.2026-11:00", "%d.%m.%Y-%H:%M", "Europe/Vienna"),
+        ("01.03.2026 11:00 +0100", "%d.%m.%Y %H:%M %z", None),
     ],
 )
 def test_times_as_they_are_written(tmp_path: Path, written: str, how: str, zone: str | None) -> None:
@@ -158,6 +160,17 @@ def test_a_start_is_read_as_times_are(tmp_path: Path) -> None:
     told = {"pod": "pod", "started_at": "since"}
     samples = import_files([write(tmp_path, "t.csv", rows)], mapping_of(COLUMNS[:1], identity=told)).samples
     assert (samples["time"] - samples["started_at"]).dt.total_seconds().tolist() == [10.0]
+
+
+@pytest.mark.parametrize("starts", [("", ""), ("", "2026-03-29T00:00:00+01:00")])
+def test_a_start_that_only_some_know(tmp_path: Path, starts: tuple[str, str]) -> None:
+    times = ("2026-03-29T00:00:10+01:00", "2026-03-29T04:00:00+02:00")
+    known = [*starts, "2026-03-29T03:59:50+02:00" if any(starts) else ""]
+    rows = [{"pod": f"p{n}", "time": times[n > 1], "since": since, "mem": 1} for n, since in enumerate(known)]
+    told = {"identity": {"pod": "pod", "started_at": "since"}, "time": {"column": "time"}}
+    samples = import_files([write(tmp_path, "t.csv", rows)], mapping_of(COLUMNS[:1], **told)).samples
+    lived_s = (samples["time"] - samples["started_at"]).dt.total_seconds().fillna(-1).tolist()
+    assert lived_s == ([-1, 10, 10] if any(starts) else [-1, -1, -1])
 
 
 def test_the_example_mappings_are_read(tmp_path: Path) -> None:

@@ -122,6 +122,7 @@ def test_a_counter_may_begin_anew_now_and_then(tmp_path: Path) -> None:
     ("table", "words"),
     [
         (TABLE.replace("00Z", "00").replace("10Z", "10"), "column 'time' has times without a zone; say it"),
+        (TABLE.replace("10Z", "10"), "column 'time' has times with and without a zone; write all of them alike"),
         (TABLE.replace("2026-01-01T00:00:10Z", "soon"), "column 'time'"),
         (TABLE.replace(",2,", ",two,"), "column 'memory': Unable to parse string 'two'"),
         (TABLE.replace(",2,", ",-2,"), "-2097152.0 is negative"),
