@@ -63,7 +63,8 @@ def count_recording(path: Path) -> Contents:
             raise InputError(f"column {column!r} is not there for every row", where=str(path))
     groups = samples.sort_values("time").groupby("deployment")
     first = groups.first()
-    lives = ((groups["time"].max() - first["started_at"]).dt.total_seconds() / 10).round().astype(int) * 10
+    begun = first["started_at"].fillna(groups["time"].min())  # not every source tells starts
+    lives = ((groups["time"].max() - begun).dt.total_seconds() / 10).round().astype(int) * 10
     kinds = samples.get("anomaly_kind", pd.Series(pd.NA, index=samples.index))
     marked = samples.assign(kind=kinds.fillna("")).sort_values(["deployment", "time"])
     begins = marked["kind"].ne("") & (

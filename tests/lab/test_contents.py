@@ -50,3 +50,8 @@ def test_a_recording_without_labels_cannot_be_counted(samples: pd.DataFrame, tmp
     write_recording(samples.drop(columns="variant"), path)
     with pytest.raises(InputError, match="variant"):
         count_recording(path)
+
+
+def test_lives_are_counted_from_the_first_sample_where_no_start_is_told(samples: pd.DataFrame, tmp_path: Path) -> None:
+    write_recording(samples.drop(columns="started_at"), tmp_path / "r.parquet")
+    assert count_recording(tmp_path / "r.parquet").lives_s == {60: 3, 120: 1}
