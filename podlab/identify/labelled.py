@@ -63,6 +63,11 @@ def read_labelled(
             "tells samples apart, not deployments", where=f"column {group!r}",
             todo=f"name another with --group, of {', '.join(map(str, rows.containers))}",
         )  # fmt: skip
+    if not (rows.offset_s >= 0).any():
+        raise InputError(
+            "every sample lies before its container's start", where="column 'started_at'",
+            todo="give time and started_at in the same time zone",
+        )  # fmt: skip
     truth = rows.containers["service"].map({name: n for n, name in enumerate(names)}).to_numpy(dtype=np.intp)
     return rows, names, truth, rows.containers[group].astype(str).to_numpy(dtype=str)
 

@@ -51,6 +51,11 @@ def test_a_group_that_changes_from_sample_to_sample_is_refused(small: pd.DataFra
         fit(small.assign(memory_usage_bytes=1.0), group=group)
 
 
+def test_starts_in_another_time_zone_are_told(small: pd.DataFrame) -> None:
+    with pytest.raises(InputError, match=r"^column 'started_at': every sample lies before its container's start; "):
+        fit(small.assign(started_at=small["started_at"] + pd.Timedelta(2, "h")))
+
+
 def test_a_missing_group_is_named(small: pd.DataFrame) -> None:
     with pytest.raises(InputError, match=r"column 'deployment': is missing.*--group"):
         fit(small.drop(columns="deployment"))
