@@ -1,0 +1,85 @@
+"""What a setting's value may be, and how it is read from text: durations, lists, addresses, files."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer
+from pydantic_settings import NoDecode
+
+from podlab.errors import InputError
+from podlab.units import format_duration, parse_duration_s
+
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+def _read_duration(value: object) -> object:
+    if isinstance(value, timedelta):
+        return value
+    try:
+        return timedelta(seconds=parse_duration_s(str(value)))
+    except InputError as error:
+        raise ValueError(str(error)) from error
+
+
+def _read_names(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _check_namespaces(value: tuple[str, ...]) -> tuple[str, ...]:
+    for name in value:
+        if not _NAMESPACE.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a namespace; write whole names with commas between them")
+    return value
+
+
+def _read_labels(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    for label, equals, _ in pairs:
+        if not equals or not _LABEL_NAME.fullmatch(label.strip()):
+            raise ValueError(f"{label.strip()!r} is not a label and its value, such as cluster=east")
+    return tuple((label.strip(), text.strip()) for label, _, text in pairs)
+
+
+def _check_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("is not an http:// or https:// address")
+    if parts.username or parts.password:
+        raise ValueError("holds a user or password; give them by settings of their own")
+    try:
+        sound = parts.port != 0 and bool(parts.hostname.encode("idna")) and value.isprintable()
+    except ValueError:  # of the port, which is read only here, or of the name
+        sound = False
+    if not sound:
+        raise ValueError("has a port or a host's name that is none")
+    return value.rstrip("/")
+
+
+def _read_nothing(value: object) -> object:
+    return None if value == "" else value
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_read_duration),
+    PlainSerializer(lambda value: format_duration(value.total_seconds()), return_type=str),
+]
+#: Pairs of a label and its value.
+Labels = Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(_read_labels)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_names)]
+#: An API server finds nothing in a namespace that cannot be, and says nothing either.
+Namespaces = Annotated[Names, AfterValidator(_check_namespaces)]
+Sinks = Annotated[tuple[Literal["log", "event", "annotation", "influxdb"], ...], NoDecode, BeforeValidator(_read_names)]
+Url = Annotated[str, AfterValidator(_check_url)]
+#: An environment has no way to say "none" but an empty text.
+Text = Annotated[str | None, BeforeValidator(_read_nothing)]
+File = Annotated[Path | None, BeforeValidator(_read_nothing)]
