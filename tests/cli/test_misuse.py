@@ -74,8 +74,9 @@ def test_a_command_that_is_stopped_says_so_and_leaves_nothing(
     recording: Path, model: Path, tmp_path: Path, sent: signal.Signals
 ) -> None:
     code = f"""
-import os, sys
+import os, signal, sys
 from podlab.cli import main, score
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background is deaf to it, and its children
 score.read_recording = lambda files: os.kill(os.getpid(), {int(sent)})  # as it begins to write
 sys.exit(main())
 """
