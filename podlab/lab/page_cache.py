@@ -54,7 +54,6 @@ def evict(paths: Iterable[Path]) -> int:
     int
         Bytes of the files that were dropped.
     """
-
     recent_s = time.time() - _WRITTEN_BACK_AFTER_S
 
     def drop(descriptor: int) -> int:
