@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from podlab.errors import InputError, PodlabError
+from podlab.lab.host import disk_arguments
 
 #: On every container, volume and network of the lab.
 LABEL = "podlab.lab=1"
@@ -45,6 +46,8 @@ class ContainerSpec:
         Files or folders of the host by path in the container, read-only.
     volume : tuple of (str, str), optional
         Name of a volume and its path in the container.
+    disk_bytes_per_s : int, optional
+        How much it may read, and how much it may write, each second; None for no limit.
     keep_entrypoint : bool
         False to run ``command`` instead of the image's entry point.
     init : bool
@@ -63,6 +66,7 @@ class ContainerSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     mounts: Mapping[str, Path] = field(default_factory=dict)
     volume: tuple[str, str] | None = None
+    disk_bytes_per_s: int | None = None
     keep_entrypoint: bool = True
     init: bool = False
     options: tuple[str, ...] = ()
@@ -150,6 +154,8 @@ class Runtime:
             arguments += ["--cpus", f"{spec.cpu_limit_cores:g}"]
         if spec.memory_limit is not None:
             arguments += ["--memory", spec.memory_limit]
+        if spec.disk_bytes_per_s is not None:
+            arguments += disk_arguments(spec.disk_bytes_per_s)
         for name, value in spec.environment.items():
             arguments += ["--env", f"{name}={value}"]
         for target, source in spec.mounts.items():
