@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import http.client
 import importlib
+import io
 import json
 import random
 import threading
@@ -186,15 +187,18 @@ class Sql(Session):
         keys = int(self.spec["keys"])
         for begin in range(self.count("load_items"), keys, 500):
             rows = range(begin, min(begin + 500, keys))
-            values = ",".join(f"({row % 100},'{self.payload.decode()[:200]}')" for row in rows)
-            self.cursor.execute(f"INSERT INTO load_items (number, content) VALUES {values}")  # noqa: S608 - own letters
+            self.insert("load_items", [(row % 100, self.payload.decode()[:200]) for row in rows])
         pieces = list(self.pieces())
         at_once = max(1, self._BYTES_AT_ONCE // len(pieces[0])) if pieces else 1
         for begin in range(self.count("load_data"), len(pieces), at_once):
-            rows_of_data = enumerate(pieces[begin : begin + at_once], begin)
-            values = ",".join(f"({row},'{piece.decode()}')" for row, piece in rows_of_data)
-            self.cursor.execute(f"INSERT INTO load_data (number, content) VALUES {values}")  # noqa: S608 - own letters
+            texts = [piece.decode() for piece in pieces[begin : begin + at_once]]
+            self.insert("load_data", list(enumerate(texts, begin)))
         super().prepare()
+
+    def insert(self, table: str, rows: list[tuple[int, str]]) -> None:
+        """Insert many rows by one statement."""
+        values = ",".join(f"({number},'{content}')" for number, content in rows)
+        self.cursor.execute(f"INSERT INTO {table} (number, content) VALUES {values}")  # noqa: S608 - own letters
 
     def count(self, table: str) -> int:
         """Count the rows of a table."""
@@ -251,6 +255,11 @@ class Postgres(Sql):
         connection = library.connect(host=self.host, port=self.port, user="postgres", database="postgres")
         connection.autocommit = True
         return connection
+
+    def insert(self, table: str, rows: list[tuple[int, str]]) -> None:
+        """Insert many rows by a copy, since the library reads statements letter by letter."""
+        lines = "".join(f"{number}\t{content}\n" for number, content in rows)
+        self.cursor.execute(f"COPY {table} (number, content) FROM STDIN", stream=io.BytesIO(lines.encode()))
 
 
 class Redis(Session):
