@@ -131,7 +131,7 @@ def _base64(text: str) -> str:
 class InfluxDb(Http):
     """Line protocol in, InfluxQL out."""
 
-    _LINES_AT_ONCE = 10000
+    _LINES_AT_ONCE = 20000
     _LINE_BYTES = 45
 
     def prepare(self) -> None:
