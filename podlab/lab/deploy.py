@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from podlab.errors import InputError, PodlabError
-from podlab.lab import faults, host, page_cache
+from podlab.lab import faults, page_cache
 from podlab.lab.cgroups import disk_devices, make_io_count
 from podlab.lab.exec_probe import ExecProbe
 from podlab.lab.images import CLIENT_IMAGE, ImageSource, image_of
@@ -314,12 +314,10 @@ class Lab:
 
     def _at_site(self, specification: ContainerSpec) -> ContainerSpec:
         """Limit a service's container as its site does."""
-        cores, options = specification.cpu_limit_cores, specification.options
+        cores = specification.cpu_limit_cores
         if self._site.cpu_factor != 1.0:
             cores = round((cores or len(os.sched_getaffinity(0))) * self._site.cpu_factor, 2)
-        if self._site.disk_bytes_per_s is not None:
-            options = (*options, *host.disk_arguments(self._site.disk_bytes_per_s))
-        return replace(specification, cpu_limit_cores=cores, options=options)
+        return replace(specification, cpu_limit_cores=cores, disk_bytes_per_s=self._site.disk_bytes_per_s)
 
     def _run_before(self, deployment: Deployment, names: _Names, address: str, client_address: str) -> None:
         """Let the service run once and be loaded with data, and end it as a cluster does."""
