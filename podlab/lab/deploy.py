@@ -7,6 +7,7 @@ import ipaddress
 import json
 import os
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -196,6 +197,7 @@ class Lab:
         self._addresses = ipaddress.ip_network(subnet)
         self._site = site
         self._images: dict[str, _Image | str] = {}
+        self._starting = threading.Lock()
 
     def prepare(self, failed: Mapping[str, str] | None = None) -> None:
         """Ask every service's version and image size, and make I/O accounting count.
@@ -288,12 +290,14 @@ class Lab:
             container = self.runtime.create(specification)
             if deployment.earlier_run:
                 self._run_before(deployment, names, address, client_address)
-            self._set_page_cache(deployment, container)
             loader = self.runtime.create(
                 client_specification(deployment, service, names.client, self.network, address, client_address)
             )
-            self.runtime.start(loader)
-            self.runtime.start(container)
+            # What is evicted for one deployment may be what another has just warmed.
+            with self._starting:
+                self._set_page_cache(deployment, container)
+                self.runtime.start(loader)
+                self.runtime.start(container)
             facts = self.runtime.facts(container)
             probe = open_probe(facts)
         except ContainerDiedError as error:
