@@ -6,43 +6,19 @@ Client libraries are Debian's and are imported when their protocol is used.
 from __future__ import annotations
 
 import base64
-import http.client
 import importlib
 import json
 import random
 import threading
 from typing import Any
 
+from .fastcgi import FastCgi
 from .ftp import Ftp
 from .line_protocols import Beanstalk, Nats
 from .lookups import Dns, Ldap, ZooKeeper
 from .session import TIMEOUT_S, Session
 from .sink import Silent, Sink
-
-
-class Http(Session):
-    """Plain web servers and proxies: pages of several sizes over a connection that is kept."""
-
-    def open(self) -> None:
-        """Connect."""
-        self.connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_S)
-
-    def call(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """Send one request; any status below 400 is an answer."""
-        self.connection.request(method, path, body)
-        response = self.connection.getresponse()
-        content = response.read()
-        if response.status >= 400:
-            raise OSError(f"status {response.status} for {path}")
-        return content
-
-    def request(self, draw: random.Random) -> None:
-        """Send one request."""
-        self.call("GET", draw.choice(self.spec["paths"]))
-
-    def close(self) -> None:
-        """Disconnect."""
-        self.connection.close()
+from .web import Http, WebApp
 
 
 class Etcd(Http):
@@ -242,6 +218,8 @@ class Mqtt(Session):
 #: Protocol names that the catalogue may use.
 PROTOCOLS: dict[str, type[Session]] = {
     "http": Http,
+    "web-app": WebApp,
+    "fastcgi": FastCgi,
     "etcd": Etcd,
     "influxdb": InfluxDb,
     "mysql": MySql,
