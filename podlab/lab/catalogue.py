@@ -1,7 +1,7 @@
 """The lab's catalogue: one short TOML file per service in ``services/``, and a user's own beside them.
 
 A file states the service's name (the ground truth), how it is installed and started from Debian packages and from
-its official image, how its version is asked, which protocol loads it, and its configurations.
+its official image, how its version is asked, which protocol loads it, and its knobs: what each deployment draws anew.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from podlab.errors import InputError
-from podlab.lab.service import PATTERNS, RELEASES, Configuration, FaultCommands, Service
+from podlab.lab.service import PATTERNS, RELEASES, FaultCommands, Service
 from podlab.lab.service_file import read_service
 
 __all__ = [
-    "PATTERNS", "RELEASES", "SERVICES_FOLDER", "Configuration", "FaultCommands", "Service", "load", "load_all",
+    "PATTERNS", "RELEASES", "SERVICES_FOLDER", "FaultCommands", "Service", "load", "load_all",
     "read_service", "relatives_of", "select",
 ]  # fmt: skip
 

@@ -5,30 +5,36 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from podlab.errors import PodlabError
-from podlab.lab import faults
+from podlab.errors import InputError, PodlabError
+from podlab.lab import faults, host, page_cache
 from podlab.lab.cgroups import disk_devices, make_io_count
+from podlab.lab.exec_probe import ExecProbe
 from podlab.lab.images import CLIENT_IMAGE, ImageSource, image_of
 from podlab.lab.matrix import Deployment, PlannedFault
-from podlab.lab.probe import Probe, open_probe
-from podlab.lab.runtime import ContainerSpec, Runtime
-from podlab.lab.service import RELEASES, Service
-from podlab.lab.specifications import client_specification, service_specification
+from podlab.lab.probe import ContainerDiedError, Probe, open_probe
+from podlab.lab.runtime import ContainerSpec, Runtime, read_facts
+from podlab.lab.service import Service
+from podlab.lab.sites import DEFAULT_SITE, SITES, Site
+from podlab.lab.specifications import client_specification, service_files, service_specification
 
 #: Identity of every container of the lab; the pod's name comes with its deployment.
 CLUSTER, NODE, NAMESPACE, CONTAINER = "lab", "lab-node", "lab", "main"
 #: One address for the service and one for its client, in each of this many places at once.
 MOST_PARALLEL = 100
 _FIRST_ADDRESS = 10
-#: The client reports every five seconds; what its libraries print between two reports is far less than this.
-_REPORT_TAIL = 50
-_DROP_CACHES = Path("/proc/sys/vm/drop_caches")
+#: The client reports every five seconds for twenty minutes at most; its libraries print far less than this.
+_REPORT_TAIL = 2000
+#: How long an earlier run may take to be ready and to load its data, and then to end by itself.
+_EARLIER_RUN_S, _END_PATIENCE_S = 90.0, 10
+_VERSIONS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -38,8 +44,8 @@ class StopReport:
     Attributes
     ----------
     load : dict
-        The load client's last report: ``ready_after_s``, ``requests``, ``errors``, ``last_error``; empty if it never
-        reported.
+        The load client's last report: ``ready_after_s``, ``requests``, ``errors``, ``last_error``, and ``periods``,
+        what its users felt in each five seconds; empty if it never reported.
     log_tail : list of str
         The service's last words.
     """
@@ -68,6 +74,10 @@ class RunningDeployment:
         self._deployment = deployment
         self._names = names
         self._address = address
+        self._exec_probe: ExecProbe | None = None
+        if deployment.probe_by == "exec":
+            self._exec_probe = ExecProbe(lambda: self.probe, deployment.probe_period_s, deployment.seed)
+            self._exec_probe.start()
 
     def begin_fault(self, fault: PlannedFault) -> None:
         """Begin a fault; it acts when this returns."""
@@ -107,20 +117,32 @@ class RunningDeployment:
 
     def stop(self) -> StopReport:
         """Remove the service, its volume and its client, and tell how it went."""
+        if self._exec_probe is not None:
+            self._exec_probe.stop()
         said = self._lab.runtime.log_tail(self._names.client, _REPORT_TAIL)
         log_tail = self._lab.runtime.log_tail(self._names.service)
         self._lab.remove(self._names)
-        return StopReport(last_report(said), log_tail)
+        return StopReport(read_reports(said), log_tail)
 
 
-def last_report(lines: Sequence[str]) -> dict[str, Any]:
-    """Find the load client's last report among its last words: its libraries may have said something since."""
-    for line in reversed(lines):
+def read_reports(lines: Sequence[str]) -> dict[str, Any]:
+    """Find the load client's reports among its words; its libraries may have said something in between.
+
+    Returns
+    -------
+    dict
+        The last report, with the ``periods`` of all of them.
+    """
+    reports = []
+    for line in lines:
         with contextlib.suppress(ValueError):
             report = json.loads(line)
-            if isinstance(report, dict):
-                return report
-    return {}
+            if isinstance(report, dict) and "period" in report:
+                reports.append(report)
+    if not reports:
+        return {}
+    last = {key: value for key, value in reports[-1].items() if key != "period"}
+    return last | {"periods": [report["period"] for report in reports]}
 
 
 @dataclass(frozen=True)
@@ -128,6 +150,13 @@ class _Names:
     service: str
     client: str
     volume: str | None
+
+
+@dataclass(frozen=True)
+class _Image:
+    name: str
+    size_bytes: int
+    version: str
 
 
 class Lab:
@@ -145,8 +174,8 @@ class Lab:
         The lab's network.
     folder : Path
         For configuration files; made when needed.
-    releases : sequence of str
-        Debian releases that images were made from.
+    site : Site
+        What the machine is made to look like.
     """
 
     def __init__(
@@ -157,7 +186,7 @@ class Lab:
         network: str,
         subnet: str,
         folder: Path,
-        releases: Sequence[str] = RELEASES[:1],
+        site: Site = SITES[DEFAULT_SITE],
     ) -> None:
         self.runtime = runtime
         self.services = {service.name: service for service in services}
@@ -165,22 +194,34 @@ class Lab:
         self.network = network
         self.folder = folder
         self._addresses = ipaddress.ip_network(subnet)
-        self._releases = releases
-        self._images: dict[tuple[str, str], tuple[str, int, str]] = {}
+        self._site = site
+        self._images: dict[str, _Image | str] = {}
 
-    def prepare(self) -> None:
-        """Ask every service's versions and image sizes, and make I/O accounting count.
+    def prepare(self, failed: Mapping[str, str] | None = None) -> None:
+        """Ask every service's version and image size, and make I/O accounting count.
 
-        Raises
-        ------
-        PodlabError
-            If a version cannot be had: the ground truth must be known before anything is recorded.
+        A service whose version cannot be had is refused when it shall start: the ground truth must be known before
+        anything is recorded, but what one service lacks must not cost the others.
+
+        Parameters
+        ----------
+        failed : mapping, optional
+            Images that could not be had, and why.
         """
         self._make_io_count()
-        images = [(each, release) for each in self.services.values() for release in each.releases_among(self._releases)]
-        for service, release in images:
-            image = image_of(service, self.source, release)
-            name = f"podlab-version-{service.name}-{release}"
+        with ThreadPoolExecutor(_VERSIONS_AT_ONCE) as pool:
+            services = list(self.services.values())
+            found = pool.map(lambda service: self._ask_version(service, failed or {}), services)
+            self._images = {service.name: image for service, image in zip(services, found, strict=True)}
+
+    def _ask_version(self, service: Service, failed: Mapping[str, str]) -> _Image | str:
+        """Find out a service's image, or why there is none."""
+        [release] = service.releases_among([self._site.release])
+        image = image_of(service, self.source, release, self._site.extra_packages)
+        if image in failed:
+            return failed[image]
+        name = f"podlab-version-{service.name}"
+        try:
             container = self.runtime.create(ContainerSpec(name, image, ("sleep", "300"), keep_entrypoint=False))
             try:
                 self.runtime.start(container)
@@ -189,8 +230,12 @@ class Lab:
                 self.runtime.remove(container)
             version = re.search(service.version_pattern, said)
             if version is None:
-                raise PodlabError(f"no version in what it says: {said.strip()[:100]!r}", where=service.name)
-            self._images[service.name, release] = (image, self.runtime.image_size_bytes(image), version[1])
+                return f"no version in what it says: {said.strip()[:100]!r}"
+            return _Image(image, self.runtime.image_size_bytes(image), version[1])
+        except InputError:
+            raise
+        except PodlabError as error:
+            return f"its version could not be had: {error}"
 
     def _make_io_count(self) -> None:
         """Let any container show where the engine puts its groups, and switch the accounting on there."""
@@ -223,39 +268,79 @@ class Lab:
             If the service ended at once; nothing is left behind.
         """
         service = self.services[deployment.service]
-        configuration = service.configuration(deployment.configuration)
+        image = self._images[service.name]
+        if isinstance(image, str):
+            raise PodlabError(image, where=service.name)
         names = _Names(
             service=f"podlab-{deployment.name}",
             client=f"podlab-{deployment.name}-client",
-            volume=f"podlab-{deployment.name}" if configuration.volume else None,
+            volume=f"podlab-{deployment.name}" if deployment.data_in == "volume" else None,
         )
         address, client_address = self.addresses(place)
-        image, image_size_bytes, version = self._images[service.name, deployment.release]
-        if deployment.cold:
-            drop_page_cache()
         try:
+            mounts = self._write_files(deployment.name, service_files(deployment, service))
+            specification = self._at_site(
+                service_specification(
+                    deployment, service, self.source, names.service, self.network, address, client_address, mounts,
+                    self._site.extra_packages,
+                )
+            )  # fmt: skip
+            container = self.runtime.create(specification)
+            if deployment.earlier_run:
+                self._run_before(deployment, names, address, client_address)
+            self._set_page_cache(deployment, container)
             loader = self.runtime.create(
                 client_specification(deployment, service, names.client, self.network, address, client_address)
             )
             self.runtime.start(loader)
-            mounts = self._write_files(deployment.name, {**service.files, **configuration.files})
-            specification = service_specification(
-                deployment, service, self.source, names.service, self.network, address, client_address, mounts
-            )
-            container = self.runtime.create(specification)
             self.runtime.start(container)
             facts = self.runtime.facts(container)
             probe = open_probe(facts)
+        except ContainerDiedError as error:
+            error.log_tail = self.runtime.log_tail(names.service)
+            self.remove(names)
+            raise
         except BaseException:
             self.remove(names)
             raise
         identity = {
             "cluster": CLUSTER, "node": NODE, "namespace": NAMESPACE, "pod": deployment.pod,
-            "pod_uid": deployment.pod_uid, "container": CONTAINER, "image": image, "started_at": facts.started_at,
-            "image_size_bytes": image_size_bytes, "service": service.name, "deployment": deployment.name,
-            "variant": deployment.variant, "version": version,
+            "pod_uid": deployment.pod_uid, "container": CONTAINER, "image": image.name, "started_at": facts.started_at,
+            "image_size_bytes": image.size_bytes, "service": service.name, "deployment": deployment.name,
+            "variant": deployment.variant, "version": image.version, "site": deployment.site,
+            "profile": deployment.profile,
         }  # fmt: skip
         return RunningDeployment(self, deployment, names, address, identity, probe)
+
+    def _at_site(self, specification: ContainerSpec) -> ContainerSpec:
+        """Limit a service's container as its site does."""
+        cores, options = specification.cpu_limit_cores, specification.options
+        if self._site.cpu_factor != 1.0:
+            cores = round((cores or len(os.sched_getaffinity(0))) * self._site.cpu_factor, 2)
+        if self._site.disk_bytes_per_s is not None:
+            options = (*options, *host.disk_arguments(self._site.disk_bytes_per_s))
+        return replace(specification, cpu_limit_cores=cores, options=options)
+
+    def _run_before(self, deployment: Deployment, names: _Names, address: str, client_address: str) -> None:
+        """Let the service run once and be loaded with data, and end it as a cluster does."""
+        service = self.services[deployment.service]
+        loader = self.runtime.create(
+            client_specification(
+                deployment, service, names.client, self.network, address, client_address, only_prepare=True
+            )
+        )
+        self.runtime.start(names.service)
+        self.runtime.start(loader)
+        self.runtime.wait(loader, _EARLIER_RUN_S)
+        self.runtime.stop(names.service, _END_PATIENCE_S)
+        self.runtime.remove(loader)
+
+    def _set_page_cache(self, deployment: Deployment, container: str) -> None:
+        """Bring the files of a container's image and its data into the page cache, or out of it."""
+        known = self.runtime.inspect(container)
+        volume = read_facts(known).volume
+        paths = [*page_cache.layers(known), *([volume] if volume is not None else [])]
+        (page_cache.evict if deployment.page_cache == "cold" else page_cache.warm)(paths)
 
     def addresses(self, place: int) -> tuple[str, str]:
         """Give the fixed addresses of the service and of its client at a place."""
@@ -274,13 +359,7 @@ class Lab:
         mounts = {}
         for number, (target, content) in enumerate(files.items()):
             path = folder / f"{number}-{Path(target).name}"
-            path.write_text(content.lstrip("\n"))
+            path.write_text(content)
             path.chmod(0o644)
             mounts[target] = path
         return mounts
-
-
-def drop_page_cache() -> None:
-    """Make the next start read from disk; without the right to it, starts stay warm."""
-    with contextlib.suppress(OSError):
-        _DROP_CACHES.write_text("1\n")

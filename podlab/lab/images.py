@@ -17,10 +17,12 @@ from podlab.lab.service import RELEASES, Service
 ImageSource = Literal["debian", "registry"]
 #: Of every image that is made here.
 PREFIX = "localhost/podlab-lab"
-_TAGS = {"bookworm": "debian12", "trixie": "debian13"}
+_TAGS = {"bookworm": "debian12", "trixie": "debian13", "bullseye": "debian11", "sid": "sid"}
 _REGISTRY_BASES = {
     "bookworm": "docker.io/library/debian:12-slim",
     "trixie": "docker.io/library/debian:13-slim",
+    "bullseye": "docker.io/library/debian:11-slim",
+    "sid": "docker.io/library/debian:sid-slim",
 }
 _RECIPE_LABEL = "podlab.recipe"
 _BUILD_TIMEOUT_S = 900.0
@@ -54,17 +56,27 @@ def uses_official_image(service: Service, source: ImageSource) -> bool:
     return source == "registry" and service.official_image is not None
 
 
-def image_of(service: Service, source: ImageSource, release: str = RELEASES[0]) -> str:
+def image_of(
+    service: Service, source: ImageSource, release: str = RELEASES[0], extra_packages: Sequence[str] = ()
+) -> str:
     """Name the image a service's containers run; an official image is the same for every Debian release."""
     if uses_official_image(service, source):
         assert service.official_image is not None
         return service.official_image
-    return f"{PREFIX}/{service.name}:{_TAGS[release]}"
+    return f"{PREFIX}/{service.name}:{_tag(release, extra_packages)}"
 
 
-def base_image(source: ImageSource, release: str = RELEASES[0]) -> str:
+def base_image(source: ImageSource, release: str = RELEASES[0], extra_packages: Sequence[str] = ()) -> str:
     """Name the image that images from Debian packages start from."""
-    return _REGISTRY_BASES[release] if source == "registry" else f"{PREFIX}/base:{_TAGS[release]}"
+    if extra_packages or source == "debian":
+        return f"{PREFIX}/base:{_tag(release, extra_packages)}"
+    return _REGISTRY_BASES[release]
+
+
+def _tag(release: str, extra_packages: Sequence[str]) -> str:
+    if not extra_packages:
+        return _TAGS[release]
+    return f"{_TAGS[release]}-{hashlib.sha256(' '.join(extra_packages).encode()).hexdigest()[:6]}"
 
 
 def provide_images(
@@ -73,7 +85,8 @@ def provide_images(
     source: ImageSource,
     say: Callable[[str], None] = lambda _: None,
     releases: Sequence[str] = RELEASES[:1],
-) -> None:
+    extra_packages: Sequence[str] = (),
+) -> dict[str, str]:
     """Make or pull every image that is not there yet, the load client's among them.
 
     Parameters
@@ -88,38 +101,77 @@ def provide_images(
         Told what is going on, one line each.
     releases : sequence of str
         Debian releases to make images from.
+    extra_packages : sequence of str
+        Installed in every base image of a service beside what is there.
+
+    Returns
+    -------
+    dict of str to str
+        Services' images that could not be had, and why.
 
     Raises
     ------
     PodlabError
-        If an image cannot be had.
+        If a base image or the load client's cannot be had, or no service's.
     """
     if source == "debian":
         made = [release for service in services for release in service.releases_among(releases)]
         for release in dict.fromkeys([_CLIENT_RELEASE, *made]):
             _provide_base(runtime, release, base_image(source, release), say)
-    for image, text in recipes(services, source, releases).items():
-        _build(runtime, image, text, say)
+    failed: dict[str, str] = {}
+    wanted = {
+        image_of(service, source, release, extra_packages)
+        for service in services
+        for release in service.releases_among(releases)
+    }
+    for image, text in recipes(services, source, releases, extra_packages).items():
+        try:
+            _build(runtime, image, text, say)
+        except InputError:
+            raise
+        except PodlabError as error:
+            if image not in wanted:
+                raise
+            failed[image] = str(error)
     for service in services:
         if uses_official_image(service, source):
-            say(f"pulling {service.official_image}")
-            runtime.call(["pull", image_of(service, source)], timeout_s=_BUILD_TIMEOUT_S)
+            image = image_of(service, source)
+            say(f"pulling {image}")
+            try:
+                runtime.call(["pull", image], timeout_s=_BUILD_TIMEOUT_S)
+            except InputError:
+                raise
+            except PodlabError as error:
+                failed[image] = str(error)
+    for image, reason in failed.items():
+        say(f"{image} cannot be had: {reason}")
+    if wanted and wanted <= set(failed):
+        raise PodlabError(next(iter(failed.values())), where=next(iter(failed)))
+    return failed
 
 
-def recipes(services: Sequence[Service], source: ImageSource, releases: Sequence[str] = RELEASES[:1]) -> dict[str, str]:
+def recipes(
+    services: Sequence[Service],
+    source: ImageSource,
+    releases: Sequence[str] = RELEASES[:1],
+    extra_packages: Sequence[str] = (),
+) -> dict[str, str]:
     """Write the container files of all images that are made from Debian packages, the load client's first.
 
     Returns
     -------
     dict of str to str
-        Image -> container file.
+        Image -> container file; each comes after the one it starts from.
     """
     texts = {CLIENT_IMAGE: recipe(base_image(source, _CLIENT_RELEASE), _CLIENT_PACKAGES)}
     for service in services:
         if not uses_official_image(service, source):
             for release in service.releases_among(releases):
-                text = recipe(base_image(source, release), service.packages, service.after_install)
-                texts[image_of(service, source, release)] = text
+                base = base_image(source, release, extra_packages)
+                if extra_packages:
+                    texts[base] = recipe(base_image(source, release), tuple(extra_packages))
+                image = image_of(service, source, release, extra_packages)
+                texts[image] = recipe(base, service.packages, service.after_install)
     return texts
 
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from podlab.lab import faults
 from podlab.lab.clock import Clock
 from podlab.lab.deploy import StopReport
 from podlab.lab.matrix import Deployment, PlannedFault
@@ -68,7 +69,7 @@ class Stopped(Exception):  # noqa: N818 - no error: the recording was asked to s
 
 @dataclass(frozen=True)
 class FaultEvent:
-    """One fault as it was.
+    """One fault, or one normal event, as it was.
 
     Attributes
     ----------
@@ -152,7 +153,7 @@ def record_life(
         death = f"after {len(sampling.rows)} samples: {error}"
     finally:
         report = running.stop()
-    if not death and not _load_arrived(deployment, report):
+    if not death and not _load_arrived(report):
         death = f"the load never reached it: {report.load.get('last_error', 'no report')}"
     if death:
         raise ContainerDiedError(death, report.log_tail)
@@ -165,33 +166,37 @@ def record_life(
 
 
 def mark_faults(samples: pd.DataFrame, events: list[FaultEvent]) -> pd.DataFrame:
-    """Add the columns ``anomaly`` and ``anomaly_kind``: true, and which kind, from a fault's begin to its end."""
+    """Add the columns ``anomaly`` and ``anomaly_kind``: from an event's begin to its end, its kind.
+
+    ``anomaly`` is true in a fault only; a normal event that looks like one has a kind as well.
+    """
     anomaly = np.zeros(len(samples), dtype=bool)
     kinds = np.full(len(samples), None, dtype=object)
     for event in events:
         inside = ((samples["time"] >= event.begin) & (samples["time"] <= event.end)).to_numpy()
-        anomaly |= inside
+        anomaly |= inside & faults.is_fault(event.fault.kind)
         kinds[inside] = event.fault.kind
     return samples.assign(anomaly=anomaly, anomaly_kind=pd.Series(kinds, dtype="str", index=samples.index))
 
 
-def _load_arrived(deployment: Deployment, report: StopReport) -> bool:
-    """Tell whether the service answered at all, and whether requests came through where there should be some."""
+def _load_arrived(report: StopReport) -> bool:
+    """Tell whether the service answered at all, and whether any of the requests came through."""
     if report.load.get("ready_after_s") is None:
         return False
-    return deployment.pattern == "idle" or report.load.get("requests", 0) > 0
+    # At a low rate, it may be that nobody has asked yet.
+    return report.load.get("requests", 0) > 0 or report.load.get("errors", 0) == 0
 
 
 class _Schedule:
     """Begins and ends a deployment's faults beside its sampling, which they must not hold up."""
 
-    def __init__(self, running: Running, faults: tuple[PlannedFault, ...], clock: Clock, worker: Executor) -> None:
+    def __init__(self, running: Running, planned: tuple[PlannedFault, ...], clock: Clock, worker: Executor) -> None:
         self.events: list[FaultEvent] = []
         self._running = running
         self._clock = clock
         self._due = [
             entry
-            for fault in faults
+            for fault in planned
             for entry in ((fault.begin_s, self._begin, fault), (fault.begin_s + fault.seconds, self._end, fault))
         ]
         self._begun: dict[PlannedFault, datetime] = {}

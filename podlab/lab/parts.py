@@ -14,6 +14,7 @@ from typing import Any
 
 from podlab.errors import InputError
 from podlab.files import atomic_file
+from podlab.lab.effects import effect_of
 from podlab.lab.life import Life
 from podlab.lab.matrix import Deployment, to_json
 
@@ -80,7 +81,7 @@ class Parts:
             raise InputError(
                 "holds parts of another recording",
                 where=str(self.folder),
-                todo="repeat the same services, patterns, replicates, seconds and seed, or remove the folder",
+                todo="repeat the same arguments, or remove the folder",
             )
 
     def attempts(self, deployment: Deployment) -> int:
@@ -125,7 +126,12 @@ class Parts:
     def keep(self, deployment: Deployment, life: Life) -> None:
         """Keep a finished deployment."""
         faults = [
-            {**asdict(event.fault), "begin": event.begin.isoformat(), "end": event.end.isoformat()}
+            {
+                **asdict(event.fault),
+                "begin": event.begin.isoformat(),
+                "end": event.end.isoformat(),
+                "effect": effect_of(life.load.get("periods", []), event.begin, event.end),
+            }
             for event in life.events
         ]
         _write_json(

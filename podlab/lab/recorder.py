@@ -18,8 +18,8 @@ from podlab.units import format_duration
 
 #: The first deployments start this far apart, so that their births do not fall together.
 _STAGGER_S = 2.0
-#: What a deployment takes beside its recorded seconds; for the time left only.
-_OVERHEAD_S = 6.0
+#: What a deployment takes beside its recorded seconds: its start, an earlier run of some, its removal.
+_OVERHEAD_S = 20.0
 
 
 def record(
@@ -29,6 +29,7 @@ def record(
     parallel: int = 6,
     clock: Clock | None = None,
     progress: Progress | None = None,
+    budget_s: float | None = None,
 ) -> None:
     """Record every deployment that is missing in a recording's parts.
 
@@ -45,6 +46,8 @@ def record(
     progress : Progress, optional
         Told after each deployment, by the thread that recorded it: how many are settled (finished or dropped), of how
         many, and the time left.
+    budget_s : float, optional
+        No deployment is started that could not end within so many seconds from now.
 
     Raises
     ------
@@ -59,13 +62,14 @@ def record(
     for place in range(parallel):
         places.put(place)
     stopping = threading.Event()
+    deadline_s = math.inf if budget_s is None else time.monotonic_s() + budget_s
 
     def work(index: int, deployment: Deployment) -> None:
         if index < parallel:
             _wait(time, index * _STAGGER_S, stopping)
         place = places.get()
         try:
-            _record_until_settled(deployment, place, parts, start, time, stopping)
+            _record_until_settled(deployment, place, parts, start, time, stopping, deadline_s)
         finally:
             places.put(place)
         if progress is not None and not stopping.is_set():
@@ -99,9 +103,10 @@ def _record_until_settled(
     start: Starter,
     clock: Clock,
     stopping: threading.Event,
+    deadline_s: float,
 ) -> None:
-    """Record one deployment, again if it dies, and keep what came of it."""
-    while not parts.settled(deployment):
+    """Record one deployment, again if it dies and there is time, and keep what came of it."""
+    while not parts.settled(deployment) and clock.monotonic_s() + deployment.seconds + _OVERHEAD_S <= deadline_s:
         try:
             life = record_life(deployment, place, start, clock, stopping)
         except Stopped:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from podlab.errors import InputError, PodlabError
+from podlab.lab.host import disk_arguments
 
 #: On every container, volume and network of the lab.
 LABEL = "podlab.lab=1"
@@ -45,8 +46,14 @@ class ContainerSpec:
         Files or folders of the host by path in the container, read-only.
     volume : tuple of (str, str), optional
         Name of a volume and its path in the container.
+    disk_bytes_per_s : int, optional
+        How much it may read, and how much it may write, each second; None for no limit.
     keep_entrypoint : bool
         False to run ``command`` instead of the image's entry point.
+    init : bool
+        Whether an init is the first process, and starts the command.
+    options : tuple of str
+        Whatever else the engine shall be told.
     """
 
     name: str
@@ -59,7 +66,10 @@ class ContainerSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     mounts: Mapping[str, Path] = field(default_factory=dict)
     volume: tuple[str, str] | None = None
+    disk_bytes_per_s: int | None = None
     keep_entrypoint: bool = True
+    init: bool = False
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,12 +154,17 @@ class Runtime:
             arguments += ["--cpus", f"{spec.cpu_limit_cores:g}"]
         if spec.memory_limit is not None:
             arguments += ["--memory", spec.memory_limit]
+        if spec.disk_bytes_per_s is not None:
+            arguments += disk_arguments(spec.disk_bytes_per_s)
         for name, value in spec.environment.items():
             arguments += ["--env", f"{name}={value}"]
         for target, source in spec.mounts.items():
             arguments += ["--volume", f"{source}:{target}:ro"]
         if spec.volume is not None:
             arguments += ["--volume", f"{spec.volume[0]}:{spec.volume[1]}"]
+        if spec.init:
+            arguments.append("--init")
+        arguments += spec.options
         command = list(spec.command)
         if not spec.keep_entrypoint and command:
             arguments += ["--entrypoint", command.pop(0)]
@@ -165,9 +180,28 @@ class Runtime:
         """Start a created container."""
         self.call(["start", container])
 
+    def stop(self, container: str, patience_s: int) -> None:
+        """Ask a container to end, and make it after so many seconds; it can be started again."""
+        self.call(["stop", "--time", str(patience_s), container])
+
+    def wait(self, container: str, timeout_s: float) -> None:
+        """Wait until a container has ended.
+
+        Raises
+        ------
+        PodlabError
+            If it takes longer.
+        """
+        self.call(["wait", container], timeout_s=timeout_s)
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        """Ask everything that the engine knows of a container."""
+        known: dict[str, Any] = json.loads(self.call(["inspect", container]))[0]
+        return known
+
     def facts(self, container: str) -> ContainerFacts:
         """Ask where a started container's counters and files are."""
-        return read_facts(json.loads(self.call(["inspect", container]))[0])
+        return read_facts(self.inspect(container))
 
     def execute(self, container: str, command: Sequence[str]) -> str:
         """Run a command in a running container and return what it prints on both outputs."""
@@ -196,9 +230,11 @@ class Runtime:
         at_once = ["--time", "0"] if self.engine == "podman" else []
         return ["rm", "--force", "--volumes", *at_once]
 
-    def make_network(self, name: str, subnet: str) -> None:
+    def make_network(self, name: str, subnet: str, mtu: int | None = None) -> None:
         """Make a network of the lab; docker gives fixed addresses only where the subnet was chosen."""
-        self.call(["network", "create", "--label", LABEL, "--subnet", subnet, name])
+        key = "mtu" if self.engine == "podman" else "com.docker.network.driver.mtu"
+        packets = ["--opt", f"{key}={mtu}"] if mtu is not None else []
+        self.call(["network", "create", "--label", LABEL, "--subnet", subnet, *packets, name])
 
     def has_image(self, image: str) -> bool:
         """Tell whether an image is on this machine."""

@@ -1,42 +1,17 @@
-"""What the lab knows of one service: how it is installed, started, asked, loaded and configured."""
+"""What the lab knows of one service: how it is installed, started, asked, loaded, and what of it may vary."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from podlab.errors import InputError
+from podlab.lab import knobs
+from podlab.lab.knobs import Knob
 
-#: Debian releases that images can be made from, the first by default: 12 and 13.
-RELEASES = ("bookworm", "trixie")
+#: Debian releases that images can be made from, the default first: 12, 13, 11, and the one in the making.
+RELEASES = ("bookworm", "trixie", "bullseye", "sid")
 #: What a load client can do to a service; :mod:`podlab.lab.matrix` says how much.
 PATTERNS = ("idle", "steady", "bursty", "ramp", "heavy")
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """One way to run a service; what it leaves empty is as the service says.
-
-    Attributes
-    ----------
-    name : str
-        Unique within the service.
-    memory_limit : str
-        As the container engine writes it, such as ``256m``.
-    arguments : tuple of str
-        Added to the start command.
-    environment, files : dict
-        Environment variables, and file contents by path in the container; they win over the service's own.
-    volume : str, optional
-        Path in the container of a data volume; without it the data lie in the container's own layer.
-    """
-
-    name: str
-    memory_limit: str
-    arguments: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
-    volume: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,8 +40,10 @@ class Service:
         What sort of service it is, for people.
     protocol, port, paths
         What the load client speaks, where, and for HTTP which pages it asks for.
-    heavy_requests_per_s : float
-        The rate that keeps the service clearly busy; load patterns draw their share of it.
+    whole_core_requests_per_s : float
+        The rate that keeps about one whole core busy; loads are drawn as a share of it.
+    memory_needed : str
+        The smallest memory limit with which every draw of the knobs works, as the container engine writes it.
     version_command, version_pattern
         Run in the container; the pattern's first group is the version.
     packages, debian_command, debian_environment, after_install
@@ -74,9 +51,13 @@ class Service:
     official_image, official_command, official_environment
         The same for its official image; without an official image, Debian packages are used everywhere.
     environment, files
-        For every configuration and kind of image.
-    configurations : tuple of Configuration
-        At least two.
+        For every kind of image.
+    data : str, optional
+        Path in the container where its data lie: in a volume or in the container's own layer, as it is drawn.
+    knobs : dict of str to Knob
+        What varies. Placeholders ``@{knob}`` stand in commands, environment variables and files.
+    profile : dict of str to tuple of float
+        The knobs that matter most, each with the points at which its range is cut.
     releases : tuple of str
         Those of :data:`RELEASES` that have its packages.
     patterns : tuple of str
@@ -93,12 +74,14 @@ class Service:
     kind: str
     protocol: str
     port: int
-    heavy_requests_per_s: float
+    whole_core_requests_per_s: float
+    memory_needed: str
     version_command: tuple[str, ...]
     version_pattern: str
     packages: tuple[str, ...]
     debian_command: tuple[str, ...]
-    configurations: tuple[Configuration, ...]
+    knobs: Mapping[str, Knob]
+    profile: Mapping[str, tuple[float, ...]]
     paths: tuple[str, ...] = ("/",)
     debian_environment: Mapping[str, str] = field(default_factory=dict)
     after_install: str = ""
@@ -107,6 +90,7 @@ class Service:
     official_environment: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    data: str | None = None
     releases: tuple[str, ...] = RELEASES
     patterns: tuple[str, ...] = PATTERNS
     unknown: bool = False
@@ -114,18 +98,9 @@ class Service:
     faults: Mapping[str, FaultCommands] = field(default_factory=dict)
 
     def releases_among(self, wanted: Sequence[str]) -> tuple[str, ...]:
-        """Give the wanted Debian releases that have its packages; all it has where none of them does."""
-        return tuple(release for release in self.releases if release in wanted) or self.releases
+        """Give the wanted Debian releases that have its packages; its first one where none of them does."""
+        return tuple(release for release in wanted if release in self.releases) or self.releases[:1]
 
-    def configuration(self, name: str) -> Configuration:
-        """Find the configuration of that name.
-
-        Raises
-        ------
-        InputError
-            If there is none.
-        """
-        for configuration in self.configurations:
-            if configuration.name == name:
-                return configuration
-        raise InputError(f"no configuration {name!r}", where=self.name, todo="see podlab lab list")
+    def profiles(self) -> list[dict[str, knobs.Cell]]:
+        """Give all its profiles."""
+        return knobs.profiles(self.knobs, self.profile)

@@ -7,13 +7,34 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from podlab.lab import client
+from podlab.lab import client, knobs
 from podlab.lab.images import CLIENT_IMAGE, ImageSource, image_of, uses_official_image
 from podlab.lab.matrix import Deployment
 from podlab.lab.runtime import ContainerSpec
-from podlab.lab.service import Configuration, Service
+from podlab.lab.service import Service
 
-_CLIENT_CPU_CORES = 0.6
+_CLIENT_CPU_CORES = 0.8
+#: What the load client is told of a deployment.
+_LOAD = (
+    "pattern", "seed", "load_begins", "start_delay_s", "ready_poll_s", "rate_per_s", "payload_bytes", "connections",
+    "keys", "read_share", "closed_loop", "burst_period_s", "burst_share", "ramp_period_s", "probe_by", "probe_period_s",
+)  # fmt: skip
+#: A first process that starts the service, waits for it and passes on what it is told, as many start scripts do.
+_SHELL = (
+    "sh",
+    "-c",
+    '"$@" & child=$!\n'
+    'for signal in HUP INT QUIT TERM USR1 USR2; do trap "kill -$signal $child" $signal; done\n'
+    "while wait $child; status=$?; kill -0 $child 2> /dev/null; do :; done\n"
+    "exit $status",
+    "launcher",
+)
+
+
+def service_files(deployment: Deployment, service: Service) -> dict[str, str]:
+    """Give the files of a deployment's service, by path in the container, with its draws in them."""
+    texts = knobs.texts(service.knobs, deployment.values)
+    return {path: knobs.fill(content, texts).lstrip("\n") for path, content in service.files.items()}
 
 
 def service_specification(
@@ -25,45 +46,54 @@ def service_specification(
     address: str,
     client_address: str,
     mounts: Mapping[str, Path],
+    extra_packages: tuple[str, ...] = (),
 ) -> ContainerSpec:
     """Describe the service's container of a deployment.
 
     Its environment variable ``LAB_CLIENT`` tells the load client's address to services that ask others.
     """
-    configuration: Configuration = service.configuration(deployment.configuration)
     official = uses_official_image(service, source)
-    command = service.official_command if official else service.debian_command
-    image_environment = service.official_environment if official else service.debian_environment
+    texts = knobs.texts(service.knobs, deployment.values)
+    command = knobs.fill_words(service.official_command if official else service.debian_command, texts)
+    environment = {**service.environment, **(service.official_environment if official else service.debian_environment)}
+    # An official image's entry point looks at its command's first word, which a shell would hide.
+    in_shell = deployment.launcher == "shell" and not official
     return ContainerSpec(
         name=name,
-        image=image_of(service, source, deployment.release),
-        command=(*command, *configuration.arguments),
+        image=image_of(service, source, deployment.release, extra_packages),
+        command=(*_SHELL, *command) if in_shell else command,
         network=network,
         ip=address,
         cpu_limit_cores=deployment.cpu_limit_cores,
-        memory_limit=scale_size(configuration.memory_limit, deployment.memory_factor),
+        memory_limit=None if deployment.memory_limit_mib is None else f"{deployment.memory_limit_mib}m",
         environment={
             "LAB_CLIENT": client_address,
-            **service.environment,
-            **image_environment,
-            **configuration.environment,
+            **{key: knobs.fill(value, texts) for key, value in environment.items()},
         },
         mounts=mounts,
-        volume=(f"podlab-{deployment.name}", configuration.volume) if configuration.volume else None,
+        volume=(f"podlab-{deployment.name}", service.data) if deployment.data_in == "volume" and service.data else None,
+        init=deployment.launcher == "init",
     )
 
 
 def client_specification(
-    deployment: Deployment, service: Service, name: str, network: str, address: str, client_address: str
+    deployment: Deployment,
+    service: Service,
+    name: str,
+    network: str,
+    address: str,
+    client_address: str,
+    *,
+    only_prepare: bool = False,
 ) -> ContainerSpec:
-    """Describe the load client's container of a deployment."""
-    wanted = (
-        "pattern", "seed", "start_delay_s", "rate_per_s", "payload_bytes", "connections", "keys", "read_share",
-        "burst_period_s", "burst_share", "ramp_period_s", "probe_period_s",
-    )  # fmt: skip
+    """Describe the load client's container of a deployment; ``only_prepare`` for that of the run before it."""
     drawn = asdict(deployment)
-    spec = {key: drawn[key] for key in wanted} | {
+    # What an earlier run has loaded is there.
+    loads_data = only_prepare or not deployment.earlier_run
+    spec = {key: drawn[key] for key in _LOAD} | {
         "protocol": service.protocol, "host": address, "port": service.port, "paths": list(service.paths),
+        "data_mb": float(deployment.values.get(knobs.DATA_KNOB, 0)) if loads_data else 0.0,
+        "only_prepare": only_prepare,
     }  # fmt: skip
     return ContainerSpec(
         name=name,
@@ -72,13 +102,8 @@ def client_specification(
         network=network,
         ip=client_address,
         cpu_limit_cores=_CLIENT_CPU_CORES,
-        memory_limit="256m",
+        memory_limit="512m",
         environment={"PYTHONPATH": "/opt"},
         mounts={"/opt/client": Path(client.__file__).parent},
         keep_entrypoint=False,
     )
-
-
-def scale_size(size: str, factor: float) -> str:
-    """Multiply a size such as ``256m``; a whole number and the same unit come out."""
-    return f"{round(float(size[:-1]) * factor)}{size[-1]}"

@@ -24,6 +24,7 @@ def test_every_part_of_a_container_is_one_argument() -> None:
     spec = ContainerSpec(
         name="n", image="i", command=("run", NASTY), network="net", ip="10.0.0.2", cpu_limit_cores=0.5,
         memory_limit="64m", environment={"A": NASTY}, mounts={"/etc/x": Path("/files/x")}, volume=("v", "/data"),
+        disk_bytes_per_s=40_000_000,
     )  # fmt: skip
     arguments = Runtime("podman").create_arguments(spec)
     assert arguments[0] == "create"
@@ -32,6 +33,8 @@ def test_every_part_of_a_container_is_one_argument() -> None:
     assert _option(arguments, "--label") == [LABEL]
     assert _option(arguments, "--cpus") == ["0.5"]
     assert _option(arguments, "--memory") == ["64m"]
+    assert all(limit.endswith(":40000000") for limit in _option(arguments, "--device-read-bps"))
+    assert len(_option(arguments, "--device-read-bps")) == len(_option(arguments, "--device-write-bps"))
     assert _option(arguments, "--ip") == ["10.0.0.2"]
     assert _option(arguments, "--volume") == ["/files/x:/etc/x:ro", "v:/data"]
     assert [text.split("=")[0] for text in _option(arguments, "--ulimit")] == ["nofile", "nproc"]

@@ -7,7 +7,7 @@ line, so that it can be ended twice, or after the service crashed. Nothing acts 
 containers and network namespace, but for the neighbour, which takes disk and CPU time of the machine as neighbours do.
 """
 
-from podlab.lab.faults.kinds import KINDS, applicable, begin, end
+from podlab.lab.faults.kinds import KINDS, applicable, begin, end, is_fault, seconds_range
 from podlab.lab.faults.target import Target
 
-__all__ = ["KINDS", "Target", "applicable", "begin", "end"]
+__all__ = ["KINDS", "Target", "applicable", "begin", "end", "is_fault", "seconds_range"]

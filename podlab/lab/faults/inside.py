@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 
 from podlab.errors import PodlabError
 from podlab.lab.faults.target import WORKER, Target, between, marker, runs, stop
 from podlab.lab.matrix import PlannedFault
 
-#: Where a container without a volume writes: into its own layer.
+#: Where a container without data writes: into its own layer.
 _LAYER_FOLDER = "/var/tmp"  # noqa: S108 - in a container of the lab
 _BLOCK_BYTES, _FILE_BYTES = 64 * 2**10, 48 * 2**20
 
@@ -29,8 +30,9 @@ def end_work(fault: PlannedFault, target: Target) -> None:
 
 
 def begin_cpu_hog(fault: PlannedFault, target: Target) -> None:
-    """Ask for 0.4 to 1.5 of the container's CPU limit, by one to four processes."""
-    cores = target.deployment.cpu_limit_cores * (0.4 + 1.1 * fault.strength)
+    """Ask for 0.4 to 1.5 of the container's CPU limit (or of the machine), by one to four processes."""
+    limit = target.deployment.cpu_limit_cores or len(os.sched_getaffinity(0))
+    cores = limit * (0.4 + 1.1 * fault.strength)
     work(fault, target, round(cores, 3), max(math.ceil(cores), 1 + round(3 * fault.strength)))
 
 
@@ -40,9 +42,8 @@ def begin_memory_leak(fault: PlannedFault, target: Target) -> None:
 
 
 def _written_file(target: Target) -> str:
-    """Name the file of the disk writes: in the data volume where there is one."""
-    configuration = target.service.configuration(target.deployment.configuration)
-    return f"{configuration.volume or _LAYER_FOLDER}/.podlab-fault"
+    """Name the file of the disk writes: beside the service's data where it has any."""
+    return f"{target.service.data or _LAYER_FOLDER}/.podlab-fault"
 
 
 def begin_disk_writes(fault: PlannedFault, target: Target) -> None:

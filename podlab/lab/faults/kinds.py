@@ -17,16 +17,32 @@ from podlab.lab.service import Service
 _Act = Callable[[PlannedFault, Target], None]
 
 
+#: How long an event lasts, in seconds, unless its kind says otherwise.
+_SECONDS = (30.0, 120.0)
+
+
 @dataclass(frozen=True)
 class _Kind:
     begin: _Act
     end: _Act
     applies: Callable[[Service], bool]
+    is_fault: bool = True
+    seconds: tuple[float, float] = _SECONDS
 
 
-def applicable(service: Service) -> tuple[str, ...]:
-    """Name the kinds of fault that mean something to a service, in the order of :data:`KINDS`."""
-    return tuple(name for name, kind in _KINDS.items() if kind.applies(service))
+def applicable(service: Service, *, faults: bool = True) -> tuple[str, ...]:
+    """Name the kinds of fault (or of normal events) that mean something to a service, in :data:`KINDS`' order."""
+    return tuple(name for name, kind in _KINDS.items() if kind.is_fault is faults and kind.applies(service))
+
+
+def is_fault(kind: str) -> bool:
+    """Tell whether a kind is a fault, or a normal event that looks like one."""
+    return _kind(kind).is_fault
+
+
+def seconds_range(kind: str) -> tuple[float, float]:
+    """Say how short and how long an event of a kind lasts."""
+    return _kind(kind).seconds
 
 
 def begin(fault: PlannedFault, target: Target) -> None:
@@ -93,7 +109,8 @@ _KINDS = {
         lambda service: "config-regression" in service.faults,
     ),
     "noisy-neighbour": _Kind(outside.begin_noisy_neighbour, outside.end_noisy_neighbour, _any),
-    "crash": _Kind(inside.begin_crash, inside.end_nothing, _any),
+    # A service that was killed is back after seconds: a longer interval would call a healthy one faulty.
+    "crash": _Kind(inside.begin_crash, inside.end_nothing, _any, seconds=(10.0, 15.0)),
 }
 #: All kinds of fault.
 KINDS: tuple[str, ...] = tuple(_KINDS)
