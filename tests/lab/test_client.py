@@ -51,7 +51,8 @@ def _spec(port: int = 1, **changes: Any) -> dict[str, Any]:
     spec = {
         "protocol": "http", "host": "127.0.0.1", "port": port, "paths": ["/a", "/b"], "pattern": "heavy", "seed": 1,
         "rate_per_s": 5000.0, "connections": 1, "payload_bytes": 20, "keys": 10, "read_share": 0.5,
-        "burst_period_s": 10.0, "burst_share": 0.3,
+        "burst_period_s": 10.0, "burst_share": 0.3, "closed_loop": False, "ready_poll_s": 0.01,
+        "loads_data": True,
     }  # fmt: skip
     return spec | changes
 
