@@ -275,8 +275,8 @@ class Amqp(Session):
         self.channel.queue_declare("load", durable=True)
 
     def prepare(self) -> None:
-        """Fill a queue that nobody reads, written to the disk as far as the server can."""
-        stored = self.channel.queue_declare("stored", durable=True, arguments={"x-queue-mode": "lazy"})
+        """Fill a queue that nobody reads and that the server keeps on its disk."""
+        stored = self.channel.queue_declare("stored", durable=True)
         for number, piece in enumerate(self.pieces()):
             if number >= stored.method.message_count:
                 self.channel.basic_publish("", "stored", piece, self.persistent)
