@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import random
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from .session import TIMEOUT_S, Session
 
@@ -18,9 +20,11 @@ class Http(Session):
         """Connect."""
         self.connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_S)
 
-    def call(self, method: str, path: str, body: bytes | None = None) -> bytes:
+    def call(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> bytes:
         """Send one request; any status below 400 is an answer."""
-        self.connection.request(method, path, body)
+        self.connection.request(method, path, body, headers)
         response = self.connection.getresponse()
         content = response.read()
         if response.status >= 400:
