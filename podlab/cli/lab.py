@@ -14,6 +14,7 @@ from podlab.cli.lab_options import Catalogue, Engine, Images, Patterns, ServiceN
 from podlab.cli.options import Json, Seed
 from podlab.cli.output import print_json, print_table, show_progress
 from podlab.settings import load_settings
+from podlab.units import parse_duration_s
 
 app = typer.Typer(help="Record real services under real load in real containers.", no_args_is_help=True)
 app.command()(lab_manifests.manifests)
@@ -35,9 +36,10 @@ def list_services(
     """
     from podlab.lab import machine
     from podlab.lab.catalogue import load_all
-    from podlab.lab.contents import count_recording
+    from podlab.lab.contents import count_recording, count_together
     from podlab.lab.faults import applicable
     from podlab.lab.service import PATTERNS
+    from podlab.lab.sites import SITES
 
     services = load_all(catalogue)
     findings = machine.check(engine.value, images.value)
@@ -51,27 +53,30 @@ def list_services(
                         "kind": s.kind,
                         "unknown": s.unknown,
                         "relative_of": list(s.relative_of),
-                        "configurations": [c.name for c in s.configurations],
+                        "knobs": list(s.knobs),
+                        "profiles": len(s.profiles()),
                         "patterns": list(s.patterns),
                         "releases": list(s.releases),
                         "faults": list(applicable(s)),
+                        "normal_events": list(applicable(s, faults=False)),
                     }
                     for s in services
                 ],
                 "patterns": list(PATTERNS),
+                "sites": [asdict(site) for site in SITES.values()],
                 "machine": [asdict(finding) for finding in findings],
                 "recordings": [asdict(each) for each in counted],
+                "together": asdict(count_together(counted)),
             }
         )
         return
     print_table(
-        ("service", "kind", "", "configurations"),
-        [
-            (s.name, s.kind, "unknown" if s.unknown else "", ", ".join(c.name for c in s.configurations))
-            for s in services
-        ],
+        ("service", "kind", "", "profiles", "knobs"),
+        [(s.name, s.kind, "unknown" if s.unknown else "", len(s.profiles()), ", ".join(s.knobs)) for s in services],
     )
-    print(f"\nEach is crossed with the load patterns {', '.join(PATTERNS)}.\n")
+    print(f"\nEach profile takes its turn, and so do the load patterns {', '.join(PATTERNS)}.\n")
+    print_table(("site", ""), [(site.name, site.describe()) for site in SITES.values()])
+    print()
     print_table(
         ("this machine", "", "found", "what to do"),
         [(f.subject, "ok" if f.ok else "stops" if f.stops else "warning", f.said, f.todo) for f in findings],
@@ -79,14 +84,17 @@ def list_services(
     if counted:
         print()
         print_table(
-            ("recording", "services", "deployments", "longest (s)", "faults", "rows", "MB"),
+            ("recording", "services", "sites", "deployments", "died", "longest (s)", "faults", "normal", "rows", "MB"),
             [
                 (
                     c.file,
                     len(c.services),
+                    ", ".join(c.sites),
                     c.deployments,
+                    "" if c.died is None else c.died,
                     c.longest_s,
                     sum(c.faults.values()),
+                    sum(c.normal_events.values()),
                     c.rows,
                     f"{c.size_bytes / 1e6:.1f}",
                 )
@@ -101,26 +109,38 @@ def record(
     services: ServiceNames = None,
     catalogue: Catalogue = None,
     patterns: Patterns = None,
-    replicates: Annotated[int, typer.Option(min=0, help="Deployments of each combination.")] = 1,
-    seconds: Annotated[int, typer.Option(help="How long each is sampled; load begins only after start-up.")] = 180,
-    long: Annotated[int, typer.Option(min=0, help="So many of each service's deployments live longer.")] = 0,
-    long_seconds: Annotated[int, typer.Option(help="How long those are sampled.")] = 660,
+    site: Annotated[str, typer.Option(metavar="NAME", help="Where: alpha, bravo, charlie or delta.")] = "alpha",
+    per_service: Annotated[int, typer.Option(min=0, help="Deployments of each service.")] = 5,
+    seconds: Annotated[int, typer.Option(help="How long each is sampled at least; load begins after start-up.")] = 200,
+    long: Annotated[
+        int | None,
+        typer.Option(min=0, help="So many of each service's deployments live longer.  [default: one in ten]"),
+    ] = None,
+    long_seconds: Annotated[int, typer.Option(help="How long those are sampled.")] = 1200,
     unknown: Annotated[
         int, typer.Option(min=0, help="Deployments of each service kept unknown, into NAME-unknown.parquet.")
     ] = 0,
     faults: Annotated[int, typer.Option(min=0, help="Deployments with faults, into NAME-faults.parquet.")] = 0,
-    fault_seconds: Annotated[int, typer.Option(help="How long those are sampled.")] = 480,
-    releases: Annotated[
-        str, typer.Option(metavar="A,B", help="Debian releases to make images from: bookworm, trixie.")
-    ] = "bookworm",
-    parallel: Annotated[int, typer.Option(min=1, help="How many run at once.")] = 6,
+    normal: Annotated[
+        int, typer.Option(min=0, help="Deployments with what looks like a fault, into NAME-normal.parquet.")
+    ] = 0,
+    fault_seconds: Annotated[int, typer.Option(help="How long those two are sampled.")] = 480,
+    parallel: Annotated[
+        int | None, typer.Option(min=1, help="How many run at once.  [default: the site's]", show_default=False)
+    ] = None,
+    for_: Annotated[
+        str | None,
+        typer.Option(
+            "--for", metavar="TIME", help="End in time, such as 2h, with what is finished by then.", show_default=False
+        ),
+    ] = None,
     engine: Annotated[Engine, typer.Option(help="Container engine.")] = Engine.PODMAN,
     images: Annotated[Images, typer.Option(help="Where images come from.")] = Images.DEBIAN,
     note: Annotated[str, typer.Option(metavar="TEXT", help="A sentence for the data card.", show_default=False)] = "",
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
-    """Record every service under every load pattern in every configuration, each second from birth.
+    """Record services in configurations and under loads drawn anew for every deployment, each second from birth.
 
     Ctrl-C stops and cleans up; the same command goes on with the recording.
 
@@ -132,16 +152,18 @@ def record(
 
     plan = Plan(
         patterns=parse_names(patterns) or PATTERNS,
-        replicates=replicates,
+        per_service=per_service,
         seed=load_settings(seed=seed).seed,
         seconds=seconds,
         long_lives=long,
         long_seconds=long_seconds,
         unknown=unknown,
         faults=faults,
+        normal=normal,
         fault_seconds=fault_seconds,
-        releases=parse_names(releases) or (),
+        site=site,
     )
+    budget_s = None if for_ is None else parse_duration_s(for_, where="--for")
     with show_progress("record") as progress:
         summaries = record_lab(
             out,
@@ -149,6 +171,7 @@ def record(
             services=parse_names(services),
             extra_catalogue=catalogue,
             parallel=parallel,
+            budget_s=budget_s,
             engine=engine.value,
             images=images.value,
             note=note,
@@ -168,7 +191,7 @@ def check(
     images: Annotated[Images, typer.Option(help="Where images come from.")] = Images.DEBIAN,
     as_json: Json = False,
 ) -> None:
-    """Do known work in a container (bytes, CPU time, traffic) and see whether the counters tell the same.
+    """Do known work in containers (bytes, threads, traffic, waiting) and see whether the counters tell the same.
 
     Example: podlab lab check
     """
@@ -180,7 +203,7 @@ def check(
     else:
         print_table(
             ("column", "known work", "expected", "measured", ""),
-            [(m.column, m.what, round(m.expected), round(m.measured), "ok" if m.ok else "WRONG") for m in measured],
+            [(m.column, m.what, _whole(m.expected), _whole(m.measured), "ok" if m.ok else "WRONG") for m in measured],
         )
     if not all(each.ok for each in measured):
         raise typer.Exit(1)
@@ -195,6 +218,10 @@ def down(engine: Annotated[Engine, typer.Option(help="Container engine.")] = Eng
     from podlab.lab.session import down as remove_all
 
     print(", ".join(f"{count} {kind} removed" for kind, count in remove_all(engine.value).items()))
+
+
+def _whole(number: float | None) -> str:
+    return "-" if number is None else str(round(number))
 
 
 def _say(line: str) -> None:

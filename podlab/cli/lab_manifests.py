@@ -19,7 +19,7 @@ def manifests(
     services: ServiceNames = None,
     catalogue: Catalogue = None,
     patterns: Patterns = None,
-    replicates: Annotated[int, typer.Option(min=1, help="Deployments of each combination.")] = 1,
+    per_service: Annotated[int, typer.Option(min=1, help="Deployments of each service.")] = 5,
     seconds: Annotated[int, typer.Option(min=60, help="After so long the cluster ends each pod.")] = 3600,
     images: Annotated[
         Images, typer.Option(help="registry: official images where there are such; debian: images of your own for all.")
@@ -52,7 +52,7 @@ def manifests(
     chosen = select(load_all(catalogue), parse_names(services))
     plan = Plan(
         patterns=parse_names(patterns) or PATTERNS,
-        replicates=replicates,
+        per_service=per_service,
         seed=load_settings(seed=seed).seed,
         seconds=seconds,
     )

@@ -1,14 +1,16 @@
-"""Counts what a recording holds: services, deployments, lives, load patterns, versions, faults."""
+"""Counts what recordings hold: services, sites, profiles, deployments, lives, load patterns, versions, faults."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from podlab.errors import InputError
+from podlab.lab.draws import DIED, draws_file, read_draws
 from podlab.telemetry.recording import fingerprint, read_recording
 
 
@@ -22,6 +24,14 @@ class Contents:
         The recording.
     services : dict of str to int
         Deployments by service.
+    sites : dict of str to int
+        Deployments by site; empty where none is told.
+    profiles : dict of str to list of str
+        Profiles by service; those of recordings from before there were profiles are their configurations.
+    roles : dict of str to int
+        Deployments by what they were recorded for; empty without a table of draws beside the recording.
+    died, attempts_died : int, optional
+        Deployments that died and are not in it, and attempts that died; None without such a table.
     deployments, rows, size_bytes : int
         Counts in all.
     lives_s : dict of int to int
@@ -30,14 +40,19 @@ class Contents:
         The longest of them.
     patterns, versions : dict
         Deployments by load pattern, and versions by service.
-    faults : dict of str to int
-        Fault intervals by kind.
+    faults, normal_events : dict of str to int
+        Intervals by kind: of faults, and of events that look like faults and are none.
     faulty_deployments : int
-        Deployments that hold any.
+        Deployments that hold any fault.
     """
 
     file: str
     services: dict[str, int]
+    sites: dict[str, int]
+    profiles: dict[str, list[str]]
+    roles: dict[str, int]
+    died: int | None
+    attempts_died: int | None
     deployments: int
     rows: int
     size_bytes: int
@@ -46,6 +61,7 @@ class Contents:
     patterns: dict[str, int]
     versions: dict[str, list[str]]
     faults: dict[str, int]
+    normal_events: dict[str, int]
     faulty_deployments: int
 
 
@@ -65,14 +81,22 @@ def count_recording(path: Path) -> Contents:
     first = groups.first()
     begun = first["started_at"].fillna(groups["time"].min())  # not every source tells starts
     lives = ((groups["time"].max() - begun).dt.total_seconds() / 10).round().astype(int) * 10
-    kinds = samples.get("anomaly_kind", pd.Series(pd.NA, index=samples.index))
-    marked = samples.assign(kind=kinds.fillna("")).sort_values(["deployment", "time"])
+    marked = _marked(samples)
     begins = marked["kind"].ne("") & (
         marked["kind"].ne(marked["kind"].shift()) | marked["deployment"].ne(marked["deployment"].shift())
     )
+    is_fault = marked["anomaly"]
+    profile = first.get("profile", pd.Series(pd.NA, index=first.index, dtype="str"))
+    profile = profile.fillna(first["variant"].str.partition("/")[2])
+    roles, died, attempts_died = _from_draws(path, set(first.index))
     return Contents(
         file=str(path),
         services=_counts(first["service"]),
+        sites=_counts(first["site"].dropna()) if "site" in first else {},
+        profiles={str(name): sorted(set(values)) for name, values in profile.groupby(first["service"])},
+        roles=roles,
+        died=died,
+        attempts_died=attempts_died,
         deployments=len(first),
         rows=len(samples),
         size_bytes=fingerprint(path)[1],
@@ -80,9 +104,70 @@ def count_recording(path: Path) -> Contents:
         longest_s=int(lives.max()),
         patterns=_counts(first["variant"].str.partition("/")[0]),
         versions={str(name): sorted(set(versions)) for name, versions in first.groupby("service")["version"]},
-        faults=_counts(marked.loc[begins, "kind"]),
-        faulty_deployments=int(marked.loc[begins, "deployment"].nunique()),
+        faults=_counts(marked.loc[begins & is_fault, "kind"]),
+        normal_events=_counts(marked.loc[begins & ~is_fault, "kind"]),
+        faulty_deployments=int(marked.loc[begins & is_fault, "deployment"].nunique()),
     )
+
+
+@dataclass(frozen=True)
+class Together:
+    """What several recordings hold together.
+
+    Attributes
+    ----------
+    services : dict of str to dict
+        By service: ``deployments``, ``sites`` and ``profiles``.
+    roles : dict of str to int
+        Deployments by role, as far as tables of draws tell it.
+    died, attempts_died : int
+        As far as tables of draws tell it; a table that belongs to several recordings is counted once for each role.
+    """
+
+    services: dict[str, dict[str, object]]
+    roles: dict[str, int]
+    died: int
+    attempts_died: int
+
+
+def count_together(counted: Sequence[Contents]) -> Together:
+    """Sum up recordings."""
+    names = sorted({name for each in counted for name in each.services})
+    roles: Counter[str] = Counter()
+    for each in counted:
+        roles.update(each.roles)
+    return Together(
+        services={
+            name: {
+                "deployments": sum(each.services.get(name, 0) for each in counted),
+                "sites": sorted({site for each in counted if name in each.services for site in each.sites}),
+                "profiles": len({profile for each in counted for profile in each.profiles.get(name, ())}),
+            }
+            for name in names
+        },
+        roles=dict(sorted(roles.items())),
+        died=sum(each.died or 0 for each in counted),
+        attempts_died=sum(each.attempts_died or 0 for each in counted),
+    )
+
+
+def _marked(samples: pd.DataFrame) -> pd.DataFrame:
+    nothing = pd.Series(pd.NA, index=samples.index)
+    kinds = samples.get("anomaly_kind", nothing)
+    # Older recordings mark nothing but faults.
+    anomaly = samples.get("anomaly", nothing).fillna(value=True).astype(bool)
+    return samples.assign(kind=kinds.fillna(""), anomaly=anomaly).sort_values(["deployment", "time"])
+
+
+def _from_draws(path: Path, recorded: set[str]) -> tuple[dict[str, int], int | None, int | None]:
+    """Count roles and deaths from the table of draws beside a recording, of the roles that the recording holds."""
+    file = draws_file(path)
+    if not file.exists():
+        return {}, None, None
+    table = read_draws(file)
+    mine = table[table["deployment"].isin(recorded)]
+    same = table[table["role"].isin(set(mine["role"]))]
+    return _counts(mine["role"]), int(same["outcome"].eq(DIED).sum()), int(same["attempts_died"].sum())
 
 
 def _counts(values: pd.Series) -> dict[str, int]:

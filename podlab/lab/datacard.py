@@ -16,6 +16,7 @@ from podlab.lab.matrix import Deployment
 from podlab.lab.parts import Died
 from podlab.lab.plan import Plan
 from podlab.lab.service import PATTERNS
+from podlab.lab.sites import find_site
 from podlab.metrics import CATALOGUE
 
 
@@ -83,10 +84,10 @@ _KNOWN_FAULTS = (
     "Containers are in a pod of their own, so pod-wide counters are the container's.",
 )
 _MATRIX_WORDS = {
-    "known": "The order is a randomised block design: every block holds each service once, in random order, and the "
-    "variants are spread over the blocks at random.",
+    "known": "The order is a randomised block design: every block holds each service once, in random order.",
     "unknown": "They were recorded among the known services' deployments, in random places.",
     "faults": "They were recorded among the deployments without faults, in random places.",
+    "normal": "They were recorded among the known services' deployments, in random places.",
 }
 _V1_FAULT = "cgroup v1: I/O counters miss buffered writes that the kernel writes back later; synced writes are counted."
 
@@ -113,7 +114,8 @@ def write_card(samples: pd.DataFrame, facts: RecordingFacts) -> str:
     facts : RecordingFacts
         What the samples do not tell.
     """
-    dropped = sorted({deployment.name for deployment in facts.matrix} - set(samples["deployment"]))
+    died = {died.deployment.name for died in facts.died}
+    dropped = sorted(died - set(samples["deployment"]))
     sections = [
         f"# Recording `{facts.file.name}`",
         _summary(samples, facts, dropped),
@@ -124,6 +126,7 @@ def write_card(samples: pd.DataFrame, facts: RecordingFacts) -> str:
         "## Matrix",
         _matrix_text(facts),
         *(["## Faults", _faults_text(facts)] if facts.matrix[0].role == "faults" else []),
+        *(["## Normal events", _faults_text(facts)] if facts.matrix[0].role == "normal" else []),
         "## What died",
         _died_text(facts, dropped),
         "## Sampling",
@@ -142,7 +145,8 @@ def _summary(samples: pd.DataFrame, facts: RecordingFacts, dropped: list[str]) -
     rows = (
         ("recorded", f"{samples['time'].min():%Y-%m-%d %H:%M} to {samples['time'].max():%Y-%m-%d %H:%M} UTC"),
         ("services", samples["service"].nunique()),
-        ("deployments", f"{samples['deployment'].nunique()} of {len(facts.matrix)} planned, {len(dropped)} dropped"),
+        ("site", f"{facts.how.plan.site}: {find_site(facts.how.plan.site).describe()}"),
+        ("deployments", _counts(samples, facts, dropped)),
         ("rows", len(samples)),
         ("each", f"{_lives(facts)} from the container's start, one sample a second"),
         ("size", f"{facts.size_bytes} bytes"),
@@ -154,9 +158,25 @@ def _summary(samples: pd.DataFrame, facts: RecordingFacts, dropped: list[str]) -
     return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows)
 
 
+def _counts(samples: pd.DataFrame, facts: RecordingFacts, dropped: list[str]) -> str:
+    recorded, planned = int(samples["deployment"].nunique()), len(facts.matrix)
+    left = planned - recorded - len(dropped)
+    return f"{recorded} of {planned} planned, {len(dropped)} dropped" + (
+        f", {left} not started for want of time" if left else ""
+    )
+
+
 def _lives(facts: RecordingFacts) -> str:
-    lives = Counter(deployment.seconds for deployment in facts.matrix)
-    return ", ".join(f"{count} for {seconds} s" for seconds, count in sorted(lives.items()))
+    plan = facts.how.plan
+    usual = plan.seconds if facts.matrix[0].role in ("known", "unknown") else plan.fault_seconds
+    long = [deployment.seconds for deployment in facts.matrix if deployment.seconds > 2 * usual]
+    others = [deployment.seconds for deployment in facts.matrix if deployment.seconds <= 2 * usual]
+    texts = [
+        f"{len(each)} for {min(each)} to {max(each)} s" if min(each) < max(each) else f"{len(each)} for {each[0]} s"
+        for each in (others, long)
+        if each
+    ]
+    return ", ".join(texts)
 
 
 def _loads(facts: RecordingFacts) -> dict[str, Mapping[str, Any]]:
@@ -174,45 +194,45 @@ def _services(samples: pd.DataFrame) -> str:
 
 def _matrix_text(facts: RecordingFacts) -> str:
     patterns = [pattern for pattern in PATTERNS if any(deployment.pattern == pattern for deployment in facts.matrix)]
-    variants = {(deployment.service, deployment.configuration) for deployment in facts.matrix}
-    cells = Counter((d.service, d.configuration, d.pattern) for d in facts.matrix)
-    least, most = min(cells.values()), max(cells.values())
-    count = f"{most} times" if least == most else f"{least} to {most} times"
+    profiles = {(deployment.service, deployment.profile) for deployment in facts.matrix}
     return (
-        f"{len(variants)} configurations of {len({d.service for d in facts.matrix})} services under the load patterns "
-        f"{', '.join(patterns)}: {len(cells)} combinations, each {count}, from the Debian releases "
-        f"{', '.join(sorted({d.release for d in facts.matrix}))} in turns. {_MATRIX_WORDS[facts.matrix[0].role]} "
-        "Rate, payload, connections, keys, share of reads, bursts, ramps, start delay, CPU and memory limit and a cold "
-        "or warm page cache are drawn anew for every deployment. "
-        "Every container is also probed by a connection every 5 to 15 s, idle ones too."
+        f"{len(profiles)} profiles of {len({d.service for d in facts.matrix})} services under the load patterns "
+        f"{', '.join(patterns)}. Profiles take turns, and patterns do so by themselves. "
+        f"{_MATRIX_WORDS[facts.matrix[0].role]} "
+        "Drawn anew for every deployment, each by itself: the knobs of its service, data in a volume or in its own "
+        "layer, what launches it, an earlier run, a warm or a cold page cache, CPU and memory limit or none, rate, "
+        "payload, connections, keys, share of reads, open or closed loop, bursts, ramps, when load begins, and "
+        "whether, how and how often it is probed. The table of draws beside this recording tells them all."
     )
 
 
 def _faults_text(facts: RecordingFacts) -> str:
     seconds: dict[str, list[float]] = {}
     services: dict[str, set[str]] = {}
+    felt: Counter[str] = Counter()
     for deployment in facts.matrix:
         for fault in facts.reports.get(deployment.name, {}).get("faults", []):
             length = datetime.fromisoformat(fault["end"]) - datetime.fromisoformat(fault["begin"])
             seconds.setdefault(fault["kind"], []).append(length.total_seconds())
             services.setdefault(fault["kind"], set()).add(deployment.service)
-    lines = ["| fault | times | seconds | services |", "|---|---|---|---|"]
+            felt[fault["kind"]] += bool(fault["effect"]["felt"])
+    lines = ["| kind | times | felt by users | seconds | services |", "|---|---|---|---|---|"]
     for kind in sorted(seconds):
         lengths = f"{min(seconds[kind]):.0f} to {max(seconds[kind]):.0f}"
-        lines.append(f"| {kind} | {len(seconds[kind])} | {lengths} | {', '.join(sorted(services[kind]))} |")
+        named = ", ".join(sorted(services[kind]))
+        lines.append(f"| {kind} | {len(seconds[kind])} | {felt[kind]} | {lengths} | {named} |")
     restarts = sum(report["restarts"] for report in facts.reports.values())
     return (
-        "An interval goes from just before the fault was begun to just after it was over, which takes up to about a "
-        f"second each. A service that a fault has ended was started again as a new instance: {restarts} times.\n\n"
+        "An interval goes from just before the event was begun to just after it was over, which takes up to about a "
+        f"second each. A service that one has ended was started again as a new instance: {restarts} times. Users felt "
+        "it where the load client's latency or share of errors rose against the minute before.\n\n"
     ) + "\n".join(lines)
 
 
 def _died_text(facts: RecordingFacts, dropped: list[str]) -> str:
     if not facts.died:
         return "Nothing: every deployment lived to its end at the first attempt."
-    lines = [
-        f"{len(facts.died)} attempts were lost; {len(dropped)} deployments died twice and are not in the recording."
-    ]
+    lines = [f"{len(facts.died)} attempts were lost; {len(dropped)} deployments died and are not in the recording."]
     lines += [
         f"- {died.deployment.name} ({died.deployment.variant}), attempt {died.attempt}: {died.reason}"
         for died in facts.died
@@ -253,8 +273,8 @@ def _faults(facts: RecordingFacts) -> list[str]:
 
 def _deployments(samples: pd.DataFrame, facts: RecordingFacts) -> str:
     titles = (
-        "deployment", "variant", "started (UTC)", "samples", "cores", "rate (1/s)", "connections", "requests", "errors",
-        "cold",
+        "deployment", "variant", "started (UTC)", "samples", "cores", "MiB", "rate (1/s)", "connections", "requests",
+        "errors", "data", "launcher", "page cache",
     )  # fmt: skip
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     planned = {deployment.name: deployment for deployment in facts.matrix}
@@ -264,9 +284,10 @@ def _deployments(samples: pd.DataFrame, facts: RecordingFacts) -> str:
         name = str(key)
         deployment, load = planned[name], _loads(facts).get(name, {})
         cells = (
-            name, deployment.variant, f"{started:%H:%M:%S}", counts[name], f"{deployment.cpu_limit_cores:g}",
-            f"{deployment.rate_per_s:g}", deployment.connections, load.get("requests", 0), load.get("errors", 0),
-            "yes" if deployment.cold else "no",
+            name, deployment.variant, f"{started:%H:%M:%S}", counts[name], deployment.cpu_limit_cores or "any",
+            deployment.memory_limit_mib or "any", f"{deployment.rate_per_s:g}", deployment.connections,
+            load.get("requests", 0), load.get("errors", 0), deployment.data_in, deployment.launcher,
+            deployment.page_cache,
         )  # fmt: skip
         lines.append(f"| {' | '.join(str(cell) for cell in cells)} |")
     return "\n".join(lines)

@@ -7,6 +7,7 @@ import ipaddress
 import json
 import os
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from podlab.errors import InputError, PodlabError
-from podlab.lab import faults, host, page_cache
+from podlab.lab import faults, page_cache
 from podlab.lab.cgroups import disk_devices, make_io_count
 from podlab.lab.exec_probe import ExecProbe
 from podlab.lab.images import CLIENT_IMAGE, ImageSource, image_of
@@ -196,6 +197,7 @@ class Lab:
         self._addresses = ipaddress.ip_network(subnet)
         self._site = site
         self._images: dict[str, _Image | str] = {}
+        self._starting = threading.Lock()
 
     def prepare(self, failed: Mapping[str, str] | None = None) -> None:
         """Ask every service's version and image size, and make I/O accounting count.
@@ -288,12 +290,14 @@ class Lab:
             container = self.runtime.create(specification)
             if deployment.earlier_run:
                 self._run_before(deployment, names, address, client_address)
-            self._set_page_cache(deployment, container)
             loader = self.runtime.create(
                 client_specification(deployment, service, names.client, self.network, address, client_address)
             )
-            self.runtime.start(loader)
-            self.runtime.start(container)
+            # What is evicted for one deployment may be what another has just warmed.
+            with self._starting:
+                self._set_page_cache(deployment, container)
+                self.runtime.start(loader)
+                self.runtime.start(container)
             facts = self.runtime.facts(container)
             probe = open_probe(facts)
         except ContainerDiedError as error:
@@ -314,12 +318,10 @@ class Lab:
 
     def _at_site(self, specification: ContainerSpec) -> ContainerSpec:
         """Limit a service's container as its site does."""
-        cores, options = specification.cpu_limit_cores, specification.options
+        cores = specification.cpu_limit_cores
         if self._site.cpu_factor != 1.0:
             cores = round((cores or len(os.sched_getaffinity(0))) * self._site.cpu_factor, 2)
-        if self._site.disk_bytes_per_s is not None:
-            options = (*options, *host.disk_arguments(self._site.disk_bytes_per_s))
-        return replace(specification, cpu_limit_cores=cores, options=options)
+        return replace(specification, cpu_limit_cores=cores, disk_bytes_per_s=self._site.disk_bytes_per_s)
 
     def _run_before(self, deployment: Deployment, names: _Names, address: str, client_address: str) -> None:
         """Let the service run once and be loaded with data, and end it as a cluster does."""

@@ -128,8 +128,8 @@ Knob = Choices | Range
 Profile = Mapping[str, Cell]
 
 
-def profiles(knobs: Mapping[str, Knob], cuts: Mapping[str, Sequence[float]]) -> list[dict[str, Cell]]:
-    """Combine the cells of the knobs that make the profile."""
+def combine_cells(knobs: Mapping[str, Knob], cuts: Mapping[str, Sequence[float]]) -> list[dict[str, Cell]]:
+    """Give all profiles: every combination of the cells of the knobs that make them."""
     names = list(cuts)
     return [
         dict(zip(names, cells, strict=True))

@@ -184,7 +184,7 @@ def _load_arrived(report: StopReport) -> bool:
     if report.load.get("ready_after_s") is None:
         return False
     # At a low rate, it may be that nobody has asked yet.
-    return report.load.get("requests", 0) > 0 or report.load.get("errors", 0) == 0
+    return bool(report.load.get("requests", 0) > 0 or report.load.get("errors", 0) == 0)
 
 
 class _Schedule:

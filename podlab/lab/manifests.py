@@ -17,6 +17,7 @@ from podlab.lab.images import recipes
 from podlab.lab.plan import Plan, draw
 from podlab.lab.pods import CLIENT_CODE, PART_OF, Object, PodOptions, config_map, objects_of
 from podlab.lab.service import Service
+from podlab.lab.sites import find_site
 
 #: Made by the manifests and removed with them, unless a namespace that is there already is named.
 NAMESPACE = "podlab-lab"
@@ -72,7 +73,7 @@ def write_manifests(
     services : sequence of Service
         From the catalogue.
     plan : Plan
-        What is drawn. Faults and long lives mean nothing here.
+        What is drawn. Faults, long lives and most of a site mean nothing here.
     options : PodOptions
         What all pods share.
     namespace : str, optional
@@ -94,7 +95,7 @@ def write_manifests(
     # The same order as in the matrix: whoever applies the files one by one starts neighbours that differ.
     for deployment in deployments:
         files[f"{deployment.name}.yaml"] = objects_of(deployment, by_name[deployment.service], options)
-    made = recipes(services, options.source, plan.releases)
+    made = recipes(services, options.source, [find_site(plan.site).release])
     images = {options.own_image(image): f"images/{_folder_of(image)}" for image in made}
     _refuse_to_overwrite(folder)
     with atomic_folder(folder) as target:

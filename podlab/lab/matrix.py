@@ -11,9 +11,10 @@ import random
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from podlab.lab.client.protocols import PROTOCOLS, Http
+from podlab.lab.client.protocols import PROTOCOLS
+from podlab.lab.client.web import Http
 from podlab.lab.knobs import Profile, profile_name
 from podlab.lab.service import Service
 
@@ -28,9 +29,9 @@ _RATE_POWERS = {"steady": (-3.0, -1.0), "bursty": (-3.0, 0.0), "ramp": (-3.0, 0.
 _LEAST_POWER_WITH_FAULTS = -2.0
 #: So many deployments have no CPU limit, and as many no memory limit.
 _UNLIMITED_SHARE = 0.4
-_CPU_LIMIT_CORES = (0.25, 2.0)
+CPU_LIMIT_CORES = (0.25, 2.0)
 #: What the memory that a service needs is multiplied with.
-_MEMORY_FACTOR = (1.0, 4.0)
+MEMORY_FACTOR = (1.0, 4.0)
 _LAUNCHERS = ("direct", "shell", "init")
 _LOAD_BEGINS = ("before", "at", "after", "after")
 #: A life is longer than planned by up to this share of it, so that its end is no fixed instant.
@@ -180,11 +181,11 @@ def draw_one(
     )
 
 
-def _draw_start(service: Service, chance: random.Random) -> dict[str, object]:
+def _draw_start(service: Service, chance: random.Random) -> dict[str, Any]:
     data_in, earlier_run = chance.choice(("volume", "layer")), chance.random() < 0.3
     unlimited = [chance.random() < _UNLIMITED_SHARE for _ in range(2)]
-    cpu_limit_cores = round(_log_uniform(chance, *_CPU_LIMIT_CORES), 2)
-    memory_limit_mib = math.ceil(mebibytes(service.memory_needed) * _log_uniform(chance, *_MEMORY_FACTOR))
+    cpu_limit_cores = round(_log_uniform(chance, *CPU_LIMIT_CORES), 2)
+    memory_limit_mib = math.ceil(mebibytes(service.memory_needed) * _log_uniform(chance, *MEMORY_FACTOR))
     return {
         "data_in": data_in if service.data else "none",
         "earlier_run": earlier_run and service.data is not None,
@@ -195,7 +196,7 @@ def _draw_start(service: Service, chance: random.Random) -> dict[str, object]:
     }
 
 
-def _draw_load(service: Service, pattern: str, role: Role, chance: random.Random) -> dict[str, object]:
+def _draw_load(service: Service, pattern: str, role: Role, chance: random.Random) -> dict[str, Any]:
     share = 0.0
     power = chance.random()
     if pattern != "idle":
@@ -219,7 +220,7 @@ def _draw_load(service: Service, pattern: str, role: Role, chance: random.Random
     }
 
 
-def _draw_probes(service: Service, chance: random.Random) -> dict[str, object]:
+def _draw_probes(service: Service, chance: random.Random) -> dict[str, Any]:
     protocol = PROTOCOLS[service.protocol]
     means = ["exec"]
     if protocol.listens:

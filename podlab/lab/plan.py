@@ -140,9 +140,7 @@ def _known(service: Service, plan: Plan) -> list[Deployment]:
     wanted = count // _LONG_LIVES_EVERY if plan.long_lives is None else plan.long_lives
     long = set(chance.sample(early, min(wanted, len(early))))
     drawn = itertools.islice(_endless(service, plan, "known", plan.seconds), count)
-    return [
-        replace(each, seconds=plan.long_seconds) if index in long else each for index, each in enumerate(drawn)
-    ]
+    return [replace(each, seconds=plan.long_seconds) if index in long else each for index, each in enumerate(drawn)]
 
 
 def _endless(service: Service, plan: Plan, role: Role, seconds: int) -> Iterator[Deployment]:
@@ -152,9 +150,7 @@ def _endless(service: Service, plan: Plan, role: Role, seconds: int) -> Iterator
     if role in ("faults", "normal"):
         # What happens to an idle service is felt by nobody.
         patterns = [pattern for pattern in patterns if pattern != "idle"] or patterns
-    turns = zip(
-        _profiles_in_turn(service, plan, role), _patterns_in_turn(service, plan, role, patterns), strict=True
-    )
+    turns = zip(_profiles_in_turn(service, plan, role), _patterns_in_turn(service, plan, role, patterns), strict=True)
     for index, (profile, pattern) in enumerate(turns):
         chance = random.Random(f"{plan.seed}/{plan.site}/{service.name}/{role}/{index}")
         yield draw_one(

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from podlab.deployments import INSTANCE_LABEL
 from podlab.errors import InputError
-from podlab.lab.client import protocols
+from podlab.lab.client import load_client, protocols
 from podlab.lab.client.sink import Sink
 from podlab.lab.images import PREFIX, ImageSource, uses_official_image
-from podlab.lab.matrix import Deployment
+from podlab.lab.matrix import CPU_LIMIT_CORES, MEMORY_FACTOR, Deployment, mebibytes
 from podlab.lab.runtime import ContainerSpec
 from podlab.lab.service import Service
-from podlab.lab.specifications import client_specification, service_specification
+from podlab.lab.specifications import client_specification, service_files, service_specification
 from podlab.labels import LabelRules
 
 Object = dict[str, Any]
@@ -90,10 +91,10 @@ def objects_of(deployment: Deployment, service: Service, options: PodOptions) ->
         )
     pod, client_pod = deployment.pod, f"{deployment.pod}-client"
     protocol = protocols.PROTOCOLS[service.protocol]
-    files = {**service.files, **service.configuration(deployment.configuration).files}
+    files = service_files(deployment, service)
     objects = []
     if files:
-        content = {key: files[path].lstrip("\n") for path, key in _keys(files).items()}
+        content = {key: files[path] for path, key in _keys(files).items()}
         objects.append(config_map(f"{pod}-files", content))
     # A name without an address of its own stands for the pod itself, with all its ports.
     objects += [_name_of(name) for name, needed in ((pod, protocol.listens), (client_pod, protocol is Sink)) if needed]
@@ -154,16 +155,20 @@ def _service_pod(
     deployment: Deployment, service: Service, client_pod: str, files: Mapping[str, str], options: PodOptions
 ) -> Object:
     specification = service_specification(deployment, service, options.source, "", "", deployment.pod, client_pod, {})
+    # In a cluster that is not the lab's own, nothing is without a limit.
+    most_mib = math.ceil(mebibytes(service.memory_needed) * MEMORY_FACTOR[1])
+    specification = replace(
+        specification,
+        cpu_limit_cores=specification.cpu_limit_cores or CPU_LIMIT_CORES[1],
+        memory_limit=specification.memory_limit or f"{most_mib}m",
+    )
     container = _container(specification, options, official=uses_official_image(service, options.source))
     container["securityContext"] = {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"], "add": _CAPABILITIES},
     }
-    if protocols.PROTOCOLS[service.protocol].listens:
-        container["readinessProbe"] = {
-            "tcpSocket": {"port": service.port},
-            "periodSeconds": round(deployment.probe_period_s),
-        }
+    if deployment.probe_by != "none":
+        container["readinessProbe"] = _probe(deployment, service)
     mounts, volumes = _mount_files(f"{deployment.pod}-files", files)
     if specification.volume is not None:
         mounts.append({"name": "data", "mountPath": specification.volume[1]})
@@ -175,8 +180,19 @@ def _service_pod(
     return pod
 
 
+def _probe(deployment: Deployment, service: Service) -> Object:
+    means: dict[str, Object] = {
+        "tcp": {"tcpSocket": {"port": service.port}},
+        "http": {"httpGet": {"path": load_client.probed_path(list(service.paths)), "port": service.port}},
+        "exec": {"exec": {"command": ["cat", "/proc/1/status", "/proc/loadavg"]}},
+    }
+    return means[deployment.probe_by] | {"periodSeconds": round(deployment.probe_period_s)}
+
+
 def _client_pod(deployment: Deployment, service: Service, name: str, options: PodOptions) -> Object:
-    specification = client_specification(deployment, service, name, "", deployment.pod, name)
+    # The cluster probes by itself, and there is no run before this one.
+    alone = replace(deployment, probe_by="none", earlier_run=False)
+    specification = client_specification(alone, service, name, "", deployment.pod, name)
     container = _container(specification, options, official=False)
     container["securityContext"] = {
         "allowPrivilegeEscalation": False,

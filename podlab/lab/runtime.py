@@ -52,8 +52,6 @@ class ContainerSpec:
         False to run ``command`` instead of the image's entry point.
     init : bool
         Whether an init is the first process, and starts the command.
-    options : tuple of str
-        Whatever else the engine shall be told.
     """
 
     name: str
@@ -69,7 +67,6 @@ class ContainerSpec:
     disk_bytes_per_s: int | None = None
     keep_entrypoint: bool = True
     init: bool = False
-    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -164,7 +161,6 @@ class Runtime:
             arguments += ["--volume", f"{spec.volume[0]}:{spec.volume[1]}"]
         if spec.init:
             arguments.append("--init")
-        arguments += spec.options
         command = list(spec.command)
         if not spec.keep_entrypoint and command:
             arguments += ["--entrypoint", command.pop(0)]

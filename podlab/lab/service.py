@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from podlab.lab import knobs
-from podlab.lab.knobs import Knob
+from podlab.lab.knobs import Cell, Knob, combine_cells
 
 #: Debian releases that images can be made from, the default first: 12, 13, 11, and the one in the making.
 RELEASES = ("bookworm", "trixie", "bullseye", "sid")
@@ -101,6 +100,6 @@ class Service:
         """Give the wanted Debian releases that have its packages; its first one where none of them does."""
         return tuple(release for release in wanted if release in self.releases) or self.releases[:1]
 
-    def profiles(self) -> list[dict[str, knobs.Cell]]:
+    def profiles(self) -> list[dict[str, Cell]]:
         """Give all its profiles."""
-        return knobs.profiles(self.knobs, self.profile)
+        return combine_cells(self.knobs, self.profile)

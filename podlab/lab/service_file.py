@@ -236,7 +236,7 @@ class _Table:
 
     def bounds(self, key: str) -> tuple[float, float]:
         value = self._get(key, None)
-        if not isinstance(value, list) or not all(_is_number(bound) for bound in value) or len(value) != 2:  # noqa: PLR2004
+        if not isinstance(value, list) or not all(_is_number(bound) for bound in value) or len(value) != 2:
             raise self._wrong(key, "two numbers")
         low, high = value
         if not 0 <= low < high:
@@ -258,11 +258,8 @@ class _Table:
     def labelled_texts(self, key: str) -> dict[str, str]:
         """Read texts by label, or a list of texts that are their own labels; two at least."""
         value = self._get(key, None)
-        if isinstance(value, dict):
-            texts = self.mapping(key)
-        else:
-            texts = {text: text for text in self.texts(key)}
-        if len(texts) < 2:  # noqa: PLR2004
+        texts = self.mapping(key) if isinstance(value, dict) else {text: text for text in self.texts(key)}
+        if len(texts) < 2:
             raise self._wrong(key, "two different choices or more")
         return texts
 

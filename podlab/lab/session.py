@@ -6,6 +6,8 @@ import contextlib
 import fcntl
 import secrets
 import shutil
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +20,14 @@ from podlab.interrupts import stop_on_sigterm
 from podlab.lab import catalogue, machine, recorder
 from podlab.lab.datacard import Conditions, RecordingFacts, gaps_s, write_card
 from podlab.lab.deploy import MOST_PARALLEL, Lab, RunningDeployment
+from podlab.lab.draws import draws_file, draws_table
+from podlab.lab.host import BusyNeighbour
 from podlab.lab.images import ImageSource, check_source, provide_images
 from podlab.lab.matrix import ROLES, Deployment
 from podlab.lab.parts import Parts
 from podlab.lab.plan import Plan, draw
 from podlab.lab.runtime import Runtime
+from podlab.lab.sites import DEFAULT_SITE, SITES, Site, find_site
 from podlab.progress import Progress
 from podlab.telemetry.recording import read_recording, write_recording
 
@@ -44,10 +49,10 @@ class Summary:
     ----------
     recording, card : Path
         The files that were written.
-    role : {"known", "unknown", "faults"}
+    role : {"known", "unknown", "faults", "normal"}
         What its deployments were recorded for.
-    services, deployments, dropped, rows, size_bytes : int
-        Counts; ``dropped`` died twice.
+    services, deployments, dropped, not_started, rows, size_bytes : int
+        Counts; ``dropped`` died, and for ``not_started`` there was no time.
     gap_p50_s, gap_p99_s, gap_max_s : float
         Between samples of one container.
     """
@@ -58,6 +63,7 @@ class Summary:
     services: int
     deployments: int
     dropped: int
+    not_started: int
     rows: int
     size_bytes: int
     gap_p50_s: float
@@ -71,7 +77,8 @@ def record_lab(
     plan: Plan,
     services: Sequence[str] | None = None,
     extra_catalogue: Path | None = None,
-    parallel: int = 6,
+    parallel: int | None = None,
+    budget_s: float | None = None,
     engine: str = "podman",
     images: str = "debian",
     note: str = "",
@@ -85,16 +92,20 @@ def record_lab(
     Parameters
     ----------
     out : Path
-        The Parquet file to make; its data card stands beside it with the suffix ``.md``. Unknown services and
-        deployments with faults go to ``NAME-unknown.parquet`` and ``NAME-faults.parquet``.
+        The Parquet file to make; its data card stands beside it with the suffix ``.md``, and what was drawn for
+        each deployment in ``NAME-draws.csv``. Unknown services, deployments with faults and those with normal events
+        go to ``NAME-unknown.parquet``, ``NAME-faults.parquet`` and ``NAME-normal.parquet``.
     plan : Plan
         What to record.
     services : sequence of str, optional
         Names from the catalogue; by default all that are not kept unknown, and those too if the plan asks for them.
     extra_catalogue : Path, optional
         A folder of the user's own service files.
-    parallel : int
-        How many deployments run at once.
+    parallel : int, optional
+        How many deployments run at once; as many as the plan's site says by default.
+    budget_s : float, optional
+        No deployment is started that could not end within so many seconds; what is finished is joined then, and the
+        rest is left out.
     engine : {"podman", "docker"}
         The container engine.
     images : {"debian", "registry"}
@@ -118,11 +129,14 @@ def record_lab(
     PodlabError
         If the engine fails or nothing could be recorded.
     """
+    begin_s = time.monotonic()
     source = check_source(images)
     # Refuses an unknown engine before anything is written.
     Runtime(engine)
     if out.suffix != ".parquet":
         raise InputError("is not named .parquet", where=str(out))
+    site = find_site(plan.site)
+    parallel = site.at_once if parallel is None else parallel
     if not 1 <= parallel <= MOST_PARALLEL:
         raise InputError(f"parallel is {parallel}, not 1 to {MOST_PARALLEL}")
     if min(plan.seconds, plan.long_seconds) < MIN_SECONDS:
@@ -134,7 +148,7 @@ def record_lab(
     matrix = draw(chosen, plan)
     outs = {role: role_file(out, role) for role in ROLES if any(deployment.role == role for deployment in matrix)}
     parts = Parts(out, matrix)
-    for path in outs.values():
+    for path in (*outs.values(), draws_file(out)):
         # Beside parts of the same matrix it is this call's own, from a run that was killed at its very end.
         if path.exists() and not parts.folder.exists():
             raise InputError("exists; recordings are never changed", where=str(path), todo="choose another name")
@@ -145,20 +159,27 @@ def record_lab(
         machine.refuse_if_unfit(machine.check(engine, source))
     parts.claim()
     if missing:
-        with stop_on_sigterm(), open_lab(engine, chosen, source, say, plan.releases) as lab:
-            say(f"recording {len(matrix)} deployments, {parallel} at once")
+        with stop_on_sigterm(), open_lab(engine, chosen, source, say, site) as lab:
+            say(f"recording {len(matrix)} deployments at {site.name}, {parallel} at once")
 
             def start(deployment: Deployment, place: int) -> RunningDeployment:
                 machine.refuse_if_full(parts.folder, machine.ENGINE_FOLDER)
                 return lab.start(deployment, place)
 
-            recorder.record(parts, start=start, parallel=parallel, progress=progress)
+            left_s = None if budget_s is None else budget_s - (time.monotonic() - begin_s)
+            recorder.record(parts, start=start, parallel=parallel, progress=progress, budget_s=left_s)
     finished = parts.finished()
     if not finished:
+        if parts.missing():
+            raise PodlabError("no deployment was finished in time", todo="give more time, and repeat the call")
         raise PodlabError("every deployment died", where=str(parts.folder), todo="its *.died-*.json tell the reasons")
     say("joining the parts")
     how = Conditions(plan=plan, parallel=parallel, images=source, machine=machine.describe(engine), note=note)
-    summaries = [_write(role, path, parts, how) for role, path in outs.items() if _of_role(finished, role)]
+    versions: dict[str, str] = {}
+    summaries = [_write(role, path, parts, how, versions) for role, path in outs.items() if _of_role(finished, role)]
+    deaths = Counter(died.deployment.name for died in parts.died())
+    with atomic_file(draws_file(out)) as temporary:
+        draws_table(matrix, versions, deaths, parts.reports()).to_csv(temporary, index=False)
     shutil.rmtree(parts.folder)
     return summaries
 
@@ -179,8 +200,8 @@ def _of_role(finished: Mapping[Deployment, Path], role: str) -> list[Path]:
     return [path for deployment, path in finished.items() if deployment.role == role]
 
 
-def _write(role: str, out: Path, parts: Parts, how: Conditions) -> Summary:
-    """Join one role's parts into its recording, and write its card."""
+def _write(role: str, out: Path, parts: Parts, how: Conditions, versions: dict[str, str]) -> Summary:
+    """Join one role's parts into its recording, write its card, and note its deployments' versions."""
     samples = read_recording(_of_role(parts.finished(), role))
     joined = parts.folder / f"{role}.joined"
     write_recording(samples, joined)
@@ -198,6 +219,8 @@ def _write(role: str, out: Path, parts: Parts, how: Conditions) -> Summary:
         temporary.write_text(write_card(samples, facts))
     # Last: where the recording is, it is whole and has its card.
     joined.replace(out)
+    versions.update(samples.groupby("deployment")["version"].first())
+    not_started = sum(deployment.role == role for deployment in parts.missing())
     gaps = gaps_s(samples)
     deployments = int(samples["deployment"].nunique())
     return Summary(
@@ -206,7 +229,8 @@ def _write(role: str, out: Path, parts: Parts, how: Conditions) -> Summary:
         role=role,
         services=int(samples["service"].nunique()),
         deployments=deployments,
-        dropped=len(facts.matrix) - deployments,
+        dropped=len(facts.matrix) - deployments - not_started,
+        not_started=not_started,
         rows=len(samples),
         size_bytes=facts.size_bytes,
         gap_p50_s=float(np.percentile(gaps, 50)),
@@ -221,7 +245,7 @@ def open_lab(
     services: list[catalogue.Service],
     images: ImageSource = "debian",
     say: Callable[[str], None] = _say_nothing,
-    releases: Sequence[str] = catalogue.RELEASES[:1],
+    site: Site = SITES[DEFAULT_SITE],
 ) -> Iterator[Lab]:
     """Make images and a network, and remove whatever was made (but the images) at the end.
 
@@ -235,8 +259,8 @@ def open_lab(
         Where images come from.
     say : callable
         Told what is going on, one line each.
-    releases : sequence of str
-        Debian releases to make images from.
+    site : Site
+        What the machine shall look like.
 
     Yields
     ------
@@ -250,19 +274,26 @@ def open_lab(
     """
     runtime = Runtime(engine)
     with _only_lab_here() as folder:
-        provide_images(runtime, services, images, say, releases)
+        failed = provide_images(runtime, services, images, say, [site.release], site.extra_packages)
         # A run that was killed outright could not clean up.
         _remove_everything(runtime, folder)
         try:
             # From the range that RFC 2544 keeps for labs: no real network is hidden by it.
             name, subnet = f"podlab-{secrets.token_hex(4)}", f"198.18.{secrets.randbelow(256)}.0/24"
-            runtime.make_network(name, subnet)
-            lab = Lab(runtime, services, images, name, subnet, folder, releases)
+            runtime.make_network(name, subnet, site.mtu)
+            lab = Lab(runtime, services, images, name, subnet, folder, site)
             say("asking the services' versions")
-            lab.prepare()
-            yield lab
+            lab.prepare(failed)
+            with _neighbour_of(site):
+                yield lab
         finally:
             _remove_everything(runtime, folder)
+
+
+def _neighbour_of(site: Site) -> contextlib.AbstractContextManager[object]:
+    if not site.neighbour_cores:
+        return contextlib.nullcontext()
+    return BusyNeighbour(site.neighbour_cores, site.neighbour_burst_s, site.neighbour_pause_s)
 
 
 def down(engine: str = "podman") -> dict[str, int]:

@@ -27,7 +27,9 @@ def record(kind: int, content: bytes) -> bytes:
 
 def stream(kind: int, content: bytes) -> bytes:
     """Write a stream: as many records as its content needs, and an empty one at its end."""
-    parts = (content[begin : begin + _LARGEST_CONTENT_BYTES] for begin in range(0, len(content), _LARGEST_CONTENT_BYTES))
+    parts = (
+        content[begin : begin + _LARGEST_CONTENT_BYTES] for begin in range(0, len(content), _LARGEST_CONTENT_BYTES)
+    )
     return b"".join(record(kind, part) for part in parts) + record(kind, b"")
 
 

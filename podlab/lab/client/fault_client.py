@@ -1,4 +1,4 @@
-"""Causes a fault of a service from outside it: slow queries, held connections, or a neighbour that takes its share.
+"""Causes what befalls a service from outside: slow, bad or many requests, held connections, a greedy neighbour.
 
 It runs in a container of the load client's image. Its arguments are a marker, by which it is found and stopped, and
 the JSON text that :mod:`podlab.lab.faults` writes. The program returns when the fault acts; a child of it goes on
@@ -10,16 +10,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import select
 import signal
 import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 from . import protocols
+from .load_client import rate_at
 from .session import Session
 
 #: A client that nobody stops ends by itself so long after its time.
@@ -34,6 +37,9 @@ _MOST_HELD = {"postgres": 250}
 _OPENED_AT_ONCE, _OPENED_AGAIN_AT_ONCE = 20, 2
 _ROUND_S = 0.1
 _CONNECT_TIMEOUT_S = 5.0
+_FEWEST_BAD_PER_S, _MOST_BAD_PER_S, _BAD_TIMEOUT_S = 5.0, 200.0, 1.0
+#: So many connections of a crowd, each of which asks as often as this at least.
+_CROWD, _LEAST_PER_S = 8, 0.1
 #: What the neighbour reads over and over from the disk.
 _FILE_BYTES = 96 * 2**20
 
@@ -188,10 +194,63 @@ def disturb(spec: dict[str, Any], begun: Callable[[], None], ended: threading.Ev
                 sum(range(200000))
 
 
+def ask_badly(spec: dict[str, Any], begun: Callable[[], None], ended: threading.Event) -> None:
+    """Send requests that the service must refuse, 5 to 200 a second, each over a connection of its own."""
+    is_http = issubclass(protocols.PROTOCOLS[spec["protocol"]], protocols.Http)
+    draw = random.Random(spec["seed"])
+    pause_s = 1 / (_FEWEST_BAD_PER_S * (_MOST_BAD_PER_S / _FEWEST_BAD_PER_S) ** spec["strength"])
+    while not ended.is_set():
+        path = f"/missing-{draw.getrandbits(32):08x}"
+        asked = f"GET {path} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n".encode()
+        try:
+            with socket.create_connection((spec["host"], spec["port"]), timeout=_BAD_TIMEOUT_S) as connection:
+                connection.sendall(asked if is_http else draw.randbytes(64) + b"\r\n")
+                connection.recv(4096)
+        except OSError:
+            ended.wait(_ROUND_S)
+        begun()
+        ended.wait(draw.expovariate(1 / pause_s))
+
+
+def ask_more(spec: dict[str, Any], begun: Callable[[], None], ended: threading.Event) -> None:
+    """Send ordinary requests over several connections, as a crowd does: it comes at once, or it rises and falls."""
+    shape = {
+        "pattern": "ramp" if spec["kind"] == "traffic-ramp" else "steady",
+        "ramp_period_s": spec["seconds"],
+        "rate_per_s": spec["rate_per_s"] / _CROWD,
+    }
+    asked = spec | {"read_share": 1.0} if spec["kind"] == "cache-warming" else spec
+    begin_s = time.monotonic()
+
+    def ask(number: int) -> None:
+        session: Session | None = None
+        draw = random.Random(spec["seed"] * 1000 + number)
+        while not ended.is_set():
+            rate_per_s = max(_LEAST_PER_S, rate_at(shape, time.monotonic() - begin_s))
+            ended.wait(draw.expovariate(rate_per_s))
+            try:
+                session = session or protocols.open_session(asked)
+                session.request(draw)
+            except Exception:  # noqa: BLE001 - whatever it was, the crowd goes on
+                session = None
+                ended.wait(_RETRY_S)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(_CROWD)]
+    for thread in threads:
+        thread.start()
+    begun()
+    for thread in threads:
+        thread.join()
+
+
 ACTIONS: dict[str, Callable[[dict[str, Any], Callable[[], None], threading.Event], None]] = {
     "slow-queries": ask_slowly,
     "connection-exhaustion": hold_connections,
     "noisy-neighbour": disturb,
+    "bad-requests": ask_badly,
+    "burst": ask_more,
+    "traffic-ramp": ask_more,
+    "cache-warming": ask_more,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import socket
 
 from .session import TIMEOUT_S, Session
@@ -42,8 +43,11 @@ class LineSession(Session):
         self.socket.close()
 
 
-#: The stream that NATS is asked to keep.
+#: The streams that NATS is asked to keep: what the load stores, and what is stored before it.
 _STREAM = {"name": "load", "subjects": ["stored.*"], "max_bytes": 32 << 20, "storage": "file", "discard": "old"}
+_DATA_STREAM = {"name": "data", "subjects": ["data.*"], "storage": "file"}
+#: Pieces of data that are sent before an answer is waited for.
+_PIECES_AT_ONCE = 50
 
 
 class Nats(LineSession):
@@ -65,8 +69,19 @@ class Nats(LineSession):
     def prepare(self) -> None:
         """Make the stream; an answer about one that is there already is an answer too."""
         if self.has_streams:
-            self.publish("$JS.API.STREAM.CREATE.load", json.dumps(_STREAM).encode())
-            self.hear()
+            for stream in (_STREAM, _DATA_STREAM):
+                self.publish(f"$JS.API.STREAM.CREATE.{stream['name']}", json.dumps(stream).encode())
+                self.hear()
+            self.publish("$JS.API.STREAM.INFO.data", b"")
+            stored = int(json.loads(self.hear()).get("state", {}).get("messages", 0))
+            for number, piece in enumerate(self.pieces()):
+                if number < stored:
+                    continue
+                if number % _PIECES_AT_ONCE:
+                    self.send(f"PUB data.{number} {len(piece)}", piece)
+                else:
+                    self.publish(f"data.{number}", piece)
+                    self.hear()
         super().prepare()
 
     def request(self, draw: random.Random) -> None:
@@ -100,14 +115,33 @@ class Beanstalk(LineSession):
     """
 
     _LATER = 0.05
-    _KEPT_S = 30
+    _KEPT_S = 5
 
     def open(self) -> None:
         """Connect."""
         super().open()
-        tube = f"load-{random.getrandbits(64):x}"
-        self.ask(f"use {tube}", "USING")
-        self.ask(f"watch {tube}", "WATCHING")
+        self.tube = f"load-{random.getrandbits(64):x}"
+        self.ask(f"use {self.tube}", "USING")
+        self.ask(f"watch {self.tube}", "WATCHING")
+
+    def prepare(self) -> None:
+        """Fill a tube that nobody takes from."""
+        pieces = list(self.pieces())
+        if pieces:
+            self.ask("use data", "USING")
+            for piece in pieces[self.count("data") :]:
+                self.ask(f"put 1 0 60 {len(piece)}", "INSERTED", piece)
+            self.ask(f"use {self.tube}", "USING")
+        super().prepare()
+
+    def count(self, tube: str) -> int:
+        """Count the jobs of a tube that wait to be taken."""
+        self.send(f"stats-tube {tube}")
+        words = self.read_line()
+        if len(words) != 2 or words[0] != "OK":
+            raise OSError(" ".join(words))
+        found = re.search(rb"current-jobs-ready: (\d+)", self.read_payload(int(words[1])))
+        return int(found[1]) if found else 0
 
     def ask(self, line: str, wanted: str, payload: bytes | None = None) -> None:
         """Send a command and see that its answer begins with the wanted word."""

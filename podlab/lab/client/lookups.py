@@ -63,7 +63,9 @@ class Dns(Session):
 
 
 class Bounded(Session):
-    """A service that holds no more than a bounded number of keys."""
+    """A service that holds no more than a bounded number of keys, and no large values."""
+
+    most_bytes = 4096
 
     def key(self, draw: random.Random) -> str:
         """One of the drawn number of keys, or of the bound."""
@@ -84,6 +86,14 @@ class Ldap(Bounded):
     def prepare(self) -> None:
         """Make the data."""
         self.connection.add(self._BASE, ["dcObject", "organization"], {"o": "lab"})
+        pieces = list(self.pieces())
+        if pieces:
+            self.connection.search(self._BASE, f"(cn=data-{len(pieces) - 1})", attributes=["cn"])
+            if not self.connection.entries:
+                for number, piece in enumerate(pieces):
+                    name = f"cn=data-{number},{self._BASE}"
+                    self.connection.add(name, "organizationalRole", {"description": piece.decode()})
+                    self.accept("success", "entryAlreadyExists")
         super().prepare()
 
     def request(self, draw: random.Random) -> None:
@@ -116,7 +126,7 @@ class Ldap(Bounded):
 class ZooKeeper(Bounded):
     """A tree of small nodes: read, listed, written, and made when they are not there yet."""
 
-    _FOLDER = "/load"
+    _FOLDER, _DATA_FOLDER = "/load", "/data"
 
     def open(self) -> None:
         """Connect."""
@@ -132,6 +142,14 @@ class ZooKeeper(Bounded):
     def prepare(self) -> None:
         """Make the data."""
         self.client.ensure_path(self._FOLDER)
+        self.client.ensure_path(self._DATA_FOLDER)
+        pieces = list(self.pieces())
+        if pieces and not self.client.exists(f"{self._DATA_FOLDER}/{len(pieces) - 1}"):
+            asked = [
+                self.client.create_async(f"{self._DATA_FOLDER}/{number}", piece) for number, piece in enumerate(pieces)
+            ]
+            for each in asked:
+                each.wait(TIMEOUT_S)
         super().prepare()
 
     def request(self, draw: random.Random) -> None:

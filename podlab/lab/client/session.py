@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 #: How long an answer may take.
 TIMEOUT_S = 10.0
+#: Pieces in which a service is filled: large enough to be quick, small enough for every service.
+_LEAST_PIECE_BYTES, _MOST_PIECE_BYTES = 4096, 60000
 
 
 def touch(spec: dict[str, Any]) -> None:
@@ -27,20 +30,35 @@ class Session:
 
     #: Whether the service accepts connections, so that a readiness probe can knock.
     listens = True
+    #: Largest payload, for services that keep every version of what is written.
+    most_bytes: int | None = None
 
     def __init__(self, spec: dict[str, Any]) -> None:
         self.spec = spec
         self.host: str = spec["host"]
         self.port: int = spec["port"]
-        self.payload = bytes(random.Random(spec["seed"]).choices(range(97, 123), k=spec["payload_bytes"]))
+        size_bytes = spec["payload_bytes"] if self.most_bytes is None else min(spec["payload_bytes"], self.most_bytes)
+        self.payload = bytes(random.Random(spec["seed"]).choices(range(97, 123), k=size_bytes))
         self.open()
 
     def open(self) -> None:
         """Connect."""
 
     def prepare(self) -> None:
-        """Make the data that requests need, and fail while the service is not ready."""
+        """Make the data that requests need, and fail while the service is not ready.
+
+        It is called again after an attempt that failed, and where an earlier run has left its data: what is there
+        already is not made twice.
+        """
         self.request(random.Random(0))
+
+    def pieces(self, most_bytes: int = _MOST_PIECE_BYTES) -> Iterator[bytes]:
+        """Give different texts of ``data_mb`` MB in all, each of the payload's size as far as that is quick."""
+        size_bytes = min(max(len(self.payload), _LEAST_PIECE_BYTES), most_bytes)
+        letters = bytes(random.Random(self.spec["seed"]).choices(range(97, 123), k=2 * size_bytes))
+        for number in range(round(float(self.spec.get("data_mb", 0)) * 1e6 / size_bytes)):
+            first = number * 31 % size_bytes
+            yield letters[first : first + size_bytes]
 
     def request(self, draw: random.Random) -> None:
         """Send one request and wait for its answer."""

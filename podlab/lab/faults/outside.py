@@ -20,6 +20,10 @@ _NEIGHBOUR_LIFE_S = 3600
 _NETWORK_TIMEOUT_S = 20.0
 #: What iptables ends with when it is asked for a rule that is not there.
 _NO_SUCH_RULE = 1
+#: What engines call a container's own network device.
+_DEVICE = "eth0"
+#: What waits longer than this to be sent is dropped.
+_QUEUE = ("burst", "16kb", "latency", "500ms")
 
 
 def ask(fault: PlannedFault, target: Target, container: str) -> None:
@@ -28,9 +32,16 @@ def ask(fault: PlannedFault, target: Target, container: str) -> None:
     spec = {key: drawn[key] for key in ("seed", "payload_bytes", "keys", "read_share")} | {
         "kind": fault.kind, "seconds": fault.seconds, "strength": fault.strength, "host": target.host,
         "protocol": target.service.protocol, "port": target.service.port, "paths": list(target.service.paths),
+        "rate_per_s": round(_crowd_per_s(fault, target), 2),
     }  # fmt: skip
     command = ["python3", "-B", "-m", "client.fault_client", marker(fault.kind), json.dumps(spec)]
     target.runtime.call(["exec", container, *command])
+
+
+def _crowd_per_s(fault: PlannedFault, target: Target) -> float:
+    """Say how many requests a second a crowd sends: what takes 0.1 to 0.6 of the CPU time that there is."""
+    cores = min(1.0, target.deployment.cpu_limit_cores or 1.0)
+    return target.service.whole_core_requests_per_s * cores * between(0.1, 0.6, fault.strength)
 
 
 def begin_at_client(fault: PlannedFault, target: Target) -> None:
@@ -43,28 +54,48 @@ def end_at_client(fault: PlannedFault, target: Target) -> None:
     stop(fault.kind, target.runtime, target.client)
 
 
-def _loss_rules(fault: PlannedFault) -> list[list[str]]:
-    """Write iptables rules that lose 4 to 50 % of the packets each way, but not on the container's own loop."""
+def _rules(fault: PlannedFault) -> list[list[str]]:
+    """Write iptables rules that drop packets, but not on the container's own loop."""
+    if fault.kind == "traffic-loss":
+        return [["INPUT", "!", "-i", "lo", "-j", "DROP"]]
     loss = ["-m", "statistic", "--mode", "random", "--probability", f"{between(0.04, 0.5, fault.strength):.3f}"]
     return [["INPUT", "!", "-i", "lo", *loss, "-j", "DROP"], ["OUTPUT", "!", "-o", "lo", *loss, "-j", "DROP"]]
 
 
-def begin_network_loss(fault: PlannedFault, target: Target) -> None:
-    """Lose packets in the container's network namespace."""
-    if not _has_own_network(target):
-        raise PodlabError("has ended or has no network of its own", where=target.container)
-    for rule in _loss_rules(fault):
+def begin_drops(fault: PlannedFault, target: Target) -> None:
+    """Drop packets in the container's network namespace: 4 to 50 % each way, or all that arrive."""
+    _refuse_without_network(target)
+    for rule in _rules(fault):
         _iptables(target, "-A", rule)
 
 
-def end_network_loss(fault: PlannedFault, target: Target) -> None:
-    """Lose no more packets."""
+def end_drops(fault: PlannedFault, target: Target) -> None:
+    """Drop no more packets."""
     # The rules went with the namespace of an instance that has ended.
     if not _has_own_network(target):
         return
-    for rule in _loss_rules(fault):
+    for rule in _rules(fault):
         while _iptables(target, "-C", rule):
             _iptables(target, "-D", rule)
+
+
+def begin_slow_network(fault: PlannedFault, target: Target) -> None:
+    """Send no more than 8 Mbit/s down to 0.1 Mbit/s from the container."""
+    _refuse_without_network(target)
+    rate = f"{round(between(8e6, 1e5, fault.strength))}bit"
+    done = _in_network(target, "tc", "qdisc", "add", "dev", _DEVICE, "root", "tbf", "rate", rate, *_QUEUE)
+    _refuse_failure(done, "tc")
+
+
+def end_slow_network(fault: PlannedFault, target: Target) -> None:
+    """Send as fast as before."""
+    if _has_own_network(target) and "tbf" in _in_network(target, "tc", "qdisc", "show", "dev", _DEVICE).stdout:
+        _refuse_failure(_in_network(target, "tc", "qdisc", "del", "dev", _DEVICE, "root"), "tc")
+
+
+def _refuse_without_network(target: Target) -> None:
+    if not _has_own_network(target):
+        raise PodlabError("has ended or has no network of its own", where=target.container)
 
 
 def _has_own_network(target: Target) -> bool:
@@ -79,19 +110,28 @@ def _has_own_network(target: Target) -> bool:
 
 def _iptables(target: Target, action: str, rule: Sequence[str]) -> bool:
     """Call iptables in the container's network namespace, and tell whether it found the rule."""
-    command = ["nsenter", "--target", str(target.pid), "--net", "iptables", "--wait", "10", action, *rule]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_NETWORK_TIMEOUT_S, check=False)
-    except FileNotFoundError:
-        raise InputError("nsenter is not installed", todo="install util-linux and iptables") from None
-    except subprocess.TimeoutExpired:
-        raise PodlabError(f"took longer than {_NETWORK_TIMEOUT_S:g} s", where="iptables") from None
+    done = _in_network(target, "iptables", "--wait", "10", action, *rule)
     if action == "-C" and done.returncode == _NO_SUCH_RULE:
         return False
+    _refuse_failure(done, "iptables")
+    return True
+
+
+def _in_network(target: Target, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Call a program of the machine in the container's network namespace."""
+    command = ["nsenter", "--target", str(target.pid), "--net", program, *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=_NETWORK_TIMEOUT_S, check=False)
+    except FileNotFoundError:
+        raise InputError("nsenter is not installed", todo="install util-linux, iptables and iproute2") from None
+    except subprocess.TimeoutExpired:
+        raise PodlabError(f"took longer than {_NETWORK_TIMEOUT_S:g} s", where=program) from None
+
+
+def _refuse_failure(done: subprocess.CompletedProcess[str], program: str) -> None:
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["it gave no reason"]
-        raise PodlabError(lines[-1][:500], where="iptables")
-    return True
+        raise PodlabError(lines[-1][:500], where=program)
 
 
 def _neighbour(target: Target) -> str:

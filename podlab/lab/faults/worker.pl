@@ -12,6 +12,7 @@ use IO::Handle;
 use POSIX ();
 
 my $PERIOD_S = 0.1;
+my $NO_LIMIT = 2**62;    # Version 1 of control groups states more than this where there is none.
 my $GRACE_S  = 60;    # A worker that nobody stops ends by itself so long after its time.
 my ($lifetime_s, @children);
 my ($task, $marker, @settings) = @ARGV;
@@ -21,10 +22,14 @@ $tasks{$task}->(@settings);
 sub work {
     my ($kind, $seconds, @more) = @_;
     my %kinds = (
-        'cpu-hog'     => \&hog_cpu,
-        'memory-leak' => \&leak_memory,
-        'disk-writes' => \&write_disk,
-        'error-flood' => \&flood_errors,
+        'cpu-hog'      => \&hog_cpu,
+        'memory-leak'  => \&leak_memory,
+        'process-leak' => \&leak_processes,
+        'disk-writes'  => \&write_disk,
+        'disk-reads'   => \&read_disk,
+        'error-flood'  => \&flood_errors,
+        'backup'       => \&back_up,
+        'cron-job'     => \&run_cron_job,
     );
     $lifetime_s = $seconds + $GRACE_S;
     alarm($lifetime_s);
@@ -71,12 +76,14 @@ sub hog_cpu {
     1 while wait() > 0;
 }
 
-# Takes this share of the memory that is free within the limit, and reaches it after four fifths of the time.
+# Takes this share of the memory that is free within the limit, or of so many bytes where there is none, and reaches it
+# after four fifths of the time.
 # The kernel kills a process of the container when the limit is reached: the leaking one, which then starts again.
 sub leak_memory {
-    my ($seconds, $share) = @_;
+    my ($seconds, $share, $most_bytes) = @_;
     my ($limit, $used) = memory();
-    my $goal = $share * ($limit > $used ? $limit - $used : 0);
+    my $free = $limit > $used ? $limit - $used : 0;
+    my $goal = $share * ($limit >= $NO_LIMIT ? $most_bytes : $free);
     my $step = 1 + int($goal * $PERIOD_S / (0.8 * $seconds));
     my $leak = sub {
         if (open my $score, '>', '/proc/self/oom_score_adj') { print $score 1000; close $score; }
@@ -97,10 +104,81 @@ sub memory {
         ? ('/sys/fs/cgroup', 'memory.max', 'anon')
         : ('/sys/fs/cgroup/memory', 'memory.limit_in_bytes', 'total_rss');
     open my $file, '<', "$folder/$limit_file" or die "cannot read the memory limit: $!";
-    my ($limit) = <$file> =~ /^(\d+)/ or die 'the container has no memory limit';
+    my ($limit) = <$file> =~ /^(\d+)/;
     open my $statistics, '<', "$folder/memory.stat" or die "cannot read the memory used: $!";
     my ($used) = map { /^$used_key (\d+)/ ? $1 : () } <$statistics>;
-    return ($limit, $used // 0);
+    return ($limit // $NO_LIMIT, $used // 0);
+}
+
+# Leaves so many processes behind, the last of them after four fifths of the time.
+sub leak_processes {
+    my ($seconds, $processes) = @_;
+    acting();
+    for (1 .. $processes) {
+        child(sub { sleep $lifetime_s });
+        select(undef, undef, undef, 0.8 * $seconds / $processes);
+    }
+    1 while wait() > 0;
+}
+
+# Reads the largest of the image's files over and over past the page cache, so many bytes a second.
+sub read_disk {
+    my ($seconds, $bytes_per_s) = @_;
+    my ($path, $bytes) = ('', 0);
+    for (files('/usr', 5000)) {
+        ($path, $bytes) = ($_, -s _) if lstat and -s _ > $bytes;
+    }
+    my ($begin_s, $read) = (now_s(), 0);
+    while (1) {
+        system('dd', "if=$path", 'of=/dev/null', 'bs=256k', 'iflag=direct', 'status=none') == 0
+            or die "cannot read $path directly";
+        acting() if !$read;
+        $read += $bytes;
+        my $ahead_s = $read / $bytes_per_s - (now_s() - $begin_s);
+        select(undef, undef, undef, $ahead_s) if $ahead_s > 0;
+    }
+}
+
+# Names so many regular files at most below a folder.
+sub files {
+    my ($folder, $most) = @_;
+    my (@found, @folders);
+    push @folders, $folder;
+    while (@found < $most and defined(my $next = shift @folders)) {
+        opendir my $entries, $next or next;
+        for my $path (map { "$next/$_" } sort grep { !/^\.\.?$/ } readdir $entries) {
+            lstat $path or next;
+            if (-d _) { push @folders, $path }
+            elsif (-f _) { push @found, $path }
+        }
+    }
+    return @found > $most ? @found[0 .. $most - 1] : @found;
+}
+
+# Packs a folder into a file once, and then waits for its end.
+sub back_up {
+    my ($seconds, $folder, $path, $effort) = @_;
+    acting();
+    # The marker in tar's own command line lets it be found and stopped.
+    system('sh', '-c', 'tar --create --exclude "$1" --exclude .podlab-fault "$2" 2> /dev/null | gzip "-$3" > "$4"',
+        $marker, $marker, $folder, $effort, $path);
+    sleep $lifetime_s;
+}
+
+# Sums up so many files of the image, again and again with a pause.
+sub run_cron_job {
+    my ($seconds, $most, $pause_s) = @_;
+    acting();
+    while (1) {
+        my %sums;
+        for my $path (files('/usr', $most)) {
+            open my $file, '<:raw', $path or next;
+            read $file, my $content, 2**18;
+            $sums{$path} = unpack '%32C*', $content // '';
+        }
+        my @ordered = sort { $sums{$a} <=> $sums{$b} } keys %sums;
+        sleep $pause_s;
+    }
 }
 
 # Writes so many bytes a second in blocks, each of them flushed to the disk, over and over into one file.

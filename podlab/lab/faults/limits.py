@@ -1,0 +1,130 @@
+"""Faults by the container's own limits: less CPU time, less memory, or none at all for a while.
+
+CPU and memory limits are written to the control group, since podman can lower a limit but not take it away again.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+from podlab.errors import PodlabError
+from podlab.lab.cgroups import Groups, find_groups
+from podlab.lab.faults.target import Target, between
+from podlab.lab.matrix import PlannedFault
+
+_MIB = 2**20
+#: The kernel takes no smaller quota.
+_LEAST_QUOTA_US = 1000
+#: Above what the processes themselves take: page tables, sockets and the like.
+_SPARE_BYTES = 4 * _MIB
+#: cgroup v1 refuses a limit that it cannot reach at once: then a little more is tried.
+_ATTEMPTS, _ATTEMPT_FACTOR = 12, 1.1
+
+
+def begin_cpu_throttle(fault: PlannedFault, target: Target) -> None:
+    """Cut the CPU limit to between 0.3 and 0.02 of a core, and to half of what it was at most."""
+    cores = between(0.3, 0.02, fault.strength)
+    if target.deployment.cpu_limit_cores is not None:
+        cores = min(cores, target.deployment.cpu_limit_cores / 2)
+    _limit_cpu(_living_groups(target), cores)
+
+
+def end_cpu_throttle(fault: PlannedFault, target: Target) -> None:
+    """Set the CPU limit to what it was, unless the instance has ended."""
+    groups = _groups(target)
+    if groups is not None:
+        _limit_cpu(groups, target.deployment.cpu_limit_cores)
+
+
+def _limit_cpu(groups: Groups, cores: float | None) -> None:
+    if groups.version == 1:
+        period_us = int((groups.cpu / "cpu.cfs_period_us").read_text())
+        quota_us = -1 if cores is None else max(_LEAST_QUOTA_US, round(cores * period_us))
+        _write(groups.cpu / "cpu.cfs_quota_us", str(quota_us))
+    else:
+        period_us = int((groups.cpu / "cpu.max").read_text().split()[1])
+        quota = "max" if cores is None else str(max(_LEAST_QUOTA_US, round(cores * period_us)))
+        _write(groups.cpu / "cpu.max", f"{quota} {period_us}")
+
+
+def begin_memory_cut(fault: PlannedFault, target: Target) -> None:
+    """Cut the memory limit to between 1.5 and 1.02 of what the processes hold: page cache goes, growth fails."""
+    groups = _living_groups(target)
+    key = "total_rss" if groups.version == 1 else "anon"
+    statistics = dict(line.split() for line in (groups.memory / "memory.stat").read_text().splitlines())
+    limit = int(statistics[key]) * between(1.5, 1.02, fault.strength) + _SPARE_BYTES
+    if target.deployment.memory_limit_mib is not None:
+        limit = min(limit, target.deployment.memory_limit_mib * _MIB)
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        try:
+            _write(_memory_limit(groups), str(round(limit)))
+        except PodlabError as error:
+            refused = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EBUSY
+            if not refused or not attempts_left:
+                raise
+            limit *= _ATTEMPT_FACTOR
+        else:
+            return
+
+
+def end_memory_cut(fault: PlannedFault, target: Target) -> None:
+    """Set the memory limit to what it was, unless the instance has ended."""
+    groups = _groups(target)
+    if groups is None:
+        return
+    limit_mib = target.deployment.memory_limit_mib
+    none = "-1" if groups.version == 1 else "max"
+    _write(_memory_limit(groups), none if limit_mib is None else str(limit_mib * _MIB))
+
+
+def _memory_limit(groups: Groups) -> Path:
+    return groups.memory / ("memory.limit_in_bytes" if groups.version == 1 else "memory.max")
+
+
+def begin_stall(fault: PlannedFault, target: Target) -> None:
+    """Freeze all processes of the container; a stall knows no strength."""
+    target.runtime.call(["pause", target.container])
+
+
+def end_stall(fault: PlannedFault, target: Target) -> None:
+    """Let them go on, unless they do or the instance has ended."""
+    try:
+        target.runtime.call(["unpause", target.container])
+    except PodlabError:
+        if _is_paused(target):
+            raise
+
+
+def _is_paused(target: Target) -> bool:
+    try:
+        said = target.runtime.call(["inspect", "--format", "{{.State.Status}}", target.container])
+    except PodlabError:
+        return False
+    return said.strip() == "paused"
+
+
+def _groups(target: Target) -> Groups | None:
+    """Find the instance's control groups; None if it has ended."""
+    try:
+        if target.pid <= 0 or target.runtime.facts(target.container).pid != target.pid:
+            return None
+        return find_groups(Path(f"/proc/{target.pid}/cgroup").read_text())
+    except (OSError, PodlabError):
+        return None
+
+
+def _living_groups(target: Target) -> Groups:
+    groups = _groups(target)
+    if groups is None:
+        raise PodlabError("has ended", where=target.container)
+    return groups
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except FileNotFoundError:
+        return  # it ended meanwhile, and its groups with it
+    except OSError as error:
+        raise PodlabError(f"cannot be set to {text}: {error.strerror}", where=str(path)) from error
