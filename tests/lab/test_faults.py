@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -281,7 +282,23 @@ def groups(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     (group / "memory.stat").write_text(f"{'total_rss' if version == 1 else 'anon'} {100 * 2**20}\nother 1\n")
     made = Groups(group, group, group, group, None, None, version)
     monkeypatch.setattr(limits, "_groups", lambda target: made if target.pid else None)
+    monkeypatch.setattr(limits, "time", FakeTime())
+    taken_ns = itertools.count(0, 400_000_000)
+    monkeypatch.setattr(limits, "read_counters", lambda _: {"cpu_usage_core_nanoseconds": next(taken_ns)})
     return made
+
+
+class FakeTime:
+    """Time passes only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.elapsed_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.elapsed_s
+
+    def sleep(self, seconds: float) -> None:
+        self.elapsed_s += seconds
 
 
 def cpu_quota(groups: Groups) -> str:
@@ -293,9 +310,11 @@ def memory_limit(groups: Groups) -> str:
     return (groups.memory / ("memory.limit_in_bytes" if groups.version == 1 else "memory.max")).read_text()
 
 
-def test_a_cpu_limit_is_cut_and_set_back(groups: Groups) -> None:
+def test_a_cpu_limit_is_cut_to_a_share_of_what_is_taken_and_set_back(groups: Groups) -> None:
     faults.begin(planned("cpu-throttle", 1.0), target(FakeRuntime()))
-    assert cpu_quota(groups) == "2000"
+    assert cpu_quota(groups) == str(round(0.15 * 0.2 * 100000))
+    faults.begin(planned("cpu-throttle", 0.0), target(FakeRuntime(), cpu_limit_cores=0.1))
+    assert cpu_quota(groups) == "5000"
     faults.end(planned("cpu-throttle"), target(FakeRuntime()))
     assert cpu_quota(groups) == "50000"
     faults.end(planned("cpu-throttle"), target(FakeRuntime(), cpu_limit_cores=None))
@@ -304,7 +323,7 @@ def test_a_cpu_limit_is_cut_and_set_back(groups: Groups) -> None:
 
 def test_a_memory_limit_is_cut_to_little_more_than_what_is_held_and_set_back(groups: Groups) -> None:
     faults.begin(planned("memory-cut", 1.0), target(FakeRuntime()))
-    assert 102 <= int(memory_limit(groups)) / 2**20 <= 107
+    assert 102 <= int(memory_limit(groups)) / 2**20 <= 104
     faults.end(planned("memory-cut"), target(FakeRuntime()))
     assert memory_limit(groups) == str(256 * 2**20)
     faults.end(planned("memory-cut"), target(FakeRuntime(), memory_limit_mib=None))
