@@ -191,7 +191,7 @@ def check(
     images: Annotated[Images, typer.Option(help="Where images come from.")] = Images.DEBIAN,
     as_json: Json = False,
 ) -> None:
-    """Do known work in a container (bytes, CPU time, traffic) and see whether the counters tell the same.
+    """Do known work in containers (bytes, threads, traffic, waiting) and see whether the counters tell the same.
 
     Example: podlab lab check
     """
@@ -203,7 +203,7 @@ def check(
     else:
         print_table(
             ("column", "known work", "expected", "measured", ""),
-            [(m.column, m.what, round(m.expected), round(m.measured), "ok" if m.ok else "WRONG") for m in measured],
+            [(m.column, m.what, _whole(m.expected), _whole(m.measured), "ok" if m.ok else "WRONG") for m in measured],
         )
     if not all(each.ok for each in measured):
         raise typer.Exit(1)
@@ -218,6 +218,10 @@ def down(engine: Annotated[Engine, typer.Option(help="Container engine.")] = Eng
     from podlab.lab.session import down as remove_all
 
     print(", ".join(f"{count} {kind} removed" for kind, count in remove_all(engine.value).items()))
+
+
+def _whole(number: float | None) -> str:
+    return "-" if number is None else str(round(number))
 
 
 def _say(line: str) -> None:

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from podlab.lab.client.protocols import PROTOCOLS, Http
+from podlab.lab.client.protocols import PROTOCOLS
+from podlab.lab.client.web import Http
 from podlab.lab.knobs import Profile, profile_name
 from podlab.lab.service import Service
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from podlab.deployments import INSTANCE_LABEL
 from podlab.errors import InputError
-from podlab.lab.client import protocols
+from podlab.lab.client import load_client, protocols
 from podlab.lab.client.sink import Sink
 from podlab.lab.images import PREFIX, ImageSource, uses_official_image
 from podlab.lab.matrix import CPU_LIMIT_CORES, MEMORY_FACTOR, Deployment, mebibytes
@@ -183,7 +183,7 @@ def _service_pod(
 def _probe(deployment: Deployment, service: Service) -> Object:
     means: dict[str, Object] = {
         "tcp": {"tcpSocket": {"port": service.port}},
-        "http": {"httpGet": {"path": service.paths[0], "port": service.port}},
+        "http": {"httpGet": {"path": load_client.probed_path(list(service.paths)), "port": service.port}},
         "exec": {"exec": {"command": ["cat", "/proc/1/status", "/proc/loadavg"]}},
     }
     return means[deployment.probe_by] | {"periodSeconds": round(deployment.probe_period_s)}

@@ -88,12 +88,11 @@ def client_specification(
 ) -> ContainerSpec:
     """Describe the load client's container of a deployment; ``only_prepare`` for that of the run before it."""
     drawn = asdict(deployment)
-    # What an earlier run has loaded is there.
-    loads_data = only_prepare or not deployment.earlier_run
     spec = {key: drawn[key] for key in _LOAD} | {
         "protocol": service.protocol, "host": address, "port": service.port, "paths": list(service.paths),
-        "data_mb": float(deployment.values.get(knobs.DATA_KNOB, 0)) if loads_data else 0.0,
-        "only_prepare": only_prepare,
+        "data_mb": float(deployment.values.get(knobs.DATA_KNOB, 0)), "only_prepare": only_prepare,
+        # What an earlier run has loaded is there.
+        "loads_data": only_prepare or not deployment.earlier_run,
     }  # fmt: skip
     return ContainerSpec(
         name=name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,9 +17,16 @@ from podlab.lab.client.session import touch
 class _Pages(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     asked: list[str] = []  # noqa: RUF012 - shared on purpose
+    ranges: list[str] = []  # noqa: RUF012 - shared on purpose
+    sent: list[bytes] = []  # noqa: RUF012 - shared on purpose
+
+    def do_POST(self) -> None:
+        self.sent.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.do_GET()
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
+        self.ranges.append(self.headers.get("Range", ""))
         self.send_response(404 if self.path == "/missing" else 200)
         self.send_header("Content-Length", "5")
         self.end_headers()
@@ -30,7 +38,7 @@ class _Pages(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[ThreadingHTTPServer]:
-    _Pages.asked = []
+    _Pages.asked, _Pages.ranges, _Pages.sent = [], [], []
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Pages)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -102,3 +110,48 @@ def test_the_payload_has_the_drawn_size_and_is_the_same_for_a_seed() -> None:
     one, same, other = (protocols.Http(_spec(payload_bytes=333, seed=seed)) for seed in (1, 1, 2))
     assert len(one.payload) == 333
     assert one.payload == same.payload != other.payload
+
+
+def test_a_path_may_name_a_key_a_size_and_the_payload(server: ThreadingHTTPServer) -> None:
+    paths = ["/{key}?size={size}&bytes={payload_bytes}"]
+    session = protocols.open_session(_spec(server.server_port, paths=paths, payload_bytes=1500, keys=1))
+    session.request(random.Random(1))
+    assert _Pages.asked == ["/key-0?size=1024&bytes=1500"]
+
+
+def test_a_part_of_the_payloads_size_is_read_of_one_of_the_files(server: ThreadingHTTPServer) -> None:
+    session = protocols.open_session(_spec(server.server_port, paths=["/{file}"], payload_bytes=700, data_mb=2.0))
+    draw = random.Random(1)
+    for _ in range(40):
+        session.request(draw)
+    assert set(_Pages.asked) == {"/0", "/1", "/2"}
+    bounds = [[int(bound) for bound in each.removeprefix("bytes=").split("-")] for each in _Pages.ranges]
+    assert {last - first + 1 for first, last in bounds} == {700}
+    assert all(first >= 0 and last < 1_000_000 for first, last in bounds)
+
+
+def test_the_payload_is_sent_where_a_path_says_so(server: ThreadingHTTPServer) -> None:
+    session = protocols.open_session(_spec(server.server_port, paths=["/a", "POST /store"], read_share=0.7))
+    draw = random.Random(1)
+    for _ in range(100):
+        session.request(draw)
+    assert 50 < _Pages.asked.count("/a") < 90
+    assert _Pages.sent == [session.payload] * _Pages.asked.count("/store")
+
+
+@pytest.mark.parametrize(("payload_bytes", "piece_bytes"), [(20, 4096), (5000, 5000), (65536, 60000)])
+def test_data_come_in_different_pieces_of_about_the_payloads_size(payload_bytes: int, piece_bytes: int) -> None:
+    session = protocols.Http(_spec(payload_bytes=payload_bytes, data_mb=3.0))
+    pieces = list(session.pieces())
+    assert {len(piece) for piece in pieces} == {piece_bytes}
+    assert sum(len(piece) for piece in pieces) == pytest.approx(3e6, rel=0.02)
+    assert len(set(pieces)) == len(pieces)
+    assert list(protocols.Http(_spec(data_mb=0.0)).pieces()) == []
+
+
+def test_what_keeps_every_version_of_a_value_gets_small_ones(server: ThreadingHTTPServer) -> None:
+    class Small(protocols.Http):
+        most_bytes = 100
+
+    assert len(Small(_spec(payload_bytes=65536)).payload) == 100
+    assert len(Small(_spec(payload_bytes=65)).payload) == 65

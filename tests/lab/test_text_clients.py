@@ -51,6 +51,7 @@ class _Broker(socketserver.StreamRequestHandler):
 
     streams: list[str]
     stored: list[bytes]
+    data: dict[str, bytes]
     refuses = False
 
     def handle(self) -> None:
@@ -64,36 +65,53 @@ class _Broker(socketserver.StreamRequestHandler):
             elif words[0] == "PUB":
                 payload = self.rfile.read(int(words[-1]) + 2)
                 assert payload.endswith(b"\r\n")
-                self.answer(words[1], subscribed, payload[:-2])
+                self.answer(words[1], subscribed if len(words) == 4 or words[1] == subscribed else "", payload[:-2])
 
     def answer(self, subject: str, subscribed: str, payload: bytes) -> None:
         if self.refuses:
             self.wfile.write(b"-ERR 'Maximum Payload Violation'\r\n")
             return
-        if subject.startswith("$JS."):
+        if subject.startswith("$JS.API.STREAM.CREATE."):
             self.streams.append(json.loads(payload)["name"])
             payload = b"{}"
+        elif subject.startswith("$JS.API.STREAM.INFO."):
+            payload = json.dumps({"state": {"messages": len(self.data)}}).encode()
+        elif subject.startswith("data."):
+            self.data[subject] = payload
+            payload = b'{"seq": 1}'
         elif subject.startswith("stored."):
             self.stored.append(payload)
             payload = b'{"seq": 1}'
-        self.wfile.write(f"MSG {subscribed} 1 {len(payload)}\r\n".encode() + payload + b"\r\n")
+        if subscribed:
+            self.wfile.write(f"MSG {subscribed} 1 {len(payload)}\r\n".encode() + payload + b"\r\n")
 
 
 def test_nats_stores_a_share_of_its_messages_where_there_are_streams(serve: Serve) -> None:
-    _Broker.streams, _Broker.stored, _Broker.refuses = [], [], False
+    _Broker.streams, _Broker.stored, _Broker.data, _Broker.refuses = [], [], {}, False
     session = _session("nats", serve(_Broker))
     session.prepare()
     draw = random.Random(1)
     for _ in range(50):
         session.request(draw)
     session.close()
-    assert _Broker.streams == ["load"]
+    assert _Broker.streams == ["load", "data"]
     assert 10 < len(_Broker.stored) < 40
     assert set(_Broker.stored) == {session.payload}
 
 
+def test_a_stream_of_nats_is_filled_once(serve: Serve) -> None:
+    _Broker.streams, _Broker.stored, _Broker.data, _Broker.refuses = [], [], {}, False
+    port = serve(_Broker)
+    for _ in range(2):
+        session = _session("nats", port, data_mb=1.0)
+        session.prepare()
+        session.close()
+    assert sum(len(piece) for piece in _Broker.data.values()) == pytest.approx(1e6, rel=0.01)
+    assert list(_Broker.data) == [f"data.{number}" for number in range(len(_Broker.data))]
+
+
 def test_a_refusal_of_nats_is_an_error(serve: Serve) -> None:
-    _Broker.streams, _Broker.stored, _Broker.refuses = [], [], True
+    _Broker.streams, _Broker.stored, _Broker.data, _Broker.refuses = [], [], {}, True
     with pytest.raises(OSError, match="Maximum Payload"):
         _session("nats", serve(_Broker)).request(random.Random(1))
 
@@ -104,16 +122,23 @@ class _Queue(socketserver.StreamRequestHandler):
     ready: list[bytes]
     waiting: list[bytes]
     taken: dict[str, bytes]
+    data: list[bytes]
 
     def handle(self) -> None:
+        tube = ""
         for line in self.rfile:
             command, *words = line.decode().split()
             if command == "use":
-                self.wfile.write(f"USING {words[0]}\r\n".encode())
+                tube = words[0]
+                self.wfile.write(f"USING {tube}\r\n".encode())
+            elif command == "stats-tube":
+                answer = f"---\ncurrent-jobs-ready: {len(self.data)}\n"
+                self.wfile.write(f"OK {len(answer)}\r\n{answer}\r\n".encode())
             elif command == "watch":
                 self.wfile.write(b"WATCHING 2\r\n")
             elif command == "put":
-                (self.waiting if int(words[1]) else self.ready).append(self.rfile.read(int(words[3]) + 2)[:-2])
+                jobs = self.data if tube == "data" else self.waiting if int(words[1]) else self.ready
+                jobs.append(self.rfile.read(int(words[3]) + 2)[:-2])
                 self.wfile.write(b"INSERTED 1\r\n")
             elif command == "reserve-with-timeout" and self.ready:
                 number = str(len(self.taken))
@@ -127,7 +152,7 @@ class _Queue(socketserver.StreamRequestHandler):
 
 
 def test_beanstalk_leaves_jobs_for_later_and_takes_as_many_again(serve: Serve) -> None:
-    _Queue.ready, _Queue.waiting, _Queue.taken = [], [], {}
+    _Queue.ready, _Queue.waiting, _Queue.taken, _Queue.data = [], [], {}, []
     session = _session("beanstalk", serve(_Queue))
     draw = random.Random(2)
     for _ in range(200):
@@ -142,6 +167,17 @@ def test_beanstalk_leaves_jobs_for_later_and_takes_as_many_again(serve: Serve) -
     session.close()
     assert len(_Queue.taken) == 400 - left
     assert set(_Queue.taken.values()) == {session.payload}
+
+
+def test_a_tube_of_beanstalk_is_filled_once(serve: Serve) -> None:
+    _Queue.ready, _Queue.waiting, _Queue.taken, _Queue.data = [], [], {}, []
+    port = serve(_Queue)
+    for _ in range(2):
+        session = _session("beanstalk", port, data_mb=1.0, payload_bytes=30000)
+        session.prepare()
+        session.close()
+    assert [len(job) for job in _Queue.data] == [30000] * 33
+    assert not _Queue.ready
 
 
 def test_an_end_of_the_connection_is_an_error(serve: Serve) -> None:

@@ -70,11 +70,12 @@ def rate_at(spec: dict[str, Any], second: float) -> float:
 def wait_until_ready(spec: dict[str, Any], counts: Counts) -> None:
     """Try one request after another until the service has answered one."""
     begin_s = time.monotonic()
+    preparing = spec if spec["loads_data"] else {**spec, "data_mb": 0}
     while True:
         # Whoever asks for readiness has a rhythm of their own, and does not begin with the container.
         time.sleep(spec["ready_poll_s"] * random.random())
         try:
-            session = protocols.open_session(spec)
+            session = protocols.open_session(preparing)
             session.prepare()
             session.close()
             break
@@ -136,12 +137,17 @@ def _get(spec: dict[str, Any]) -> None:
     """Ask for a page over a connection of its own; a refusal is no fault of the prober."""
     connection = http.client.HTTPConnection(spec["host"], spec["port"], timeout=TIMEOUT_S)
     try:
-        connection.request("GET", spec["paths"][0])
+        connection.request("GET", probed_path(spec["paths"]))
         connection.getresponse().read()
     except (OSError, http.client.HTTPException):
         return
     finally:
         connection.close()
+
+
+def probed_path(paths: list[str]) -> str:
+    """Choose the page that probes ask for: the first plain one."""
+    return next((path for path in paths if path.startswith("/") and "{" not in path), "/")
 
 
 def main(spec: dict[str, Any]) -> None:

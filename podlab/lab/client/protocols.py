@@ -6,7 +6,6 @@ Client libraries are Debian's and are imported when their protocol is used.
 from __future__ import annotations
 
 import base64
-import http.client
 import importlib
 import io
 import json
@@ -16,70 +15,16 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from .fastcgi import FastCgi
 from .ftp import Ftp
 from .line_protocols import Beanstalk, Nats
 from .lookups import Dns, Ldap, ZooKeeper
 from .session import TIMEOUT_S, Session
 from .sink import Silent, Sink
+from .web import Http, WebApp
 
 #: Pieces of data that are sent before an answer is waited for.
 _PIECES_AT_ONCE = 50
-#: Sizes of files that a page named with ``{size}`` may have.
-_SIZES_BYTES = (64, 256, 1024, 4096, 16384)
-#: Files named with ``{file}`` are of this size.
-_FILE_BYTES = 1_000_000
-
-
-class Http(Session):
-    """Plain web servers and proxies: pages of several sizes over a connection that is kept.
-
-    In a path, ``{key}`` stands for one of the keys, ``{payload_bytes}`` for the payload's size, ``{size}`` for the
-    largest of 64, 256, 1024, 4096 and 16384 that is not above it, and ``{file}`` for the number of one of the files
-    of 1 MB that ``data_mb`` asks for, of which a part of the payload's size is read. ``POST`` before a path sends
-    the payload there; where there are such paths, ``read_share`` is the share of the others.
-    """
-
-    def open(self) -> None:
-        """Connect."""
-        self.connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_S)
-
-    def call(
-        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> bytes:
-        """Send one request; any status below 400 is an answer."""
-        self.connection.request(method, path, body, headers or {})
-        response = self.connection.getresponse()
-        content = response.read()
-        if response.status >= 400:
-            raise OSError(f"status {response.status} for {path}")
-        return content
-
-    def request(self, draw: random.Random) -> None:
-        """Send one request."""
-        read = [path for path in self.spec["paths"] if not path.startswith("POST ")]
-        written = [path for path in self.spec["paths"] if path.startswith("POST ")]
-        if not read or (written and not self.reads(draw)):
-            self.call("POST", self.fill_in(draw.choice(written).removeprefix("POST "), draw), self.payload)
-            return
-        path, headers = draw.choice(read), {"Accept-Encoding": "gzip"}
-        if "{file}" in path:
-            first = draw.randrange(_FILE_BYTES - len(self.payload))
-            headers["Range"] = f"bytes={first}-{first + max(len(self.payload), 1) - 1}"
-        self.call("GET", self.fill_in(path, draw), headers=headers)
-
-    def fill_in(self, path: str, draw: random.Random) -> str:
-        """Replace what stands in braces."""
-        size_bytes = max([size for size in _SIZES_BYTES if size <= len(self.payload)], default=_SIZES_BYTES[0])
-        number = draw.randrange(int(self.spec.get("data_mb", 0)) + 1)
-        for name, value in (
-            ("key", self.key(draw)), ("payload_bytes", len(self.payload)), ("size", size_bytes), ("file", number),
-        ):  # fmt: skip
-            path = path.replace(f"{{{name}}}", str(value))
-        return path
-
-    def close(self) -> None:
-        """Disconnect."""
-        self.connection.close()
 
 
 class Etcd(Http):
@@ -131,7 +76,7 @@ def _base64(text: str) -> str:
 class InfluxDb(Http):
     """Line protocol in, InfluxQL out."""
 
-    _LINES_AT_ONCE = 10000
+    _LINES_AT_ONCE = 20000
     _LINE_BYTES = 45
 
     def prepare(self) -> None:
@@ -387,6 +332,8 @@ class Mqtt(Session):
 #: Protocol names that the catalogue may use.
 PROTOCOLS: dict[str, type[Session]] = {
     "http": Http,
+    "web-app": WebApp,
+    "fastcgi": FastCgi,
     "etcd": Etcd,
     "influxdb": InfluxDb,
     "mysql": MySql,
