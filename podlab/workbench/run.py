@@ -6,6 +6,7 @@ parameters, a kernel that died, files half-written, secrets in what a cell print
 
 from __future__ import annotations
 
+import logging
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -175,7 +176,7 @@ def read_notebook(path: Path) -> NotebookNode:
 def _to_current_format(text: str) -> NotebookNode:
     """Read a notebook of any version of the format as one of the current, valid and with an id in each cell."""
     # nbformat logs and warns of what is older or invalid; podlab says it in one line of its own, or converts it.
-    nbformat_log = traitlets.log.get_logger()
+    nbformat_log = cast(logging.Logger, traitlets.log.get_logger())
     disabled, nbformat_log.disabled = nbformat_log.disabled, True
     try:
         with warnings.catch_warnings():
