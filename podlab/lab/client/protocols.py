@@ -19,8 +19,11 @@ from .fastcgi import FastCgi
 from .ftp import Ftp
 from .line_protocols import Beanstalk, Nats
 from .lookups import Dns, Ldap, ZooKeeper
+from .mail import Smtp
 from .session import TIMEOUT_S, Session
 from .sink import Silent, Sink
+from .stomp import Stomp
+from .stores import Alertmanager, Registry, VictoriaMetrics
 from .web import Http, WebApp
 
 #: Pieces of data that are sent before an answer is waited for.
@@ -341,6 +344,9 @@ PROTOCOLS: dict[str, type[Session]] = {
     "http": Http,
     "web-app": WebApp,
     "fastcgi": FastCgi,
+    "victoriametrics": VictoriaMetrics,
+    "registry": Registry,
+    "alertmanager": Alertmanager,
     "etcd": Etcd,
     "influxdb": InfluxDb,
     "mysql": MySql,
@@ -349,6 +355,8 @@ PROTOCOLS: dict[str, type[Session]] = {
     "memcached": Memcached,
     "amqp": Amqp,
     "mqtt": Mqtt,
+    "smtp": Smtp,
+    "stomp": Stomp,
     "nats": Nats,
     "beanstalk": Beanstalk,
     "dns": Dns,
