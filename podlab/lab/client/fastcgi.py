@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Mapping
 from typing import BinaryIO
 
 from .session import TIMEOUT_S
@@ -61,7 +62,9 @@ class FastCgi(WebApp):
     def open(self) -> None:
         """Connect at each request instead: a connection that is kept would hold one of few workers."""
 
-    def call(self, method: str, path: str, body: bytes | None = None) -> bytes:
+    def call(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> bytes:
         """Send one request and return what the script wrote below its headers."""
         parameters = {
             "SCRIPT_FILENAME": _SCRIPT,
