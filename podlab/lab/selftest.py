@@ -132,8 +132,8 @@ _WORKS = (
     _Work("cpu", "busy", "3 s of wanting a core, with .05 cores", (
         _Rise("cpu_periods", known.BUSY_S * 10, at_least=0.9),
         # Fewer where others leave it less than its limit.
-        _Rise("cpu_throttled_periods", known.BUSY_S * 10, at_least=0.5),
-        _Rise("cpu_throttled_nanoseconds", _THROTTLED_NS, at_least=0.3),
+        _Rise("cpu_throttled_periods", known.BUSY_S * 10, at_least=0.8),
+        _Rise("cpu_throttled_nanoseconds", _THROTTLED_NS, at_least=0.5),
         _Rise("cpu_waiting_nanoseconds", _THROTTLED_NS, at_least=0.8),
         _Rise("cpu_stalled_nanoseconds", _THROTTLED_NS, at_least=0.8),
     )),
