@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
@@ -16,6 +16,8 @@ from podlab.units import format_duration, parse_duration_s
 
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+_POD = re.compile(r"(?P<namespace>[^/]+)/(?P<name>[a-z0-9][a-z0-9.-]{0,252})/(?P<uid>[A-Za-z0-9-]{1,64})")
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
@@ -37,6 +39,15 @@ def _check_namespaces(value: tuple[str, ...]) -> tuple[str, ...]:
         if not _NAMESPACE.fullmatch(name):
             raise ValueError(f"{name!r} is no name of a namespace; write whole names with commas between them")
     return value
+
+
+def _read_pod(value: object) -> object:
+    if not isinstance(value, str) or not value:
+        return value or None
+    found = _POD.fullmatch(value)
+    if found is None or not _NAMESPACE.fullmatch(found["namespace"]):
+        raise ValueError(f"{value!r} is no pod; write namespace/name/uid")
+    return PodName(**found.groupdict())
 
 
 def _read_labels(value: object) -> object:
@@ -68,6 +79,19 @@ def _read_nothing(value: object) -> object:
     return None if value == "" else value
 
 
+class PodName(NamedTuple):
+    """Which pod: a pod made anew under the same name has another uid."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    def __str__(self) -> str:
+        return "/".join(self)
+
+
+#: The watcher's own pod; outside a cluster it has none.
+OwnPod = Annotated[PodName | None, NoDecode, BeforeValidator(_read_pod), PlainSerializer(str, return_type=str)]
 Duration = Annotated[
     timedelta,
     BeforeValidator(_read_duration),

@@ -24,7 +24,7 @@ from pydantic_settings import (
 )
 
 from podlab.errors import InputError
-from podlab.setting_types import Duration, File, Labels, Names, Namespaces, Sinks, Text, Url
+from podlab.setting_types import Duration, File, Labels, Names, Namespaces, OwnPod, Sinks, Text, Url
 
 PREFIX = "PODLAB_"
 FILE_NAME = "podlab.toml"
@@ -152,6 +152,11 @@ class Settings(BaseSettings):
     )
     watch_lease: Text = Field(
         None, description="namespace/name of the Lease by which one of several watchers announces; empty: one watcher"
+    )
+    watch_pod: OwnPod = Field(
+        None,
+        description="namespace/name/uid of the watcher's own pod: gets an Event where no container has metrics, and "
+        "podlab's pods beside it are left out; empty: it runs in no pod",
     )
     seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random")
 

@@ -119,3 +119,13 @@ def test_the_password_can_come_from_a_mounted_secret(tmp_path: Path) -> None:
     assert load_settings(influxdb_password_file=secret).password() == "hunter2"
     with pytest.raises(InputError, match="cannot read the password"):
         load_settings(influxdb_password_file=tmp_path / "nowhere").password()
+
+
+def test_the_watchers_own_pod_is_read_in_three_parts() -> None:
+    pod = load_settings(watch_pod="podlab/podlab-watcher-7d9/0cb202f6-3d80").watch_pod
+    assert pod is not None
+    assert (pod.namespace, pod.name, pod.uid) == ("podlab", "podlab-watcher-7d9", "0cb202f6-3d80")
+    assert load_settings(watch_pod="").watch_pod is None
+    for wrong in ("podlab/watcher", "//", "Pod Lab/w/u", "podlab/w/u/x", "$(POD_NAMESPACE)/$(POD_NAME)/$(POD_UID)"):
+        with pytest.raises(InputError, match=r"write namespace/name/uid"):
+            load_settings(watch_pod=wrong)

@@ -26,7 +26,8 @@ def examine(settings: Settings) -> list[Finding]:
         ``needed`` is not ``ok``.
     """
     model, finding = look_at_model(settings)
+    cluster = look_at_cluster(settings)
     return [
-        look_at_installation(), finding, *look_at_cluster(settings), *look_at_metrics(settings, model),
+        look_at_installation(), finding, *cluster, *look_at_metrics(settings, model, cluster),
         *look_at_alternatives(settings, model),
     ]  # fmt: skip

@@ -88,9 +88,12 @@ def cost_of(model: BundleInfo | None, absent: Collection[str]) -> Cost:
         return Cost("So few columns were never tried: expect answers to be unreliable.")
     nearest = max(fitting, key=lambda each: (len(each.families), -each.lost))
     exact = set(nearest.families) == here
+    lost = f"{nearest.lost:.3f} of macro-F1"
+    if nearest.lost <= 0:
+        lost = f"nothing: macro-F1 was {-nearest.lost:.3f} higher"
     words = (
-        f"It costs {'what' if exact else 'no more than'} {nearest.condition!r} does: macro-F1 lower by "
-        f"{nearest.lost:.3f} ({nearest.lost_low:.3f} to {nearest.lost_high:.3f}) after {nearest.horizon_s:g} s, "
+        f"It costs {'as much as' if exact else 'no more than'} {nearest.condition!r} does: {lost} "
+        f"({nearest.lost_low:.3f} to {nearest.lost_high:.3f}) after {nearest.horizon_s:g} s, "
         f"split by deployment, {nearest.n_deployments} deployments."
     )
     return Cost(words, nearest.condition, exact, nearest.lost, nearest.lost_low, nearest.lost_high)

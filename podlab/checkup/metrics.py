@@ -38,8 +38,16 @@ _MOST_CLUSTERS: Final = 3
 _DENSE_S: Final = 30.0
 
 
-def look_at_metrics(settings: Settings, model: BundleInfo | None) -> list[Finding]:
-    """Fetch what the watcher would fetch now, and look at it."""
+def look_at_metrics(settings: Settings, model: BundleInfo | None, rights: Sequence[Finding] = ()) -> list[Finding]:
+    """Fetch what the watcher would fetch now, and look at it.
+
+    Parameters
+    ----------
+    settings : Settings
+    model : BundleInfo or None
+    rights : sequence of Finding
+        What :func:`podlab.checkup.rights.look_at_cluster` found: what is granted need not be advised.
+    """
     subject = NAMES[settings.metrics_source]
     try:
         with closing(live_source(settings)) as source:
@@ -60,7 +68,8 @@ def look_at_metrics(settings: Settings, model: BundleInfo | None) -> list[Findin
     own = samples[samples["cluster"] == settings.cluster]
     if own.empty:
         return [fresh, *nodes]
-    return [fresh, *nodes, _coverage(settings, own, columns_of(model), model)]
+    refused = any(not right.ok and right.details.get("resource") == "nodes/metrics" for right in rights)
+    return [fresh, *nodes, _coverage(settings, own, columns_of(model), model, may_read_metrics=not refused)]
 
 
 def columns_of(model: BundleInfo | None) -> tuple[str, ...]:
@@ -109,7 +118,10 @@ def missing_shares(samples: pd.DataFrame, columns: Sequence[str]) -> dict[str, f
     return {name: float(samples[name].isna().mean()) if name in samples else 1.0 for name in columns}
 
 
-def _coverage(settings: Settings, samples: pd.DataFrame, columns: Sequence[str], model: BundleInfo | None) -> Finding:
+def _coverage(
+    settings: Settings, samples: pd.DataFrame, columns: Sequence[str], model: BundleInfo | None, *,
+    may_read_metrics: bool,
+) -> Finding:  # fmt: skip
     """Tell which of the model's columns are missing, how much of the others, and what it costs."""
     share = missing_shares(samples, columns)
     absent = [name for name, missing in share.items() if missing == 1.0]
@@ -124,7 +136,7 @@ def _coverage(settings: Settings, samples: pd.DataFrame, columns: Sequence[str],
         return Finding("columns", True, f"all {len(columns)} columns of the model{some}", needed=False, details=details)
     said = f"{len(columns) - len(absent)} of {len(columns)} columns; without {', '.join(absent)}{some}. {cost.words}"
     families = sorted({CATALOGUE[name].family for name in absent})
-    todo = "; ".join(remedy_for(settings.metrics_source, family) for family in families)
+    todo = "; ".join(remedy_for(settings.metrics_source, f, may_read_metrics=may_read_metrics) for f in families)
     # Without any column nothing can be told; with one something can.
     details["families_without_any"] = missing_families(absent, columns)
     return Finding("columns", False, said, todo, needed=len(absent) == len(columns), details=details)

@@ -14,12 +14,17 @@ from podlab.errors import PodlabError
 from podlab.settings import Settings
 
 _WORKBENCH: Final = ("sklearn", "papermill", "nbconvert", "jupyterlab", "matplotlib", "seaborn")
+#: Without any of these it is no workbench that something is missing from.
+_NOTEBOOKS: Final = ("papermill", "nbconvert", "jupyterlab")
 
 
 def look_at_installation() -> Finding:
     """See which Python it is, and whether the notebooks can be run; the watcher needs none of that."""
     version = f"podlab {podlab.__version__} on Python {sys.version.split()[0]}"
     missing = [name for name in _WORKBENCH if importlib.util.find_spec(name) is None]
+    if set(missing) >= set(_NOTEBOOKS):
+        # As in the watcher's image: nobody asked for a workbench.
+        return Finding("installation", True, f"{version}, without the workbench", needed=False)
     if missing:
         return Finding("installation", False, f"{version} without {', '.join(missing)}", "make setup", needed=False)
     return Finding("installation", True, f"{version}, workbench complete", needed=False)

@@ -31,7 +31,7 @@ _REMEDIES: Final[dict[MetricsSource, dict[Family, str]]] = {
         "network": _KEEP.format("container_network_.*_bytes_total", _CADVISOR),
     },
     MetricsSource.KUBELET: {
-        "io": "grant get on nodes/metrics: kubectl apply -f deploy/overlays/kubelet/rbac.yaml; some runtimes tell none",
+        "io": "nothing, where the runtime tells none (control groups of version 1)",
         "volume": "nothing, where pods have no volumes",
         "filesystem": "nothing, where the runtime tells no sizes",
         "network": "nothing, where pods use the host's network",
@@ -39,6 +39,19 @@ _REMEDIES: Final[dict[MetricsSource, dict[Family, str]]] = {
 }
 
 
-def remedy_for(source: MetricsSource, family: Family) -> str:
-    """Say what to do where a family of metrics is missing."""
+_GRANT: Final = "grant get on nodes/metrics: kubectl apply -f deploy/overlays/kubelet/rbac.yaml"
+
+
+def remedy_for(source: MetricsSource, family: Family, *, may_read_metrics: bool = True) -> str:
+    """Say what to do where a family of metrics is missing.
+
+    Parameters
+    ----------
+    source : MetricsSource
+    family : str
+    may_read_metrics : bool
+        Whether the kubelets' ``/metrics`` may be read, where block I/O stands.
+    """
+    if source is MetricsSource.KUBELET and family == "io" and not may_read_metrics:
+        return f"{family}: {_GRANT}"
     return f"{family}: {_REMEDIES[source].get(family, 'update the kubelet and its container runtime')}"

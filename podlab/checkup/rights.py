@@ -54,12 +54,21 @@ class _Review(msgspec.Struct):
 def rights_for(settings: Settings) -> Iterator[Right]:
     """List what the watcher asks of the API server and the kubelets, as it is set up."""
     base = "deploy/base/rbac.yaml"
+    watched = tuple(name for name in settings.watch_namespaces if name not in settings.watch_excluded_namespaces)
+    # One namespace is listed by itself; several are so only by listing all.
+    listed = watched if len(watched) == 1 else ("",)
     for verb in ("list", "watch"):
-        yield Right(verb, "pods", "to see who starts", base)
-    if "event" in settings.watch_sinks:
-        yield Right("create", "events", "to tell what was found", base)
-    if "annotation" in settings.watch_sinks:
-        yield Right("patch", "pods", "to write onto the pods", "deploy/overlays/annotate/rbac.yaml")
+        for namespace in listed:
+            yield Right(verb, "pods", "to see who starts", base, namespace=namespace)
+    for namespace in watched or ("",):
+        if "event" in settings.watch_sinks:
+            yield Right("create", "events", "to tell what was found", base, namespace=namespace)
+        if "annotation" in settings.watch_sinks:
+            annotate = "deploy/overlays/annotate/rbac.yaml"
+            yield Right("patch", "pods", "to write onto the pods", annotate, namespace=namespace)
+    if settings.watch_pod is not None and watched and settings.watch_pod.namespace not in watched:
+        own = settings.watch_pod.namespace
+        yield Right("create", "events", "to tell on podlab's own pod that no metrics come", base, False, namespace=own)
     if settings.watch_lease:
         namespace, _, name = settings.watch_lease.partition("/")
         lease = Right("create", "leases", "to choose who speaks", base, True, "coordination.k8s.io", namespace)
@@ -112,5 +121,9 @@ def _ask(connection: ApiConnection, right: Right) -> Finding:
     if status.allowed:
         return Finding(subject, True, f"granted; {right.why}", needed=right.needed, details=details)
     reason = f": {one_line(status.reason)}" if status.reason else ""
-    todo = f"kubectl apply -f {right.manifest}, or add to the user's role {right.rule}"
+    if right.namespace and not right.group:
+        # The manifest would grant it in all namespaces.
+        todo = f"add to a Role of the user's in namespace {right.namespace}: {right.rule}"
+    else:
+        todo = f"kubectl apply -f {right.manifest}, or add to the user's role {right.rule}"
     return Finding(subject, False, f"not granted{reason}; {right.why}", todo, right.needed, details)

@@ -59,7 +59,7 @@ def run(
 
 def _run_one(notebook: Path, given: dict[str, str], out: Path, settings: Settings) -> None:
     from podlab.workbench.chain import parameters_from
-    from podlab.workbench.report import PAGES
+    from podlab.workbench.made import PAGES
     from podlab.workbench.run import run_notebook
 
     with show_progress(notebook.stem) as progress:

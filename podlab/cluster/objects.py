@@ -14,7 +14,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 
 Item = TypeVar("Item")
 
@@ -102,10 +102,16 @@ class PodStatus(Struct, gc=False):
     ephemeral_containers: tuple[ContainerStatus, ...] = field(default=(), name="ephemeralContainerStatuses")
 
 
+class WatchedMeta(Meta, gc=False):
+    """``metadata`` of a pod that is watched; of very few are the labels read, so they stay JSON."""
+
+    labels: Raw = Raw(b"{}")
+
+
 class Pod(Struct, gc=False):
     """A pod, as it is watched."""
 
-    metadata: Meta
+    metadata: WatchedMeta
     spec: PodSpec = field(default_factory=PodSpec)
     status: PodStatus = field(default_factory=PodStatus)
 

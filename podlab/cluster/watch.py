@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
@@ -31,6 +32,9 @@ from podlab.errors import PodlabError
 
 log = logging.getLogger(__name__)
 
+_NAME_LABEL: Final = "app.kubernetes.io/name"
+#: How the manifests call podlab's own pods.
+_OWN_NAMES: Final = "podlab-"
 #: How often a watch is begun anew from a version after which it sent what is no event, before a list gets past it.
 _MOST_UNREADABLE: Final = 3
 
@@ -46,6 +50,10 @@ class FeedStatus:
     last_event_s, last_contact_s : float or None
         When the last change of a pod was told, and when the server last sent anything, on the feed's clock. A healthy
         server sends something at least every ``watch_s`` * 1.5 + ``grace_s``, if only that it ends the watch.
+    last_watch_s : float or None
+        When a watch was last seen open, on the feed's clock.
+    last_attempt_s : float or None
+        When the feed last did anything, successful or not, on its clock.
     lists, watches, errors : int
         How many lists and watches were begun, and how many of both failed.
     resource_version : int or None
@@ -57,6 +65,8 @@ class FeedStatus:
     synced: bool
     last_event_s: float | None
     last_contact_s: float | None
+    last_watch_s: float | None
+    last_attempt_s: float | None
     lists: int
     watches: int
     errors: int
@@ -79,6 +89,8 @@ class PodFeed:
         Without these.
     label_selector : str, optional
         Only pods with these labels, written as for ``kubectl --selector``.
+    own_namespace : str, optional
+        Where podlab itself runs: pods there whose label ``app.kubernetes.io/name`` is one of podlab's are left out.
     page_size : int
         Pods fetched in one request of a list; 500 as ``kubectl`` does.
     watch_s : float
@@ -102,6 +114,7 @@ class PodFeed:
         namespaces: Sequence[str] | None = None,
         exclude_namespaces: Sequence[str] = (),
         label_selector: str | None = None,
+        own_namespace: str | None = None,
         page_size: int = 500,
         watch_s: float = 60.0,
         grace_s: float = 10.0,
@@ -115,6 +128,7 @@ class PodFeed:
         self._patience = Patience(clock, random)
         self._label_selector = label_selector
         self._wanted = None if namespaces is None else frozenset(namespaces) - frozenset(exclude_namespaces)
+        self._own_namespace = own_namespace
         self._namespace = namespaces[0] if namespaces is not None and len(set(namespaces)) == 1 else None
         excluded = sorted(set(exclude_namespaces)) if namespaces is None else []
         self._field_selector = ",".join(f"metadata.namespace!={name}" for name in excluded) or None
@@ -126,6 +140,8 @@ class PodFeed:
         self._synced = False
         self._last_event_s: float | None = None
         self._last_contact_s: float | None = None
+        self._last_watch_s: float | None = None
+        self._last_attempt_s: float | None = None
         self._last_error: str | None = None
         self._lists = self._watches = self._errors = 0
 
@@ -152,6 +168,8 @@ class PodFeed:
             synced=self._synced,
             last_event_s=self._last_event_s,
             last_contact_s=self._last_contact_s,
+            last_watch_s=self._last_watch_s,
+            last_attempt_s=self._last_attempt_s,
             lists=self._lists,
             watches=self._watches,
             errors=self._errors,
@@ -162,6 +180,8 @@ class PodFeed:
     def _attempt(self, stop: threading.Event) -> float:
         """List if need be, then watch until that ends; give the pause that is due, in seconds."""
         asked_s = 0.0
+        has_version = self._version is not None
+        self._last_attempt_s = self._clock()
         try:
             self._connection = self._connection or self._connect()
             if self._version is None:
@@ -172,6 +192,10 @@ class PodFeed:
         except (ExpiredError, OutOfOrderError) as error:
             self._note(error)
             self._version = None
+            if has_version and isinstance(error, ExpiredError):
+                # The server is well, only the version is too old: after a pause of ours, or a restart of its own. A
+                # list is the answer, and nothing to wait for. One that expires by itself is a failure like others.
+                return 0.0
         except BusyError as error:
             self._note(error)
             asked_s = error.retry_after_s or 0.0
@@ -196,13 +220,10 @@ class PodFeed:
                 Page[Pod], "pods", namespace=self._namespace, label_selector=self._label_selector,
                 field_selector=self._field_selector, limit=self._page_size, continue_token=token,
             )  # fmt: skip
-            self._last_contact_s = self._clock()
+            self._last_contact_s = self._last_attempt_s = self._clock()
             # All pages are of one version: what happens meanwhile is told by the watch.
             version = version_of(page.metadata.resource_version)
-            pods = page.items or []
-            if self._wanted is not None:
-                pods = [pod for pod in pods if self._is_wanted(pod)]
-            self._hand_over(self._known.take_page(pods))
+            self._hand_over(self._known.take_page(filter(self._is_wanted, page.items or [])))
             token = page.metadata.continue_token
         if token != "":
             return None
@@ -227,12 +248,12 @@ class PodFeed:
         self._response = response
         try:
             self._patience.opened()
-            self._last_contact_s = self._clock()
+            self._last_contact_s = self._last_watch_s = self._clock()
             self._last_error = None
             if stop.is_set():
                 return
             for lines in read_lines(read_pieces(response)):
-                self._last_contact_s = self._clock()
+                self._last_contact_s = self._last_watch_s = self._clock()
                 self._take(lines, connection)
                 if stop.is_set():
                     return
@@ -270,7 +291,10 @@ class PodFeed:
             self._hand_over(changes)
 
     def _is_wanted(self, pod: Pod) -> bool:
-        return self._wanted is None or pod.metadata.namespace in self._wanted
+        namespace = pod.metadata.namespace
+        if self._wanted is not None and namespace not in self._wanted:
+            return False
+        return namespace != self._own_namespace or not _is_podlabs(pod)
 
     def _hand_over(self, changes: list[Change]) -> None:
         if changes:
@@ -287,3 +311,12 @@ class PodFeed:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _is_podlabs(pod: Pod) -> bool:
+    try:
+        labels = msgspec.json.decode(pod.metadata.labels)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    name = labels.get(_NAME_LABEL) if isinstance(labels, dict) else None
+    return isinstance(name, str) and name.startswith(_OWN_NAMES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol, get_args
@@ -49,6 +49,8 @@ class Sink(Protocol):
 class _Outbox:
     sink: Sink
     waiting: dict[_Place, Announcement] = field(default_factory=dict)
+    #: Of those that wait, the ones that it failed to take.
+    refused: set[_Place] = field(default_factory=set)
     paused_until_s: float = float("-inf")
     pause_s: float = _PAUSE_S
 
@@ -104,6 +106,7 @@ class Announcer:
             self._new.pop((key, topic), None)
             for box in self._boxes:
                 box.waiting.pop((key, topic), None)
+                box.refused.discard((key, topic))
 
     def leave_to_others(self, before_s: float) -> None:
         """Count what was decided before an instant as told by another watcher."""
@@ -113,32 +116,30 @@ class Announcer:
         self._record(told)
 
     def deliver(self, proceed: Callable[[], bool]) -> None:
-        """Tell the sinks what waits, as many as may be and until ``proceed`` says no; the rest is for the next time."""
+        """Tell the sinks what waits, as many as may be and until ``proceed`` says no; the rest is for the next time.
+
+        What started last comes first: a new pod does not wait behind all those that a watcher finds when it starts.
+        """
         now_s = self._steady()
         passed_s, self._counted_s = min(now_s - self._counted_s, _BURST_S), now_s
         if passed_s > 0:
             self._allowed = min(_BURST_S * self._per_s, self._allowed + passed_s * self._per_s)
         done: list[Announcement] = []
         try:
-            for box in self._boxes:
-                for place, announcement in list(box.waiting.items()):
-                    if self._steady() < box.paused_until_s or self._allowed < 1 or not proceed():
-                        break
-                    self._allowed -= 1
-                    took = self._offer(box, announcement)
-                    del box.waiting[place]
-                    if took is None:
-                        # To the end of the line: it may be the only one that is not taken.
-                        box.waiting[place] = announcement
-                    elif not self._is_waiting(place):
-                        done.append(announcement)
-            for place, announcement in list(self._new.items()):
+            for place, announcement in _newest_first(self._new):
                 if self._allowed < 1 or not proceed():
                     break
                 self._allowed -= 1
                 del self._new[place]
                 if self._tell_all(announcement):
                     done.append(announcement)
+            for box in self._boxes:
+                for place, announcement in _newest_first(box.waiting, last=box.refused):
+                    if self._steady() < box.paused_until_s or self._allowed < 1 or not proceed():
+                        break
+                    self._allowed -= 1
+                    if self._offer(box, announcement) is not None and not self._is_waiting(place):
+                        done.append(announcement)
         finally:
             self._record(done)
 
@@ -148,20 +149,25 @@ class Announcer:
         for box in self._boxes:
             if told_before and not box.sink.repeatable:
                 continue
-            box.waiting.pop(place, None)
-            took = None if self._steady() < box.paused_until_s else self._offer(box, announcement)
-            if took is None:
+            if self._steady() < box.paused_until_s:
                 box.waiting[place] = announcement
-            told_before |= took is False
+            else:
+                told_before |= self._offer(box, announcement) is False
         return not self._is_waiting(place)
 
     def _is_waiting(self, place: _Place) -> bool:
         return place in self._new or any(place in box.waiting for box in self._boxes)
 
     def _offer(self, box: _Outbox, announcement: Announcement) -> bool | None:
+        """Offer an announcement to a sink; None: it could not take it, and it waits, behind all others."""
+        place = _place(announcement)
+        box.waiting.pop(place, None)
+        box.refused.discard(place)
         try:
             new = box.sink.tell(announcement)
         except PodlabError as error:
+            box.waiting[place] = announcement
+            box.refused.add(place)
             box.paused_until_s = self._steady() + box.pause_s
             box.pause_s = min(2 * box.pause_s, _LONGEST_PAUSE_S)
             self._failed(box.sink.name, error)
@@ -172,3 +178,12 @@ class Announcer:
 
 def _place(announcement: Announcement) -> _Place:
     return announcement.key, announcement.topic
+
+
+def _newest_first(
+    waiting: dict[_Place, Announcement], *, last: Collection[_Place] = ()
+) -> list[tuple[_Place, Announcement]]:
+    """Order what waits by its container's start, and some of it last, in the order in which it came."""
+    first = [item for item in waiting.items() if item[0] not in last]
+    first.sort(key=lambda item: item[1].started_at, reverse=True)
+    return first + [item for item in waiting.items() if item[0] in last]

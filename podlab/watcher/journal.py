@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 
 #: Lines of containers that are gone may stand in the file until it is written anew.
 _SLACK = 1000
+#: The file never grows beyond this; some 90,000 containers. While it is written anew, the old one stands beside it.
+MOST_BYTES = 48 * 2**20
+#: Of what is written anew, so that there is room for more lines before the next time.
+_KEPT_SHARE = 0.8
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -59,6 +63,9 @@ class Journal:
     ----------
     path : Path, optional
         The file; without one it is kept in memory only.
+    most_bytes : int
+        The file never grows beyond this: where all containers do not fit, it holds the newest announcements, and what
+        is left out may be announced again after a restart.
 
     Raises
     ------
@@ -66,10 +73,12 @@ class Journal:
         If the file is there and cannot be read, or holds something else.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, most_bytes: int = MOST_BYTES) -> None:
         self.path = path
+        self._most_bytes = most_bytes
         self._entries: dict[str, Entry] = {}
-        self._lines = 0
+        self._lines = self._bytes = 0
+        self._left_out = 0
         self._behind = False
         if path is not None:
             self._read(path)
@@ -95,17 +104,20 @@ class Journal:
         self._entries |= {entry.key: entry for entry in new}
         if self.path is None or not (new or self._behind):
             return
-        if self._behind or self._lines > 2 * len(self._entries) + _SLACK:
+        lines = b"".join(_line(entry) for entry in new)
+        too_many = self._lines > 2 * len(self._entries) + _SLACK
+        if self._behind or too_many or self._bytes + len(lines) > self._most_bytes:
             self._write_anew(self.path)
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab", buffering=0) as file:
-                _write_all(file.fileno(), b"".join(_line(entry) for entry in new))
+                _write_all(file.fileno(), lines)
         except OSError as error:
             self._behind = True
             raise explain_os_error(error, self.path) from error
         self._lines += len(new)
+        self._bytes += len(lines)
 
     def forget(self, keys: Iterable[str]) -> None:
         """Drop containers that are no more; the file follows when it is written anew."""
@@ -124,6 +136,7 @@ class Journal:
             with path.open("rb") as file:
                 for line in file:
                     self._lines += 1
+                    self._bytes += len(line)
                     self._behind |= not line.endswith(b"\n")
                     try:
                         entry = msgspec.json.decode(line, type=Entry)
@@ -146,13 +159,34 @@ class Journal:
             log.warning("%s: %d broken lines are left out", path, broken)
 
     def _write_anew(self, path: Path) -> None:
+        kept: list[bytes] = []
+        room = int(_KEPT_SHARE * self._most_bytes)
+        for entry in sorted(self._entries.values(), key=lambda entry: entry.at_s, reverse=True):
+            line = _line(entry)
+            if len(line) > room:
+                break
+            room -= len(line)
+            kept.append(line)
+        self._tell_left_out(path, len(self._entries) - len(kept))
+        kept.reverse()
+        content = b"".join(kept)
         try:
             with atomic_file(path) as temporary:
-                temporary.write_bytes(b"".join(_line(entry) for entry in self._entries.values()))
+                temporary.write_bytes(content)
         except PodlabError:
             self._behind = True
             raise
-        self._lines, self._behind = len(self._entries), False
+        self._lines, self._bytes, self._behind = len(kept), len(content), False
+
+    def _tell_left_out(self, path: Path, count: int) -> None:
+        """Say it when the file begins to be too small, not each time it is written."""
+        if count and not self._left_out:
+            log.warning(
+                "%s: holds what was announced of the newest %d of %d containers, for it may not grow beyond %d MiB; "
+                "the others may be announced again after a restart",
+                path, len(self._entries) - count, len(self._entries), self._most_bytes // 2**20,
+            )  # fmt: skip
+        self._left_out = count
 
 
 def _line(entry: Entry) -> bytes:

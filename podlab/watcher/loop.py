@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import nan
 
 import numpy as np
+import pandas as pd
 
 from podlab.errors import PodlabError
 from podlab.identify.answer import Answer
@@ -18,18 +19,22 @@ from podlab.watcher.announce import Announcer, Sink
 from podlab.watcher.announcement import Announcement, DecisionAnnouncement
 from podlab.watcher.cases import Case, Roster, Sight, Verdict
 from podlab.watcher.docket import Docket, Pace
-from podlab.watcher.gather import Asked, Gathered, gather, samples_of
+from podlab.watcher.gather import Asked, Gathered, ask, gather, samples_of
 from podlab.watcher.history import History
 from podlab.watcher.journal import Entry, Journal
 from podlab.watcher.memory import give_back_memory
 from podlab.watcher.metrics import Metrics
 from podlab.watcher.model import ModelSlot
 from podlab.watcher.monitor import Monitor
+from podlab.watcher.source_health import SourceHealth
 
 log = logging.getLogger(__name__)
 
 #: So many containers are identified in one call, which bounds the memory of it.
 _BATCH = 250
+#: Where nothing comes of new containers, so many others are looked for, in so many last seconds.
+_MOST_OTHERS = 20
+_RECENT_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ class Watcher:
     pace : Pace
     clock : Clock
     metrics : Metrics, optional
+    health : SourceHealth, optional
+        Whether metrics come at all.
     anomalies : bool
         Whether to score the samples of all containers as well.
     all_pods : bool
@@ -90,6 +97,7 @@ class Watcher:
         pace: Pace | None = None,
         clock: Clock | None = None,
         metrics: Metrics | None = None,
+        health: SourceHealth | None = None,
         anomalies: bool = False,
         all_pods: bool = False,
     ) -> None:
@@ -100,6 +108,9 @@ class Watcher:
         self.database_error: str | None = None
         self.last_tick_s: float | None = None
         self._source = source
+        policy = policy or Policy()
+        # Half of what a container is waited for: early enough that nothing is said of the first of them.
+        self.health = health or SourceHealth(policy.timeout_s / 2)
         self._journal = journal
         self.pace = pace or Pace()
         self._clock = clock or Clock()
@@ -108,7 +119,7 @@ class Watcher:
             per_s=self.pace.told_per_s,
         )  # fmt: skip
         self._history = History()
-        self._docket = Docket(policy or Policy(), self.pace)
+        self._docket = Docket(policy, self.pace)
         self.monitor = (
             Monitor(model.library, cluster=cluster, steady=self._clock.steady, unnamed=all_pods) if anomalies else None
         )
@@ -152,7 +163,7 @@ class Watcher:
             proceed=lambda: proceed() and self._clock.steady() <= started_s + self.pace.asking_s,
             also=self.monitor.take if self.monitor is not None else None,
         )  # fmt: skip
-        self._note(gathered, started_s)
+        self._note(due, gathered, started_s)
         if proceed():
             self._decide(self._look([case for case in due if case.number in gathered.fresh]), started_s)
             self._docket.plan({case.number for case in due} - gathered.failed, started_s)
@@ -206,16 +217,42 @@ class Watcher:
         young = self._clock.now() - entry.at_s < self.pace.settle_s
         return young and entry.service in self.model.identifier.services
 
-    def _note(self, gathered: Gathered, started_s: float) -> None:
-        """Remember how the database does; time without it counts as no waiting."""
+    def _note(self, due: Sequence[Case], gathered: Gathered, started_s: float) -> None:
+        """Remember how the database does; time without it, or without anything in it, counts as no waiting."""
         self._note_database(gathered)
+        unseen = {c.number for c in due if c.newest_s is None and c.verdict is None} - gathered.failed
+        if gathered.error is not None:
+            self.health.note(gathered.error, started_s)
+        elif gathered.fresh:
+            self.health.note(None, started_s)
+        elif gathered.asked and unseen:
+            self.health.note(self._why_nothing(due, started_s), started_s)
+        blind = gathered.failed | (unseen if self.health.trouble is not None else set())
         for case in self._docket.cases:
-            if case.number in gathered.failed:
+            if case.number in blind:
                 case.blind_s += started_s - max(self._before_s, case.met_s)
+
+    def _why_nothing(self, due: Sequence[Case], started_s: float) -> str | None:
+        """Say why nothing came of these containers, where it is not because of them: others have nothing either."""
+        why = f"{self._source.name}: nothing of any of the containers that run; podlab doctor looks for the reason"
+        if not self.health.lasts(started_s):
+            return why
+        asked = {case.number for case in due}
+        others = [
+            case for case in self.roster.cases() if case.number not in asked and case.container.state == "running"
+        ]
+        others = sorted(others, key=lambda case: case.newest_s or 0.0)[-_MOST_OTHERS:]
+        matched: list[pd.DataFrame] = []
+        went = ask(
+            others, dict.fromkeys((case.number for case in others), None), self._source, matched.append,
+            now_s=self._clock.now(), window_s=min(_RECENT_S, self.pace.window_s), cluster=self.cluster,
+        )  # fmt: skip
+        return went.error or (None if matched else why)
 
     def _note_database(self, asked: Asked) -> None:
         if asked.error is not None:
-            log.warning("metrics cannot be fetched, and will be later: %s", asked.error)
+            level = logging.DEBUG if asked.error == self.database_error else logging.WARNING
+            log.log(level, "metrics cannot be fetched, and will be later: %s", asked.error)
             self.metrics.errors.labels("database").inc()
         if asked.asked:
             self.database_error = asked.error

@@ -33,7 +33,8 @@ from podlab.watcher.logs import JsonHandler, JsonLines
 from podlab.watcher.loop import Clock, Watcher
 from podlab.watcher.memory import stay_small
 from podlab.watcher.model import ModelSlot
-from podlab.watcher.sinks import AnnotationSink, EventSink, InfluxSink, LogSink
+from podlab.watcher.sinks import AnnotationSink, EventSink, InfluxSink, LogSink, events_path, make_own_event
+from podlab.watcher.source_health import SourceHealth
 from podlab.watcher.status import STUCK_S, Status
 from podlab.watcher.stop import Stop, Stopped
 
@@ -98,6 +99,7 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
                 settings.watch_interval.total_seconds(), window_s=settings.fetch_window.total_seconds(),
                 asking_s=inf if once else Pace.asking_s, told_per_s=inf if once or dry_run else Pace.told_per_s,
             ),
+            health=_health(settings, connection, instance, clock, once=once, dry_run=dry_run),
             anomalies=anomalies,
             all_pods=not (
                 settings.watch_namespaces or settings.watch_excluded_namespaces or settings.watch_selector
@@ -106,6 +108,7 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
         feed = PodFeed(
             lambda: _connect(settings), watcher.roster.put, namespaces=settings.watch_namespaces or None,
             exclude_namespaces=settings.watch_excluded_namespaces, label_selector=settings.watch_selector,
+            own_namespace=settings.watch_pod and settings.watch_pod.namespace,
         )  # fmt: skip
         # Before the threads start, so that a wrong address ends the program and not one of them.
         lease = None if once or dry_run else _lease(settings, instance, watcher, clock)
@@ -166,8 +169,8 @@ def _look_once(watcher: Watcher, feed: PodFeed, stop: Stop, clock: Clock) -> Non
             watcher.tick(proceed=stop.proceed)
     except Stopped:
         return
-    if watcher.database_error is not None:
-        raise InputError(watcher.database_error)
+    if (trouble := watcher.database_error or watcher.health.trouble) is not None:
+        raise InputError(trouble)
     if watcher.waiting and stop.proceed():
         raise PodlabError(f"{watcher.waiting} announcements could not be made", todo="see the log lines above")
 
@@ -191,6 +194,22 @@ def _sinks(
     if "log" in wanted:
         sinks.insert(0 if once else len(sinks), LogSink(lines))
     return sinks
+
+
+def _health(
+    settings: Settings, connection: ApiConnection, instance: str, clock: Clock, *, once: bool, dry_run: bool
+) -> SourceHealth:
+    """Make what notices that no metrics come; it tells by an Event on the watcher's own pod, where it has one."""
+    pod = settings.watch_pod
+    patience_s = 0.0 if once else settings.metrics_timeout.total_seconds() / 2
+    if pod is None or once or dry_run or "event" not in settings.watch_sinks:
+        return SourceHealth(patience_s)
+
+    def tell(why: str) -> None:
+        event = make_own_event(pod, "NoMetricsAtAll", f"no metrics come: {why}", clock.now(), instance)
+        connection.request("POST", events_path(pod.namespace), event)
+
+    return SourceHealth(patience_s, tell)
 
 
 def _lease(settings: Settings, instance: str, watcher: Watcher, clock: Clock) -> Lease | None:

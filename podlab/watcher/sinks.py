@@ -11,6 +11,7 @@ from urllib.parse import quote
 from podlab.cluster.api import MERGE_PATCH, ApiConnection
 from podlab.cluster.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
 from podlab.errors import InputError
+from podlab.setting_types import PodName
 from podlab.telemetry.influx_http import InfluxDatabase
 from podlab.telemetry.line_protocol import format_fields, format_tags
 from podlab.watcher.announcement import Announcement, DecisionAnnouncement, Kind
@@ -68,7 +69,7 @@ class EventSink:
     def tell(self, announcement: Announcement) -> bool:
         """Create the event; False where it is there already."""
         container = announcement.container
-        path = f"/api/v1/namespaces/{quote(container.namespace, safe='')}/events"
+        path = events_path(container.namespace)
         try:
             self._connection.request("POST", path, make_event(announcement, self._instance))
         except ConflictError:
@@ -81,23 +82,45 @@ class EventSink:
         return True
 
 
+def events_path(namespace: str) -> str:
+    """Where Events of a namespace are created."""
+    return f"/api/v1/namespaces/{quote(namespace, safe='')}/events"
+
+
 def make_event(announcement: Announcement, instance: str) -> dict[str, object]:
-    """Write the Event; https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/."""
+    """Write the Event of an announcement, on its container's pod."""
     container = announcement.container
-    room = _LONGEST_NAME - len(announcement.name) - 1
-    head = re.sub(r"[^a-z0-9.-]", "-", container.pod.lower())[:room].strip("-.") or "pod"
-    at = datetime.fromtimestamp(announcement.at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _event(
+        PodName(container.namespace, container.pod, container.pod_uid), announcement.name,
+        _REASONS[announcement.kind], announcement.words, announcement.at_s, instance,
+        warns=announcement.kind == "anomalous", container=container.container,
+    )  # fmt: skip
+
+
+def make_own_event(pod: PodName, reason: str, message: str, at_s: float, instance: str) -> dict[str, object]:
+    """Write an Event on the watcher's own pod that warns of something; its name follows from when that was."""
+    return _event(pod, f"{round(at_s):x}", reason, message, at_s, instance, warns=True)
+
+
+def _event(
+    pod: PodName, name: str, reason: str, message: str, at_s: float, instance: str, *, warns: bool,
+    container: str | None = None,
+) -> dict[str, object]:  # fmt: skip
+    """Write an Event; https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/."""
+    room = _LONGEST_NAME - len(name) - 1
+    head = re.sub(r"[^a-z0-9.-]", "-", pod.name.lower())[:room].strip("-.") or "pod"
+    at = datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    where = {} if container is None else {"fieldPath": f"spec.containers{{{container}}}"}
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{head}.{announcement.name}", "namespace": container.namespace},
+        "metadata": {"name": f"{head}.{name}", "namespace": pod.namespace},
         "involvedObject": {
-            "apiVersion": "v1", "kind": "Pod", "namespace": container.namespace, "name": container.pod,
-            "uid": container.pod_uid, "fieldPath": f"spec.containers{{{container.container}}}",
+            "apiVersion": "v1", "kind": "Pod", "namespace": pod.namespace, "name": pod.name, "uid": pod.uid, **where,
         },
-        "reason": _REASONS[announcement.kind],
-        "message": announcement.words[:_LONGEST_MESSAGE],
-        "type": "Warning" if announcement.kind == "anomalous" else "Normal",
+        "reason": reason,
+        "message": message[:_LONGEST_MESSAGE],
+        "type": "Warning" if warns else "Normal",
         "count": 1,
         "firstTimestamp": at,
         "lastTimestamp": at,

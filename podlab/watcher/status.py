@@ -14,8 +14,10 @@ from podlab.watcher.cases import Case
 from podlab.watcher.loop import Watcher
 from podlab.watcher.monitor import Monitor
 
-#: After so long without a round that is due, or without a word of the API server, a restart may help.
+#: After so long without a round that is due, or without any attempt to follow the pods, a restart may help.
 STUCK_S = 300.0
+#: After so long without an open watch the pods are not followed: a watch ends by itself and is opened again sooner.
+_UNWATCHED_S = 120.0
 _ROWS = 200
 
 _PAGE = """<!doctype html>
@@ -59,10 +61,11 @@ class Status:
 
     def stuck(self) -> list[str]:
         """Why the watcher should be restarted; empty while it does well."""
+        # An API server that is away is no reason: a restart would lose what is known, and bring nothing back.
         now_s, reasons = self.steady(), []
         for what, at_s, most_s in (
             ("round", self.watcher.last_tick_s, self.watcher.pace.interval_s + STUCK_S),
-            ("word of the API server", self.feed().last_contact_s, STUCK_S),
+            ("attempt to follow the pods", self.feed().last_attempt_s, STUCK_S),
         ):
             since_s = now_s - (self.began_s if at_s is None else at_s)
             if since_s > most_s:
@@ -70,12 +73,19 @@ class Status:
         return reasons
 
     def not_ready(self) -> list[str]:
-        """Why the watcher does not do its work yet; empty when it does."""
+        """Why the watcher does not do its work; empty when it does."""
         feed, reasons = self.feed(), []
+        why = f": {feed.last_error}" if feed.last_error else ""
         if not feed.synced:
-            reasons.append("the pods were not listed yet" + (f": {feed.last_error}" if feed.last_error else ""))
+            reasons.append(f"the pods were not listed yet{why}")
+        elif feed.last_watch_s is None:
+            reasons.append(f"the pods are not watched yet{why}")
+        elif (since_s := self.steady() - feed.last_watch_s) > _UNWATCHED_S:
+            reasons.append(f"the pods are not watched for {since_s:.0f} s{why}")
         if self.watcher.last_tick_s is None:
             reasons.append("no round was done yet")
+        if self.watcher.health.trouble is not None:
+            reasons.append(f"no metrics come: {self.watcher.health.trouble}")
         return reasons
 
     def metrics(self) -> bytes:
@@ -109,13 +119,14 @@ class Status:
         decided.sort(key=lambda case: (watched[case.number] == "anomalous", _decided_at_s(case)), reverse=True)
         known = sum(c.verdict is not None and c.verdict.service is not None for c in decided)
         bad = [*self.stuck(), *self.not_ready()]
+        no_metrics = self.watcher.health.trouble or self.watcher.database_error
         model, anomalous = self.watcher.model, list(watched.values()).count("anomalous")
         facts = [
             ("state", "; ".join(bad) or "well", bool(bad)),
             ("announces", "yes" if self.leading() else "no, another watcher does", False),
             ("model", model.name.partition("@")[0] + "@" + model.name.partition("@")[2][:12], False),
             ("new model", model.refused or "none refused", model.refused is not None),
-            ("metrics", self.watcher.database_error or "come", self.watcher.database_error is not None),
+            ("metrics", no_metrics or "come", no_metrics is not None),
             ("containers", f"{known} identified, {len(decided) - known} unknown, {len(cases) - len(decided)} waiting, "
              f"{len(self.watcher.roster.not_started())} not started", False),
             ("anomalies", f"in {anomalous} containers" if monitor else "not looked for", anomalous > 0),

@@ -12,10 +12,11 @@ from podlab.errors import InputError
 from podlab.progress import Progress
 from podlab.settings import Settings, explicitly_set
 from podlab.units import format_duration
+from podlab.workbench.made import PAGES, forget_runs, refuse_other_files
 from podlab.workbench.parameters import parse_parameters, read_parameters
 from podlab.workbench.project import find_root
-from podlab.workbench.report import CHAIN, PAGES, build_report
-from podlab.workbench.results import FIGURES, RESULTS, RUN_FILE, write_json
+from podlab.workbench.report import CHAIN, build_report
+from podlab.workbench.results import RESULTS, RUN_FILE, write_json
 from podlab.workbench.run import RunResult, read_notebook, run_notebook
 
 #: A look at whether everything works, not at how good it is: the small recording, and little of everything. The quick
@@ -77,8 +78,8 @@ def train_all(
     notebooks_dir : Path
         Holds the notebooks of :data:`podlab.workbench.report.CHAIN`.
     reports_dir : Path
-        Takes ``index.html``, ``notebooks/``, ``results/`` and ``figures/``; results of an earlier run are removed
-        first, so that no report mixes two.
+        Takes ``index.html``, ``notebooks/``, ``results/`` and ``figures/``; what an earlier run of these notebooks
+        made is removed first, so that no report mixes two. Nothing else there is touched.
     settings : Settings
         Those set by the user become parameters of the notebooks that have them.
     parameters : mapping of str to object, optional
@@ -93,12 +94,14 @@ def train_all(
     Raises
     ------
     InputError
-        Before anything runs: if a notebook is missing, or a parameter is unknown to all or mistyped.
+        Before anything runs or is removed: if a notebook is missing, a parameter is unknown to all or mistyped, or
+        the reports would replace a file that no run made.
     """
     given = (dict(QUICK) if quick else {}) | dict(parameters or {})
     given.setdefault("reports", str(_from_root(reports_dir, find_root(notebooks_dir))))
     wanted = _share_out(notebooks_dir, settings, given)
-    _forget(reports_dir)
+    refuse_other_files(reports_dir, [notebooks_dir / f"{name}.ipynb" for name in wanted])
+    forget_runs(reports_dir, wanted)
     runs: list[RunResult] = []
     began = datetime.now(UTC)
     for name, values in wanted.items():
@@ -156,13 +159,6 @@ def _as_parameter(value: object) -> object:
     if isinstance(value, timedelta):
         return format_duration(value.total_seconds())
     return str(value) if isinstance(value, Path) else value
-
-
-def _forget(reports_dir: Path) -> None:
-    for pattern in (f"{RESULTS}/*.json", f"{FIGURES}/*.svg", f"{PAGES}/*.html", f"{PAGES}/*.ipynb", RUN_FILE):
-        for path in reports_dir.glob(pattern):
-            if path.parent.name not in (RESULTS, FIGURES) or path.stem.startswith(tuple(CHAIN)):
-                path.unlink()
 
 
 def _prefix(progress: Progress | None, name: str) -> Progress | None:

@@ -19,6 +19,7 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NotebookExecutionManager
 
 from podlab.errors import PodlabError
+from podlab.workbench.packing import pack
 
 KERNEL_NAME: Final = "python3"
 _START_TIMEOUT_S: Final = 60
@@ -76,7 +77,7 @@ def execute_cells(keeper: NotebookExecutionManager, folder: Path, cell_timeout_s
             startup_timeout=_START_TIMEOUT_S,
             log=_quiet,
             # The kernel's own log would go to our stderr; what fails in a cell comes as a message anyway.
-            extra_arguments=["--log-level=CRITICAL"],
+            extra_arguments=["--log-level=CRITICAL", f"--Session.packer={pack.__module__}.{pack.__name__}"],
             on_notebook_start=note_group,
         )
         # The user's own IPython start-up files must not change what a notebook gives.

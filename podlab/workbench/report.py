@@ -10,6 +10,7 @@ from jinja2 import UndefinedError
 
 from podlab.errors import InputError
 from podlab.files import atomic_file
+from podlab.workbench.made import PAGES, REPORT, refuse_other_page
 from podlab.workbench.pages import render_page
 from podlab.workbench.results import FIGURES, read_results, read_run
 
@@ -25,8 +26,6 @@ CHAIN: Final = {
     "09_detectors": "whether a detector learned elsewhere watches a new container from its first minute",
     "10_scale": "what it would cost where nobody measured",
 }
-#: Where the notebooks' pages are, below the folder of reports.
-PAGES: Final = "notebooks"
 
 
 def build_report(reports_dir: Path) -> Path:
@@ -59,7 +58,8 @@ def build_report(reports_dir: Path) -> Path:
             where=str(reports_dir),
             todo="run the notebooks again",
         ) from error
-    page = reports_dir / "index.html"
+    page = reports_dir / REPORT
+    refuse_other_page(page)
     with atomic_file(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return page

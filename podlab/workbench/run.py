@@ -6,13 +6,16 @@ parameters, a kernel that died, files half-written, secrets in what a cell print
 
 from __future__ import annotations
 
+import logging
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
 import nbformat
+import traitlets.log
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from papermill.engines import NotebookExecutionManager
@@ -24,6 +27,7 @@ from podlab.files import atomic_file
 from podlab.interrupts import stop_on_sigterm
 from podlab.progress import Progress
 from podlab.workbench.kernel import KERNEL_NAME, execute_cells
+from podlab.workbench.made import refuse_other_notebook
 from podlab.workbench.pages import write_notebook_page
 from podlab.workbench.parameters import parse_parameters, read_parameters
 from podlab.workbench.project import find_root
@@ -107,8 +111,8 @@ def run_notebook(
     Raises
     ------
     InputError
-        Before a kernel starts: if the notebook cannot be read or the parameters do not fit it; or if the files
-        cannot be written.
+        Before a kernel starts: if the notebook cannot be read, the parameters do not fit it, or the executed
+        notebook would replace one that no run made; or if the files cannot be written.
     PodlabError
         If no kernel could be started.
     KeyboardInterrupt
@@ -117,6 +121,7 @@ def run_notebook(
     where = str(path)
     notebook = read_notebook(path)
     values = parse_parameters(read_parameters(notebook, where=where), parameters or {}, where=where)
+    refuse_other_notebook(path, out_dir)
     if values:
         notebook = parameterize_notebook(notebook, values, kernel_name=KERNEL_NAME, language="python")
     keeper = _Keeper(notebook, out_dir / f"{path.stem}.ipynb", secret_values(), progress)
@@ -151,20 +156,40 @@ def read_notebook(path: Path) -> NotebookNode:
     """
     where = str(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
-        nbformat.validate(notebook)
+        notebook = _to_current_format(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError("no such notebook", where=where) from None
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=where) from error
-    except (ValueError, KeyError, AttributeError, TypeError, nbformat.ValidationError) as error:
-        raise InputError("not a notebook", where=where, todo="give a file that JupyterLab opens") from error
+    except (ValueError, LookupError, AttributeError, TypeError, nbformat.ValidationError) as error:
+        # A place is known where it is a notebook, but for a detail.
+        place = ".".join(map(str, getattr(error, "absolute_path", ())))
+        detail = f": {place}: {str(error).splitlines()[0][:100]}" if place else ""
+        raise InputError(f"not a notebook{detail}", where=where, todo="give a file that JupyterLab opens") from error
     language = notebook.metadata.get("kernelspec", {}).get("language", "python")
     if language != "python":
         raise InputError(f"a notebook for {language}, not for Python", where=where)
     notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
     return cast(NotebookNode, load_notebook_node(notebook))
+
+
+def _to_current_format(text: str) -> NotebookNode:
+    """Read a notebook of any version of the format as one of the current, valid and with an id in each cell."""
+    # nbformat logs and warns of what is older or invalid; podlab says it in one line of its own, or converts it.
+    nbformat_log = cast(logging.Logger, traitlets.log.get_logger())
+    disabled, nbformat_log.disabled = nbformat_log.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            converted = nbformat.reads(text, as_version=nbformat.current_nbformat)  # type: ignore[no-untyped-call]
+            converted["nbformat_minor"] = max(converted["nbformat_minor"], nbformat.current_nbformat_minor)
+            _, normal = nbformat.validator.normalize(converted)
+            # A converted notebook is made of nodes of its old version, which papermill takes for no notebook.
+            notebook = cast(NotebookNode, nbformat.from_dict(normal))  # type: ignore[no-untyped-call]
+            nbformat.validate(notebook)
+            return notebook
+    finally:
+        nbformat_log.disabled = disabled
 
 
 class _Keeper(NotebookExecutionManager):  # type: ignore[misc]

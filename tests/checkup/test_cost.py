@@ -47,8 +47,14 @@ def test_the_nearest_condition_bounds_the_loss(
 ) -> None:
     cost = cost_of(model({SCORE: MEASURED}), of_families(*absent))
     assert (cost.measured, cost.exact, cost.lost) == (measured, exact, lost)
-    assert f"{'what' if exact else 'no more than'} {measured!r} does: macro-F1 lower by {lost:.3f}" in cost.words
+    assert f"{'as much as' if exact else 'no more than'} {measured!r} does: {lost:.3f} of macro-F1" in cost.words
     assert "420 deployments" in cost.words
+
+
+def test_what_costs_nothing_is_not_lower_by_less_than_nothing() -> None:
+    measured = [{**each, "lost": -0.008, "lost_low": -0.02, "lost_high": 0.004} for each in MEASURED]
+    words = cost_of(model({SCORE: measured}), of_families("io")).words
+    assert "nothing: macro-F1 was 0.008 higher (-0.020 to 0.004) after 60 s" in words
 
 
 def test_one_column_of_a_family_counts_as_the_family() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
 
-from podlab.checkup.place import look_at_model
+from podlab.checkup.place import look_at_installation, look_at_model
 from podlab.settings import Settings
 from tests.support.bundles import write_bundle
 
@@ -23,3 +24,20 @@ def test_a_model_must_have_detectors_where_anomalies_are_looked_for(
     assert found.ok is well
     assert ("no detectors" in found.said) is not well
     assert (found.todo == "fit the model again, or leave watch_anomalies off") is not well
+
+
+@pytest.mark.parametrize(
+    ("missing", "ok", "words"),
+    [
+        ((), True, "workbench complete"),
+        (("papermill", "nbconvert", "jupyterlab", "matplotlib", "seaborn", "sklearn"), True, "without the workbench"),
+        (("seaborn",), False, "without seaborn"),
+    ],
+)
+def test_a_workbench_is_asked_for_only_where_there_is_a_part_of_one(
+    missing: tuple[str, ...], ok: bool, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in missing else object())
+    found = look_at_installation()
+    assert (found.ok, found.todo) == (ok, "" if ok else "make setup")
+    assert found.said.endswith(words)

@@ -66,6 +66,35 @@ def test_a_missing_right_is_named_with_its_rule(api: KubeApi, missing: str, need
     assert (DEPLOY.parent / bad.todo.split()[3].rstrip(",")).is_file()
 
 
+@pytest.mark.parametrize(
+    ("watched", "own", "wanted"),
+    [
+        ("", None, {("list", ""), ("watch", ""), ("create", "")}),
+        ("shop", None, {("list", "shop"), ("watch", "shop"), ("create", "shop")}),
+        ("shop", "podlab/w-1/u", {("list", "shop"), ("watch", "shop"), ("create", "shop"), ("create", "podlab")}),
+        # Several are seen only by listing all.
+        ("shop,bank", None, {("list", ""), ("watch", ""), ("create", "shop"), ("create", "bank")}),
+    ],
+)
+def test_rights_in_the_watched_namespaces_are_enough(
+    api: KubeApi, watched: str, own: str | None, wanted: set[tuple[str, str]]
+) -> None:
+    settings = load_settings(watch_namespaces=watched, watch_pod=own)
+    asked = {(right.verb, right.namespace) for right in rights_for(settings) if right.resource in ("pods", "events")}
+    assert asked == wanted
+    for verb, namespace in wanted:
+        api.allow("reader", [verb], ["pods", "events"], namespace or None)
+    findings = [each for each in look_at_cluster(settings) if "pods" in each.subject or "events" in each.subject]
+    assert all(finding.ok for finding in findings)
+    assert len(findings) == len(wanted)
+
+
+def test_a_missing_right_in_one_namespace_needs_no_cluster_role(api: KubeApi) -> None:
+    [bad, *_] = [each for each in look_at_cluster(load_settings(watch_namespaces="shop")) if not each.ok]
+    assert bad.todo.startswith("add to a Role of the user's in namespace shop: {apiGroups")
+    assert "kubectl apply" not in bad.todo
+
+
 def test_no_way_to_a_cluster_is_one_finding(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     [finding] = look_at_cluster(load_settings())

@@ -132,3 +132,8 @@ def test_no_object_holds_a_secret(folder: str, objects: Objects) -> None:
                 assert "PASSWORD" not in variable["name"] or "secretKeyRef" in variable["valueFrom"]
     for each in objects(folder, "ConfigMap"):
         assert "PODLAB_INFLUXDB_PASSWORD" not in each["data"]
+
+
+def test_a_pod_that_is_not_ready_keeps_no_node_from_being_drained(folder: str, objects: Objects) -> None:
+    for each in objects(folder, "PodDisruptionBudget"):
+        assert each["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"

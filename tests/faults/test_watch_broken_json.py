@@ -57,6 +57,6 @@ def test_a_page_that_cannot_be_read_is_no_list_without_pods(tmp_path: Path) -> N
             api.store.compact()
             api.faults.append(Fault(body=b'{"items": [{"met', verb="list"))
 
-        feeding.run(break_list, lambda: None, lambda: None)
+        feeding.run(break_list, lambda: None)
         assert feeding.told() == [("added", "web"), ("added", "new")]
         assert feeding.verbs() == ["list", "watch", "watch", "list", "list", "watch"]

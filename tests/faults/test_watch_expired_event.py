@@ -22,7 +22,7 @@ def test_a_list_tells_what_was_missed(tmp_path: Path) -> None:
             api.store.delete("pods", "lost", "default")
             api.store.compact()
 
-        feeding.run(miss, lambda: None)
+        feeding.run(miss)
         assert feeding.verbs() == ["list", "watch", "watch", "list", "watch"]
         assert feeding.told() == [("added", "lost"), ("gone", "lost")]
         assert feeding.feed.status().errors == 1

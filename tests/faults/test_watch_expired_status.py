@@ -20,7 +20,7 @@ def test_a_list_tells_what_was_missed(tmp_path: Path) -> None:
             api.store.delete("pods", "lost", "default")
             api.store.compact()
 
-        feeding.run(miss, lambda: None)
+        feeding.run(miss)
         assert feeding.verbs() == ["list", "watch", "watch", "list", "watch"]
         assert {pod.name for pod in replay(feeding.changes).values()} == {"new"}
         assert feeding.told() == [("added", "lost"), ("added", "new"), ("gone", "lost")]

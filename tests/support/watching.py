@@ -25,6 +25,7 @@ from podlab.watcher.logs import JsonLines
 from podlab.watcher.loop import Clock, Watcher
 from podlab.watcher.model import ModelSlot
 from podlab.watcher.sinks import LogSink
+from podlab.watcher.source_health import SourceHealth
 from tests.support.synthetic import EPOCH
 
 
@@ -41,11 +42,15 @@ class Hands:
 
 @dataclass
 class Table:
-    """A database that holds what happened until now; ``fault`` is raised, or ``other`` asked, instead of an answer."""
+    """A database that holds what happened until now; ``fault`` is raised, or ``other`` asked, instead of an answer.
+
+    Rows come ``delay_s`` late, of ``delayed`` pods only where these are named.
+    """
 
     samples: pd.DataFrame
     hands: Hands
     delay_s: float = 0.0
+    delayed: Collection[str] = ()
     fault: PodlabError | None = None
     other: LiveSource | None = None
     asked: list[tuple[float, float, set[str]]] = field(default_factory=list)
@@ -61,11 +66,10 @@ class Table:
         if self.other is not None:
             return self.other.fetch(since, until, pods=pods)
         time = self.samples["time"]
-        here = (
-            (time >= since)
-            & (time < until)
-            & (time <= pd.Timestamp(self.hands.at_s - self.delay_s, unit="s", tz="UTC"))
-        )
+        written = time + pd.Timedelta(seconds=self.delay_s)
+        if self.delayed:
+            written = written.where(self.samples["pod"].isin(list(self.delayed)), time)
+        here = (time >= since) & (time < until) & (written <= pd.Timestamp(self.hands.at_s, unit="s", tz="UTC"))
         if pods is not None:
             here &= self.samples["pod"].isin(list(pods))
         if not here.any():
@@ -166,6 +170,7 @@ def make_bench(
     pace: Pace | None = None,
     anomalies: bool = False,
     all_pods: bool = False,
+    health: SourceHealth | None = None,
 ) -> Bench:
     """Set a watcher up, at the start of the first container unless told otherwise."""
     hands = Hands(samples["time"].min().timestamp() if begin_s is None else begin_s)
@@ -174,6 +179,6 @@ def make_bench(
     lines = JsonLines(out, lambda: hands.at_s)
     watcher = Watcher(
         table, ModelSlot(model), [*sinks, LogSink(lines)], Journal(None) if journal is None else journal,
-        policy=policy, pace=pace, clock=hands.clock(), anomalies=anomalies, all_pods=all_pods,
+        policy=policy, pace=pace, clock=hands.clock(), anomalies=anomalies, all_pods=all_pods, health=health,
     )  # fmt: skip
     return Bench(watcher, hands, table, out)

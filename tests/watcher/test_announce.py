@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from math import inf
 
 import pytest
@@ -38,8 +39,8 @@ class Desk:
             per_s=self.per_s,
         )
 
-    def put(self, pod: str, service: str | None = "redis", revisions: int = 0) -> None:
-        case = Case(make_watched(pod, f"{pod}-uid", START).containers[0], START, 1, 0.0, 0.0)
+    def put(self, pod: str, service: str | None = "redis", revisions: int = 0, start: datetime = START) -> None:
+        case = Case(make_watched(pod, f"{pod}-uid", start).containers[0], start, 1, 0.0, 0.0)
         verdict = Verdict(service, "confident" if service else "unseen", revisions, 1e9, 20.0, b"")
         self.announcer.put(DecisionAnnouncement(case.key, case.container, case.started_at, "local", self.at_s, verdict))
 
@@ -77,7 +78,7 @@ def test_a_sink_that_fails_is_tried_again_later_and_holds_nobody_up(desk: Desk) 
     assert pods(desk.events) == []
     desk.at_s = 5.0
     desk.deliver()
-    assert pods(desk.events) == ["a", "b", "c"]
+    assert pods(desk.events) == ["b", "c", "a"]
     assert pods(desk.log) == ["a", "b", "c"]
     assert len(desk.recorded) == 3
 
@@ -96,6 +97,32 @@ def test_one_that_a_sink_never_takes_holds_nobody_up() -> None:
         desk.deliver()
     assert pods(desk.events) == ["a", "b", "c"]
     assert desk.announcer.waiting == 1
+
+
+def test_what_started_last_is_told_first() -> None:
+    desk = Desk(per_s=1.0)
+    for number in range(100):
+        desk.put(f"old-{number}", start=START - timedelta(hours=1, seconds=number))
+    desk.deliver()
+    assert len(desk.events.told) == 10
+    desk.at_s = 5.0
+    desk.put("new")
+    desk.deliver()
+    assert pods(desk.events)[10] == "new"
+
+
+def test_what_started_last_is_told_first_when_a_sink_is_back() -> None:
+    desk = Desk(per_s=1.0)
+    desk.events.fault = FAULT
+    for number in range(100):
+        desk.put(f"old-{number}", start=START - timedelta(hours=1, seconds=number))
+    for desk.at_s in (0.0, 100.0, 200.0):
+        desk.deliver()
+    desk.events.fault, desk.at_s = None, 300.0
+    desk.put("new")
+    desk.deliver()
+    assert pods(desk.events)[0] == "new"
+    assert len(desk.events.told) == 10
 
 
 def test_pauses_grow_to_a_minute(desk: Desk) -> None:

@@ -23,7 +23,7 @@ from tests.support.synthetic import EPOCH
 from tests.support.watching import Bench, make_watched, pods_of
 from tests.watcher.conftest import MakeBench
 
-FEED = FeedStatus(True, 0.0, 0.0, 1, 1, 0, 1, None)
+FEED = FeedStatus(True, 0.0, 0.0, 0.0, 0.0, 1, 1, 0, 1, None)
 
 
 @contextmanager
@@ -31,7 +31,9 @@ def serving(bench: Bench, feed: FeedStatus = FEED) -> Iterator[httpx.Client]:
     def steady() -> float:
         return bench.hands.at_s
 
-    feed = replace(feed, last_contact_s=bench.hands.at_s if feed.last_contact_s is not None else None)
+    now_s = bench.hands.at_s
+    given = {name: getattr(feed, name) for name in ("last_contact_s", "last_watch_s", "last_attempt_s")}
+    feed = replace(feed, **{name: None if at_s is None else now_s + at_s for name, at_s in given.items()})
     status = Status(bench.watcher, lambda: feed, steady=steady, began_s=bench.hands.at_s)
     with (
         StatusServer("127.0.0.1:0", status) as server,
@@ -104,7 +106,7 @@ def test_the_page_quotes_odd_names_and_runs_nothing(bench: MakeBench, samples: p
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
-def test_a_stuck_round_and_a_silent_api_server_fail_the_probe(bench: MakeBench) -> None:
+def test_a_stuck_round_and_a_stuck_feed_fail_the_probe(bench: MakeBench) -> None:
     here = bench()
     here.run(0)
     with serving(here) as client:
@@ -112,7 +114,7 @@ def test_a_stuck_round_and_a_silent_api_server_fail_the_probe(bench: MakeBench) 
         here.hands.at_s += STUCK_S + 1
         answer = client.get("/healthz")
     assert answer.status_code == 503
-    assert answer.text == "no round for 311 s\nno word of the API server for 301 s\n"
+    assert answer.text == "no round for 311 s\nno attempt to follow the pods for 301 s\n"
 
 
 def test_a_round_that_is_not_due_yet_is_not_missed(bench: MakeBench) -> None:
@@ -128,11 +130,31 @@ def test_a_round_that_is_not_due_yet_is_not_missed(bench: MakeBench) -> None:
 
 def test_not_ready_until_pods_were_listed_and_a_round_was_done(bench: MakeBench) -> None:
     here = bench()
-    with serving(here, replace(FEED, synced=False, last_contact_s=None, last_error="no right to list pods")) as client:
+    feed = replace(FEED, synced=False, last_contact_s=None, last_watch_s=None, last_error="no right to list pods")
+    with serving(here, feed) as client:
         answer = client.get("/readyz")
         assert client.get("/healthz").status_code == 200
     assert answer.status_code == 503
     assert answer.text == "the pods were not listed yet: no right to list pods\nno round was done yet\n"
+
+
+def test_an_api_server_that_is_away_for_long_is_no_reason_for_a_restart(bench: MakeBench) -> None:
+    here = bench()
+    here.run(0)
+    with serving(here, replace(FEED, last_contact_s=-3000.0, last_watch_s=-3000.0, last_error="refused")) as client:
+        assert client.get("/healthz").text == "ok\n"
+        assert client.get("/readyz").text == "the pods are not watched for 3000 s: refused\n"
+
+
+def test_not_ready_without_the_right_to_watch(bench: MakeBench) -> None:
+    here = bench()
+    here.run(0)
+    with serving(here, replace(FEED, last_watch_s=None, last_error="no right to watch pods")) as client:
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.text) == (503, "the pods are not watched yet: no right to watch pods\n")
+        assert client.get("/healthz").status_code == 200
+    with serving(here, replace(FEED, last_watch_s=-100.0)) as client:
+        assert client.get("/readyz").text == "ok\n"
 
 
 def test_nothing_else_is_there_and_nothing_can_be_changed(bench: MakeBench) -> None:

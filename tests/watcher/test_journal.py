@@ -56,6 +56,21 @@ def test_the_file_is_written_anew_before_it_grows_without_bound(tmp_path: Path) 
     assert Journal(path).get("4999") == entry("4999")
 
 
+def test_the_file_never_passes_its_limit_and_keeps_the_newest(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "announced.jsonl"
+    most_bytes = 20_000
+    journal = Journal(path, most_bytes=most_bytes)
+    for number in range(400):
+        journal.record([structs.replace(entry(f"container-{number}"), at_s=1e9 + number)])
+        assert path.stat().st_size <= most_bytes
+    assert journal.size == 400  # in memory it knows all that run
+    again = Journal(path, most_bytes=most_bytes)
+    assert 80 < again.size < 400
+    assert all(again.get(f"container-{number}") for number in range(400 - again.size, 400))
+    [warning] = caplog.messages
+    assert "may be announced again after a restart" in warning
+
+
 def test_without_a_file_it_is_kept_in_memory() -> None:
     journal = Journal(None)
     journal.record([entry("a")])

@@ -28,7 +28,7 @@ from tests.support.models import small_identifier, small_library
 from tests.support.strange import alarms, make_lives, pod_of, scored_naively, strain, vigilant, watched
 from tests.support.watching import Bench, Deaf, make_bench, make_watched, pods_of
 
-FEED = FeedStatus(True, 0.0, 0.0, 1, 1, 0, 1, None)
+FEED = FeedStatus(True, 0.0, 0.0, 0.0, 0.0, 1, 1, 0, 1, None)
 Scores = dict[tuple[str, float], float]
 
 

@@ -11,12 +11,13 @@ import pytest
 from podlab.cluster.api import ApiConnection
 from podlab.cluster.errors import ForbiddenError
 from podlab.detect.drivers import Driver
+from podlab.setting_types import PodName
 from podlab.telemetry.influx_http import InfluxDatabase
 from podlab.watcher.announcement import Announcement, DecisionAnnouncement
 from podlab.watcher.anomaly import AnomalyAnnouncement
 from podlab.watcher.cases import Sight, Verdict
 from podlab.watcher.logs import JsonHandler, JsonLines
-from podlab.watcher.sinks import AnnotationSink, EventSink, InfluxSink
+from podlab.watcher.sinks import AnnotationSink, EventSink, InfluxSink, events_path, make_own_event
 from tests.support.influxd import Influxd
 from tests.support.kubeapi import Fault, KubeApi
 from tests.support.kubeobjects import make_pod
@@ -43,6 +44,17 @@ def test_an_event_stands_on_the_pod_once(watch_api: KubeApi, watch_connection: A
     assert event["message"] == "app is redis (97% sure after 24 s of metrics; most like redis, nginx)"
     assert event["involvedObject"]["fieldPath"] == "spec.containers{app}"
     assert (event["reason"], event["lastTimestamp"]) == ("ServiceIdentified", "2026-01-05T08:00:24Z")
+
+
+def test_an_event_on_the_watchers_own_pod_warns(watch_api: KubeApi, watch_connection: ApiConnection) -> None:
+    own = PodName("podlab", "podlab-watcher-1", "uid-1")
+    for at_s in (1_767_600_024.5, 1_767_600_999.0):
+        event = make_own_event(own, "NoMetricsAtAll", "no metrics come: " + "x" * 2000, at_s, "watcher-1")
+        watch_connection.request("POST", events_path("podlab"), event)
+    first, _ = events(watch_api)
+    assert (first["type"], first["reason"], len(first["message"])) == ("Warning", "NoMetricsAtAll", 1024)
+    assert first["involvedObject"]["uid"] == "uid-1"
+    assert "fieldPath" not in first["involvedObject"]
 
 
 def test_an_event_of_a_pod_that_is_going_is_left_out_and_a_missing_right_is_told(

@@ -84,8 +84,9 @@ def test_bad_parameters_are_refused_before_anything_runs(
 def test_the_first_failure_stops_the_chain_and_is_told(tmp_path: Path) -> None:
     reports = tmp_path / "reports"
     (reports / "results").mkdir(parents=True)
-    (reports / "results" / "03_evaluate.json").write_text("{}")
+    (reports / "results" / "03_evaluate.json").write_text('{"notebook": "03_evaluate"}')
     (reports / "notebooks").mkdir()
+    (reports / "notebooks" / "03_evaluate.ipynb").write_text('{"metadata": {"papermill": {}}}')
     (reports / "notebooks" / "03_evaluate.html").write_text("of an earlier run")
     parameters = {
         **SMALL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import signal
 import subprocess
@@ -166,6 +167,10 @@ def test_no_secret_no_scrubbing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ('{"services": ["nginx"]}', "not a notebook"),
         ("[]", "not a notebook"),
         ((FIXTURES / "good.ipynb").read_text().replace('"cell_type": "code"', '"cell_type": "soup"'), "not a notebook"),
+        (
+            '{"cells": [], "metadata": {"kernelspec": null}, "nbformat": 4, "nbformat_minor": 5}',
+            "not a notebook: metadata.kernelspec: ",
+        ),
         ((FIXTURES / "good.ipynb").read_text().replace('"language": "python"', '"language": "R"'), "a notebook for R"),
         ((FIXTURES / "no_parameters.ipynb").read_text(), "no cell tagged"),
     ],
@@ -177,6 +182,51 @@ def test_what_is_no_notebook_is_refused_and_leaves_nothing(tmp_path: Path, conte
     with pytest.raises(InputError, match=rf"a.ipynb: {message}"):
         run_notebook(notebook, out_dir=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_older_formats_run_without_a_warning(
+    tmp_path: Path, version: int, recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    code = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "outputs": []}
+    sources = ["x = 1\n", "x + 1"]
+    cells = [{**code, "metadata": code["metadata"] if source == "x = 1\n" else {}} for source in sources]
+    if version == 3:
+        cells = [{**cell, "input": source, "language": "python"} for cell, source in zip(cells, sources, strict=True)]
+        content = {"worksheets": [{"cells": cells, "metadata": {}}]}
+    else:
+        cells = [
+            {**cell, "source": source, "execution_count": None} for cell, source in zip(cells, sources, strict=True)
+        ]
+        content = {"cells": cells}
+    notebook = tmp_path / "old.ipynb"
+    # With the byte order mark that some editors put before it.
+    text = json.dumps({**content, "metadata": {}, "nbformat": version, "nbformat_minor": 0})
+    notebook.write_text(text, encoding="utf-8-sig")
+    result = run_notebook(notebook, {"x": 41}, out_dir=tmp_path / "out")
+    result.raise_if_failed()
+    assert shown(result) == ["42"]
+    assert not [warning for warning in recwarn if "nbformat" in str(warning.filename)]
+    assert "Notebook JSON" not in caplog.text
+
+
+def test_text_that_no_file_can_hold_is_shown_escaped(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell("x = 1", metadata={"tags": ["parameters"]}),
+            nbformat.v4.new_code_cell("print('a\\udcffb \\ud800')"),
+            nbformat.v4.new_code_cell("from IPython.display import HTML\nHTML('<p>c\\udcff</p>')"),
+        ]
+    )
+    path = tmp_path / "odd.ipynb"
+    nbformat.write(notebook, path)
+    result = run_notebook(path, out_dir=tmp_path / "out")
+    result.raise_if_failed()
+    printed, displayed = (cell.outputs[0] for cell in nbformat.read(result.executed, as_version=4).cells[1:])
+    assert printed.text == "a\\udcffb \\ud800\n"
+    assert displayed.data["text/html"] == "<p>c\\udcff</p>"
+    assert "a\\udcffb" in result.html.read_text()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("given", [{"colour": "red"}, {"count": "many"}, {"influxdb_password": "x"}])

@@ -1,0 +1,34 @@
+"""podlab's own pods are nothing it tells of; pods that only call themselves so elsewhere are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.feeding import Feeding
+from tests.support.kubeapi import KubeApi
+from tests.support.kubeobjects import make_pod
+
+LABEL = {"app.kubernetes.io/name": "podlab-watcher"}
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_only_podlabs_pods_in_its_own_namespace_are_left_out(listed: bool, tmp_path: Path) -> None:
+    with KubeApi() as api:
+        feeding = Feeding(api, tmp_path, own_namespace="podlab")
+
+        def start() -> None:
+            api.store.put("pods", make_pod("own", namespace="podlab", labels=LABEL))
+            api.store.put(
+                "pods", make_pod("database", namespace="podlab", labels={"app.kubernetes.io/name": "influxdb"})
+            )
+            api.store.put("pods", make_pod("guest", namespace="default", labels=LABEL))
+            api.store.put("pods", make_pod("bare", namespace="podlab", labels={}))
+
+        if listed:
+            start()
+            feeding.run(lambda: None)
+        else:
+            feeding.run(start, lambda: None)
+        assert sorted(feeding.told()) == [("added", "bare"), ("added", "database"), ("added", "guest")]
