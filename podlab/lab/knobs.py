@@ -88,7 +88,7 @@ class Range:
     @property
     def whole(self) -> bool:
         """Whether only whole numbers are drawn."""
-        return self.low.is_integer() and self.high.is_integer()
+        return self.low % 1 == 0 and self.high % 1 == 0
 
     def cells(self, cuts: Sequence[float]) -> tuple[Cell, ...]:
         """Cut the range at these points; 0 is a cell of its own where it is drawn apart."""

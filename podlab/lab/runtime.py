@@ -5,6 +5,7 @@ Everything the lab makes carries one label, and :meth:`Runtime.remove_everything
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import resource
 import shutil
@@ -146,7 +147,9 @@ class Runtime:
         if spec.network is not None:
             arguments += ["--network", spec.network]
         if spec.ip is not None:
-            arguments += ["--ip", spec.ip]
+            # A new address of the network card at each start would leave its clients with the one of before: they
+            # reach a restarted service half a minute late, or later.
+            arguments += ["--ip", spec.ip, "--mac-address", f"02:42:{ipaddress.ip_address(spec.ip).packed.hex(':')}"]
         if spec.cpu_limit_cores is not None:
             arguments += ["--cpus", f"{spec.cpu_limit_cores:g}"]
         if spec.memory_limit is not None:

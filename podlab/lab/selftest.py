@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ _SETTLE_S = 0.7
 _PRESSURE_SETTLE_S = 2.5
 _COMMAND_TIMEOUT_S = 60.0
 _SLOW_DISK_BYTES_PER_S = 8 * known.MIB
-_CPU_LIMIT_CORES = 0.1
+_CPU_LIMIT_CORES = 0.05
+_MOST_CPU_SHARES = "262144"
 _SWAPS = Path("/proc/swaps")
 #: No protocol of any kernel: frames of it reach a network interface and are dropped there.
 _UNKNOWN_PROTOCOL = 0x88B5
@@ -108,14 +110,14 @@ _WORKS = (
     )),
     _Work("free", "sockets", "30 sockets kept open", (_Rise("sockets", known.SOCKETS, at_most=1.01),)),
     _Work("free", "files", "40 files made", (_Rise("rootfs_inodes_used", known.FILES, at_most=1.01),)),
-    _Work("free", "write", "16 MiB written past the page cache, in 16 pieces", (
+    _Work("free", "write", "16 MiB written past the page cache, in 16 pieces or more", (
         _Rise("io_write_bytes", known.FILE_BYTES),
-        _Rise("io_write_operations", known.FILE_BYTES / known.MIB, at_most=2.5),
+        _Rise("io_write_operations", known.FILE_BYTES / known.MIB, at_most=4),
         _Rise("rootfs_used_bytes", known.FILE_BYTES),
     )),
-    _Work("free", "read", "16 MiB read past the page cache, in 16 pieces", (
+    _Work("free", "read", "16 MiB read past the page cache, in 16 pieces or more", (
         _Rise("io_read_bytes", known.FILE_BYTES),
-        _Rise("io_read_operations", known.FILE_BYTES / known.MIB, at_most=2.5),
+        _Rise("io_read_operations", known.FILE_BYTES / known.MIB, at_most=4),
     )),
     _Work("free", "volume", "16 MiB written into the volume", (_Rise("volume_used_bytes", known.FILE_BYTES),)),
     _Work("free", "log", "1 MiB written to the log", (_Rise("logsfs_used_bytes", known.LOG_BYTES),)),
@@ -127,10 +129,10 @@ _WORKS = (
         _Rise("cpu_system_core_nanoseconds", known.CPU_S * 1e9, at_least=0.9),
     )),
     _Work("free", "datagrams/{client}", "1000 datagrams sent", (_Rise("tx_packets", known.DATAGRAMS),)),
-    _Work("cpu", "busy", "3 s of wanting a core, with .1 cores", (
-        _Rise("cpu_periods", known.BUSY_S * 10, at_least=0.9),
+    _Work("cpu", "busy", "3 s of wanting a core, with .05 cores", (
+        _Rise("cpu_periods", known.BUSY_S * 10, at_least=0.9, at_most=1.5),
         # Fewer where others leave it less than its limit.
-        _Rise("cpu_throttled_periods", known.BUSY_S * 10, at_least=0.5),
+        _Rise("cpu_throttled_periods", known.BUSY_S * 10, at_least=0.8),
         _Rise("cpu_throttled_nanoseconds", _THROTTLED_NS, at_least=0.5),
         _Rise("cpu_waiting_nanoseconds", _THROTTLED_NS, at_least=0.8),
         _Rise("cpu_stalled_nanoseconds", _THROTTLED_NS, at_least=0.8),
@@ -159,7 +161,7 @@ _POST = "import sys, urllib.request as u; u.urlopen(sys.argv[1], data=b'x' * int
 #: Tries until the server is up, for some seconds at most.
 _WAIT = """
 import sys, time, urllib.request as u
-for _ in range(100):
+for _ in range(300):
     try: u.urlopen(sys.argv[1], data=b"x").read(); break
     except OSError: time.sleep(0.1)
 """
@@ -230,6 +232,8 @@ class _Selftest:
             "memory": self._start("memory", memory, memory_limit="64m"),
             "disk": self._start("disk", disk, disk_bytes_per_s=_SLOW_DISK_BYTES_PER_S),
         }
+        # Whatever else runs here, it must be the limit that holds it up.
+        lab.runtime.call(["update", "--cpu-shares", _MOST_CPU_SHARES, self._containers["cpu"]])
         self._probes = {name: open_probe(lab.runtime.facts(each)) for name, each in self._containers.items()}
         for name in self._addresses:
             self._ask(_WAIT, self._url(name, "traffic"))
@@ -257,7 +261,7 @@ class _Selftest:
         swap = len(_SWAPS.read_text().splitlines()) > 1
         for work in _WORKS + ((_SWAP,) if swap else ()):
             url = self._url(work.where, work.path.format(client=self._client_address))
-            yield from self._compare(work.where, work.what, work.rises, lambda url=url: self._ask(_GET, url))
+            yield from self._compare(work.where, work.what, work.rises, partial(self._ask, _GET, url))
         if not swap:
             yield Measurement("memory_swap_bytes", "not tested: this machine has no swap", None, None, ok=True)
         yield self._cpu_level()
@@ -309,7 +313,7 @@ class _Selftest:
         _in_network(pid, ["ip", "link", "set", "below", "up"])
         tunnel = ["type", "vxlan", "id", str(_VXLAN_NUMBER), "dstport", str(_VXLAN_PORT), "remote", _NOBODY]
         try:
-            _in_network(pid, ["ip", "link", "add", "eth0", "addrgenmode", "none", *tunnel])
+            _in_network(pid, ["ip", "link", "add", "eth0", *tunnel])
         except PodlabError:
             for column in ("rx_errors", "tx_errors"):
                 yield Measurement(column, "not tested: this machine has no vxlan", None, None, ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,8 +20,9 @@ BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def small_matrix(seed: int = 0) -> list[Deployment]:
-    """One service x two patterns x two configurations: four deployments of five seconds."""
-    return draw(select(load(), ["redis"]), Plan(("idle", "heavy"), seed=seed, seconds=5))
+    """Four deployments of one service, two of them idle, of five seconds each."""
+    matrix = draw(select(load(), ["redis"]), Plan(("idle", "heavy"), per_service=4, seed=seed))
+    return [replace(deployment, seconds=5) for deployment in matrix]
 
 
 class FakeClock:
@@ -89,6 +91,8 @@ class FakeDeployment:
             "deployment": deployment.name,
             "variant": deployment.variant,
             "version": "1.0",
+            "site": deployment.site,
+            "profile": deployment.profile,
         }
 
     @property
@@ -112,7 +116,9 @@ class FakeDeployment:
     def stop(self) -> StopReport:
         with self.lab._lock:
             del self.lab.running[self.place]
-        return StopReport({"ready_after_s": 0.5, "requests": self.lab.requests, "errors": 0}, ["last words"])
+        requests = 0 if self.deployment.pattern == "idle" else self.lab.requests
+        errors = 5 if self.deployment.pattern != "idle" and not requests else 0
+        return StopReport({"ready_after_s": 0.5, "requests": requests, "errors": errors}, ["last words"])
 
 
 def dies(*names: str, times: int = 99) -> Callable[[Deployment, int], None]:

@@ -51,7 +51,8 @@ def _spec(port: int = 1, **changes: Any) -> dict[str, Any]:
     spec = {
         "protocol": "http", "host": "127.0.0.1", "port": port, "paths": ["/a", "/b"], "pattern": "heavy", "seed": 1,
         "rate_per_s": 5000.0, "connections": 1, "payload_bytes": 20, "keys": 10, "read_share": 0.5,
-        "burst_period_s": 10.0, "burst_share": 0.3,
+        "burst_period_s": 10.0, "burst_share": 0.3, "ready_poll_s": 0.01, "closed_loop": False, "loads_data": True,
+        "data_mb": 0,
     }  # fmt: skip
     return spec | changes
 
@@ -87,6 +88,38 @@ def test_requests_are_counted_until_the_end(server: ThreadingHTTPServer, monkeyp
         load_client.send(_spec(server.server_port), 0, counts)
     assert (counts.requests, counts.errors) == (20, 0)
     assert set(_Pages.asked) == {"/a", "/b"}
+
+
+def test_what_users_felt_is_told_for_each_period() -> None:
+    counts = load_client.Counts(requests=12, errors=3, latencies_ms=[float(ms) for ms in range(100)], asked_s={4: 7.0})
+    line = load_client.take_report(counts, requests=2, errors=1, now_s=10.0, clock_s=1000.04)
+    assert line["requests"] == 12
+    assert line["period"] == {
+        "end": 1000.0, "requests": 10, "errors": 2, "median_ms": 50.0, "p95_ms": 95.0, "waiting_ms": 3000.0,
+    }  # fmt: skip
+    quiet = load_client.take_report(counts, requests=12, errors=3, now_s=15.0, clock_s=1005.0)["period"]
+    assert (quiet["median_ms"], quiet["p95_ms"], quiet["waiting_ms"]) == (None, None, 8000.0)
+
+
+def test_what_an_earlier_run_has_loaded_is_not_loaded_again(
+    server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[float] = []
+
+    class Loading(protocols.Http):
+        def prepare(self) -> None:
+            loaded.append(self.spec["data_mb"])
+
+    monkeypatch.setitem(protocols.PROTOCOLS, "http", Loading)
+    for loads_data in (True, False):
+        spec = _spec(server.server_port, data_mb=5, loads_data=loads_data)
+        load_client.wait_until_ready(spec, load_client.Counts())
+    assert loaded == [5, 0]
+
+
+def test_a_probe_asks_for_the_first_plain_page() -> None:
+    assert load_client.probed_path(["POST /add", "/{key}", "/page", "/other"]) == "/page"
+    assert load_client.probed_path(["/{key}"]) == "/"
 
 
 def test_idle_sends_nothing(server: ThreadingHTTPServer) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import resource
 import secrets
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -45,6 +48,21 @@ def marked(marker: str) -> list[int]:
     return found
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for what a worker does in its own time; a minute is more than it takes on any machine."""
+    end_s = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end_s, "it never happened"
+        threading.Event().wait(0.02)
+
+
+def resident_bytes(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return 0
+
+
 def start_worker(marker: str, *settings: str) -> subprocess.Popen[bytes]:
     worker = subprocess.Popen(["perl", "-e", WORKER, "work", marker, *settings])
     assert perl("await", marker).returncode == 0
@@ -67,6 +85,42 @@ def test_a_writer_keeps_to_its_file_and_leaves_none(tmp_path: Path, marker: str)
     assert perl("stop", marker, str(path)).returncode == 0
     worker.wait(timeout=20)
     assert not path.exists()
+
+
+def test_processes_are_left_behind_and_all_found_again(marker: str) -> None:
+    worker = start_worker(marker, "process-leak", "1", "5")
+    wait_until(lambda: len(marked(marker)) == 6)
+    assert perl("stop", marker).returncode == 0
+    worker.wait(timeout=20)
+    assert marked(marker) == []
+
+
+def test_a_leak_without_a_limit_takes_its_share_of_what_is_allowed(marker: str) -> None:
+    worker = start_worker(marker, "memory-leak", "1", "0.5", str(40 * 2**20))
+    wait_until(lambda: max(map(resident_bytes, marked(marker))) > 20 * 2**20)
+    assert perl("stop", marker).returncode == 0
+    worker.wait(timeout=20)
+
+
+def test_a_backup_packs_the_data_but_not_itself(tmp_path: Path, marker: str) -> None:
+    (tmp_path / "table").write_text("row\n")
+    packed = tmp_path / ".podlab-fault"
+    worker = start_worker(marker, "backup", "60", str(tmp_path), str(packed), "1")
+    wait_until(lambda: packed.exists() and subprocess.run(["gzip", "--test", packed], check=False).returncode == 0)
+    names = subprocess.run(["tar", "--list", "--file", packed], capture_output=True, text=True, check=True).stdout
+    assert "/table" in names
+    assert ".podlab-fault" not in names
+    assert perl("stop", marker, str(packed)).returncode == 0
+    worker.wait(timeout=20)
+    assert not packed.exists()
+
+
+@pytest.mark.parametrize("task", [("disk-reads", "60", "1e6"), ("cron-job", "60", "50", "1")])
+def test_what_reads_the_image_goes_on_until_it_is_stopped(marker: str, task: tuple[str, ...]) -> None:
+    worker = start_worker(marker, *task)
+    assert worker.poll() is None
+    assert perl("stop", marker).returncode == 0
+    worker.wait(timeout=20)
 
 
 def test_a_worker_that_cannot_work_says_why(tmp_path: Path, marker: str) -> None:
@@ -180,6 +234,45 @@ def test_slow_requests_are_sent_side_by_side_and_failures_do_not_end_them(
     ended.set()
     thread.join(20)
     assert len(set(asked)) == 6
+
+
+def test_bad_requests_each_come_over_a_connection_of_their_own(listen: Callable[..., _Listener]) -> None:
+    listener = listen(hangs_up=True)
+    listener.wanted = 5
+    begun, ended = threading.Event(), threading.Event()
+    bad = spec(listener, kind="bad-requests", strength=1.0)
+    thread = threading.Thread(target=fault_client.ask_badly, args=(bad, begun.set, ended))
+    thread.start()
+    assert begun.wait(20)
+    assert listener.enough.wait(20)
+    ended.set()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("kind", ["burst", "traffic-ramp", "cache-warming"])
+def test_a_crowd_sends_ordinary_requests_and_errors_do_not_end_it(
+    kind: str, listen: Callable[..., _Listener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares: list[float] = []
+    enough, begun, ended = threading.Event(), threading.Event(), threading.Event()
+
+    class Crowd(Session):
+        def request(self, draw: random.Random) -> None:
+            shares.append(self.spec["read_share"])
+            if len(shares) > 20:
+                enough.set()
+            raise OSError("refused")
+
+    monkeypatch.setitem(protocols.PROTOCOLS, "crowd", Crowd)
+    asked = spec(listen(hangs_up=False), kind=kind, protocol="crowd", rate_per_s=1000.0, seconds=0.2)
+    thread = threading.Thread(target=fault_client.ask_more, args=(asked, begun.set, ended))
+    thread.start()
+    assert begun.wait(20)
+    assert enough.wait(60)
+    ended.set()
+    thread.join(20)
+    assert set(shares) == {1.0 if kind == "cache-warming" else 0.5}
 
 
 def run_client(marker: str, spec: dict[str, Any]) -> subprocess.CompletedProcess[str]:

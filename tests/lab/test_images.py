@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from podlab.errors import InputError
+from podlab.errors import InputError, PodlabError
 from podlab.lab.catalogue import load, select
 from podlab.lab.images import (
     CLIENT_IMAGE,
@@ -78,6 +79,18 @@ def test_a_service_without_the_wanted_release_is_made_from_the_one_it_has() -> N
     assert list(recipes([valkey], "debian")) == [CLIENT_IMAGE, f"{OWN}/valkey:debian13"]
 
 
+def test_a_site_with_another_base_image_has_images_of_its_own() -> None:
+    (redis,) = select(load(), ["redis"])
+    made = recipes([redis], "debian", ("sid",), ("curl", "less"))
+    client, base, image = made
+    assert client == CLIENT_IMAGE
+    assert base == base_image("debian", "sid", ("curl", "less")) != base_image("debian", "sid")
+    assert "curl less" in made[base]
+    assert made[image].startswith(f"FROM {base}\n")
+    assert image == image_of(redis, "debian", "sid", ("curl", "less")) != image_of(redis, "debian", "sid")
+    assert base_image("debian", "sid", ("curl",)) != base
+
+
 def test_the_load_client_stays_on_one_release() -> None:
     for releases in (("bookworm",), ("trixie",), ("bookworm", "trixie")):
         assert recipes([], "debian", releases) == recipes([], "debian")
@@ -97,6 +110,8 @@ with (folder / "asked").open("a") as file:
     print(json.dumps(arguments), file=file)
 if arguments[:2] == ["image", "ls"]:
     print("1a2b" if arguments[-1] in images or "/base:" in arguments[-1] else "")
+elif arguments[0] == "build" and "broken" in " ".join(arguments):
+    sys.exit("E: no such package")
 elif arguments[:2] == ["image", "inspect"]:
     print(json.dumps([{{"Labels": images[arguments[-1]]}}]))
 elif arguments[0] == "build":
@@ -124,6 +139,19 @@ def test_what_is_there_is_not_built_again_until_its_recipe_changes(engine: Path)
     assert _asked(engine, "build") == [f"{OWN}/redis:debian13", f"{OWN}/memcached:debian13"]
     provide_images(Runtime("podman"), services, "debian", releases=("bookworm", "trixie"))
     assert _asked(engine, "build") == []
+
+
+def test_an_image_that_cannot_be_made_costs_no_other(engine: Path) -> None:
+    redis, memcached = select(load(), ["redis", "memcached"])
+    said: list[str] = []
+    broken = replace(redis, name="broken")
+    failed = provide_images(Runtime("podman"), [broken, memcached], "debian", said.append)
+    assert list(failed) == [f"{OWN}/broken:debian12"]
+    assert "no such package" in failed[f"{OWN}/broken:debian12"]
+    assert any("cannot be had" in line for line in said)
+    assert f"{OWN}/memcached:debian12" in _asked(engine, "build")
+    with pytest.raises(PodlabError, match="no such package"):
+        provide_images(Runtime("podman"), [broken], "debian")
 
 
 def test_official_images_are_pulled_once_whatever_the_releases(engine: Path) -> None:

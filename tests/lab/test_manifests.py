@@ -21,17 +21,21 @@ from podlab.deployments import deployments_of
 from podlab.errors import InputError
 from podlab.lab.catalogue import load, select
 from podlab.lab.manifests import to_yaml, write_manifests
-from podlab.lab.plan import Plan
+from podlab.lab.plan import Plan, draw
 from podlab.lab.pods import PodOptions, escape, quantity
+from podlab.lab.specifications import service_files
 from podlab.labels import LabelRules, label_containers
 from tests.support.kubeschema import check_object
 
 PATTERNS = ("steady", "idle")
 ALL = [service.name for service in load()]
+DRAWN = draw(load(), Plan(PATTERNS, per_service=4))
 
 
 def _write(folder: Path, names: list[str], *, seed: int = 0, namespace: str | None = None, **options: Any) -> Path:
-    write_manifests(folder, select(load(), names), Plan(PATTERNS, seed=seed), PodOptions(**options), namespace)
+    write_manifests(
+        folder, select(load(), names), Plan(PATTERNS, per_service=4, seed=seed), PodOptions(**options), namespace
+    )
     return folder
 
 
@@ -81,7 +85,7 @@ def test_the_kustomization_lists_every_manifest_and_nothing_else(everything: Pat
     assert document["namespace"] == _objects(everything, "Namespace")[0]["metadata"]["name"]
 
 
-def test_every_combination_is_there_once_and_podlab_reads_its_service_and_deployment(everything: Path) -> None:
+def test_every_deployment_is_there_once_and_podlab_reads_its_service_and_deployment(everything: Path) -> None:
     pods = _service_pods(everything)
     containers = pd.DataFrame(
         {
@@ -95,12 +99,7 @@ def test_every_combination_is_there_once_and_podlab_reads_its_service_and_deploy
     report = label_containers(containers, LabelRules())
     assert set(report.how) == {"kubernetes label"}
     told = list(zip(report.service, (pod["metadata"]["annotations"]["podlab/variant"] for pod in pods), strict=True))
-    drawn = [
-        (service.name, f"{pattern}/{configuration.name}")
-        for service in load()
-        for pattern in (set(PATTERNS) & set(service.patterns))
-        for configuration in service.configurations
-    ]
+    drawn = [(d.service, d.variant) for d in DRAWN]
     assert sorted(told) == sorted(drawn)
     assert deployments_of(containers).is_unique
 
@@ -156,18 +155,29 @@ def test_every_pod_is_restricted_and_bounded(everything: Path) -> None:
                for pod in _objects(everything, "Pod"))  # fmt: skip
 
 
+def test_each_pod_is_probed_as_it_was_drawn(everything: Path) -> None:
+    deployments = {d.pod: d for d in DRAWN}
+    means = {"tcp": "tcpSocket", "http": "httpGet", "exec": "exec"}
+    for pod in _service_pods(everything):
+        by = deployments[pod["metadata"]["name"]].probe_by
+        probe = pod["spec"]["containers"][0].get("readinessProbe", {})
+        assert set(probe) == ({means[by], "periodSeconds"} if by != "none" else set())
+
+
 def test_every_file_of_a_service_comes_to_its_place(everything: Path) -> None:
     services = {service.name: service for service in load()}
+    deployments = {d.pod: d for d in DRAWN}
     maps = {each["metadata"]["name"]: each["data"] for each in _objects(everything, "ConfigMap")}
     for pod in _service_pods(everything):
         service = services[pod["metadata"]["labels"][LabelRules.label_key]]
-        configuration = service.configuration(pod["metadata"]["annotations"]["podlab/variant"].partition("/")[2])
+        deployment = deployments[pod["metadata"]["name"]]
         volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
         found = {}
         for mount in pod["spec"]["containers"][0]["volumeMounts"]:
             volume = volumes[mount["name"]]
             if "emptyDir" in volume:
-                assert mount["mountPath"] == configuration.volume
+                assert deployment.data_in == "volume"
+                assert mount["mountPath"] == service.data
                 continue
             data = maps[volume["configMap"]["name"]]
             if "subPath" in mount:
@@ -175,8 +185,7 @@ def test_every_file_of_a_service_comes_to_its_place(everything: Path) -> None:
             else:
                 for item in volume["configMap"]["items"]:
                     found[f"{mount['mountPath']}/{item['path']}"] = data[item["key"]]
-        wanted = {**service.files, **configuration.files}
-        assert found == {path: text.lstrip("\n") for path, text in wanted.items()}
+        assert found == service_files(deployment, service)
 
 
 def test_images_are_official_or_the_users_and_those_have_a_recipe(everything: Path, tmp_path: Path) -> None:

@@ -84,9 +84,18 @@ def test_one_that_dies_twice_is_dropped_and_counted(parts: Parts) -> None:
     assert [d.attempt for d in parts.died()] == [1, 2]
     assert [done for done, _, _ in seen] == [1, 2, 3, 4]
     assert {total for _, total, _ in seen} == {len(MATRIX)}
-    assert seen[0][2] == "time left 33s"
+    assert seen[0][2] == "time left 1m15s"
     assert seen[-1][2] == "time left none, 1 dropped"
     assert not lab.running
+
+
+def test_no_deployment_is_started_that_could_not_end_in_time(parts: Parts) -> None:
+    lab = FakeLab(FakeClock())
+    _record(parts, lab, budget_s=2 * SECONDS + 20.5)
+    assert lab.started == [d.name for d in MATRIX[:2]]
+    assert parts.missing() == list(MATRIX[2:])
+    _record(parts, FakeLab(FakeClock()))
+    assert len(parts.finished()) == len(MATRIX)
 
 
 def test_load_that_never_arrived_is_no_recording(parts: Parts) -> None:
@@ -156,6 +165,16 @@ def test_parts_of_another_matrix_are_not_continued(parts: Parts, tmp_path: Path)
         Parts(tmp_path / "r.parquet", small_matrix(seed=1)).claim()
     with pytest.raises(InputError, match="another recording"):
         Parts(tmp_path / "r.parquet", [replace(d, seconds=d.seconds + 1) for d in MATRIX]).claim()
+
+
+def test_an_error_that_nobody_thought_of_costs_one_deployment_only(parts: Parts) -> None:
+    def fault(deployment: Deployment, _: int) -> None:
+        if deployment == MATRIX[1]:
+            raise RuntimeError("no more file descriptors")
+
+    _record(parts, FakeLab(FakeClock(), fault))
+    assert [died.reason for died in parts.died()] == ["RuntimeError('no more file descriptors')"] * 2
+    assert len(parts.finished()) == len(MATRIX) - 1
 
 
 def test_a_machine_fault_stops_the_recording_instead_of_dropping_deployments(parts: Parts) -> None:

@@ -36,6 +36,7 @@ def test_every_part_of_a_container_is_one_argument() -> None:
     assert all(limit.endswith(":40000000") for limit in _option(arguments, "--device-read-bps"))
     assert len(_option(arguments, "--device-read-bps")) == len(_option(arguments, "--device-write-bps"))
     assert _option(arguments, "--ip") == ["10.0.0.2"]
+    assert _option(arguments, "--mac-address") == ["02:42:0a:00:00:02"]
     assert _option(arguments, "--volume") == ["/files/x:/etc/x:ro", "v:/data"]
     assert [text.split("=")[0] for text in _option(arguments, "--ulimit")] == ["nofile", "nproc"]
 

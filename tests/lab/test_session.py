@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +15,15 @@ from podlab.errors import InputError, PodlabError
 from podlab.files import sha256_of
 from podlab.lab import machine, session
 from podlab.lab.catalogue import load, select
+from podlab.lab.draws import draws_file, read_draws
 from podlab.lab.parts import Parts
 from podlab.lab.plan import Plan, draw
 from podlab.lab.recorder import record
 from podlab.telemetry.recording import read_recording
 from tests.lab.fakes import FakeClock, FakeLab, dies
 
-PLAN = Plan(("idle", "heavy"), seconds=60, seed=3)
+PLAN = Plan(("idle", "heavy"), per_service=4, seconds=60, seed=3)
+MATRIX = draw(select(load(), ["redis"]), PLAN)
 ARGUMENTS: dict[str, Any] = {"services": ["redis"], "plan": PLAN}
 
 
@@ -27,21 +32,22 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A recording whose parts are all there: three finished, one dropped."""
     monkeypatch.setattr(machine, "describe", lambda engine: {"engine": engine, "control groups": "hybrid"})
     out = tmp_path / "r.parquet"
-    matrix = draw(select(load(), ["redis"]), PLAN)
-    lab = FakeLab(FakeClock(), dies(matrix[1].name))
-    record(Parts(out, matrix), start=lab.start, parallel=1, clock=lab.clock)
+    lab = FakeLab(FakeClock(), dies(MATRIX[1].name))
+    record(Parts(out, MATRIX), start=lab.start, parallel=1, clock=lab.clock)
     return out
 
 
 def test_the_recording_holds_every_finished_deployment(out: Path) -> None:
     [summary] = session.record_lab(out, **ARGUMENTS)
     samples = read_recording([out])
-    assert len(samples) == summary.rows == 3 * 60
+    assert len(samples) == summary.rows == sum(d.seconds for d in MATRIX if d is not MATRIX[1])
     assert samples["deployment"].nunique() == summary.deployments == 3
     assert summary.dropped == 1
     assert summary.size_bytes == out.stat().st_size
     assert (summary.gap_p50_s, summary.gap_p99_s, summary.gap_max_s) == (1.0, 1.0, 1.0)
-    assert sorted(path.name for path in out.parent.iterdir()) == ["r.md", "r.parquet"], "the parts are gone"
+    assert sorted(path.name for path in out.parent.iterdir()) == [
+        "r-draws.csv", "r.md", "r.parquet",
+    ], "the parts are gone"  # fmt: skip
 
 
 def test_the_card_tells_how_it_was_made_and_what_died(out: Path) -> None:
@@ -52,7 +58,8 @@ def test_the_card_tells_how_it_was_made_and_what_died(out: Path) -> None:
         "3 of 4 planned, 1 dropped",
         "| seed | 3 |",
         "hybrid",
-        "2 attempts were lost; 1 deployments died twice",
+        "2 attempts were lost; 1 deployments died",
+        "| site | alpha: Debian bookworm, 16 at once |",
         "after 2 samples: no such file",
         "longest 1.000 s",
         "buffered writes",
@@ -62,6 +69,39 @@ def test_the_card_tells_how_it_was_made_and_what_died(out: Path) -> None:
     ):
         assert words in card
     assert str(out.parent) not in card
+
+
+def test_the_table_of_draws_tells_what_was_drawn_and_what_came_of_it(out: Path) -> None:
+    session.record_lab(out, **ARGUMENTS)
+    table = read_draws(draws_file(out)).set_index("deployment")
+    assert list(table.index) == [d.name for d in MATRIX]
+    assert table["outcome"].tolist() == ["recorded", "died", "recorded", "recorded"]
+    assert table["attempts_died"].tolist() == [0, 2, 0, 0]
+    for deployment in MATRIX:
+        row = table.loc[deployment.name]
+        assert (row["role"], row["site"], row["profile"]) == ("known", "alpha", deployment.profile)
+        assert {name: row[f"knob:{name}"] for name in deployment.values} == deployment.values
+        assert row["data_in"] == deployment.data_in
+        assert json.loads(row["faults"]) == []
+    assert table["version"].fillna("").tolist() == ["1.0", "", "1.0", "1.0"]
+
+
+def test_what_is_finished_in_time_is_joined_and_the_rest_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    lab = FakeLab(clock)
+    monkeypatch.setattr(machine, "describe", lambda engine: {"engine": engine})
+    monkeypatch.setattr(machine, "check", lambda engine, images: [])
+    monkeypatch.setattr(session, "open_lab", lambda *_: contextlib.nullcontext(lab))
+    monkeypatch.setattr(session.recorder, "SystemClock", lambda: clock)
+    [summary] = session.record_lab(tmp_path / "r.parquet", **ARGUMENTS, parallel=1, budget_s=200)
+    assert (summary.deployments, summary.dropped, summary.not_started) == (2, 0, 2)
+    assert "2 of 4 planned, 0 dropped, 2 not started for want of time" in summary.card.read_text()
+    table = read_draws(draws_file(summary.recording))
+    assert Counter(table["outcome"]) == {"recorded": 2, "not started": 2}
+    with pytest.raises(PodlabError, match="in time"):
+        session.record_lab(tmp_path / "s.parquet", **ARGUMENTS, parallel=1, budget_s=10)
 
 
 def test_a_recording_is_never_changed(out: Path) -> None:
@@ -91,9 +131,9 @@ def test_other_arguments_do_not_continue_it(out: Path) -> None:
     [
         {"services": ["nothing"]},
         {"plan": Plan(patterns=("sleepy",))},
-        {"plan": Plan(replicates=0)},
+        {"plan": Plan(per_service=0)},
         {"plan": Plan(seconds=59)},
-        {"plan": Plan(releases=("potato",))},
+        {"plan": Plan(site="zulu")},
         {"parallel": 0},
         {"parallel": 1000},
         {"images": "shop"},

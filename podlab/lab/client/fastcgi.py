@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Mapping
 from typing import BinaryIO
 
 from .session import TIMEOUT_S
@@ -61,7 +62,9 @@ class FastCgi(WebApp):
     def open(self) -> None:
         """Connect at each request instead: a connection that is kept would hold one of few workers."""
 
-    def call(self, method: str, path: str, body: bytes | None = None) -> bytes:
+    def call(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> bytes:
         """Send one request and return what the script wrote below its headers."""
         parameters = {
             "SCRIPT_FILENAME": _SCRIPT,
@@ -79,8 +82,8 @@ class FastCgi(WebApp):
             connection.sendall(begin + stream(_PARAMETERS, named) + stream(_INPUT, body or b""))
             with connection.makefile("rb") as incoming:
                 said = read_output(incoming)
-        headers, _, content = said.partition(b"\r\n\r\n")
-        for line in headers.splitlines():
+        head, _, content = said.partition(b"\r\n\r\n")
+        for line in head.splitlines():
             if line.lower().startswith(b"status:") and line.split()[1] >= b"400":
                 raise OSError(f"status {line.split()[1].decode()} for {path}")
         return content

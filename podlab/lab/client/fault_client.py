@@ -24,6 +24,7 @@ from typing import Any
 from . import protocols
 from .load_client import rate_at
 from .session import Session
+from .web import Http
 
 #: A client that nobody stops ends by itself so long after its time.
 _GRACE_S = 60.0
@@ -196,7 +197,7 @@ def disturb(spec: dict[str, Any], begun: Callable[[], None], ended: threading.Ev
 
 def ask_badly(spec: dict[str, Any], begun: Callable[[], None], ended: threading.Event) -> None:
     """Send requests that the service must refuse, 5 to 200 a second, each over a connection of its own."""
-    is_http = issubclass(protocols.PROTOCOLS[spec["protocol"]], protocols.Http)
+    is_http = issubclass(protocols.PROTOCOLS[spec["protocol"]], Http)
     draw = random.Random(spec["seed"])
     pause_s = 1 / (_FEWEST_BAD_PER_S * (_MOST_BAD_PER_S / _FEWEST_BAD_PER_S) ** spec["strength"])
     while not ended.is_set():

@@ -177,24 +177,39 @@ def report(counts: Counts) -> None:
     requests = errors = 0
     while True:
         time.sleep(_REPORT_PERIOD_S)
-        latencies_ms, counts.latencies_ms = sorted(counts.latencies_ms), []
-        waiting_s = [time.monotonic() - asked_s for asked_s in list(counts.asked_s.values())]
-        line = {
-            "ready_after_s": counts.ready_after_s,
-            "requests": counts.requests,
-            "errors": counts.errors,
-            "last_error": counts.last_error,
-            "period": {
-                "end": round(time.time(), 1),
-                "requests": counts.requests - requests,
-                "errors": counts.errors - errors,
-                "median_ms": _quantile(latencies_ms, 0.5),
-                "p95_ms": _quantile(latencies_ms, 0.95),
-                "waiting_ms": round(1000 * max(waiting_s, default=0.0), 1),
-            },
-        }
-        requests, errors = line["requests"], line["errors"]  # type: ignore[assignment]
+        line = take_report(counts, requests, errors, time.monotonic(), time.time())
+        requests, errors = line["requests"], line["errors"]
         print(json.dumps(line), flush=True)  # noqa: T201 - standard output is the report
+
+
+def take_report(counts: Counts, requests: int, errors: int, now_s: float, clock_s: float) -> dict[str, Any]:
+    """Tell what was done in all, and what users felt since the last report; its latencies are forgotten.
+
+    Parameters
+    ----------
+    counts : Counts
+        What was done so far.
+    requests, errors : int
+        As the last report told them.
+    now_s, clock_s : float
+        Now, by the monotonic clock and in seconds since 1970.
+    """
+    latencies_ms, counts.latencies_ms = sorted(counts.latencies_ms), []
+    waiting_s = [now_s - asked_s for asked_s in list(counts.asked_s.values())]
+    return {
+        "ready_after_s": counts.ready_after_s,
+        "requests": counts.requests,
+        "errors": counts.errors,
+        "last_error": counts.last_error,
+        "period": {
+            "end": round(clock_s, 1),
+            "requests": counts.requests - requests,
+            "errors": counts.errors - errors,
+            "median_ms": _quantile(latencies_ms, 0.5),
+            "p95_ms": _quantile(latencies_ms, 0.95),
+            "waiting_ms": round(1000 * max(waiting_s, default=0.0), 1),
+        },
+    }
 
 
 def _quantile(ordered: list[float], share: float) -> float | None:

@@ -38,13 +38,8 @@ class Stomp(Session):
 
     def send(self, command: str, headers: dict[str, str], body: bytes = b"") -> None:
         """Send one frame."""
-        lines = [
-            command,
-            *(f"{name}:{value}" for name, value in headers.items()),
-            f"content-length:{len(body)}",
-            "",
-            "",
-        ]
+        named = [f"{name}:{value}" for name, value in headers.items()]
+        lines = [command, *named, f"content-length:{len(body)}", "", ""]
         self.socket.sendall("\n".join(lines).encode() + body + b"\0")
 
     def receive(self, wanted: str) -> bytes:

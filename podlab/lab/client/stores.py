@@ -27,7 +27,8 @@ class VictoriaMetrics(Http):
         for number in range(round(self.spec.get("data_mb", 0) * 2**20 / LOADED_AT_ONCE_BYTES)):
             first_ms = begin_ms + number * _STEP_MS
             self.write(
-                f"load,host=key-{line % int(self.spec['keys'])},part={line} value={random.random():.3f} {first_ms}000000"
+                f"load,host=key-{line % int(self.spec['keys'])},part={line} "
+                f"value={random.random():.3f} {first_ms}000000"
                 for line in range(lines_each)
             )
         self.query("vm_rows", random.Random(0))

@@ -6,28 +6,42 @@ CPU and memory limits are written to the control group, since podman can lower a
 from __future__ import annotations
 
 import errno
+import time
 from pathlib import Path
 
 from podlab.errors import PodlabError
-from podlab.lab.cgroups import Groups, find_groups
+from podlab.lab.cgroups import Groups, find_groups, read_counters
 from podlab.lab.faults.target import Target, between
 from podlab.lab.matrix import PlannedFault
 
 _MIB = 2**20
+#: How long it is watched what a service takes.
+_MEASURED_S = 2.0
 #: The kernel takes no smaller quota.
 _LEAST_QUOTA_US = 1000
 #: Above what the processes themselves take: page tables, sockets and the like.
-_SPARE_BYTES = 4 * _MIB
+_SPARE_BYTES = _MIB
 #: cgroup v1 refuses a limit that it cannot reach at once: then a little more is tried.
 _ATTEMPTS, _ATTEMPT_FACTOR = 12, 1.1
 
 
 def begin_cpu_throttle(fault: PlannedFault, target: Target) -> None:
-    """Cut the CPU limit to between 0.3 and 0.02 of a core, and to half of what it was at most."""
-    cores = between(0.3, 0.02, fault.strength)
+    """Cut the CPU limit to between 0.8 and 0.15 of what the service takes just now, to half the limit at most."""
+    groups = _living_groups(target)
+    begin_s, begin_ns = time.monotonic(), _cpu_ns(groups)
+    time.sleep(_MEASURED_S)
+    taken_cores = (_cpu_ns(groups) - begin_ns) / 1e9 / (time.monotonic() - begin_s)
+    cores = between(0.8, 0.15, fault.strength) * taken_cores
     if target.deployment.cpu_limit_cores is not None:
         cores = min(cores, target.deployment.cpu_limit_cores / 2)
-    _limit_cpu(_living_groups(target), cores)
+    _limit_cpu(groups, cores)
+
+
+def _cpu_ns(groups: Groups) -> int:
+    try:
+        return read_counters(groups)["cpu_usage_core_nanoseconds"]
+    except FileNotFoundError as error:
+        raise PodlabError("has ended", where=str(groups.cpu)) from error
 
 
 def end_cpu_throttle(fault: PlannedFault, target: Target) -> None:

@@ -17,6 +17,8 @@ from podlab.lab.matrix import PlannedFault
 from podlab.lab.runtime import ContainerSpec
 
 _NEIGHBOUR_LIFE_S = 3600
+#: More would take the CPU time of the load client beside it, which measures what users feel.
+_MOST_CROWD_PER_S = 400.0
 _NETWORK_TIMEOUT_S = 20.0
 #: What iptables ends with when it is asked for a rule that is not there.
 _NO_SUCH_RULE = 1
@@ -40,8 +42,8 @@ def ask(fault: PlannedFault, target: Target, container: str) -> None:
 
 def _crowd_per_s(fault: PlannedFault, target: Target) -> float:
     """Say how many requests a second a crowd sends: what takes 0.1 to 0.6 of the CPU time that there is."""
-    cores = min(1.0, target.deployment.cpu_limit_cores or 1.0)
-    return target.service.whole_core_requests_per_s * cores * between(0.1, 0.6, fault.strength)
+    cores = min(1.0, target.deployment.cpu_limit_cores or 1.0) * between(0.1, 0.6, fault.strength)
+    return min(_MOST_CROWD_PER_S, target.service.whole_core_requests_per_s * cores)
 
 
 def begin_at_client(fault: PlannedFault, target: Target) -> None:
