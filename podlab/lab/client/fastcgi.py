@@ -76,6 +76,8 @@ class FastCgi(WebApp):
             "CONTENT_LENGTH": str(len(body)) if body else "",
             "SERVER_PROTOCOL": "HTTP/1.1",
         }
+        for name, value in (headers or {}).items():
+            parameters["HTTP_" + name.upper().replace("-", "_")] = value
         begin = record(_BEGIN_REQUEST, struct.pack(">HB5x", _RESPONDER, 0))
         named = b"".join(parameter(name, value) for name, value in parameters.items())
         with socket.create_connection((self.host, self.port), timeout=TIMEOUT_S) as connection:

@@ -131,6 +131,13 @@ class Registry(Http):
 class Alertmanager(Http):
     """Alerts that are sent again and again, silences, and both read."""
 
+    #: It keeps every alert in memory, once for each of its groups.
+    _MOST_ALERTS = 2000
+
+    def key(self, draw: random.Random) -> str:
+        """One of the drawn number of keys, or of the bound."""
+        return f"key-{draw.randrange(min(int(self.spec['keys']), self._MOST_ALERTS))}"
+
     def prepare(self) -> None:
         """Send alerts of about as many bytes as are to be there before the load."""
         text = "x" * 500
