@@ -277,7 +277,8 @@ def groups(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         (group / "cpu.cfs_quota_us").write_text("50000\n")
     else:
         (group / "cpu.max").write_text("50000 100000\n")
-    (group / "memory.stat").write_text(f"{'total_rss' if version == 1 else 'anon'} {100 * 2**20}\nother 1\n")
+    held, shared = ("total_rss", "total_shmem") if version == 1 else ("anon", "shmem")
+    (group / "memory.stat").write_text(f"{held} {60 * 2**20}\n{shared} {40 * 2**20}\nother 1\n")
     made = Groups(group, group, group, group, None, None, version)
     monkeypatch.setattr(limits, "_groups", lambda target: made if target.pid else None)
     monkeypatch.setattr(limits, "time", FakeTime())

@@ -65,9 +65,7 @@ def _limit_cpu(groups: Groups, cores: float | None) -> None:
 def begin_memory_cut(fault: PlannedFault, target: Target) -> None:
     """Cut the memory limit to between 1.5 and 1.02 of what the processes hold: page cache goes, growth fails."""
     groups = _living_groups(target)
-    key = "total_rss" if groups.version == 1 else "anon"
-    statistics = dict(line.split() for line in (groups.memory / "memory.stat").read_text().splitlines())
-    limit = int(statistics[key]) * between(1.5, 1.02, fault.strength) + _SPARE_BYTES
+    limit = _held_bytes(groups) * between(1.5, 1.02, fault.strength) + _SPARE_BYTES
     limit_bytes = _limits(target)[1]
     limit = limit if limit_bytes is None else min(limit, limit_bytes)
     for attempts_left in reversed(range(_ATTEMPTS)):
@@ -80,6 +78,13 @@ def begin_memory_cut(fault: PlannedFault, target: Target) -> None:
             limit *= _ATTEMPT_FACTOR
         else:
             return
+
+
+def _held_bytes(groups: Groups) -> int:
+    """Read what the kernel cannot take back: the processes' own memory, and what they share."""
+    keys = ("total_rss", "total_shmem") if groups.version == 1 else ("anon", "shmem")
+    statistics = dict(line.split() for line in (groups.memory / "memory.stat").read_text().splitlines())
+    return sum(int(statistics.get(key, 0)) for key in keys)
 
 
 def end_memory_cut(fault: PlannedFault, target: Target) -> None:
