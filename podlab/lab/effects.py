@@ -12,7 +12,7 @@ _BEFORE_S = 60.0
 #: How long a report of the client covers.
 _PERIOD_S = 5.0
 #: Felt is what is that many times as slow, and slower by so much.
-_SLOWER_FACTOR, _SLOWER_MS = 1.5, 2.0
+_SLOWER_FACTOR, _SLOWER_MS = 2.0, 2.0
 #: Or fails so much more often.
 _MORE_ERRORS = 0.02
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import queue
 import threading
+import traceback
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
 from podlab.errors import InputError, PodlabError
@@ -117,6 +118,8 @@ def _record_until_settled(
             parts.keep_death(deployment, str(error), error.log_tail)
         except PodlabError as error:
             parts.keep_death(deployment, str(error), [])
+        except Exception as error:  # noqa: BLE001 - hours of others' recording must not end with one deployment
+            parts.keep_death(deployment, repr(error), traceback.format_exc().splitlines())
         else:
             parts.keep(deployment, life)
 

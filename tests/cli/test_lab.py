@@ -21,11 +21,13 @@ def test_the_catalogue_and_what_recordings_hold_are_counted(call: Call, recordin
     assert len(known) >= 20
     assert len(told["services"]) - len(known) >= 8
     assert told["patterns"] == ["idle", "steady", "bursty", "ramp", "heavy"]
-    assert all(len(service["configurations"]) >= 2 for service in told["services"])
+    assert all(service["profiles"] >= 12 for service in told["services"])
+    assert [site["name"] for site in told["sites"]] == ["alpha", "bravo", "charlie", "delta"]
     assert sum(len(service["faults"]) > 3 for service in known) >= 8
     [counted] = told["recordings"]
     assert counted["deployments"] == sum(counted["services"].values()) == 16
     assert counted["patterns"] == {"idle": 16}
+    assert sum(service["deployments"] for service in told["together"]["services"].values()) == 16
 
 
 def test_a_recording_without_labels_is_refused_in_one_line(call: Call, recording: Path) -> None:
@@ -41,16 +43,17 @@ name = "mine"
 kind = "cache"
 protocol = "redis"
 port = 1
-heavy_requests_per_s = 10
+whole_core_requests_per_s = 10
+memory_needed = "64m"
 version_command = ["mine", "-v"]
 version_pattern = '(\\d+)'
+profile = { size = [2, 4, 8], threads = [2, 4] }
 [debian]
 packages = ["mine"]
-command = ["mine"]
-[configurations.small]
-memory_limit = "64m"
-[configurations.large]
-memory_limit = "256m"
+command = ["mine", "@{size}", "@{threads}"]
+[knobs]
+size.range = [1, 16]
+threads.range = [1, 8]
 """
 
 
@@ -80,8 +83,9 @@ def test_a_wrong_service_file_is_named_with_its_key(call: Call, tmp_path: Path, 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--releases", "potato"), "Debian release 'potato' is unknown"),
-        (("--replicates", "0"), "the matrix is empty"),
+        (("--site", "zulu"), "site 'zulu' is unknown; known are alpha, bravo, charlie, delta"),
+        (("--per-service", "0"), "the matrix is empty"),
+        (("--for", "2"), "--for: '2' is not a duration"),
         (("--faults", "3", "--fault-seconds", "100"), "fault seconds are 100"),
         (("--seconds", "20"), "at least 60"),
         (("--services", "nothing"), "no service 'nothing'"),

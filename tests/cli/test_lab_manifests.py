@@ -24,7 +24,7 @@ def own_services(tmp_path: Path) -> Path:
 
 def test_the_guides_service_goes_into_a_cluster(call: Call, own_services: Path, tmp_path: Path) -> None:
     out = tmp_path / "manifests"
-    words = ("--services", "mini-httpd", "--patterns", "steady", "--image-prefix", "registry.example/mine/", "--json")
+    words = ("--services", "mini-httpd", "--per-service", "2", "--image-prefix", "registry.example/mine/", "--json")
     called = call("lab", "manifests", "--catalogue", own_services, "--out", out, *words)
     assert called.exit_code == 0, called.err
     (told,) = called.lines

@@ -167,6 +167,16 @@ def test_parts_of_another_matrix_are_not_continued(parts: Parts, tmp_path: Path)
         Parts(tmp_path / "r.parquet", [replace(d, seconds=d.seconds + 1) for d in MATRIX]).claim()
 
 
+def test_an_error_that_nobody_thought_of_costs_one_deployment_only(parts: Parts) -> None:
+    def fault(deployment: Deployment, _: int) -> None:
+        if deployment == MATRIX[1]:
+            raise RuntimeError("no more file descriptors")
+
+    _record(parts, FakeLab(FakeClock(), fault))
+    assert [died.reason for died in parts.died()] == ["RuntimeError('no more file descriptors')"] * 2
+    assert len(parts.finished()) == len(MATRIX) - 1
+
+
 def test_a_machine_fault_stops_the_recording_instead_of_dropping_deployments(parts: Parts) -> None:
     def fault(*_: object) -> None:
         raise InputError("podman is not installed")

@@ -82,8 +82,8 @@ class FastCgi(WebApp):
             connection.sendall(begin + stream(_PARAMETERS, named) + stream(_INPUT, body or b""))
             with connection.makefile("rb") as incoming:
                 said = read_output(incoming)
-        headers, _, content = said.partition(b"\r\n\r\n")
-        for line in headers.splitlines():
+        head, _, content = said.partition(b"\r\n\r\n")
+        for line in head.splitlines():
             if line.lower().startswith(b"status:") and line.split()[1] >= b"400":
                 raise OSError(f"status {line.split()[1].decode()} for {path}")
         return content

@@ -16,6 +16,8 @@ _NO_ERROR, _NO_SUCH_NAME = 0, 3
 
 #: Most entries of a directory or a tree: the services keep all of them in memory.
 _MOST_ENTRIES = 1500
+#: Size of each of the entries that are made before the load: few, since each costs a flush of the disk.
+_PIECE_BYTES = 30000
 
 
 def dns_query(number: int, name: str, kind: str) -> bytes:
@@ -86,7 +88,7 @@ class Ldap(Bounded):
     def prepare(self) -> None:
         """Make the data."""
         self.connection.add(self._BASE, ["dcObject", "organization"], {"o": "lab"})
-        pieces = list(self.pieces())
+        pieces = list(self.pieces(_PIECE_BYTES))
         if pieces:
             self.connection.search(self._BASE, f"(cn=data-{len(pieces) - 1})", attributes=["cn"])
             if not self.connection.entries:
@@ -143,7 +145,7 @@ class ZooKeeper(Bounded):
         """Make the data."""
         self.client.ensure_path(self._FOLDER)
         self.client.ensure_path(self._DATA_FOLDER)
-        pieces = list(self.pieces())
+        pieces = list(self.pieces(_PIECE_BYTES))
         if pieces and not self.client.exists(f"{self._DATA_FOLDER}/{len(pieces) - 1}"):
             asked = [
                 self.client.create_async(f"{self._DATA_FOLDER}/{number}", piece) for number, piece in enumerate(pieces)

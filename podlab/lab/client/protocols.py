@@ -77,8 +77,10 @@ def _base64(text: str) -> str:
 
 
 class InfluxDb(Http):
-    """Line protocol in, InfluxQL out."""
+    """Line protocol in, InfluxQL out; each key is a series, of which the server keeps an index in its memory."""
 
+    most_bytes = 16384
+    _MOST_SERIES = 5000
     _LINES_AT_ONCE = 20000
     _LINE_BYTES = 45
 
@@ -88,20 +90,25 @@ class InfluxDb(Http):
         wanted = round(float(self.spec.get("data_mb", 0)) * 1e6 / self._LINE_BYTES / self._LINES_AT_ONCE)
         found = self.call("GET", "/query?db=lab&q=SELECT+count(value)+FROM+old")
         there = int(json.loads(found)["results"][0].get("series", [{"values": [[0, 0]]}])[0]["values"][0][1])
+        series = min(int(self.spec["keys"]), self._MOST_SERIES)
         for number in range(there // self._LINES_AT_ONCE, wanted):
             newest_us = (int(time.time()) - 3600 - 60 * number) * 1_000_000
             points = "\n".join(
-                f"old,host=key-{row % int(self.spec['keys'])} value={row * 7919 % 1000 / 10} {newest_us - 100 * row}"
+                f"old,host=key-{row % series} value={row * 7919 % 1000 / 10} {newest_us - 100 * row}"
                 for row in range(self._LINES_AT_ONCE)
             )
             self.call("POST", "/write?db=lab&precision=u", points.encode())
         super().prepare()
 
+    def key(self, draw: random.Random) -> str:
+        """One of the drawn number of series, or of the bound."""
+        return f"key-{draw.randrange(min(int(self.spec['keys']), self._MOST_SERIES))}"
+
     def request(self, draw: random.Random) -> None:
         """Send one request."""
         if self.reads(draw):
             self.call(
-                "GET", "/query?db=lab&q=SELECT+mean(value)+FROM+load+WHERE+time+%3E+now()-30s+GROUP+BY+host+LIMIT+20"
+                "GET", "/query?db=lab&q=SELECT+mean(value)+FROM+load+WHERE+time+%3E+now()-30s+GROUP+BY+host+SLIMIT+20"
             )
             return
         lines = max(1, len(self.payload) // 50)

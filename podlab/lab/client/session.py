@@ -52,9 +52,9 @@ class Session:
         """
         self.request(random.Random(0))
 
-    def pieces(self, most_bytes: int = _MOST_PIECE_BYTES) -> Iterator[bytes]:
+    def pieces(self, size_bytes: int | None = None) -> Iterator[bytes]:
         """Give different texts of ``data_mb`` MB in all, each of the payload's size as far as that is quick."""
-        size_bytes = min(max(len(self.payload), _LEAST_PIECE_BYTES), most_bytes)
+        size_bytes = size_bytes or min(max(len(self.payload), _LEAST_PIECE_BYTES), _MOST_PIECE_BYTES)
         letters = bytes(random.Random(self.spec["seed"]).choices(range(97, 123), k=2 * size_bytes))
         for number in range(round(float(self.spec.get("data_mb", 0)) * 1e6 / size_bytes)):
             first = number * 31 % size_bytes

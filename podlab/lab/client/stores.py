@@ -31,7 +31,7 @@ class VictoriaMetrics(Http):
                 f"value={random.random():.3f} {first_ms}000000"
                 for line in range(lines_each)
             )
-        self.query("load_value", random.Random(0))
+        self.query("vm_rows", random.Random(0))
 
     def request(self, draw: random.Random) -> None:
         """Send one request."""
