@@ -268,7 +268,7 @@ def test_a_network_is_slow_and_then_as_fast_as_before(rules: Path, monkeypatch: 
 
 @pytest.fixture(params=[1, 2])
 def groups(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Groups:
-    """Stand-ins for a container's groups with limits of half a core and 256 MiB; it holds 100 MiB."""
+    """Stand-ins for a container's groups with limits of half a core and 256 MiB; it holds 110 MiB."""
     version: int = request.param
     group = tmp_path / "group"
     group.mkdir()
@@ -278,7 +278,10 @@ def groups(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     else:
         (group / "cpu.max").write_text("50000 100000\n")
     held, shared = ("total_rss", "total_shmem") if version == 1 else ("anon", "shmem")
-    (group / "memory.stat").write_text(f"{held} {60 * 2**20}\n{shared} {40 * 2**20}\nother 1\n")
+    kernel = f"kernel {10 * 2**20}\n" if version == 2 else ""
+    (group / "memory.stat").write_text(f"{held} {60 * 2**20}\n{shared} {40 * 2**20}\nother 1\n{kernel}")
+    if version == 1:
+        (group / "memory.kmem.usage_in_bytes").write_text(f"{10 * 2**20}\n")
     made = Groups(group, group, group, group, None, None, version)
     monkeypatch.setattr(limits, "_groups", lambda target: made if target.pid else None)
     monkeypatch.setattr(limits, "time", FakeTime())
@@ -333,7 +336,7 @@ def test_a_cpu_limit_is_cut_to_a_share_of_what_is_taken_and_set_back(groups: Gro
 
 def test_a_memory_limit_is_cut_to_little_more_than_what_is_held_and_set_back(groups: Groups) -> None:
     faults.begin(planned("memory-cut", 1.0), target(LimitedRuntime()))
-    assert 102 <= int(memory_limit(groups)) / 2**20 <= 104
+    assert int(memory_limit(groups)) == pytest.approx(1.1 * 110 * 2**20, abs=1)
     faults.end(planned("memory-cut"), target(LimitedRuntime()))
     assert memory_limit(groups) == str(256 * 2**20)
     faults.end(planned("memory-cut"), target(LimitedRuntime(memory_mib=0)))
@@ -341,8 +344,8 @@ def test_a_memory_limit_is_cut_to_little_more_than_what_is_held_and_set_back(gro
 
 
 def test_a_memory_limit_is_never_raised_by_a_cut(groups: Groups) -> None:
-    faults.begin(planned("memory-cut", 0.0), target(LimitedRuntime(memory_mib=110)))
-    assert memory_limit(groups) == str(110 * 2**20)
+    faults.begin(planned("memory-cut", 0.0), target(LimitedRuntime(memory_mib=115)))
+    assert memory_limit(groups) == str(115 * 2**20)
 
 
 @pytest.mark.parametrize("kind", ["cpu-throttle", "memory-cut"])

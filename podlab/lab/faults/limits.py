@@ -14,14 +14,11 @@ from podlab.lab.cgroups import Groups, find_groups, read_counters
 from podlab.lab.faults.target import Target, between
 from podlab.lab.matrix import PlannedFault
 
-_MIB = 2**20
 #: How long it is watched what a service takes.
 _MEASURED_S = 2.0
 _LIMITS = "{{.HostConfig.NanoCpus}} {{.HostConfig.Memory}}"
 #: The kernel takes no smaller quota.
 _LEAST_QUOTA_US = 1000
-#: Above what the processes themselves take: page tables, sockets and the like.
-_SPARE_BYTES = _MIB
 #: cgroup v1 refuses a limit that it cannot reach at once: then a little more is tried.
 _ATTEMPTS, _ATTEMPT_FACTOR = 12, 1.1
 
@@ -63,9 +60,9 @@ def _limit_cpu(groups: Groups, cores: float | None) -> None:
 
 
 def begin_memory_cut(fault: PlannedFault, target: Target) -> None:
-    """Cut the memory limit to between 1.5 and 1.02 of what the processes hold: page cache goes, growth fails."""
+    """Cut the memory limit to between 2 and 1.1 of what is held: page cache goes, and growth fails."""
     groups = _living_groups(target)
-    limit = _held_bytes(groups) * between(1.5, 1.02, fault.strength) + _SPARE_BYTES
+    limit = _held_bytes(groups) * between(2.0, 1.1, fault.strength)
     limit_bytes = _limits(target)[1]
     limit = limit if limit_bytes is None else min(limit, limit_bytes)
     for attempts_left in reversed(range(_ATTEMPTS)):
@@ -81,10 +78,12 @@ def begin_memory_cut(fault: PlannedFault, target: Target) -> None:
 
 
 def _held_bytes(groups: Groups) -> int:
-    """Read what the kernel cannot take back: the processes' own memory, and what they share."""
-    keys = ("total_rss", "total_shmem") if groups.version == 1 else ("anon", "shmem")
+    """Read what the kernel cannot take back: the processes' own memory, what they share, and its own for them."""
+    keys = ("total_rss", "total_shmem") if groups.version == 1 else ("anon", "shmem", "kernel")
     statistics = dict(line.split() for line in (groups.memory / "memory.stat").read_text().splitlines())
-    return sum(int(statistics.get(key, 0)) for key in keys)
+    held = sum(int(statistics.get(key, 0)) for key in keys)
+    kernel = groups.memory / "memory.kmem.usage_in_bytes"  # version 1 tells it apart, where it counts it
+    return held + (int(kernel.read_text()) if kernel.exists() else 0)
 
 
 def end_memory_cut(fault: PlannedFault, target: Target) -> None:
