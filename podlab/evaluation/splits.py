@@ -19,9 +19,9 @@ IntArray = NDArray[np.int64]
 TextArray = NDArray[np.object_]
 
 #: Columns whose values are shared by services: each value is left out in turn.
-SHARED = ("cluster", "node", "namespace", "load")
+SHARED = ("cluster", "node", "namespace", "site", "load")
 #: Columns whose values mean something within one service only, where the same word need not be the same thing.
-OF_ONE_SERVICE = ("version", "configuration", "variant")
+OF_ONE_SERVICE = ("version", "configuration", "profile", "variant")
 #: Of these, the ones left out one by one; others are dealt into folds.
 _ONE_BY_ONE = ("version", "configuration")
 

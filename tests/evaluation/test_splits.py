@@ -142,3 +142,16 @@ def test_what_cannot_be_split_is_refused_in_one_line(containers, arguments, mess
     with pytest.raises(InputError, match=message) as refused:
         plan_splits(containers, **arguments)
     assert "\n" not in str(refused.value)
+
+
+def test_a_site_is_left_out_of_all_services_and_a_profile_of_one():
+    containers = containers_of({"a": 4, "b": 4}).assign(site=["x", "x", "y", "y"] * 2, profile=["p", "q"] * 4)
+    by_site = plan_splits(containers, group="site")
+    assert [set(containers["site"].iloc[split.test]) for split in by_site.splits] == [{"x"}, {"y"}]
+    for split in plan_splits(containers, group="profile", folds=2).splits:
+        tested = set(zip(containers["service"].iloc[split.test], containers["profile"].iloc[split.test], strict=True))
+        trained = set(
+            zip(containers["service"].iloc[split.train], containers["profile"].iloc[split.train], strict=True)
+        )
+        assert not tested & trained
+        assert len(tested) == 2

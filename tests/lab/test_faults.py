@@ -7,6 +7,7 @@ import json
 import os
 import random
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,18 +38,14 @@ def planned(kind: str, strength: float = 0.5) -> PlannedFault:
 
 
 def target(
-    runtime: Runtime,
-    name: str = "postgres",
-    pid: int = 77,
-    cpu_limit_cores: float | None = 0.5,
-    memory_limit_mib: int | None = 256,
+    runtime: Runtime, name: str = "postgres", pid: int = 77, cpu_limit_cores: float | None = 0.5
 ) -> faults.Target:
     service = SERVICES[name]
     drawn = draw_one(
         service, site="alpha", release="bookworm", role="faults", pattern="steady", profile=service.profiles()[0],
         seconds=480, chance=random.Random(1),
     )  # fmt: skip
-    deployment = replace(drawn, cpu_limit_cores=cpu_limit_cores, memory_limit_mib=memory_limit_mib)
+    deployment = replace(drawn, cpu_limit_cores=cpu_limit_cores)
     return faults.Target(runtime, "main", "client", pid, service, deployment, "net", "198.18.0.10")
 
 
@@ -280,7 +277,8 @@ def groups(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         (group / "cpu.cfs_quota_us").write_text("50000\n")
     else:
         (group / "cpu.max").write_text("50000 100000\n")
-    (group / "memory.stat").write_text(f"{'total_rss' if version == 1 else 'anon'} {100 * 2**20}\nother 1\n")
+    held, shared = ("total_rss", "total_shmem") if version == 1 else ("anon", "shmem")
+    (group / "memory.stat").write_text(f"{held} {60 * 2**20}\n{shared} {40 * 2**20}\nother 1\n")
     made = Groups(group, group, group, group, None, None, version)
     monkeypatch.setattr(limits, "_groups", lambda target: made if target.pid else None)
     monkeypatch.setattr(limits, "time", FakeTime())
@@ -311,28 +309,39 @@ def memory_limit(groups: Groups) -> str:
     return (groups.memory / ("memory.limit_in_bytes" if groups.version == 1 else "memory.max")).read_text()
 
 
+class LimitedRuntime(FakeRuntime):
+    """An engine that made its containers with these limits."""
+
+    def __init__(self, cores: float = 0.5, memory_mib: int = 256) -> None:
+        super().__init__()
+        self.limits = f"{round(cores * 1e9)} {memory_mib * 2**20}\n"
+
+    def call(self, arguments: Sequence[str], *, timeout_s: float = 0.0) -> str:
+        return self.limits if arguments[0] == "inspect" else super().call(arguments, timeout_s=timeout_s)
+
+
 def test_a_cpu_limit_is_cut_to_a_share_of_what_is_taken_and_set_back(groups: Groups) -> None:
-    faults.begin(planned("cpu-throttle", 1.0), target(FakeRuntime()))
+    faults.begin(planned("cpu-throttle", 1.0), target(LimitedRuntime()))
     assert cpu_quota(groups) == str(round(0.15 * 0.2 * 100000))
-    faults.begin(planned("cpu-throttle", 0.0), target(FakeRuntime(), cpu_limit_cores=0.1))
+    faults.begin(planned("cpu-throttle", 0.0), target(LimitedRuntime(cores=0.1)))
     assert cpu_quota(groups) == "5000"
-    faults.end(planned("cpu-throttle"), target(FakeRuntime()))
+    faults.end(planned("cpu-throttle"), target(LimitedRuntime()))
     assert cpu_quota(groups) == "50000"
-    faults.end(planned("cpu-throttle"), target(FakeRuntime(), cpu_limit_cores=None))
+    faults.end(planned("cpu-throttle"), target(LimitedRuntime(cores=0)))
     assert cpu_quota(groups) == ("-1" if groups.version == 1 else "max")
 
 
 def test_a_memory_limit_is_cut_to_little_more_than_what_is_held_and_set_back(groups: Groups) -> None:
-    faults.begin(planned("memory-cut", 1.0), target(FakeRuntime()))
+    faults.begin(planned("memory-cut", 1.0), target(LimitedRuntime()))
     assert 102 <= int(memory_limit(groups)) / 2**20 <= 104
-    faults.end(planned("memory-cut"), target(FakeRuntime()))
+    faults.end(planned("memory-cut"), target(LimitedRuntime()))
     assert memory_limit(groups) == str(256 * 2**20)
-    faults.end(planned("memory-cut"), target(FakeRuntime(), memory_limit_mib=None))
+    faults.end(planned("memory-cut"), target(LimitedRuntime(memory_mib=0)))
     assert memory_limit(groups) == ("-1" if groups.version == 1 else "max")
 
 
 def test_a_memory_limit_is_never_raised_by_a_cut(groups: Groups) -> None:
-    faults.begin(planned("memory-cut", 0.0), target(FakeRuntime(), memory_limit_mib=110))
+    faults.begin(planned("memory-cut", 0.0), target(LimitedRuntime(memory_mib=110)))
     assert memory_limit(groups) == str(110 * 2**20)
 
 

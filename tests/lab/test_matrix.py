@@ -114,6 +114,14 @@ def test_a_service_without_data_has_no_volume_and_no_earlier_run() -> None:
     assert {(d.data_in, d.earlier_run) for d in matrix} == {("none", False)}
 
 
+def test_what_nobody_can_connect_to_is_probed_by_a_command_or_not_at_all() -> None:
+    for service in (replace(REDIS, protocol=protocol) for protocol in ("none", "sink")):
+        assert {d.probe_by for d in draw([service], Plan(per_service=50))} == {"none", "exec"}
+    assert {d.probe_by for d in draw([REDIS], Plan(per_service=50))} == {"none", "exec", "tcp"}
+    web = replace(REDIS, protocol="http")
+    assert {d.probe_by for d in draw([web], Plan(per_service=50))} == {"none", "exec", "tcp", "http"}
+
+
 def test_loads_go_over_three_decades() -> None:
     matrix = draw([REDIS], Plan(per_service=1000, seed=1))
     shares = {p: [d.rate_per_s / REDIS.whole_core_requests_per_s for d in matrix if d.pattern == p] for p in PATTERNS}

@@ -17,6 +17,7 @@ from podlab.lab.matrix import PlannedFault
 _MIB = 2**20
 #: How long it is watched what a service takes.
 _MEASURED_S = 2.0
+_LIMITS = "{{.HostConfig.NanoCpus}} {{.HostConfig.Memory}}"
 #: The kernel takes no smaller quota.
 _LEAST_QUOTA_US = 1000
 #: Above what the processes themselves take: page tables, sockets and the like.
@@ -32,9 +33,8 @@ def begin_cpu_throttle(fault: PlannedFault, target: Target) -> None:
     time.sleep(_MEASURED_S)
     taken_cores = (_cpu_ns(groups) - begin_ns) / 1e9 / (time.monotonic() - begin_s)
     cores = between(0.8, 0.15, fault.strength) * taken_cores
-    if target.deployment.cpu_limit_cores is not None:
-        cores = min(cores, target.deployment.cpu_limit_cores / 2)
-    _limit_cpu(groups, cores)
+    limit_cores = _limits(target)[0]
+    _limit_cpu(groups, cores if limit_cores is None else min(cores, limit_cores / 2))
 
 
 def _cpu_ns(groups: Groups) -> int:
@@ -48,7 +48,7 @@ def end_cpu_throttle(fault: PlannedFault, target: Target) -> None:
     """Set the CPU limit to what it was, unless the instance has ended."""
     groups = _groups(target)
     if groups is not None:
-        _limit_cpu(groups, target.deployment.cpu_limit_cores)
+        _limit_cpu(groups, _limits(target)[0])
 
 
 def _limit_cpu(groups: Groups, cores: float | None) -> None:
@@ -65,11 +65,9 @@ def _limit_cpu(groups: Groups, cores: float | None) -> None:
 def begin_memory_cut(fault: PlannedFault, target: Target) -> None:
     """Cut the memory limit to between 1.5 and 1.02 of what the processes hold: page cache goes, growth fails."""
     groups = _living_groups(target)
-    key = "total_rss" if groups.version == 1 else "anon"
-    statistics = dict(line.split() for line in (groups.memory / "memory.stat").read_text().splitlines())
-    limit = int(statistics[key]) * between(1.5, 1.02, fault.strength) + _SPARE_BYTES
-    if target.deployment.memory_limit_mib is not None:
-        limit = min(limit, target.deployment.memory_limit_mib * _MIB)
+    limit = _held_bytes(groups) * between(1.5, 1.02, fault.strength) + _SPARE_BYTES
+    limit_bytes = _limits(target)[1]
+    limit = limit if limit_bytes is None else min(limit, limit_bytes)
     for attempts_left in reversed(range(_ATTEMPTS)):
         try:
             _write(_memory_limit(groups), str(round(limit)))
@@ -82,14 +80,21 @@ def begin_memory_cut(fault: PlannedFault, target: Target) -> None:
             return
 
 
+def _held_bytes(groups: Groups) -> int:
+    """Read what the kernel cannot take back: the processes' own memory, and what they share."""
+    keys = ("total_rss", "total_shmem") if groups.version == 1 else ("anon", "shmem")
+    statistics = dict(line.split() for line in (groups.memory / "memory.stat").read_text().splitlines())
+    return sum(int(statistics.get(key, 0)) for key in keys)
+
+
 def end_memory_cut(fault: PlannedFault, target: Target) -> None:
     """Set the memory limit to what it was, unless the instance has ended."""
     groups = _groups(target)
     if groups is None:
         return
-    limit_mib = target.deployment.memory_limit_mib
+    limit_bytes = _limits(target)[1]
     none = "-1" if groups.version == 1 else "max"
-    _write(_memory_limit(groups), none if limit_mib is None else str(limit_mib * _MIB))
+    _write(_memory_limit(groups), none if limit_bytes is None else str(limit_bytes))
 
 
 def _memory_limit(groups: Groups) -> Path:
@@ -116,6 +121,13 @@ def _is_paused(target: Target) -> bool:
     except PodlabError:
         return False
     return said.strip() == "paused"
+
+
+def _limits(target: Target) -> tuple[float | None, int | None]:
+    """Ask the engine for the limits that the container was made with: cores and bytes, None for none."""
+    said = target.runtime.call(["inspect", "--format", _LIMITS, target.container])
+    billionths, limit_bytes = (int(number) for number in said.split())
+    return billionths / 1e9 or None, limit_bytes or None
 
 
 def _groups(target: Target) -> Groups | None:
