@@ -221,6 +221,10 @@ def _provide_base(runtime: Runtime, release: str, image: str, say: Callable[[str
         policy = root / "usr/sbin/policy-rc.d"
         policy.write_text("#!/bin/sh\nexit 101\n")
         policy.chmod(0o755)
+        # The package lists of sid are valid for a week; a mirror may lag behind for longer.
+        settings = root / "etc/apt/apt.conf.d"
+        settings.mkdir(parents=True, exist_ok=True)
+        (settings / "90podlab").write_text('Acquire::Check-Valid-Until "false";\n')
         _run(
             [
                 "tar",

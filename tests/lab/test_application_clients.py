@@ -65,9 +65,9 @@ class _Http(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.content)
 
-    do_GET = do_POST = do_PUT = _answer
+    do_GET = do_POST = do_PUT = _answer  # noqa: N815 - named by the library
 
-    def log_message(self, format: str, *arguments: Any) -> None:
+    def log_message(self, *arguments: Any) -> None:
         """Say nothing."""
 
 
