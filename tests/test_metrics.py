@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from podlab.metrics import ALL_COLUMNS, CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS
+from podlab.metrics import AGES, ALL_COLUMNS, CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS, MEASURED_METRICS
 
 
 def test_columns_are_named_once() -> None:
-    assert len(ALL_COLUMNS) == len(set(ALL_COLUMNS)) == len(IDENTITY) + len(CATALOGUE) + len(LABELS)
+    assert len(ALL_COLUMNS) == len(set(ALL_COLUMNS)) == len(IDENTITY) + len(CATALOGUE) + len(AGES) + len(LABELS)
 
 
-def test_identity_labels_and_image_size_are_no_features() -> None:
+def test_identity_labels_ages_and_image_size_are_no_features() -> None:
     assert FEATURE_METRICS
-    assert not set(FEATURE_METRICS) & {*IDENTITY, *LABELS, "image_size_bytes"}
+    assert set(FEATURE_METRICS) <= set(MEASURED_METRICS)
+    assert not set(MEASURED_METRICS) & {*IDENTITY, *LABELS, *AGES.values(), "image_size_bytes"}
 
 
 def test_network_and_volume_are_counted_per_pod() -> None:
-    assert {m.name for m in CATALOGUE.values() if m.per == "pod"} == {"rx_bytes", "tx_bytes", "volume_used_bytes"}
+    for metric in CATALOGUE.values():
+        assert (metric.per == "pod") == (metric.family in ("network", "volume")), metric.name
 
 
 def test_units_are_part_of_the_name() -> None:
@@ -24,3 +26,9 @@ def test_units_are_part_of_the_name() -> None:
             assert metric.name.endswith("_bytes")
         if metric.unit == "ns":
             assert metric.name.endswith("_nanoseconds")
+
+
+def test_every_metric_but_the_images_size_is_told_by_some_source() -> None:
+    for name in MEASURED_METRICS:
+        metric = CATALOGUE[name]
+        assert metric.influxdb or metric.kubelet or metric.prometheus, name
