@@ -13,11 +13,12 @@ from typing import Final
 import pandas as pd
 
 from podlab.errors import InputError, PodlabError
-from podlab.metrics import FEATURE_METRICS
+from podlab.metrics import MEASURED_METRICS
 from podlab.samples import check_samples
 from podlab.telemetry import NothingThereError
+from podlab.telemetry.kubelet_cadvisor import CADVISOR, add_cadvisor, needs_cadvisor
 from podlab.telemetry.kubelet_http import KubeletAddress
-from podlab.telemetry.kubelet_stats import CADVISOR, IO, NS_PER_S, SUMMARY, Reading, add_block_io, read_summary
+from podlab.telemetry.kubelet_stats import NS_PER_S, SUMMARY, Reading, read_summary, told_columns
 from podlab.telemetry.ring import Ring
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,8 @@ class KubeletSource:
     window_s : float
         How long samples are kept.
     columns : collection of str, optional
-        The metrics to fetch; without ``io_read_bytes`` and ``io_write_bytes`` a node is asked once instead of twice.
+        The metrics to fetch; without any that only cAdvisor tells (block I/O, processes, throttling, packets) a node is
+        asked once instead of twice.
     parallel : int
         How many nodes are asked at the same time.
     clock : callable
@@ -75,8 +77,8 @@ class KubeletSource:
     ) -> None:
         self.cluster = cluster
         self.interval_s = interval_s
-        self.columns = tuple(FEATURE_METRICS if columns is None else columns)
-        self.ring = Ring(window_s)
+        self.columns = told_columns(MEASURED_METRICS if columns is None else columns)
+        self.ring = Ring(window_s, self.columns)
         #: What is wrong with a node just now, by its name.
         self.failures: dict[str, PodlabError] = {}
         self._list_nodes, self._get, self._clock, self._let_go = nodes, get, clock, let_go
@@ -85,7 +87,7 @@ class KubeletSource:
         self._listing: PodlabError | None = None
         self._pending: dict[str, Future[Reading]] = {}
         self._skewed: set[str] = set()
-        self._without_io: dict[str, str] = {}
+        self._without_cadvisor: dict[str, str] = {}
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="kubelet")
         self._round = threading.Lock()
         self._polled = threading.Event()
@@ -174,22 +176,21 @@ class KubeletSource:
         there = {address.node for address in self._nodes}
         self.failures = {node: error for node, error in self.failures.items() if node in there}
         self._skewed &= there
-        for node in set(self._without_io) - there:
-            self._without_io.pop(node, None)
+        for node in set(self._without_cadvisor) - there:
+            self._without_cadvisor.pop(node, None)
 
     def _read(self, address: KubeletAddress) -> Reading:
-        reading = read_summary(self._get(address, SUMMARY), address.node)
-        if any(name in self.columns for name in IO):
+        reading = read_summary(self._get(address, SUMMARY), address.node, self.columns)
+        if needs_cadvisor(self.columns):
             try:
-                text = self._get(address, CADVISOR)
                 # Less than half a kubelet's own interval away, or it is of another moment.
-                add_block_io(reading, text, address.node, tolerance_s=self.interval_s, columns=self.columns)
+                add_cadvisor(reading, self._get(address, CADVISOR), address.node, tolerance_s=self.interval_s)
             except PodlabError as error:
-                if self._without_io.get(address.node) != error.what:
-                    log.warning("no block I/O: %s", error)
-                self._without_io[address.node] = error.what
+                if self._without_cadvisor.get(address.node) != error.what:
+                    log.warning("no block I/O, nor what else only %s tells: %s", CADVISOR, error)
+                self._without_cadvisor[address.node] = error.what
             else:
-                self._without_io.pop(address.node, None)
+                self._without_cadvisor.pop(address.node, None)
         return reading
 
     def _tell(self, node: str, error: PodlabError | None) -> None:
@@ -232,7 +233,7 @@ class KubeletSource:
         if self._thread is None and not self._polled.is_set():
             self.poll()
         self._polled.wait()
-        found = self.ring.select(since_ns, until_ns, columns=self.columns, pods=pods)
+        found = self.ring.select(since_ns, until_ns, pods=pods)
         if len(found):
             return check_samples(found.assign(cluster=self.cluster), where=self.name)
         if self._listing is not None:

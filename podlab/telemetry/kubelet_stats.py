@@ -1,10 +1,12 @@
-"""From a kubelet's two answers to samples: ``/stats/summary``, and block I/O from ``/metrics/cadvisor``.
+"""From a kubelet's ``/stats/summary`` to samples.
 
 The Summary API's fields: ``staging/src/k8s.io/kubelet/pkg/apis/stats/v1alpha1/types.go`` in
 https://github.com/kubernetes/kubernetes. What it does not say is missing: ``usageNanoCores`` in a container's first
 sample, ``rssBytes`` and page faults where the runtime does not tell them. Its times are whole seconds, one per section;
-a sample's time is that of ``cpu``. cAdvisor, which measured it, tells milliseconds: where both tell of the same second,
-the sample has those.
+a sample's time is that of ``cpu``, and network, file systems and volumes keep their own.
+
+Pressure (``psi``) is the kernel's count of microseconds, whatever the API's comments say. A kubelet on cgroup v1, which
+has no pressure, tells 0 of everything: where a whole node says nothing else, pressure is missing.
 """
 
 from __future__ import annotations
@@ -20,28 +22,26 @@ import numpy as np
 from msgspec import Meta, Struct, field
 
 from podlab.errors import PodlabError
-from podlab.metrics import CATALOGUE, FEATURE_METRICS
-from podlab.telemetry.exposition import read_family
+from podlab.metrics import AGES, CATALOGUE, MEASURED_METRICS
 from podlab.telemetry.nearest import Ints
-from podlab.telemetry.prometheus_series import container_of
 
-SUMMARY, CADVISOR = "/stats/summary", "/metrics/cadvisor"
+SUMMARY: Final = "/stats/summary"
 NS_PER_S: Final = 1_000_000_000
-_MS_PER_S: Final = 1000
-_NS_PER_MS: Final = 1_000_000
+_NS_PER_US: Final = 1000
 #: Stands for a missing value; no metric is negative.
 MISSING: Final = -1
-#: What only cAdvisor tells, and where.
-IO: Final = {
-    name: place for name in ("io_read_bytes", "io_write_bytes") if (place := CATALOGUE[name].prometheus) is not None
-}
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MOST: Final = 2**63 - 1
 #: A static pod has the digest of its file here, and another uid in the API: its names must do.
 _UID: Final = re.compile(r"[0-9a-fA-F]{32}")
-_COLUMN: Final = {name: number for number, name in enumerate(FEATURE_METRICS)}
+#: What the Summary API tells, in the order in which it is read.
+_TOLD: Final = (
+    *(name for name, metric in CATALOGUE.items() if metric.kubelet is not None and metric.family != "pressure"),
+    *AGES.values(),
+)
+_PRESSURE: Final = tuple(name for name, metric in CATALOGUE.items() if metric.family == "pressure")
 
 
 _Time = Annotated[datetime, Meta(tz=True)]
@@ -63,12 +63,21 @@ class _Memory(Struct, gc=False):
 
 
 class _Filesystem(Struct, gc=False):
+    time: _Time | None = None
     used: int | None = field(default=None, name="usedBytes")
+    inodes_used: int | None = field(default=None, name="inodesUsed")
 
 
 class _Network(Struct, gc=False):
+    time: _Time | None = None
     rx: int | None = field(default=None, name="rxBytes")
     tx: int | None = field(default=None, name="txBytes")
+    rx_errors: int | None = field(default=None, name="rxErrors")
+    tx_errors: int | None = field(default=None, name="txErrors")
+
+
+class _Swap(Struct, gc=False):
+    used: int | None = field(default=None, name="swapUsageBytes")
 
 
 class _Container(Struct, gc=False):
@@ -78,6 +87,7 @@ class _Container(Struct, gc=False):
     memory: _Memory | None = None
     rootfs: _Filesystem | None = None
     logs: _Filesystem | None = None
+    swap: _Swap | None = None
 
 
 class _Reference(Struct, gc=False):
@@ -102,7 +112,38 @@ class _Summary(Struct, gc=False):
     pods: list[_Pod] | None
 
 
+class _Total(Struct, gc=False):
+    total: int | None = None
+
+
+class _Psi(Struct, gc=False):
+    some: _Total | None = None
+    full: _Total | None = None
+
+
+class _Resource(Struct, gc=False):
+    psi: _Psi | None = None
+
+
+class _Resources(Struct, gc=False):
+    name: str = ""
+    cpu: _Resource | None = None
+    memory: _Resource | None = None
+    io: _Resource | None = None
+
+
+class _PressuredPod(Struct, gc=False):
+    containers: list[_Resources] | None = None
+
+
+class _Pressures(Struct, gc=False):
+    node: _Resources
+    pods: list[_PressuredPod] | None
+
+
 _DECODER: Final = msgspec.json.Decoder(_Summary)
+#: Read by itself: most of a long answer is pressure, and only those who want it pay for it.
+_PRESSURE_DECODER: Final = msgspec.json.Decoder(_Pressures)
 
 
 class Instance(NamedTuple):
@@ -126,17 +167,42 @@ class Reading:
         The containers, n of them.
     time_ns : ndarray of int64, shape (n,)
         When each was measured, ns since 1970.
-    told : ndarray of int64, shape (n, n_metrics)
-        In the order of :data:`podlab.metrics.FEATURE_METRICS`; :data:`MISSING` where it is not told.
+    told : ndarray of int64, shape (n, n_columns)
+        In the order of ``columns``; :data:`MISSING` where it is not told.
+    columns : tuple of str
+        See :func:`told_columns`.
     """
 
     instances: list[Instance]
     time_ns: Ints
     told: Ints
+    columns: tuple[str, ...]
+
+    def column(self, name: str) -> Ints:
+        """Look at one column (n,); what is written into it stays."""
+        return self.told[:, self.columns.index(name)]
 
 
-def read_summary(answer: bytes, node: str) -> Reading:
+def told_columns(wanted: Collection[str]) -> tuple[str, ...]:
+    """Name what is kept where some metrics are wanted: these, and when those were measured that have their own time.
+
+    In place of an age stands the time of measuring, in ns since 1970.
+    """
+    metrics = [name for name in MEASURED_METRICS if name in wanted]
+    families = {CATALOGUE[name].family for name in metrics}
+    return (*metrics, *(name for family, name in AGES.items() if family in families))
+
+
+def read_summary(answer: bytes, node: str, columns: tuple[str, ...]) -> Reading:
     """Read ``/stats/summary``; containers without a time of their own are left out.
+
+    Parameters
+    ----------
+    answer : bytes
+    node : str
+        The node's name, for errors and samples.
+    columns : tuple of str
+        From :func:`told_columns`.
 
     Raises
     ------
@@ -145,16 +211,24 @@ def read_summary(answer: bytes, node: str) -> Reading:
     """
     try:
         summary = _DECODER.decode(answer)
+        pressure = _read_pressure(answer) if not set(_PRESSURE).isdisjoint(columns) else None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         what = f"the answer to {SUMMARY} is not a kubelet's or broke off: {error}"
         raise PodlabError(what, where=f"node {node}", todo="check its address and port, then try again") from None
-    instances, times, rows = [], [], []
+    instances, times, rows, kept = [], [], [], []
+    number = -1
     for pod in summary.pods or ():
         network = pod.network or _Network()
         volumes = [volume.used for volume in pod.volumes or () if volume.used is not None]
+        # Of several, the oldest: no more can be said of their sum.
+        volume_ns = min((_ns(volume.time) for volume in pod.volumes or () if volume.used is not None), default=MISSING)
+        of_pod = (sum(volumes) if volumes else None, network.rx, network.tx)
+        errors = (network.rx_errors, network.tx_errors)
+        network_ns = _ns(network.time)
         whose = pod.reference
         uid = "" if _UID.fullmatch(whose.uid) else whose.uid
         for container in pod.containers or ():
+            number += 1
             cpu, memory = container.cpu or _Cpu(), container.memory or _Memory()
             taken_ns = _ns(cpu.time or memory.time)
             if taken_ns == MISSING:
@@ -162,54 +236,47 @@ def read_summary(answer: bytes, node: str) -> Reading:
             rootfs, logs = container.rootfs or _Filesystem(), container.logs or _Filesystem()
             instances.append(Instance(node, whose.namespace, whose.name, uid, container.name, _ns(container.start)))
             times.append(taken_ns)
+            kept.append(number)
             rows.append(
                 (
                     cpu.usage_nanocores, cpu.usage_core_nanoseconds, memory.usage, memory.working_set, memory.rss,
-                    memory.page_faults, memory.major_page_faults, rootfs.used, logs.used,
-                    sum(volumes) if volumes else None, network.rx, network.tx, None, None,
+                    memory.page_faults, memory.major_page_faults, rootfs.used, logs.used, *of_pod,
+                    container.swap.used if container.swap else None, rootfs.inodes_used, *errors,
+                    network_ns, _ns(rootfs.time or logs.time), volume_ns,
                 )
             )  # fmt: skip
     flat = [MISSING if value is None or not 0 <= value <= _MOST else value for row in rows for value in row]
-    return Reading(
-        instances,
-        np.array(times, dtype=np.int64),
-        np.array(flat, dtype=np.int64).reshape(len(rows), len(FEATURE_METRICS)),
-    )
+    all_told = np.array(flat, dtype=np.int64).reshape(len(rows), len(_TOLD))
+    told = np.full((len(rows), len(columns)), MISSING, dtype=np.int64)
+    for place, name in enumerate(columns):
+        if name in _TOLD:
+            told[:, place] = all_told[:, _TOLD.index(name)]
+        elif pressure is not None and name in _PRESSURE:
+            told[:, place] = pressure[kept, _PRESSURE.index(name)]
+    return Reading(instances, np.array(times, dtype=np.int64), told, columns)
+
+
+def _read_pressure(answer: bytes) -> Ints | None:
+    """Read each container's pressure in ns, in the answer's order (n_containers, n_pressures)."""
+    decoded = _PRESSURE_DECODER.decode(answer)
+    containers = [container for pod in decoded.pods or () for container in pod.containers or ()]
+    flat = [_pressures_of(each) for each in (decoded.node, *containers)]
+    told = np.array(flat, dtype=np.int64).reshape(len(flat), len(_PRESSURE))
+    if not (told > 0).any():
+        return None
+    return np.where(told == MISSING, MISSING, told * _NS_PER_US)[1:]
+
+
+def _pressures_of(whose: _Resources) -> list[int]:
+    found = []
+    for resource in (whose.cpu, whose.memory, whose.io):
+        psi = (resource.psi if resource else None) or _Psi()
+        for part in (psi.some, psi.full):
+            total = part.total if part else None
+            found.append(MISSING if total is None or not 0 <= total <= _MOST // _NS_PER_US else total)
+    return found
 
 
 def _ns(when: datetime | None) -> int:
     ns = MISSING if when is None else (when - _EPOCH) // _MICROSECOND * 1000
     return ns if 0 <= ns <= _MOST else MISSING  # Go's year 1 is no time
-
-
-def add_block_io(reading: Reading, answer: bytes, node: str, *, tolerance_s: float, columns: Collection[str]) -> None:
-    """Fill in what containers read from and wrote to disks, all devices together, and when to the millisecond.
-
-    cAdvisor measures a container at its own time; a value that was taken more than ``tolerance_s`` before or after the
-    sample stays missing. Where a container was just restarted, both of its lives may be told of; the later one counts.
-
-    Raises
-    ------
-    PodlabError
-        If it is no such answer, or breaks off.
-    """
-    rows = {(each.namespace, each.pod, each.container): number for number, each in enumerate(reading.instances)}
-    for column, place in IO.items():
-        if column not in columns:
-            continue
-        found: dict[int, dict[str, tuple[int, float]]] = {}
-        for labels, value, time_ms in read_family(answer, place.name, where=f"node {node}"):
-            owner = container_of(labels, "")
-            row = None if owner is None else rows.get((owner[1], owner[2], owner[3]))
-            if owner is None or row is None or not 0 <= value <= _MOST:
-                continue
-            lives = found.setdefault(row, {})
-            taken_ms, total = lives.get(owner[4], (MISSING, 0.0))
-            lives[owner[4]] = (max(taken_ms, MISSING if time_ms is None else time_ms), total + value)
-        for row, lives in found.items():
-            taken_ms, total = max(lives.values())
-            apart_s = abs(taken_ms * 1e-3 - reading.time_ns[row] * 1e-9)
-            if taken_ms == MISSING or apart_s <= tolerance_s:
-                reading.told[row, _COLUMN[column]] = min(int(total), _MOST)
-            if taken_ms // _MS_PER_S == reading.time_ns[row] // NS_PER_S:
-                reading.time_ns[row] = taken_ms * _NS_PER_MS

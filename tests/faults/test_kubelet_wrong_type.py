@@ -89,10 +89,10 @@ def test_times_that_are_none(samples: pd.DataFrame, certificates: tuple[Path, Pa
 def test_what_nobody_expected_of_one_node_costs_no_other(
     samples: pd.DataFrame, certificates: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read(answer: bytes, node: str) -> Reading:
+    def read(answer: bytes, node: str, columns: tuple[str, ...]) -> Reading:
         if node == "node-0":
             raise RecursionError("so deep")
-        return read_summary(answer, node)
+        return read_summary(answer, node, columns)
 
     monkeypatch.setattr("podlab.telemetry.kubelet.read_summary", read)
     with running_cluster(samples, certificates) as cluster:

@@ -35,7 +35,44 @@ _MEMORY = {
     "pageFaults": "memory_page_faults", "majorPageFaults": "memory_major_page_faults",
 }  # fmt: skip
 _CPU = {"usageNanoCores": "cpu_usage_nanocores", "usageCoreNanoSeconds": "cpu_usage_core_nanoseconds"}
-_IO = {"container_fs_reads_bytes_total": "io_read_bytes", "container_fs_writes_bytes_total": "io_write_bytes"}
+_NETWORK = {"rxBytes": "rx_bytes", "txBytes": "tx_bytes", "rxErrors": "rx_errors", "txErrors": "tx_errors"}
+_ROOTFS = {"usedBytes": "rootfs_used_bytes", "inodesUsed": "rootfs_inodes_used"}
+#: cAdvisor's families of a container: the column, and how many of its unit are one of cAdvisor's.
+_OF_CONTAINERS = {
+    "container_cpu_usage_seconds_total": ("cpu_usage_core_nanoseconds", 10**9),
+    "container_cpu_user_seconds_total": ("cpu_user_core_nanoseconds", 10**9),
+    "container_cpu_system_seconds_total": ("cpu_system_core_nanoseconds", 10**9),
+    "container_cpu_cfs_periods_total": ("cpu_periods", 1),
+    "container_cpu_cfs_throttled_periods_total": ("cpu_throttled_periods", 1),
+    "container_cpu_cfs_throttled_seconds_total": ("cpu_throttled_nanoseconds", 10**9),
+    "container_memory_cache": ("memory_cache_bytes", 1),
+    "container_memory_mapped_file": ("memory_mapped_file_bytes", 1),
+    "container_memory_kernel_usage": ("memory_kernel_bytes", 1),
+    "container_memory_failcnt": ("memory_limit_hits", 1),
+    "container_oom_events_total": ("oom_events", 1),
+    "container_processes": ("processes", 1),
+    "container_threads": ("threads", 1),
+    "container_file_descriptors": ("file_descriptors", 1),
+    "container_sockets": ("sockets", 1),
+}
+#: Those of which each disk has its own.
+_OF_DISKS = {
+    "container_fs_reads_bytes_total": "io_read_bytes",
+    "container_fs_writes_bytes_total": "io_write_bytes",
+    "container_fs_reads_total": "io_read_operations",
+    "container_fs_writes_total": "io_write_operations",
+}
+#: Those that are counted on the pod's sandbox.
+_OF_PODS = {
+    "container_network_receive_packets_total": "rx_packets",
+    "container_network_transmit_packets_total": "tx_packets",
+    "container_network_receive_packets_dropped_total": "rx_dropped",
+    "container_network_transmit_packets_dropped_total": "tx_dropped",
+}
+
+
+#: Of each container who it is, and its newest sample.
+_Now = list[tuple[tuple[Any, ...], dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -108,7 +145,7 @@ class Kubelet:
         """Where it listens."""
         return KubeletAddress(self.node, "127.0.0.1", self._server.server_address[1])
 
-    def now(self) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    def now(self) -> _Now:
         """Each container's newest sample."""
         at_s = self.clock()
         found = []
@@ -123,24 +160,29 @@ class Kubelet:
         pods: dict[tuple[str, str, str], dict[str, Any]] = {}
         for (namespace, pod, uid, container, started_at), row in self.now():
             taken = {"time": self._second(row["time"])}
+            files = {"time": self._second(_when(row, "filesystem_age_seconds")), "capacityBytes": 10**11}
+            network = {"time": self._second(_when(row, "network_age_seconds")), "name": "eth0"}
+            volumes = {"time": self._second(_when(row, "volume_age_seconds"))}
             told = pods.setdefault(
                 (namespace, pod, uid),
                 {
                     "podRef": {"name": pod, "namespace": namespace, "uid": uid},
                     "startTime": self._second(started_at),
                     "containers": [],
-                    "network": taken | {"name": "eth0"} | _told(row, {"rxBytes": "rx_bytes", "txBytes": "tx_bytes"}),
-                    "volume": _volumes(row, taken),
+                    "network": network | _told(row, _NETWORK),
+                    "volume": _volumes(row, volumes),
                 },
             )
             told["containers"].append(
                 {
                     "name": container,
                     "startTime": self._second(started_at),
-                    "cpu": taken | _told(row, _CPU),
-                    "memory": taken | _told(row, _MEMORY),
-                    "rootfs": taken | _told(row, {"usedBytes": "rootfs_used_bytes"}) | {"capacityBytes": 10**11},
-                    "logs": taken | _told(row, {"usedBytes": "logsfs_used_bytes"}) | {"capacityBytes": 10**11},
+                    "cpu": taken | _told(row, _CPU) | _psi(row, "cpu"),
+                    "memory": taken | _told(row, _MEMORY) | _psi(row, "memory"),
+                    "io": taken | _psi(row, "io"),
+                    "swap": taken | _told(row, {"swapUsageBytes": "memory_swap_bytes"}),
+                    "rootfs": files | _told(row, _ROOTFS),
+                    "logs": files | _told(row, {"usedBytes": "logsfs_used_bytes"}),
                 }
             )
         node = {"nodeName": self.node, "systemContainers": [{"name": "kubelet", "cpu": {}}]}
@@ -151,25 +193,40 @@ class Kubelet:
         lines = ["# HELP machine_cpu_cores Number of logical CPU cores.", "# TYPE machine_cpu_cores gauge",
                  "machine_cpu_cores{boot_id=\"b\"} 2"]  # fmt: skip
         told = self.now()
-        for family, column in ({"container_cpu_usage_seconds_total": "cpu_usage_core_nanoseconds"} | _IO).items():
-            lines += [f"# HELP {family} Cumulative.", f"# TYPE {family} counter"]
-            for (namespace, pod, uid, container, _), row in told:
-                value, taken_ms = row.get(column), row["time"].value // 10**6 + round(self.ahead_s * 1e3)
-                if pd.isna(value):
-                    continue
-                names = f'image="",name="",namespace="{_escape(namespace)}",pod="{_escape(pod)}"'
-                group = f"/kubepods/burstable/pod{uid}"
-                half = int(value) // 2
-                for device, part in (("/dev/sda", half), ("/dev/sdb", int(value) - half)):
-                    whose = f'container="{_escape(container)}",device="{device}",id="{group}/{container}"'
-                    lines.append(f"{family}{{{whose},{names}}} {part!r} {taken_ms}")
-                # The pod's own group holds all its containers; its sandbox is the pause container.
-                lines.append(f'{family}{{container="",device="/dev/sda",id="{group}",{names}}} {value!r} {taken_ms}')
-                lines.append(f'{family}{{container="POD",device="",id="{group}/pause",{names}}} 4096 {taken_ms}')
-            lines.append(
-                f'{family}{{container="",device="/dev/sda",id="/",image="",name="",namespace="",pod=""}} 1e+12'
+        for family, (column, scale) in _OF_CONTAINERS.items():
+            lines += self._family(family, column, told, lambda value, scale=scale: {"": value / scale})
+        for family, column in _OF_DISKS.items():
+            lines += self._family(
+                family, column, told, lambda value: {"/dev/sda": value // 2, "/dev/sdb": value - value // 2}
             )
+        for family, column in _OF_PODS.items():
+            lines += [f"# HELP {family} Cumulative.", f"# TYPE {family} counter"]
+            for group, names, row in _sandboxes(told):
+                value, taken_ms = row.get(column), self._ms(_when(row, "network_age_seconds"))
+                if not pd.isna(value):
+                    whose = f'container="",id="{group}/pause",interface="eth0"'
+                    lines.append(f"{family}{{{whose},{names}}} {int(value)!r} {taken_ms}")
         return "\n".join(lines) + "\n"
+
+    def _family(self, family: str, column: str, told: _Now, divide: Callable[[int], dict[str, float]]) -> list[str]:
+        lines = [f"# HELP {family} Cumulative.", f"# TYPE {family} counter"]
+        for (namespace, pod, uid, container, _), row in told:
+            value, taken_ms = row.get(column), self._ms(row["time"])
+            if pd.isna(value):
+                continue
+            names = f'image="",name="",namespace="{_escape(namespace)}",pod="{_escape(pod)}"'
+            group = f"/kubepods/burstable/pod{uid}"
+            for device, part in divide(int(value)).items():
+                whose = f'container="{_escape(container)}",device="{device}",id="{group}/{container}"'
+                lines.append(f"{family}{{{whose},{names}}} {part!r} {taken_ms}")
+            # The pod's own group holds all its containers; its sandbox is the pause container.
+            lines.append(f'{family}{{container="",device="/dev/sda",id="{group}",{names}}} {value!r} {taken_ms}')
+            lines.append(f'{family}{{container="POD",device="",id="{group}/pause",{names}}} 4096 {taken_ms}')
+        lines.append(f'{family}{{container="",device="/dev/sda",id="/",image="",name="",namespace="",pod=""}} 1e+12')
+        return lines
+
+    def _ms(self, when: pd.Timestamp) -> int:
+        return int(when.value // 10**6 + round(self.ahead_s * 1e3))
 
     def _second(self, when: pd.Timestamp) -> str:
         return (when + pd.Timedelta(self.ahead_s, "s")).floor("s").strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -177,6 +234,33 @@ class Kubelet:
 
 def _told(row: dict[str, Any], names: dict[str, str]) -> dict[str, int]:
     return {name: int(row[column]) for name, column in names.items() if not pd.isna(row.get(column))}
+
+
+def _when(row: dict[str, Any], age: str) -> pd.Timestamp:
+    """When the values were measured whose age a row has; with the row where it does not say."""
+    age_s = row.get(age)
+    return row["time"] if pd.isna(age_s) else row["time"] - pd.Timedelta(age_s, "s")
+
+
+def _psi(row: dict[str, Any], resource: str) -> dict[str, Any]:
+    """A kubelet passes on the kernel's microseconds."""
+    waited = {"some": row.get(f"{resource}_waiting_nanoseconds"), "full": row.get(f"{resource}_stalled_nanoseconds")}
+    told = {
+        name: {"total": int(ns) // 1000, "avg10": 0, "avg60": 0, "avg300": 0}
+        for name, ns in waited.items()
+        if not pd.isna(ns)
+    }
+    return {"psi": told} if told else {}
+
+
+def _sandboxes(told: _Now) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Each pod's cgroup, its names as labels, and a row of it."""
+    seen = set()
+    for (namespace, pod, uid, _, _), row in told:
+        if (namespace, pod, uid) not in seen:
+            seen.add((namespace, pod, uid))
+            names = f'image="pause",name="",namespace="{_escape(namespace)}",pod="{_escape(pod)}"'
+            yield f"/kubepods/burstable/pod{uid}", names, row
 
 
 def _volumes(row: dict[str, Any], taken: dict[str, str]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from podlab.metrics import FEATURE_METRICS
+from podlab.metrics import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
 from podlab.samples import check_samples
 
 EPOCH = pd.Timestamp("2026-01-05T08:00:00Z")
@@ -40,8 +40,23 @@ def make_samples(
             idle = number % 2 == 0
             frames.append(_one(service, number, level, burst_s, idle, seconds, interval_s, jitter_s, rng))
     table = pd.concat(frames, ignore_index=True)
-    dropped = [metric for metric in FEATURE_METRICS if metric not in columns]
+    if not set(columns) <= set(FEATURE_METRICS):
+        table = table.assign(**_further(table))
+    dropped = [metric for metric in MEASURED_METRICS if metric in table and metric not in columns]
     return check_samples(table.drop(columns=dropped), where="synthetic samples")
+
+
+def _further(table: pd.DataFrame) -> dict[str, pd.Series]:
+    """Make what is not among the features: multiples of the CPU time and of the memory, so that nothing is drawn."""
+    counted, level = table["cpu_usage_core_nanoseconds"], table["memory_usage_bytes"]
+    made = {}
+    for number, metric in enumerate(name for name in MEASURED_METRICS if name not in FEATURE_METRICS):
+        if CATALOGUE[metric].kind == "counter":
+            # The kernel counts waiting in microseconds, and user and system time no finer than cAdvisor's text tells.
+            made[metric] = counted // (1000 + number) * (1000 if CATALOGUE[metric].unit == "ns" else 1)
+        else:
+            made[metric] = level // (100 + number)
+    return made
 
 
 def _one(
