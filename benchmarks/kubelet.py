@@ -20,8 +20,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from podlab.metrics import CATALOGUE, FEATURE_METRICS
 from podlab.telemetry.kubelet import KubeletSource
+from podlab.telemetry.kubelet_cadvisor import CADVISOR
 from podlab.telemetry.kubelet_http import KubeletAddress
-from podlab.telemetry.kubelet_stats import CADVISOR, SUMMARY
+from podlab.telemetry.kubelet_stats import SUMMARY
 
 SPAN_S, INTERVAL_S, PODS_PER_NODE = 600, 10, 50
 START = pd.Timestamp("2026-01-01T00:00:00Z")
@@ -100,7 +101,9 @@ def with_podlab(answers: Answers) -> int:
     now = itertools.count()
     current: dict[tuple[str, str], bytes] = {}
     at_s = [START.timestamp()]
-    source = KubeletSource(lambda: nodes, lambda address, path: current[address.node, path], clock=lambda: at_s[0])
+    source = KubeletSource(
+        lambda: nodes, lambda address, path: current[address.node, path], columns=FEATURE_METRICS, clock=lambda: at_s[0]
+    )
     for each, number in zip(answers, now, strict=False):
         current, at_s[0] = each, START.timestamp() + number * INTERVAL_S
         source.poll()

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from podlab.errors import InputError
-from podlab.metrics import ALL_COLUMNS, CATALOGUE, CONTAINER_KEY, FEATURE_METRICS, TIMES
+from podlab.metrics import AGES, ALL_COLUMNS, CATALOGUE, CONTAINER_KEY, MEASURED_METRICS, TIMES
 
 if TYPE_CHECKING:
     import pandera.pandas as pa
@@ -38,7 +38,7 @@ def _dtype_of(column: str) -> str:
         return "boolean"
     if column in CATALOGUE:
         return "Int64" if CATALOGUE[column].kind == "counter" else "float64"
-    return "str"
+    return "float64" if column in AGES.values() else "str"
 
 
 @cache
@@ -79,8 +79,8 @@ def check_samples(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
     missing = [column for column in REQUIRED if column not in frame.columns]
     if missing:
         raise InputError(f"column {missing[0]!r} is missing", where=where, todo=f"needed are {', '.join(REQUIRED)}")
-    if not any(column in frame.columns for column in FEATURE_METRICS):
-        raise InputError("no metric column", where=where, todo=f"give at least one, such as {FEATURE_METRICS[0]}")
+    if not any(column in frame.columns for column in MEASURED_METRICS):
+        raise InputError("no metric column", where=where, todo=f"give at least one, such as {MEASURED_METRICS[0]}")
     if frame.empty:
         raise InputError("no rows", where=where, todo="collect or record again")
 
