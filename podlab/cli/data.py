@@ -45,6 +45,7 @@ class TargetName(enum.StrEnum):
 
     INFLUXDB = "influxdb"
     PROMETHEUS = "prometheus"
+    OPENTELEMETRY = "opentelemetry"
 
 
 class InventoryChoice(enum.StrEnum):
@@ -143,11 +144,14 @@ def replay(
 ) -> None:
     """Write a recording into a live database: InfluxDB as Telegraf would, Prometheus as if it had scraped cAdvisor.
 
+    "opentelemetry" is Prometheus as if OpenTelemetry's kubeletstats receiver had written into it.
+
     After Ctrl-C the same command goes on where it stopped. Prometheus must take remote writes
     (--web.enable-remote-write-receiver; VictoriaMetrics does) and refuses what is older than what it has.
 
     Example: podlab replay data/recordings/first.parquet --to influxdb --now
     """
+    from podlab.telemetry.prometheus_dialect import CADVISOR, OPENTELEMETRY
     from podlab.telemetry.replay import replay as write
 
     settings = load_settings(
@@ -162,6 +166,7 @@ def replay(
             target,
             speed=speed,
             now=now,
+            dialect=OPENTELEMETRY[0] if to is TargetName.OPENTELEMETRY else CADVISOR,
             state_path=Path(".cache") / f"replay-{file.stem}.json",
             progress=progress,
         )

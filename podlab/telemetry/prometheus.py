@@ -11,10 +11,18 @@ import numpy as np
 import pandas as pd
 
 from podlab.errors import InputError
-from podlab.metrics import CATALOGUE, PrometheusPlace
+from podlab.metrics import AGES, CATALOGUE, Family, PrometheusPlace
 from podlab.samples import check_samples
 from podlab.telemetry import NothingThereError
 from podlab.telemetry.nearest import NOTHING, Ints, nearest_rows
+from podlab.telemetry.prometheus_dialect import (
+    CADVISOR,
+    COLUMNS,
+    SHARED_NAMES,
+    Dialect,
+    choose_dialect,
+    names_of,
+)
 from podlab.telemetry.prometheus_http import PrometheusApi
 from podlab.telemetry.prometheus_read import MAX_ANSWER_BYTES, SLICE_S, PrometheusReader, Span
 from podlab.telemetry.prometheus_series import (
@@ -23,13 +31,14 @@ from podlab.telemetry.prometheus_series import (
     POD_LABELS,
     Owned,
     Owner,
+    Points,
     choose_observers,
     claim_of,
     container_of,
     first_of,
     make_points,
     pod_of,
-    uid_in,
+    uid_of,
 )
 from podlab.telemetry.prometheus_table import Grid, make_grid, make_table, number_of, rate_of
 from podlab.telemetry.prometheus_wire import Floats, RawSeries
@@ -37,6 +46,7 @@ from podlab.telemetry.prometheus_wire import Floats, RawSeries
 # What belongs to the first and last rows may have been measured just outside the span, and the first row's
 # processor use is a rate since the sample before it.
 _MARGIN_MS: Final = 60_000
+_MS_PER_S: Final = 1_000
 
 STARTED: Final = PrometheusPlace("container_start_time_seconds")
 #: Of kube-state-metrics, where it is there: uid and node of a pod, and which claims are its volumes.
@@ -45,12 +55,19 @@ POD_CLAIMS: Final = "kube_pod_spec_volumes_persistentvolumeclaims_info"
 VOLUME: Final = "volume_used_bytes"
 CPU_RATE: Final = "cpu_usage_nanocores"
 CPU_COUNTER: Final = "cpu_usage_core_nanoseconds"
+ROOTFS: Final = "rootfs_used_bytes"
+#: Of these labels each value has a column of its own, so that series are read together.
+_TOLD_APART_HERE: Final = ("failure_type", "direction")
+#: Without it, a series is cAdvisor's.
+_OPENTELEMETRYS_POD: Final = "k8s_pod_name"
 
 
 class PrometheusSource:
-    """A server with Prometheus' API as a source of samples; it scrapes cAdvisor (each kubelet's ``/metrics/cadvisor``).
+    """A server with Prometheus' API as a source of samples, which knows what the kubelets tell by one of two dialects.
 
-    Each fetch asks one question per metric for all pods, for the samples as they were scraped with their own times,
+    It scrapes cAdvisor (each kubelet's ``/metrics/cadvisor``), or OpenTelemetry's kubeletstats receiver writes into it;
+    which of them, it finds out by itself. Each fetch asks one question per metric for all pods, for the samples as they
+    were scraped with their own times,
     in slices of time so that no answer grows without bound. Metrics that are not there are missing.
 
     Parameters
@@ -82,7 +99,7 @@ class PrometheusSource:
         self.reader = PrometheusReader(api, dict(labels or {}), slice_s, max_answer_bytes)
         self.cluster = cluster
         wanted = tuple(CATALOGUE) if columns is None else tuple(columns)
-        self.columns = tuple(c for c in wanted if CATALOGUE[c].prometheus is not None or c == CPU_RATE)
+        self.columns = tuple(c for c in wanted if c in COLUMNS)
 
     @property
     def name(self) -> str:
@@ -116,16 +133,16 @@ class PrometheusSource:
         since_ms, until_ms = _to_ms(since), _to_ms(until)
         if since_ms >= until_ms:
             raise InputError("the span ends before it begins", where=f"{since} to {until}")
-        places = self._places()
-        present = self.reader.present(
-            {place.name for place in places.values()} | {STARTED.name, POD_INFO, POD_CLAIMS}, since_ms, until_ms
-        )
+        needed = self._needed()
+        present = self.reader.present(names_of(needed) | {STARTED.name, POD_INFO, POD_CLAIMS}, since_ms, until_ms)
+        dialect = self._dialect(present, since_ms, until_ms)
+        places = {column: dialect.places[column] for column in CATALOGUE if column in needed & dialect.places.keys()}
         of_containers = {c: p for c, p in places.items() if CATALOGUE[c].per == "container" and p.name in present}
         if not of_containers:
             raise self._explain_nothing(since, until, present)
-        span = self.reader.span(next(iter(of_containers.values())).name, since_ms, until_ms, pods)
+        span = self.reader.span(next(iter(of_containers.values())).name, since_ms, until_ms, pods, dialect)
 
-        scraped = self._read_cadvisor(places, present, span)
+        scraped = self._read_scraped(places, present, span, dialect)
         numbers: dict[Owner, int] = {}
         points = {c: make_points(scraped[p.name], p, numbers) for c, p in of_containers.items()}
         started = make_points(scraped[STARTED.name], STARTED, {**numbers}) if STARTED.name in scraped else None
@@ -134,12 +151,14 @@ class PrometheusSource:
             what = f"no samples of {'containers' if pods is None else f'the {len(pods)} pods asked for'}"
             raise NothingThereError(f"{what} from {since:%H:%M:%S} to {until:%H:%M:%S}", where=self.name)
         containers = list(numbers)
-        if CPU_RATE in self.columns and CPU_COUNTER in points:
+        if CPU_RATE in self.columns and CPU_RATE not in points and CPU_COUNTER in points:
             points[CPU_RATE] = rate_of(points[CPU_COUNTER])
         columns = {column: grid.join(points[column]) for column in self.columns if column in points}
-        columns |= self._join_network(grid, containers, places, scraped)
-        if VOLUME in places and {places[VOLUME].name, POD_CLAIMS} <= present:
-            columns[VOLUME] = self._join_volumes(grid, containers, places[VOLUME], span)
+        columns |= self._join_pods(grid, containers, places, scraped)
+        if dialect is CADVISOR and VOLUME in places and {places[VOLUME].name, POD_CLAIMS} <= present:
+            columns |= self._join_volumes(grid, containers, places[VOLUME], span)
+        if ROOTFS in points and ROOTFS in self.columns:
+            columns |= _ages(grid, points[ROOTFS], "filesystem")
         if started is not None:
             columns["started_at"] = grid.join(started)
         frame = make_table(grid, containers, columns, self._about(containers, scraped))
@@ -147,21 +166,31 @@ class PrometheusSource:
             self._fill_from_pod_info(frame, grid, containers, span)
         return check_samples(frame, where=self.name)
 
-    def _places(self) -> dict[str, PrometheusPlace]:
-        needed = [*self.columns, *([CPU_COUNTER] if CPU_RATE in self.columns else [])]
-        places = {c: place for c in CATALOGUE if c in needed and (place := CATALOGUE[c].prometheus) is not None}
-        if not any(CATALOGUE[c].per == "container" for c in places):
+    def _needed(self) -> set[str]:
+        needed = {*self.columns, *([CPU_COUNTER] if CPU_RATE in self.columns else [])}
+        if not any(CATALOGUE[c].per == "container" for c in needed):
             # Rows are counted by the containers' own metrics: without one there is no row.
-            rows_by = "memory_working_set_bytes"
-            places = {rows_by: CATALOGUE[rows_by].prometheus or STARTED, **places}
-        return places
+            needed.add("memory_working_set_bytes")
+        return needed
 
-    def _read_cadvisor(
-        self, places: Mapping[str, PrometheusPlace], present: Collection[str], span: Span
+    def _dialect(self, present: Collection[str], since_ms: int, until_ms: int) -> Dialect:
+        labels_of: dict[str, set[str]] = {}
+        if set(present) <= SHARED_NAMES | {POD_INFO, POD_CLAIMS}:
+            labels_of = {
+                name: self.reader.label_names(name, since_ms, until_ms) for name in SHARED_NAMES.intersection(present)
+            }
+        return choose_dialect(present, labels_of)
+
+    def _read_scraped(
+        self, places: Mapping[str, PrometheusPlace], present: Collection[str], span: Span, dialect: Dialect
     ) -> dict[str, Owned]:
-        """Read what cAdvisor tells, each metric once, and take one scraper's series of each pod."""
+        """Read what is told of containers and pods, each metric once, and take one scraper's series of each pod."""
         found: dict[str, Owned] = {}
-        named = [(place, CATALOGUE[c].per, c == CPU_COUNTER) for c, place in places.items() if c != VOLUME]
+        named = [
+            (place, CATALOGUE[c].per, c == CPU_COUNTER)
+            for c, place in places.items()
+            if c != VOLUME or dialect is not CADVISOR
+        ]
         for place, per, with_margin in [*named, (STARTED, "container", False)]:
             if place.name not in present or place.name in found:
                 continue
@@ -170,25 +199,36 @@ class PrometheusSource:
             else:
                 wider = span.wider(_MARGIN_MS, 0) if with_margin else span
                 unequal = {span.pod_label: [""], span.container_label: ["", PAUSE]}
-            equal = {label: value for label, value in place.only if label != "failure_type"}
+            # Servers that hold names with dots may be too old to be asked by them; all such series are of pods.
+            unequal = {label: values for label, values in unequal.items() if "." not in label}
+            equal = {label: value for label, value in place.only if label not in _TOLD_APART_HERE}
+            if dialect is CADVISOR and place.name in SHARED_NAMES:
+                equal[_OPENTELEMETRYS_POD] = ""
             raw = self.reader.read(place.name, wider, equal, unequal, span.among_pods())
             found[place.name] = Owned.of(raw, pod_of if per == "pod" else container_of, self.cluster)
         return choose_observers(found)
 
-    def _join_network(
+    def _join_pods(
         self, grid: Grid, containers: list[Owner], places: Mapping[str, PrometheusPlace], scraped: Mapping[str, Owned]
     ) -> dict[str, Floats]:
-        joined = {}
+        """Join what is counted per pod."""
+        joined: dict[str, Floats] = {}
         for column, place in places.items():
-            if CATALOGUE[column].family != "network" or place.name not in scraped or column not in self.columns:
+            metric = CATALOGUE[column]
+            if metric.per != "pod" or place.name not in scraped or column not in self.columns:
                 continue
             numbers: dict[Owner, int] = {}
             points = make_points(scraped[place.name], place, numbers)
-            pod = number_of([key[:3] for key in containers], numbers)
-            joined[column] = grid.join(points, owner=pod[grid.owner])
+            owner = number_of([key[:3] for key in containers], numbers)[grid.owner]
+            joined[column] = grid.join(points, owner=owner)
+            for age, values in _ages(grid, points, metric.family, owner=owner).items():
+                known = joined.get(age, values)
+                joined[age] = np.where(np.isnan(known), values, known)
         return joined
 
-    def _join_volumes(self, grid: Grid, containers: list[Owner], place: PrometheusPlace, span: Span) -> Floats:
+    def _join_volumes(
+        self, grid: Grid, containers: list[Owner], place: PrometheusPlace, span: Span
+    ) -> dict[str, Floats]:
         """Sum a pod's claims; the kubelet tells how full a claim is, kube-state-metrics whose it is."""
         wider = span.wider(_MARGIN_MS, _MARGIN_MS)
         links = self._read_state(POD_CLAIMS, span)
@@ -205,8 +245,8 @@ class PrometheusSource:
         shared = _copies(owned.raw, [n for n, _ in pairs])
         numbers: dict[Owner, int] = {}
         points = make_points(Owned(shared, [pod for _, pod in pairs]), place, numbers)
-        pod_number = number_of([key[:3] for key in containers], numbers)
-        return grid.join(points, owner=pod_number[grid.owner])
+        owner = number_of([key[:3] for key in containers], numbers)[grid.owner]
+        return {VOLUME: grid.join(points, owner=owner), **_ages(grid, points, "volume", owner=owner)}
 
     def _about(self, containers: list[Owner], scraped: Mapping[str, Owned]) -> dict[str, list[str | None]]:
         """Find what the series' labels tell of each container."""
@@ -218,7 +258,7 @@ class PrometheusSource:
         return {
             "node": [first_of(labels, NODE_LABELS) or None for labels in known],
             "image": [labels.get("image") or None for labels in known],
-            "pod_uid": [uid_in(labels.get("id", "")) for labels in known],
+            "pod_uid": [uid_of(labels) for labels in known],
         }
 
     def _fill_from_pod_info(self, frame: pd.DataFrame, grid: Grid, containers: list[Owner], span: Span) -> None:
@@ -249,9 +289,15 @@ class PrometheusSource:
         return InputError(
             f"no container metrics{has} from {since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S}",
             where=self.name,
-            todo="let Prometheus scrape the kubelets' /metrics/cadvisor, choose another span, or check "
-            "prometheus_labels and prometheus_tenant",
+            todo="let Prometheus scrape the kubelets' /metrics/cadvisor, or OpenTelemetry's kubeletstats receiver "
+            "write into it; choose another span, or check prometheus_labels and prometheus_tenant",
         )
+
+
+def _ages(grid: Grid, points: Points, family: Family, *, owner: Ints | None = None) -> dict[str, Floats]:
+    """How much older than the rows the values are that are joined to them."""
+    taken = Points(points.owner, points.time_ms, points.time_ms.astype(np.float64))
+    return {AGES[family]: (grid.time_ms - grid.join(taken, owner=owner)) / _MS_PER_S}
 
 
 def _copies(raw: RawSeries, series: list[int]) -> RawSeries:

@@ -10,6 +10,8 @@ from typing import Final
 #: knows a list of plain names when it sees one, and looks each up in its index.
 _MEANING: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+#: Since Prometheus 3 a name may hold dots, where it is quoted.
+_DOTTED_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.]*")
 
 
 def quote_value(text: str) -> str:
@@ -59,18 +61,25 @@ def selector(
     Raises
     ------
     ValueError
-        If a label's name is none: names are never quoted.
+        If a label's name is none.
 
     Examples
     --------
     >>> selector("up", equal={"job": "a"}, unequal={"pod": [""]})
     '{__name__="up",job="a",pod!=""}'
+    >>> selector("up", among={"k8s.pod.name": ["a", "b"]})
+    '{__name__="up","k8s.pod.name"=~"a|b"}'
     """
     matchers = [("__name__", "=", name)] if isinstance(name, str) else [("__name__", "=~", any_of(name))]
     matchers += [(label, "=", value) for label, value in (equal or {}).items()]
     matchers += [(label, "!=", value) for label, values in (unequal or {}).items() for value in values]
     matchers += [(label, "=~", any_of(values)) for label, values in (among or {}).items()]
-    for label, _, _ in matchers:
-        if not _LABEL_NAME.fullmatch(label):
-            raise ValueError(f"{label!r} is not a label's name")
-    return "{" + ",".join(f"{label}{how}{quote_value(value)}" for label, how, value in matchers) + "}"
+    return "{" + ",".join(f"{_write_name(label)}{how}{quote_value(value)}" for label, how, value in matchers) + "}"
+
+
+def _write_name(label: str) -> str:
+    if _LABEL_NAME.fullmatch(label):
+        return label
+    if _DOTTED_NAME.fullmatch(label):
+        return f'"{label}"'
+    raise ValueError(f"{label!r} is not a label's name")

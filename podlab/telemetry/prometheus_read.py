@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from podlab.errors import InputError, PodlabError
+from podlab.telemetry.prometheus_dialect import CADVISOR, Dialect
 from podlab.telemetry.prometheus_http import PrometheusApi, TooMuchError
 from podlab.telemetry.prometheus_query import any_of, quote_value, selector
-from podlab.telemetry.prometheus_series import CONTAINER_LABELS, POD_LABELS
 from podlab.telemetry.prometheus_wire import RawSeries, RefusedError, join_series, read_matrix, read_names
 
 _MS_PER_S: Final = 1_000
@@ -70,15 +70,18 @@ class PrometheusReader:
         """The server's address, and the labels if any."""
         return self.api.name + "".join(f", {label}={value!r}" for label, value in self.labels.items())
 
-    def span(self, metric: str, since_ms: int, until_ms: int, pods: Collection[str] | None) -> Span:
+    def span(self, metric: str, since_ms: int, until_ms: int, pods: Collection[str] | None, dialect: Dialect) -> Span:
         """Find out which of Kubernetes' names for its labels are used here."""
         found = self.label_names(metric, since_ms, until_ms)
-        pod = next((label for label in POD_LABELS if label in found), None)
-        container = next((label for label in CONTAINER_LABELS if label in found), None)
+        pod = next((label for label in dialect.pod_labels if label in found), None)
+        container = next((label for label in dialect.container_labels if label in found), None)
         if pod is None or container is None:
+            label = (dialect.pod_labels if pod is None else dialect.container_labels)[dialect is CADVISOR]
             raise InputError(
-                f"the series of {metric} have no label {'pod' if pod is None else 'container'}", where=self.name,
-                todo="scrape the kubelets' /metrics/cadvisor, and keep its labels when relabelling",
+                f"the series of {metric} have no label {label}", where=self.name,
+                todo="scrape the kubelets' /metrics/cadvisor, and keep its labels when relabelling"
+                if dialect is CADVISOR else
+                "let resource attributes become labels (promote_resource_attributes, resource_to_telemetry_conversion)",
             )  # fmt: skip
         return Span(since_ms, until_ms, pods, pod, container)
 

@@ -6,6 +6,8 @@ Labels are read as Kubernetes' versions and the usual relabelling write them:
   scrape did not honour labels;
 - ``id``, the cgroup's path, tells two lives of a container apart and holds the pod's uid; ``name`` tells lives apart
   too;
+- ``k8s_pod_name``, ``k8s.pod.name`` and so on where OpenTelemetry's kubeletstats receiver tells; ``pod`` may be the
+  collector's own there;
 - no container, or ``POD``: the pod's own cgroup or its pause container, on which the network is counted.
 """
 
@@ -28,12 +30,14 @@ Flags = npt.NDArray[np.bool_]
 #: Cluster, namespace, pod, container, life; the last two are empty for what is counted per pod.
 Owner = tuple[str, ...]
 
-CLUSTER_LABELS: Final = ("cluster",)
-NAMESPACE_LABELS: Final = ("exported_namespace", "namespace")
-POD_LABELS: Final = ("exported_pod", "pod", "pod_name")
-CONTAINER_LABELS: Final = ("exported_container", "container", "container_name")
-NODE_LABELS: Final = ("node", "kubernetes_node", "kubernetes_io_hostname")
-LIFE_LABELS: Final = ("id", "name")
+CLUSTER_LABELS: Final = ("cluster", "k8s_cluster_name", "k8s.cluster.name")
+NAMESPACE_LABELS: Final = ("k8s_namespace_name", "k8s.namespace.name", "exported_namespace", "namespace")
+POD_LABELS: Final = ("k8s_pod_name", "k8s.pod.name", "exported_pod", "pod", "pod_name")
+CONTAINER_LABELS: Final = ("k8s_container_name", "k8s.container.name", "exported_container", "container",
+                           "container_name")  # fmt: skip
+NODE_LABELS: Final = ("k8s_node_name", "k8s.node.name", "node", "kubernetes_node", "kubernetes_io_hostname")
+UID_LABELS: Final = ("k8s_pod_uid", "k8s.pod.uid")
+LIFE_LABELS: Final = ("container_id", "container.id", "id", "name")
 PAUSE: Final = "POD"
 # Before cAdvisor 0.33.
 _FAILURE_LABELS: Final = ("failure_type", "type")
@@ -41,7 +45,8 @@ _FAILURE_LABELS: Final = ("failure_type", "type")
 _ABOUT: Final = frozenset(
     (
         "__name__", "image", "uid", "persistentvolumeclaim", *CLUSTER_LABELS, *NAMESPACE_LABELS, *POD_LABELS,
-        *CONTAINER_LABELS, *LIFE_LABELS, *_FAILURE_LABELS, "scope", "cpu", "device", "interface", "node",
+        *CONTAINER_LABELS, *LIFE_LABELS, *_FAILURE_LABELS, "scope", "cpu", "device", "interface", "direction",
+        *NODE_LABELS[:3], *UID_LABELS, "k8s_volume_name", "k8s.volume.name",
     )
 )  # fmt: skip
 # As the kubelet names cgroups: .../pod<uid>/..., or ...-pod<uid with underscores>.slice/... under systemd.
@@ -51,6 +56,11 @@ _POD_UID: Final = re.compile(r"[/-]pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9
 def first_of(labels: Mapping[str, str], names: Iterable[str]) -> str:
     """Give the first of some labels that is there and not empty, or ``""``."""
     return next((value for name in names if (value := labels.get(name))), "")
+
+
+def uid_of(labels: Mapping[str, str]) -> str | None:
+    """Tell the uid of the pod that a series is of, where its labels do."""
+    return first_of(labels, UID_LABELS) or uid_in(labels.get("id", ""))
 
 
 def uid_in(cgroup: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from podlab.metrics import CATALOGUE
+from podlab.metrics import AGES, CATALOGUE
 from podlab.telemetry.nearest import NOTHING, Ints, match_rows, nearest_rows, sampling_interval
 from podlab.telemetry.prometheus_series import Owner, Points
 from podlab.telemetry.prometheus_wire import Floats
@@ -123,7 +123,7 @@ def make_table(
         if name == "started_at":
             frame[name] = _starts(values, grid.owner)
         elif np.isfinite(values).any():
-            frame[name] = _plausible(name, values)
+            frame[name] = values if name in AGES.values() else _plausible(name, values)
     return frame
 
 

@@ -1,4 +1,4 @@
-"""A recording as the series that cAdvisor and kube-state-metrics would expose, and writing them into a live server.
+"""A recording as the series that agents would expose of it, and writing them into a live server.
 
 Remote write: https://prometheus.io/docs/specs/prw/remote_write_spec/, version 1: protobuf, packed by snappy.
 """
@@ -16,10 +16,11 @@ import pandas as pd
 import pyarrow as pa
 
 from podlab.errors import InputError
-from podlab.metrics import CATALOGUE
+from podlab.metrics import AGES, CATALOGUE
 from podlab.samples import INSTANCE_KEY, check_samples
 from podlab.telemetry.nearest import Ints
 from podlab.telemetry.prometheus import POD_CLAIMS, POD_INFO, STARTED, VOLUME
+from podlab.telemetry.prometheus_dialect import CADVISOR, Dialect
 from podlab.telemetry.prometheus_http import OutOfOrderError, PrometheusApi
 from podlab.telemetry.prometheus_series import PAUSE
 from podlab.telemetry.prometheus_wire import Floats
@@ -34,6 +35,7 @@ _BATCH: Final = 10_000
 _SLICE_MS: Final = 60 * _MS_PER_S
 #: A recording holds the sum over a pod's volumes, so one claim stands for all.
 _CLAIM: Final = "data"
+_END_MS: Final = 1 << 62
 # Times of 1971 to 2109 take six bytes.
 _SIX_BYTES: Final = (1 << 35, 1 << 42)
 _SAMPLE: Final = np.dtype(
@@ -59,11 +61,13 @@ class OutSeries:
     value: Floats
 
 
-def series_of(samples: pd.DataFrame, *, labels: Mapping[str, str] | None = None) -> list[OutSeries]:
+def series_of(
+    samples: pd.DataFrame, *, labels: Mapping[str, str] | None = None, dialect: Dialect = CADVISOR
+) -> list[OutSeries]:
     """Make the series that cAdvisor, the kubelet and kube-state-metrics would expose of these containers.
 
-    Times become milliseconds. What they do not know is lost: log sizes, the image's size, services and other labels,
-    and processor use, which they count only.
+    Times become milliseconds; values with an age stand at their own. What they do not know is lost: log sizes, inodes,
+    the image's size, services and other labels, and processor use, which they count only.
 
     Parameters
     ----------
@@ -71,14 +75,18 @@ def series_of(samples: pd.DataFrame, *, labels: Mapping[str, str] | None = None)
         A samples table.
     labels : mapping of str to str, optional
         Put on every series, as Prometheus' ``external_labels``.
+    dialect : Dialect
+        By whose names; OpenTelemetry's receiver knows fewer metrics, and no starts, and alone knows processor use.
     """
     checked = check_samples(samples, where="the recording")
     made: list[OutSeries] = []
     for _, rows in checked.groupby(list(INSTANCE_KEY), dropna=False, sort=False):
-        made += _container_series(rows, dict(labels or {}))
+        made += _container_series(rows, dict(labels or {}), dialect)
     for _, rows in checked.groupby(["cluster", "namespace", "pod", "pod_uid"], dropna=False, sort=False):
         # Containers of one pod tell the same of it.
-        made += _pod_series(rows.sort_values("time").drop_duplicates("time"), dict(labels or {}))
+        of_pod = rows.sort_values("time").drop_duplicates("time")
+        make = _pod_series if dialect is CADVISOR else _opentelemetrys_pod_series
+        made += make(of_pod, dict(labels or {}), dialect)
     return [each for each in made if len(each.time_ms)]
 
 
@@ -111,13 +119,17 @@ class SeriesWriter:
     api : PrometheusApi
     shift_ns : int
         Added to all times.
+    dialect : Dialect
+        By whose names.
     """
 
-    def __init__(self, samples: pd.DataFrame, api: PrometheusApi, *, shift_ns: int = 0) -> None:
+    def __init__(
+        self, samples: pd.DataFrame, api: PrometheusApi, *, shift_ns: int = 0, dialect: Dialect = CADVISOR
+    ) -> None:
         shift = pd.Timedelta(shift_ns, "ns")
         moved = samples.assign(**{name: samples[name] + shift for name in ("time", "started_at") if name in samples})
         self.api = api
-        self.series = series_of(moved)
+        self.series = series_of(moved, dialect=dialect)
         self.time_ms = moved["time"].astype("int64").to_numpy() // _NS_PER_MS
 
     def write(self, start: int, stop: int, *, again: bool = False) -> int:
@@ -126,10 +138,10 @@ class SeriesWriter:
         Values of one millisecond are written together. If ``again``, a request that the server refuses as older than
         what it has is taken for one that had arrived before; errors else are those of :func:`write_series`.
         """
-        # A row of the same millisecond as the next one waits for it.
-        since_ms = self.time_ms[start]
-        until_ms = self.time_ms[stop] if stop < len(self.time_ms) else self.time_ms[-1] + 1
-        parts = (_between(each, int(since_ms), int(until_ms)) for each in self.series)
+        # A row of the same millisecond as the next one waits for it; what was measured apart comes in its own time.
+        since_ms = int(self.time_ms[start]) if start else 0
+        until_ms = int(self.time_ms[stop]) if stop < len(self.time_ms) else _END_MS
+        parts = (_between(each, since_ms, until_ms) for each in self.series)
         written = 0
         for batch in _batches([each for each in parts if len(each.time_ms)]):
             try:
@@ -148,49 +160,71 @@ def _between(series: OutSeries, since_ms: int, until_ms: int) -> OutSeries:
     return OutSeries(series.labels, series.time_ms[start:stop], series.value[start:stop])
 
 
-def _container_series(rows: pd.DataFrame, labels: Mapping[str, str]) -> Iterator[OutSeries]:
-    who = _who(rows, ("cluster", "namespace", "pod", "container", "image", "node"))
-    first = rows.iloc[0]
-    uid = first["pod_uid"] if pd.notna(first["pod_uid"]) else "-".join(map(str, first[list(INSTANCE_KEY)]))
-    life = hashlib.sha256("/".join(map(str, first[list(INSTANCE_KEY)])).encode()).hexdigest()
-    who |= {"id": f"/kubepods/burstable/pod{uid}/{life}", **labels}
-    for column, metric in CATALOGUE.items():
-        if metric.prometheus is None or metric.per == "pod" or column not in rows:
-            continue
-        place = metric.prometheus
-        part = {} if place.part is None else {place.part: place.whole or "/dev/sda"}
-        yield _series(place.name, who | part | dict(place.only), rows, rows[column], place.scale)
-    if "started_at" in rows:
+def _container_series(rows: pd.DataFrame, labels: Mapping[str, str], dialect: Dialect) -> Iterator[OutSeries]:
+    if dialect is CADVISOR:
+        who = _who(rows, {name: name for name in ("cluster", "namespace", "pod", "container", "image", "node")})
+        first = rows.iloc[0]
+        uid = first["pod_uid"] if pd.notna(first["pod_uid"]) else "-".join(map(str, first[list(INSTANCE_KEY)]))
+        life = hashlib.sha256("/".join(map(str, first[list(INSTANCE_KEY)])).encode()).hexdigest()
+        who["id"] = f"/kubepods/burstable/pod{uid}/{life}"
+    else:
+        who = _who(rows, _attributes(dialect) | {"container": dialect.container_labels[0]})
+    who |= labels
+    for column, place in dialect.places.items():
+        if CATALOGUE[column].per == "container" and column in rows:
+            part = {} if place.part is None else {place.part: place.whole or "/dev/sda"}
+            yield _series(place.name, who | part | dict(place.only), rows, column, place.scale)
+    if dialect is CADVISOR and "started_at" in rows:
         started_ms = rows["started_at"].astype("int64").where(rows["started_at"].notna()) // _NS_PER_MS
-        yield _series(STARTED.name, who, rows, started_ms, _MS_PER_S)
+        yield _series(STARTED.name, who, rows.assign(started_ms=started_ms), "started_ms", _MS_PER_S)
 
 
-def _pod_series(rows: pd.DataFrame, labels: Mapping[str, str]) -> Iterator[OutSeries]:
-    who = {**_who(rows, ("cluster", "namespace", "pod")), **labels}
+def _pod_series(rows: pd.DataFrame, labels: Mapping[str, str], dialect: Dialect) -> Iterator[OutSeries]:
+    who = {**_who(rows, {name: name for name in ("cluster", "namespace", "pod")}), **labels}
     pause = who | {"container": PAUSE, "id": f"/kubepods/burstable/pod{rows['pod_uid'].iloc[0]}/pause"}
-    for column, metric in CATALOGUE.items():
-        if metric.prometheus is not None and metric.family == "network" and column in rows:
-            yield _series(metric.prometheus.name, pause | {"interface": "eth0"}, rows, rows[column])
-    always = pd.Series(1.0, index=rows.index)
-    yield _series(POD_INFO, who | {"uid": str(rows["pod_uid"].fillna("").iloc[0])}, rows, always)
-    volume = CATALOGUE[VOLUME].prometheus
-    if volume is not None and VOLUME in rows and rows[VOLUME].notna().any():
+    for column, place in dialect.places.items():
+        if CATALOGUE[column].family == "network" and column in rows:
+            yield _series(place.name, pause | {"interface": "eth0"}, rows, column)
+    rows = rows.assign(always=1.0)
+    yield _series(POD_INFO, who | {"uid": str(rows["pod_uid"].fillna("").iloc[0])}, rows, "always")
+    if VOLUME in rows and rows[VOLUME].notna().any():
         claim = {"persistentvolumeclaim": f"{_CLAIM}-{who['pod']}"}
         of_claim = {name: value for name, value in who.items() if name != "pod"} | claim
-        yield _series(POD_CLAIMS, who | claim | {"volume": _CLAIM}, rows, always)
-        yield _series(volume.name, of_claim, rows, rows[VOLUME])
+        yield _series(POD_CLAIMS, who | claim | {"volume": _CLAIM}, rows, "always")
+        yield _series(dialect.places[VOLUME].name, of_claim, rows, VOLUME)
 
 
-def _who(rows: pd.DataFrame, columns: Sequence[str]) -> dict[str, str]:
+def _opentelemetrys_pod_series(rows: pd.DataFrame, labels: Mapping[str, str], dialect: Dialect) -> Iterator[OutSeries]:
+    who = {**_who(rows, _attributes(dialect)), **labels}
+    for column, place in dialect.places.items():
+        if CATALOGUE[column].per == "pod" and column in rows:
+            part = {place.part or "": place.whole or _CLAIM}
+            yield _series(place.name, who | part | dict(place.only), rows, column)
+
+
+def _attributes(dialect: Dialect) -> dict[str, str]:
+    """Which of the resource's attributes, as labels, holds which column."""
+    pod = dialect.pod_labels[0]
+    names = {"cluster": "cluster.name", "node": "node.name", "namespace": "namespace.name", "pod_uid": "pod.uid"}
+    between = pod.removeprefix("k8s")[0]
+    return {"pod": pod} | {column: f"k8s.{name}".replace(".", between) for column, name in names.items()}
+
+
+def _who(rows: pd.DataFrame, labels: Mapping[str, str]) -> dict[str, str]:
+    """Give the labels that hold some columns."""
     first = rows.iloc[0]
-    return {column: str(first[column]) for column in columns if column in rows and pd.notna(first[column])}
+    return {name: str(first[column]) for column, name in labels.items() if column in rows and pd.notna(first[column])}
 
 
-def _series(
-    name: str, labels: Mapping[str, str], rows: pd.DataFrame, values: pd.Series, scale: float = 1.0
-) -> OutSeries:
+def _series(name: str, labels: Mapping[str, str], rows: pd.DataFrame, column: str, scale: float = 1.0) -> OutSeries:
+    values = rows[column]
     there = values.notna().to_numpy()
-    time_ms = rows["time"].astype("int64").to_numpy()[there] // _NS_PER_MS
+    time_ns = rows["time"].astype("int64").to_numpy()
+    age = AGES.get(CATALOGUE[column].family) if column in CATALOGUE else None
+    if age in rows:
+        # Of values that are told again, such as the network's in two rows, one is enough.
+        time_ns = time_ns - (rows[age].fillna(0.0).to_numpy() * 1e9).round().astype(np.int64)
+    time_ms = time_ns[there] // _NS_PER_MS
     # Two samples within a millisecond are one there.
     time_ms, last = np.unique(time_ms[::-1], return_index=True)
     value = values[there].to_numpy(np.float64)[::-1][last] / scale

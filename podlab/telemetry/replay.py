@@ -21,6 +21,7 @@ from podlab.samples import check_samples
 from podlab.telemetry.influx_http import InfluxDatabase, quote_identifier
 from podlab.telemetry.influx_lines import PointWriter
 from podlab.telemetry.influx_wire import RefusedError, read_series
+from podlab.telemetry.prometheus_dialect import CADVISOR, Dialect
 from podlab.telemetry.prometheus_http import PrometheusApi
 from podlab.telemetry.prometheus_write import SeriesWriter
 
@@ -65,6 +66,7 @@ def replay(
     now: bool = False,
     batch: int = _BATCH_POINTS,
     jitter_s: float = 0.0,
+    dialect: Dialect = CADVISOR,
     state_path: Path | None = None,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.time,
@@ -76,7 +78,8 @@ def replay(
     same samples again changes nothing: a point replaces the one of the same series and instant. What Telegraf does not
     carry (uid, image, start, image size, labels) goes into the measurement ``podlab_container``.
 
-    Into Prometheus by remote write, as the series of cAdvisor and kube-state-metrics; what is lost by it is told by
+    Into Prometheus by remote write, as the series of cAdvisor and kube-state-metrics, or as those of OpenTelemetry's
+    kubeletstats receiver; what is lost by it is told by
     :func:`podlab.telemetry.prometheus_write.series_of`.
 
     Parameters
@@ -94,6 +97,8 @@ def replay(
     jitter_s : float
         Of InfluxDB: stamp the network, volume and block I/O measurements this many seconds, and twice and three times
         as many, after the containers' own, as real agents do more or less.
+    dialect : Dialect
+        Of Prometheus: by whose names.
     state_path : Path, optional
         A small file that remembers the last batch. When it is there and fits, the replay goes on from it; it is
         removed at the end. Without it, an interrupted replay starts anew.
@@ -122,7 +127,7 @@ def replay(
     time_ns = samples["time"].astype("int64").to_numpy()
     first_ns, last_ns = int(time_ns[0]), int(time_ns[-1])
 
-    state = _State(state_path, _fingerprint(samples, target, jitter_s, speed, now))
+    state = _State(state_path, _fingerprint(samples, target, jitter_s, speed, now, dialect.name))
     done, shift_ns = state.load()
     if shift_ns is None:
         playing_s = 0.0 if speed is None else (last_ns - first_ns) / _NS_PER_S / speed
@@ -131,7 +136,7 @@ def replay(
     if isinstance(target, InfluxDatabase):
         writer = _PointsWriter(samples, target, where, jitter_s, shift_ns)
     else:
-        writer = SeriesWriter(samples, target, shift_ns=shift_ns)
+        writer = SeriesWriter(samples, target, shift_ns=shift_ns, dialect=dialect)
 
     resumed_at, points, started_s = done, 0, clock()
     while done < len(samples):

@@ -12,6 +12,7 @@ import httpx
 import pandas as pd
 import pytest
 
+from podlab.telemetry.prometheus_dialect import CADVISOR, Dialect
 from podlab.telemetry.prometheus_http import PrometheusApi
 from podlab.telemetry.prometheus_write import series_of, write_series
 from tests.support.debian import find_program, free_ports, running_server
@@ -32,16 +33,18 @@ class Prometheusd:
         """Make a client of it."""
         return PrometheusApi(self.url, **options)  # type: ignore[arg-type]
 
-    def write(self, samples: pd.DataFrame, labels: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Write a recording as cAdvisor's series, with a label of its own; return the labels to find it by."""
+    def write(
+        self, samples: pd.DataFrame, labels: Mapping[str, str] | None = None, dialect: Dialect = CADVISOR
+    ) -> dict[str, str]:
+        """Write a recording as an agent's series, with a label of its own; return the labels to find it by."""
         own = {"recording": f"r{next(self._numbers)}", **(labels or {})}
-        self.add(samples, own)
+        self.add(samples, own, dialect)
         return own
 
-    def add(self, samples: pd.DataFrame, labels: Mapping[str, str]) -> None:
+    def add(self, samples: pd.DataFrame, labels: Mapping[str, str], dialect: Dialect = CADVISOR) -> None:
         """Write more samples with the same labels."""
         if len(samples):
-            write_series(series_of(samples, labels=labels), self.api())
+            write_series(series_of(samples, labels=labels, dialect=dialect), self.api())
         self.settle()
 
     def settle(self) -> None:

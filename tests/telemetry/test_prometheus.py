@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from podlab.errors import InputError
-from podlab.metrics import CATALOGUE, FEATURE_METRICS
+from podlab.metrics import AGES, ALL_COLUMNS, CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
 from podlab.samples import INSTANCE_KEY, check_samples
 from podlab.telemetry import NothingThereError
 from podlab.telemetry.prometheus import PrometheusSource
@@ -19,7 +19,7 @@ from tests.support.synthetic import make_samples
 from tests.telemetry.test_round_trip import ODD_NAMES
 
 #: What Prometheus' world does not have.
-LOST = ("logsfs_used_bytes", "image_size_bytes", "service", "deployment", "variant", "version")
+LOST = ("logsfs_used_bytes", "rootfs_inodes_used", "image_size_bytes", "service", "deployment", "variant", "version")
 
 
 @pytest.fixture(params=["prometheusd", "victoria"])
@@ -29,7 +29,8 @@ def server(request: pytest.FixtureRequest) -> Prometheusd:
 
 @pytest.fixture(scope="module")
 def samples() -> pd.DataFrame:
-    return to_milliseconds(make_samples(("nginx", "mysql"), deployments_per_service=2, seconds=20))
+    made = make_samples(("nginx", "mysql"), deployments_per_service=2, seconds=20, columns=MEASURED_METRICS)
+    return to_milliseconds(made)
 
 
 def to_milliseconds(samples: pd.DataFrame) -> pd.DataFrame:
@@ -38,14 +39,21 @@ def to_milliseconds(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def expected(samples: pd.DataFrame) -> pd.DataFrame:
-    """What shall come back: all but what is lost, and the processor's use as growth of its counter."""
+    """What shall come back: all but what is lost, the processor's use as growth of its counter, and ages."""
     back = samples.drop(columns=[c for c in LOST if c in samples])
     if "cpu_usage_core_nanoseconds" in back:
         by_life = back.groupby(list(INSTANCE_KEY), dropna=False)
         growth = by_life["cpu_usage_core_nanoseconds"].diff().astype("Float64")
         rate = growth / by_life["time"].diff().dt.total_seconds()
         back["cpu_usage_nanocores"] = rate.where(growth >= 0).astype("float64")
-    return back
+    for family, age in AGES.items():
+        # All files are of the container's file system there.
+        given = (
+            back[[name for name in back if name in CATALOGUE and CATALOGUE[name].family == family]].notna().any(axis=1)
+        )
+        if age not in back and given.any():
+            back[age] = given.map({True: 0.0, False: np.nan})
+    return back[[column for column in ALL_COLUMNS if column in back]]
 
 
 def fetch(server: Prometheusd, samples: pd.DataFrame, labels: dict[str, str], **options: object) -> pd.DataFrame:
