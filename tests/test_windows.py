@@ -197,3 +197,33 @@ def test_a_window_may_begin_later() -> None:
     samples = one(np.arange(0.0, 30.0), rootfs_used_bytes=list(np.arange(1.0, 31.0)))
     later = cut(read_rows(samples), horizon_s=10.0, begin_s=20.0).cells[0, 0]
     np.testing.assert_allclose(later[:9], np.arange(21.5, 30.0))
+
+
+def test_counters_are_taken_at_their_own_times() -> None:
+    start = pd.Timestamp("2026-01-05T08:00:00Z")
+    at_s = np.array([2.0, 12.0, 22.0, 32.0])
+    # 100 bytes a second from 8 to 18 s on, read up to 4 s before and 6 s after the rows; the last one is told twice.
+    read_s = np.array([-2.0, 8.0, 18.0, 18.0])
+    counted = np.array([500, 500, 1500, 1500])
+    samples = check_samples(
+        pd.DataFrame(
+            {
+                "time": start + pd.to_timedelta(at_s, unit="s"), "pod": "p", "container": "c", "started_at": start,
+                "memory_rss_bytes": 1.0, "rx_bytes": counted, "network_age_seconds": at_s - read_s,
+            }
+        ),
+        where="test",
+    )  # fmt: skip
+    windows = cut(samples, horizon_s=40.0, columns=["rx_bytes"])
+    rates = windows.cells[0, 0]
+    assert rates[:8].tolist() == [0.0] * 8
+    assert rates[8:18] == pytest.approx(100.0)
+    without = cut(samples.drop(columns="network_age_seconds"), horizon_s=40.0, columns=["rx_bytes"]).cells[0, 0]
+    assert without[12:22] == pytest.approx(100.0)
+
+
+def test_ages_of_zero_change_nothing() -> None:
+    samples = make_samples(("nginx", "redis"), deployments_per_service=2, seconds=30)
+    plain = cut(samples, horizon_s=20.0).cells
+    aged = check_samples(samples.assign(network_age_seconds=0.0), where="test")
+    np.testing.assert_array_equal(cut(aged, horizon_s=20.0).cells, plain)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from podlab.detect.detector import Detector, smoothing_share
 from podlab.detect.library import Library
 from podlab.detect.signals import Observed, SignalState
+from podlab.metrics import Family
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -125,6 +126,7 @@ class Scorer:
         age_s: FloatArray,
         values: Mapping[str, NDArray[Any]],
         valid: Mapping[str, BoolArray],
+        ages: Mapping[Family, FloatArray] | None = None,
     ) -> Scored:
         """Take one sample of each of some containers and score them.
 
@@ -136,13 +138,15 @@ class Scorer:
             When the sample was taken, on a clock that each container keeps to, and the container's age then.
         values, valid : mapping of str to array (n,)
             By metric column, as in :class:`podlab.windows.Rows`; counters are int64.
+        ages : mapping of str to array (n,), optional
+            By family of metrics, as there.
 
         Returns
         -------
         Scored
             A sample without any value keeps the container's last score.
         """
-        seen = self._state.observe(which, time_s, values, valid)
+        seen = self._state.observe(which, time_s, values, valid, ages)
         donor, weight = self._donor[which], self._weight[which]
         row, place = np.nonzero(donor >= 0)
         pair_donor, pair_weight = donor[row, place], weight[row, place]

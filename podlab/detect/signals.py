@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.metrics import CATALOGUE, FEATURE_METRICS
+from podlab.metrics import CATALOGUE, FEATURE_METRICS, Family
 from podlab.windows import SERIES
 
 FloatArray = NDArray[np.float64]
@@ -159,7 +159,12 @@ class SignalState:
             array[which] = vars(fresh)[name]
 
     def observe(
-        self, which: IntArray, time_s: FloatArray, values: Mapping[str, NDArray[Any]], valid: Mapping[str, BoolArray]
+        self,
+        which: IntArray,
+        time_s: FloatArray,
+        values: Mapping[str, NDArray[Any]],
+        valid: Mapping[str, BoolArray],
+        ages: Mapping[Family, FloatArray] | None = None,
     ) -> Observed:
         """Take one sample of each of some containers.
 
@@ -171,13 +176,15 @@ class SignalState:
             When it was taken; one container keeps to one clock. Over a step back there is no rate.
         values, valid : mapping of str to array (n,)
             By metric column, as in :class:`podlab.windows.Rows`; counters are int64.
+        ages : mapping of str to array (n,), optional
+            By family of metrics, as there.
 
         Returns
         -------
         Observed
             Nothing of it is learned yet: see :meth:`learn`.
         """
-        now = self._read(which, time_s, values, valid)
+        now = self._read(which, time_s, values, valid, ages or {})
         mean, mean_s = self._mean[which], self._mean_s[which]
         there = ~np.isnan(now)
         since_s = np.maximum(time_s[:, None] - mean_s, 0.0)
@@ -215,7 +222,12 @@ class SignalState:
         self._slow_s[which] = np.where(np.isnan(slow_s), slow_s, time_s[:, None])
 
     def _read(
-        self, which: IntArray, time_s: FloatArray, values: Mapping[str, NDArray[Any]], valid: Mapping[str, BoolArray]
+        self,
+        which: IntArray,
+        time_s: FloatArray,
+        values: Mapping[str, NDArray[Any]],
+        valid: Mapping[str, BoolArray],
+        ages: Mapping[Family, FloatArray],
     ) -> FloatArray:
         """Give the sample's levels, rates and growths before averaging (n, n_plain)."""
         found: dict[tuple[str, bool], FloatArray] = {}
@@ -228,7 +240,9 @@ class SignalState:
                     continue
                 before, before_s, there = last[which, column], last_s[which, column], valid[name]
                 now = values[name].astype(last.dtype, copy=False)
-                step_s = time_s - before_s
+                age_s = ages.get(CATALOGUE[name].family) if names is _COUNTERS else None
+                own_s = time_s if age_s is None else time_s - age_s
+                step_s = own_s - before_s
                 with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
                     rate = np.where(there & (step_s >= _LEAST_STEP_S), (now - before) / step_s, np.nan)
                 if names is _COUNTERS:
@@ -237,7 +251,7 @@ class SignalState:
                     found[name, False] = np.where(there, now, np.nan)
                     found[name, True] = rate
                 last[which, column] = np.where(there, now, before)
-                last_s[which, column] = np.where(there, time_s, before_s)
+                last_s[which, column] = np.where(there, own_s, before_s)
         out = np.full((which.size, len(_PLAIN)), np.nan)
         for position, signal in enumerate(_PLAIN):
             for source in SERIES[signal.series]:

@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from podlab.metrics import Family
 from podlab.windows import Rows
 
 IntArray = NDArray[np.int64]
 
 
-def sample(rows: Rows, which: IntArray) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.bool_]]]:
-    """Give the values of some rows (n,) by metric, and where they are any."""
+def sample(
+    rows: Rows, which: IntArray
+) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.bool_]], dict[Family, NDArray[np.float64]]]:
+    """Give the values of some rows (n,) by metric, where they are any, and by family how old counters are."""
     return (
         {name: rows.values[name][which] for name in rows.metrics},
         {name: rows.valid[name][which] for name in rows.metrics},
+        {family: age_s[which] for family, age_s in rows.ages.items()},
     )
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from podlab.errors import InputError
-from podlab.metrics import CATALOGUE, TIMES
+from podlab.metrics import AGES, CATALOGUE, TIMES
+from podlab.telemetry import influx_prometheus as prometheus_input
 from podlab.telemetry import influx_schema as schema
 from podlab.telemetry.line_protocol import format_fields, format_tags
 
@@ -55,6 +56,10 @@ class PointWriter:
         ]
         self._time_ns = samples["time"].astype("int64").to_numpy()
         self._samples = samples
+        self._scraped = [
+            (columns, [self._scraped_head(dict(zip(_NAMES, key, strict=True)), per_pod, where) for key in distinct])
+            for per_pod, columns in prometheus_input.written_columns(samples.columns).items()
+        ]
 
     def lines(self, start: int, stop: int, *, shift_ns: int) -> list[str]:
         """Write the rows from ``start`` to before ``stop``, their times shifted by ``shift_ns``."""
@@ -70,6 +75,35 @@ class PointWriter:
                 fields = {name: value for name, value in zip(present.values(), row, strict=True) if value is not None}
                 if fields:
                     lines.append(f"{self._tags[number][measurement.name]} {format_fields(fields)} {stamp}")
+        for columns, heads in self._scraped:
+            lines += self._scraped_lines(rows, columns, [heads[number] for number in who], time_ns)
+        return lines
+
+    @staticmethod
+    def _scraped_head(named: Mapping[str, str], per_pod: bool, where: str) -> str:
+        group = f"/kubepods/burstable/pod{named['pod_uid']}"
+        own = {"id": f"{group}/pause", "interface": "eth0"}
+        if not per_pod:
+            own = {"id": f"{group}/{named['container']}", "container": named["container"], "image": named["image"]}
+        tags = {name: named[name] for name in ("cluster", "namespace", "pod")} | {"host": named["node"]} | own
+        return prometheus_input.ALL_IN_ONE + format_tags(tags, where=where)
+
+    def _scraped_lines(self, rows: slice, columns: list[str], heads: list[str], time_ns: list[int]) -> list[str]:
+        """Write what the ``prometheus`` input would, in one point of all metrics of a container or pod."""
+        age = AGES.get(CATALOGUE[columns[0]].family)
+        if age in self._samples:
+            age_ns = (self._samples[age].iloc[rows].fillna(0.0).to_numpy() * _NS_PER_S).round().astype(np.int64)
+            time_ns = (np.array(time_ns) - age_ns).tolist()
+        values = []
+        for column in columns:
+            scaled = self._samples[column].iloc[rows].astype("Float64") / prometheus_input.CADVISOR.places[column].scale
+            values.append([None if value is pd.NA else float(value) for value in scaled])
+        names = [prometheus_input.CADVISOR.places[column].name for column in columns]
+        lines = []
+        for head, stamp, row in zip(heads, time_ns, zip(*values, strict=True), strict=True):
+            fields = {name: value for name, value in zip(names, row, strict=True) if value is not None}
+            if fields:
+                lines.append(f"{head} {format_fields(fields)} {stamp}")
         return lines
 
 

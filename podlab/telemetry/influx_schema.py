@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
-from podlab.metrics import CATALOGUE, LABELS
+from podlab.metrics import AGES, CATALOGUE, LABELS
 from podlab.telemetry.influx_http import quote_identifier
 
 CONTAINER: Final = "kubernetes_pod_container"
@@ -26,6 +26,7 @@ CLUSTER_TAG: Final = "cluster"
 NODE_TAG: Final = "node_name"
 NAMESPACE_TAG: Final = "namespace"
 POD_TAG: Final = "pod_name"
+SCRAPED_POD_TAG: Final = "pod"
 CONTAINER_TAG: Final = "container_name"
 VOLUME_TAG: Final = "volume_name"
 #: Labels that the kubelet gives each Docker container, and Telegraf keeps as tags unless told otherwise.
@@ -39,6 +40,11 @@ DOCKER_LABELS: Final = {
 _DOCKER_NAME: Final = re.compile(
     r"k8s_(?P<container>[^_]*)_(?P<pod>[^_]*)_(?P<namespace>[^_]*)_(?P<pod_uid>[^_]*)_\d+", re.DOTALL
 )
+
+#: What a replay writes besides labels; files' inodes and the age of values no input of Telegraf tells.
+_CARRIED: Final = (
+    "pod_uid", "image", "started_at", "image_size_bytes", "rootfs_inodes_used", *AGES.values()
+)  # fmt: skip
 
 _POD_TAGS: Final = (CLUSTER_TAG, NODE_TAG, NAMESPACE_TAG, POD_TAG)
 
@@ -57,12 +63,15 @@ class Measurement:
         Column of the samples table -> field.
     only : dict of str to str
         Tag values that a row must have.
+    without : dict of str to tuple of str
+        Tag values, of plain letters, that no row may have.
     """
 
     name: str
     tags: tuple[str, ...]
     fields: dict[str, str]
     only: dict[str, str] = field(default_factory=dict)
+    without: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def query(self, pods: Collection[str] | None = None) -> str:
         """InfluxQL for all series in ``$since <= time < $until``; the values of ``only`` are bound by tag name.
@@ -75,6 +84,9 @@ class Measurement:
         fields = ", ".join(quote_identifier(name) for name in self.fields.values())
         tags = ", ".join(quote_identifier(tag) for tag in self.tags)
         only = "".join(f" AND {quote_identifier(tag)} = ${tag}" for tag in self.only)
+        only += "".join(
+            f" AND {quote_identifier(tag)} != '{value}'" for tag, values in self.without.items() for value in values
+        )
         only += "" if pods is None else f" AND ({self._of(pods)})"
         return (
             f"SELECT {fields} FROM {quote_identifier(self.name)} WHERE time >= $since AND time < $until{only}"  # noqa: S608
@@ -84,8 +96,9 @@ class Measurement:
     def _of(self, pods: Collection[str]) -> str:
         # Every character of meaning is written as its number: no name can end the pattern or the statement.
         names = "|".join(re.sub(r"[^A-Za-z0-9-]", lambda found: rf"\x{{{ord(found[0]):x}}}", name) for name in pods)
-        if POD_TAG in self.tags:
-            return f"{quote_identifier(POD_TAG)} =~ /^(?:{names})$/"
+        for tag in (POD_TAG, SCRAPED_POD_TAG):
+            if tag in self.tags:
+                return f"{quote_identifier(tag)} =~ /^(?:{names})$/"
         label, name = quote_identifier(DOCKER_LABELS["pod"]), quote_identifier(CONTAINER_TAG)
         return f"{label} =~ /^(?:{names})$/ OR {name} =~ /^k8s_[^_]*_(?:{names})_/"
 
@@ -107,7 +120,7 @@ def measurements(columns: Collection[str]) -> list[Measurement]:
         Measurement(
             IDENTITY,
             (*_POD_TAGS, CONTAINER_TAG),
-            {column: column for column in ("pod_uid", "image", "started_at", "image_size_bytes", *LABELS)},
+            {column: column for column in (*_CARRIED, *LABELS)},
         ),
     ]
     return [Measurement(CONTAINER, (*_POD_TAGS, CONTAINER_TAG), container), *(m for m in others if m.fields)]

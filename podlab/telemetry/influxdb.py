@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final
@@ -16,6 +17,7 @@ from podlab.errors import InputError, PodlabError
 from podlab.metrics import CATALOGUE
 from podlab.samples import check_samples
 from podlab.telemetry import NothingThereError
+from podlab.telemetry import influx_prometheus as prometheus_input
 from podlab.telemetry import influx_schema as schema
 from podlab.telemetry.influx_http import AnswerTooLargeError, InfluxDatabase, quote_identifier
 from podlab.telemetry.influx_table import join_measurements, make_grid
@@ -26,6 +28,10 @@ log = logging.getLogger(__name__)
 _NS_PER_S: Final = 1_000_000_000
 # One answer: 600 s of 1,000 pods each 10 s take 4 MB.
 _SLICE_S: Final = 600
+#: Which inputs Telegraf has changes seldom.
+_RENEW_NAMES_S: Final = 600.0
+# As far as a pod's network may have been measured before or after its containers.
+_SCRAPE_MARGIN_NS: Final = 60 * _NS_PER_S
 # An answer this many times smaller than the most allowed leaves room to ask for twice the span.
 _ROOM_TO_GROW: Final = 8
 _MIN_SLICE_NS: Final = _NS_PER_S
@@ -84,6 +90,8 @@ class InfluxSource:
         self.columns = tuple(CATALOGUE) if columns is None else tuple(columns)
         self.slice_s = slice_s
         self.max_answer_bytes = max_answer_bytes
+        self._names: tuple[set[str], bool] | None = None
+        self._names_s = 0.0
 
     @property
     def name(self) -> str:
@@ -118,6 +126,9 @@ class InfluxSource:
         container, *others = schema.measurements(self.columns)
         rows_of = {container.name: self._read(container, since_ns, until_ns, pods)}
         if not len(rows_of[container.name].series):
+            scraped = self._scraped(self.columns, since_ns, until_ns, pods)
+            if scraped is not None:
+                return check_samples(scraped, where=self.name)
             if pods is not None:
                 what = f"no rows of {container.name} of the {len(pods)} pods asked for"
                 raise NothingThereError(what, where=self.name)
@@ -129,7 +140,40 @@ class InfluxSource:
         margin_ns = int(grid.interval_ns.max(initial=0)) // 2
         rest = [m for m in others if m.name != schema.IDENTITY]
         rows_of |= self._read_all(rest, since_ns - margin_ns, until_ns + margin_ns, pods)
-        return check_samples(join_measurements(grid, rows_of, cluster=self.cluster), where=self.name)
+        frame = join_measurements(grid, rows_of, cluster=self.cluster)
+        lacking = prometheus_input.lacking_columns(frame, self.columns)
+        scraped = self._scraped(lacking, since_ns - margin_ns, until_ns + margin_ns, pods) if lacking else None
+        if scraped is not None:
+            frame = prometheus_input.add_scraped(frame, scraped, lacking)
+        return check_samples(frame, where=self.name)
+
+    def _scraped(
+        self, columns: Collection[str], since_ns: int, until_ns: int, pods: Collection[str] | None
+    ) -> pd.DataFrame | None:
+        """Read what Telegraf's ``prometheus`` input wrote of some columns; None where it wrote nothing."""
+        there, all_in_one = self._scraped_names()
+
+        def read(measurement: schema.Measurement, wider_ns: int) -> Rows:
+            return self._read(measurement, since_ns - wider_ns, until_ns + wider_ns, pods)
+
+        rows = prometheus_input.read_scraped(
+            read, there, columns, since_ns, until_ns,
+            cluster=self.cluster, all_in_one=all_in_one, margin_ns=_SCRAPE_MARGIN_NS,
+        )  # fmt: skip
+        return None if rows is None else rows.table()
+
+    def _scraped_names(self) -> tuple[set[str], bool]:
+        """Find out which metrics the ``prometheus`` input writes; asked again now and then."""
+        if self._names is None or time.monotonic() - self._names_s > _RENEW_NAMES_S:
+            try:
+                measurements: dict[str, list[str]] = {str(row[0]): [] for row in self._ask("SHOW MEASUREMENTS")}
+                if prometheus_input.ALL_IN_ONE in measurements:
+                    fields = self._ask(f"SHOW FIELD KEYS FROM {quote_identifier(prometheus_input.ALL_IN_ONE)}")
+                    measurements[prometheus_input.ALL_IN_ONE] = [str(row[0]) for row in fields]
+            except RefusedError as error:
+                raise self.database.refusal(error.what) from error
+            self._names, self._names_s = prometheus_input.present_names(measurements), time.monotonic()
+        return self._names
 
     def _divide(self, pods: Collection[str]) -> list[list[str]]:
         """Divide names that would not all fit into the address of a question to 3.x; nothing where they do."""

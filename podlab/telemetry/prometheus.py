@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from podlab.errors import InputError
-from podlab.metrics import AGES, CATALOGUE, Family, PrometheusPlace
+from podlab.metrics import CATALOGUE, PrometheusPlace
 from podlab.samples import check_samples
 from podlab.telemetry import NothingThereError
 from podlab.telemetry.nearest import NOTHING, Ints, nearest_rows
@@ -25,37 +25,35 @@ from podlab.telemetry.prometheus_dialect import (
 )
 from podlab.telemetry.prometheus_http import PrometheusApi
 from podlab.telemetry.prometheus_read import MAX_ANSWER_BYTES, SLICE_S, PrometheusReader, Span
+from podlab.telemetry.prometheus_rows import (
+    CPU_COUNTER,
+    STARTED,
+    ScrapedRows,
+    ages,
+    join_scraped,
+    needed_columns,
+)
 from podlab.telemetry.prometheus_series import (
-    NODE_LABELS,
     PAUSE,
     POD_LABELS,
     Owned,
     Owner,
-    Points,
     choose_observers,
     claim_of,
     container_of,
-    first_of,
     make_points,
     pod_of,
-    uid_of,
 )
-from podlab.telemetry.prometheus_table import Grid, make_grid, make_table, number_of, rate_of
-from podlab.telemetry.prometheus_wire import Floats, RawSeries
+from podlab.telemetry.prometheus_wire import RawSeries
 
 # What belongs to the first and last rows may have been measured just outside the span, and the first row's
 # processor use is a rate since the sample before it.
 _MARGIN_MS: Final = 60_000
-_MS_PER_S: Final = 1_000
 
-STARTED: Final = PrometheusPlace("container_start_time_seconds")
 #: Of kube-state-metrics, where it is there: uid and node of a pod, and which claims are its volumes.
 POD_INFO: Final = "kube_pod_info"
 POD_CLAIMS: Final = "kube_pod_spec_volumes_persistentvolumeclaims_info"
 VOLUME: Final = "volume_used_bytes"
-CPU_RATE: Final = "cpu_usage_nanocores"
-CPU_COUNTER: Final = "cpu_usage_core_nanoseconds"
-ROOTFS: Final = "rootfs_used_bytes"
 #: Of these labels each value has a column of its own, so that series are read together.
 _TOLD_APART_HERE: Final = ("failure_type", "direction")
 #: Without it, a series is cAdvisor's.
@@ -133,7 +131,7 @@ class PrometheusSource:
         since_ms, until_ms = _to_ms(since), _to_ms(until)
         if since_ms >= until_ms:
             raise InputError("the span ends before it begins", where=f"{since} to {until}")
-        needed = self._needed()
+        needed = needed_columns(self.columns)
         present = self.reader.present(names_of(needed) | {STARTED.name, POD_INFO, POD_CLAIMS}, since_ms, until_ms)
         dialect = self._dialect(present, since_ms, until_ms)
         places = {column: dialect.places[column] for column in CATALOGUE if column in needed & dialect.places.keys()}
@@ -143,35 +141,16 @@ class PrometheusSource:
         span = self.reader.span(next(iter(of_containers.values())).name, since_ms, until_ms, pods, dialect)
 
         scraped = self._read_scraped(places, present, span, dialect)
-        numbers: dict[Owner, int] = {}
-        points = {c: make_points(scraped[p.name], p, numbers) for c, p in of_containers.items()}
-        started = make_points(scraped[STARTED.name], STARTED, {**numbers}) if STARTED.name in scraped else None
-        grid = make_grid(list(points.values()), since_ms, until_ms)
-        if not len(grid.owner):
+        rows = join_scraped(scraped, places, self.columns, since_ms, until_ms)
+        if not len(rows.grid.owner):
             what = f"no samples of {'containers' if pods is None else f'the {len(pods)} pods asked for'}"
             raise NothingThereError(f"{what} from {since:%H:%M:%S} to {until:%H:%M:%S}", where=self.name)
-        containers = list(numbers)
-        if CPU_RATE in self.columns and CPU_RATE not in points and CPU_COUNTER in points:
-            points[CPU_RATE] = rate_of(points[CPU_COUNTER])
-        columns = {column: grid.join(points[column]) for column in self.columns if column in points}
-        columns |= self._join_pods(grid, containers, places, scraped)
         if dialect is CADVISOR and VOLUME in places and {places[VOLUME].name, POD_CLAIMS} <= present:
-            columns |= self._join_volumes(grid, containers, places[VOLUME], span)
-        if ROOTFS in points and ROOTFS in self.columns:
-            columns |= _ages(grid, points[ROOTFS], "filesystem")
-        if started is not None:
-            columns["started_at"] = grid.join(started)
-        frame = make_table(grid, containers, columns, self._about(containers, scraped))
+            self._join_volumes(rows, places[VOLUME], span)
+        frame = rows.table()
         if POD_INFO in present:
-            self._fill_from_pod_info(frame, grid, containers, span)
+            self._fill_from_pod_info(frame, rows, span)
         return check_samples(frame, where=self.name)
-
-    def _needed(self) -> set[str]:
-        needed = {*self.columns, *([CPU_COUNTER] if CPU_RATE in self.columns else [])}
-        if not any(CATALOGUE[c].per == "container" for c in needed):
-            # Rows are counted by the containers' own metrics: without one there is no row.
-            needed.add("memory_working_set_bytes")
-        return needed
 
     def _dialect(self, present: Collection[str], since_ms: int, until_ms: int) -> Dialect:
         labels_of: dict[str, set[str]] = {}
@@ -208,27 +187,7 @@ class PrometheusSource:
             found[place.name] = Owned.of(raw, pod_of if per == "pod" else container_of, self.cluster)
         return choose_observers(found)
 
-    def _join_pods(
-        self, grid: Grid, containers: list[Owner], places: Mapping[str, PrometheusPlace], scraped: Mapping[str, Owned]
-    ) -> dict[str, Floats]:
-        """Join what is counted per pod."""
-        joined: dict[str, Floats] = {}
-        for column, place in places.items():
-            metric = CATALOGUE[column]
-            if metric.per != "pod" or place.name not in scraped or column not in self.columns:
-                continue
-            numbers: dict[Owner, int] = {}
-            points = make_points(scraped[place.name], place, numbers)
-            owner = number_of([key[:3] for key in containers], numbers)[grid.owner]
-            joined[column] = grid.join(points, owner=owner)
-            for age, values in _ages(grid, points, metric.family, owner=owner).items():
-                known = joined.get(age, values)
-                joined[age] = np.where(np.isnan(known), values, known)
-        return joined
-
-    def _join_volumes(
-        self, grid: Grid, containers: list[Owner], place: PrometheusPlace, span: Span
-    ) -> dict[str, Floats]:
+    def _join_volumes(self, rows: ScrapedRows, place: PrometheusPlace, span: Span) -> None:
         """Sum a pod's claims; the kubelet tells how full a claim is, kube-state-metrics whose it is."""
         wider = span.wider(_MARGIN_MS, _MARGIN_MS)
         links = self._read_state(POD_CLAIMS, span)
@@ -245,32 +204,20 @@ class PrometheusSource:
         shared = _copies(owned.raw, [n for n, _ in pairs])
         numbers: dict[Owner, int] = {}
         points = make_points(Owned(shared, [pod for _, pod in pairs]), place, numbers)
-        owner = number_of([key[:3] for key in containers], numbers)[grid.owner]
-        return {VOLUME: grid.join(points, owner=owner), **_ages(grid, points, "volume", owner=owner)}
+        owner = rows.pods(numbers)
+        rows.columns[VOLUME] = rows.grid.join(points, owner=owner)
+        rows.columns.update(ages(rows.grid, points, "volume", owner=owner))
 
-    def _about(self, containers: list[Owner], scraped: Mapping[str, Owned]) -> dict[str, list[str | None]]:
-        """Find what the series' labels tell of each container."""
-        labels_of: dict[Owner | None, dict[str, str]] = {}
-        for owned in scraped.values():
-            for who, labels in zip(owned.owners, owned.raw.labels, strict=True):
-                labels_of.setdefault(who, labels)
-        known = [labels_of[who] for who in containers]
-        return {
-            "node": [first_of(labels, NODE_LABELS) or None for labels in known],
-            "image": [labels.get("image") or None for labels in known],
-            "pod_uid": [uid_of(labels) for labels in known],
-        }
-
-    def _fill_from_pod_info(self, frame: pd.DataFrame, grid: Grid, containers: list[Owner], span: Span) -> None:
+    def _fill_from_pod_info(self, frame: pd.DataFrame, rows: ScrapedRows, span: Span) -> None:
         info = self._read_state(POD_INFO, span)
         numbers: dict[Owner, int] = {}
         of_series = [pod_of(labels, self.cluster) for labels in info.labels]
         pod = np.array(
             [NOTHING if p is None else numbers.setdefault(p, len(numbers)) for p in of_series], dtype=np.int64
         )
-        own = number_of([key[:3] for key in containers], numbers)[grid.owner]
+        own = rows.pods(numbers)
         # Two pods of one name follow one another: the nearest in time is meant.
-        index, _ = nearest_rows(own, grid.time_ms, pod[info.series], info.time_ms)
+        index, _ = nearest_rows(own, rows.grid.time_ms, pod[info.series], info.time_ms)
         series = np.append(info.series, NOTHING)[np.where(own == NOTHING, NOTHING, index)]
         for column in ("pod_uid", "node"):
             label = "uid" if column == "pod_uid" else column
@@ -292,12 +239,6 @@ class PrometheusSource:
             todo="let Prometheus scrape the kubelets' /metrics/cadvisor, or OpenTelemetry's kubeletstats receiver "
             "write into it; choose another span, or check prometheus_labels and prometheus_tenant",
         )
-
-
-def _ages(grid: Grid, points: Points, family: Family, *, owner: Ints | None = None) -> dict[str, Floats]:
-    """How much older than the rows the values are that are joined to them."""
-    taken = Points(points.owner, points.time_ms, points.time_ms.astype(np.float64))
-    return {AGES[family]: (grid.time_ms - grid.join(taken, owner=owner)) / _MS_PER_S}
 
 
 def _copies(raw: RawSeries, series: list[int]) -> RawSeries:

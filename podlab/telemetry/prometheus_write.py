@@ -19,9 +19,10 @@ from podlab.errors import InputError
 from podlab.metrics import AGES, CATALOGUE
 from podlab.samples import INSTANCE_KEY, check_samples
 from podlab.telemetry.nearest import Ints
-from podlab.telemetry.prometheus import POD_CLAIMS, POD_INFO, STARTED, VOLUME
+from podlab.telemetry.prometheus import POD_CLAIMS, POD_INFO, VOLUME
 from podlab.telemetry.prometheus_dialect import CADVISOR, Dialect
 from podlab.telemetry.prometheus_http import OutOfOrderError, PrometheusApi
+from podlab.telemetry.prometheus_rows import STARTED
 from podlab.telemetry.prometheus_series import PAUSE
 from podlab.telemetry.prometheus_wire import Floats
 

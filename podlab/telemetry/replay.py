@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 _NS_PER_S: Final = 1_000_000_000
 #: The server's authors advise 5,000 to 10,000 points a request.
 _BATCH_POINTS: Final = 5_000
-# One each of the containers', network, volume, block I/O and identity measurements.
-_POINTS_PER_ROW: Final = 5
+# One each of the containers', network, volume, block I/O and identity measurements, and two of what was scraped.
+_POINTS_PER_ROW: Final = 7
 # When time is played, points are sent as they come due, at least this often.
 _BATCH_S: Final = 1.0
 
@@ -75,8 +75,9 @@ def replay(
     """Write samples into a live database.
 
     Into InfluxDB as Telegraf would have. Gauges become whole numbers, because Telegraf writes integers. Writing the
-    same samples again changes nothing: a point replaces the one of the same series and instant. What Telegraf does not
-    carry (uid, image, start, image size, labels) goes into the measurement ``podlab_container``.
+    same samples again changes nothing: a point replaces the one of the same series and instant. What only cAdvisor
+    tells is written as Telegraf's ``prometheus`` input does. What Telegraf does not carry (uid, image, start, image
+    size, inodes, ages of values, labels) goes into the measurement ``podlab_container``.
 
     Into Prometheus by remote write, as the series of cAdvisor and kube-state-metrics, or as those of OpenTelemetry's
     kubeletstats receiver; what is lost by it is told by

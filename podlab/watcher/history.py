@@ -9,19 +9,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.metrics import CATALOGUE, FEATURE_METRICS
+from podlab.metrics import AGES, CATALOGUE, FEATURE_METRICS
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 #: Rows kept of one container: two minutes of one each second, twenty of one each ten seconds.
 MOST_ROWS = 120
-#: Rows kept of all containers, at 170 bytes each.
+#: Rows kept of all containers, at 180 bytes each.
 ROOM = 120_000
 #: Of very many containers at once, each keeps at least these.
 _LEAST_ROWS = 8
 _COUNTERS: Final = [name for name in FEATURE_METRICS if CATALOGUE[name].kind == "counter"]
-_LEVELS: Final = [name for name in FEATURE_METRICS if CATALOGUE[name].kind != "counter"]
+#: The network's counters are read apart from the rest.
+_AGE: Final = AGES["network"]
+_LEVELS: Final = [*(name for name in FEATURE_METRICS if CATALOGUE[name].kind != "counter"), _AGE]
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class History:
             "number": np.repeat(np.array(here, dtype=np.int64), [self._of[number].time_ns.size for number in here]),
             "time": pd.DatetimeIndex(rows.time_ns.view("datetime64[ns]")).tz_localize("UTC"),
         }
-        for name in FEATURE_METRICS:
+        for name in (*FEATURE_METRICS, _AGE):
             if name in _COUNTERS:
                 place = _COUNTERS.index(name)
                 columns[name] = pd.arrays.IntegerArray(rows.counters[:, place].copy(), rows.missing[:, place].copy())

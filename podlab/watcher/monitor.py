@@ -14,7 +14,7 @@ from podlab.detect.donors import donors_of_decision
 from podlab.detect.library import Library
 from podlab.detect.scorer import Scorer
 from podlab.detect.ticks import sample, ticks
-from podlab.metrics import FEATURE_METRICS
+from podlab.metrics import AGES, FEATURE_METRICS
 from podlab.telemetry import LiveSource
 from podlab.watcher.alarms import Alarms
 from podlab.watcher.anomaly import MODEL_REPLACED, NO_SAMPLES, AnomalyAnnouncement
@@ -22,7 +22,7 @@ from podlab.watcher.bulletin import NEVER, Bulletin, Watched
 from podlab.watcher.cases import Case
 from podlab.watcher.gather import Asked, ask
 from podlab.watcher.metrics import Metrics
-from podlab.windows import Rows, read_values
+from podlab.windows import Rows, read_ages, read_values
 
 #: How a container is watched. *unknown*: by the pooled detector; *off*: not at all.
 State = Literal["warming-up", "watching", "anomalous", "unknown", "off"]
@@ -135,11 +135,13 @@ class Monitor:
         order = order[~again]
         whose, time_ns = whose[order], time_ns[order]
         first = (np.diff(whose, prepend=-1) != 0) & (scored_ns[whose] == NEVER)
-        columns = {name: samples[name].array.take(order) for name in FEATURE_METRICS if name in samples}
+        used = [name for name in (*FEATURE_METRICS, *AGES.values()) if name in samples]
+        columns = {name: samples[name].array.take(order) for name in used}
         started_ns = np.array([pd.Timestamp(each.case.started_at).value for each in them], dtype=np.int64)
         age_s = (time_ns - started_ns[whose]) / _NS_PER_S
         nobody = pd.DataFrame(index=pd.RangeIndex(len(them)))
-        self._score(them, Rows(nobody, whose, age_s, *read_values(columns, np.flatnonzero(first))), time_ns / _NS_PER_S)
+        rows = Rows(nobody, whose, age_s, *read_values(columns, np.flatnonzero(first)), read_ages(columns))
+        self._score(them, rows, time_ns / _NS_PER_S)
         for number, at_ns in dict(zip(whose.tolist(), time_ns.tolist(), strict=True)).items():
             them[number].scored_ns, them[number].is_scored = at_ns, True
 

@@ -6,9 +6,10 @@ cells laid over the stretch, and every series has one value in each cell:
 - a *level* (gauge) is interpolated linearly at the cell's centre, and held before the first and after the last sample;
 - a *rate* (counter) is the counter's growth inside the cell by the time it grew in. Growth is taken between
   neighbouring samples as exact 64-bit integers and spread evenly over the true time between them, so that cells add up
-  to what was counted. A container's own counters stood at 0 when it started, so in a window that begins with a known
-  start the growth until the first sample counts too; a pod's counters began earlier. A step where the counter falls
-  has no growth and no time; a cell without time takes the rate of the nearest cell before it, else after it.
+  to what was counted; where samples tell how old a counter is, its own times count. A container's own counters stood at
+  0 when it started, so in a window that begins with a known start the growth until the first sample counts too; a pod's
+  counters began earlier. A step where the counter falls has no growth and no time; a cell without time takes the rate
+  of the nearest cell before it, else after it.
 
 A series without a single usable value in the window is missing (NaN) in all cells, otherwise in none.
 """
@@ -24,10 +25,12 @@ from numpy.typing import NDArray
 
 from podlab.metrics import FEATURE_METRICS
 from podlab.windows.grid import Grid
-from podlab.windows.rows import BoolArray, FloatArray, Rows, read_rows, read_values
+from podlab.windows.rows import BoolArray, FloatArray, Rows, read_ages, read_rows, read_values
 from podlab.windows.sighting import Sighting, sight
 
-__all__ = ["SERIES", "Rows", "Sighting", "Windows", "cut", "read_rows", "read_values", "series_of", "sight"]
+__all__ = [
+    "SERIES", "Rows", "Sighting", "Windows", "cut", "read_ages", "read_rows", "read_values", "series_of", "sight",
+]  # fmt: skip
 
 #: The series of a window by name, and the metric columns each is made from, the first usable one first. The rate of
 #: core-nanoseconds per second *is* nanocores, so that both CPU columns give one series and either may be missing.

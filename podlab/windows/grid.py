@@ -14,6 +14,8 @@ from podlab.windows.rows import BoolArray, FloatArray, IntArray, Rows
 
 #: Less growing time than this in a cell is rounding, not time.
 _LEAST_CELL_TIME_S = 1e-6
+#: Ages are told in milliseconds: values whose own times differ by less were read together.
+_SAME_TIME_S = 2e-3
 #: A counter that would have grown faster since the start (1,000 cores, a terabyte a second) did not begin at 0.
 _MOST_PER_SECOND = 1e12
 
@@ -52,11 +54,13 @@ class Grid:
 
     def bring(self, metrics: Iterable[str]) -> dict[str, FloatArray]:
         """Levels at the cells' centres or growth per second inside the cells, by metric (n_containers, n_cells)."""
-        alike: dict[tuple[str, bytes], list[str]] = {}
+        alike: dict[tuple[str, str, bytes], list[str]] = {}
         for name in metrics:
-            alike.setdefault((CATALOGUE[name].kind, self._rows.valid[name].tobytes()), []).append(name)
+            kind, family = CATALOGUE[name].kind, CATALOGUE[name].family
+            aged = family if kind == "counter" and family in self._rows.ages else ""
+            alike.setdefault((kind, aged, self._rows.valid[name].tobytes()), []).append(name)
         found: dict[str, FloatArray] = {}
-        for (kind, _), names in alike.items():
+        for (kind, _, _), names in alike.items():
             found.update(zip(names, self._rates(names) if kind == "counter" else self._levels(names), strict=True))
         return found
 
@@ -64,10 +68,24 @@ class Grid:
         """Give the samples that metrics with the same gaps have: containers, times, values (n_metrics, n)."""
         rows, valid = self._rows, self._rows.valid[metrics[0]]
         values = np.stack([rows.values[name] for name in metrics])
+        age_s = rows.ages.get(CATALOGUE[metrics[0]].family)
+        if age_s is not None and CATALOGUE[metrics[0]].kind == "counter":
+            return self._at_own_times(valid, rows.offset_s - age_s, values)
         if valid.all():
             return rows.code, rows.offset_s, values
         here = np.flatnonzero(valid)
         return rows.code[here], rows.offset_s[here], values[:, here]
+
+    def _at_own_times(
+        self, valid: BoolArray, offset_s: FloatArray, values: NDArray[Any]
+    ) -> tuple[IntArray, FloatArray, NDArray[Any]]:
+        """Take counters at the times at which they were read; one that several rows tell counts once."""
+        here = np.flatnonzero(valid)
+        code, own_s = self._rows.code[here], offset_s[here]
+        order = np.lexsort((own_s, code))
+        new = (np.diff(code[order], prepend=-1) != 0) | (np.diff(own_s[order], prepend=-np.inf) > _SAME_TIME_S)
+        order = order[new]
+        return code[order], own_s[order], values[:, here[order]]
 
     def _levels(self, metrics: Sequence[str]) -> FloatArray:
         code, offset_s, values = self._kept(metrics)

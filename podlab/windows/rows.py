@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pandas.api.extensions import ExtensionArray
 
-from podlab.metrics import CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS, TIMES
+from podlab.metrics import AGES, CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS, TIMES, Family
 from podlab.samples import INSTANCE_KEY
 
 FloatArray = NDArray[np.float64]
@@ -42,6 +42,9 @@ class Rows:
         int64 for counters, float64 for gauges, by metric.
     valid : dict of str to array of bool (n_rows,)
         Where ``values`` holds a value.
+    ages : dict of str to array of float64 (n_rows,)
+        By family of metrics, how many seconds before its row a counter was read, where samples tell it; 0 where a row
+        does not.
     """
 
     containers: pd.DataFrame
@@ -49,6 +52,7 @@ class Rows:
     offset_s: FloatArray
     values: dict[str, NDArray[np.int64] | FloatArray]
     valid: dict[str, BoolArray]
+    ages: dict[Family, FloatArray] = field(default_factory=dict)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -66,6 +70,7 @@ class Rows:
             self.offset_s[here],
             {name: values[here] for name, values in self.values.items()},
             {name: valid[here] for name, valid in self.valid.items()},
+            {family: age_s[here] for family, age_s in self.ages.items()},
         )
 
     def only(self, chosen: BoolArray) -> Rows:
@@ -75,7 +80,7 @@ class Rows:
         rows = self.take(chosen[self.code])
         number = np.cumsum(chosen) - 1
         containers = self.containers[chosen].reset_index(drop=True)
-        return Rows(containers, number[rows.code], rows.offset_s, rows.values, rows.valid)
+        return Rows(containers, number[rows.code], rows.offset_s, rows.values, rows.valid, rows.ages)
 
     def blocks(self, least: int, room: int) -> Iterator[tuple[slice, slice]]:
         """Divide the containers into runs whose rows, counted ``least`` at least each, are about ``room`` together.
@@ -101,6 +106,7 @@ class Rows:
             self.offset_s[which],
             {name: values[which] for name, values in self.values.items()},
             {name: valid[which] for name, valid in self.valid.items()},
+            {family: age_s[which] for family, age_s in self.ages.items()},
         )
 
 
@@ -118,7 +124,7 @@ def read_rows(samples: pd.DataFrame) -> Rows:
         Rows that repeat a container and instant are left out. CPU and memory values are missing in rows where all of
         them are 0: agents write that when they have no value yet.
     """
-    used = [name for name in (*IDENTITY, *LABELS, *FEATURE_METRICS) if name in samples]
+    used = [name for name in (*IDENTITY, *LABELS, *FEATURE_METRICS, *AGES.values()) if name in samples]
     columns = {name: samples[name].array for name in used}
     code, time_ns = _number_instances(samples, columns), _nanoseconds(columns["time"])
     code_step, time_step = np.diff(code), np.diff(time_ns)
@@ -131,7 +137,7 @@ def read_rows(samples: pd.DataFrame) -> Rows:
         columns = {name: values.take(order) for name, values in columns.items()}
 
     first_row = np.flatnonzero(np.diff(code, prepend=-1))
-    whose = [name for name in used if name not in FEATURE_METRICS and name != "time"]
+    whose = [name for name in (*IDENTITY, *LABELS) if name in columns and name != "time"]
     # The first row of a lone container is a slice, which costs a fraction of what taking rows does.
     firsts = {name: columns[name][:1] if first_row.size == 1 else columns[name].take(first_row) for name in whose}
     containers, started = pd.DataFrame(firsts, copy=False), firsts["started_at"]
@@ -139,7 +145,14 @@ def read_rows(samples: pd.DataFrame) -> Rows:
     offset_s = (time_ns - origin_ns[code]) / 1e9
 
     values, valid = read_values(columns, first_row)
-    return Rows(containers, code, offset_s, values, valid)
+    return Rows(containers, code, offset_s, values, valid, read_ages(columns))
+
+
+def read_ages(columns: Mapping[str, ExtensionArray]) -> dict[Family, FloatArray]:
+    """Read how old counters are, as :class:`Rows` has it; levels are held until the next one in any case."""
+    families = {CATALOGUE[name].family for name in columns if name in CATALOGUE and CATALOGUE[name].kind == "counter"}
+    told = {family: name for family, name in AGES.items() if family in families and name in columns}
+    return {family: np.nan_to_num(np.asarray(columns[name], dtype=np.float64)) for family, name in told.items()}
 
 
 def read_values(

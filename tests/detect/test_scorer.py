@@ -131,7 +131,7 @@ def test_a_sample_without_values_keeps_the_score(library: Library, samples: pd.D
     step(scorer, rows, first)
     before = step(scorer, rows, second)
     nothing = {name: np.zeros(third.size, dtype=bool) for name in rows.metrics}
-    values, _ = sample(rows, third)
+    values, _, _ = sample(rows, third)
     after = scorer.score(rows.code[third], rows.offset_s[third], rows.offset_s[third], values, nothing)
     assert after.score.tolist() == before.score.tolist()
 

@@ -7,7 +7,7 @@ import string
 import pandas as pd
 import pytest
 
-from podlab.metrics import FEATURE_METRICS
+from podlab.metrics import AGES, FEATURE_METRICS, MEASURED_METRICS
 from podlab.samples import check_samples
 from podlab.telemetry.influx_http import InfluxDatabase
 from podlab.telemetry.influxdb import InfluxSource
@@ -38,6 +38,31 @@ def samples() -> pd.DataFrame:
 
 def test_everything_comes_back(samples: pd.DataFrame, influxd: Influxd, database: str) -> None:
     pd.testing.assert_frame_equal(through_influxdb(samples, influxd, database), samples)
+
+
+def with_ages(samples: pd.DataFrame) -> pd.DataFrame:
+    """Give some rows an age of their network, file systems and volumes, within half an interval."""
+    ages = {name: (samples.index % (3 + n) - 1.0) * 0.1 for n, name in enumerate(AGES.values())}
+    return check_samples(samples.assign(**ages), where="with ages")
+
+
+@pytest.fixture(scope="module")
+def all_measured() -> pd.DataFrame:
+    made = make_samples(("nginx", "mysql"), deployments_per_service=2, seconds=20, columns=MEASURED_METRICS)
+    return made.assign(time=made["time"].dt.floor("ms"))
+
+
+def test_every_metric_and_its_age_come_back(all_measured: pd.DataFrame, influxd: Influxd, database: str) -> None:
+    sent = with_ages(all_measured)
+    pd.testing.assert_frame_equal(through_influxdb(sent, influxd, database), sent)
+
+
+def test_what_was_scraped_has_the_age_of_its_own_time(
+    all_measured: pd.DataFrame, influxd: Influxd, database: str
+) -> None:
+    got = through_influxdb(all_measured, influxd, database)
+    expected = check_samples(all_measured.assign(network_age_seconds=0.0), where="expected")
+    pd.testing.assert_frame_equal(got, expected)
 
 
 def test_odd_names_and_labels_come_back(samples: pd.DataFrame, influxd: Influxd, database: str) -> None:

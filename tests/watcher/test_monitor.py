@@ -18,6 +18,7 @@ from podlab import bundle
 from podlab.cluster.watch import FeedStatus
 from podlab.detect import Library, Scored, Scorer
 from podlab.errors import InputError
+from podlab.metrics import Family
 from podlab.watcher import gather
 from podlab.watcher import monitor as module
 from podlab.watcher.cases import Sight
@@ -56,8 +57,9 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float, float]]:
             age_s: NDArray[np.float64],
             values: Mapping[str, NDArray[Any]],
             valid: Mapping[str, NDArray[np.bool_]],
+            ages: Mapping[Family, NDArray[np.float64]] | None = None,
         ) -> Scored:
-            said = super().score(which, time_s, age_s, values, valid)
+            said = super().score(which, time_s, age_s, values, valid, ages)
             kept.extend(zip(which.tolist(), age_s.tolist(), said.score.tolist(), strict=True))
             return said
 
