@@ -25,6 +25,7 @@ _SURROUNDINGS = {
     errno.EPERM: ("no permission to write", "choose another folder or change its mode"),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "choose another folder"),
     errno.EEXIST: ("a part of the path is a file, not a folder", "choose another folder"),
+    errno.ENAMETOOLONG: ("the name is too long for the file system", "choose a shorter one"),
     errno.EISDIR: ("is a folder, a file is needed", "choose another name"),
 }
 
@@ -54,6 +55,7 @@ def atomic_file(target: Path) -> Iterator[Path]:
     InputError
         If the disk is full, the folder is read-only, and the like; or if something else than a file is there.
     """
+    refuse_unwritable(target)
     if target.exists() and not target.is_file():
         # Before any work; and root's rename would take the place of a device such as /dev/null.
         what = "is a folder, a file is needed" if target.is_dir() else "is no plain file"
@@ -88,13 +90,42 @@ def refuse_unwritable(target: Path) -> None:
     Raises
     ------
     InputError
-        If a part of the path is a file, or the nearest folder that is there cannot be written.
+        If a part of the path is a file, a name is too long, or the nearest folder that is there cannot be written.
     """
+    try:
+        target.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise explain_os_error(error, target) from error
     folder = next(path for path in target.absolute().parents if path.exists())
     if not folder.is_dir():
         raise explain_os_error(NotADirectoryError(errno.ENOTDIR, ""), target)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise explain_os_error(PermissionError(errno.EACCES, ""), target)
+
+
+def shorten_name(name: str, most_bytes: int = 200) -> str:
+    """Give a name that fits into a file's; of a longer one the begin and a digest, so that no two become one.
+
+    Parameters
+    ----------
+    name : str
+    most_bytes : int
+        File systems take 255, and the name is only a part.
+
+    Examples
+    --------
+    >>> shorten_name("east")
+    'east'
+    >>> len(shorten_name("x" * 300))
+    200
+    """
+    encoded = os.fsencode(name)
+    if len(encoded) <= most_bytes:
+        return name
+    digest = hashlib.sha256(encoded).hexdigest()[:16]
+    return f"{encoded[: most_bytes - len(digest) - 1].decode('utf-8', 'ignore')}-{digest}"
 
 
 def names_inside(folder: Path) -> set[str]:

@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         # Files tell of their own; what is left is the output that goes into one, and temporary files.
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENAMETOOLONG):
             raise
         _let_go_of_output()
         refused = explain_os_error(error, Path(error.filename or "output or temporary files"))

@@ -26,7 +26,7 @@ from podlab.cli.output import print_json, show_progress
 from podlab.cluster.inventory import enrich
 from podlab.dataset.store import url_of
 from podlab.errors import PodlabError
-from podlab.files import refuse_unwritable
+from podlab.files import refuse_unwritable, shorten_name
 from podlab.labels import LabelReport, LabelRules, read_label_table
 from podlab.live import cluster_inventory, label_samples, live_source, prometheus_api, writable_database
 from podlab.samples import INSTANCE_KEY
@@ -162,7 +162,7 @@ def replay(
             target,
             speed=speed,
             now=now,
-            state_path=Path(".cache") / f"replay-{file.stem}.json",
+            state_path=Path(".cache") / f"replay-{shorten_name(file.stem)}.json",
             progress=progress,
         )
     told = {
