@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import hashlib
 import os
@@ -103,6 +104,25 @@ def refuse_unwritable(target: Path) -> None:
         raise explain_os_error(NotADirectoryError(errno.ENOTDIR, ""), target)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise explain_os_error(PermissionError(errno.EACCES, ""), target)
+
+
+def decode_text(content: bytes) -> str:
+    r"""Read a text file's bytes: UTF-8, with a byte order mark or without one, or UTF-16 with one.
+
+    Notepad and PowerShell write such marks.
+
+    Raises
+    ------
+    UnicodeDecodeError
+        If it is neither.
+
+    Examples
+    --------
+    >>> decode_text(b"\xef\xbb\xbfa = 1"), decode_text(b"\xff\xfea\x00")
+    ('a = 1', 'a')
+    """
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_utf16 else "utf-8-sig")
 
 
 def shorten_name(name: str, most_bytes: int = 200) -> str:

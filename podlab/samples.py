@@ -236,7 +236,7 @@ def _convert_flags(values: pd.Series, where: str) -> pd.Series:
 def _convert_numbers(values: pd.Series, dtype: str, where: str) -> pd.Series:
     if pd.api.types.is_bool_dtype(values):
         raise _bad_value(values, values.notna(), "is not a number", where)
-    numbers = _as_numbers(values)
+    numbers = as_numbers(values)
     bad = numbers.isna() & values.notna()
     if bad.any():
         raise _bad_value(values, bad, "is not a number", where)
@@ -244,7 +244,7 @@ def _convert_numbers(values: pd.Series, dtype: str, where: str) -> pd.Series:
     large = _beyond_64_bits(numbers)
     if large.any():
         log.warning("%s: %d values of %s are beyond 2**63 and count as missing", where, int(large.sum()), values.name)
-        numbers = _as_numbers(values.astype("UInt64" if str(values.dtype) == "uint64" else values.dtype).mask(large))
+        numbers = as_numbers(values.astype("UInt64" if str(values.dtype) == "uint64" else values.dtype).mask(large))
     if dtype == "float64":
         floats = numbers.astype("Float64").astype("float64")
         return floats.where(np.isfinite(floats))
@@ -265,7 +265,8 @@ def _beyond_64_bits(numbers: pd.Series) -> BoolArray:
     return ((numbers >= end) & (numbers != np.inf)).fillna(False).to_numpy(dtype=bool)
 
 
-def _as_numbers(values: pd.Series) -> pd.Series:
+def as_numbers(values: pd.Series) -> pd.Series:
+    """Read numbers, missing where a text is none; whole ones stay whole, however large."""
     # Never by way of float64 where the source has integers: that would round counters beyond 2**53.
     if pd.api.types.is_numeric_dtype(values):
         return values
