@@ -6,14 +6,16 @@ import codecs
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from podlab.errors import InputError
 
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/")
 #: How the folders begin in which files are written until they are whole.
 WORKING = ".podlab-"
 # Faults of the user's disk or folder, as opposed to faults of podlab.
@@ -83,6 +85,50 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         if target.exists():
             target.replace(folder / "old")
         temporary.replace(target)
+
+
+def refuse_inputs(target: Path, inputs: Iterable[Path | None]) -> None:
+    """Refuse an output that is one of the inputs, in one of them, or the folder of one: inputs never change.
+
+    Parameters
+    ----------
+    target : Path
+        The output, a file or a folder.
+    inputs : iterable of Path or None
+        What is read; None and what is not there are passed over, podlab.toml always counts.
+
+    Raises
+    ------
+    InputError
+        Also where a symbolic or hard link leads to an input.
+    """
+    where = _local(target)
+    for given in (*inputs, Path("podlab.toml")):
+        if given is None or where is None or (source := _local(given)) is None:
+            continue
+        try:
+            same = source == where or (source.exists() and where.exists() and source.samefile(where))
+            within = (source.is_dir() and where.is_relative_to(source)) or (
+                source.is_relative_to(where) and source.exists()
+            )
+        except OSError as error:
+            raise explain_os_error(error, target) from error
+        if same:
+            raise InputError("is an input as well", where=str(target), todo="choose another name for the output")
+        if within:
+            relation = "holds" if source.is_relative_to(where) else "is within"
+            what = f"{relation} {given}, which is an input as well"
+            raise InputError(what, where=str(target), todo="choose another place for the output")
+
+
+def _local(path: Path) -> Path | None:
+    """Give a path without links; None for the address of an object store."""
+    text = str(path)
+    if text.startswith("file:"):
+        text = "/" + text.removeprefix("file:").lstrip("/")
+    elif _ADDRESS.match(text):
+        return None
+    return Path(text).resolve()
 
 
 def refuse_unwritable(target: Path) -> None:
