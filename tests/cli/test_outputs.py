@@ -116,5 +116,5 @@ def test_addresses_of_object_stores_are_compared_by_their_paths(tmp_path: Path) 
     refuse_inputs(Path("s3:/bucket/fleet"), [tmp_path / "a.parquet"])
     (tmp_path / "fleet").mkdir()
     (tmp_path / "fleet" / "a.parquet").write_text("")
-    with pytest.raises(InputError, match="holds .*, which is an input as well"):
+    with pytest.raises(InputError, match=r"holds .*, which is an input as well"):
         refuse_inputs(Path(f"file://{tmp_path}/fleet"), [tmp_path / "fleet" / "a.parquet"])
