@@ -58,11 +58,11 @@ PrometheusUrl = Annotated[
 ]
 
 
-def parse_horizons_s(text: str | None) -> tuple[float, ...] | None:
+def parse_horizons_s(text: str | None, *, where: str = "--horizons") -> tuple[float, ...] | None:
     """Read ``10s,30s`` as seconds in rising order; None stays None."""
     if text is None:
         return None
-    horizons = sorted({parse_duration_s(part, where="--horizons") for part in text.split(",")})
+    horizons = sorted({parse_duration_s(part, where=where) for part in text.split(",")})
     return tuple(horizons)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from podlab.errors import InputError
+from podlab.files import decode_text
 from podlab.lab.client.protocols import PROTOCOLS
 from podlab.lab.faults import KINDS as FAULT_KINDS
 from podlab.lab.service import PATTERNS, RELEASES, Configuration, FaultCommands, Service
@@ -30,7 +31,7 @@ def read_service(path: Path) -> Service:
         If it is not TOML, a key is unknown, missing or of the wrong type, or it has fewer than two configurations.
     """
     try:
-        document = tomllib.loads(path.read_text())
+        document = tomllib.loads(decode_text(path.read_bytes()))
     except (OSError, ValueError) as error:
         raise InputError(str(error), where=str(path)) from error
     table = _Table(document, path.name, _SERVICE_KEYS)
