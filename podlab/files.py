@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from podlab.errors import InputError
 
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/")
 #: How the folders begin in which files are written until they are whole.
 WORKING = ".podlab-"
 # Faults of the user's disk or folder, as opposed to faults of podlab.
@@ -25,6 +28,7 @@ _SURROUNDINGS = {
     errno.EPERM: ("no permission to write", "choose another folder or change its mode"),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "choose another folder"),
     errno.EEXIST: ("a part of the path is a file, not a folder", "choose another folder"),
+    errno.ENAMETOOLONG: ("the name is too long for the file system", "choose a shorter one"),
     errno.EISDIR: ("is a folder, a file is needed", "choose another name"),
 }
 
@@ -54,6 +58,7 @@ def atomic_file(target: Path) -> Iterator[Path]:
     InputError
         If the disk is full, the folder is read-only, and the like; or if something else than a file is there.
     """
+    refuse_unwritable(target)
     if target.exists() and not target.is_file():
         # Before any work; and root's rename would take the place of a device such as /dev/null.
         what = "is a folder, a file is needed" if target.is_dir() else "is no plain file"
@@ -82,19 +87,111 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         temporary.replace(target)
 
 
+def refuse_inputs(target: Path, inputs: Iterable[Path | None]) -> None:
+    """Refuse an output that is one of the inputs, in one of them, or the folder of one: inputs never change.
+
+    Parameters
+    ----------
+    target : Path
+        The output, a file or a folder.
+    inputs : iterable of Path or None
+        What is read; None and what is not there are passed over, podlab.toml always counts.
+
+    Raises
+    ------
+    InputError
+        Also where a symbolic or hard link leads to an input.
+    """
+    where = _local(target)
+    for given in (*inputs, Path("podlab.toml")):
+        if given is None or where is None or (source := _local(given)) is None:
+            continue
+        try:
+            same = source == where or (source.exists() and where.exists() and source.samefile(where))
+            within = (source.is_dir() and where.is_relative_to(source)) or (
+                source.is_relative_to(where) and source.exists()
+            )
+        except OSError as error:
+            raise explain_os_error(error, target) from error
+        if same:
+            raise InputError("is an input as well", where=str(target), todo="choose another name for the output")
+        if within:
+            relation = "holds" if source.is_relative_to(where) else "is within"
+            what = f"{relation} {given}, which is an input as well"
+            raise InputError(what, where=str(target), todo="choose another place for the output")
+
+
+def _local(path: Path) -> Path | None:
+    """Give a path without links; None for the address of an object store."""
+    text = str(path)
+    if text.startswith("file:"):
+        text = "/" + text.removeprefix("file:").lstrip("/")
+    elif _ADDRESS.match(text):
+        return None
+    return Path(text).resolve()
+
+
 def refuse_unwritable(target: Path) -> None:
     """See before long work whether its result can be written; nothing is made.
 
     Raises
     ------
     InputError
-        If a part of the path is a file, or the nearest folder that is there cannot be written.
+        If a part of the path is a file, a name is too long, or the nearest folder that is there cannot be written.
     """
+    try:
+        target.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise explain_os_error(error, target) from error
     folder = next(path for path in target.absolute().parents if path.exists())
     if not folder.is_dir():
         raise explain_os_error(NotADirectoryError(errno.ENOTDIR, ""), target)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise explain_os_error(PermissionError(errno.EACCES, ""), target)
+
+
+def decode_text(content: bytes) -> str:
+    r"""Read a text file's bytes: UTF-8, with a byte order mark or without one, or UTF-16 with one.
+
+    Notepad and PowerShell write such marks.
+
+    Raises
+    ------
+    UnicodeDecodeError
+        If it is neither.
+
+    Examples
+    --------
+    >>> decode_text(b"\xef\xbb\xbfa = 1"), decode_text(b"\xff\xfea\x00")
+    ('a = 1', 'a')
+    """
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+
+
+def shorten_name(name: str, most_bytes: int = 200) -> str:
+    """Give a name that fits into a file's; of a longer one the begin and a digest, so that no two become one.
+
+    Parameters
+    ----------
+    name : str
+    most_bytes : int
+        File systems take 255, and the name is only a part.
+
+    Examples
+    --------
+    >>> shorten_name("east")
+    'east'
+    >>> len(shorten_name("x" * 300))
+    200
+    """
+    encoded = os.fsencode(name)
+    if len(encoded) <= most_bytes:
+        return name
+    digest = hashlib.sha256(encoded).hexdigest()[:16]
+    return f"{encoded[: most_bytes - len(digest) - 1].decode('utf-8', 'ignore')}-{digest}"
 
 
 def names_inside(folder: Path) -> set[str]:

@@ -10,7 +10,9 @@ from typing import Any, Final
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet as pq
 
+from podlab.dataset.rows import to_frame
 from podlab.errors import InputError
 
 #: What a row can name containers by; an empty cell stands for all.
@@ -43,7 +45,7 @@ def read_label_table(path: Path) -> pd.DataFrame:
     try:
         with path.open("rb") as file:
             is_parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
-        table = pd.read_parquet(path) if is_parquet else _read_csv(path)
+        table = _read_parquet(path) if is_parquet else _read_csv(path)
     except FileNotFoundError:
         raise InputError("no such file", where=where) from None
     except pa.ArrowInvalid as error:
@@ -53,6 +55,13 @@ def read_label_table(path: Path) -> pd.DataFrame:
         raise InputError(f"cannot be read: {error.strerror}", where=where) from None
     index_table(table, where)
     return table
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    # What pandas wrote beside the columns is left aside: names that are its index are columns like others, a count is
+    # none.
+    table = pq.read_table(path)
+    return to_frame(table.drop_columns([name for name in table.column_names if name.startswith("__index_level_")]))
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

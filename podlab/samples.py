@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from podlab.errors import InputError
@@ -25,6 +26,16 @@ log = logging.getLogger(__name__)
 REQUIRED = ("time", "pod", "container")
 #: One container from its start to its end: a restarted one counts as new.
 INSTANCE_KEY = (*CONTAINER_KEY, "started_at")
+
+#: What other tools write where a name or label is not known.
+MISSING_WORDS: Final = frozenset(
+    ("", " ", "-", "--", "?", "null", "NULL", "<null>", "nil", "<nil>", "None", "<none>", "nan", "NaN", "<NA>", "N/A")
+)
+#: Of those, what Kubernetes allows as a name: there it is one.
+_NAMES_ALL_THE_SAME: Final = frozenset(("null", "nil", "nan"))
+_NAMED_BY_KUBERNETES: Final = ("namespace", "pod", "container")
+
+BoolArray = npt.NDArray[np.bool_]
 
 _TIME_DTYPE: Final = "datetime64[ns, UTC]"
 _FIRST_YEAR, _LAST_YEAR = 1678, 2261
@@ -67,9 +78,11 @@ def check_samples(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A new frame, sorted by container and time, without repeated (container, time) rows; ``cluster`` is
-        ``local`` where it was missing, and every identity column is there. Columns that the catalogue does not
-        know are dropped with a warning.
+        A new frame, sorted by container and time, with one row for each (container, time): of rows that repeat
+        them, what each knows is put together, and where they contradict the first counts, with a warning.
+        ``cluster`` is ``local`` where it was missing, and every identity column is there. Empty text and
+        :data:`MISSING_WORDS` are missing; so are, with a warning, counts beyond 64 bits. Columns that the catalogue
+        does not know are dropped with a warning.
 
     Raises
     ------
@@ -97,34 +110,102 @@ def check_samples(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
 
     ordered = table[[column for column in ALL_COLUMNS if column in table]]
     ordered = ordered.sort_values([*CONTAINER_KEY, "time"], kind="stable", ignore_index=True)
-    repeated = ordered.duplicated([*INSTANCE_KEY, "time"])
-    if repeated.any():
-        log.warning("%s: %d rows repeat a container and time and are left out", where, int(repeated.sum()))
-        ordered = ordered[~repeated].reset_index(drop=True)
-    return ordered
+    return merge_repeated(ordered, where=where)
+
+
+def merge_repeated(table: pd.DataFrame, *, where: str) -> pd.DataFrame:
+    """Make one row of those that have the same container and time; nothing that only one of them knows is lost.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A samples table, sorted by container and time.
+    where : str
+        The file or source it came from, for warnings.
+
+    Returns
+    -------
+    DataFrame
+        Columns that rows contradict each other in have the first value, which is told. Rows of two lives, told by
+        different ``started_at``, stay apart.
+    """
+    key = [*CONTAINER_KEY, "time"]
+    repeated = table.duplicated(key, keep=False)
+    if not repeated.any():
+        return table
+    rows = table[repeated].copy()
+    # A row that does not know the start is of the life that another row of the same instant tells, if it is one.
+    starts = rows.groupby(key, dropna=False)["started_at"]
+    rows["started_at"] = rows["started_at"].fillna(starts.transform("first").where(starts.transform("nunique") == 1))
+    lives = rows.groupby([*key, "started_at"], dropna=False, sort=False)
+    others = [name for name in rows if name not in (*key, "started_at")]
+    first = lives[others].transform("first")
+    clash = pd.DataFrame({name: (rows[name].notna() & (rows[name] != first[name]).fillna(False)) for name in others})
+    rows[others] = first
+    again = rows.duplicated([*key, "started_at"])
+    if again.any():
+        log.warning("%s", f"{where}: {int(again.sum())} rows repeat a container and time{_told(table, first, clash)}")
+    merged = table.copy()
+    merged.loc[rows.index, rows.columns] = rows
+    return merged.drop(index=rows.index[again]).reset_index(drop=True)
+
+
+def _told(table: pd.DataFrame, first: pd.DataFrame, clash: pd.DataFrame) -> str:
+    """Say what becomes of repeated rows, and show the first contradiction."""
+    lines = clash.any(axis=1)
+    if not lines.any():
+        return " and are left out; what only they know is kept"
+    row = lines.idxmax()
+    column = clash.columns[clash.loc[row]][0]
+    shown = f"{column} {first.loc[row, column]} and {table.loc[row, column]}"
+    who = f"pod {table.loc[row, 'pod']!r} at {table.loc[row, 'time']}"
+    return f", {int(lines.sum())} of them with other values, such as {who}: {shown}; the first counts"
 
 
 def _convert(values: pd.Series, where: str) -> pd.Series:
     """Bring one column to its type; refuse with the first row that does not fit."""
     column = str(values.name)
     dtype = _dtype_of(column)
+    if dtype == "str":
+        return known_text(values, where=where, names=column in _NAMED_BY_KUBERNETES)
     if str(values.dtype) == dtype and dtype != "float64":
         return values
     if dtype == _TIME_DTYPE:
         return _convert_times(values, where)
     if dtype == "boolean":
         return _convert_flags(values, where)
-    if dtype == "str":
-        try:
-            return values.astype("str").where(values.notna())
-        except UnicodeDecodeError as error:
-            raise InputError(f"column {column!r} holds bytes that are no text", where=where) from error
     return _convert_numbers(values, dtype, where)
+
+
+def known_text(values: pd.Series, *, where: str, names: bool = False) -> pd.Series:
+    """Give values as text, missing where they are empty or one of :data:`MISSING_WORDS`.
+
+    Parameters
+    ----------
+    values : Series
+    where : str
+        The file or source they came from, for errors.
+    names : bool
+        Whether ``null`` and the like may be the name of something.
+
+    Raises
+    ------
+    InputError
+        If there are bytes or halves of characters that are no text.
+    """
+    try:
+        text = values if str(values.dtype) == "str" else values.astype("str").where(values.notna())
+    except UnicodeError as error:
+        raise InputError(f"column {values.name!r} holds bytes that are no text", where=where) from error
+    nothing = text.isin(MISSING_WORDS - _NAMES_ALL_THE_SAME if names else MISSING_WORDS)
+    return text.mask(nothing) if nothing.any() else text
 
 
 def _convert_times(values: pd.Series, where: str) -> pd.Series:
     if pd.api.types.is_numeric_dtype(values) and values.notna().any():
         raise _bad_value(values, values.notna(), "is a number, not a time with a date", where)
+    if not _is_time(values):
+        values = known_text(values, where=where)
     times = pd.to_datetime(values, utc=True, errors="coerce", format=None if _is_time(values) else "ISO8601")
     bad = times.isna() & values.notna()
     if bad.any():
@@ -144,7 +225,8 @@ def _is_time(values: pd.Series) -> bool:
 
 def _convert_flags(values: pd.Series, where: str) -> pd.Series:
     words = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
-    flags = values.astype("str").str.lower().map(words)
+    values = known_text(values, where=where)
+    flags = values.str.lower().map(words)
     bad = flags.isna() & values.notna()
     if bad.any():
         raise _bad_value(values, bad, "is not true or false", where)
@@ -154,27 +236,41 @@ def _convert_flags(values: pd.Series, where: str) -> pd.Series:
 def _convert_numbers(values: pd.Series, dtype: str, where: str) -> pd.Series:
     if pd.api.types.is_bool_dtype(values):
         raise _bad_value(values, values.notna(), "is not a number", where)
-    # Never by way of float64 where the source has integers: that would round counters beyond 2**53.
-    numbers = values
-    if not pd.api.types.is_numeric_dtype(values):
-        numbers = pd.to_numeric(values, errors="coerce", dtype_backend="numpy_nullable")
+    numbers = as_numbers(values)
     bad = numbers.isna() & values.notna()
     if bad.any():
         raise _bad_value(values, bad, "is not a number", where)
+    # What 64 bits cannot hold: an unsigned count that went below 0 wraps around to there.
+    large = _beyond_64_bits(numbers)
+    if large.any():
+        log.warning("%s: %d values of %s are beyond 2**63 and count as missing", where, int(large.sum()), values.name)
+        numbers = as_numbers(values.astype("UInt64" if str(values.dtype) == "uint64" else values.dtype).mask(large))
     if dtype == "float64":
         floats = numbers.astype("Float64").astype("float64")
         return floats.where(np.isfinite(floats))
     if pd.api.types.is_float_dtype(numbers):
         floats = numbers.astype("Float64").astype("float64")
-        # A cast would wrap around and not say so.
-        large = (floats >= _INT64_END) & np.isfinite(floats)
-        if large.any():
-            raise _bad_value(values, large, "does not fit into a 64-bit integer", where)
         numbers = floats.where(np.isfinite(floats)).round().astype("Float64")
     try:
         return numbers.astype("Int64")
     except (OverflowError, TypeError, ValueError) as error:
         raise InputError(f"column {values.name!r} does not fit into 64-bit integers", where=where) from error
+
+
+def _beyond_64_bits(numbers: pd.Series) -> BoolArray:
+    if pd.api.types.is_signed_integer_dtype(numbers):
+        return np.zeros(len(numbers), dtype=bool)
+    # Integers are not compared with a float: that would round them.
+    end = int(_INT64_END) if pd.api.types.is_integer_dtype(numbers) else _INT64_END
+    return ((numbers >= end) & (numbers != np.inf)).fillna(False).to_numpy(dtype=bool)
+
+
+def as_numbers(values: pd.Series) -> pd.Series:
+    """Read numbers, missing where a text is none; whole ones stay whole, however large."""
+    # Never by way of float64 where the source has integers: that would round counters beyond 2**53.
+    if pd.api.types.is_numeric_dtype(values):
+        return values
+    return pd.to_numeric(values, errors="coerce", dtype_backend="numpy_nullable")
 
 
 def _bad_value(values: pd.Series, bad: pd.Series, what: str, where: str) -> InputError:

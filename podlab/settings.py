@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from podlab.errors import InputError
+from podlab.files import decode_text
 from podlab.setting_types import Duration, File, Labels, Names, Namespaces, OwnPod, Sinks, Text, Url
 
 PREFIX = "PODLAB_"
@@ -41,6 +42,13 @@ _OPTIONS = {
 }
 # Kubernetes puts these into every pod's environment where a Service is named podlab or podlab-something.
 _SERVICE_LINK = re.compile(r"PODLAB_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
+
+
+class _TomlFile(TomlConfigSettingsSource):
+    """podlab.toml, with a byte order mark or without one."""
+
+    def _read_file(self, file_path: Path) -> dict[str, Any]:
+        return tomllib.loads(decode_text(file_path.read_bytes()))
 
 
 class MetricsSource(enum.StrEnum):
@@ -170,7 +178,12 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: command line, environment, file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, _TomlFile(settings_cls)
+
+    def files(self) -> list[Path]:
+        """List the files of secrets and certificates that settings name; they are read, never written."""
+        named = (getattr(self, name) for name in sorted(type(self).model_fields) if name.endswith("_file"))
+        return [path for path in named if path is not None]
 
     def password(self) -> str | None:
         """Read InfluxDB's password; as :meth:`secret`."""
@@ -191,7 +204,7 @@ class Settings(BaseSettings):
         if path is None:
             return None
         try:
-            return path.read_text(encoding="utf-8").strip()
+            return decode_text(path.read_bytes()).strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not text"
             what = f"cannot read the {name.rpartition('_')[2]}: {reason}"
@@ -250,7 +263,7 @@ def _check_environment(environment: Mapping[str, str]) -> None:
 
 def _check_file(path: Path) -> None:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(decode_text(path.read_bytes()))
     except FileNotFoundError:
         return
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

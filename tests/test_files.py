@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from podlab.errors import InputError
-from podlab.files import atomic_file, atomic_folder, refuse_unwritable, sha256_of
+from podlab.files import atomic_file, atomic_folder, refuse_unwritable, sha256_of, shorten_name
 
 
 def test_a_file_takes_its_place_when_complete(tmp_path: Path) -> None:
@@ -126,3 +126,21 @@ def test_what_cannot_be_written_is_known_before_the_work(tmp_path: Path, monkeyp
 def test_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"podlab")
     assert sha256_of(tmp_path / "file") == hashlib.sha256(b"podlab").hexdigest()
+
+
+@pytest.mark.parametrize("writer", [atomic_file, atomic_folder])
+def test_a_name_that_is_too_long_is_one_line(tmp_path: Path, writer: object) -> None:
+    target = tmp_path / ("x" * 300)
+    with pytest.raises(InputError, match="the name is too long for the file system; choose a shorter one"):
+        refuse_unwritable(target)
+    with pytest.raises(InputError, match="too long"), writer(target):  # type: ignore[operator]
+        pass
+    assert os.listdir(tmp_path) == []
+
+
+def test_names_that_are_shortened_stay_different() -> None:
+    names = ["é" * 150, "é" * 151, "x" * 200, "x" * 201, "x" * 202, "short"]
+    short = [shorten_name(name) for name in names]
+    assert len(set(short)) == len(names)
+    assert max(len(name.encode()) for name in short) <= 200
+    assert short[-1] == "short"

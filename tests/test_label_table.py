@@ -23,6 +23,18 @@ def test_both_formats_say_the_same(tmp_path: Path, suffix: str) -> None:
     assert report.service.fillna("-").tolist() == ["mysql", "nginx", "nginx", "-"]
 
 
+@pytest.mark.parametrize("index", [["pod"], ["namespace", "pod"], None])
+def test_the_index_that_pandas_keeps_in_parquet_is_a_column(tmp_path: Path, index: list[str] | None) -> None:
+    frame = pd.DataFrame({"namespace": ["a", "b"], "pod": ["x", "x"], "service": ["mysql", "nginx"]})
+    frame = pd.concat([frame[:1], frame[:0], frame[1:]]).set_axis([5, 5]) if index is None else frame.set_index(index)
+    frame.to_parquet(tmp_path / "table.parquet")
+    report = label_containers(
+        pd.DataFrame({"namespace": ["b", "a"], "pod": "x"}),
+        LabelRules(table=read_label_table(tmp_path / "table.parquet")),
+    )
+    assert report.service.tolist() == ["nginx", "mysql"]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -7,7 +7,7 @@ from pathlib import Path
 from podlab import bundle
 from podlab.bundle.manifest import BundleInfo, read_bundle, refuse_to_overwrite
 from podlab.errors import InputError
-from podlab.files import atomic_folder
+from podlab.files import atomic_folder, refuse_inputs
 
 #: Behind the name of the folder in use, where the bundle that was replaced is kept.
 PREVIOUS = "-previous"
@@ -38,6 +38,7 @@ def promote(folder: Path, target: Path) -> tuple[BundleInfo, BundleInfo | None]:
     """
     if folder.resolve() == target.resolve():
         raise InputError("is the model in use already", where=str(folder), todo="name another bundle, or --to")
+    refuse_inputs(target, [folder])
     info = bundle.load(folder).info
     files = _all_files(folder)
     previous = target.with_name(target.name + PREVIOUS)

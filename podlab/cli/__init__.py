@@ -13,7 +13,8 @@ import typer
 
 import podlab
 from podlab.cli import data, dataset, doctor, evaluate, importing, lab, model, notebooks, score, watch
-from podlab.errors import PodlabError
+from podlab.cli.output import escape_what_cannot_be_shown
+from podlab.errors import InputError, PodlabError
 from podlab.files import explain_os_error
 from podlab.interrupts import stop_on_sigterm
 
@@ -75,8 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 on success, 1 when the work failed, 2 on wrong use or bad input, 130 when stopped by Ctrl-C or SIGTERM.
     """
+    escape_what_cannot_be_shown()
     logging.basicConfig(level=logging.WARNING, format="podlab: %(levelname)s: %(message)s", stream=sys.stderr)
     logging.addLevelName(logging.WARNING, "warning")
+    for word in sys.argv[1:] if arguments is None else arguments:
+        if not _is_text(word):
+            shown = repr(os.fsencode(word))[1:]
+            return _fail(f"{shown}: is no UTF-8 text; rename the file", InputError.exit_code)
     try:
         # What is half-written, and processes that were started, shall go when CI or `timeout` ends a command, too.
         with stop_on_sigterm():
@@ -97,13 +103,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         # Files tell of their own; what is left is the output that goes into one, and temporary files.
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENAMETOOLONG):
             raise
         _let_go_of_output()
         refused = explain_os_error(error, Path(error.filename or "output or temporary files"))
         return _fail(str(refused), refused.exit_code)
     except typer.TyperException as error:
         return _fail(_describe_misuse(error), 2)
+
+
+def _is_text(word: str) -> bool:
+    """Tell whether a word of the command line is text; libraries that open files take no other bytes."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _let_go_of_output() -> None:

@@ -26,7 +26,7 @@ from podlab.cli.output import print_json, show_progress
 from podlab.cluster.inventory import enrich
 from podlab.dataset.store import url_of
 from podlab.errors import PodlabError
-from podlab.files import refuse_unwritable
+from podlab.files import refuse_inputs, refuse_unwritable, shorten_name
 from podlab.labels import LabelReport, LabelRules, read_label_table
 from podlab.live import cluster_inventory, label_samples, live_source, prometheus_api, writable_database
 from podlab.samples import INSTANCE_KEY
@@ -105,6 +105,7 @@ def collect(
         influxdb_password_file=influxdb_password_file, kubernetes_access=kubernetes_access, metrics_source=source,
         prometheus_url=prometheus_url,
     )  # fmt: skip
+    refuse_inputs(out, [label_table, *settings.files()])
     # What was collected for ten minutes shall not be lost to a slip of the pen.
     rules = LabelRules(services=settings.services, table=None if label_table is None else read_label_table(label_table))
     if url_of(out) is None:
@@ -158,6 +159,8 @@ def replay(
         influxdb_url=influxdb_url, influxdb_database=influxdb_database, influxdb_user=influxdb_user,
         influxdb_password_file=influxdb_password_file, prometheus_url=prometheus_url,
     )  # fmt: skip
+    state_path = Path(".cache") / f"replay-{shorten_name(file.stem)}.json"
+    refuse_inputs(state_path, [file, *settings.files()])
     samples = read_recording([file])
     target = writable_database(settings) if to is TargetName.INFLUXDB else prometheus_api(settings, timeout_s=_WRITE_S)
     with show_progress("replay") as progress, closing(target):
@@ -167,7 +170,7 @@ def replay(
             speed=speed,
             now=now,
             dialect=OPENTELEMETRY[0] if to is TargetName.OPENTELEMETRY else CADVISOR,
-            state_path=Path(".cache") / f"replay-{file.stem}.json",
+            state_path=state_path,
             progress=progress,
         )
     told = {

@@ -13,6 +13,7 @@ from podlab.cli.output import print_json, print_table, show_progress
 from podlab.dataset import append, is_dataset_path, open_dataset, sources_of
 from podlab.dataset import tidy as remove_leftovers
 from podlab.errors import InputError
+from podlab.files import refuse_inputs
 from podlab.telemetry.recording import fingerprint, read_recording
 from podlab.units import parse_duration_s
 
@@ -40,6 +41,7 @@ def add(
     for file in files:
         if file.resolve().is_relative_to(folder.resolve()):
             raise InputError("is in the data set already", where=str(file), todo="name other recordings")
+    refuse_inputs(folder, files)
     told: list[dict[str, object]] = []
     with show_progress("add") as progress:
         for number, file in enumerate(files):

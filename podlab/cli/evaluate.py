@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,9 +20,13 @@ from podlab.cli.options import (
     parse_horizons_s,
 )
 from podlab.cli.output import print_json, print_table, show_progress
+from podlab.dataset.sample import TRAINING_S
 from podlab.parallel import use_scheduler
 from podlab.settings import load_settings
 from podlab.telemetry.recording import MOST_TRAINING_ROWS, read_training
+
+if TYPE_CHECKING:
+    from podlab.evaluation.conditions import Conditions
 
 
 def evaluate(
@@ -37,6 +42,14 @@ def evaluate(
     training_ratio: Annotated[
         float | None, typer.Option(help="Share of deployments to train on, instead of folds.", show_default=False)
     ] = None,
+    midlife: Annotated[
+        str | None,
+        typer.Option(
+            metavar="60s,300s,...",
+            help="Also judge stretches so long from a random moment of each life after its first minute.",
+            show_default=False,
+        ),
+    ] = None,
     controls: Annotated[bool, typer.Option(help="Also train on shuffled labels, which must give chance.")] = True,
     most_rows: MostRows = MOST_TRAINING_ROWS,
     seed: Seed = None,
@@ -48,7 +61,9 @@ def evaluate(
     Example: podlab evaluate data/recordings/first.parquet --horizons 10s,30s,60s --json
     """
     from podlab import evaluation
+    from podlab.evaluation.conditions import score_conditions
     from podlab.evaluation.filters import features_of
+    from podlab.evaluation.scenarios import MIDLIFE, Scenario
 
     settings = load_settings(
         services=services,
@@ -59,9 +74,11 @@ def evaluate(
     )
     wanted: dict[str, Any] = {"services": settings.services or None, "group": group, "seed": settings.seed}
     horizons_s = parse_horizons_s(horizons) or evaluation.HORIZONS_S
+    stretches_s = parse_horizons_s(midlife, where="--midlife") or ()
     with use_scheduler(scheduler), show_progress("evaluate") as progress:
-        # No row after the longest horizon is looked at.
-        samples = read_training(files, most_rows=most_rows, head_s=max(horizons_s), progress=progress, **wanted)
+        # No row after the longest horizon is looked at, unless mid-life is asked for.
+        head_s = TRAINING_S if stretches_s else max(horizons_s)
+        samples = read_training(files, most_rows=most_rows, head_s=head_s, progress=progress, **wanted)
         result = evaluation.evaluate(
             samples,
             horizons_s=horizons_s,
@@ -73,16 +90,45 @@ def evaluate(
             progress=progress,
             **wanted,
         )
+        later = None
+        if stretches_s:
+            later = score_conditions(
+                samples,
+                scenarios=[Scenario(MIDLIFE, f"{each:g} s", stretch_s=each) for each in stretches_s],
+                services=wanted["services"], columns=features_of(settings.metric_filter), folds=folds,
+                seed=settings.seed, progress=progress,
+            )  # fmt: skip
     if as_json:
-        print_json(result.to_json())
+        print_json(result.to_json() | ({} if later is None else {"midlife": later.to_json()["conditions"]}))
         return
     scores = result.to_frame()
     macro = scores[(scores["score"] == "macro_f1") & (scores["containers"] == "all")]
     print_table(
         ("who", "seconds", "macro-F1", "95 % from", "to", "deployments"),
         macro[["who", "horizon_s", "value", "low", "high", "n_deployments"]].itertuples(index=False, name=None),
-        title=f"split by {group}: {result.n_deployments} deployments of {len(result.services)} services; "
+        title=f"{_split_by(group)}: {result.n_deployments} deployments of {len(result.services)} services; "
         f"guessing gives {result.chance:.3f}",
     )
     if result.untested:
         print(f"not tested, with too few different values of {group}: {', '.join(result.untested)}")
+    if later is not None:
+        _tell_midlife(later, stretches_s)
+
+
+def _split_by(group: str) -> str:
+    """Say what is never on both sides; a deployment's containers are not, whatever else is asked for."""
+    return "split by deployment" if group == "deployment" else f"split by {group}, no deployment divided"
+
+
+def _tell_midlife(later: Conditions, stretches_s: Sequence[float]) -> None:
+    if not later.table.empty:
+        columns = ["condition", "macro_f1", "macro_f1_low", "macro_f1_high", "n_deployments"]
+        print_table(
+            ("mid-life", "macro-F1", "95 % from", "to", "deployments"),
+            later.table[columns].itertuples(index=False, name=None),
+            title="stretches of mid-life, split by deployment",
+        )
+    shown = set() if later.table.empty else set(later.table["condition"])
+    for each in stretches_s:
+        if f"{each:g} s" not in shown:
+            print(f"no container was recorded for so long that {each:g} s of mid-life could be taken from it")

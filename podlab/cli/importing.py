@@ -10,6 +10,8 @@ import typer
 
 from podlab.cli.options import Json
 from podlab.cli.output import print_json, print_table
+from podlab.dataset.store import url_of
+from podlab.files import refuse_inputs, refuse_unwritable
 from podlab.importing import Imported, import_files, read_mapping
 from podlab.samples import INSTANCE_KEY
 from podlab.telemetry.recording import write_recording
@@ -33,6 +35,9 @@ def import_command(
 
     Example: podlab import docs/import/docker-stats.jsonl --mapping docs/import/docker-stats.toml --out mine.parquet
     """
+    refuse_inputs(out, [*files, mapping])
+    if url_of(out) is None:
+        refuse_unwritable(out)
     done = import_files(files, read_mapping(mapping), cluster=cluster)
     write_recording(done.samples, out)
     told = _told(done, out)

@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from podlab.cli import lab_manifests
-from podlab.cli.lab_options import Catalogue, Engine, Images, Patterns, ServiceNames, parse_names
+from podlab.cli.lab_options import Catalogue, Engine, Images, Patterns, ServiceNames, parse_names, service_files
 from podlab.cli.options import Json, Seed
 from podlab.cli.output import print_json, print_table, show_progress
+from podlab.files import refuse_inputs
 from podlab.settings import load_settings
 from podlab.units import parse_duration_s
 
@@ -148,8 +149,10 @@ def record(
     """
     from podlab.lab.plan import Plan
     from podlab.lab.service import PATTERNS
-    from podlab.lab.session import record_lab
+    from podlab.lab.session import outputs_of, record_lab
 
+    for target in outputs_of(out):
+        refuse_inputs(target, service_files(catalogue))
     plan = Plan(
         patterns=parse_names(patterns) or PATTERNS,
         per_service=per_service,

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from podlab.cli.lab_options import Catalogue, Images, Patterns, ServiceNames, parse_names
+from podlab.cli.lab_options import Catalogue, Images, Patterns, ServiceNames, parse_names, service_files
 from podlab.cli.options import Json, Seed
 from podlab.cli.output import print_json
+from podlab.files import refuse_inputs
 from podlab.settings import load_settings
 
 
@@ -49,6 +50,7 @@ def manifests(
     from podlab.lab.pods import PodOptions
     from podlab.lab.service import PATTERNS
 
+    refuse_inputs(out, service_files(catalogue))
     chosen = select(load_all(catalogue), parse_names(services))
     plan = Plan(
         patterns=parse_names(patterns) or PATTERNS,

@@ -41,3 +41,8 @@ Patterns = Annotated[str | None, typer.Option(metavar="A,B,...", help="Load patt
 def parse_names(text: str | None) -> tuple[str, ...] | None:
     """Read names between commas; None for none."""
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def service_files(catalogue: Path | None) -> list[Path]:
+    """List the files of a catalogue; none for podlab's own."""
+    return [] if catalogue is None else sorted(catalogue.glob("*.toml"))

@@ -27,6 +27,7 @@ from podlab.cli.options import (
 )
 from podlab.cli.output import print_json, print_table, show_progress
 from podlab.dataset import open_dataset
+from podlab.files import refuse_inputs
 from podlab.identify import Answer, Identifier
 from podlab.identify.dataset import Identified, identify_dataset
 from podlab.identify.explain import Explanation
@@ -60,6 +61,7 @@ def fit(
     from podlab.evaluation.filters import features_of
 
     settings = load_settings(services=services, metric_filter=metrics, seed=seed)
+    refuse_inputs(out, files)
     bundle.refuse_target(out, out.name)
     wanted: dict[str, Any] = {"services": settings.services or None, "group": group, "seed": settings.seed}
     with use_scheduler(scheduler), show_progress("fit") as progress:

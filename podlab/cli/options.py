@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from podlab.dataset.store import is_dataset_path
-from podlab.errors import InputError
 from podlab.settings import MetricsSource
 from podlab.units import parse_duration_s
 
@@ -59,11 +58,11 @@ PrometheusUrl = Annotated[
 ]
 
 
-def parse_horizons_s(text: str | None) -> tuple[float, ...] | None:
+def parse_horizons_s(text: str | None, *, where: str = "--horizons") -> tuple[float, ...] | None:
     """Read ``10s,30s`` as seconds in rising order; None stays None."""
     if text is None:
         return None
-    horizons = sorted({parse_duration_s(part, where="--horizons") for part in text.split(",")})
+    horizons = sorted({parse_duration_s(part, where=where) for part in text.split(",")})
     return tuple(horizons)
 
 
@@ -71,10 +70,3 @@ def split_recordings(files: list[Path]) -> tuple[list[Path], list[Path]]:
     """Tell files from the folders of data sets."""
     folders = [path for path in files if is_dataset_path(path)]
     return [path for path in files if path not in folders], folders
-
-
-def refuse_to_overwrite(path: Path, inputs: list[Path]) -> None:
-    """Refuse an output that is one of the inputs, or inside of one: they never change."""
-    for given in inputs:
-        if path.resolve() == given.resolve() or (given.is_dir() and path.resolve().is_relative_to(given.resolve())):
-            raise InputError("is an input as well", where=str(path), todo="choose another name for the output")

@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import typer
 
 from podlab import bundle
-from podlab.cli.options import Files, Json, ModelFolder, Scheduler, refuse_to_overwrite, split_recordings
+from podlab.cli.options import Files, Json, ModelFolder, Scheduler, split_recordings
 from podlab.cli.output import print_json, print_table
 from podlab.dataset import open_dataset
 from podlab.errors import InputError
-from podlab.files import atomic_file
+from podlab.files import atomic_file, refuse_inputs
 from podlab.metrics import CONTAINER_KEY
 from podlab.parallel import use_scheduler
 from podlab.settings import load_settings
@@ -62,7 +62,7 @@ def score(
     Example: podlab score data/recordings/services-faults.parquet --model data/models/default --out scores.parquet
     """
     settings = load_settings(model_path=model)
-    refuse_to_overwrite(out, [*files, settings.model_path])
+    refuse_inputs(out, [*files, settings.model_path])
     loaded = bundle.load(settings.model_path)
     if loaded.library is None:
         raise InputError("has no detectors", where=str(settings.model_path), todo="fit the model again")

@@ -8,13 +8,12 @@ import secrets
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from podlab.dataset.manifest import FORMAT, Append, Partition, encode, manifest_name
+from podlab.dataset.manifest import FORMAT, Append, Partition, encode, manifest_name, partition_name
 from podlab.dataset.rows import with_ids
 from podlab.dataset.store import open_store
 from podlab.errors import InputError
@@ -62,7 +61,7 @@ def append(
     store.write(manifest_name(append_id), encode(Append(FORMAT, "begun", source)))
     partitions: list[Partition] = []
     for (cluster, day), part in _split(samples):
-        name = f"cluster={quote(cluster, safe='')}/day={day}/{append_id}.{len(partitions)}.parquet"
+        name = partition_name(cluster, day, append_id, len(partitions))
         content, schema = _to_parquet(part)
         store.write(name, content)
         columns = {field.name: str(field.type) for field in schema}

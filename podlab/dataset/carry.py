@@ -64,13 +64,26 @@ def join(parts: list[Numbered]) -> Numbered:
 
 
 def in_order(rows: Numbered) -> Numbered:
-    """Sort by container and time, containers as they come; of rows of one instant the first stays."""
+    """Sort by container and time, containers as they come; rows of one instant become one."""
     _, first, inverse = np.unique(rows.ids, return_index=True, return_inverse=True)
     time_ns, _ = rows.times()
     order = np.lexsort((time_ns, first[inverse]))
     new = np.ones(order.size, dtype=bool)
     new[1:] = (np.diff(rows.ids[order]) != 0) | (np.diff(time_ns[order]) != 0)
-    return rows.take(order[new])
+    return _one_each(rows, order, new)
+
+
+def _one_each(rows: Numbered, order: IntArray, new: BoolArray) -> Numbered:
+    """Take rows in an order, one for each that is new: of its repetitions, for each column the first value known."""
+    if new.all():
+        return rows.take(order)
+    begins = np.flatnonzero(new)
+    columns = {}
+    for name in rows.table.column_names:
+        known = np.asarray(rows.table[name].is_valid())[order]
+        first = np.minimum.reduceat(np.where(known, np.arange(order.size), order.size), begins)
+        columns[name] = rows.table[name].take(order[np.where(first < order.size, first, begins)])
+    return Numbered(pa.table(columns, schema=rows.table.schema), rows.ids[order[begins]])
 
 
 class Carry:
@@ -132,7 +145,7 @@ class Carry:
         ids, time_ns = rows.ids[order], time_ns[order]
         new = np.ones(order.size, dtype=bool)
         new[1:] = (np.diff(ids) != 0) | (np.diff(time_ns) != 0)
-        rows, time_ns = rows.take(order[new]), time_ns[new]
+        rows, time_ns = _one_each(rows, order, new), time_ns[new]
         kept = self._looked_at(rows, time_ns)
         whose, number = np.unique(rows.ids, return_inverse=True)
         left_out = self.left_out_of(whose) + np.bincount(number, weights=~kept, minlength=whose.size).astype(np.int64)

@@ -13,18 +13,21 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Literal
+from urllib.parse import quote
 
 import msgspec
 
 from podlab.dataset.store import Store
 from podlab.errors import InputError
+from podlab.files import shorten_name
 
 FORMAT = 1
 #: The folder of the appends' manifests.
 FOLDER = "manifest"
 _APPEND = re.compile(r"[0-9]{19}-[0-9a-f]{12}")
 _PARTITION = re.compile(
-    r"cluster=(?P<cluster>[^/]+)/day=(?P<day>\d{4}-\d{2}-\d{2})/(?P<append>[0-9a-f-]+)\.\d+\.parquet"
+    # An older podlab took an empty text for a cluster's name; that data is read all the same.
+    r"cluster=(?P<cluster>[^/]*)/day=(?P<day>\d{4}-\d{2}-\d{2})/(?P<append>[0-9a-f-]+)\.\d+\.parquet"
 )
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -111,6 +114,18 @@ def read_appends(store: Store, names: Iterable[str]) -> dict[str, Append]:
     return found
 
 
+def partition_name(cluster: str, day: str, append: str, number: int) -> str:
+    """Name a partition's file; of a cluster's name that is too long for a folder, the begin and a digest.
+
+    Examples
+    --------
+    >>> partition_name("eu/1", "2026-03-01", "0000000000000000001-0123456789ab", 0)
+    'cluster=eu%2F1/day=2026-03-01/0000000000000000001-0123456789ab.0.parquet'
+    """
+    folder = shorten_name(quote(cluster, safe=""))
+    return f"cluster={folder}/day={day}/{append}.{number}.parquet"
+
+
 def append_of(name: str) -> str | None:
     """Tell which append a partition is of by its name, None where the name is none of a partition."""
     matched = _PARTITION.fullmatch(name)
@@ -146,4 +161,5 @@ def _parse(content: bytes, append: str, where: str) -> Append:
             raise InputError(f"names a file that is not its own: {each.name!r}", where=where, todo="restore it")
         if not _DIGEST.fullmatch(each.sha256) or each.rows < 1:
             raise InputError(f"says nothing usable of {each.name!r}", where=where, todo="restore it from a copy")
-    return parsed
+    named = [each if each.cluster else msgspec.structs.replace(each, cluster="local") for each in parsed.partitions]
+    return msgspec.structs.replace(parsed, partitions=named)

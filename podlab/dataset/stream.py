@@ -190,6 +190,8 @@ def _complete(rows: Numbered, carry: Carry) -> tuple[Numbered, NDArray[np.int64]
 
 def _batch(ready: Sequence[tuple[Numbered, NDArray[np.int64]]], where: str) -> Batch:
     samples = to_frame(join([rows for rows, _ in ready]).table)
+    # As reading all at once does: an older podlab took an empty text for a cluster's name.
+    samples["cluster"] = samples["cluster"].mask(samples["cluster"] == "", "local")
     if not is_sound(samples):
         raise InputError("holds rows that are no samples", where=where, todo=_AGAIN)
     return Batch(samples, np.concatenate([left_out for _, left_out in ready]))

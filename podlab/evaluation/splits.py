@@ -126,7 +126,7 @@ def plan_splits(
     seen = set(services[np.concatenate([split.test for split in splits])])
     description = {
         "group": group,
-        "kind": _kind(group, training_ratio),
+        "kind": _kind(group, training_ratio, unit),
         "folds": sum(split.iteration == 0 for split in splits),
         "iterations": splits[-1].iteration + 1,
         "training_ratio": training_ratio,
@@ -141,10 +141,11 @@ def unit_column(containers: pd.DataFrame, group: str) -> str:
     return "deployment" if has_deployments else group
 
 
-def _kind(group: str, training_ratio: float | None) -> str:
+def _kind(group: str, training_ratio: float | None, unit: str) -> str:
     if group in (*SHARED, *_ONE_BY_ONE):
         return f"each {group} left out in turn"
-    return f"{group}s dealt into folds" if training_ratio is None else f"share of {group}s trained on"
+    kind = f"{group}s dealt into folds" if training_ratio is None else f"share of {group}s trained on"
+    return kind if unit == group else f"{kind}, no {unit} divided"
 
 
 def _groups(containers: pd.DataFrame, group: str) -> TextArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from podlab.errors import InputError
+from podlab.files import decode_text
 from podlab.importing.quantities import FACTORS, TEXT, units_of
 from podlab.metrics import CATALOGUE
 
@@ -20,8 +22,18 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _refuse_no_pattern(pattern: str | None) -> None:
+    try:
+        re.compile(pattern or "")
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+
+
 class Time(_Part):
-    """When a row was taken: a column and how it is written, or, where there is none, how far apart rows are."""
+    """When a row was taken: a column and how it is written, or, where there is none, how far apart rows are.
+
+    Where each instant is a column of its own, a regular expression that fits their names.
+    """
 
     column: str | None = None
     format: str = "iso8601"
@@ -29,11 +41,15 @@ class Time(_Part):
     round: str | None = None
     every: str | None = None
     start: str | None = None
+    columns: str | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Time:
-        if (self.column is None) == (self.every is None):
-            raise ValueError("give `column`, or `every` where the file has no times")
+        if [self.column, self.every, self.columns].count(None) != 2:
+            raise ValueError(
+                "give `column`, or `every` where the file has no times, or `columns` where each instant is a column"
+            )
+        _refuse_no_pattern(self.columns)
         if (self.every is None) != (self.start is None):
             raise ValueError("`every` needs a `start`, and `start` an `every`")
         return self
@@ -51,7 +67,24 @@ class FromFile(_Part):
     file: str
 
 
-Origin = str | Fixed | FromFile
+class FromColumn(_Part):
+    """A column, some of whose values are called otherwise here."""
+
+    column: str
+    rename: dict[str, str]
+
+
+class Age(_Part):
+    """How long a container had run at a row's time, from which its start follows."""
+
+    age: str
+    unit: Literal["ms", "s", "min", "h", "text"] = "s"
+
+
+Origin = str | Fixed | FromFile | FromColumn
+
+
+_FORMS = ("str", "Fixed", "FromFile", "FromColumn", "Age")
 
 
 class Identity(_Part):
@@ -64,7 +97,7 @@ class Identity(_Part):
     namespace: Origin | None = None
     pod_uid: Origin | None = None
     image: Origin | None = None
-    started_at: str | None = None
+    started_at: str | Age | None = None
 
 
 class Labels(_Part):
@@ -93,6 +126,7 @@ class Column(_Part):
     part: int = Field(1, ge=1, le=9)
     where: dict[str, str] = {}
     sum: bool = False
+    time: str | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Column:
@@ -134,6 +168,15 @@ class Mapping(_Part):
                 raise ValueError(f"{metric} is to come from {count} columns: {names}; keep one")
         return self
 
+    @model_validator(mode="after")
+    def _times_that_go_with_columns(self) -> Mapping:
+        for each in self.column:
+            if each.time is not None and (self.long is not None or self.time.column is None):
+                raise ValueError(f"{each.name!r} has a `time` of its own: only where rows are wide, and have times")
+            if each.sum and self.time.every is not None:
+                raise ValueError(f"which values of {each.name!r} to add cannot be told without times")
+        return self
+
 
 def read_mapping(path: Path) -> Mapping:
     """Read a mapping file.
@@ -144,7 +187,7 @@ def read_mapping(path: Path) -> Mapping:
         If it cannot be read, is not TOML, or says something that is unknown, missing or ambiguous.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(decode_text(path.read_bytes()))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"not valid TOML: {error}", where=str(path)) from error
     except OSError as error:
@@ -152,8 +195,8 @@ def read_mapping(path: Path) -> Mapping:
     try:
         return Mapping.model_validate(table)
     except ValidationError as errors:
-        # Of an Origin's three forms pydantic tells what is wrong with each; the place is what helps.
+        # Of an Origin's forms pydantic tells what is wrong with each; the place is what helps.
         first = errors.errors()[0]
-        place = ".".join(str(p) for p in first["loc"] if p not in ("str", "Fixed", "FromFile"))
+        place = ".".join(str(p) for p in first["loc"] if p not in _FORMS)
         what = "unknown word" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
         raise InputError(f"{place}: {what}" if place else what, where=str(path)) from None

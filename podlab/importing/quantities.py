@@ -7,6 +7,8 @@ from typing import Final
 
 import pandas as pd
 
+from podlab.samples import MISSING_WORDS
+
 #: The unit of a text that holds its unit itself.
 TEXT: Final = "text"
 
@@ -20,14 +22,32 @@ _CORES: Final = {"nanocores": 1.0, "microcores": 1e3, "millicores": 1e6, "cores"
 FACTORS: Final = {"bytes": _BYTES, "ns": _SECONDS, "1e-9 cores": _CORES, "1": {"1": 1.0}}
 #: What may stand behind a number in a text.
 _SUFFIXES: Final = {
-    "bytes": {**{unit: f for unit, f in _BYTES.items() if unit != "bytes"}},
+    # Kubernetes leaves the B out. Its k, M and G are read nowhere: others mean 1024 by them.
+    "bytes": {
+        **{unit: f for unit, f in _BYTES.items() if unit != "bytes"},
+        **{unit.removesuffix("B"): f for unit, f in _BYTES.items() if "i" in unit},
+    },
     "ns": _SECONDS,
     "1e-9 cores": {"n": 1.0, "u": 1e3, "m": 1e6, "": 1e9, "%": 1e7},
     "1": {"": 1.0},
 }
-_QUANTITY: Final = re.compile(r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z%]*)\s*")
+_QUANTITY: Final = re.compile(r"\s*([0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z%]*)\s*")
 #: What is written where there is no value.
-MISSING: Final = frozenset(("", "--", "-", "?", "N/A", "NaN", "nan", "null"))
+MISSING: Final = MISSING_WORDS
+
+
+class QuantityError(ValueError):
+    """A text that is no number with a unit.
+
+    Attributes
+    ----------
+    text : str
+        All of it, as it stands in the file.
+    """
+
+    def __init__(self, what: str, text: str) -> None:
+        super().__init__(what)
+        self.text = text
 
 
 def units_of(unit: str) -> tuple[str, ...]:
@@ -53,7 +73,7 @@ def read_quantities(values: pd.Series, unit: str, part: int) -> pd.Series:
 
     Raises
     ------
-    ValueError
+    QuantityError
         With the first text that is none.
     """
     known = {text: _read(text, unit, part) for text in values.dropna().astype(str).unique()}
@@ -65,7 +85,7 @@ def _read(text: str, unit: str, part: int) -> float | None:
         return None  # of a stopped container, `docker stats` says so instead of both parts
     parts = text.split("/")
     if len(parts) < part:
-        raise ValueError(f"{text!r} has no part {part}")
+        raise QuantityError(f"{text!r} has no part {part}", text)
     piece = parts[part - 1].strip()
     if piece in MISSING:
         return None
@@ -73,5 +93,10 @@ def _read(text: str, unit: str, part: int) -> float | None:
     factor = _SUFFIXES[unit].get(found[2]) if found else None
     if found is None or factor is None:
         units = ", ".join(suffix or "none" for suffix in _SUFFIXES[unit])
-        raise ValueError(f"{piece!r} is not a number with a unit of {units}")
+        raise QuantityError(f"{piece!r} is not a number with a unit of {units}", text)
     return float(found[1]) * factor
+
+
+def is_nothing_of_nothing(values: pd.Series) -> pd.Series:
+    """Tell where a text is ``0B / 0B``: so much of no limit, as docker writes of what it does not know."""
+    return values.astype("str").str.fullmatch(r"\s*0(?:\.0+)?\s*\w*\s*/\s*0(?:\.0+)?\s*\w*\s*").fillna(False)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from podlab.dataset.rows import to_frame
 from podlab.errors import InputError, PodlabError
+from podlab.importing.arff import read_arff
 from podlab.importing.mapping import FileFormat
+from podlab.importing.table import ForeignTable, begin_of, from_rows, read_text
 from podlab.telemetry.prometheus_wire import RefusedError, read_matrix
 
 #: Columns of a Prometheus answer beside its labels.
@@ -24,10 +28,9 @@ _BY_ENDING: Final[dict[str, FileFormat]] = {
     ".csv": "csv", ".parquet": "parquet", ".jsonl": "json-lines", ".ndjson": "json-lines", ".arff": "arff",
     ".json": "prometheus",
 }  # fmt: skip
-_ATTRIBUTE: Final = re.compile(r"@attribute\s+('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\S+)\s+(.+)", re.IGNORECASE)
 
 
-def read_table(path: Path, file_format: FileFormat | None) -> pd.DataFrame:
+def read_table(path: Path, file_format: FileFormat | None) -> ForeignTable:
     """Read a file.
 
     Parameters
@@ -53,99 +56,84 @@ def read_table(path: Path, file_format: FileFormat | None) -> pd.DataFrame:
     except RefusedError as error:
         raise InputError(f"holds no samples: {error}", where=str(path)) from error
     except PodlabError as error:
-        raise InputError("not the answer of a Prometheus range query", where=str(path)) from error
-    except (ValueError, csv.Error, pa.ArrowException) as error:
-        what = (str(error).splitlines() or [""])[0][:200]
+        todo = "save the answer of /api/v1/query_range again"
+        raise InputError(error.what, where=str(path), todo=todo) from error
+    except (ValueError, pa.ArrowException) as error:
+        what = (str(error).splitlines() or [""])[0][:300]
         raise InputError(f"not a readable {chosen} file: {what}", where=str(path)) from error
-    if table.empty:
+    if table.rows.empty:
         raise InputError("no rows", where=str(path))
-    repeated = table.columns[table.columns.duplicated()]
-    if len(repeated):
-        raise InputError(f"column {repeated[0]!r} is there twice", where=str(path))
     return table
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(path: Path) -> ForeignTable:
     # As text: a pod may be named `1e5` or `null`, and guessed types lose digits of counters.
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return _from_rows(list(csv.reader(file, strict=True)))
+    text = read_text(path)
+    rows: list[list[str]] = []
+    lines = [1]
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        # A row in quotes may go over several lines: it is called by its first.
+        for row in reader:
+            rows.append(row)
+            lines.append(reader.line_num + 1)
+    except csv.Error as error:
+        raise ValueError(f"line {lines[-1]}: {error}: {begin_of(text, lines[-1])}") from error
+    return from_rows(rows, lines[:-1], text)
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
-    table: pd.DataFrame = pq.read_table(path).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
-    return table
+def _read_parquet(path: Path) -> ForeignTable:
+    # What pandas wrote beside the columns is left aside: its index is a column like others.
+    table = pq.read_table(path)
+    for number, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(number, field.name, table.column(number).cast(field.type.value_type))
+    return ForeignTable.of(to_frame(table), np.arange(1, table.num_rows + 1), "row")
 
 
-def _read_json_lines(path: Path) -> pd.DataFrame:
+def _read_json_lines(path: Path) -> ForeignTable:
     """Read an object a line, such as ``docker stats --format json`` writes."""
     rows: list[dict[str, Any]] = []
+    lines: list[int] = []
+    text = read_text(path)
     # Not by splitlines: a text may hold what Unicode calls a line's end.
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            row = json.loads(line)
-            if not isinstance(row, dict):
-                raise ValueError(f"line {number} is not an object")
-            rows.append({k: v if isinstance(v, str) or v is None else json.dumps(v) for k, v in row.items()})
-    return pd.DataFrame(rows)
+            rows.append(_read_object(line, number, text))
+            lines.append(number)
+    return ForeignTable.of(pd.DataFrame(rows), lines, "line")
 
 
-def _read_arff(path: Path) -> pd.DataFrame:
-    """Read Weka's format: https://waikato.github.io/weka-wiki/formats_and_processing/arff_stable/."""
-    names: list[str] = []
-    lines = iter(path.read_text(encoding="utf-8-sig").split("\n"))
-    for line in lines:
-        text = line.strip()
-        if text.lower().startswith("@attribute"):
-            found = _ATTRIBUTE.fullmatch(text)
-            if found is None:
-                raise ValueError(f"{text[:60]!r} is no attribute")
-            names.append(_unquote(found[1]))
-        elif text.lower().startswith("@data"):
-            break
-    else:
-        raise ValueError("there is no @data")
-    return _from_rows([names, *_arff_rows(lines)]).replace("?", None)
+def _read_object(line: str, number: int, text: str) -> dict[str, str | None]:
+    try:
+        row = json.loads(line)
+        if not isinstance(row, dict):
+            raise ValueError(f"line {number} is not an object: {begin_of(text, number)}")
+        told = {k: v if isinstance(v, str) or v is None else json.dumps(v) for k, v in row.items()}
+        "".join([*told, *(v for v in told.values() if v is not None)]).encode()
+    except json.JSONDecodeError as error:
+        what = f"{error.msg.removesuffix(' at')} at column {error.colno}"
+        raise ValueError(f"line {number}: {what}: {begin_of(text, number)}") from error
+    except UnicodeEncodeError as error:
+        raise ValueError(f"line {number}: holds half a character: {begin_of(text, number)}") from error
+    except RecursionError as error:
+        raise ValueError(f"line {number}: is nested too deeply: {begin_of(text, number)}") from error
+    return told
 
 
-def _arff_rows(lines: Iterator[str]) -> Iterator[list[str]]:
-    kept = [line for line in lines if line.strip() and not line.lstrip().startswith("%")]
-    if any(line.lstrip().startswith("{") for line in kept):
-        raise ValueError("sparse data is not read; save it as dense ARFF")
-    for line in kept:
-        quote = '"' if '"' in line and "'" not in line else "'"
-        yield from csv.reader([line], quotechar=quote, escapechar="\\", skipinitialspace=True, strict=True)
-
-
-def _read_prometheus(path: Path) -> pd.DataFrame:
+def _read_prometheus(path: Path) -> ForeignTable:
     """Read the answer of ``/api/v1/query_range``: a row for each value, with its series' labels."""
-    raw = read_matrix(path.read_bytes(), where=str(path))
+    content = path.read_bytes()
+    raw = read_matrix(content if content.startswith(b"{") else read_text(path).encode(), where=str(path))
     table = pd.DataFrame(raw.labels, dtype="object").take(raw.series).reset_index(drop=True)
     for name in (TIME_MS, VALUE):
         if name in table:
             raise ValueError(f"a label is named {name!r}")
-    return table.assign(**{TIME_MS: raw.time_ms, VALUE: raw.value})
+    rows = table.assign(**{TIME_MS: raw.time_ms, VALUE: raw.value})
+    return ForeignTable.of(rows, np.arange(1, len(rows) + 1), "value")
 
 
-def _from_rows(rows: list[list[str]]) -> pd.DataFrame:
-    if not rows:
-        return pd.DataFrame()
-    names, *data = rows
-    for number, row in enumerate(data, 2):
-        # An empty line has no field; editors and shells leave one at the end.
-        if row and len(row) != len(names):
-            raise ValueError(f"row {number} has {len(row)} fields, not {len(names)}")
-    return pd.DataFrame(
-        [[field or None for field in row] for row in data if row], columns=pd.Index(names), dtype="object"
-    )
-
-
-def _unquote(name: str) -> str:
-    if name[0] in "'\"":
-        return re.sub(r"\\(.)", r"\1", name[1:-1])
-    return name
-
-
-_READERS: Final[dict[FileFormat, Callable[[Path], pd.DataFrame]]] = {
-    "csv": _read_csv, "parquet": _read_parquet, "json-lines": _read_json_lines, "arff": _read_arff,
+_READERS: Final[dict[FileFormat, Callable[[Path], ForeignTable]]] = {
+    "csv": _read_csv, "parquet": _read_parquet, "json-lines": _read_json_lines, "arff": read_arff,
     "prometheus": _read_prometheus,
 }  # fmt: skip

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from podlab.errors import InputError
+from podlab.files import decode_text
 from podlab.lab.client.protocols import PROTOCOLS
 from podlab.lab.faults import KINDS as FAULT_KINDS
 from podlab.lab.knobs import DATA_KNOB, PLACEHOLDER, Choices, Knob, Range
@@ -40,7 +41,7 @@ def read_service(path: Path) -> Service:
         used nowhere, or the profile has too few combinations.
     """
     try:
-        document = tomllib.loads(path.read_text())
+        document = tomllib.loads(decode_text(path.read_bytes()))
     except (OSError, ValueError) as error:
         raise InputError(str(error), where=str(path)) from error
     where = path.name

@@ -189,6 +189,12 @@ def role_file(out: Path, role: str) -> Path:
     return out if role == "known" else out.with_stem(f"{out.stem}-{role}")
 
 
+def outputs_of(out: Path) -> list[Path]:
+    """List every file that a recording may make."""
+    recordings = [role_file(out, role) for role in ROLES]
+    return [*recordings, *(path.with_suffix(".md") for path in recordings)]
+
+
 def _choose(services: list[catalogue.Service], names: Sequence[str] | None, plan: Plan) -> list[catalogue.Service]:
     chosen = catalogue.select(services, names)
     if names or not plan.unknown:

@@ -49,7 +49,12 @@ class JsonLines:
             If nobody takes it: the disk is full, or the reader is gone.
         """
         stamp = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"time": stamp, **fields}, ensure_ascii=False, allow_nan=False, default=str)
+        told = {"time": stamp, **fields}
+        line = json.dumps(told, ensure_ascii=False, allow_nan=False, default=str)
+        try:
+            line.encode(getattr(self._stream, "encoding", None) or "utf-8")
+        except UnicodeEncodeError:
+            line = json.dumps(told, allow_nan=False, default=str)
         try:
             with self._lock:
                 self._stream.write(line + "\n")

@@ -18,3 +18,18 @@ def test_a_service_that_could_not_be_tested_is_named(call: Call, tmp_path: Path)
     assert done.out.splitlines()[-1] == "not tested, with too few different values of deployment: nginx"
     write_recording(samples, tmp_path / "b.parquet")
     assert "not tested" not in call("evaluate", tmp_path / "b.parquet", "--horizons", "10s", "--no-controls").out
+
+
+def test_a_life_is_also_judged_by_what_comes_later(call: Call, tmp_path: Path) -> None:
+    write_recording(make_samples(("mysql", "nginx"), deployments_per_service=2, seconds=90), tmp_path / "a.parquet")
+    words = ("evaluate", tmp_path / "a.parquet", "--horizons", "10s", "--folds", "2", "--no-controls")
+    done = call(*words, "--midlife", "20s,300s", "--group", "pod")
+    assert done.exit_code == 0, done.err
+    assert "split by pod, no deployment divided: 4 deployments of 2 services" in done.out
+    assert "stretches of mid-life, split by deployment" in done.out
+    assert "no container was recorded for so long that 300 s of mid-life could be taken from it" in done.out
+    [told] = call(*words, "--midlife", "20s", "--json").lines
+    [line] = told["midlife"]
+    assert (line["condition"], line["n_deployments"]) == ("20 s", 4)
+    assert 0 <= line["macro_f1"] <= 1
+    assert "--midlife" in call(*words, "--midlife", "soon").err

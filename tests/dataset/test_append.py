@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.dataset import append, open_dataset
+from podlab.dataset import append, open_dataset, tidy
 from podlab.errors import InputError
 from podlab.telemetry.recording import fingerprint, read_recording, write_recording
 from tests.support.synthetic import make_samples
@@ -152,3 +152,40 @@ def read_again(samples: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """Give the table as a single file gives it back."""
     write_recording(samples, folder / "whole.parquet")
     return read_recording([folder / "whole.parquet"])
+
+
+def older_dataset(folder: Path, samples: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Append as an older podlab did, which took an empty text for a cluster's name."""
+    with monkeypatch.context() as patched:
+        patched.setattr(sys.modules["podlab.dataset.append"], "check_samples", lambda frame, *, where: frame)
+        append(samples.assign(cluster=""), folder)
+
+
+def test_an_empty_cluster_is_local_and_one_of_old_is_still_read(
+    samples: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added = append(samples.assign(cluster=""), tmp_path / "new")
+    assert {each.cluster for each in added.partitions} == {"local"}
+    older_dataset(tmp_path / "old", samples, monkeypatch)
+    append(samples, tmp_path / "old")
+    assert any(path.name == "cluster=" for path in (tmp_path / "old").iterdir())
+    dataset = open_dataset(tmp_path / "old")
+    dataset.verify()
+    assert dataset.clusters == ("east", "local", "we/st")
+    assert set(dataset.read()["cluster"]) == set(dataset.clusters)
+    assert len(dataset.read()) == 2 * len(samples)
+    tidy(tmp_path / "old")
+
+
+@pytest.mark.parametrize(
+    "name", ["生产环境集群华东一区上海数据中心容器平台核心业务线测试环境" * 9, "x" * 300, "a/" * 150, "🙂" * 80]
+)
+def test_a_cluster_may_have_a_long_name(samples: pd.DataFrame, tmp_path: Path, name: str) -> None:
+    few = samples[samples["pod"] == samples["pod"].iloc[0]]
+    for cluster in (name, f"{name}2"):
+        append(few.assign(cluster=cluster), tmp_path / "fleet")
+    dataset = open_dataset(tmp_path / "fleet")
+    dataset.verify()
+    assert dataset.clusters == (name, f"{name}2")
+    assert len({partition.name.split("/")[0] for partition in dataset.partitions}) == 2
+    assert set(dataset.read()["cluster"]) == {name, f"{name}2"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -35,6 +36,23 @@ def batches_of(dataset: Dataset, *, sections: int = 1, **how: object) -> list[Ba
         for first, end in pairwise(borders):
             found += stream(dataset, Section(index, first, end), **how)  # type: ignore[arg-type]
     return found
+
+
+def test_what_two_appends_know_of_one_instant_is_put_together(tmp_path: Path) -> None:
+    lives = make_samples(("redis",), deployments_per_service=1, seconds=30)
+    for column in ("memory_rss_bytes", "cpu_usage_nanocores"):
+        append(lives.drop(columns=column), tmp_path / "fleet")
+    [batch] = batches_of(open_dataset(tmp_path / "fleet"), labels=True)
+    pd.testing.assert_frame_equal(batch.samples[lives.columns], lives)
+    pd.testing.assert_frame_equal(open_dataset(tmp_path / "fleet").read()[lives.columns], lives)
+
+
+def test_an_empty_cluster_of_old_is_streamed_as_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lives = make_samples(("redis",), deployments_per_service=1, seconds=10)
+    monkeypatch.setattr(sys.modules["podlab.dataset.append"], "check_samples", lambda frame, *, where: frame)
+    append(lives.assign(cluster=""), tmp_path / "fleet")
+    [batch] = batches_of(open_dataset(tmp_path / "fleet"))
+    assert set(batch.samples["cluster"]) == {"local"}
 
 
 def instances(samples: pd.DataFrame) -> list[tuple[object, ...]]:

@@ -14,7 +14,7 @@ from podlab.importing.mapping import Mapping
 from podlab.importing.quantities import read_quantities
 
 ROWS = st.lists(
-    st.tuples(st.sampled_from("ab"), st.integers(0, 30), st.integers(0, 2**60), st.integers(0, 2**60)),
+    st.tuples(st.sampled_from("ab"), st.integers(0, 30), st.integers(1, 2**52), st.integers(0, 2**60)),
     min_size=1, max_size=12, unique_by=lambda row: row[:2],
 )  # fmt: skip
 COLUMNS = [

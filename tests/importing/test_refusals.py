@@ -95,7 +95,9 @@ def test_a_time_that_a_zone_has_twice_or_never(tmp_path: Path, time: str) -> Non
 def test_times_of_a_finer_unit_do_not_wrap_around(tmp_path: Path, written: str, how: str) -> None:
     mapping = MAPPING.replace('column = "time"', f'column = "time"\nformat = "{how}"')
     error = refuse(tmp_path, mapping, f"time,pod,memory,rx\n{written},a,1,5\n")
-    assert error.startswith(f"table.csv: column 'time': '{written}' is too large for '{how}'; others are unix-s")
+    assert error.startswith(
+        f"table.csv: column 'time', line 2: '{written}' is too large for '{how}'; others are unix-s"
+    )
 
 
 def test_two_columns_for_one_metric(tmp_path: Path) -> None:
@@ -124,9 +126,9 @@ def test_a_counter_may_begin_anew_now_and_then(tmp_path: Path) -> None:
         (TABLE.replace("00Z", "00").replace("10Z", "10"), "column 'time' has times without a zone; say it"),
         (TABLE.replace("10Z", "10"), "column 'time' has times with and without a zone; write all of them alike"),
         (TABLE.replace("2026-01-01T00:00:10Z", "soon"), "column 'time'"),
-        (TABLE.replace(",2,", ",two,"), "column 'memory': Unable to parse string 'two'"),
-        (TABLE.replace(",2,", ",-2,"), "-2097152.0 is negative"),
-        (TABLE.replace(",2,9", ",2"), "not a readable csv file: row 3 has 3 fields, not 4"),
+        (TABLE.replace(",2,", ",two,"), "column 'memory', line 3: 'two' is no number"),
+        (TABLE.replace(",2,", ",-2,"), "column 'memory', line 3: '-2' is negative"),
+        (TABLE.replace(",2,9", ",2"), "not a readable csv file: line 3 has 3 fields, not 4"),
         (TABLE.replace(",rx\n", ",memory\n"), "column 'memory' is there twice"),
         ("time,pod,memory,rx\n", "no rows"),
         ("", "no rows"),

@@ -69,8 +69,9 @@ def test_odd_names_and_labels_come_back(samples: pd.DataFrame, influxd: Influxd,
     one = samples[samples["pod"] == samples["pod"].iloc[0]]
     parts = [
         one.assign(
-            pod=name, container=f"c-{name}", namespace=name, node=name, pod_uid=f"u{name}", image=f"reg/{name}:1",
-            cluster=name, service=name + "\\", deployment=name + "\n2", variant=f'"{name}"', version=name,
+            pod=name, container=f"c-{name}", namespace=name, node=f"n-{name}", pod_uid=f"u{name}",
+            image=f"reg/{name}:1", cluster=f"{name}.", service=name + "\\", deployment=name + "\n2",
+            variant=f'"{name}"', version=f"v{name}",
         )
         for name in ODD_NAMES
     ]  # fmt: skip

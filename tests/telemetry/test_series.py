@@ -67,7 +67,7 @@ def read(tmp_path: Path, content: str, mapping: str) -> pd.DataFrame:
 
 
 def test_a_label_that_is_neither_0_nor_1_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="column 'label', row 1: 'yes' is no number"):
+    with pytest.raises(InputError, match="column 'label', row 1: 'yes' is neither 0 nor 1"):
         read(tmp_path, "t,x,label\n0,1,yes\n1,2,no\n", "t=time,x=memory_rss_bytes,label=anomaly")
     samples = read(tmp_path, "t,x,label\n0,1,True\n1,2,\n2,3,False\n", "t=time,x=memory_rss_bytes,label=anomaly")
     assert samples["anomaly"].tolist() == [True, False, False]
@@ -87,3 +87,51 @@ def test_times_with_and_without_a_fraction_of_a_second(tmp_path: Path) -> None:
 def test_a_rate_that_is_infinite_is_no_growth(tmp_path: Path) -> None:
     samples = read(tmp_path, "t,x\n0,5\n1,inf\n2,5\n", "t=time,x=rate:rx_bytes")
     assert samples["rx_bytes"].tolist() == [0, 0, 5]
+
+
+@pytest.mark.parametrize("labels", [(1, 1, -1), (0, 1, 2), ("0", "0.5", "1"), (0, 0, "outlier")])
+def test_labels_that_could_be_turned_round_are_refused(tmp_path: Path, labels: tuple[object, ...]) -> None:
+    content = "t,x,label\n" + "".join(f"{n},1,{label}\n" for n, label in enumerate(labels))
+    with pytest.raises(
+        InputError, match=r"'.+' is neither 0 nor 1; say what marks an anomaly, such as label=anomaly:-1"
+    ):
+        read(tmp_path, content, "t=time,x=memory_rss_bytes,label=anomaly")
+    odd = next(label for label in labels if label not in (0, 1, "0", "1"))
+    samples = read(tmp_path, content, f"t=time,x=memory_rss_bytes,label=anomaly:{odd}")
+    assert samples["anomaly"].tolist() == [label == odd for label in labels]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ("02/03/2014 14:27:00", "03/03/2014 14:27:00"), ("13/03/2014", "14/03/2014"), ("02-03-2014", "03-03-2014"),
+        ("10:00:00", "10:00:01"), ("Mar 2 2014", "Mar 3 2014"), ("2/3/14", "3/3/14"),
+    ],
+)  # fmt: skip
+def test_times_that_could_be_read_in_two_ways_are_refused(
+    tmp_path: Path, times: tuple[str, str], recwarn: pytest.WarningsRecorder
+) -> None:
+    content = "t,x\n" + "".join(f"{time},1\n" for time in times)
+    with pytest.raises(InputError, match=r"column 't', row 1: '.*' could be read in several ways, or has no date; say"):
+        read(tmp_path, content, "t=time,x=memory_rss_bytes")
+    assert not recwarn.list
+
+
+def test_times_are_read_as_the_mapping_says(tmp_path: Path) -> None:
+    content = "t,x\n02/03/2014 14:27:00,1\n03/03/2014 14:27:00,1\n"
+    samples = read(tmp_path, content, "t=time:%d/%m/%Y %H:%M:%S,x=memory_rss_bytes")
+    assert samples["time"].dt.strftime("%F").tolist() == ["2014-03-02", "2014-03-03"]
+    assert read(tmp_path, "t,x\n2014/3/2 10:00,1\n", "t=time,x=memory_rss_bytes")["time"].tolist() == [
+        pd.Timestamp("2014-03-02T10:00:00Z")
+    ]
+    with pytest.raises(InputError, match="row 2: '14/14/2014' is no time, or not written as '%d/%m/%Y'"):
+        read(tmp_path, "t,x\n02/03/2014,1\n14/14/2014,1\n", "t=time:%d/%m/%Y,x=memory_rss_bytes")
+    with pytest.raises(InputError, match="has times with and without a zone"):
+        read(tmp_path, "t,x\n2014-03-02 10:00,1\n2014-03-02 10:00Z,1\n", "t=time,x=memory_rss_bytes")
+    with pytest.raises(InputError, match="'memory_rss_bytes' takes nothing behind a colon"):
+        parse_mapping("t=time,x=memory_rss_bytes:5")
+
+
+def test_a_service_is_what_stands_there(tmp_path: Path) -> None:
+    samples = read(tmp_path, "\ufefft,x,s\n0,1,007\n1,2,NA\n", "t=time,x=memory_rss_bytes,s=service")
+    assert samples["service"].tolist() == ["007", "NA"]
