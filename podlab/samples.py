@@ -155,10 +155,11 @@ def _told(table: pd.DataFrame, first: pd.DataFrame, clash: pd.DataFrame) -> str:
     lines = clash.any(axis=1)
     if not lines.any():
         return " and are left out; what only they know is kept"
-    row = lines.idxmax()
-    column = clash.columns[clash.loc[row]][0]
-    shown = f"{column} {first.loc[row, column]} and {table.loc[row, column]}"
-    who = f"pod {table.loc[row, 'pod']!r} at {table.loc[row, 'time']}"
+    number = int(lines.to_numpy().argmax())
+    given = table.loc[clash.index].iloc[number]
+    column = clash.columns[clash.iloc[number].to_numpy(dtype=bool)][0]
+    shown = f"{column} {first[column].iloc[number]} and {given[column]}"
+    who = f"pod {given['pod']!r} at {given['time']}"
     return f", {int(lines.sum())} of them with other values, such as {who}: {shown}; the first counts"
 
 

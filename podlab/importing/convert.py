@@ -165,8 +165,9 @@ def _read_rows(
 def _instants_as_rows(foreign: ForeignTable, mapping: Mapping, where: str) -> tuple[ForeignTable, Mapping]:
     """Make a row for each value of a table whose columns are instants."""
     pattern = mapping.time.columns or ""
-    instants = [name for name in foreign.rows if re.fullmatch(pattern, name)]
-    others = [name for name in foreign.rows if name not in instants]
+    names = list(map(str, foreign.rows))
+    instants = [name for name in names if re.fullmatch(pattern, name)]
+    others = [name for name in names if name not in instants]
     if not instants:
         raise InputError(f"time.columns: {pattern!r} fits no column", where=where, todo=f"it has {_some(others)}")
     for name in (_INSTANT, _VALUE):
@@ -196,7 +197,7 @@ def _check_columns(table: pd.DataFrame, mapping: Mapping, where: str) -> None:
         if again:
             what = f"column {missing[0]!r} is there twice"
             raise InputError(what, where=where, todo=f"name one of {', '.join(map(repr, again))}")
-        raise InputError(f"there is no column {missing[0]!r}", where=where, todo=f"it has {_some(table.columns)}")
+        raise InputError(f"there is no column {missing[0]!r}", where=where, todo=f"it has {_some(list(table))}")
 
 
 def _some(names: Sequence[object]) -> str:
@@ -287,7 +288,7 @@ def _refuse_nobody(
     """Refuse values of which nobody knows when, or in wide tables of whom, they are."""
     valued = rows[list(metrics)].notna().any(axis=1)
     for name in ("time", *(() if mapping.long is not None else ("pod", "container"))):
-        lacking = np.flatnonzero(valued & rows[name].isna()) if name in rows else []
+        lacking = np.flatnonzero(valued & rows[name].isna()) if name in rows else np.empty(0, dtype=np.int64)
         if len(lacking):
             raise InputError(f"{foreign.at(lacking[0])}: the {name} is missing", where=where)
 

@@ -90,7 +90,7 @@ def _steps(ordered: pd.DataFrame, key: list[str], metric: str) -> pd.DataFrame:
 
 def restarts(samples: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
     """Tell of containers whose counters begin anew within what counts as one life."""
-    pods = {}
+    pods: dict[str, str] = {}
     for column in columns:
         if CATALOGUE[column.metric].kind == "counter":
             steps = _steps(samples, list(INSTANCE_KEY), column.metric)

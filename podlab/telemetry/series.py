@@ -182,7 +182,8 @@ def _labels(given: pd.Series, rule: Rule, path: Path) -> pd.Series:
     if rule.written is not None:
         numbers = pd.to_numeric(given, errors="coerce")
         marks = pd.to_numeric(pd.Series([rule.written]), errors="coerce")[0]
-        return (given == rule.written) | (numbers.notna() & (numbers == marks))
+        marked: pd.Series = (given == rule.written) | (numbers.notna() & (numbers == marks))
+        return marked
     labels = given.str.strip().str.lower().map(_TRUE_AND_FALSE)
     numbers = pd.to_numeric(given, errors="coerce")
     labels = labels.where(labels.notna(), numbers.map({0.0: False, 1.0: True})).astype("boolean")
