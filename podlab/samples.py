@@ -138,7 +138,7 @@ def merge_repeated(table: pd.DataFrame, *, where: str) -> pd.DataFrame:
     starts = rows.groupby(key, dropna=False)["started_at"]
     rows["started_at"] = rows["started_at"].fillna(starts.transform("first").where(starts.transform("nunique") == 1))
     lives = rows.groupby([*key, "started_at"], dropna=False, sort=False)
-    others = [name for name in rows if name not in (*key, "started_at")]
+    others = [str(name) for name in rows if name not in (*key, "started_at")]
     first = lives[others].transform("first")
     clash = pd.DataFrame({name: (rows[name].notna() & (rows[name] != first[name]).fillna(False)) for name in others})
     rows[others] = first

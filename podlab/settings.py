@@ -47,7 +47,7 @@ _SERVICE_LINK = re.compile(r"PODLAB_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_\w+)?)|PO
 class _TomlFile(TomlConfigSettingsSource):
     """podlab.toml, with a byte order mark or without one."""
 
-    def _read_file(self, file_path: Path) -> dict[str, Any]:
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
         return tomllib.loads(decode_text(file_path.read_bytes()))
 
 

@@ -93,7 +93,8 @@ def starts_of_ages(table: pd.DataFrame, age_s: pd.Series, *, unit_s: float, made
         begins |= lives["start"].diff().dt.total_seconds() > max(_LEAST_TOLERANCE_S, 2 * unit_s)
     number = begins.groupby([rows[name] for name in CONTAINER_KEY], dropna=False, sort=False).cumsum()
     start = rows.groupby([*(rows[name] for name in CONTAINER_KEY), number], dropna=False, sort=False)["start"]
-    return start.transform("min").dt.as_unit("ns").reindex(table.index)
+    earliest: pd.Series = start.transform("min").dt.as_unit("ns").reindex(table.index)
+    return earliest
 
 
 def _agreed(table: pd.DataFrame, key: list[str], name: str) -> pd.Series:
