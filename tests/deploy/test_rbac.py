@@ -81,7 +81,7 @@ def test_the_kubelets_are_asked_with_no_more_rights_than_it_takes(
 def test_without_a_database_no_secret_is_waited_for(objects: Objects) -> None:
     spec = pod_specs(objects("overlays/kubelet"))["podlab-watcher"]
     mounted = {each["name"] for each in spec["containers"][0]["volumeMounts"]}
-    assert mounted == {each["name"] for each in spec["volumes"]} == {"models", "state"}
+    assert mounted == {each["name"] for each in spec["volumes"]} == {"state"}
     ports = [port["port"] for each in objects("overlays/kubelet", "NetworkPolicy") if "egress" in each["spec"]
              for rule in each["spec"]["egress"] for port in rule["ports"]]  # fmt: skip
     assert 10250 in ports
@@ -91,7 +91,7 @@ def test_prometheus_is_asked_with_the_bases_rights_and_without_influxdbs_secret(
     assert rights_of(objects("overlays/prometheus"), ACCOUNT) == rights_of(objects("base"), ACCOUNT)
     spec = pod_specs(objects("overlays/prometheus"))["podlab-watcher"]
     mounted = {each["name"] for each in spec["containers"][0]["volumeMounts"]}
-    assert mounted == {each["name"] for each in spec["volumes"]} == {"models", "state", "prometheus"}
+    assert mounted == {each["name"] for each in spec["volumes"]} == {"state", "prometheus"}
     [secret] = [each["secret"] for each in spec["volumes"] if "secret" in each]
     assert secret == {"secretName": "podlab-prometheus", "optional": True}
     ports = [port["port"] for each in objects("overlays/prometheus", "NetworkPolicy") if "egress" in each["spec"]
@@ -104,6 +104,7 @@ def test_only_the_annotating_overlay_may_change_pods(objects: Objects) -> None:
     assert annotating - base == {("patch", "pods", None)}
     assert rights_of(objects("overlays/development"), ACCOUNT) == base
     assert rights_of(objects("overlays/anomalies"), ACCOUNT) == base
+    assert rights_of(objects("overlays/openshift"), ACCOUNT) == base
     [settings] = [
         each["data"] for each in objects("overlays/anomalies", "ConfigMap") if "PODLAB_WATCH_LEASE" in each["data"]
     ]
