@@ -59,7 +59,7 @@ bench: .venv/.installed  ## Measure podlab beside its peers
 demo: .venv/.installed  ## Watch the watcher at work without a cluster: pods start and are identified live
 	$(BIN)/python -m tools.demo $(if $(STAY),--stay)
 
-image: .venv/.installed  ## Build the watcher's image (PART=trainer: the trainer's) with podman, buildah or docker
+image: .venv/.installed  ## Build the watcher's image (PART=model: with a model in it; PART=trainer) with podman, buildah or docker
 	tools/image $(PART)
 
 lock: .venv/.installed  ## Write the locks anew from pyproject.toml

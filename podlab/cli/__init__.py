@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import typer
@@ -79,22 +80,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     escape_what_cannot_be_shown()
     logging.basicConfig(level=logging.WARNING, format="podlab: %(levelname)s: %(message)s", stream=sys.stderr)
     logging.addLevelName(logging.WARNING, "warning")
-    for word in sys.argv[1:] if arguments is None else arguments:
+    words = sys.argv[1:] if arguments is None else arguments
+    as_json = _is_watcher_in_pod(words)
+    for word in words:
         if not _is_text(word):
             shown = repr(os.fsencode(word))[1:]
-            return _fail(f"{shown}: is no UTF-8 text; rename the file", InputError.exit_code)
+            return _fail(f"{shown}: is no UTF-8 text; rename the file", InputError.exit_code, as_json)
     try:
         # What is half-written, and processes that were started, shall go when CI or `timeout` ends a command, too.
         with stop_on_sigterm():
             exit_code = app(args=arguments, prog_name="podlab", standalone_mode=False) or 0
         if exit_code == _STOPPED:  # typer makes an exit code of Ctrl-C on its own
-            return _fail("stopped", _STOPPED)
+            return _fail("stopped", _STOPPED, as_json)
         sys.stdout.flush()
         return exit_code
     except PodlabError as error:
-        return _fail(str(error), error.exit_code)
+        return _fail(str(error), error.exit_code, as_json)
     except (typer.Abort, KeyboardInterrupt):
-        return _fail("stopped", _STOPPED)
+        return _fail("stopped", _STOPPED, as_json)
     except (BrokenPipeError, SystemExit) as stop:
         # Whoever read our output (head, less) has seen enough. Typer makes exit code 1 of that on its own.
         if isinstance(stop, SystemExit) and not isinstance(stop.__context__, BrokenPipeError):
@@ -109,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         refused = explain_os_error(error, Path(error.filename or "output or temporary files"))
         return _fail(str(refused), refused.exit_code)
     except typer.TyperException as error:
-        return _fail(_describe_misuse(error), 2)
+        return _fail(_describe_misuse(error), 2, as_json)
 
 
 def _is_text(word: str) -> bool:
@@ -126,7 +129,21 @@ def _let_go_of_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _fail(message: str, exit_code: int) -> int:
+def _is_watcher_in_pod(arguments: Sequence[str]) -> bool:
+    """Whether errors are read by what collects a pod's log, where all other lines are JSON, and not at a terminal."""
+    return (
+        next(iter(arguments), None) == "watch" and "KUBERNETES_SERVICE_HOST" in os.environ and not sys.stderr.isatty()
+    )
+
+
+def _fail(message: str, exit_code: int, as_json: bool = False) -> int:
+    if as_json:
+        from podlab.watcher.logs import JsonLines, tell_failure
+
+        # Where nobody takes the output, that is what is said below.
+        with suppress(PodlabError):
+            tell_failure(message, JsonLines())
+            return exit_code
     print(f"podlab: {' '.join(message.split())}", file=sys.stderr)
     return exit_code
 

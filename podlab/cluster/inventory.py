@@ -48,8 +48,8 @@ def read_inventory(
     """List the running containers of a cluster.
 
     A container is listed while its ``state`` is running: one that waits (pod pending, image not pulled, crash loop)
-    or has ended has no start that a sample could belong to, and gives no row. Init containers, sidecars among them,
-    and ephemeral containers are left out.
+    or has ended has no start that a sample could belong to, and gives no row. Sidecars (init containers that are
+    restarted always) are containers like others; other init containers and ephemeral ones are left out.
 
     Parameters
     ----------
@@ -212,8 +212,11 @@ def _read_image_sizes(connection: ApiConnection, page_size: int) -> dict[str, di
 
 def _running_containers(pod: ListedPod, sizes_bytes: dict[str, dict[str, int]]) -> Iterator[dict[str, Any]]:
     owner_kind, owner_name = _controller(pod.metadata)
-    images = {container.name: container.image for container in pod.spec.containers}
-    for status in pod.status.containers:
+    sidecars = [container for container in pod.spec.init_containers if container.restart_policy == "Always"]
+    images = {container.name: container.image for container in (*pod.spec.containers, *sidecars)}
+    names = {sidecar.name for sidecar in sidecars}
+    statuses = [status for status in pod.status.init_containers if status.name in names]
+    for status in (*pod.status.containers, *statuses):
         if status.state.running is None:
             continue
         image = images.get(status.name) or status.image

@@ -148,6 +148,7 @@ class ListedPodSpec(Struct, gc=False):
     """``spec`` of a pod, for the inventory."""
 
     containers: tuple[ImageContainer, ...] = ()
+    init_containers: tuple[ImageContainer, ...] = field(default=(), name="initContainers")
     node: str | None = field(default=None, name="nodeName")
 
 
@@ -155,6 +156,7 @@ class ListedPodStatus(Struct, gc=False):
     """``status`` of a pod, for the inventory."""
 
     containers: tuple[ImageContainerStatus, ...] = field(default=(), name="containerStatuses")
+    init_containers: tuple[ImageContainerStatus, ...] = field(default=(), name="initContainerStatuses")
 
 
 class ListedPod(Struct, gc=False):

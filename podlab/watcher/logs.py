@@ -98,3 +98,8 @@ class JsonHandler(logging.Handler):
             said["trace"] = [f"{frame.name} {frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(trace)]
         with suppress(PodlabError):  # there is nowhere left to say that this cannot be written
             self._lines.write({**said, "logger": record.name})
+
+
+def tell_failure(message: str, lines: JsonLines) -> None:
+    """Write why a watcher cannot start, or had to end, as its log records are written."""
+    lines.write({"event": "log", "level": "error", "message": " ".join(message.split()), "logger": "podlab"})

@@ -174,6 +174,19 @@ def test_outside_without_a_kubeconfig() -> None:
         connect(access="outside")
 
 
+def test_a_kubeconfig_without_the_package_that_reads_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the images, which leave it out."""
+    path = home / "config"
+    path.write_text("apiVersion: v1\n")
+    monkeypatch.setitem(sys.modules, "kubernetes.client", None)
+    with pytest.raises(InputError) as refused:
+        connect(kubeconfig=path)
+    assert str(refused.value) == (
+        f"kubeconfig {path}: reading it needs the package kubernetes; "
+        "install podlab[kubeconfig], or run podlab in a pod (access inside)"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

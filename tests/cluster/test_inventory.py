@@ -54,6 +54,20 @@ def test_containers_that_do_not_run_have_no_row(api: KubeApi, connection: ApiCon
     assert table[["pod", "container"]].to_numpy().tolist() == [["with-sidecar", "main"]]
 
 
+def test_a_sidecar_is_a_container_like_others(api: KubeApi, connection: ApiConnection) -> None:
+    pod = make_pod("web", images={"main": "nginx", "proxy": "envoy", "migrate": "flyway"})
+    main, proxy, migrate = pod["status"]["containerStatuses"]
+    pod["status"] |= {"containerStatuses": [main], "initContainerStatuses": [proxy, migrate]}
+    containers = {each["name"]: each for each in pod["spec"]["containers"]}
+    pod["spec"] |= {
+        "containers": [containers["main"]],
+        "initContainers": [{**containers["proxy"], "restartPolicy": "Always"}, containers["migrate"]],
+    }
+    api.store.put("pods", pod)
+    table = read_inventory(connection)
+    assert table[["container", "image"]].to_numpy().tolist() == [["main", "nginx"], ["proxy", "envoy"]]
+
+
 def test_nothing_running_gives_no_rows_with_all_columns(connection: ApiConnection) -> None:
     assert read_inventory(connection).dtypes.astype("str").to_dict() == COLUMNS
 

@@ -19,6 +19,7 @@ FOLDERS = (
     "overlays/anomalies",
     "overlays/development",
     "overlays/kubelet",
+    "overlays/openshift",
     "overlays/prometheus",
     "influxdb",
     "telegraf",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.conftest import DEPLOY
+from tools.image_sizes import measure, table
 
 ROOT = DEPLOY.parent
 CONTAINERFILE = (DEPLOY / "Containerfile").read_text()
@@ -18,8 +20,17 @@ def test_the_base_is_an_argument_and_nothing_else_is_pulled() -> None:
     stages = re.findall(r"^FROM (\S+) AS (\S+)$", CONTAINERFILE, flags=re.MULTILINE)
     assert stages[0] == ("${BASE}", "python")
     for number, (source, _) in enumerate(stages[1:], 1):
-        assert source in [name for _, name in stages[:number]]
+        assert source in ["scratch", *(name for _, name in stages[:number])]
     assert {"watcher", "trainer"} <= {name for _, name in stages}
+
+
+def test_the_models_image_is_a_watchers_whose_model_is_checked() -> None:
+    lines = (DEPLOY / "Containerfile.model").read_text().splitlines()
+    [source] = [line for line in lines if line.startswith("FROM ")]
+    assert source == "FROM ${WATCHER}"
+    [copied] = [line.split()[-1] for line in lines if line.startswith("COPY ")]
+    assert f'RUN ["podlab", "models", "verify", "{copied}"]' == lines[-1]
+    assert f"PODLAB_MODEL_PATH={copied}" in (DEPLOY / "base" / "watcher.env").read_text().splitlines()
 
 
 def test_it_runs_as_nobody_in_particular() -> None:
@@ -29,10 +40,42 @@ def test_it_runs_as_nobody_in_particular() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"), [([], "which image: watcher or trainer"), (["notebook"], "there is no image notebook")]
+    ("arguments", "words"),
+    [
+        ([], "which image: watcher, trainer or model"),
+        (["notebook"], "there is no image notebook"),
+        (["model"], "there is no model in no/such/folder: train one"),
+    ],
 )
 def test_wrong_use_is_told_before_anything_is_fetched(arguments: list[str], words: str) -> None:
-    done = subprocess.run([str(ROOT / "tools" / "image"), *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(ROOT / "tools" / "image"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"MODEL": "no/such/folder"},
+    )
     assert done.returncode != 0
     assert words in done.stderr
-    assert not (Path(ROOT) / "build" / "image" / "notebook").exists()
+    assert not any((ROOT / "build" / "image" / name).exists() for name in arguments)
+
+
+def _install(folder: Path, name: str, version: str, files: dict[str, int]) -> None:
+    """Put a package of such files into a folder, as an installer leaves it."""
+    about = folder / f"{name}-{version}.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    for file, size_bytes in files.items():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes(bytes(size_bytes))
+    (about / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+
+
+def test_sizes_are_told_by_package_without_what_was_left_out(tmp_path: Path) -> None:
+    _install(tmp_path, "small", "0.1", {"small.py": 60_000})
+    _install(tmp_path, "tiny", "0.2", {"tiny.py": 40_000})
+    _install(tmp_path, "large", "2.0", {"large/it.so": 3_000_000, "large.libs/other.so": 500_000, "large/test.py": 99})
+    (tmp_path / "large" / "test.py").unlink()
+    sizes = measure(tmp_path)
+    assert list(sizes.items()) == [("large 2.0", 3_500_000), ("small 0.1", 60_000), ("tiny 0.2", 40_000)]
+    assert table(sizes).splitlines()[2:] == ["| large 2.0 | 3.5 |", "| 2 others | 0.1 |", "| all packages | 3.6 |"]

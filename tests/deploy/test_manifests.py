@@ -47,7 +47,10 @@ def test_pods_are_restricted(folder: str, objects: Objects) -> None:
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
         assert spec["enableServiceLinks"] is False
         assert spec["securityContext"]["runAsNonRoot"] is True
-        assert spec["securityContext"]["runAsUser"] > 0
+        if folder == "overlays/openshift":  # where the cluster chooses whom, and refuses who chooses
+            assert not {"runAsUser", "runAsGroup", "fsGroup"} & set(spec["securityContext"])
+        else:
+            assert spec["securityContext"]["runAsUser"] > 0
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         for volume in spec.get("volumes", []):
             assert set(volume) - {"name"} <= {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
@@ -96,6 +99,27 @@ def test_every_pod_has_a_network_policy_of_its_own_for_both_ways(folder: str, ob
             continue
         assert policies[name]["podSelector"] == {"matchLabels": {"app.kubernetes.io/name": name}}
         assert policies[name]["policyTypes"] == ["Ingress", "Egress"]
+
+
+def test_the_api_server_is_reached_wherever_distributions_let_it_listen(folder: str, objects: Objects) -> None:
+    for each in objects(folder, "NetworkPolicy"):
+        ports = {port["port"] for rule in each["spec"].get("egress") or [] for port in rule.get("ports", [])}
+        assert 6443 not in ports or {443, 8443, 16443} <= ports
+
+
+def test_what_is_there_can_be_found_by_its_label(folder: str, objects: Objects) -> None:
+    for each in objects(folder):
+        assert each["metadata"]["labels"]["app.kubernetes.io/part-of"] == "podlab"
+
+
+def test_no_two_pods_need_the_same_volume_on_different_nodes(folder: str, objects: Objects) -> None:
+    claims = {
+        each["metadata"]["name"]: each["spec"]["accessModes"] for each in objects(folder, "PersistentVolumeClaim")
+    }
+    for each in objects(folder, "Deployment"):
+        for volume in each["spec"]["template"]["spec"].get("volumes", []):
+            if each["spec"]["replicas"] > 1 and "persistentVolumeClaim" in volume:
+                assert "ReadWriteMany" in claims[volume["persistentVolumeClaim"]["claimName"]]
 
 
 def test_roles_are_those_that_are_bound_and_name_no_wildcard(folder: str, objects: Objects) -> None:

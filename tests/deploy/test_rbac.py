@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from tests.deploy.conftest import Objects, pod_specs
-from tests.support.influxd import Influxd
+from tests.support.influxd import Influxd, free_ports
 from tests.support.kubeapi import KubeApi
 from tests.support.kubelet import running_kubelets
 from tests.support.kubeobjects import make_node
+from tests.support.kuberequest import Request
 from tests.support.rbac import grant, rights_of
-from tests.support.watch_process import TOKEN, WatchProcess, begin_now, play, run_pods
+from tests.support.watch_process import PATIENCE_S, TOKEN, WatchProcess, begin_now, events, play, run_pods
 from tests.watcher.conftest import model, samples
 
 __all__ = ["model", "samples"]
@@ -78,10 +80,37 @@ def test_the_kubelets_are_asked_with_no_more_rights_than_it_takes(
     }  # fmt: skip
 
 
+def test_that_no_metrics_come_is_told_on_the_watchers_own_pod_with_the_right_to_create_events(
+    objects: Objects, model: Path, samples: pd.DataFrame, tmp_path: Path
+) -> None:
+    [settings] = [each["data"] for each in objects("base", "ConfigMap")]
+    chosen = {name: settings[f"PODLAB_{name.upper()}"] for name in ("watch_lease", "watch_sinks")}
+    chosen |= {"metrics_timeout": "1s", "watch_pod": "podlab/podlab-watcher-1/uid-of-the-watcher"}
+    told = threading.Event()
+
+    def notice(request: Request) -> None:
+        if (request.verb, request.resource) == ("create", "events"):
+            told.set()
+
+    with KubeApi() as api:
+        api.before_answer = notice
+        grant(api, objects("base"), ACCOUNT, TOKEN)
+        run_pods(api, begin_now(samples, 60))
+        nowhere = f"http://127.0.0.1:{free_ports(1)[0]}"
+        with WatchProcess(api, tmp_path, model, nowhere, "none", settings=chosen) as watcher:
+            watcher.wait_for_log("no metrics come")
+            assert told.wait(PATIENCE_S)
+            assert watcher.end() == 0
+        [event] = events(api)
+        asked = {(request.verb, request.resource) for request in api.requests}
+    assert (event["reason"], event["involvedObject"]["uid"]) == ("NoMetricsAtAll", "uid-of-the-watcher")
+    assert asked <= {(verb, resource) for verb, resource, _ in rights_of(objects("base"), ACCOUNT)}
+
+
 def test_without_a_database_no_secret_is_waited_for(objects: Objects) -> None:
     spec = pod_specs(objects("overlays/kubelet"))["podlab-watcher"]
     mounted = {each["name"] for each in spec["containers"][0]["volumeMounts"]}
-    assert mounted == {each["name"] for each in spec["volumes"]} == {"models", "state"}
+    assert mounted == {each["name"] for each in spec["volumes"]} == {"state"}
     ports = [port["port"] for each in objects("overlays/kubelet", "NetworkPolicy") if "egress" in each["spec"]
              for rule in each["spec"]["egress"] for port in rule["ports"]]  # fmt: skip
     assert 10250 in ports
@@ -91,7 +120,7 @@ def test_prometheus_is_asked_with_the_bases_rights_and_without_influxdbs_secret(
     assert rights_of(objects("overlays/prometheus"), ACCOUNT) == rights_of(objects("base"), ACCOUNT)
     spec = pod_specs(objects("overlays/prometheus"))["podlab-watcher"]
     mounted = {each["name"] for each in spec["containers"][0]["volumeMounts"]}
-    assert mounted == {each["name"] for each in spec["volumes"]} == {"models", "state", "prometheus"}
+    assert mounted == {each["name"] for each in spec["volumes"]} == {"state", "prometheus"}
     [secret] = [each["secret"] for each in spec["volumes"] if "secret" in each]
     assert secret == {"secretName": "podlab-prometheus", "optional": True}
     ports = [port["port"] for each in objects("overlays/prometheus", "NetworkPolicy") if "egress" in each["spec"]
@@ -104,6 +133,7 @@ def test_only_the_annotating_overlay_may_change_pods(objects: Objects) -> None:
     assert annotating - base == {("patch", "pods", None)}
     assert rights_of(objects("overlays/development"), ACCOUNT) == base
     assert rights_of(objects("overlays/anomalies"), ACCOUNT) == base
+    assert rights_of(objects("overlays/openshift"), ACCOUNT) == base
     [settings] = [
         each["data"] for each in objects("overlays/anomalies", "ConfigMap") if "PODLAB_WATCH_LEASE" in each["data"]
     ]

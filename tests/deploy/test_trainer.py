@@ -49,15 +49,22 @@ def test_its_parameters_are_the_notebooks(objects: Objects) -> None:
             parse_parameters(parameters, {name: value}, where="trainer")
 
 
-def test_it_publishes_where_the_watcher_looks(objects: Objects) -> None:
-    folders = {}
-    for folder in ("base", "trainer"):
-        [settings] = [each["data"] for each in objects(folder, "ConfigMap")]
-        [spec] = pod_specs(objects(folder)).values()
-        [volume] = [each["name"] for each in spec["volumes"] if "persistentVolumeClaim" in each]
-        [mount] = [each for each in spec["containers"][0]["volumeMounts"] if each["name"] == volume]
+def test_it_publishes_where_the_watcher_beside_it_looks(objects: Objects) -> None:
+    together = objects("overlays/development")
+    assert [each["metadata"]["name"] for each in objects("trainer", "PersistentVolumeClaim")] == ["podlab-models"]
+    places = {}
+    for name, prefix in (("podlab-watcher", "podlab-settings"), ("podlab-trainer", "podlab-trainer-settings")):
+        [settings] = [each["data"] for each in together if (each["kind"], each["metadata"]["name"])
+                      == ("ConfigMap", prefix)]  # fmt: skip
+        spec = pod_specs(together)[name]
+        [volume] = [each for each in spec["volumes"] if "persistentVolumeClaim" in each]
+        [mount] = [each for each in spec["containers"][0]["volumeMounts"] if each["name"] == volume["name"]]
         assert settings["PODLAB_MODEL_PATH"].startswith(mount["mountPath"] + "/")
-        assert mount.get("readOnly", False) is (folder == "base")
-        claims = {each["persistentVolumeClaim"]["claimName"] for each in spec["volumes"] if each["name"] == volume}
-        folders[folder] = (claims, settings["PODLAB_MODEL_PATH"].removeprefix(mount["mountPath"]))
-    assert folders["base"] == folders["trainer"]
+        assert mount.get("readOnly", False) is (name == "podlab-watcher")
+        claim = volume["persistentVolumeClaim"]["claimName"]
+        places[name] = (claim, settings["PODLAB_MODEL_PATH"].removeprefix(mount["mountPath"]))
+    assert places["podlab-watcher"] == places["podlab-trainer"]
+    # The volume is in place of the model that the base's image carries.
+    images = {folder: pod_specs(objects(folder))["podlab-watcher"]["containers"][0]["image"].rpartition(":")[0]
+              for folder in ("base", "overlays/development")}  # fmt: skip
+    assert images == {"base": "localhost/podlab/model", "overlays/development": "localhost/podlab/watcher"}

@@ -100,6 +100,8 @@ def _merge(into: Object, change: Object) -> None:
                     _merge(*found, item)
                 else:
                     into[key].insert(0, item)  # as kustomize does
+        elif value is None:
+            into.pop(key, None)
         else:
             into[key] = value
 
