@@ -50,7 +50,8 @@ def at_kubelet_cadence(samples: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     samples = samples.reset_index(drop=True)
     time_s: FloatArray = np.asarray(samples["time"].astype("int64"), dtype=np.float64) * 1e-9
     pod, instance = (
-        samples.groupby(list(key), dropna=False, sort=False).ngroup().to_numpy(np.int64) for key in (_POD, INSTANCE_KEY)
+        np.asarray(samples.groupby(list(key), dropna=False, sort=False).ngroup(), dtype=np.int64)
+        for key in (_POD, INSTANCE_KEY)
     )
     rows: list[IntArray] = []
     taken: dict[Family, list[IntArray]] = {family: [] for family in _STEPS_S}
