@@ -57,6 +57,7 @@ def look_at_metrics(settings: Settings, model: BundleInfo | None, rights: Sequen
             # An agent's clock may run before ours.
             samples = source.fetch(until - settings.fetch_window, until + timedelta(minutes=5))
             failing = dict(source.failures) if isinstance(source, KubeletSource) else {}
+            lacking = list(source.without_cadvisor.values()) if isinstance(source, KubeletSource) else []
             name = source.name
     except PodlabError as error:
         return [failure(subject, error)]
@@ -69,6 +70,8 @@ def look_at_metrics(settings: Settings, model: BundleInfo | None, rights: Sequen
     if own.empty:
         return [fresh, *nodes]
     refused = any(not right.ok and right.details.get("resource") == "nodes/metrics" for right in rights)
+    # A kubelet may know of another right than the cluster.
+    refused |= any("no right" in what for what in lacking)
     used = columns_of(model)
     return [
         fresh,

@@ -42,8 +42,14 @@ _REMEDIES: Final[dict[MetricsSource, dict[Family, str]]] = {
 _SCRAPE: Final = "let Telegraf's prometheus input read the kubelets' /metrics/cadvisor (docs/kubernetes.md)"
 #: Of metrics that no model looks at yet; where nothing stands, what is said of the others holds.
 _FURTHER: Final[dict[MetricsSource, dict[Family, str]]] = {
-    MetricsSource.INFLUXDB: dict.fromkeys(("cpu", "memory", "network", "processes", "pressure"), _SCRAPE)
-    | {"filesystem": "Telegraf tells no inodes"},
+    MetricsSource.INFLUXDB: {
+        "cpu": _SCRAPE,
+        "memory": _SCRAPE,
+        "network": _SCRAPE,
+        "processes": _SCRAPE,
+        "pressure": _SCRAPE,
+        "filesystem": "Telegraf tells no inodes",
+    },
     MetricsSource.PROMETHEUS: {
         "cpu": _KEEP.format("container_cpu_.*", _CADVISOR),
         "processes": _KEEP.format("container_(processes|threads|sockets|file_descriptors)", _CADVISOR),
