@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from podlab.metrics import AGES, ALL_COLUMNS, CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS, MEASURED_METRICS
 
 
@@ -32,3 +34,19 @@ def test_every_metric_but_the_images_size_is_told_by_some_source() -> None:
     for name in MEASURED_METRICS:
         metric = CATALOGUE[name]
         assert metric.influxdb or metric.kubelet or metric.prometheus, name
+
+
+def test_the_documentation_names_every_column_and_where_it_is() -> None:
+    lines = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text(encoding="utf-8").splitlines()
+    rows = {line.split("`")[1]: line for line in lines if line.startswith("| `")}
+    assert list(rows) == [*MEASURED_METRICS, *AGES.values()]
+    for name in MEASURED_METRICS:
+        metric = CATALOGUE[name]
+        assert f"| {metric.unit} | {metric.family} |" in rows[name]
+        places = [
+            metric.kubelet,
+            metric.prometheus and metric.prometheus.name,
+            metric.influxdb and metric.influxdb[1],
+            metric.opentelemetry and metric.opentelemetry.name,
+        ]
+        assert all(place in rows[name] for place in places if place)

@@ -16,7 +16,7 @@ from podlab.checkup.finding import Finding, failure
 from podlab.checkup.remedies import remedy_for
 from podlab.errors import PodlabError
 from podlab.live import live_source
-from podlab.metrics import CATALOGUE, FEATURE_METRICS
+from podlab.metrics import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
 from podlab.samples import INSTANCE_KEY
 from podlab.settings import MetricsSource, Settings
 from podlab.telemetry.kubelet import KubeletSource
@@ -57,6 +57,7 @@ def look_at_metrics(settings: Settings, model: BundleInfo | None, rights: Sequen
             # An agent's clock may run before ours.
             samples = source.fetch(until - settings.fetch_window, until + timedelta(minutes=5))
             failing = dict(source.failures) if isinstance(source, KubeletSource) else {}
+            lacking = list(source.without_cadvisor.values()) if isinstance(source, KubeletSource) else []
             name = source.name
     except PodlabError as error:
         return [failure(subject, error)]
@@ -69,7 +70,30 @@ def look_at_metrics(settings: Settings, model: BundleInfo | None, rights: Sequen
     if own.empty:
         return [fresh, *nodes]
     refused = any(not right.ok and right.details.get("resource") == "nodes/metrics" for right in rights)
-    return [fresh, *nodes, _coverage(settings, own, columns_of(model), model, may_read_metrics=not refused)]
+    # A kubelet may know of another right than the cluster.
+    refused |= any("no right" in what for what in lacking)
+    used = columns_of(model)
+    return [
+        fresh,
+        *nodes,
+        _coverage(settings, own, used, model, may_read_metrics=not refused),
+        further_columns(settings.metrics_source, own, used, may_read_metrics=not refused),
+    ]
+
+
+def further_columns(
+    source: MetricsSource, samples: pd.DataFrame, used: Sequence[str], *, may_read_metrics: bool = True
+) -> Finding:
+    """Tell which metrics there are that no model looks at yet: a recording holds them for later."""
+    share = missing_shares(samples, [name for name in MEASURED_METRICS if name not in used])
+    given = [name for name, missing in share.items() if missing < 1.0]
+    families = sorted({CATALOGUE[name].family for name, missing in share.items() if missing == 1.0})
+    said = f"{len(given)} of {len(share)} that only `podlab collect` keeps"
+    if not families:
+        return Finding("further columns", True, said, needed=False, details={"given": given})
+    todo = "; ".join(remedy_for(source, family, further=True, may_read_metrics=may_read_metrics) for family in families)
+    said += f"; some are missing of {', '.join(families)}"
+    return Finding("further columns", True, said, todo, needed=False, details={"given": given})
 
 
 def columns_of(model: BundleInfo | None) -> tuple[str, ...]:

@@ -39,19 +39,50 @@ _REMEDIES: Final[dict[MetricsSource, dict[Family, str]]] = {
 }
 
 
+_SCRAPE: Final = "let Telegraf's prometheus input read the kubelets' /metrics/cadvisor (docs/kubernetes.md)"
+#: Of metrics that no model looks at yet; where nothing stands, what is said of the others holds.
+_FURTHER: Final[dict[MetricsSource, dict[Family, str]]] = {
+    MetricsSource.INFLUXDB: {
+        "cpu": _SCRAPE,
+        "memory": _SCRAPE,
+        "network": _SCRAPE,
+        "processes": _SCRAPE,
+        "pressure": _SCRAPE,
+        "filesystem": "Telegraf tells no inodes",
+    },
+    MetricsSource.PROMETHEUS: {
+        "cpu": _KEEP.format("container_cpu_.*", _CADVISOR),
+        "processes": _KEEP.format("container_(processes|threads|sockets|file_descriptors)", _CADVISOR),
+        "network": _KEEP.format("container_network_.*", _CADVISOR),
+        "io": _KEEP.format("container_fs_(reads|writes)_total", _CADVISOR),
+        "filesystem": "cAdvisor tells no inodes",
+    },
+    MetricsSource.KUBELET: {
+        "cpu": "nothing, where no container has a CPU limit: only then is one throttled",
+        "pressure": "nothing on nodes with control groups of version 1; else Kubernetes 1.34 or later",
+    },
+}
+_PRESSURE: Final = "pressure is told from Kubernetes 1.34 on, and with control groups of version 2 only"
+
 _GRANT: Final = "grant get on nodes/metrics: kubectl apply -f deploy/overlays/kubelet/rbac.yaml"
 
 
-def remedy_for(source: MetricsSource, family: Family, *, may_read_metrics: bool = True) -> str:
+def remedy_for(source: MetricsSource, family: Family, *, further: bool = False, may_read_metrics: bool = True) -> str:
     """Say what to do where a family of metrics is missing.
 
     Parameters
     ----------
     source : MetricsSource
     family : str
+    further : bool
+        Whether the metrics are such that no model looks at yet.
     may_read_metrics : bool
-        Whether the kubelets' ``/metrics`` may be read, where block I/O stands.
+        Whether the kubelets' ``/metrics`` may be read, where block I/O stands, and most of the further metrics.
     """
-    if source is MetricsSource.KUBELET and family == "io" and not may_read_metrics:
+    if source is MetricsSource.KUBELET and (further or family == "io") and not may_read_metrics:
         return f"{family}: {_GRANT}"
+    if further and (said := _FURTHER[source].get(family)):
+        return f"{family}: {said}"
+    if family == "pressure":
+        return f"{family}: {_PRESSURE}"
     return f"{family}: {_REMEDIES[source].get(family, 'update the kubelet and its container runtime')}"

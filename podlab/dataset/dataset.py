@@ -20,7 +20,7 @@ from podlab.dataset.manifest import Append, Partition, append_of, digest_of, rea
 from podlab.dataset.rows import Ids, ids_of, to_frame
 from podlab.dataset.store import LocalStore, Store, open_store
 from podlab.errors import InputError
-from podlab.metrics import ALL_COLUMNS, CATALOGUE, IDENTITY, LABELS
+from podlab.metrics import AGES, ALL_COLUMNS, CATALOGUE, IDENTITY, LABELS
 from podlab.progress import Progress
 from podlab.samples import REQUIRED, check_samples
 
@@ -71,8 +71,11 @@ class Dataset:
         return tuple(dict.fromkeys(each.cluster for each in self.partitions))
 
     def columns_of(self, partition: Partition, metrics: Collection[str] | None, labels: bool = True) -> list[str]:
-        """Name the columns of a partition that the catalogue knows: identity, these metrics, and labels."""
-        wanted = {*IDENTITY, *(CATALOGUE if metrics is None else metrics), *(LABELS if labels else ())}
+        """Name the columns of a partition that the catalogue knows: identity, these metrics, their ages, labels."""
+        measured = tuple(CATALOGUE if metrics is None else metrics)
+        families = {CATALOGUE[name].family for name in measured}
+        ages = (name for family, name in AGES.items() if family in families)
+        wanted = {*IDENTITY, *measured, *ages, *(LABELS if labels else ())}
         unknown = [name for name in partition.columns if name not in ALL_COLUMNS]
         if unknown:
             log.warning("%s: columns not in the catalogue are left out: %s", self._name(partition), ", ".join(unknown))

@@ -19,8 +19,8 @@ def _family(family: str) -> tuple[str, ...]:
 
 #: The columns that each filter lets through.
 FILTERS: dict[str, tuple[str, ...]] = {
-    "all": (*STRING_COLUMNS, *CATALOGUE),
-    "only-numbers": tuple(CATALOGUE),
+    "all": (*STRING_COLUMNS, *FEATURE_METRICS, "image_size_bytes"),
+    "only-numbers": (*FEATURE_METRICS, "image_size_bytes"),
     "only-numbers-no-image-size": FEATURE_METRICS,
     "only-strings": STRING_COLUMNS,
     "only-memory": _family("memory"),

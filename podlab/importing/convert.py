@@ -21,7 +21,7 @@ from podlab.importing.quantities import TEXT, QuantityError, is_nothing_of_nothi
 from podlab.importing.readers import read_table
 from podlab.importing.table import ForeignTable
 from podlab.importing.times import read_times, times_in_order
-from podlab.metrics import CATALOGUE, CONTAINER_KEY, FEATURE_METRICS
+from podlab.metrics import CATALOGUE, CONTAINER_KEY, FEATURE_METRICS, MEASURED_METRICS
 from podlab.samples import INSTANCE_KEY, MISSING_WORDS, as_numbers, check_samples, known_text
 from podlab.telemetry.prometheus_series import PAUSE
 from podlab.units import parse_duration_s
@@ -339,7 +339,8 @@ def _node_of_pod(wide: pd.DataFrame, table: pd.DataFrame) -> pd.Series:
 
 
 def _present(samples: pd.DataFrame) -> dict[str, float]:
-    return {name: float(samples[name].notna().mean()) if name in samples else 0.0 for name in FEATURE_METRICS}
+    shown = [name for name in MEASURED_METRICS if name in FEATURE_METRICS or name in samples]
+    return {name: float(samples[name].notna().mean()) if name in samples else 0.0 for name in shown}
 
 
 def _interval_s(samples: pd.DataFrame) -> float | None:

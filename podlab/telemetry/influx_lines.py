@@ -13,6 +13,7 @@ from podlab.metrics import AGES, CATALOGUE, TIMES
 from podlab.telemetry import influx_prometheus as prometheus_input
 from podlab.telemetry import influx_schema as schema
 from podlab.telemetry.line_protocol import format_fields, format_tags
+from podlab.telemetry.prometheus_dialect import CADVISOR
 
 _NS_PER_S: Final = 1_000_000_000
 #: How many of ``jitter_s`` later than the containers' own a measurement is stamped.
@@ -96,9 +97,10 @@ class PointWriter:
             time_ns = (np.array(time_ns) - age_ns).tolist()
         values = []
         for column in columns:
-            scaled = self._samples[column].iloc[rows].astype("Float64") / prometheus_input.CADVISOR.places[column].scale
-            values.append([None if value is pd.NA else float(value) for value in scaled])
-        names = [prometheus_input.CADVISOR.places[column].name for column in columns]
+            given = self._samples[column].iloc[rows]
+            scaled = given.astype("Float64").to_numpy(np.float64, na_value=np.nan) / CADVISOR.places[column].scale
+            values.append([None if gone else value for value, gone in zip(scaled.tolist(), given.isna(), strict=True)])
+        names = [CADVISOR.places[column].name for column in columns]
         lines = []
         for head, stamp, row in zip(heads, time_ns, zip(*values, strict=True), strict=True):
             fields = {name: value for name, value in zip(names, row, strict=True) if value is not None}

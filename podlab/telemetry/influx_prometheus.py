@@ -8,7 +8,7 @@ https://docs.influxdata.com/telegraf/v1/input-plugins/prometheus/.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ import pandas as pd
 from podlab.metrics import AGES, CATALOGUE, PrometheusPlace
 from podlab.telemetry.influx_schema import Measurement
 from podlab.telemetry.influx_wire import Rows
-from podlab.telemetry.nearest import NOTHING, match_rows, sampling_interval
+from podlab.telemetry.nearest import NOTHING, Ints, match_rows, sampling_interval
 from podlab.telemetry.prometheus_dialect import CADVISOR
 from podlab.telemetry.prometheus_rows import CPU_COUNTER, CPU_RATE, STARTED, ScrapedRows, join_scraped, needed_columns
 from podlab.telemetry.prometheus_series import PAUSE, Owned, choose_observers, container_of, pod_of
@@ -142,15 +142,15 @@ def add_scraped(frame: pd.DataFrame, scraped: pd.DataFrame, columns: Collection[
     """
     key = ["cluster", "namespace", "pod", "container"]
     both = pd.concat([frame[key], scraped[key]], ignore_index=True).astype("object").fillna("")
-    group = both.groupby(key, sort=False).ngroup().to_numpy(np.int64)
-    time_ns, other_ns = (each["time"].astype("int64").to_numpy() for each in (frame, scraped))
+    group: Ints = np.asarray(both.groupby(key, sort=False).ngroup(), dtype=np.int64)
+    time_ns, other_ns = (np.asarray(each["time"].astype("int64"), dtype=np.int64) for each in (frame, scraped))
     own = group[: len(frame)]
     index = match_rows(
         own, time_ns, group[len(frame) :], other_ns,
         tolerance=sampling_interval(own, time_ns, default=_DEFAULT_INTERVAL_NS) // 2, user=own,
     )  # fmt: skip
     found = [column for column in columns if column in scraped]
-    taken: dict[str, object] = {column: scraped[column].array.take(index, allow_fill=True) for column in found}
+    taken: dict[str, Any] = {column: scraped[column].array.take(index, allow_fill=True) for column in found}
     network = any(CATALOGUE[column].family == "network" for column in found)
     for column in ("pod_uid", "started_at", "image"):
         if column in scraped and (column not in frame or bool(frame[column].isna().all())):

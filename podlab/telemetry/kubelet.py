@@ -87,7 +87,8 @@ class KubeletSource:
         self._listing: PodlabError | None = None
         self._pending: dict[str, Future[Reading]] = {}
         self._skewed: set[str] = set()
-        self._without_cadvisor: dict[str, str] = {}
+        #: Why a node gives no answer to :data:`CADVISOR`, by its name.
+        self.without_cadvisor: dict[str, str] = {}
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="kubelet")
         self._round = threading.Lock()
         self._polled = threading.Event()
@@ -176,8 +177,8 @@ class KubeletSource:
         there = {address.node for address in self._nodes}
         self.failures = {node: error for node, error in self.failures.items() if node in there}
         self._skewed &= there
-        for node in set(self._without_cadvisor) - there:
-            self._without_cadvisor.pop(node, None)
+        for node in set(self.without_cadvisor) - there:
+            self.without_cadvisor.pop(node, None)
 
     def _read(self, address: KubeletAddress) -> Reading:
         reading = read_summary(self._get(address, SUMMARY), address.node, self.columns)
@@ -186,11 +187,11 @@ class KubeletSource:
                 # Less than half a kubelet's own interval away, or it is of another moment.
                 add_cadvisor(reading, self._get(address, CADVISOR), address.node, tolerance_s=self.interval_s)
             except PodlabError as error:
-                if self._without_cadvisor.get(address.node) != error.what:
+                if self.without_cadvisor.get(address.node) != error.what:
                     log.warning("no block I/O, nor what else only %s tells: %s", CADVISOR, error)
-                self._without_cadvisor[address.node] = error.what
+                self.without_cadvisor[address.node] = error.what
             else:
-                self._without_cadvisor.pop(address.node, None)
+                self.without_cadvisor.pop(address.node, None)
         return reading
 
     def _tell(self, node: str, error: PodlabError | None) -> None:

@@ -55,7 +55,9 @@ def add_cadvisor(reading: Reading, answer: bytes, node: str, *, tolerance_s: flo
     PodlabError
         If it is no such answer, or breaks off.
     """
-    containers = {(each.namespace, each.pod, each.container): [n] for n, each in enumerate(reading.instances)}
+    containers: dict[tuple[str, ...], list[int]] = {
+        (each.namespace, each.pod, each.container): [n] for n, each in enumerate(reading.instances)
+    }
     pods: dict[tuple[str, ...], list[int]] = {}
     for number, each in enumerate(reading.instances):
         pods.setdefault((each.namespace, each.pod), []).append(number)

@@ -29,7 +29,6 @@ from podlab.telemetry.prometheus_rows import (
     CPU_COUNTER,
     STARTED,
     ScrapedRows,
-    ages,
     join_scraped,
     needed_columns,
 )
@@ -204,9 +203,7 @@ class PrometheusSource:
         shared = _copies(owned.raw, [n for n, _ in pairs])
         numbers: dict[Owner, int] = {}
         points = make_points(Owned(shared, [pod for _, pod in pairs]), place, numbers)
-        owner = rows.pods(numbers)
-        rows.columns[VOLUME] = rows.grid.join(points, owner=owner)
-        rows.columns.update(ages(rows.grid, points, "volume", owner=owner))
+        rows.join_of_pods(VOLUME, points, numbers)
 
     def _fill_from_pod_info(self, frame: pd.DataFrame, rows: ScrapedRows, span: Span) -> None:
         info = self._read_state(POD_INFO, span)

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from podlab.metrics import AGES, CATALOGUE, Family, PrometheusPlace
+from podlab.metrics import AGES, CATALOGUE, PrometheusPlace
 from podlab.telemetry.nearest import Ints
 from podlab.telemetry.prometheus_series import NODE_LABELS, Owned, Owner, Points, first_of, make_points, uid_of
 from podlab.telemetry.prometheus_table import Grid, make_grid, make_table, number_of, rate_of
@@ -19,7 +19,6 @@ STARTED: Final = PrometheusPlace("container_start_time_seconds")
 CPU_RATE: Final = "cpu_usage_nanocores"
 CPU_COUNTER: Final = "cpu_usage_core_nanoseconds"
 _ROOTFS: Final = "rootfs_used_bytes"
-_MS_PER_S: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,14 @@ class ScrapedRows:
     def pods(self, numbers: Mapping[Owner, int]) -> Ints:
         """Give each row the number that its pod has; -1 where it has none."""
         return number_of([key[:3] for key in self.containers], numbers)[self.grid.owner]
+
+    def join_of_pods(self, column: str, points: Points, numbers: Mapping[Owner, int]) -> None:
+        """Join what is counted per pod, and how old it is; ``numbers`` are those of the pods."""
+        owner = self.pods(numbers)
+        age = AGES[CATALOGUE[column].family]
+        self.columns[column], age_s = self.grid.join_with_age(points, owner=owner)
+        known = self.columns.get(age)
+        self.columns[age] = age_s if known is None else np.where(np.isnan(known), age_s, known)
 
     def table(self) -> pd.DataFrame:
         """Make the table, which is not checked yet."""
@@ -90,32 +97,20 @@ def join_scraped(
     grid = make_grid(list(points.values()), since_ms, until_ms)
     if CPU_RATE in columns and CPU_RATE not in points and CPU_COUNTER in points:
         points[CPU_RATE] = rate_of(points[CPU_COUNTER])
-    joined = {column: grid.join(points[column]) for column in columns if column in points}
-    if _ROOTFS in joined:
-        joined |= ages(grid, points[_ROOTFS], "filesystem")
+    joined: dict[str, Floats] = {}
+    for column in (column for column in columns if column in points):
+        joined[column], age_s = grid.join_with_age(points[column])
+        if column == _ROOTFS:
+            joined[AGES["filesystem"]] = age_s
     if started is not None:
         joined["started_at"] = grid.join(started)
     rows = ScrapedRows(grid, list(numbers), joined, _about(list(numbers), scraped))
     for column, place in places.items():
         if CATALOGUE[column].per == "pod" and place.name in scraped and column in columns:
-            _join_of_pods(rows, column, place, scraped[place.name])
+            numbers = {}
+            of_pods = make_points(scraped[place.name], place, numbers)
+            rows.join_of_pods(column, of_pods, numbers)
     return rows
-
-
-def _join_of_pods(rows: ScrapedRows, column: str, place: PrometheusPlace, owned: Owned) -> None:
-    numbers: dict[Owner, int] = {}
-    points = make_points(owned, place, numbers)
-    owner = rows.pods(numbers)
-    rows.columns[column] = rows.grid.join(points, owner=owner)
-    for age, values in ages(rows.grid, points, CATALOGUE[column].family, owner=owner).items():
-        known = rows.columns.get(age, values)
-        rows.columns[age] = np.where(np.isnan(known), values, known)
-
-
-def ages(grid: Grid, points: Points, family: Family, *, owner: Ints | None = None) -> dict[str, Floats]:
-    """Tell how much older than the rows the values are that are joined to them; arguments as of :meth:`Grid.join`."""
-    taken = Points(points.owner, points.time_ms, points.time_ms.astype(np.float64))
-    return {AGES[family]: (grid.time_ms - grid.join(taken, owner=owner)) / _MS_PER_S}
 
 
 def _about(containers: list[Owner], scraped: Mapping[str, Owned]) -> dict[str, list[str | None]]:

@@ -50,13 +50,18 @@ class Grid:
         owner : ndarray of int64, shape (n_rows,), optional
             Who each row is among the points' owners; the rows' containers by default.
         """
+        return self.join_with_age(points, owner=owner)[0]
+
+    def join_with_age(self, points: Points, *, owner: Ints | None = None) -> tuple[Floats, Floats]:
+        """Give the values as :meth:`join` does, and by how many seconds each was taken before its row."""
         if owner is None and np.array_equal(points.owner, self.owner) and np.array_equal(points.time_ms, self.time_ms):
-            return points.value
+            return points.value, np.zeros(len(self.time_ms))
         index = match_rows(
             self.owner if owner is None else owner, self.time_ms, points.owner, points.time_ms,
             tolerance=self.interval_ms // 2, user=self.owner,
         )  # fmt: skip
-        return np.append(points.value, np.nan)[index]
+        age_s = (self.time_ms - np.append(points.time_ms, 0)[index]) / _MS_PER_S
+        return np.append(points.value, np.nan)[index], np.where(index == NOTHING, np.nan, age_s)
 
 
 def make_grid(metrics: Sequence[Points], since_ms: int, until_ms: int) -> Grid:

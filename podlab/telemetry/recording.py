@@ -20,7 +20,7 @@ from podlab.dataset.rows import to_frame
 from podlab.dataset.sample import TRAINING_S, sample_datasets
 from podlab.errors import InputError
 from podlab.files import atomic_file, explain_os_error, sha256_of
-from podlab.metrics import CATALOGUE
+from podlab.metrics import AGES, CATALOGUE
 from podlab.progress import Progress
 from podlab.samples import check_samples
 
@@ -248,6 +248,8 @@ def _read_csv(path: Path, left_out: set[str]) -> pa.Table:
     for position, name in enumerate(table.column_names):
         if name in CATALOGUE:
             table = table.set_column(position, name, _parse_numbers(table[name], CATALOGUE[name].kind == "counter"))
+        elif name in AGES.values():
+            table = table.set_column(position, name, _parse_numbers(table[name], integers=False))
     return table
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from podlab.errors import InputError
 from podlab.files import decode_text
-from podlab.metrics import CATALOGUE, FEATURE_METRICS
+from podlab.metrics import CATALOGUE, MEASURED_METRICS
 from podlab.samples import MISSING_WORDS, check_samples
 
 _RULE = re.compile(
@@ -72,8 +72,8 @@ def parse_mapping(text: str) -> tuple[Rule, ...]:
         if match is None:
             raise InputError(f"{part.strip()!r} is no mapping", where="--map", todo=_HOW)
         column, rate = match["column"], match["rate"] is not None
-        if column not in (*_PLAIN, *FEATURE_METRICS):
-            raise InputError(f"{column!r} is no metric", where="--map", todo=f"choose of {', '.join(FEATURE_METRICS)}")
+        if column not in (*_PLAIN, *MEASURED_METRICS):
+            raise InputError(f"{column!r} is no metric", where="--map", todo=f"choose of {', '.join(MEASURED_METRICS)}")
         if rate and (column in _PLAIN or CATALOGUE[column].kind != "counter"):
             raise InputError(f"{column!r} is no counter, so it has no rate", where="--map", todo=_HOW)
         written = match["written"]

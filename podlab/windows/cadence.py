@@ -48,18 +48,24 @@ def at_kubelet_cadence(samples: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         not measured yet is missing. All containers of a pod have the same network and volumes.
     """
     samples = samples.reset_index(drop=True)
-    time_s = samples["time"].astype("int64").to_numpy() * 1e-9
-    pods = samples.groupby(list(_POD), dropna=False, sort=False)
+    time_s: FloatArray = np.asarray(samples["time"].astype("int64"), dtype=np.float64) * 1e-9
+    pod, instance = (
+        np.asarray(samples.groupby(list(key), dropna=False, sort=False).ngroup(), dtype=np.int64)
+        for key in (_POD, INSTANCE_KEY)
+    )
     rows: list[IntArray] = []
     taken: dict[Family, list[IntArray]] = {family: [] for family in _STEPS_S}
-    for key, of_pod in pods.indices.items():
-        pod_rng = _generator(seed, key)
+    for of_pod in _split(pod):
+        rng = _generator(seed, samples.loc[of_pod[0], list(_POD)])
         first_s, last_s = time_s[of_pod].min(), time_s[of_pod].max()
-        schedule = {family: _moments(pod_rng, first_s, last_s, *_STEPS_S[family]) for family in ("network", "volume")}
-        instances = samples.loc[of_pod].groupby(list(INSTANCE_KEY), dropna=False, sort=False)
-        for instance, places in instances.indices.items():
-            own = np.sort(of_pod[places])
-            rng = _generator(seed, instance)
+        schedule: dict[Family, FloatArray] = {
+            "network": _moments(rng, first_s, last_s, *_STEPS_S["network"]),
+            "volume": _moments(rng, first_s, last_s, *_STEPS_S["volume"]),
+        }
+        for places in _split(instance[of_pod]):
+            own = of_pod[places]
+            own = own[np.argsort(time_s[own], kind="stable")]
+            rng = _generator(seed, samples.loc[own[0], list(INSTANCE_KEY)])
             measured_s = _moments(rng, time_s[own[0]], time_s[own[-1]], *ROWS_S)
             kept = own[np.unique(_last_until(time_s[own], measured_s))]
             fetched_s = time_s[kept] + rng.uniform(0, _FETCHED_S, kept.size)
@@ -82,8 +88,14 @@ def at_kubelet_cadence(samples: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     return check_samples(out, where="samples at a kubelet's cadence")
 
 
-def _generator(seed: int, key: object) -> np.random.Generator:
-    return np.random.default_rng([seed, *str(key).encode()])
+def _split(group: IntArray) -> list[IntArray]:
+    """Give the places of each group's members."""
+    order = np.argsort(group, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+
+
+def _generator(seed: int, whose: pd.Series) -> np.random.Generator:
+    return np.random.default_rng([seed, *"/".join(map(str, whose)).encode()])
 
 
 def _moments(rng: np.random.Generator, first_s: float, last_s: float, least_s: float, most_s: float) -> FloatArray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.metrics import CATALOGUE
+from podlab.metrics import CATALOGUE, Kind
 from podlab.windows.rows import BoolArray, FloatArray, IntArray, Rows
 
 #: Less growing time than this in a cell is rounding, not time.
@@ -54,7 +54,7 @@ class Grid:
 
     def bring(self, metrics: Iterable[str]) -> dict[str, FloatArray]:
         """Levels at the cells' centres or growth per second inside the cells, by metric (n_containers, n_cells)."""
-        alike: dict[tuple[str, str, bytes], list[str]] = {}
+        alike: dict[tuple[Kind, str, bytes], list[str]] = {}
         for name in metrics:
             kind, family = CATALOGUE[name].kind, CATALOGUE[name].family
             aged = family if kind == "counter" and family in self._rows.ages else ""

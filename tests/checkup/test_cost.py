@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from podlab.bundle import BundleInfo
 from podlab.checkup.cost import SCORE, cost_of, missing_families
+from podlab.checkup.metrics import further_columns
 from podlab.evaluation.scenarios import COLUMN_SETS
 from podlab.metrics import CATALOGUE, FEATURE_METRICS
+from podlab.settings import MetricsSource
 
 LOST = dict(zip(COLUMN_SETS, (0.05, 0.01, 0.12, 0.3, 0.4), strict=True))
 MEASURED = [
@@ -70,3 +73,13 @@ def test_what_was_not_measured_is_not_made_up() -> None:
     assert "never tried" in cost_of(model({SCORE: MEASURED}), of_families("memory", "cpu")).words
     assert cost_of(None, of_families("io")).words == ""
     assert cost_of(model({SCORE: MEASURED}), []).lost is None
+
+
+def test_further_metrics_are_told_of_without_a_fault() -> None:
+    samples = pd.DataFrame({"threads": [1.0, 2.0], "sockets": [1.0, None], "memory_rss_bytes": [1.0, 1.0]})
+    told = further_columns(MetricsSource.INFLUXDB, samples, FEATURE_METRICS)
+    assert (told.ok, told.needed, told.details["given"]) == (True, False, ["threads", "sockets"])
+    assert told.said.startswith("2 of 30 that only `podlab collect` keeps; some are missing of cpu, filesystem, io")
+    assert "processes: let Telegraf's prometheus input" in told.todo
+    kubelet = further_columns(MetricsSource.KUBELET, samples, FEATURE_METRICS, may_read_metrics=False)
+    assert "processes: grant get on nodes/metrics" in kubelet.todo
