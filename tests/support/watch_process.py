@@ -135,7 +135,10 @@ class WatchProcess:
     def wait_for(self, enough: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
         """Read lines until ``enough`` says so of all of them."""
         while not enough(self.lines):
-            line = self._queue.get(timeout=PATIENCE_S)
+            try:
+                line = self._queue.get(timeout=PATIENCE_S)
+            except queue.Empty:
+                raise AssertionError(f"nothing more came: {self.errors}; {self.lines[-20:]}") from None
             assert line is not None, f"it ended with {self.process.wait()}: {self.errors}; {self.lines[-5:]}"
             self.lines.append(json.loads(line))
         return self.lines
