@@ -87,6 +87,8 @@ class WatchProcess:
         } | self.settings  # fmt: skip
         environment = {
             "PATH": os.environ["PATH"], "HOME": str(self.folder), **access,
+            # Where podlab is tested from a folder that it is not installed from.
+            **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
             **{f"PODLAB_{name.upper()}": value for name, value in named.items()}, **self.environment,
         }  # fmt: skip
         if self.most_file_bytes is not None:
