@@ -11,6 +11,7 @@ from podlab.errors import InputError
 from podlab.live import live_source
 from podlab.settings import MetricsSource, load_settings
 from podlab.telemetry.influxdb import InfluxSource
+from podlab.telemetry.kubelet import KubeletSource
 from podlab.telemetry.prometheus import PrometheusSource
 from tests.support.kubeapi import KubeApi
 
@@ -42,8 +43,12 @@ def test_each_source_of_the_settings_can_be_made(monkeypatch: pytest.MonkeyPatch
     with KubeApi() as api:
         api.add_user("t0ken")
         monkeypatch.setenv("KUBECONFIG", str(api.write_kubeconfig(tmp_path / "kubeconfig", "t0ken")))
-        for name in MetricsSource:
-            live_source(load_settings(metrics_source=name)).close()
+        made = {MetricsSource.INFLUXDB: InfluxSource, MetricsSource.PROMETHEUS: PrometheusSource}
+        made |= {MetricsSource.KUBELET: KubeletSource}
+        assert set(made) == set(MetricsSource)
+        for name, kind in made.items():
+            with closing(live_source(load_settings(metrics_source=name))) as source:
+                assert isinstance(source, kind)
 
 
 def test_an_unknown_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

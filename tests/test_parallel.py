@@ -135,7 +135,7 @@ def test_nobody_else_needs_or_loads_dask(tmp_path: Path) -> None:
     assert main(["fit", str(tmp_path / "fleet"), "--out", str(tmp_path / "model"), "--horizons", "10s"]) == 0
     done = subprocess.run(
         [sys.executable, "-c", NO_DASK, str(tmp_path / "fleet"), str(tmp_path / "model")],
-        capture_output=True, text=True, timeout=120, cwd=tmp_path,
+        capture_output=True, text=True, timeout=600, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr == (

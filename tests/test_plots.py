@@ -139,7 +139,11 @@ def test_the_confusion_matrix_shows_unknown_only_where_something_was(scores):
 
 
 def test_a_score_without_confidence_can_be_drawn():
-    plots.plot_reliability(score(["a"], ["a"], [0])).draw_without_rendering()
+    figure = plots.plot_reliability(score(["a"], ["a"], [0]))
+    figure.draw_without_rendering()
+    [axes] = figure.axes
+    assert [line.get_label() for line in axes.get_lines()] == ["promise kept"]
+    assert not axes.collections
 
 
 def test_a_counter_is_drawn_as_a_rate_without_the_step_of_a_restart(samples):

@@ -113,7 +113,7 @@ def _ask(connection: ApiConnection, right: Right) -> Finding:
     answer = connection.request("POST", _REVIEWS, review)
     try:
         status = msgspec.json.decode(answer, type=_Review).status
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         what = f"the answer about rights cannot be read: {one_line(str(error))}"
         raise PodlabError(what, where=connection.host) from None
     details = {"verb": right.verb, "resource": right.resource, "namespace": right.namespace}

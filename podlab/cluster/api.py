@@ -187,7 +187,7 @@ class ApiConnection:
         body = self.request("GET", collection_path(resource, namespace), query=query)
         try:
             return msgspec.json.decode(body, type=page_type)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             what = f"the answer to list {resource} cannot be read: {one_line(str(error))}"
             todo = "check that this address is a Kubernetes API server, then try again"
             raise PodlabError(what, where=self.host, todo=todo) from None

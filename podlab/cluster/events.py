@@ -109,9 +109,9 @@ def decode_event(line: bytes) -> PodEvent | NoticeEvent:
     """Decode a line; raises UnreadableError if it is no event."""
     try:
         return _POD_EVENT.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         try:
             # What a bookmark leaves out, no pod may lack; so it is not taken for one.
             return _NOTICE_EVENT.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             raise UnreadableError(f"the watch sent what is no event: {one_line(str(error))}") from None

@@ -167,7 +167,7 @@ def read_status(body: bytes, retry_after: str | None = None) -> Status:
     """
     try:
         status = msgspec.json.decode(body, type=Status)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         status = Status()
     if retry_after is not None and retry_after.strip().isdecimal():
         status.details = status.details or Details()

@@ -316,7 +316,7 @@ class PodFeed:
 def _is_podlabs(pod: Pod) -> bool:
     try:
         labels = msgspec.json.decode(pod.metadata.labels)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return False
     name = labels.get(_NAME_LABEL) if isinstance(labels, dict) else None
     return isinstance(name, str) and name.startswith(_OWN_NAMES)

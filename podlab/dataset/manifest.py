@@ -153,7 +153,7 @@ def _parse(content: bytes, append: str, where: str) -> Append:
         if (version := msgspec.json.decode(content, type=_Format).format) != FORMAT:
             raise InputError(f"is of format {version}, this podlab reads {FORMAT}", where=where, todo="upgrade podlab")
         parsed = msgspec.json.decode(content, type=Append)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InputError(f"a damaged manifest: {error}", where=where, todo="restore it from a copy") from None
     for each in parsed.partitions:
         matched = _PARTITION.fullmatch(each.name)

@@ -55,11 +55,12 @@ def move_to_another_machine(samples: pd.DataFrame, rng: np.random.Generator) -> 
         if name in CATALOGUE and (CATALOGUE[name].family == "cpu" or name in factor):
             how = "cpu" if CATALOGUE[name].family == "cpu" else name
             moved[name] = _as_before(samples[name] * factor[how] + offset.get(how, 0.0), samples[name])
-    if "memory_rss_bytes" in samples:
-        for name in ("memory_working_set_bytes", "memory_usage_bytes"):
-            if name in samples:
-                beyond = (samples[name] - samples["memory_rss_bytes"]) * factor["cache"] + offset["cache"]
-                moved[name] = _as_before(moved["memory_rss_bytes"] + beyond, samples[name])
+    for name in ("memory_working_set_bytes", "memory_usage_bytes"):
+        if name in samples:
+            # Where nobody knows how much of it is resident, all counts as such.
+            resident = samples.get("memory_rss_bytes", samples[name])
+            beyond = (samples[name] - resident) * factor["cache"] + offset["cache"]
+            moved[name] = _as_before(resident * factor["memory_rss_bytes"] + beyond, samples[name])
     return samples.assign(**moved)
 
 

@@ -80,7 +80,7 @@ def _starts(text: bytes, written: bytes) -> Iterator[int]:
 def _pattern(name: str) -> re.Pattern[bytes]:
     number = rb"([+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|Inf|NaN))"
     labels = rb'[ \t]*(?:\{((?:[^"}\n]|"(?:[^"\\\n]|\\.)*")*)\})?[ \t]*'
-    return re.compile(re.escape(name.encode()) + labels + number + rb"(?:[ \t]+(-?[0-9]+))?[ \t]*")
+    return re.compile(re.escape(name.encode()) + labels + number + rb"(?:[ \t]+(-?[0-9]{1,18}))?[ \t]*")
 
 
 def _read_labels(written: bytes) -> dict[str, str]:

@@ -210,7 +210,7 @@ def _error_in(body: bytes) -> str:
         try:
             told = decode(body)
             return str(told["error"] if "error" in told else told["message"])
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, KeyError, TypeError):
             continue
     return (body[:200].decode("utf-8", "replace").splitlines() or [""])[0].strip()
 

@@ -75,7 +75,7 @@ def find_version(client: httpx.Client, token: str | None) -> InfluxVersion:
 def _version_in(body: bytes) -> str:
     try:
         return msgspec.json.decode(body, type=_Health).version
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return ""
 
 

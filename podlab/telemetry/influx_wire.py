@@ -86,7 +86,7 @@ def read_series(answer: bytes, *, where: str) -> list[_Series]:
     try:
         # A map in msgpack never begins as one in JSON does.
         decoded = (_JSON_DECODER if answer[:1] == b"{" else _DECODER).decode(answer)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise _no_answer(str(error), where) from error
     series = []
     for said in (decoded.error, *(result.error for result in decoded.results)):
@@ -125,6 +125,8 @@ def read_rows(answer: bytes, fields: Mapping[str, str], tags: Sequence[str], *, 
         raise _no_answer("its rows are not times and values", where) from error
     if len(values) != len(fields):
         raise _no_answer("its rows have not the columns that it names", where)
+    if any(isinstance(value, list | dict) for column in values if isinstance(column, tuple) for value in column):
+        raise _no_answer("its rows hold more than plain values", where)
     counts = [len(series.rows) for series in all_series]
     return Rows(
         tags=[tuple((series.tags or {}).get(tag) or "" for tag in tags) for series in all_series],
@@ -149,6 +151,8 @@ def _in_order(series: _Series, expected: Sequence[str], tags: Sequence[str], whe
     among = [tag for tag in tags if tag in place]
     parts: dict[tuple[str | None, ...], list[tuple[Any, ...]]] = {}
     for row in series.rows:
+        if len(row) != len(series.columns) or not all(isinstance(row[place[tag]], str | None) for tag in among):
+            raise _no_answer("its rows have not the columns that it names", where)
         parts.setdefault(tuple(row[place[tag]] for tag in among), []).append(tuple(row[number] for number in order))
     return [
         _Series(list(expected), {**(series.tags or {}), **dict(zip(among, values, strict=True))}, rows)
@@ -184,4 +188,8 @@ def _to_series(values: Any) -> pd.Series:
         return pd.Series(pd.arrays.IntegerArray(values, np.zeros(len(values), dtype=bool)))
     if all(value is None for value in values):
         return pd.Series(pd.NA, index=range(len(values)), dtype="Int64")
-    return pd.Series(pd.array(values))
+    column = pd.array(values)
+    if column.dtype == object and all(value is None or type(value) in (int, float) for value in values):
+        # Whole numbers beyond 64 bits: too large to be any metric, and seen to be so by those who read them.
+        column = pd.array([None if value is None else float(value) for value in values], dtype="Float64")
+    return pd.Series(column)

@@ -212,7 +212,7 @@ def read_summary(answer: bytes, node: str, columns: tuple[str, ...]) -> Reading:
     try:
         summary = _DECODER.decode(answer)
         pressure = _read_pressure(answer) if not set(_PRESSURE).isdisjoint(columns) else None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         what = f"the answer to {SUMMARY} is not a kubelet's or broke off: {error}"
         raise PodlabError(what, where=f"node {node}", todo="check its address and port, then try again") from None
     instances, times, rows, kept = [], [], [], []

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float64]
 
 _MS_PER_S: Final = 1000
+#: Beyond this a time is none in nanoseconds.
+_MOST_S: Final = 9e9
 _MOST_SAID: Final = 300
 _NO_VALUES: Final = msgspec.Raw(b"[]")
 
@@ -130,7 +132,7 @@ def read_matrix(body: bytes, *, where: str) -> RawSeries:
             what = f"answered with a {matrix.result_type[:20]}, not the matrix that a range selector gives"
             raise RefusedError(Refusal("execution", what))
         series = _SERIES.decode(matrix.result) or []
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise _no_answer(str(error), where) from error
     # `[[1.5,"2"],[3,"4"]]` becomes two lines of a table, which a compiled reader takes.
     lines = [bytes(each.values).translate(None, b' \t\r\n["').replace(b"],", b"\n").strip(b"]") for each in series]
@@ -140,6 +142,8 @@ def read_matrix(body: bytes, *, where: str) -> RawSeries:
     if len(number) != len(value):
         raise _no_answer("its values are not pairs of time and number", where)
     finite = np.isfinite(value) & np.isfinite(time_s)
+    if (np.abs(time_s[finite]) > _MOST_S).any():
+        raise _no_answer("its times are none", where)
     time_ms = np.rint(time_s[finite] * _MS_PER_S).astype(np.int64)
     return RawSeries([each.metric for each in series], number[finite], time_ms, value[finite])
 
@@ -148,7 +152,7 @@ def read_names(body: bytes, *, where: str) -> list[str]:
     """Read the answer to a question for names; errors as of :func:`read_matrix`."""
     try:
         return _NAMES.decode(_open(body, where)) or []
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise _no_answer(str(error), where) from error
 
 
@@ -156,7 +160,7 @@ def read_refusal(body: bytes) -> Refusal:
     """Read the body of an answer whose status is no success."""
     try:
         answer = _ANSWERS.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         lines = body[:_MOST_SAID].decode("utf-8", "replace").splitlines() or [""]
         return Refusal(None, lines[0].strip())
     return Refusal(answer.error_type or "unknown", _one_line(answer.error))

@@ -141,7 +141,7 @@ class Journal:
                     try:
                         entry = msgspec.json.decode(line, type=Entry)
                         unpack_sight(entry.seen)
-                    except (msgspec.DecodeError, UnicodeDecodeError):
+                    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
                         broken += bool(line.strip())
                         foreign |= line.strip() != b"" and line.endswith(b"\n") and not line.startswith(b"{")
                         self._behind = True

@@ -138,7 +138,7 @@ class Lease:
             held = msgspec.json.decode(self._send("GET", self._mine), type=Object)
         except NotFoundError:
             return None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise PodlabError(f"Lease {self._place} cannot be read: {error}", where=self._connection.host) from None
         if not isinstance(_spec(held), dict):
             raise PodlabError(f"Lease {self._place} is none", where=self._connection.host)

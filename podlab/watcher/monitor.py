@@ -22,6 +22,7 @@ from podlab.watcher.bulletin import NEVER, Bulletin, Watched
 from podlab.watcher.cases import Case
 from podlab.watcher.gather import Asked, ask
 from podlab.watcher.metrics import Metrics
+from podlab.watcher.partial import Partial, present
 from podlab.windows import Rows, read_ages, read_values
 
 #: How a container is watched. *unknown*: by the pooled detector; *off*: not at all.
@@ -36,8 +37,9 @@ _MOST_ROWS = 80_000
 class Monitor:
     """Scores containers from their first sample on, and says when one is anomalous.
 
-    Samples are taken in the order of their times: one that comes after a later one of its container is left out. An
-    alarm is raised only when something is decided of the container; until then the pooled detector learns its usual.
+    Samples are taken in the order of their times: one that comes after a later one of its container is left out. One
+    of which only a part is there waits for the rest, see :class:`podlab.watcher.partial.Partial`. An alarm is raised
+    only when something is decided of the container; until then the pooled detector learns its usual.
 
     Parameters
     ----------
@@ -61,6 +63,7 @@ class Monitor:
     ) -> None:
         self._cluster = cluster
         self._unnamed = unnamed
+        self._steady = steady
         self._watched: dict[int, Watched] = {}
         self._at: dict[int, Watched] = {}
         self.room = _FIRST_ROOM
@@ -73,6 +76,7 @@ class Monitor:
         self._library = library
         self._scorer = None if library is None else Scorer(library, self.room)
         self._alarms = Alarms(self.room)
+        self._partial = Partial(self.room)
 
     def renew(self, library: Library | None) -> None:
         """Change to another model's detectors: alarms that stand are closed, and nothing is known of any container."""
@@ -110,6 +114,7 @@ class Monitor:
         self._free += gone
         which = np.array(gone, dtype=np.int64)
         self._alarms.forget(which)
+        self._partial.forget(which)
         if self._scorer is not None:
             self._scorer.forget(which)
 
@@ -133,6 +138,8 @@ class Monitor:
         order = order[np.lexsort((time_ns[order], whose[order]))]
         again = (np.diff(whose[order], prepend=-1) == 0) & (np.diff(time_ns[order], prepend=NEVER) == 0)
         order = order[~again]
+        place = np.array([each.place for each in them], dtype=np.int64)
+        order = order[self._partial.complete(place, whose[order], present(samples)[order], self._steady())]
         whose, time_ns = whose[order], time_ns[order]
         first = (np.diff(whose, prepend=-1) != 0) & (scored_ns[whose] == NEVER)
         used = [name for name in (*FEATURE_METRICS, *AGES.values()) if name in samples]
@@ -246,6 +253,7 @@ class Monitor:
         self._free += range(self.room, 2 * self.room)
         self.room *= 2
         self._alarms.resize(self.room)
+        self._partial.resize(self.room)
         if self._scorer is not None:
             self._scorer.resize(self.room)
 

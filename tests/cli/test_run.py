@@ -74,7 +74,7 @@ def test_the_installed_program_answers_on_stdout_only(recording: Path, model: Pa
 def test_a_reader_that_stops_early_is_no_error(recording: Path, model: Path) -> None:
     program = Path(sys.executable).with_name("podlab")
     command = f"'{program}' identify '{recording}' --model '{model}' --json | head -n 1"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0
     assert done.stderr == ""
 
@@ -85,5 +85,5 @@ def test_identify_does_not_load_the_workbench(recording: Path, model: Path) -> N
         f"main(['identify', {str(recording)!r}, '--model', {str(model)!r}, '--json']); "
         "print([m for m in ('sklearn', 'matplotlib', 'papermill', 'IPython') if m in sys.modules], file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
     assert done.stderr.strip() == "[]"

@@ -37,6 +37,6 @@ def api() -> Iterator[KubeApi]:
 
 @pytest.fixture
 def connection(api: KubeApi, tmp_path: Path) -> Iterator[ApiConnection]:
-    made = connect(kubeconfig=api.write_kubeconfig(tmp_path / "kubeconfig", TOKEN), timeout_s=10)
+    made = connect(kubeconfig=api.write_kubeconfig(tmp_path / "kubeconfig", TOKEN), timeout_s=120)
     yield made
     made.close()

@@ -38,7 +38,7 @@ def when_open(api: KubeApi, work: Callable[[], object]) -> threading.Thread:
 
     def wait_and_work() -> None:
         with api.store.lock:
-            api.store.lock.wait_for(lambda: api.streams, timeout=10)
+            api.store.lock.wait_for(lambda: api.streams, timeout=120)
         work()
 
     thread = threading.Thread(target=wait_and_work)
@@ -48,7 +48,7 @@ def when_open(api: KubeApi, work: Callable[[], object]) -> threading.Thread:
 
 def raw(core: CoreV1Api, **how: Any) -> Iterator[dict[str, Any]]:
     """Watch without the client's own repairs."""
-    answer = core.list_pod_for_all_namespaces(watch=True, _preload_content=False, _request_timeout=5, **how)
+    answer = core.list_pod_for_all_namespaces(watch=True, _preload_content=False, _request_timeout=120, **how)
     return (json.loads(line) for line in answer)
 
 

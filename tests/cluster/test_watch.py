@@ -244,11 +244,11 @@ def test_a_thread_that_waits_for_the_server_can_be_ended(tmp_path: Path, secure:
         thread = threading.Thread(target=feed.run, args=(stop,))
         thread.start()
         with api.store.lock:
-            assert api.store.lock.wait_for(lambda: api.streams, timeout=10)
+            assert api.store.lock.wait_for(lambda: api.streams, timeout=120)
         api.store.put("pods", make_pod("web"))
-        assert told.wait(10)
+        assert told.wait(120)
         stop.set()
         feed.close()
-        thread.join(10)
+        thread.join(120)
         assert not thread.is_alive()
         assert feed.status().errors == 0

@@ -120,7 +120,7 @@ def test_the_digest_names_the_rows_and_not_the_time_of_writing(samples: pd.DataF
 def test_several_processes_append_at_once_and_nothing_is_lost(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WRITER, str(tmp_path / "fleet")]
     writers = [subprocess.Popen([*command, str(number)]) for number in range(3)]
-    assert [writer.wait(timeout=120) for writer in writers] == [0, 0, 0]
+    assert [writer.wait(timeout=600) for writer in writers] == [0, 0, 0]
     seeds = [10 * writer + number for writer in range(3) for number in range(4)]
     expected = {
         make_samples(("nginx",), deployments_per_service=1, seconds=10, seed=seed)["pod"].iloc[0] for seed in seeds
@@ -133,7 +133,7 @@ def test_several_processes_append_at_once_and_nothing_is_lost(tmp_path: Path) ->
 def test_a_writer_killed_in_the_middle_adds_nothing_and_harms_nothing(samples: pd.DataFrame, tmp_path: Path) -> None:
     append(samples, tmp_path / "fleet")
     before = read_recording([tmp_path / "fleet"])
-    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "fleet")], timeout=60)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "fleet")], timeout=600)
     assert done.returncode == -signal.SIGKILL
     assert len(list((tmp_path / "fleet").rglob("*.parquet"))) > len(open_dataset(tmp_path / "fleet").partitions)
     pd.testing.assert_frame_equal(read_recording([tmp_path / "fleet"]), before)

@@ -24,7 +24,7 @@ from tests.support.synthetic import make_samples
 
 def kill_a_writer(folder: Path) -> None:
     """Let a writer begin, write a partition, and be killed."""
-    done = subprocess.run([sys.executable, "-c", KILLED, str(folder)], timeout=60)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(folder)], timeout=600)
     assert done.returncode == -signal.SIGKILL
 
 

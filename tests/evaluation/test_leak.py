@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from podlab.evaluation import curves
 from podlab.evaluation.baselines import NearestNeighbour, OneRule
 from podlab.evaluation.curves import deployment_curve, pick_units, row_curve
+from podlab.evaluation.folds import answer_folds
 from podlab.evaluation.honest import evaluate
 from podlab.evaluation.leak import leak_table
 from podlab.evaluation.original import draw_rows, encode_rows
@@ -64,13 +66,28 @@ def test_drawn_rows_leave_one_on_each_side(count, share, trained):
     assert sorted([*train, *test]) == [*range(count)]
 
 
-def test_the_deployment_curve_trains_on_that_many_and_tests_all():
+def test_the_deployment_curve_trains_on_that_many_and_tests_all(monkeypatch):
     samples = make_samples(("nginx", "mysql", "redis"), deployments_per_service=4, seconds=20, interval_s=2)
-    steps = []
+    steps, seen = [], []
+
+    def answer(folds, **options):
+        seen.extend(folds)
+        return answer_folds(folds, **options)
+
+    monkeypatch.setattr(curves, "answer_folds", answer)
     curve = deployment_curve(samples, horizon_s=10, folds=2, jobs=1, progress=lambda *step: steps.append(step))
     assert curve["deployments"].to_list() == [1, 2]
     assert (curve["n_deployments"] == 12).all()
-    assert curve["macro_f1"].iloc[-1] >= curve["macro_f1"].iloc[0] - 0.15
+    assert len(seen) == 4
+    for fold in seen:
+        containers = fold.dataset.containers
+        trained, tested = (set(containers["deployment"].iloc[rows]) for rows in (fold.train, fold.test))
+        assert not trained & tested
+        of_service = containers.iloc[fold.train].groupby("service")["deployment"].nunique()
+        assert of_service.tolist() == [int(fold.what.split()[0])] * 3
+    for size in (1, 2):
+        rows = [row for fold in seen if fold.what == f"{size} deployments" for row in fold.test.tolist()]
+        assert sorted(rows) == list(range(12))
     assert steps[-1][:2] == (4, 4)
 
 

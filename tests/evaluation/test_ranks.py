@@ -13,6 +13,10 @@ from podlab.evaluation.ranks import critical_difference, find_cliques, rank_meth
 def test_ranks_and_critical_difference_are_those_of_a_worked_example():
     """Demsar 2006, section 3.2.2: four methods on 14 data sets differ from 1.25 mean ranks on."""
     assert critical_difference(14, 4) == pytest.approx(1.25, abs=0.01)
+    for methods in range(2, 11):
+        wanted = stats.studentized_range.ppf(0.95, methods, np.inf) / np.sqrt(2)
+        found = critical_difference(14, methods) / np.sqrt(methods * (methods + 1) / (6 * 14))
+        assert found == pytest.approx(wanted, abs=0.001), methods
     ranked = rank_methods(pd.DataFrame({"good": [0.9, 0.9], "bad": [0.1, 0.2], "tied": [0.9, 0.1]}))
     assert dict(zip(ranked["method"], ranked["mean_rank"], strict=True)) == {"good": 1.25, "tied": 2.25, "bad": 2.5}
 
@@ -34,6 +38,20 @@ def test_methods_that_are_alike_stand_together_and_one_far_behind_stands_alone()
     (clique,) = find_cliques(scores)
     assert set(clique) == {"a", "b"}
     assert find_cliques(pd.DataFrame({"a": level, "same": level})) == [("a", "same")]
+
+
+def test_holm_asks_less_of_each_pair_that_follows():
+    """Of three pairs the p-values are 0.011, 0.022 and 0.2: each of the first two differs by Holm's levels alone."""
+    scores = pd.DataFrame(
+        {
+            "a": [23, 45, 38, 35, 45, 33, 40, 55, 19, 44],
+            "b": [7, 39, 7, 11, 27, 38, 32, 43, 21, 43],
+            "c": [32, 17, 23, 17, 7, 24, 4, 22, 8, 36],
+        }
+    )
+    p = {pair: wilcoxon(scores[pair[0]], scores[pair[1]]) for pair in ("ac", "ab", "bc")}
+    assert p["ac"] <= 0.05 / 4 < 0.05 / 3 < p["ab"] <= 0.05 / 2 < p["bc"]
+    assert find_cliques(scores) == [("b", "c")]
 
 
 def test_one_in_the_middle_may_stand_with_both_sides():

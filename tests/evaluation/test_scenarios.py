@@ -90,3 +90,9 @@ def test_a_recording_without_some_metrics_can_move_too():
     samples = make_samples(("nginx",), deployments_per_service=2, seconds=5, columns=("memory_usage_bytes",))
     moved = move_to_another_machine(samples, np.random.default_rng(0))
     assert list(moved) == list(samples)
+    before, after = samples["memory_usage_bytes"], moved["memory_usage_bytes"]
+    factor, offset = np.polyfit(before.astype(float), after.astype(float), 1)
+    assert 0.8 <= factor <= 1.25
+    assert abs(factor - 1) > 0.01
+    assert 0 <= offset <= 4 * 2**20
+    assert (factor * before + offset - after).abs().max() < 2

@@ -62,7 +62,7 @@ def server(answer: bytes) -> Iterator[str]:
         if answer:
             connection.sendall(answer.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
         else:
-            stop.wait(10)
+            stop.wait(600)
 
     with listening(say) as url:
         yield url

@@ -17,7 +17,7 @@ def test_the_watch_goes_on_after_the_last_whole_line(tmp_path: Path) -> None:
 
         def break_off() -> None:
             with api.store.lock:
-                api.store.lock.wait_for(lambda: api.streams, timeout=10)
+                api.store.lock.wait_for(lambda: api.streams, timeout=120)
             api.store.put("pods", make_pod("web-1"))
             api.order(b'{"type":"ADDED","object":{"metadata":{"name":"web-2"')
             api.order("reset")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
@@ -52,10 +51,6 @@ def test_probes_are_answered_meanwhile_and_sigterm_does_not_wait_for_it(
         run_pods(watch_api, begin_now(samples, 10.0))
         watcher.poll("/containers", lambda text: '"waiting"' in text)
         assert watcher.get("/healthz").text == "ok\n"
-        before_s = time.monotonic()
-        assert watcher.end() == 0
-        assert (
-            time.monotonic() - before_s < 25
-        )  # the database may take 30 s for an answer, Kubernetes gives 30 s in all
+        assert watcher.end() == 0  # well before the database's ten minutes are over
     assert announcements(watcher.lines) == []
     assert watcher.lines[-1]["message"] == "stopped"

@@ -49,6 +49,17 @@ def test_what_few_deployments_cannot_promise_is_said() -> None:
     assert nothing.promise == "none"
 
 
+@pytest.mark.parametrize(("deployments", "bound"), [(19, 0.01), (38, 0.01), (39, 0.02), (58, 0.02), (59, 0.03)])
+def test_at_most_one_in_twenty_may_be_below_the_bound(deployments: int, bound: float) -> None:
+    own = np.arange(1, deployments + 1)[::-1] / 100
+    probability, truth = np.column_stack([own, 1 - own]), np.zeros(deployments, dtype=np.intp)
+    bounds = learn_bounds(probability, truth, np.arange(deployments).astype(str))
+    assert bounds.least[0] == bound
+    at_the_edge, below = np.array([[bound, 1 - bound], [np.nextafter(bound, 0), 1 - bound]])
+    assert bounds.shortlist(at_the_edge[None])[0, 0]
+    assert not bounds.shortlist(below[None])[0, 0]
+
+
 def test_containers_of_one_deployment_are_one_case() -> None:
     probability, truth, groups = drawn(4 * FEWEST_DEPLOYMENTS, 0)
     few = np.array([str(number // 40 * 4 + service) for number, service in enumerate(truth)])

@@ -132,6 +132,24 @@ def test_a_policy_out_of_range_is_refused(bad: dict[str, float]):
         Policy(**bad)  # type: ignore[arg-type]
 
 
+def test_the_ends_of_a_policys_range_are_valid_and_mean_what_they_say():
+    any_look = Policy(confidence=0.0, looks=1, revise_confidence=0.0, revise_looks=1, revise_novelty=0.0)
+    told = watch(answer("redis", 0.0), answer("nginx", 0.0, known=False), policy=any_look)
+    assert [decision.reason for decision in told] == ["confident", "unlike"]
+    certain = Policy(confidence=1.0, looks=1, revise_confidence=1.0, revise_novelty=1.0)
+    assert [decision.decided for decision in watch(answer("redis", 0.999), answer("redis", 1.0), policy=certain)] == [
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("timeout_s", [0.001, 0.5, 1.0])
+def test_a_timeout_of_less_than_a_second_is_a_timeout(timeout_s: float):
+    decider = Decider(SERVICES, Policy(timeout_s=timeout_s))
+    assert not decider.see(timeout_s / 2, None).decided
+    assert decider.see(timeout_s, None) == Decision(None, True, timeout_s, 0, "unseen")
+
+
 _LOOK = st.tuples(
     st.integers(0, 2),
     st.sampled_from([0.3, 0.8, 0.95]),

@@ -183,5 +183,5 @@ def test_identifying_needs_no_scikit_learn(identifier: Identifier, others: pd.Da
         "print(sorted(name for name in sys.modules if name in ('sklearn', 'joblib', 'scipy')))\n"
     )
     words = [sys.executable, "-c", code, str(tmp_path / "model"), str(tmp_path / "others.parquet")]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=600)
     assert done.stdout.splitlines() == ["9", "[]"]

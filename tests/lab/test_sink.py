@@ -31,7 +31,7 @@ def test_a_service_that_asks_is_answered_once_per_request(spec: dict[str, Any]) 
     answers: list[bytes] = []
 
     def ask() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", spec["port"], timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", spec["port"], timeout=120)
         for body in (None, b"x" * 5000, b""):
             connection.request("POST", "/items", body)
             answers.append(connection.getresponse().read())
@@ -41,7 +41,7 @@ def test_a_service_that_asks_is_answered_once_per_request(spec: dict[str, Any]) 
     asking.start()
     for answering in (session, other, session):
         answering.request(random.Random(0))
-    asking.join(10)
+    asking.join(120)
     assert answers == [session.payload] * 3
     session.server.shutdown()
     session.server.server_close()

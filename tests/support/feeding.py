@@ -64,7 +64,7 @@ class Feeding:
 
     def _connect(self) -> Any:
         self.connections += 1
-        return connect(kubeconfig=self._kubeconfig, timeout_s=5)
+        return connect(kubeconfig=self._kubeconfig, timeout_s=120)
 
     def _wait(self, stop: threading.Event, pause_s: float) -> None:
         self.pauses.append(pause_s)

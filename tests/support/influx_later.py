@@ -74,7 +74,7 @@ class LaterInflux:
         if form["db"] not in self.mapped:
             return 404, {}, _json({"code": "not found", "message": "unable to find DBRP"})
         asked = httpx.post(
-            f"{self.upstream.url}/query", data=form, auth=self.upstream.reader, timeout=30,
+            f"{self.upstream.url}/query", data=form, auth=self.upstream.reader, timeout=300,
             headers={"Accept": headers.get("Accept", "application/json")},
         )  # fmt: skip
         return asked.status_code, {"Content-Type": asked.headers["Content-Type"]}, asked.content
@@ -86,7 +86,7 @@ class LaterInflux:
         if "q" not in form or "params" in form:
             return 400, {}, _json({"error": "missing query paramters"})
         form.pop("u", None)
-        asked = httpx.get(f"{self.upstream.url}/query", params=form, auth=self.upstream.admin, timeout=30)
+        asked = httpx.get(f"{self.upstream.url}/query", params=form, auth=self.upstream.admin, timeout=300)
         results = asked.json()["results"]
         for result in results:
             if "error" in result:

@@ -49,7 +49,7 @@ class Influxd:
 
     def statement(self, text: str, **parameters: str) -> list[dict]:
         """Run a statement as the administrator and return its results."""
-        answer = httpx.post(f"{self.url}/query", data={"q": text, **parameters}, auth=self.admin, timeout=60)
+        answer = httpx.post(f"{self.url}/query", data={"q": text, **parameters}, auth=self.admin, timeout=3000)
         answer.raise_for_status()
         results: list[dict] = answer.json()["results"]
         assert not any("error" in result for result in results), results
@@ -57,7 +57,7 @@ class Influxd:
 
     def write(self, database: str, lines: bytes) -> None:
         """Write points in line protocol as the administrator."""
-        answer = httpx.post(f"{self.url}/write", params={"db": database}, content=lines, auth=self.admin, timeout=60)
+        answer = httpx.post(f"{self.url}/write", params={"db": database}, content=lines, auth=self.admin, timeout=3000)
         assert answer.status_code == 204, answer.text
 
     def new_database(self) -> str:
@@ -106,4 +106,4 @@ def _make_users(url: str) -> None:
     # The first user may be made without login, and must be an administrator.
     for user, rights, login in ((ADMIN, " WITH ALL PRIVILEGES", None), (READER, "", ADMIN)):
         text = f'CREATE USER "{user[0]}" WITH PASSWORD {quoted(user[1])}{rights}'
-        httpx.post(f"{url}/query", data={"q": text}, auth=login, timeout=30).raise_for_status()
+        httpx.post(f"{url}/query", data={"q": text}, auth=login, timeout=300).raise_for_status()

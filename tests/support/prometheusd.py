@@ -49,7 +49,7 @@ class Prometheusd:
 
     def settle(self) -> None:
         """Make what was written visible; Prometheus does so at once, VictoriaMetrics each second."""
-        httpx.get(f"{self.url}/internal/force_flush", timeout=30)
+        httpx.get(f"{self.url}/internal/force_flush", timeout=300)
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,7 @@ class Proxy:
 def tampering(upstream: str, tamper: Tamper, *, certificate: Path | None = None) -> Iterator[Proxy]:
     """Run a proxy on loopback before ``upstream``; with TLS where a certificate is given."""
     stop = threading.Event()
-    client = httpx.Client(base_url=upstream, timeout=60)
+    client = httpx.Client(base_url=upstream, timeout=300)
     proxy = Proxy("")
 
     class Handler(BaseHTTPRequestHandler):

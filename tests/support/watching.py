@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -44,13 +44,15 @@ class Hands:
 class Table:
     """A database that holds what happened until now; ``fault`` is raised, or ``other`` asked, instead of an answer.
 
-    Rows come ``delay_s`` late, of ``delayed`` pods only where these are named.
+    Rows come ``delay_s`` late, of ``delayed`` pods only where these are named. Of ``late`` columns, values come so many
+    seconds after their rows.
     """
 
     samples: pd.DataFrame
     hands: Hands
     delay_s: float = 0.0
     delayed: Collection[str] = ()
+    late: Mapping[str, float] = field(default_factory=dict)
     fault: PodlabError | None = None
     other: LiveSource | None = None
     asked: list[tuple[float, float, set[str]]] = field(default_factory=list)
@@ -69,12 +71,17 @@ class Table:
         written = time + pd.Timedelta(seconds=self.delay_s)
         if self.delayed:
             written = written.where(self.samples["pod"].isin(list(self.delayed)), time)
-        here = (time >= since) & (time < until) & (written <= pd.Timestamp(self.hands.at_s, unit="s", tz="UTC"))
+        now = pd.Timestamp(self.hands.at_s, unit="s", tz="UTC")
+        here = (time >= since) & (time < until) & (written <= now)
         if pods is not None:
             here &= self.samples["pod"].isin(list(pods))
         if not here.any():
             raise NothingThereError("no rows", where=self.name)
-        return self.samples[here].assign(started_at=pd.Timestamp("NaT"), pod_uid=pd.Series(dtype="str"))
+        found = self.samples[here].assign(started_at=pd.Timestamp("NaT"), pod_uid=pd.Series(dtype="str"))
+        for name, seconds in self.late.items():
+            here = written[found.index] + pd.Timedelta(seconds=seconds) <= now
+            found[name] = found[name].where(here)
+        return found
 
 
 @dataclass

@@ -45,8 +45,8 @@ def fetched(samples: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> 
     with exporting(series) as own, exporting(series) as without:
         config = CONFIG.format(own=own.port, without=without.port)
         with running_prometheus(folder, config) as server:
-            assert own.finished.wait(60)
-            assert without.finished.wait(60)
+            assert own.finished.wait(300)
+            assert without.finished.wait(300)
             return {
                 times: PrometheusSource(server.api(), labels={"times": times}).fetch(
                     samples["time"].min(), pd.Timestamp.now("UTC")

@@ -45,7 +45,7 @@ def watch_api() -> Iterator[KubeApi]:
 
 @pytest.fixture
 def watch_connection(watch_api: KubeApi, tmp_path: Path) -> Iterator[ApiConnection]:
-    made = connect(kubeconfig=watch_api.write_kubeconfig(tmp_path / "kubeconfig", TOKEN), timeout_s=10)
+    made = connect(kubeconfig=watch_api.write_kubeconfig(tmp_path / "kubeconfig", TOKEN), timeout_s=120)
     yield made
     made.close()
 

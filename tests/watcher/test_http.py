@@ -37,7 +37,7 @@ def serving(bench: Bench, feed: FeedStatus = FEED) -> Iterator[httpx.Client]:
     status = Status(bench.watcher, lambda: feed, steady=steady, began_s=bench.hands.at_s)
     with (
         StatusServer("127.0.0.1:0", status) as server,
-        httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=300) as client,
     ):
         yield client
 
@@ -167,7 +167,7 @@ def test_nothing_else_is_there_and_nothing_can_be_changed(bench: MakeBench) -> N
 def test_more_requests_than_it_can_bear_are_turned_away_and_it_goes_on(bench: MakeBench) -> None:
     with serving(bench()) as client:
         address = (client.base_url.host, client.base_url.port)
-        idle = [socket.create_connection(address, timeout=30) for _ in range(20)]
+        idle = [socket.create_connection(address, timeout=300) for _ in range(20)]
         turned_away = 0
         for each in idle[16:]:
             turned_away += each.recv(1) == b""
@@ -175,7 +175,7 @@ def test_more_requests_than_it_can_bear_are_turned_away_and_it_goes_on(bench: Ma
         for each in idle:
             each.close()
         transport = httpx.HTTPTransport(retries=5)
-        with httpx.Client(transport=transport, timeout=30) as patient:
+        with httpx.Client(transport=transport, timeout=300) as patient:
             answers = [_ask(patient, f"{client.base_url}/healthz") for _ in range(50)]
     assert 200 in answers
 

@@ -133,6 +133,49 @@ def test_a_database_that_was_down_is_caught_up_with_and_nothing_is_scored_twice(
     assert (kind, pod) == ("anomaly-over", pod_of(samples, "redis"))
 
 
+@pytest.mark.parametrize("name", ["memory_working_set_bytes", "rx_bytes", "cpu_usage_core_nanoseconds"])
+def test_a_sample_is_scored_whole_though_a_part_of_it_comes_later(
+    scores: list[tuple[int, float, float]], strange: pd.DataFrame, watchful_model: Path, name: str
+) -> None:
+    samples = apart(strange)
+    here = vigilant(samples, watchful_model)
+    here.appear(*pods_of(samples))
+    here.run(100)
+    here.table.late = {name: 13.0}
+    here.run(340)
+    check_scores(scores, here, samples)
+
+
+def test_many_samples_of_which_a_read_sees_only_a_part_are_scored_whole(
+    strange: pd.DataFrame, watchful_model: Path
+) -> None:
+    here = vigilant(strange, watchful_model)
+    pod, begin_s = pod_of(strange, "redis"), strange["started_at"].iloc[0].timestamp()
+    here.appear(*pods_of(strange))
+    here.run(100)
+    here.table.fault = InputError("down")
+    here.run(90)
+    here.table.fault = None
+    memory = [name for name in strange if str(name).startswith(("memory", "cpu"))]
+    here.table.late = dict.fromkeys(memory, 1000.0)  # all that an agent had to write in this time
+    here.run(0)
+    here.table.late = {}
+    here.run(0)
+    [anomalous] = [line for line in here.lines if line["event"] == "anomalous"]
+    assert anomalous["pod"] == pod
+    assert 150 <= pd.Timestamp(anomalous["since"]).timestamp() - begin_s < 160
+
+
+def test_a_metric_that_ended_is_not_waited_for_in_vain(strange: pd.DataFrame, watchful_model: Path) -> None:
+    begin, pod = strange["started_at"].iloc[0], pod_of(strange, "redis")
+    ended = strange.assign(rx_bytes=strange["rx_bytes"].where(strange["time"] < begin + pd.Timedelta(seconds=100)))
+    here = vigilant(ended, watchful_model)
+    here.appear(*pods_of(ended))
+    here.run(200)
+    assert alarms(here.lines) == [("anomalous", pod)]
+    assert watched(here)[pod]["watched"] == "anomalous"
+
+
 def test_no_further_back_than_the_window(strange: pd.DataFrame, watchful_model: Path) -> None:
     here = vigilant(strange, watchful_model)
     here.appear(*pods_of(strange))

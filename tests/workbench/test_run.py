@@ -112,8 +112,8 @@ def test_a_dead_kernel_is_told_from_a_failing_cell(tmp_path: Path) -> None:
 
 
 def test_a_cell_that_never_ends_is_ended(tmp_path: Path) -> None:
-    result = run_notebook(FIXTURES / "slow.ipynb", out_dir=tmp_path, cell_timeout_s=1)
-    assert (result.failed_cell, result.error) == (3, "it ran longer than 1 s")
+    result = run_notebook(FIXTURES / "slow.ipynb", out_dir=tmp_path, cell_timeout_s=10)
+    assert (result.failed_cell, result.error) == (3, "it ran longer than 10 s")
     assert not _is_alive(int(shown(result)[0]))
 
 
@@ -131,7 +131,7 @@ def test_stopping_leaves_no_kernel_and_keeps_what_was_done(tmp_path: Path, stop:
         assert process.stdout is not None
         assert any(line.strip() == "Waiting" for line in process.stdout)
         process.send_signal(stop)
-        _, complaint = process.communicate(timeout=60)
+        _, complaint = process.communicate(timeout=600)
     assert complaint.splitlines()[-1] == "KeyboardInterrupt"
     result = RunResult(FIXTURES / "slow.ipynb", tmp_path / "slow.ipynb", tmp_path / "slow.html", 0)
     assert not _is_alive(int(shown(result)[0]))
