@@ -42,7 +42,7 @@ def live_source(
     Raises
     ------
     InputError
-        If a secret's file cannot be read.
+        If a secret, the certificates or what the environment says of proxies cannot be used.
     """
     wait_s = settings.metrics_timeout.total_seconds() if timeout_s is None else timeout_s
     match settings.metrics_source:
@@ -50,6 +50,7 @@ def live_source(
             return InfluxSource(
                 settings.influxdb_url, settings.influxdb_database, settings.influxdb_user, settings.password(),
                 cluster=settings.cluster, timeout_s=wait_s, columns=columns, token=settings.secret("influxdb_token"),
+                ca_file=settings.influxdb_ca_file,
             )  # fmt: skip
         case MetricsSource.PROMETHEUS:
             api = prometheus_api(settings, timeout_s=wait_s)
@@ -73,7 +74,7 @@ def writable_database(settings: Settings, *, timeout_s: float = 60.0) -> InfluxD
     """Make the database that the settings describe, to write into; raises InputError if a secret cannot be read."""
     return InfluxDatabase(
         settings.influxdb_url, settings.influxdb_database, settings.influxdb_user, settings.password(), timeout_s,
-        settings.secret("influxdb_token"),
+        settings.secret("influxdb_token"), settings.influxdb_ca_file,
     )  # fmt: skip
 
 

@@ -61,6 +61,7 @@ def _read_labels(value: object) -> object:
 
 
 def _check_url(value: str) -> str:
+    value = value.strip()
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("is not an http:// or https:// address")
@@ -76,7 +77,13 @@ def _check_url(value: str) -> str:
 
 
 def _read_nothing(value: object) -> object:
-    return None if value == "" else value
+    return (value.strip() or None) if isinstance(value, str) else value
+
+
+def _check_header_text(value: str | None) -> str | None:
+    if value is not None and not (value.isascii() and value.isprintable()):
+        raise ValueError("holds a character that cannot be sent, such as a line end or a letter beyond ASCII")
+    return value
 
 
 class PodName(NamedTuple):
@@ -106,4 +113,6 @@ Sinks = Annotated[tuple[Literal["log", "event", "annotation", "influxdb"], ...],
 Url = Annotated[str, AfterValidator(_check_url)]
 #: An environment has no way to say "none" but an empty text.
 Text = Annotated[str | None, BeforeValidator(_read_nothing)]
+#: What is sent in a header as it is.
+HeaderText = Annotated[Text, AfterValidator(_check_header_text)]
 File = Annotated[Path | None, BeforeValidator(_read_nothing)]

@@ -25,7 +25,8 @@ from pydantic_settings import (
 
 from podlab.errors import InputError
 from podlab.files import decode_text
-from podlab.setting_types import Duration, File, Labels, Names, Namespaces, OwnPod, Sinks, Text, Url
+from podlab.secret_text import clean_password, clean_token
+from podlab.setting_types import Duration, File, HeaderText, Labels, Names, Namespaces, OwnPod, Sinks, Text, Url
 
 PREFIX = "PODLAB_"
 FILE_NAME = "podlab.toml"
@@ -89,7 +90,7 @@ class Settings(BaseSettings):
         MetricsSource.INFLUXDB, description=f"where the metrics of a live cluster are: {', '.join(MetricsSource)}"
     )
     influxdb_url: Url = Field("http://localhost:8086", description="address of InfluxDB")
-    influxdb_user: str | None = Field(None, description="user of InfluxDB; empty: no login")
+    influxdb_user: Text = Field(None, description="user of InfluxDB; empty: no login")
     influxdb_password: SecretStr | None = Field(
         None, description="password of InfluxDB; only from the environment, never from the command line or a file"
     )
@@ -100,6 +101,9 @@ class Settings(BaseSettings):
         None, description="token of InfluxDB 2 or 3, instead of user and password; only from the environment"
     )
     influxdb_token_file: File = Field(None, description="file that holds the token of InfluxDB 2 or 3")
+    influxdb_ca_file: File = Field(
+        None, description="file of the certificates that sign InfluxDB's own; empty: the system's"
+    )
     influxdb_database: str = Field("telegraf", min_length=1, description="database that Telegraf writes into")
     prometheus_url: Url = Field(
         "http://localhost:9090",
@@ -117,7 +121,9 @@ class Settings(BaseSettings):
     prometheus_ca_file: File = Field(
         None, description="file of the certificates that sign Prometheus' own; empty: the system's"
     )
-    prometheus_tenant: Text = Field(None, description="whose metrics, where one server keeps several tenants' (Mimir)")
+    prometheus_tenant: HeaderText = Field(
+        None, description="whose metrics, where one server keeps several tenants' (Mimir)"
+    )
     prometheus_labels: Labels = Field(
         (), description="only series with these labels, comma-separated, such as cluster=east,prometheus=main"
     )
@@ -192,23 +198,33 @@ class Settings(BaseSettings):
     def secret(self, name: str) -> str | None:
         """Read a secret from wherever it was given: the setting of that name, or the file that ``name_file`` names.
 
+        Blanks and line ends around it are no part of it: many a Secret is made by ``echo``.
+
         Raises
         ------
         InputError
-            If the secret's file cannot be read.
+            If the secret's file cannot be read, or what was given is no such secret.
         """
         given: SecretStr | None = getattr(self, name)
         path: Path | None = getattr(self, f"{name}_file")
-        if given is not None:
-            return given.get_secret_value()
-        if path is None:
+        # An environment has no way to say "none" but an empty text.
+        if given is not None and given.get_secret_value().strip():
+            text, where = given.get_secret_value(), PREFIX + name.upper()
+        elif path is not None:
+            text, where = _read_secret(path, name), f"{name}_file {path}"
+        else:
             return None
-        try:
-            return decode_text(path.read_bytes()).strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not text"
-            what = f"cannot read the {name.rpartition('_')[2]}: {reason}"
-            raise InputError(what, where=f"{name}_file {path}") from error
+        return (clean_token if name.endswith("_token") else clean_password)(text, where=where)
+
+
+def _read_secret(path: Path, name: str) -> str:
+    try:
+        return decode_text(path.read_bytes())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        what = f"cannot read the {name.rpartition('_')[2]}: {reason}"
+        # The fault of a text quotes the bytes.
+        raise InputError(what, where=f"{name}_file {path}") from None
 
 
 def load_settings(**command_line: Any) -> Settings:

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import urllib3
 import yaml
+from urllib3.exceptions import HTTPError
 
 from podlab.cluster.refusals import one_line
 from podlab.errors import InputError
+from podlab.proxies import find_proxy
+from podlab.secret_text import clean_token
 
 if TYPE_CHECKING:
     from kubernetes.client import Configuration
@@ -103,6 +106,9 @@ def kubeconfig(paths: str, context: str | None) -> Credentials:
         todo = "install podlab[kubeconfig], or run podlab in a pod (access inside)"
         raise InputError("reading it needs the package kubernetes", where=origin, todo=todo) from None
     configuration = Configuration()
+    # The kubeconfig's own counts, else what the environment says, read as for every other server.
+    configuration.proxy = None
+    configuration.no_proxy = None
     try:
         # Renewed tokens are kept in memory only: the user's file is not podlab's to change.
         load_kube_config(paths, context, configuration, persist_config=False)  # type: ignore[no-untyped-call]
@@ -118,7 +124,15 @@ def kubeconfig(paths: str, context: str | None) -> Credentials:
     # Whoever waits shall hear of a dead server at once; and without retries there are no redirects either, so that
     # credentials go to the named server only.
     configuration.retries = False
-    pool: urllib3.PoolManager = ApiClient(configuration).rest_client.pool_manager
+    proxy = None if configuration.proxy else find_proxy(str(configuration.host))
+    if proxy is not None:
+        configuration.proxy = proxy.url
+    try:
+        pool: urllib3.PoolManager = ApiClient(configuration).rest_client.pool_manager
+    except (HTTPError, ImportError, ValueError):
+        what = "its proxy-url cannot be used" if proxy is None else "the address of the proxy cannot be used"
+        where = origin if proxy is None else proxy.variable
+        raise InputError(what, where=where, todo="give it as http://HOST:PORT") from None
     named = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
     authority, certificate, key = (None if file is None else str(file) for file in named)
     headers = _renewed(configuration, origin)
@@ -134,7 +148,8 @@ def _renewed(configuration: Configuration, origin: str) -> Callable[[], dict[str
         try:
             shown: Any = configuration.auth_settings()
         except (ConfigException, OSError) as error:
-            what = f"the credentials cannot be read: {one_line(str(error))}"
+            # From the first brace on the client quotes entries, tokens included.
+            what = f"the credentials cannot be read: {one_line(str(error).partition('{')[0])}"
             raise InputError(what, where=origin) from None
         return {str(auth["key"]): _clean(str(auth["value"]), origin) for auth in shown.values()}
 
@@ -161,15 +176,15 @@ class _Token:
             except OSError as error:
                 what = f"the credentials cannot be read: {error.strerror or error}"
                 raise InputError(what, where=str(self._path)) from None
-        return {"authorization": f"Bearer {_clean(self._text, str(self._path))}"}
+        return {"authorization": f"Bearer {clean_token(self._text, where=str(self._path))}"}
 
 
 def _clean(value: str, origin: str) -> str:
-    """Take the line break off that a token file often ends with, which no HTTP header may hold."""
-    value = value.strip()
-    if not (value.isascii() and value.isprintable()):
-        raise InputError("the token holds a character that no token may hold", where=origin)
-    return value
+    """Take the line break off that a token file often ends with; the official client gives a whole header's value."""
+    scheme, blank, token = value.strip().partition(" ")
+    if not blank or not (scheme.isascii() and scheme.isalpha()):
+        return clean_token(value, where=origin)
+    return f"{scheme} {clean_token(token, where=origin)}"
 
 
 def _pool(authority: str | None = None) -> urllib3.PoolManager:

@@ -13,6 +13,7 @@ from urllib3.exceptions import (
     HTTPError,
     MaxRetryError,
     NewConnectionError,
+    ProxyError,
     ReadTimeoutError,
     SSLError,
 )
@@ -145,6 +146,10 @@ def explain_transport(error: HTTPError, *, host: str, origin: str, timeout_s: fl
         why = one_line(str(reason).rpartition("] ")[2].partition(" (_ssl")[0])
         todo = f"check the certificate authority in {origin}"
         return InputError(f"no trusted connection: {why}", where=host, todo=todo)
+    if isinstance(reason, ProxyError):
+        # Its words may quote the proxy's address, and with it a password.
+        todo = "check HTTPS_PROXY or the kubeconfig's proxy-url, or add the host to NO_PROXY"
+        return InputError("the proxy before the API server cannot be reached, or refuses", where=host, todo=todo)
     if isinstance(reason, (NewConnectionError, ConnectTimeoutError)):
         last_part = one_line(str(reason).rpartition(": ")[2])
         todo = "check the address, the network and whether the cluster runs"

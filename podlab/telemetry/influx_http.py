@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 
 import httpx
 import msgspec
 
 from podlab.errors import InputError, PodlabError
+from podlab.telemetry.http_client import HttpPeer
 from podlab.telemetry.influx_version import InfluxVersion, authorization, find_version, write_in
 
 _MAX_SMALL_ANSWER_BYTES = 8_000_000
@@ -41,6 +43,8 @@ class InfluxDatabase:
         How long to wait for a whole answer.
     token : str, optional
         What 2.x and 3.x know a user by, instead of user and password; kept as the password is.
+    ca_file : Path, optional
+        Certificates of the authorities to trust; the system's by default.
     clock : callable
         Seconds that only grow.
     """
@@ -51,32 +55,31 @@ class InfluxDatabase:
     password: str | None = field(default=None, repr=False)
     timeout_s: float = 60.0
     token: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
 
     def __post_init__(self) -> None:
         self._version: InfluxVersion | None = None
-        self._client = httpx.Client(
-            base_url=self.url,
-            auth=None if self.user is None or self.token is not None else (self.user, self.password or ""),
-            timeout=self.timeout_s,
-            # Packing and unpacking takes more time than a cluster's network does.
-            headers={"Accept-Encoding": "identity", "User-Agent": "podlab"},
-        )
+        self._peer = HttpPeer(
+            "InfluxDB", "influxdb", self.url, user=self.user, password=self.password, token=self.token,
+            ca_file=self.ca_file, timeout_s=self.timeout_s,
+        )  # fmt: skip
+        self._client = self._peer.client
 
     @property
     def version(self) -> InfluxVersion:
         """What the server is; asked once. Errors as of :meth:`query`."""
         if self._version is None:
             try:
-                self._version = find_version(self._client, self.token)
+                self._version = find_version(self._client, self._peer.token)
             except httpx.HTTPError as error:
-                raise self._explain(error) from error
+                raise self._peer.explain(error, where=self.name) from None
         return self._version
 
     @property
     def name(self) -> str:
         """Address and database, for errors and reports."""
-        return f"{self.url}, database {self.database!r}"
+        return f"{self.url}{self._peer.way}, database {self.database!r}"
 
     def close(self) -> None:
         """Give the connections back."""
@@ -122,8 +125,8 @@ class InfluxDatabase:
         headers = {"Accept": "application/json" if major == 3 else "application/x-msgpack"}
         if path == "/query" and content is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
-        if self.token is not None:
-            headers["Authorization"] = authorization(major, self.token)
+        if self._peer.token is not None:
+            headers["Authorization"] = authorization(major, self._peer.token)
         body = bytearray()
         until_s = self.clock() + self.timeout_s
         try:
@@ -134,37 +137,27 @@ class InfluxDatabase:
                         raise AnswerTooLargeError(f"the answer has more than {max_bytes:,} bytes", where=self.name)
                     # One that dribbles never lets a single step run out of time.
                     if self.clock() > until_s:
-                        raise self._slow()
+                        raise self._peer.slow(where=self.name)
         except httpx.HTTPError as error:
-            raise self._explain(error) from error
+            raise self._peer.explain(error, where=self.name) from None
         self._check_status(answer, bytes(body))
         return bytes(body)
-
-    def _explain(self, error: httpx.HTTPError) -> PodlabError:
-        """Turn a fault between here and the server into an error that says what to do."""
-        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-            what = f"InfluxDB cannot be reached: {_reason(error)}"
-            return InputError(what, where=self.name, todo="check influxdb_url")
-        if isinstance(error, httpx.TimeoutException):
-            return self._slow()
-        return PodlabError(f"the answer broke off: {_reason(error)}", where=self.name, todo="try again")
-
-    def _slow(self) -> PodlabError:
-        what = f"InfluxDB did not answer within {self.timeout_s:g} s"
-        return PodlabError(what, where=self.name, todo="fetch a shorter span or raise the timeout")
 
     def _check_status(self, answer: httpx.Response, body: bytes) -> None:
         if answer.is_success:
             return
+        self._peer.check_proxy(answer, where=self.name)
         said = answer.headers.get("X-Influxdb-Error") or _error_in(body)
         if answer.status_code in _REFUSED:
             raise self.refusal(said or answer.reason_phrase, answer.status_code)
         if answer.is_server_error:
-            raise PodlabError(f"InfluxDB failed with {answer.status_code}: {said}", where=self.name, todo="try again")
+            what = f"InfluxDB failed with {answer.status_code}: {self._peer.scrub(said)}"
+            raise PodlabError(what, where=self.name, todo="try again")
         raise self.refusal(said, answer.status_code)
 
     def refusal(self, said: str, status: int | None = None) -> InputError:
         """Turn what the server said in refusal into one clear line."""
+        said = self._peer.scrub(said)
         said_low, major = said.lower(), self.version.major
         if status in _REFUSED or any(word in said_low for word in _AUTHORIZATION_WORDS):
             return self._refused_user(said)
@@ -213,7 +206,3 @@ def _error_in(body: bytes) -> str:
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, KeyError, TypeError):
             continue
     return (body[:200].decode("utf-8", "replace").splitlines() or [""])[0].strip()
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0] or type(error).__name__

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Collection
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -67,6 +68,8 @@ class InfluxSource:
         When one answer would have more, or the server cuts it short, a shorter span is asked for.
     token : str, optional
         What InfluxDB 2 and 3 know a user by, instead of user and password.
+    ca_file : Path, optional
+        Certificates of the authorities to trust; the system's by default.
     """
 
     has_past = True
@@ -84,8 +87,9 @@ class InfluxSource:
         slice_s: float = _SLICE_S,
         max_answer_bytes: int = _MAX_ANSWER_BYTES,
         token: str | None = None,
+        ca_file: Path | None = None,
     ) -> None:
-        self.database = InfluxDatabase(url, database, user, password, timeout_s, token)
+        self.database = InfluxDatabase(url, database, user, password, timeout_s, token, ca_file)
         self.cluster = cluster
         self.columns = tuple(CATALOGUE) if columns is None else tuple(columns)
         self.slice_s = slice_s
@@ -227,7 +231,7 @@ class InfluxSource:
                     ) from error
                 continue
             except RefusedError as error:
-                raise self.database.refusal(error.what) from error
+                raise self.database.refusal(error.what) from None
             self._check_numbers(rows, measurement)
             parts.append(rows)
             start_ns = end_ns

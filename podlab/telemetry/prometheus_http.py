@@ -6,10 +6,9 @@ Thanos, Mimir and VictoriaMetrics speak the same API: https://prometheus.io/docs
 from __future__ import annotations
 
 import re
-import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,7 @@ from typing import Final
 import httpx
 
 from podlab.errors import InputError, PodlabError
+from podlab.telemetry.http_client import HttpPeer
 from podlab.telemetry.prometheus_wire import Refusal, read_refusal
 
 _MAX_SMALL_ANSWER_BYTES: Final = 8_000_000
@@ -77,24 +77,21 @@ class PrometheusApi:
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
 
     def __post_init__(self) -> None:
-        # Packing and unpacking takes more time than a cluster's network does.
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "podlab"}
-        if self.token is not None:
-            headers["Authorization"] = f"Bearer {self.token}"
+        headers = {"Accept": "application/json"}
         if self.tenant is not None:
             headers[_TENANT_HEADER] = self.tenant
-        self._client = httpx.Client(
-            base_url=self.url,
-            auth=None if self.user is None else (self.user, self.password or ""),
-            timeout=self.timeout_s,
-            headers=headers,
-            verify=self._trusted(),
-        )
+        self._peer = HttpPeer(
+            "Prometheus", "prometheus", self.url, user=self.user, password=self.password, token=self.token,
+            headers=headers, ca_file=self.ca_file, timeout_s=self.timeout_s,
+        )  # fmt: skip
+        if self._peer.token is not None:
+            self._peer.client.headers["Authorization"] = f"Bearer {self._peer.token}"
+        self._client = self._peer.client
 
     @property
     def name(self) -> str:
         """The address, for errors and reports."""
-        return self.url if self.tenant is None else f"{self.url}, tenant {self.tenant!r}"
+        return self.url + self._peer.way + ("" if self.tenant is None else f", tenant {self.tenant!r}")
 
     def close(self) -> None:
         """Give the connections back."""
@@ -170,20 +167,18 @@ class PrometheusApi:
                         raise TooMuchError(f"the answer has more than {max_bytes:,} bytes", where=self.name)
                     # One that dribbles never lets a single step run out of time.
                     if self.clock() > until_s:
-                        raise self._slow()
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise self._unreachable(error) from error
-        except httpx.TimeoutException as error:
-            raise self._slow() from error
+                        raise self._peer.slow(where=self.name)
         except httpx.HTTPError as error:
-            raise PodlabError(f"the answer broke off: {_reason(error)}", where=self.name, todo="try again") from error
+            raise self._peer.explain(error, where=self.name) from None
         if not answer.is_success:
-            raise (explain or self._refused)(answer, read_refusal(bytes(body)))
+            self._peer.check_proxy(answer, where=self.name)
+            refused = read_refusal(bytes(body))
+            raise (explain or self._refused)(answer, replace(refused, said=self._peer.scrub(refused.said)))
         return bytes(body)
 
     def refusal(self, refused: Refusal) -> PodlabError:
         """Turn what the server said in refusal into one clear line."""
-        said = refused.said
+        said = self._peer.scrub(refused.said)
         if refused.kind in ("timeout", "canceled"):
             return PodlabError(f"the server gave up: {said}", where=self.name, todo="fetch a shorter span or try again")
         if _TOO_MUCH.search(said):
@@ -238,33 +233,3 @@ class PrometheusApi:
         if answer.is_server_error:
             return PodlabError(f"the server failed with {status}: {said}", where=self.name, todo="try again")
         return InputError(f"the server answered {status}: {said}", where=self.name)
-
-    def _trusted(self) -> ssl.SSLContext | bool:
-        if self.ca_file is None:
-            return True
-        try:
-            return ssl.create_default_context(cafile=self.ca_file)
-        except OSError as error:
-            reason = getattr(error, "strerror", None) or "it holds no certificates"
-            raise InputError(f"cannot be used: {reason}", where=f"prometheus_ca_file {self.ca_file}") from error
-
-    def _unreachable(self, error: Exception) -> InputError:
-        said = _reason(error)
-        if "CERTIFICATE_VERIFY_FAILED" in said:
-            what, todo = (
-                f"the server cannot be trusted: {said}",
-                "set prometheus_ca_file to its authority's certificate",
-            )
-        else:
-            what, todo = f"Prometheus cannot be reached: {said}", "check prometheus_url"
-        return InputError(what, where=self.name, todo=todo)
-
-    def _slow(self) -> PodlabError:
-        return PodlabError(
-            f"the server did not answer within {self.timeout_s:g} s", where=self.name,
-            todo="fetch a shorter span or raise the timeout",
-        )  # fmt: skip
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0] or type(error).__name__

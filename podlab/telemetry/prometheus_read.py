@@ -100,7 +100,7 @@ class PrometheusReader:
         try:
             return set(read_names(self.api.ask(path, form), where=self.api.name))
         except RefusedError as error:
-            raise self.api.refusal(error.refusal) from error
+            raise self.api.refusal(error.refusal) from None
 
     def read(
         self,
@@ -134,7 +134,7 @@ class PrometheusReader:
             except RefusedError as error:
                 refusal = self.api.refusal(error.refusal)
                 if not isinstance(refusal, TooMuchError):
-                    raise refusal from error
+                    raise refusal from None
                 width_ms = self._narrower(end_ms - start_ms, metric, refusal)
                 continue
             except TooMuchError as error:

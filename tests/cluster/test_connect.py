@@ -222,3 +222,23 @@ def test_credentials_are_never_sent_unencrypted_over_a_network(pod: Path) -> Non
 
 def test_a_connection_does_not_show_its_token(connection: object) -> None:
     assert TOKEN not in repr(connection)
+
+
+def test_a_proxy_of_the_environment_is_read_as_for_every_server(
+    api: KubeApi, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks://me:hunter2@127.0.0.1:7890/")
+    monkeypatch.setenv("HTTP_PROXY", "socks://me:hunter2@127.0.0.1:7890/")
+    monkeypatch.setenv("NO_PROXY", "fd12:3456::/32")
+    path = api.write_kubeconfig(home / "near", TOKEN)
+    assert connect(kubeconfig=path).host == api.url
+    path.write_text(path.read_text().replace(api.url, "https://cluster.example.org:6443"))
+    with pytest.raises(InputError, match=r"^HTTPS_PROXY: 'socks://127.0.0.1:7890/' is a proxy of a kind"):
+        connect(kubeconfig=path)
+
+
+def test_a_proxy_of_the_kubeconfig_that_is_none(api: KubeApi, home: Path) -> None:
+    path = api.write_kubeconfig(home / "config", TOKEN, **{"proxy-url": "ftp://me:hunter2@127.0.0.1:1"})
+    with pytest.raises(InputError, match=r"kubeconfig .*config: its proxy-url cannot be used") as error:
+        connect(kubeconfig=path)
+    assert "hunter2" not in str(error.value)

@@ -9,7 +9,7 @@ from tests.faults.prometheus_case import fetch, only_samples, spoiled
 from tests.support.prometheusd import Prometheusd
 from tests.support.tampering import Answer
 
-WORDS = r"the server did not answer within 5 s; fetch a shorter span or raise the timeout"
+WORDS = r"Prometheus did not answer within 5 s; fetch a shorter span or raise the timeout"
 
 
 def test_no_byte_comes(prometheusd: Prometheusd) -> None:

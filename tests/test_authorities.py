@@ -1,0 +1,79 @@
+"""Whose certificates are believed, and what each fault of TLS is called."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+from podlab.authorities import explain_tls, trusted_authorities
+from podlab.errors import InputError
+
+
+def names(context: ssl.SSLContext) -> list[str]:
+    return [str(dict(part[0] for part in each["subject"])) for each in context.get_ca_certs()]
+
+
+def test_a_setting_counts_before_the_environment_and_that_before_the_system(certificates: tuple[Path, Path]) -> None:
+    _, authority = certificates
+    own = names(trusted_authorities(authority, "influxdb_ca_file", {}))
+    assert len(own) == 1
+    for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        assert names(trusted_authorities(None, "influxdb_ca_file", {variable: str(authority)})) == own
+    ignored = {"SSL_CERT_FILE": "/nowhere.pem"}
+    assert names(trusted_authorities(authority, "influxdb_ca_file", ignored)) == own
+    both = {"SSL_CERT_FILE": str(authority), "REQUESTS_CA_BUNDLE": "/nowhere.pem"}
+    assert names(trusted_authorities(None, "influxdb_ca_file", both)) == own
+    assert len(names(trusted_authorities(None, "influxdb_ca_file", {"SSL_CERT_FILE": ""}))) > 20
+
+
+def test_a_server_is_checked_whoever_is_trusted(certificates: tuple[Path, Path], tmp_path: Path) -> None:
+    for environment in ({}, {"SSL_CERT_DIR": str(tmp_path)}, {"SSL_CERT_FILE": str(certificates[1])}):
+        context = trusted_authorities(None, "influxdb_ca_file", environment)
+        assert context.verify_mode == ssl.CERT_REQUIRED
+        assert context.check_hostname
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_file_that_is_not_there_is_told_by_its_variable(variable: str, tmp_path: Path) -> None:
+    words = rf"^{variable}: '.*nowhere' cannot be used: No such file .*; unset or correct it, or set prometheus_ca_file"
+    with pytest.raises(InputError, match=words):
+        trusted_authorities(None, "prometheus_ca_file", {variable: str(tmp_path / "nowhere")})
+
+
+def test_a_file_without_certificates_is_told_by_its_variable(tmp_path: Path) -> None:
+    (tmp_path / "empty.pem").write_text("")
+    with pytest.raises(InputError, match=r"^SSL_CERT_FILE: .*cannot be used: it holds no certificates"):
+        trusted_authorities(None, "influxdb_ca_file", {"SSL_CERT_FILE": str(tmp_path / "empty.pem")})
+
+
+FAILED = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {} (_ssl.c:1006)"
+
+
+@pytest.mark.parametrize(
+    ("said", "what", "todo"),
+    [
+        (FAILED.format("self-signed certificate"), "be trusted: self-signed", "set influxdb_ca_file"),
+        (FAILED.format("unable to get local issuer certificate"), "cannot be trusted: unable", "set influxdb_ca_file"),
+        (FAILED.format("Hostname mismatch, certificate is not valid for 'db'"), "be trusted", "set influxdb_url"),
+        (FAILED.format("IP address mismatch, certificate is not valid for '::1'"), "be trusted", "set influxdb_url"),
+        (FAILED.format("certificate has expired"), "cannot be trusted: certificate has expired", "renew"),
+        (FAILED.format("certificate is not yet valid"), "cannot be trusted", "set the clock"),
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)", "speaks no TLS", "write http://"),
+        ("[SSL: RECORD_LAYER_FAILURE] record layer failure (_ssl.c:1006)", "speaks no TLS", "write http://"),
+        ("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required (_ssl.c:2580)",
+         "without a client's certificate", "set influxdb_url"),
+        ("[SSL: UNSUPPORTED_PROTOCOL] unsupported protocol (_ssl.c:1006)", "no TLS connection", "check influxdb_url"),
+    ],
+)  # fmt: skip
+def test_each_fault_has_its_own_words(said: str, what: str, todo: str) -> None:
+    fault = explain_tls(said, prefix="influxdb")
+    assert fault is not None
+    assert what in fault.what
+    assert todo in fault.todo
+    assert "_ssl.c" not in fault.what
+
+
+def test_other_faults_are_none_of_tls() -> None:
+    assert explain_tls("[Errno 111] Connection refused", prefix="influxdb") is None
