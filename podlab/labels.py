@@ -18,6 +18,7 @@ from typing import Any, Final
 import pandas as pd
 
 from podlab.deployments import deployments_of
+from podlab.image_names import names_image
 from podlab.label_table import TABLE_KEY, Answers, index_table, look_up, read_label_table
 from podlab.metrics import CONTAINER_KEY
 
@@ -196,13 +197,17 @@ def _is_alone(containers: pd.DataFrame) -> list[bool]:
 
 
 def short_name(image: str) -> str:
-    """Return the last part of an image's path, without tag and digest.
+    """Return the last part of an image's path, without tag and digest; empty where the text names no image.
 
     Examples
     --------
     >>> short_name("registry.example:5000/team/mysql:8.4@sha256:0123")
     'mysql'
+    >>> short_name("sha256:7614ae9453d1d87e740a2056257a6de7135c84037c367e1fffa92ae922784631")
+    ''
     """
+    if not names_image(image):
+        return ""
     return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 

@@ -200,3 +200,31 @@ def test_labels_that_are_there_stay() -> None:
     report = report_of({"image": "mysql"})
     assert applied(samples, report) == ["mine", "mysql"]
     assert applied(samples, report, "deployment") == ["d-1", "local/shop/p"]
+
+
+HEX = "7614ae9453d1d87e740a2056257a6de7135c84037c367e1fffa92ae922784631"
+
+
+@pytest.mark.parametrize(
+    "image",
+    [f"sha256:{HEX}", f"SHA256:{HEX.upper()}", f"sha512:{HEX}{HEX}", f"@sha256:{HEX}", f"docker-pullable://sha256:{HEX}",
+     f"docker://sha256:{HEX}", f"docker.io/library/sha256:{HEX}", HEX, HEX[:12], f"docker.io/library/{HEX}:latest",
+     "<none>", "<none>:<none>", "<invalid>", "<none>@<none>", " ", "none", "unknown", "n/a"],
+)  # fmt: skip
+@pytest.mark.parametrize("services", [(), ("sha256", "redis")])
+def test_a_text_that_names_no_image_is_none(image: str, services: tuple[str, ...]) -> None:
+    containers = pd.DataFrame({"pod": ["a-0"], "container": ["main"], "image": [image]})
+    report = label_containers(containers, LabelRules(services=services))
+    assert report.service.isna().all()
+    assert report.unlabelled["image"].tolist() == [image]
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [(f"docker.io/library/redis:7@sha256:{HEX}", "redis"), (f"redis@sha256:{HEX}", "redis"), ("redis:<none>", "redis"),
+     (f"registry:5000/team/redis:{HEX[:12]}", "redis"), ("cafe", "cafe"), ("team/nonesuch:1", "nonesuch"),
+     ("docker-pullable://redis", "redis")],
+)  # fmt: skip
+def test_other_images_keep_their_name(image: str, name: str) -> None:
+    containers = pd.DataFrame({"pod": ["a-0"], "container": ["main"], "image": [image]})
+    assert label_containers(containers, LabelRules()).service.tolist() == [name]

@@ -27,6 +27,7 @@ from podlab.cluster.inventory import enrich
 from podlab.dataset.store import url_of
 from podlab.errors import PodlabError
 from podlab.files import refuse_inputs, refuse_unwritable, shorten_name
+from podlab.image_names import names_image
 from podlab.labels import LabelReport, LabelRules, read_label_table
 from podlab.live import cluster_inventory, label_samples, live_source, prometheus_api, writable_database
 from podlab.samples import INSTANCE_KEY
@@ -220,8 +221,10 @@ def _tell(samples: pd.DataFrame, report: LabelReport | None, out: Path, as_json:
     if report is not None:
         print(f"{report.service.notna().sum()} containers labelled")
         for title, rows in (("ambiguous", report.ambiguous), ("unlabelled", report.unlabelled)):
-            for name in _names_of(rows)[:_MOST_NAMES_SHOWN]:
-                print(f"{title}: {name}")
+            shown = rows[:_MOST_NAMES_SHOWN]
+            for name, image in zip(_names_of(shown), shown.reindex(columns=["image"])["image"], strict=True):
+                lost = isinstance(image, str) and not names_image(image)
+                print(f"{title}: {name}" + " (the image is told by its digest only)" * lost)
             if len(rows) > _MOST_NAMES_SHOWN:
                 print(f"{title}: ... and {len(rows) - _MOST_NAMES_SHOWN} more; --json lists them")
 

@@ -12,6 +12,7 @@ from podlab.cluster.errors import ExpiredError, ForbiddenError
 from podlab.cluster.images import normal_name, size_of
 from podlab.cluster.objects import Item, ListedPod, Node, OwnedMeta, Page
 from podlab.errors import PodlabError
+from podlab.image_names import names_image
 from podlab.metrics import ALL_COLUMNS, CONTAINER_KEY
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ def enrich(samples: pd.DataFrame, inventory: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The samples in their order, with the columns of :data:`FILLED`; values that were there are unchanged.
+        The samples in their order, with the columns of :data:`FILLED`; values that were there are unchanged, but for
+        an image that is told by its digest only or not at all.
     """
     filled = samples.copy()
     for column in FILLED:
@@ -126,7 +128,11 @@ def enrich(samples: pd.DataFrame, inventory: pd.DataFrame) -> pd.DataFrame:
             filled[column] = pd.Series(None, index=filled.index, dtype=COLUMNS[column])
     found = _match(filled, inventory)
     for column in FILLED:
-        filled[column] = filled[column].where(filled[column].notna(), found[f"found_{column}"])
+        kept = filled[column].notna()
+        if column == "image":
+            named = [image for image in filled[column].dropna().unique() if names_image(image)]
+            kept &= filled[column].isin(named) | found["found_image"].isna()
+        filled[column] = filled[column].where(kept, found[f"found_{column}"])
     return filled[sorted(filled.columns, key=ALL_COLUMNS.index)]
 
 
@@ -219,7 +225,8 @@ def _running_containers(pod: ListedPod, sizes_bytes: dict[str, dict[str, int]]) 
     for status in (*pod.status.containers, *statuses):
         if status.state.running is None:
             continue
-        image = images.get(status.name) or status.image
+        told = [image for image in (images.get(status.name), status.image) if image]
+        image = next((name for name in told if names_image(name)), told[0] if told else "")
         yield {
             "node": pod.spec.node,
             "namespace": pod.metadata.namespace,

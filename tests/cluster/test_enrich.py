@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
@@ -44,6 +45,14 @@ def test_what_is_there_stays() -> None:
     samples = samples_of({"time": at(5), "image": "mine", "image_size_bytes": 1.0, "started_at": at(0)})
     filled = enrich(samples, inventory_of({})).iloc[0]
     assert filled[["image", "image_size_bytes", "pod_uid"]].tolist() == ["mine", 1.0, "u-1"]
+
+
+@pytest.mark.parametrize("lost", [f"sha256:{'0a' * 32}", "0a" * 32, "<none>", "<invalid>"])
+def test_the_image_of_the_pods_spec_wins_over_a_digest(lost: str) -> None:
+    samples = samples_of({"time": at(5), "image": lost})
+    assert enrich(samples, inventory_of({}))["image"].tolist() == ["nginx"]
+    # Nobody knows better: it stays as it was told.
+    assert enrich(samples, inventory_of({"pod": "other"}))["image"].tolist() == [lost]
 
 
 def test_samples_before_the_start_belong_to_another() -> None:

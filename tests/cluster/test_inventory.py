@@ -72,6 +72,16 @@ def test_nothing_running_gives_no_rows_with_all_columns(connection: ApiConnectio
     assert read_inventory(connection).dtypes.astype("str").to_dict() == COLUMNS
 
 
+def test_an_image_that_names_none_gives_way_to_one_that_does(api: KubeApi, connection: ApiConnection) -> None:
+    by_digest = make_pod("a", images={"main": f"sha256:{'0a' * 32}"})
+    by_digest["status"]["containerStatuses"][0]["image"] = "docker.io/library/redis:7"
+    api.store.put("pods", by_digest)
+    asked_for = make_pod("b", images={"main": "mysql:8.4"})
+    asked_for["status"]["containerStatuses"][0]["image"] = f"sha256:{'0a' * 32}"
+    api.store.put("pods", asked_for)
+    assert read_inventory(connection)["image"].tolist() == ["docker.io/library/redis:7", "mysql:8.4"]
+
+
 def test_the_digest_counts_more_than_a_tag_that_moved(api: KubeApi, connection: ApiConnection) -> None:
     api.store.put("nodes", make_node("node-1", {(f"nginx@{DIGEST}",): 50, ("docker.io/library/nginx:1.25",): 60}))
     api.store.put("nodes", make_node("node-2", {("docker.io/library/nginx:1.25",): 70}))
