@@ -24,7 +24,7 @@ from podlab.telemetry.prometheus_dialect import (
     names_of,
 )
 from podlab.telemetry.prometheus_http import PrometheusApi
-from podlab.telemetry.prometheus_read import MAX_ANSWER_BYTES, SLICE_S, PrometheusReader, Span
+from podlab.telemetry.prometheus_read import MAX_ANSWER_BYTES, SLICE_S, Matchers, PrometheusReader, Span
 from podlab.telemetry.prometheus_rows import (
     CPU_COUNTER,
     STARTED,
@@ -33,8 +33,6 @@ from podlab.telemetry.prometheus_rows import (
     needed_columns,
 )
 from podlab.telemetry.prometheus_series import (
-    PAUSE,
-    POD_LABELS,
     Owned,
     Owner,
     choose_observers,
@@ -137,7 +135,7 @@ class PrometheusSource:
         of_containers = {c: p for c, p in places.items() if CATALOGUE[c].per == "container" and p.name in present}
         if not of_containers:
             raise self._explain_nothing(since, until, present)
-        span = self.reader.span(next(iter(of_containers.values())).name, since_ms, until_ms, pods, dialect)
+        span = self.reader.span({place.name for place in of_containers.values()}, since_ms, until_ms, pods, dialect)
 
         scraped = self._read_scraped(places, present, span, dialect)
         rows = join_scraped(scraped, places, self.columns, since_ms, until_ms)
@@ -155,7 +153,8 @@ class PrometheusSource:
         labels_of: dict[str, set[str]] = {}
         if set(present) <= SHARED_NAMES | {POD_INFO, POD_CLAIMS}:
             labels_of = {
-                name: self.reader.label_names(name, since_ms, until_ms) for name in SHARED_NAMES.intersection(present)
+                name: self.reader.label_names([name], since_ms, until_ms) or set()
+                for name in SHARED_NAMES.intersection(present)
             }
         return choose_dialect(present, labels_of)
 
@@ -172,17 +171,14 @@ class PrometheusSource:
         for place, per, with_margin in [*named, (STARTED, "container", False)]:
             if place.name not in present or place.name in found:
                 continue
-            if per == "pod":
-                wider, unequal = span.wider(_MARGIN_MS, _MARGIN_MS), {span.pod_label: [""]}
-            else:
-                wider = span.wider(_MARGIN_MS, 0) if with_margin else span
-                unequal = {span.pod_label: [""], span.container_label: ["", PAUSE]}
-            # Servers that hold names with dots may be too old to be asked by them; all such series are of pods.
-            unequal = {label: values for label, values in unequal.items() if "." not in label}
+            wider = span.wider(_MARGIN_MS, _MARGIN_MS) if per == "pod" else span
+            if with_margin:
+                wider = span.wider(_MARGIN_MS, 0)
             equal = {label: value for label, value in place.only if label not in _TOLD_APART_HERE}
             if dialect is CADVISOR and place.name in SHARED_NAMES:
                 equal[_OPENTELEMETRYS_POD] = ""
-            raw = self.reader.read(place.name, wider, equal, unequal, span.among_pods())
+            matchers = [Matchers(equal).and_also(meant) for meant in span.matchers(containers=per == "container")]
+            raw = self.reader.read(place.name, wider, matchers)
             found[place.name] = Owned.of(raw, pod_of if per == "pod" else container_of, self.cluster)
         return choose_observers(found)
 
@@ -196,7 +192,7 @@ class PrometheusSource:
             if claim is not None and pod is not None:
                 pods_of.setdefault(claim, set()).add(pod)
         among = {} if span.pods is None else {place.part or "": {claim[2] for claim in pods_of}}
-        raw = self.reader.read(place.name, wider, {}, {}, among)
+        raw = self.reader.read(place.name, wider, [Matchers(among=among)])
         owned = choose_observers({place.name: Owned.of(raw, claim_of, self.cluster)})[place.name]
         # A claim that several pods share counts for each of them.
         pairs = [(n, pod) for n, claim in enumerate(owned.owners) if claim for pod in sorted(pods_of.get(claim, ()))]
@@ -223,10 +219,10 @@ class PrometheusSource:
 
     def _read_state(self, metric: str, span: Span) -> RawSeries:
         """Read a metric of kube-state-metrics, which may name its labels otherwise than cAdvisor."""
-        if span.pods is not None:
-            known = self.reader.label_names(metric, span.since_ms, span.until_ms)
-            span = replace(span, pod_label=next((label for label in POD_LABELS if label in known), span.pod_label))
-        return self.reader.read(metric, span.wider(_MARGIN_MS, _MARGIN_MS), {}, {}, span.among_pods())
+        known = None if span.pods is None else self.reader.label_names([metric], span.since_ms, span.until_ms)
+        labels = [label for label in CADVISOR.pod_labels if known is None or label in known]
+        span = replace(span, pod_labels=() if span.pods is None else tuple(labels))
+        return self.reader.read(metric, span.wider(_MARGIN_MS, _MARGIN_MS), span.matchers(containers=False))
 
     def _explain_nothing(self, since: datetime, until: datetime, present: Collection[str]) -> InputError:
         has = f" (but {', '.join(sorted(present))})" if present else ""

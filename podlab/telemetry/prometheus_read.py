@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from podlab.errors import InputError, PodlabError
 from podlab.telemetry.prometheus_dialect import CADVISOR, Dialect
 from podlab.telemetry.prometheus_http import PrometheusApi, TooMuchError
 from podlab.telemetry.prometheus_query import any_of, quote_value, selector
+from podlab.telemetry.prometheus_series import PAUSE
 from podlab.telemetry.prometheus_wire import RawSeries, RefusedError, join_series, read_matrix, read_names
 
 _MS_PER_S: Final = 1_000
@@ -25,23 +26,65 @@ _MOST_NAMES_BYTES: Final = 14_000
 
 @dataclass(frozen=True)
 class Span:
-    """What is asked for: a span of time, some pods or all, and by which labels the server knows them."""
+    """What is asked for: a span of time, some pods or all, and by which labels the server knows them.
+
+    Attributes
+    ----------
+    since_ms, until_ms : int
+    pods : collection of str or None
+        None: all.
+    pod_labels, container_labels : tuple of str
+        Kubernetes' names for its labels that are used here, the first that a series has counts. Of several jobs each
+        may use others. Empty: not asked for.
+    """
 
     since_ms: int
     until_ms: int
     pods: Collection[str] | None
-    pod_label: str
-    container_label: str
+    pod_labels: tuple[str, ...]
+    container_labels: tuple[str, ...] = ()
 
     def wider(self, before_ms: int, after_ms: int) -> Span:
         """Reach further."""
-        return Span(
-            self.since_ms - before_ms, self.until_ms + after_ms, self.pods, self.pod_label, self.container_label
-        )
+        return replace(self, since_ms=self.since_ms - before_ms, until_ms=self.until_ms + after_ms)
 
-    def among_pods(self) -> dict[str, Collection[str]]:
-        """Say for a selector which pods; nothing where all are meant."""
-        return {} if self.pods is None else {self.pod_label: self.pods}
+    def matchers(self, *, containers: bool) -> list[Matchers]:
+        """Say for selectors which series are meant: those of the pods, or of their containers without the pause ones.
+
+        No series is in two of them, and each is in the one of the labels that it has.
+        """
+        found = [
+            replace(own, among={label: self.pods} if self.pods is not None else {})
+            for own, label in _by_first_of(self.pod_labels, [""])
+        ] or [Matchers()]
+        if not containers or not self.container_labels:
+            return found
+        of_containers = [own for own, _ in _by_first_of(self.container_labels, ["", PAUSE])]
+        return [pod.and_also(container) for pod in found for container in of_containers]
+
+
+@dataclass(frozen=True)
+class Matchers:
+    """Parts of a selector; as for :func:`podlab.telemetry.prometheus_query.selector`."""
+
+    equal: Mapping[str, str] = field(default_factory=dict)
+    unequal: Mapping[str, Collection[str]] = field(default_factory=dict)
+    among: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+    def and_also(self, other: Matchers) -> Matchers:
+        """Ask for what both ask for; they speak of other labels."""
+        return Matchers({**self.equal, **other.equal}, {**self.unequal, **other.unequal}, {**self.among, **other.among})
+
+
+def _by_first_of(labels: Collection[str], unequal: list[str]) -> Iterator[tuple[Matchers, str]]:
+    """Divide series by the first of some labels that they have."""
+    before: dict[str, str] = {}
+    for label in labels:
+        # Servers that hold names with dots may be too old to be asked by them; all such series are of pods.
+        can_be_asked = "." not in label
+        yield Matchers(dict(before), {label: unequal} if can_be_asked else {}), label
+        if can_be_asked:
+            before[label] = ""
 
 
 @dataclass
@@ -70,49 +113,52 @@ class PrometheusReader:
         """The server's address, and the labels if any."""
         return self.api.name + "".join(f", {label}={value!r}" for label, value in self.labels.items())
 
-    def span(self, metric: str, since_ms: int, until_ms: int, pods: Collection[str] | None, dialect: Dialect) -> Span:
+    def span(
+        self,
+        metrics: Collection[str],
+        since_ms: int,
+        until_ms: int,
+        pods: Collection[str] | None,
+        dialect: Dialect,
+    ) -> Span:
         """Find out which of Kubernetes' names for its labels are used here."""
-        found = self.label_names(metric, since_ms, until_ms)
-        pod = next((label for label in dialect.pod_labels if label in found), None)
-        container = next((label for label in dialect.container_labels if label in found), None)
-        if pod is None or container is None:
-            label = (dialect.pod_labels if pod is None else dialect.container_labels)[dialect is CADVISOR]
+        found = self.label_names(metrics, since_ms, until_ms)
+        if found is None:
+            return Span(since_ms, until_ms, pods, dialect.pod_labels if pods is not None else ())
+        pod_labels = tuple(label for label in dialect.pod_labels if label in found)
+        container_labels = tuple(label for label in dialect.container_labels if label in found)
+        if not pod_labels or not container_labels:
+            missing = (dialect.container_labels if pod_labels else dialect.pod_labels)[dialect is CADVISOR]
             raise InputError(
-                f"the series of {metric} have no label {label}", where=self.name,
+                f"the series of {min(metrics)} have no label {missing}", where=self.name,
                 todo="scrape the kubelets' /metrics/cadvisor, and keep its labels when relabelling"
                 if dialect is CADVISOR else
                 "let resource attributes become labels (promote_resource_attributes, resource_to_telemetry_conversion)",
             )  # fmt: skip
-        return Span(since_ms, until_ms, pods, pod, container)
+        return Span(since_ms, until_ms, pods, pod_labels, container_labels)
 
-    def label_names(self, metric: str, since_ms: int, until_ms: int) -> set[str]:
-        """List the names of the labels that a metric's series have."""
-        return self._ask_names("labels", [selector(metric, equal=self.labels)], since_ms, until_ms)
+    def label_names(self, metrics: Collection[str], since_ms: int, until_ms: int) -> set[str] | None:
+        """List the names of the labels that the metrics' series have; None where the server does not tell."""
+        return self._ask_names("labels", [selector(metrics, equal=self.labels)], since_ms, until_ms)
 
     def present(self, names: Collection[str], since_ms: int, until_ms: int) -> set[str]:
-        """Find out which metrics are there at all."""
-        return self._ask_names("label/__name__/values", [selector(names, equal=self.labels)], since_ms, until_ms) & set(
-            names
-        )
+        """Find out which metrics are there at all; where the server does not tell, they may all be."""
+        told = self._ask_names("label/__name__/values", [selector(names, equal=self.labels)], since_ms, until_ms)
+        return set(names) if told is None else told & set(names)
 
-    def _ask_names(self, path: str, selectors: list[str], since_ms: int, until_ms: int) -> set[str]:
+    def _ask_names(self, path: str, selectors: list[str], since_ms: int, until_ms: int) -> set[str] | None:
         form = {"match[]": selectors, "start": _seconds(since_ms), "end": _seconds(until_ms)}
         try:
             return set(read_names(self.api.ask(path, form), where=self.api.name))
         except RefusedError as error:
             raise self.api.refusal(error.refusal) from None
 
-    def read(
-        self,
-        metric: str,
-        span: Span,
-        equal: Mapping[str, str],
-        unequal: Mapping[str, Collection[str]],
-        among: Mapping[str, Collection[str]],
-    ) -> RawSeries:
+    def read(self, metric: str, span: Span, matchers: Collection[Matchers]) -> RawSeries:
         """Read a metric's samples slice by slice, and where many values are named, of some of them after the others."""
         selectors = [
-            selector(metric, equal={**self.labels, **equal}, unequal=unequal, among=some) for some in _divide(among)
+            selector(metric, equal={**self.labels, **meant.equal}, unequal=meant.unequal, among=some)
+            for meant in matchers
+            for some in _divide(meant.among)
         ]
         return join_series([part for text in selectors for part in self._read_slices(metric, text, span)])
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -100,6 +100,37 @@ def _place_of(labels: Mapping[str, str], cluster: str) -> tuple[str, str]:
     return first_of(labels, CLUSTER_LABELS) or cluster, first_of(labels, NAMESPACE_LABELS)
 
 
+def without_target_labels(series: Sequence[Mapping[str, str]]) -> Sequence[Mapping[str, str]]:
+    """Take out the labels by which a scrape tells of its target, where it did not honour those of the series.
+
+    Of one scrape, what stands in ``pod`` or ``container`` beside an ``exported_pod`` or ``exported_container`` is the
+    target's name. A series of the same scrape that has no such label of its own, as those of a node's or a pod's
+    cgroup, must not pass for the target's.
+
+    Parameters
+    ----------
+    series : sequence of mapping of str to str
+        Labels of each series of a metric.
+    """
+    targets: dict[str, set[tuple[object, ...]]] = {"pod": set(), "container": set()}
+    for name, known in targets.items():
+        known.update(_target(labels, name) for labels in series if labels.get(f"exported_{name}"))
+    if not any(targets.values()):
+        return series
+    out: list[Mapping[str, str]] = []
+    for labels in series:
+        foreign = [
+            name for name, known in targets.items()
+            if known and not labels.get(f"exported_{name}") and _target(labels, name) in known
+        ]  # fmt: skip
+        out.append({name: value for name, value in labels.items() if name not in foreign} if foreign else labels)
+    return out
+
+
+def _target(labels: Mapping[str, str], name: str) -> tuple[object, ...]:
+    return _observer(labels), labels.get(name)
+
+
 def is_at(labels: Mapping[str, str], place: PrometheusPlace) -> bool:
     """Tell whether a series of the right name is the one meant."""
     return all(
@@ -124,8 +155,8 @@ class Owned:
 
     @classmethod
     def of(cls, raw: RawSeries, owner_of: Callable[[Mapping[str, str], str], Owner | None], cluster: str) -> Owned:
-        """Find each series' owner."""
-        return cls(raw, [owner_of(labels, cluster) for labels in raw.labels])
+        """Find each series' owner, each by the labels that it has itself."""
+        return cls(raw, [owner_of(labels, cluster) for labels in without_target_labels(raw.labels)])
 
     def without(self, left_out: Iterable[int]) -> Owned:
         """Leave some series out."""

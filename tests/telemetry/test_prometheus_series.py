@@ -70,6 +70,35 @@ def test_a_label_names_the_cluster() -> None:
     assert claim_of({"namespace": "shop", "persistentvolumeclaim": "data"}, "local") == ("local", "shop", "data")
 
 
+SCRAPE = {"job": "cadvisor", "namespace": "monitoring", "pod": "cadvisor-x", "container": "cadvisor"}
+OTHER = {"job": "kubelet"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "owner"),
+    [
+        (SCRAPE | {"exported_namespace": "shop", "exported_pod": "web-1", "exported_container": "main"},
+         ("local", "shop", "web-1", "main", "")),
+        (SCRAPE | {"exported_namespace": "shop", "exported_pod": "web-1", "id": "/kubepods/pod1"}, None),
+        (SCRAPE | {"id": "/system.slice"}, None),
+        (OTHER | {"namespace": "shop", "pod": "web-2", "container": "main"}, ("local", "shop", "web-2", "main", "")),
+        (OTHER | {"namespace": "monitoring", "pod": "cadvisor-x", "container": "cadvisor"},
+         ("local", "monitoring", "cadvisor-x", "cadvisor", "")),
+    ],
+    ids=["its own", "a pod's cgroup", "a system's slice", "another job", "the target, by another job"],
+)  # fmt: skip
+def test_the_name_of_a_scrapes_target_is_no_series_own(labels: dict[str, str], owner: tuple[str, ...] | None) -> None:
+    own = SCRAPE | {"exported_pod": "a", "exported_container": "b", "exported_namespace": "c"}
+    owned = Owned.of(raw_series([(own, []), (labels, [])]), container_of, "local")
+    assert owned.owners == [("local", "c", "a", "b", ""), owner]
+
+
+def test_a_target_without_a_container_leaves_the_containers_label() -> None:
+    labels = {"job": "a", "namespace": "monitoring", "pod": "x", "exported_namespace": "shop", "exported_pod": "web-1"}
+    owned = Owned.of(raw_series([(labels | {"container": "main"}, []), (labels, [])]), container_of, "local")
+    assert owned.owners == [("local", "shop", "web-1", "main", ""), None]
+
+
 @pytest.mark.parametrize(
     ("cgroup", "uid"),
     [
