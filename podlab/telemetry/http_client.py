@@ -6,10 +6,13 @@ No text of the HTTP library is shown as it is: it quotes headers, and with them 
 from __future__ import annotations
 
 import base64
+import html
+import re
 import ssl
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import httpx
@@ -18,6 +21,12 @@ from podlab.authorities import explain_tls, trusted_authorities
 from podlab.errors import InputError, PodlabError
 from podlab.proxies import Proxy, find_proxy
 from podlab.secret_text import clean_password, clean_token, without_secrets
+
+#: So far into a web page its words are looked for, and so many of them are shown.
+_LONGEST_HEAD: Final = 4_096
+_MOST_SAID: Final = 100
+_TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_TAG: Final = re.compile(r"<[^>]*>")
 
 
 class HttpPeer:
@@ -123,6 +132,22 @@ class HttpPeer:
                 f"the proxy asks for a login: {answer.status_code}", where=where,
                 todo=f"give user and password in {variable}, or add the host to NO_PROXY",
             )  # fmt: skip
+
+
+def web_page(body: bytes) -> str | None:
+    """Tell what a web page says: its title, else the beginning of its text; None for anything else.
+
+    Examples
+    --------
+    >>> web_page(b"<html><head><title>503 Service Unavailable</title></head></html>")
+    '503 Service Unavailable'
+    """
+    text = body[:_LONGEST_HEAD].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    if not text.startswith("<"):
+        return None
+    title = _TITLE.search(text)
+    words = html.unescape(title[1] if title else _TAG.sub(" ", text)).split()
+    return " ".join(words)[:_MOST_SAID] or "without a title"
 
 
 def _needs_tls(url: str, ca_file: Path | None, proxy: Proxy | None) -> bool:

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 
 from podlab.errors import InputError, PodlabError
-from podlab.telemetry.http_client import HttpPeer
+from podlab.telemetry.http_client import HttpPeer, web_page
 from podlab.telemetry.influx_version import InfluxVersion, authorization, find_version, write_in
 
 _MAX_SMALL_ANSWER_BYTES = 8_000_000
@@ -131,7 +131,8 @@ class InfluxDatabase:
         until_s = self.clock() + self.timeout_s
         try:
             with self._client.stream(method, path, params=parameters, content=content, headers=headers) as answer:
-                for part in answer.iter_raw():
+                # Some gateways pack an answer although it was asked not to be.
+                for part in answer.iter_bytes():
                     body += part
                     if len(body) > max_bytes:
                         raise AnswerTooLargeError(f"the answer has more than {max_bytes:,} bytes", where=self.name)
@@ -205,4 +206,4 @@ def _error_in(body: bytes) -> str:
             return str(told["error"] if "error" in told else told["message"])
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, KeyError, TypeError):
             continue
-    return (body[:200].decode("utf-8", "replace").splitlines() or [""])[0].strip()
+    return web_page(body) or (body[:200].decode("utf-8", "replace").splitlines() or [""])[0].strip()

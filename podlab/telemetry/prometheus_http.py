@@ -33,11 +33,27 @@ _NO_RANGES: Final = re.compile(
 _OUT_OF_ORDER: Final = re.compile(
     r"out.of.order|out of bounds|too old|too far in the past|duplicate sample", re.IGNORECASE
 )
+#: How a POST is refused where a GET may be let in.
+_NO_POST: Final = (
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.NOT_IMPLEMENTED,
+)
+_NO_PATH: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
 _TENANT_HEADER: Final = "X-Scope-OrgID"
 
 
 class TooMuchError(PodlabError):
     """An answer has more than the reader, or the server, takes at once; a shorter span may do."""
+
+
+class NoSuchPathError(InputError):
+    """The server, or what stands before it, does not know what it was asked for."""
+
+
+class _NoPostError(InputError):
+    """A question was refused as it was sent by POST."""
 
 
 class OutOfOrderError(InputError):
@@ -77,6 +93,8 @@ class PrometheusApi:
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
 
     def __post_init__(self) -> None:
+        #: Whether questions are asked by GET, because those by POST were refused.
+        self.only_get = False
         headers = {"Accept": "application/json"}
         if self.tenant is not None:
             headers[_TENANT_HEADER] = self.tenant
@@ -123,12 +141,17 @@ class PrometheusApi:
         # Half an answer looks like pods that ended: rather none. Thanos, VictoriaMetrics; others ignore it.
         whole = {"partial_response": "false", "deny_partial_response": "1"}
         content = str(httpx.QueryParams({**form, **whole})).encode()
-        # A name's values can only be asked for by GET.
-        method = "GET" if path.startswith("label/") else "POST"
         address = f"api/v1/{path}"
-        if method == "GET":
-            address, content = f"{address}?{content.decode()}", b""
-        return self._send(method, address, content, max_bytes)
+        # A name's values can only be asked for by GET.
+        if not (self.only_get or path.startswith("label/")):
+            try:
+                return self._send("POST", address, content, max_bytes, explain=self._post_refused)
+            except _NoPostError:
+                # What stands before the server may let readers in by GET alone: a gateway, Grafana, the API server.
+                answer = self._send("GET", f"{address}?{content.decode()}", b"", max_bytes)
+                self.only_get = True
+                return answer
+        return self._send("GET", f"{address}?{content.decode()}", b"", max_bytes)
 
     def write(self, body: bytes) -> None:
         """Send one remote-write request, compressed by snappy.
@@ -161,7 +184,8 @@ class PrometheusApi:
         until_s = self.clock() + self.timeout_s
         try:
             with self._client.stream(method, address, content=content, headers=headers) as answer:
-                for part in answer.iter_raw():
+                # Some gateways pack an answer although it was asked not to be.
+                for part in answer.iter_bytes():
                     body += part
                     if len(body) > max_bytes:
                         raise TooMuchError(f"the answer has more than {max_bytes:,} bytes", where=self.name)
@@ -194,6 +218,11 @@ class PrometheusApi:
             return PodlabError(f"the server failed: {said}", where=self.name, todo="try again")
         return InputError(f"the server refuses the question: {said}", where=self.name)
 
+    def _post_refused(self, answer: httpx.Response, refused: Refusal) -> PodlabError:
+        if answer.status_code in _NO_POST:
+            return _NoPostError(f"{answer.status_code} {refused.said}", where=self.name)
+        return self._refused(answer, refused)
+
     def _write_refused(self, answer: httpx.Response, refused: Refusal) -> PodlabError:
         said = refused.said or answer.reason_phrase
         if _OUT_OF_ORDER.search(said):
@@ -220,8 +249,10 @@ class PrometheusApi:
             )  # fmt: skip
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             return PodlabError(f"the server is asked too often: {said}", where=self.name, todo="try again later")
-        if answer.is_redirect or status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
-            return InputError(
+        if answer.is_redirect or status in _NO_PATH:
+            leads = answer.headers.get("Location", "").partition("?")[0]
+            said = f"it leads to {self._peer.scrub(leads)}" if answer.is_redirect and leads else said
+            return NoSuchPathError(
                 f"there is no Prometheus API at this address: {status} {said}", where=self.name,
                 todo="set prometheus_url to what stands before /api/v1, such as http://mimir/prometheus",
             )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Final
 
 from podlab.errors import InputError, PodlabError
 from podlab.telemetry.prometheus_dialect import CADVISOR, Dialect
-from podlab.telemetry.prometheus_http import PrometheusApi, TooMuchError
+from podlab.telemetry.prometheus_http import NoSuchPathError, PrometheusApi, TooMuchError
 from podlab.telemetry.prometheus_query import any_of, quote_value, selector
 from podlab.telemetry.prometheus_series import PAUSE
 from podlab.telemetry.prometheus_wire import RawSeries, RefusedError, join_series, read_matrix, read_names
@@ -22,6 +22,8 @@ MAX_ANSWER_BYTES: Final = 64_000_000
 _ROOM_TO_GROW: Final = 8
 # VictoriaMetrics takes questions of 16,384 bytes unless told otherwise; other parts of one are short.
 _MOST_NAMES_BYTES: Final = 14_000
+# In an address: gateways take 8,192 bytes of it, and some characters of a pattern take three there.
+_MOST_ADDRESS_BYTES: Final = 5_000
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,9 @@ class PrometheusReader:
         form = {"match[]": selectors, "start": _seconds(since_ms), "end": _seconds(until_ms)}
         try:
             return set(read_names(self.api.ask(path, form), where=self.api.name))
+        except NoSuchPathError:
+            # Some servers and gateways have questions for samples only; whether there is any API, those will tell.
+            return None
         except RefusedError as error:
             raise self.api.refusal(error.refusal) from None
 
@@ -158,7 +163,7 @@ class PrometheusReader:
         selectors = [
             selector(metric, equal={**self.labels, **meant.equal}, unequal=meant.unequal, among=some)
             for meant in matchers
-            for some in _divide(meant.among)
+            for some in _divide(meant.among, _MOST_ADDRESS_BYTES if self.api.only_get else _MOST_NAMES_BYTES)
         ]
         return join_series([part for text in selectors for part in self._read_slices(metric, text, span)])
 
@@ -202,14 +207,14 @@ class PrometheusReader:
         return width_ms // 2
 
 
-def _divide(among: Mapping[str, Collection[str]]) -> Iterator[dict[str, Collection[str]]]:
+def _divide(among: Mapping[str, Collection[str]], most_bytes: int) -> Iterator[dict[str, Collection[str]]]:
     """Divide a label's values so that no question becomes too long for the server."""
     for label, values in among.items():
         part: list[str] = []
         size = 0
         for value in sorted(values):
             size += len(quote_value(any_of([value])).encode())
-            if part and size > _MOST_NAMES_BYTES:
+            if part and size > most_bytes:
                 yield {label: part}
                 part, size = [], len(quote_value(any_of([value])).encode())
             part.append(value)

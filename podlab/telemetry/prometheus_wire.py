@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeGuard
 
 import msgspec
 import numpy as np
@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 
-from podlab.errors import PodlabError
+from podlab.errors import InputError, PodlabError
+from podlab.telemetry.http_client import web_page
 from podlab.telemetry.nearest import Ints
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ _MS_PER_S: Final = 1000
 #: Beyond this a time is none in nanoseconds.
 _MOST_S: Final = 9e9
 _MOST_SAID: Final = 300
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _NO_VALUES: Final = msgspec.Raw(b"[]")
 
 
@@ -69,6 +71,15 @@ class _Answer(msgspec.Struct, rename="camel"):
     is_partial: bool = False
 
 
+class _Refusal(msgspec.Struct, rename="camel"):
+    status: Any = None
+    error_type: Any = None
+    error: Any = None
+    message: Any = None
+    reason: Any = None
+
+
+_REFUSALS: Final = msgspec.json.Decoder(_Refusal)
 _ANSWERS: Final = msgspec.json.Decoder(_Answer)
 _MATRICES: Final = msgspec.json.Decoder(_Matrix)
 # Thanos, Cortex and Google's frontend, all written in Go, have said null for an empty list.
@@ -123,6 +134,8 @@ def read_matrix(body: bytes, *, where: str) -> RawSeries:
     ------
     RefusedError
         If the answer says that it is none, or is of another kind.
+    InputError
+        If it is a web page, such as a login's.
     PodlabError
         If it is not the API's, broke off, is partial, or holds something else than numbers.
     """
@@ -159,15 +172,32 @@ def read_names(body: bytes, *, where: str) -> list[str]:
 def read_refusal(body: bytes) -> Refusal:
     """Read the body of an answer whose status is no success."""
     try:
-        answer = _ANSWERS.decode(body)
+        answer = _REFUSALS.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        lines = body[:_MOST_SAID].decode("utf-8", "replace").splitlines() or [""]
-        return Refusal(None, lines[0].strip())
-    return Refusal(answer.error_type or "unknown", _one_line(answer.error))
+        return Refusal(None, web_page(body) or _first_line(body))
+    said = next((_one_line(text) for text in (answer.error, answer.message, answer.reason) if _is_text(text)), "")
+    # The API says error; what stands before it (Kubernetes' API server, Grafana) says message.
+    kind = answer.error_type if _is_text(answer.error_type) else "unknown"
+    return Refusal(kind if answer.status == "error" else None, said or _one_line(body.decode("utf-8", "replace")))
+
+
+def _first_line(body: bytes) -> str:
+    return (body[:_MOST_SAID].decode("utf-8", "replace").splitlines() or [""])[0].strip()
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and bool(value)
 
 
 def _open(body: bytes, where: str) -> msgspec.Raw:
-    answer = _ANSWERS.decode(body)
+    page = web_page(body)
+    if page is not None:
+        what = f"the answer is not Prometheus' but a web page ({page})"
+        todo = (
+            "check that prometheus_url leads to Prometheus' API, and give a login if something before it asks for one"
+        )
+        raise InputError(what, where=where, todo=todo)
+    answer = _ANSWERS.decode(body.removeprefix(_BYTE_ORDER_MARK))
     if answer.status != "success":
         raise RefusedError(Refusal(answer.error_type or "unknown", _one_line(answer.error or answer.status)))
     if answer.is_partial:
