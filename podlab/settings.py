@@ -104,7 +104,11 @@ class Settings(BaseSettings):
     influxdb_ca_file: File = Field(
         None, description="file of the certificates that sign InfluxDB's own; empty: the system's"
     )
-    influxdb_database: str = Field("telegraf", min_length=1, description="database that Telegraf writes into")
+    influxdb_database: str = Field(
+        "telegraf",
+        min_length=1,
+        description="database that Telegraf writes into; or database/policy, where not into its default policy",
+    )
     prometheus_url: Url = Field(
         "http://localhost:9090",
         description="what stands before /api/v1 of Prometheus, Thanos, Mimir (.../prometheus) or VictoriaMetrics",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,19 @@ _AUTHORIZATION_WORDS = ("authoriz", "authenticat", "credentials", "insufficient 
 _REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 #: What 2.x says of a database that no bucket is mapped to, at /query and at /write.
 _UNMAPPED_WORDS = ("dbrp", "database not found", "retention policy not found")
+#: How servers say that a question asks for too much at once: 1.x (max-select-point, -series, -buckets, max-time-range,
+#: query-timeout), 2.x (memory allocation limit reached), 3.x (would exceed file limit, resources exhausted).
+_TOO_MUCH = re.compile(
+    r"max-(select|time|row)|(point|series|bucket|range|file|memory|size|query-timeout) limit|limit (reached|exceed)"
+    r"|exceeds? (the |its )?(\S+ )?(limit|maximum)|resources? ?exhausted|out of memory|memory exhausted"
+    r"|smaller time range|shorter time range|too (much|many) (data|points|rows|series|files|buckets)|too large",
+    re.IGNORECASE,
+)
+#: What is refused because of others' questions, or of how many there were: the next may pass, a smaller one no sooner.
+_BUSY = re.compile(
+    r"concurrent|queue|too many requests|rate.?limit|plan limit|limited_|max-connection|too busy|overloaded",
+    re.IGNORECASE,
+)
 
 
 class AnswerTooLargeError(PodlabError):
@@ -36,7 +50,7 @@ class InfluxDatabase:
     url : str
         Such as ``http://influxdb:8086``, without user or password.
     database : str
-        Its name; it need not be there yet.
+        Its name; it need not be there yet. ``database/policy`` names a retention policy other than the default one.
     user, password : str, optional
         Sent in a header; never part of an address, an error or the representation.
     timeout_s : float
@@ -104,11 +118,11 @@ class InfluxDatabase:
         InputError
             If the server cannot be reached, or refuses the user or the statement.
         AnswerTooLargeError
-            If the answer has more than ``max_bytes``.
+            If the answer has more than ``max_bytes``, or the server says that it were too much.
         PodlabError
             If the server fails, takes too long, or its answer breaks off.
         """
-        form = {"q": text, "epoch": "ns", "db": self.database}
+        form = {"q": text, "epoch": "ns", **self._place()}
         if self.version.major == 3:
             return self._send("GET", "/query", None, form | {"q": write_in(text, bound or {})}, max_bytes)
         if bound:
@@ -117,8 +131,18 @@ class InfluxDatabase:
 
     def write(self, lines: bytes) -> None:
         """Write points in line protocol, times in nanoseconds; errors as of :meth:`query`."""
-        parameters = {"db": self.database, "precision": "ns"}
+        parameters = {**self._place(), "precision": "ns"}
         self._send("POST", "/write", lines, parameters, _MAX_SMALL_ANSWER_BYTES)
+
+    @property
+    def bare_name(self) -> str:
+        """The database's name without a policy, as statements name it."""
+        return self.database if self.version.major == 3 else self.database.partition("/")[0]
+
+    def _place(self) -> dict[str, str]:
+        # No name of a database may hold a slash in 1.x; in 3.x it is part of the name.
+        policy = self.database.partition("/")[2] if self.version.major < 3 else ""
+        return {"db": self.bare_name, **({"rp": policy} if policy else {})}
 
     def _send(self, method: str, path: str, content: bytes | None, parameters: dict[str, str], max_bytes: int) -> bytes:
         major = self.version.major
@@ -149,6 +173,11 @@ class InfluxDatabase:
             return
         self._peer.check_proxy(answer, where=self.name)
         said = answer.headers.get("X-Influxdb-Error") or _error_in(body)
+        if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS or _BUSY.search(said):
+            raise self._busy(said or answer.reason_phrase)
+        is_question = answer.request.url.path.endswith("/query")
+        if is_question and (answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or _TOO_MUCH.search(said)):
+            raise self._too_much(said or answer.reason_phrase)
         if answer.status_code in _REFUSED:
             raise self.refusal(said or answer.reason_phrase, answer.status_code)
         if answer.is_server_error:
@@ -156,19 +185,35 @@ class InfluxDatabase:
             raise PodlabError(what, where=self.name, todo="try again")
         raise self.refusal(said, answer.status_code)
 
-    def refusal(self, said: str, status: int | None = None) -> InputError:
+    def _busy(self, said: str) -> PodlabError:
+        what = f"InfluxDB is asked too often or too much by others: {self._peer.scrub(said)}"
+        return PodlabError(what, where=self.name, todo="try again later")
+
+    def _too_much(self, said: str) -> AnswerTooLargeError:
+        what = f"InfluxDB refuses so much at once: {self._peer.scrub(said)}"
+        return AnswerTooLargeError(what, where=self.name, todo="fetch a shorter span")
+
+    def refusal(self, said: str, status: int | None = None) -> PodlabError:
         """Turn what the server said in refusal into one clear line."""
+        if _BUSY.search(said):
+            return self._busy(said)
+        if _TOO_MUCH.search(said):
+            return self._too_much(said)
         said = self._peer.scrub(said)
         said_low, major = said.lower(), self.version.major
         if status in _REFUSED or any(word in said_low for word in _AUTHORIZATION_WORDS):
             return self._refused_user(said)
+        policy = self._place().get("rp", "autogen")
         if major == 2 and any(word in said_low for word in _UNMAPPED_WORDS):
             return InputError(
                 f"InfluxDB {self.version.told} maps no bucket to this database: {said}",
                 where=self.name,
-                todo=f"influx v1 dbrp create --db {self.database} --rp autogen --default --bucket-id ID "
+                todo=f"influx v1 dbrp create --db {self.bare_name} --rp {policy} --default --bucket-id ID "
                 "(influx bucket list tells the ID)",
             )
+        if "retention policy not found" in said_low:
+            what, todo = "there is no such retention policy", "check what stands behind the slash of influxdb_database"
+            return InputError(what, where=self.name, todo=todo)
         if "database not found" in said_low:
             return InputError("there is no such database", where=self.name, todo="check influxdb_database")
         answered = "refuses the statement" if status is None else f"answered {status}"

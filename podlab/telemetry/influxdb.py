@@ -38,6 +38,7 @@ _ROOM_TO_GROW: Final = 8
 _MIN_SLICE_NS: Final = _NS_PER_S
 _MAX_ANSWER_BYTES: Final = 128_000_000
 _MAX_NAMES_SHOWN: Final = 6
+_MOST_POLICIES: Final = 20
 # A server takes 65,534 characters of an address, of which a few hundred are no question.
 _MOST_QUESTION_CHARACTERS: Final = 60_000
 
@@ -53,7 +54,7 @@ class InfluxSource:
     url : str
         The server's address, without user or password.
     database : str
-        Telegraf's database.
+        Telegraf's database; ``database/policy`` where it writes into a retention policy that is not the default one.
     user, password : str, optional
         A user with read rights is enough.
     cluster : str
@@ -213,31 +214,39 @@ class InfluxSource:
         self, measurement: schema.Measurement, since_ns: int, until_ns: int, pods: Collection[str] | None
     ) -> Rows:
         width_ns = int(self.slice_s * _NS_PER_S)
+        widest_ns = until_ns - since_ns
         parts = []
         start_ns = since_ns
         while start_ns < until_ns:
             # A short rest is asked for with the slice before it: each question costs the server something.
-            end_ns = until_ns if until_ns - start_ns <= width_ns * 3 // 2 else start_ns + width_ns
+            is_last = until_ns - start_ns <= min(width_ns * 3 // 2, widest_ns)
+            end_ns = until_ns if is_last else start_ns + width_ns
             try:
                 answer = self._query(measurement.query(pods), {"since": start_ns, "until": end_ns, **measurement.only})
-                rows = read_rows(answer, measurement.fields, measurement.tags, where=self.name)
+                rows = self._rows_of(answer, measurement)
             except (AnswerTooLargeError, PartialAnswerError) as error:
-                width_ns = (end_ns - start_ns) // 2
+                # Where the server has set a limit to spans, one that was refused would be so again.
+                width_ns = widest_ns = (end_ns - start_ns) // 2
                 if width_ns < _MIN_SLICE_NS:
                     raise PodlabError(
                         f"even one second of {measurement.name} is too much for one answer: {error.what}",
                         where=self.name,
-                        todo="raise the server's max-row-limit, or fetch fewer columns",
-                    ) from error
+                        todo="raise the server's limit (max-row-limit, max-select-series, query-file-limit or memory), "
+                        "or fetch fewer columns",
+                    ) from None
                 continue
-            except RefusedError as error:
-                raise self.database.refusal(error.what) from None
             self._check_numbers(rows, measurement)
             parts.append(rows)
             start_ns = end_ns
             if len(answer) < self.max_answer_bytes // _ROOM_TO_GROW:
-                width_ns *= 2
+                width_ns = min(width_ns * 2, widest_ns)
         return join_rows(parts)
+
+    def _rows_of(self, answer: bytes, measurement: schema.Measurement) -> Rows:
+        try:
+            return read_rows(answer, measurement.fields, measurement.tags, where=self.name)
+        except RefusedError as error:
+            raise self.database.refusal(error.what) from None
 
     def _check_numbers(self, rows: Rows, measurement: schema.Measurement) -> None:
         """Refuse what somebody else wrote into Telegraf's fields."""
@@ -255,7 +264,7 @@ class InfluxSource:
         return self.database.query(text, bound=bound, max_bytes=self.max_answer_bytes)
 
     def _explain_nothing(self, since: datetime, until: datetime) -> InputError:
-        """Say why there are no rows: nothing was ever written there, or not in this span."""
+        """Say why there are no rows: nothing was ever written there, or elsewhere, or not in this span."""
         names = [str(row[0]) for row in self._ask("SHOW MEASUREMENTS")]
         wanted = [measurement.name for measurement in schema.measurements(self.columns)]
         if wanted[0] not in names:
@@ -266,16 +275,56 @@ class InfluxSource:
                 where=self.name,
                 todo="let Telegraf's kubernetes input write into it, or `podlab replay` a recording",
             )
-        newest = self._ask(f"SELECT * FROM {quote_identifier(wanted[0])} ORDER BY time DESC LIMIT 1")  # noqa: S608
-        when = f"the newest is of {pd.Timestamp(newest[0][0], tz='UTC'):%Y-%m-%d %H:%M:%S} UTC" if newest else "none"
+        span = f"{since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S}"
+        newest, others = self._newest(quote_identifier(wanted[0])), self._other_policies(wanted[0])
+        if others:
+            policy, when = max(others.items(), key=lambda item: item[1])
+            return InputError(
+                f"no rows of {wanted[0]} from {span} in this retention policy, "
+                f"{'none at all' if newest is None else f'the newest is of {newest:%Y-%m-%d %H:%M:%S} UTC'}; "
+                f"there are some in {', '.join(map(repr, others))}, the newest of {when:%Y-%m-%d %H:%M:%S} UTC",
+                where=self.name,
+                todo=f"set influxdb_database to {self.database.bare_name}/{policy}",
+            )
+        when_told = "none" if newest is None else f"the newest is of {newest:%Y-%m-%d %H:%M:%S} UTC"
         return InputError(
-            f"no rows of {wanted[0]} from {since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S}, {when}",
+            f"no rows of {wanted[0]} from {span}, {when_told}",
             where=self.name,
             todo="choose another span, or see whether Telegraf still runs",
         )
 
+    def _other_policies(self, measurement: str) -> dict[str, pd.Timestamp]:
+        """Find the retention policies beside the one asked that hold a measurement, and when it was written last."""
+        if self.database.version.major == 3:
+            return {}
+        try:
+            known = self._ask(f"SHOW RETENTION POLICIES ON {quote_identifier(self.database.bare_name)}")
+        except PodlabError as error:
+            log.debug("%s", error)
+            return {}
+        own = self.database.database.partition("/")[2]
+        # The last column says whether it is the default one.
+        names = [str(row[0]) for row in known if row[0] != own and (own or row[-1] is not True)]
+        found = {
+            name: self._newest(f"{quote_identifier(name)}.{quote_identifier(measurement)}")
+            for name in names[:_MOST_POLICIES]
+        }
+        return {name: when for name, when in found.items() if when is not None}
+
+    def _newest(self, measurement: str) -> pd.Timestamp | None:
+        try:
+            newest = self._ask(f"SELECT * FROM {measurement} ORDER BY time DESC LIMIT 1")  # noqa: S608
+        except PodlabError as error:
+            # A server with a limit to spans refuses one without beginning; why there are no rows matters more.
+            log.debug("%s", error)
+            return None
+        return pd.Timestamp(newest[0][0], tz="UTC") if newest else None
+
     def _ask(self, text: str) -> list[tuple[Any, ...]]:
-        return [row for series in read_series(self._query(text, {}), where=self.name) for row in series.rows]
+        try:
+            return [row for series in read_series(self._query(text, {}), where=self.name) for row in series.rows]
+        except RefusedError as error:
+            raise self.database.refusal(error.what) from None
 
 
 def _to_ns(when: datetime) -> int:

@@ -169,11 +169,13 @@ class PrometheusReader:
 
     def _read_slices(self, metric: str, text: str, span: Span) -> list[RawSeries]:
         width_ms = int(self.slice_s * _MS_PER_S)
+        widest_ms = span.until_ms - span.since_ms
         parts: list[RawSeries] = []
         start_ms = span.since_ms
         while start_ms < span.until_ms:
             # A short rest is asked for with the slice before it: each question costs the server something.
-            end_ms = span.until_ms if span.until_ms - start_ms <= width_ms * 3 // 2 else start_ms + width_ms
+            is_last = span.until_ms - start_ms <= min(width_ms * 3 // 2, widest_ms)
+            end_ms = span.until_ms if is_last else start_ms + width_ms
             # A range reaches from its end back, both ends included; before Prometheus 3 that is 1 ms too much.
             form = {
                 "query": f"{text}[{end_ms - start_ms}ms]", "time": _seconds(end_ms - 1),
@@ -186,15 +188,16 @@ class PrometheusReader:
                 refusal = self.api.refusal(error.refusal)
                 if not isinstance(refusal, TooMuchError):
                     raise refusal from None
-                width_ms = self._narrower(end_ms - start_ms, metric, refusal)
+                # Where the server has set a limit to spans, one that was refused would be so again.
+                width_ms = widest_ms = self._narrower(end_ms - start_ms, metric, refusal)
                 continue
             except TooMuchError as error:
-                width_ms = self._narrower(end_ms - start_ms, metric, error)
+                width_ms = widest_ms = self._narrower(end_ms - start_ms, metric, error)
                 continue
             parts.append(raw.between(start_ms, end_ms))
             start_ms = end_ms
             if len(answer) < self.max_answer_bytes // _ROOM_TO_GROW:
-                width_ms *= 2
+                width_ms = min(width_ms * 2, widest_ms)
         return parts
 
     def _narrower(self, width_ms: int, metric: str, error: TooMuchError) -> int:

@@ -186,10 +186,10 @@ def _make_database(target: InfluxDatabase) -> None:
     """Make the database unless it is there; only an administrator may, so nobody else is asked to."""
     try:
         databases = read_series(target.query("SHOW DATABASES"), where=target.name)
-        if not any(row == (target.database,) for series in databases for row in series.rows):
-            read_series(target.query(f"CREATE DATABASE {quote_identifier(target.database)}"), where=target.name)
+        if not any(row == (target.bare_name,) for series in databases for row in series.rows):
+            read_series(target.query(f"CREATE DATABASE {quote_identifier(target.bare_name)}"), where=target.name)
     except RefusedError as error:
-        raise target.refusal(error.what) from error
+        raise target.refusal(error.what) from None
 
 
 def _fingerprint(samples: pd.DataFrame, target: InfluxDatabase | PrometheusApi, *options: object) -> str:
