@@ -16,6 +16,7 @@ import pandas as pd
 
 from podlab.errors import InputError
 from podlab.metrics import AGES, ALL_COLUMNS, CATALOGUE, CONTAINER_KEY, MEASURED_METRICS, TIMES
+from podlab.repeats import drop_repeats
 
 if TYPE_CHECKING:
     import pandera.pandas as pa
@@ -80,6 +81,7 @@ def check_samples(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
     DataFrame
         A new frame, sorted by container and time, with one row for each (container, time): of rows that repeat
         them, what each knows is put together, and where they contradict the first counts, with a warning.
+        Rows that repeat a sample a moment later count once (:func:`podlab.repeats.drop_repeats`).
         ``cluster`` is ``local`` where it was missing, and every identity column is there. Empty text and
         :data:`MISSING_WORDS` are missing; so are, with a warning, counts beyond 64 bits. Columns that the catalogue
         does not know are dropped with a warning.
@@ -110,7 +112,7 @@ def check_samples(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
 
     ordered = table[[column for column in ALL_COLUMNS if column in table]]
     ordered = ordered.sort_values([*CONTAINER_KEY, "time"], kind="stable", ignore_index=True)
-    return merge_repeated(ordered, where=where)
+    return drop_repeats(merge_repeated(ordered, where=where), INSTANCE_KEY, where=where)
 
 
 def merge_repeated(table: pd.DataFrame, *, where: str) -> pd.DataFrame:

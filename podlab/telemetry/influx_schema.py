@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from podlab.metrics import AGES, CATALOGUE, LABELS
+from podlab.telemetry.influx_agents import AGENT_TAG
 from podlab.telemetry.influx_http import quote_identifier
 
 CONTAINER: Final = "kubernetes_pod_container"
@@ -74,7 +75,9 @@ class Measurement:
     without: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def query(self, pods: Collection[str] | None = None) -> str:
-        """InfluxQL for all series in ``$since <= time < $until``; the values of ``only`` are bound by tag name.
+        """InfluxQL for all series in ``$since <= time < $until``, each agent's by itself.
+
+        The values of ``only`` are bound by tag name.
 
         Parameters
         ----------
@@ -82,7 +85,7 @@ class Measurement:
             Only series of pods with one of these names. The server finds them in its index, and reads no others.
         """
         fields = ", ".join(quote_identifier(name) for name in self.fields.values())
-        tags = ", ".join(quote_identifier(tag) for tag in self.tags)
+        tags = ", ".join(quote_identifier(tag) for tag in (*self.tags, AGENT_TAG))
         only = "".join(f" AND {quote_identifier(tag)} = ${tag}" for tag in self.only)
         only += "".join(
             f" AND {quote_identifier(tag)} != '{value}'" for tag, values in self.without.items() for value in values

@@ -20,6 +20,7 @@ from podlab.samples import check_samples
 from podlab.telemetry import NothingThereError
 from podlab.telemetry import influx_prometheus as prometheus_input
 from podlab.telemetry import influx_schema as schema
+from podlab.telemetry.influx_agents import AGENT_TAG, one_agent
 from podlab.telemetry.influx_http import AnswerTooLargeError, InfluxDatabase, quote_identifier
 from podlab.telemetry.influx_table import join_measurements, make_grid
 from podlab.telemetry.influx_wire import PartialAnswerError, RefusedError, Rows, join_rows, read_rows, read_series
@@ -240,11 +241,11 @@ class InfluxSource:
             start_ns = end_ns
             if len(answer) < self.max_answer_bytes // _ROOM_TO_GROW:
                 width_ns = min(width_ns * 2, widest_ns)
-        return join_rows(parts)
+        return one_agent(join_rows(parts))
 
     def _rows_of(self, answer: bytes, measurement: schema.Measurement) -> Rows:
         try:
-            return read_rows(answer, measurement.fields, measurement.tags, where=self.name)
+            return read_rows(answer, measurement.fields, (*measurement.tags, AGENT_TAG), where=self.name)
         except RefusedError as error:
             raise self.database.refusal(error.what) from None
 
