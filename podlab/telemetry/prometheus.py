@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -24,6 +25,7 @@ from podlab.telemetry.prometheus_dialect import (
     names_of,
 )
 from podlab.telemetry.prometheus_http import PrometheusApi
+from podlab.telemetry.prometheus_observers import choose_observers, find_twins
 from podlab.telemetry.prometheus_read import MAX_ANSWER_BYTES, SLICE_S, Matchers, PrometheusReader, Span
 from podlab.telemetry.prometheus_rows import (
     CPU_COUNTER,
@@ -35,13 +37,14 @@ from podlab.telemetry.prometheus_rows import (
 from podlab.telemetry.prometheus_series import (
     Owned,
     Owner,
-    choose_observers,
     claim_of,
     container_of,
     make_points,
     pod_of,
 )
 from podlab.telemetry.prometheus_wire import RawSeries
+
+log = logging.getLogger(__name__)
 
 # What belongs to the first and last rows may have been measured just outside the span, and the first row's
 # processor use is a rate since the sample before it.
@@ -93,6 +96,10 @@ class PrometheusSource:
     ) -> None:
         self.reader = PrometheusReader(api, dict(labels or {}), slice_s, max_answer_bytes)
         self.cluster = cluster
+        #: Labels that were told to differ between pods of one name.
+        self._told: set[str] = set()
+        #: Cluster, namespace and name of pods that ran twice at the same time, in the last fetch.
+        self._twins: set[Owner] = set()
         wanted = tuple(CATALOGUE) if columns is None else tuple(columns)
         self.columns = tuple(c for c in wanted if c in COLUMNS)
 
@@ -180,22 +187,36 @@ class PrometheusSource:
             matchers = [Matchers(equal).and_also(meant) for meant in span.matchers(containers=per == "container")]
             raw = self.reader.read(place.name, wider, matchers)
             found[place.name] = Owned.of(raw, pod_of if per == "pod" else container_of, self.cluster)
+        twins = find_twins(found)
+        self._twins = set() if twins is None else set(twins.pods)
+        if twins is not None and set(twins.labels) - self._told:
+            self._told |= set(twins.labels)
+            log.warning("%s: %s; set prometheus_labels, such as prometheus_labels=%s", self.name, twins, twins.example)
         return choose_observers(found)
 
     def _join_volumes(self, rows: ScrapedRows, place: PrometheusPlace, span: Span) -> None:
         """Sum a pod's claims; the kubelet tells how full a claim is, kube-state-metrics whose it is."""
         wider = span.wider(_MARGIN_MS, _MARGIN_MS)
         links = self._read_state(POD_CLAIMS, span)
-        pods_of: dict[Owner, set[Owner]] = {}
+        users: dict[Owner, set[Owner]] = {}
         for labels in links.labels:
             claim, pod = claim_of(labels, self.cluster), pod_of(labels, self.cluster)
             if claim is not None and pod is not None:
-                pods_of.setdefault(claim, set()).add(pod)
-        among = {} if span.pods is None else {place.part or "": {claim[2] for claim in pods_of}}
+                users.setdefault(claim, set()).add(pod)
+        among = {} if span.pods is None else {place.part or "": {claim[2] for claim in users}}
         raw = self.reader.read(place.name, wider, [Matchers(among=among)])
-        owned = choose_observers({place.name: Owned.of(raw, claim_of, self.cluster)})[place.name]
+        claims = Owned.of(raw, claim_of, self.cluster)
+        owned = choose_observers({place.name: claims})[place.name]
+        # Nothing tells of which of two pods of one name a claim is that is there twice as well.
+        twice = {who for who, left in zip(claims.owners, owned.owners, strict=True) if who is not None and left is None}
         # A claim that several pods share counts for each of them.
-        pairs = [(n, pod) for n, claim in enumerate(owned.owners) if claim for pod in sorted(pods_of.get(claim, ()))]
+        pairs = [
+            (number, pod)
+            for number, claim in enumerate(owned.owners)
+            if claim is not None
+            for pod in sorted(users.get(claim, ()))
+            if claim not in twice or pod not in self._twins
+        ]
         shared = _copies(owned.raw, [n for n, _ in pairs])
         numbers: dict[Owner, int] = {}
         points = make_points(Owned(shared, [pod for _, pod in pairs]), place, numbers)
@@ -204,7 +225,8 @@ class PrometheusSource:
     def _fill_from_pod_info(self, frame: pd.DataFrame, rows: ScrapedRows, span: Span) -> None:
         info = self._read_state(POD_INFO, span)
         numbers: dict[Owner, int] = {}
-        of_series = [pod_of(labels, self.cluster) for labels in info.labels]
+        named = [(pod_of(labels, self.cluster), labels.get("uid", "")) for labels in info.labels]
+        of_series = [(*pod, uid) if pod is not None and pod in self._twins else pod for pod, uid in named]
         pod = np.array(
             [NOTHING if p is None else numbers.setdefault(p, len(numbers)) for p in of_series], dtype=np.int64
         )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from podlab.metrics import AGES, CATALOGUE, PrometheusPlace
-from podlab.telemetry.nearest import Ints
+from podlab.telemetry.nearest import NOTHING, Ints
 from podlab.telemetry.prometheus_series import NODE_LABELS, Owned, Owner, Points, first_of, make_points, uid_of
 from podlab.telemetry.prometheus_table import Grid, make_grid, make_table, number_of, rate_of
 from podlab.telemetry.prometheus_wire import Floats
@@ -43,8 +43,11 @@ class ScrapedRows:
     about: dict[str, list[str | None]]
 
     def pods(self, numbers: Mapping[Owner, int]) -> Ints:
-        """Give each row the number that its pod has; -1 where it has none."""
-        return number_of([key[:3] for key in self.containers], numbers)[self.grid.owner]
+        """Give each row the number that its pod has, by uid where pods of one name are told apart; -1 where none."""
+        by_uid = [(*key[:3], uid or "") for key, uid in zip(self.containers, self.about["pod_uid"], strict=True)]
+        named = number_of([key[:3] for key in self.containers], numbers)
+        own = number_of(by_uid, numbers)
+        return np.where(own == NOTHING, named, own)[self.grid.owner]
 
     def join_of_pods(self, column: str, points: Points, numbers: Mapping[Owner, int]) -> None:
         """Join what is counted per pod, and how old it is; ``numbers`` are those of the pods."""

@@ -14,9 +14,9 @@ Labels are read as Kubernetes' versions and the usual relabelling write them:
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -27,8 +27,9 @@ from podlab.telemetry.nearest import NOTHING, Ints
 from podlab.telemetry.prometheus_wire import Floats, RawSeries
 
 Flags = npt.NDArray[np.bool_]
-#: Cluster, namespace, pod, container, life; the last two are empty for what is counted per pod.
+#: Cluster, namespace, pod, container, life; the last two are not there for what is counted per pod.
 Owner = tuple[str, ...]
+Observer = tuple[tuple[str, str], ...]
 
 CLUSTER_LABELS: Final = ("cluster", "k8s_cluster_name", "k8s.cluster.name")
 NAMESPACE_LABELS: Final = ("k8s_namespace_name", "k8s.namespace.name", "exported_namespace", "namespace")
@@ -63,6 +64,7 @@ def uid_of(labels: Mapping[str, str]) -> str | None:
     return first_of(labels, UID_LABELS) or uid_in(labels.get("id", ""))
 
 
+@lru_cache(maxsize=65_536)
 def uid_in(cgroup: str) -> str | None:
     """Read the pod's uid out of a cgroup's path; None for static pods, whose path holds another one than the API tells.
 
@@ -128,7 +130,7 @@ def without_target_labels(series: Sequence[Mapping[str, str]]) -> Sequence[Mappi
 
 
 def _target(labels: Mapping[str, str], name: str) -> tuple[object, ...]:
-    return _observer(labels), labels.get(name)
+    return observer_of(labels), labels.get(name)
 
 
 def is_at(labels: Mapping[str, str], place: PrometheusPlace) -> bool:
@@ -164,68 +166,9 @@ class Owned:
         return Owned(self.raw, [None if n in gone else owner for n, owner in enumerate(self.owners)])
 
 
-def choose_observers(owned: Mapping[str, Owned]) -> dict[str, Owned]:
-    """Of the same container seen by several scrapers, take one: the one with the most samples of its pod.
-
-    Another is taken for a time of which the first has nothing, as when a pod's node or a job's name changed.
-
-    Parameters
-    ----------
-    owned : mapping of str to Owned
-        By metric, all of the same scrape.
-
-    Returns
-    -------
-    dict
-        The same, without the series not taken.
-    """
-    count = {name: np.bincount(of.raw.series, minlength=len(of.owners)).tolist() for name, of in owned.items()}
-    seen: dict[Owner, Counter[tuple[tuple[str, str], ...]]] = defaultdict(Counter)
-    observer: dict[str, list[tuple[tuple[str, str], ...]]] = {}
-    for name, of in owned.items():
-        observer[name] = [_observer(labels) for labels in of.raw.labels]
-        for who, watcher, many in zip(of.owners, observer[name], count[name], strict=True):
-            if who is not None:
-                seen[who[:3]][watcher] += many
-    contested = {pod: rivals for pod, rivals in seen.items() if len(rivals) > 1}
-    if not contested:
-        return dict(owned)
-    chosen = {}
-    for name, of in owned.items():
-        first_ms, last_ms = _spans(of.raw, len(of.owners))
-        members: dict[Owner, list[int]] = defaultdict(list)
-        for number, who in enumerate(of.owners):
-            if who is not None and who[:3] in contested and count[name][number]:
-                # Containers of one pod may come and go at other times, so each is looked at by itself.
-                members[who[:4]].append(number)
-        left_out: list[int] = []
-        for who, numbers in members.items():
-            rank = {watcher: (-many, watcher) for watcher, many in contested[who[:3]].items()}
-            by_observer: dict[tuple[tuple[str, str], ...], list[int]] = defaultdict(list)
-            for number in numbers:
-                by_observer[observer[name][number]].append(number)
-            taken: list[tuple[int, int]] = []
-            for watcher in sorted(by_observer, key=rank.__getitem__):
-                its = by_observer[watcher]
-                begin, end = int(first_ms[its].min()), int(last_ms[its].max())
-                if any(begin <= other_end and other_begin <= end for other_begin, other_end in taken):
-                    left_out += its
-                else:
-                    taken.append((begin, end))
-        chosen[name] = of.without(left_out)
-    return chosen
-
-
-def _observer(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def observer_of(labels: Mapping[str, str]) -> Observer:
+    """Tell who scraped a series: its labels that are not about what was scraped."""
     return tuple(sorted(item for item in labels.items() if item[0] not in _ABOUT))
-
-
-def _spans(raw: RawSeries, n_series: int) -> tuple[Ints, Ints]:
-    first = np.full(n_series, np.iinfo(np.int64).max)
-    last = np.full(n_series, np.iinfo(np.int64).min)
-    np.minimum.at(first, raw.series, raw.time_ms)
-    np.maximum.at(last, raw.series, raw.time_ms)
-    return first, last
 
 
 @dataclass

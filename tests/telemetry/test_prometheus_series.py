@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podlab.metrics import CATALOGUE, PrometheusPlace
+from podlab.telemetry.prometheus_observers import choose_observers
 from podlab.telemetry.prometheus_series import (
     Owned,
-    choose_observers,
     claim_of,
     container_of,
     make_points,
