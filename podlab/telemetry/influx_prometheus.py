@@ -18,8 +18,9 @@ from podlab.telemetry.influx_schema import Measurement
 from podlab.telemetry.influx_wire import Rows
 from podlab.telemetry.nearest import NOTHING, Ints, match_rows, sampling_interval
 from podlab.telemetry.prometheus_dialect import CADVISOR
+from podlab.telemetry.prometheus_observers import choose_observers
 from podlab.telemetry.prometheus_rows import CPU_COUNTER, CPU_RATE, STARTED, ScrapedRows, join_scraped, needed_columns
-from podlab.telemetry.prometheus_series import PAUSE, Owned, choose_observers, container_of, pod_of
+from podlab.telemetry.prometheus_series import PAUSE, Owned, container_of, pod_of
 from podlab.telemetry.prometheus_wire import RawSeries
 
 ALL_IN_ONE: Final = "prometheus"

@@ -74,6 +74,11 @@ class Measurement:
     only: dict[str, str] = field(default_factory=dict)
     without: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def tags_asked_for(self) -> tuple[str, ...]:
+        """The tags, and last whose agent's the rows are where that is none of them."""
+        return self.tags if AGENT_TAG in self.tags else (*self.tags, AGENT_TAG)
+
     def query(self, pods: Collection[str] | None = None) -> str:
         """InfluxQL for all series in ``$since <= time < $until``, each agent's by itself.
 
@@ -85,7 +90,7 @@ class Measurement:
             Only series of pods with one of these names. The server finds them in its index, and reads no others.
         """
         fields = ", ".join(quote_identifier(name) for name in self.fields.values())
-        tags = ", ".join(quote_identifier(tag) for tag in (*self.tags, AGENT_TAG))
+        tags = ", ".join(quote_identifier(tag) for tag in self.tags_asked_for)
         only = "".join(f" AND {quote_identifier(tag)} = ${tag}" for tag in self.only)
         only += "".join(
             f" AND {quote_identifier(tag)} != '{value}'" for tag, values in self.without.items() for value in values

@@ -177,7 +177,7 @@ class InfluxSource:
                     fields = self._ask(f"SHOW FIELD KEYS FROM {quote_identifier(prometheus_input.ALL_IN_ONE)}")
                     measurements[prometheus_input.ALL_IN_ONE] = [str(row[0]) for row in fields]
             except RefusedError as error:
-                raise self.database.refusal(error.what) from error
+                raise self.database.refusal(error.what) from None
             self._names, self._names_s = prometheus_input.present_names(measurements), time.monotonic()
         return self._names
 
@@ -241,11 +241,12 @@ class InfluxSource:
             start_ns = end_ns
             if len(answer) < self.max_answer_bytes // _ROOM_TO_GROW:
                 width_ns = min(width_ns * 2, widest_ns)
-        return one_agent(join_rows(parts))
+        rows = join_rows(parts)
+        return rows if AGENT_TAG in measurement.tags else one_agent(rows)
 
     def _rows_of(self, answer: bytes, measurement: schema.Measurement) -> Rows:
         try:
-            return read_rows(answer, measurement.fields, (*measurement.tags, AGENT_TAG), where=self.name)
+            return read_rows(answer, measurement.fields, measurement.tags_asked_for, where=self.name)
         except RefusedError as error:
             raise self.database.refusal(error.what) from None
 
