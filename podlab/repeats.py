@@ -49,7 +49,7 @@ def drop_repeats(ordered: pd.DataFrame, key: Sequence[str], *, where: str) -> pd
     repeats = _repeats(ordered, key)
     if not len(repeats):
         return ordered
-    container = ordered.groupby(list(key), dropna=False, sort=False).ngroup().to_numpy()
+    container = ordered.groupby(list(key), dropna=False, sort=False).ngroup().to_numpy(np.int64)
     many = _have_many(container, repeats)
     found = 0
     # Of more than two observers, each pass finds those beside a row that is not close.
@@ -136,7 +136,7 @@ class _Compare:
 def _without(ordered: pd.DataFrame, repeats: Ints) -> pd.DataFrame:
     out = ordered.copy()
     for name in (name for name in (*CATALOGUE, *AGES.values()) if name in out):
-        column = out.columns.get_loc(name)
+        column = out.columns.tolist().index(name)
         lacking = repeats[out[name].iloc[repeats - 1].isna().to_numpy()]
         if len(lacking):
             out.iloc[lacking - 1, column] = ordered[name].iloc[lacking].array
