@@ -49,7 +49,7 @@ def drop_repeats(ordered: pd.DataFrame, key: Sequence[str], *, where: str) -> pd
     repeats = _repeats(ordered, key)
     if not len(repeats):
         return ordered
-    container: Ints = ordered.groupby(list(key), dropna=False, sort=False).ngroup().to_numpy(np.int64)
+    container = np.asarray(ordered.groupby(list(key), dropna=False, sort=False).ngroup(), dtype=np.int64)
     many = _have_many(container, repeats)
     found = 0
     # Of more than two observers, each pass finds those beside a row that is not close.
