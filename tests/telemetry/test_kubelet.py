@@ -34,7 +34,7 @@ def as_told(samples: pd.DataFrame) -> pd.DataFrame:
     told = samples.assign(
         time=samples["time"].dt.floor("ms"), started_at=samples["started_at"].dt.floor("s").dt.as_unit("ns")
     )
-    for name in (name for name in MEASURED_METRICS if CATALOGUE[name].kind == "gauge"):
+    for name in (name for name in MEASURED_METRICS if name in told and CATALOGUE[name].kind == "gauge"):
         told[name] = told[name] // 1
     return told
 
