@@ -84,7 +84,9 @@ def _lives(answer: bytes, place: PrometheusPlace, node: str, *, per_pod: bool) -
     found: dict[tuple[str, ...], dict[str, _Life]] = {}
     for series in read_family(answer, place.name, where=f"node {node}"):
         owner = pod_of(series.labels, "") if per_pod else container_of(series.labels, "")
-        if owner is None or not 0 <= series.value * place.scale <= _MOST or not is_at(series.labels, place):
+        if owner is None or not 0 <= series.value * place.scale <= _MOST:
+            continue
+        if place.only and not is_at(series.labels, place):
             continue
         # Two sandboxes of a pod that was just restarted differ in the cgroup's path.
         life = series.labels.get("id", "") if per_pod else owner[4]

@@ -34,7 +34,7 @@ def as_told(samples: pd.DataFrame) -> pd.DataFrame:
     told = samples.assign(
         time=samples["time"].dt.floor("ms"), started_at=samples["started_at"].dt.floor("s").dt.as_unit("ns")
     )
-    for name in (name for name in MEASURED_METRICS if CATALOGUE[name].kind == "gauge"):
+    for name in (name for name in MEASURED_METRICS if name in told and CATALOGUE[name].kind == "gauge"):
         told[name] = told[name] // 1
     return told
 
@@ -120,3 +120,14 @@ def test_a_cluster_without_nodes_is_an_error(certificates: Certificates) -> None
     with pytest.raises(InputError, match="no node with an address"):
         source.fetch(pd.Timestamp(0, tz="UTC"), pd.Timestamp("2100-01-01", tz="UTC"))
     source.close()
+
+
+def test_the_age_of_the_network_comes_back(samples: pd.DataFrame, certificates: Certificates) -> None:
+    sent = samples.assign(network_age_seconds=(samples.index % 5 - 2) * 0.25)
+    with running_cluster(sent, certificates) as cluster:
+        cluster.run(30)
+        got = cluster.fetch()
+    both = got.merge(sent, on=KEY, suffixes=("", "_sent"))
+    assert len(both) > 0.9 * len(sent)
+    assert (both["network_age_seconds"] == both["network_age_seconds_sent"]).all()
+    assert (both["rx_packets"] == both["rx_packets_sent"]).all()

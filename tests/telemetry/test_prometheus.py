@@ -230,3 +230,9 @@ def test_pods_whose_names_are_too_long_for_one_question(server: Prometheusd) -> 
     got = source.fetch(times[0], until, pods=names[:-1])
     assert sorted(got["pod"]) == sorted(names[:-1] * 3)
     assert got["rx_bytes"].eq(5).all()
+
+
+def test_ages_come_back(prometheusd: Prometheusd, samples: pd.DataFrame) -> None:
+    ages = {name: (samples.index % (3 + n) - 1) * 0.1 for n, name in enumerate(AGES.values())}
+    sent = check_samples(samples.assign(**ages), where="with ages")
+    pd.testing.assert_frame_equal(through(prometheusd, sent), expected(sent))
