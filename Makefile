@@ -2,6 +2,9 @@
 PYTHON ?= python3
 RECORDING ?= data/recordings/services.parquet
 PART ?= watcher
+SECONDS ?= 800
+SAMPLE ?= 40
+PACKAGES ?=
 # What was recorded beside it, where it was.
 UNKNOWN := $(wildcard $(RECORDING:.parquet=-unknown.parquet))
 FAULTS := $(wildcard $(RECORDING:.parquet=-faults.parquet))
@@ -10,7 +13,7 @@ OTHER := $(if $(filter data/recordings/services.parquet,$(RECORDING)),data/recor
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train quick test lab record reports figures lint format bench demo image lock setup clean
+.PHONY: help train quick test fuzz mutants lab record reports figures lint format bench demo image lock setup clean
 
 help:  ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -24,6 +27,14 @@ quick: .venv/.installed  ## The same chain on a small recording in a few minutes
 
 test: .venv/.installed  ## Set up and pass all tests
 	$(BIN)/python -m pytest -n 2 -q
+
+fuzz: .venv/.installed  ## Damage what is read from outside, each kind for so many SECONDS, and see that it is refused
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+mutants: .venv/.installed  ## Change one token at a time in PACKAGES and see whether tests notice (SAMPLE changes of each)
+	test -x .cache/mutants/bin/cosmic-ray || { $(PYTHON) -m venv .cache/mutants && \
+		.cache/mutants/bin/pip install --quiet 'cosmic-ray>=8.4,<9'; }
+	.cache/mutants/bin/python -m tools.mutants --sample $(SAMPLE) $(PACKAGES)
 
 lab: .venv/.installed  ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks

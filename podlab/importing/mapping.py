@@ -188,7 +188,7 @@ def read_mapping(path: Path) -> Mapping:
     """
     try:
         table = tomllib.loads(decode_text(path.read_bytes()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise InputError(f"not valid TOML: {error}", where=str(path)) from error
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error

@@ -104,6 +104,8 @@ def read_parameters(notebook: NotebookNode, *, where: str) -> dict[str, Paramete
         statements = ast.parse(cells[0].source).body
     except SyntaxError as error:
         raise InputError(f"its parameters cell is not Python: line {error.lineno}", where=where) from None
+    except (ValueError, RecursionError, MemoryError):  # a character 0; nested without end
+        raise InputError("its parameters cell is not Python", where=where) from None
     found = [_read_statement(statement, where) for statement in statements if not _is_text(statement)]
     return {parameter.name: parameter for parameter in found}
 
@@ -144,7 +146,7 @@ def parse_parameters(known: Mapping[str, Parameter], given: Mapping[str, object]
         parameter = known[name]
         try:
             values[name] = parameter.parse(value)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             what = f"parameter {name!r}: {error}"
             raise InputError(what, where=where, todo=_EXAMPLES[parameter.kind]) from None
     return values
@@ -167,7 +169,7 @@ def _read_statement(statement: ast.stmt, where: str) -> Parameter:
     assert statement.value is not None
     try:
         default = ast.literal_eval(statement.value)
-    except ValueError:
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         raise InputError(f"parameter {target.id!r}: its default is not a literal", where=where) from None
     base = hint.replace(" ", "").removesuffix("|None").removeprefix("None|") if hint else None
     kind = _HINTS.get(base) if base else _DEFAULTS.get(type(default))

@@ -161,7 +161,7 @@ def read_notebook(path: Path) -> NotebookNode:
         raise InputError("no such notebook", where=where) from None
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=where) from error
-    except (ValueError, LookupError, AttributeError, TypeError, nbformat.ValidationError) as error:
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError, nbformat.ValidationError) as error:
         # A place is known where it is a notebook, but for a detail.
         place = ".".join(map(str, getattr(error, "absolute_path", ())))
         detail = f": {place}: {str(error).splitlines()[0][:100]}" if place else ""
