@@ -188,8 +188,8 @@ def _to_series(values: Any) -> pd.Series:
         return pd.Series(pd.arrays.IntegerArray(values, np.zeros(len(values), dtype=bool)))
     if all(value is None for value in values):
         return pd.Series(pd.NA, index=range(len(values)), dtype="Int64")
-    column = pd.array(values)
+    column = pd.Series(pd.array(values))
     if column.dtype == object and all(value is None or type(value) in (int, float) for value in values):
         # Whole numbers beyond 64 bits: too large to be any metric, and seen to be so by those who read them.
-        column = pd.array([None if value is None else float(value) for value in values], dtype="Float64")
-    return pd.Series(column)
+        return pd.Series([None if value is None else float(value) for value in values], dtype="Float64")
+    return column

@@ -36,6 +36,11 @@ from podlab.workbench.scrub import scrub, scrub_text, secret_values
 #: A cell that runs longer has gone astray; the longest of podlab's own takes a few minutes on slow machines.
 CELL_TIMEOUT_S: Final = 3600
 
+#: What nbformat raises for a file that is no notebook.
+_NO_NOTEBOOK: Final = (
+    ValueError, LookupError, AttributeError, TypeError, AssertionError, RecursionError, nbformat.ValidationError,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -161,7 +166,7 @@ def read_notebook(path: Path) -> NotebookNode:
         raise InputError("no such notebook", where=where) from None
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=where) from error
-    except (ValueError, LookupError, AttributeError, TypeError, RecursionError, nbformat.ValidationError) as error:
+    except _NO_NOTEBOOK as error:
         # A place is known where it is a notebook, but for a detail.
         place = ".".join(map(str, getattr(error, "absolute_path", ())))
         detail = f": {place}: {str(error).splitlines()[0][:100]}" if place else ""
