@@ -47,6 +47,13 @@ def test_what_few_deployments_cannot_promise_is_said() -> None:
     assert one_short.basis.tolist() == [1, 2, 2, 2]
     nothing = learn_bounds(np.empty((0, 4)), np.empty(0, dtype=np.intp), np.empty(0, dtype=str))
     assert nothing.promise == "none"
+    assert nothing.least.tolist() == [0.0] * 4
+
+
+def test_nineteen_deployments_are_enough_for_a_promise() -> None:
+    """The least n for which one in n + 1 is no more than 5 %."""
+    assert [learn_bounds(*drawn(4 * each, 0)).promise for each in (18, 19)] == ["all services", "each service"]
+    assert [learn_bounds(*drawn(number, 0)).promise for number in (18, 19)] == ["none", "all services"]
 
 
 @pytest.mark.parametrize(("deployments", "bound"), [(19, 0.01), (38, 0.01), (39, 0.02), (58, 0.02), (59, 0.03)])
