@@ -15,7 +15,7 @@ def test_an_error_in_the_body_of_a_success() -> None:
 
 
 def test_an_error_beside_the_results() -> None:
-    with pytest.raises(InputError, match="max-concurrent-queries limit exceeded"):
+    with pytest.raises(PodlabError, match=r"max-concurrent-queries limit exceeded; try again later"):
         fetch_from(pack({"error": "max-concurrent-queries limit exceeded"}))()
 
 
@@ -44,5 +44,10 @@ def test_something_else_listens_there() -> None:
 
 
 def test_a_server_that_fails() -> None:
-    with pytest.raises(PodlabError, match="InfluxDB failed with 503: out of memory; try again"):
+    with pytest.raises(PodlabError, match="InfluxDB failed with 503: shutting down; try again"):
+        fetch_from(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 13\r\n\r\nshutting down")()
+
+
+def test_a_server_whose_memory_is_too_small_for_even_one_second() -> None:
+    with pytest.raises(PodlabError, match=r"out of memory; raise the server's limit"):
         fetch_from(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 13\r\n\r\nout of memory")()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from podlab.metrics import CATALOGUE
+from podlab.metrics import CATALOGUE, ORIGINAL_METRICS
 from tests.support.watching import pods_of
 from tests.watcher.conftest import MakeBench
 from tests.watcher.test_loop import truth
 
-COUNTERS = [name for name, metric in CATALOGUE.items() if metric.kind == "counter"]
+COUNTERS = [name for name in ORIGINAL_METRICS if CATALOGUE[name].kind == "counter"]
 
 
 def test_containers_are_identified_all_the_same_and_nobody_is_revised(bench: MakeBench, samples: pd.DataFrame) -> None:

@@ -40,7 +40,9 @@ def test_the_process_lives_and_says_so_once_a_minute(
         watcher.wait_for_log("metrics cannot be fetched, and will be later")
         errors = 'podlab_errors_total{part="database"}'
         watcher.poll("/metrics", lambda text: errors in text and float(text.split(errors)[1].split()[0]) >= 10)
-        assert watcher.get("/healthz").status_code == watcher.get("/readyz").status_code == 200
+        assert watcher.get("/healthz").status_code == 200
+        assert watcher.get("/readyz").status_code == 503
+        assert "no metrics come: " in watcher.get("/readyz").text
         assert "InfluxDB cannot be reached" in watcher.get("/").text
         assert watcher.end() == 0
     assert announcements(watcher.lines) == []

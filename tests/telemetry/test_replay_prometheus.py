@@ -80,7 +80,8 @@ def test_ctrl_c_at_any_moment_then_the_same_again(server: Prometheusd, samples: 
     with pytest.raises(KeyboardInterrupt):
         replay(samples, Interrupted(server.url), batch=50, state_path=state)
     again = replay(samples, PrometheusApi(server.url), batch=50, state_path=state)
-    assert (again.resumed_at, again.samples) == (20, len(samples) - 20)
+    assert 0 < again.resumed_at < len(samples)
+    assert again.resumed_at + again.samples == len(samples)
     assert not state.exists()
     assert_same(stored(server, samples), samples)
 
