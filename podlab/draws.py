@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from podlab.errors import InputError
+from podlab.files import atomic_file
 
 Role = Literal["known", "unknown", "faults", "normal"]
 #: What a deployment is recorded for, and with it, which file it goes to.
@@ -96,6 +97,15 @@ def find_draws(recordings: Sequence[Path]) -> pd.DataFrame:
     if not tables:
         return pd.DataFrame({"deployment": pd.Series(dtype="str")})
     return pd.concat(tables, ignore_index=True).drop_duplicates("deployment", ignore_index=True)
+
+
+def write_draws(draws: pd.DataFrame, path: Path) -> None:
+    """Write a table of draws, or remove the one that is there if nothing was drawn."""
+    if draws.empty:
+        path.unlink(missing_ok=True)
+        return
+    with atomic_file(path) as temporary:
+        draws.to_csv(temporary, index=False)
 
 
 def join_draws(containers: pd.DataFrame, draws: pd.DataFrame) -> pd.DataFrame:

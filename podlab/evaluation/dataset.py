@@ -117,6 +117,25 @@ def read_dataset(
     return seen
 
 
+def thin_deployments(samples: pd.DataFrame, per_service: int, *, seed: int = 0) -> pd.DataFrame:
+    """Keep some deployments of each service, so that training many models on a large recording stays quick.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        A checked samples table with ``service`` and ``deployment``.
+    per_service : int
+        How many at most; 0 keeps all.
+    seed : int
+        Draws them; who is drawn does not depend on the order of rows.
+    """
+    if not per_service or "deployment" not in samples:
+        return samples
+    named = samples[["service", "deployment"]].drop_duplicates("deployment").sort_values("deployment")
+    drawn = named.sample(frac=1.0, random_state=seed).groupby("service").head(per_service)["deployment"]
+    return samples[samples["deployment"].isin(set(drawn))].reset_index(drop=True)
+
+
 def _number_containers(labelled: pd.DataFrame, draws: pd.DataFrame | None = None) -> Dataset:
     labelled = labelled.reset_index(drop=True)
     code = labelled.groupby(list(INSTANCE_KEY), dropna=False, sort=False).ngroup().to_numpy().astype(np.int64)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier
 
 from podlab import identify
-from podlab.evaluation.dataset import Dataset, read_dataset
+from podlab.evaluation.dataset import Dataset, read_dataset, thin_deployments
 from podlab.evaluation.scores import score
 from podlab.evaluation.splits import IntArray, plan_splits
 from podlab.features import extract, feature_names
@@ -149,7 +149,7 @@ def transfer_table(
         If there are not two services, or no service has two deployments.
     """
     trial = trial or Trial()
-    own = _see(_thin(read_dataset(samples), trial), trial)
+    own = _see(read_dataset(thin_deployments(samples, trial.per_service, seed=trial.seed)), trial)
     asked = [_Asked(name, (own, train), (own, test)) for name, train, test in _splits(own.dataset, trial)]
     for name, other in (others or {}).items():
         pair = _in_common(own, other, trial)
@@ -160,14 +160,6 @@ def transfer_table(
         work = (delayed(_ask_podlab)(each, trial) for each in asked)
         found += side_by_side(work, [each.split for each in asked], jobs=trial.jobs, progress=progress)
     return _score(pd.concat(found, ignore_index=True), trial.seed)
-
-
-def _thin(dataset: Dataset, trial: Trial) -> Dataset:
-    if not trial.per_service:
-        return dataset
-    first = dataset.containers.drop_duplicates("deployment").sort_values("deployment")
-    drawn = first.sample(frac=1.0, random_state=trial.seed).groupby("service").head(trial.per_service)["deployment"]
-    return read_dataset(dataset.take(np.flatnonzero(dataset.containers["deployment"].isin(drawn))))
 
 
 def _see(dataset: Dataset, trial: Trial) -> _Seen:
@@ -209,7 +201,8 @@ def _in_common(
     if len(common) < 2:
         return None
     learned = np.flatnonzero(own.dataset.containers["service"].isin(common))
-    tested = _see(_thin(read_dataset(other, common), trial), trial)
+    thinned = thin_deployments(other, trial.per_service, seed=trial.seed)
+    tested = _see(read_dataset(thinned, common), trial)
     return (own, learned), (tested, np.arange(len(tested.dataset.containers)))
 
 

@@ -25,6 +25,24 @@ def outside_table(outside: pd.DataFrame) -> pd.DataFrame:
     return told
 
 
+def baseline_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Tell the lines of :func:`podlab.evaluation.transfer.transfer_table` for people: one line a split and method.
+
+    Columns are the windows, each with its 95 % interval.
+    """
+    said = table.assign(
+        said=[
+            f"{format_number(value)} ({format_number(low)} to {format_number(high)})"
+            for value, (low, high) in zip(table["macro_f1"], _bounds(table), strict=True)
+        ]
+    )
+    keys = ["split", "method", "columns"]
+    wide = said.set_index([*keys, "window"])["said"].unstack("window")[list(table["window"].unique())]  # noqa: PD010
+    counts = table.drop_duplicates(keys).set_index(keys)[["services", "deployments", "chance"]]
+    shown = wide.add_prefix("macro-F1, ").join(counts).reindex(counts.index)
+    return shown.rename_axis(None, axis="columns").reset_index()
+
+
 def separation_table(table: pd.DataFrame) -> pd.DataFrame:
     """Tell the lines of :func:`podlab.audit.separate_by_metric` for people, one line a metric, the best first."""
     windows = list(table["window"].unique())

@@ -8,6 +8,7 @@ import pytest
 from podlab.audit import FaultAudit
 from podlab.audit.confounding import TIED, VISIBLE
 from podlab.workbench.audit_words import (
+    baseline_table,
     fault_words,
     findings,
     format_p,
@@ -97,3 +98,18 @@ def test_faults_are_summed_up() -> None:
         "2 faults in 2 deployments: 10 s inside and 1,030 s outside of faults (1 % inside). 90 % of their rows say"
         " whether there is a fault; 1 rows in a fault tell no kind, 2 tell one without a fault."
     )
+
+
+def test_the_baseline_is_one_line_a_split_and_method_with_the_windows_beside_each_other() -> None:
+    line = {
+        "split": "deployment", "window": "from birth", "method": "plain extra-trees", "columns": "original",
+        "macro_f1": 0.9, "low": 0.85, "high": 0.95, "deployments": 40, "services": 4, "chance": 0.25,
+    }  # fmt: skip
+    table = pd.DataFrame(
+        [line, {**line, "window": "mid-life", "macro_f1": 0.7}, {**line, "split": "site left out", "macro_f1": 0.5}]
+    )
+    told = baseline_table(table).set_index("split")
+    assert told.index.to_list() == ["deployment", "site left out"]
+    assert told.loc["deployment", "macro-F1, from birth"].startswith("0.90")
+    assert told.loc["deployment", "macro-F1, mid-life"].startswith("0.70")
+    assert told["deployments"].to_list() == [40, 40]
