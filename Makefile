@@ -21,10 +21,10 @@ comma := ,
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train quick test fuzz mutants lab record reports figures lint format bench demo image lock setup clean
+.PHONY: help train quick test fuzz mutants lab record croissant reports figures lint format bench demo image lock setup clean
 
 help:  ## This list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 11
 
 train: .venv/.installed  ## Set up and run the whole chain on the recording in data/; ends with the reports' paths
 	$(BIN)/podlab run --all -p recordings=$(call listed,$(RECORDING)) -p other_recordings=$(call listed,$(OTHER)) \
@@ -50,6 +50,9 @@ lab: .venv/.installed  ## Open the notebooks in JupyterLab
 
 record: .venv/.installed  ## Record real services in real containers (as root, with podman or docker)
 	$(BIN)/podlab lab record --out data/recordings/mine.parquet
+
+croissant: .venv/.installed  ## Describe the recordings in data/ anew, for those who load data by Croissant
+	$(BIN)/podlab lab describe data/recordings/*.parquet --out data/recordings/croissant.json
 
 reports: .venv/.installed  ## Build reports/index.html again from the notebooks' last results
 	$(BIN)/podlab run --report-only
