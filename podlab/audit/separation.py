@@ -108,10 +108,12 @@ def separate_by_metric(looks: Mapping[str, Look], trial: Trial) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One line per window and series: ``window``, ``metric``, ``macro_f1``, ``low``, ``high`` (of a forest that sees
+        One line per window and series that is not the same in all deployments: ``window``, ``metric``, ``macro_f1``, ``low``, ``high`` (of a forest that sees
         this series only), ``deployments``, ``chance``, and the shares of the variance of its mean (as ``log(1 + x)``)
         that the service explains (``by_service``), that the load pattern does (``by_load``) and that the site does
-        (``by_site``); missing where no label tells.
+        (``by_site``), each corrected for the number of groups, so that many services explain no more by chance than
+        few patterns do (epsilon squared; Kelley 1935, "An unbiased correlation ratio measure", Proceedings of the
+        National Academy of Sciences 21:554-559); missing where no label tells.
     """
     about, tasks = [], []
     for name, look in looks.items():
@@ -119,7 +121,8 @@ def separate_by_metric(looks: Mapping[str, Look], trial: Trial) -> pd.DataFrame:
         for series in series_of(MEASURED_METRICS):
             kept = look.only((series,))
             level = look.X[:, look.names.index(f"{series}.mean")] if kept.names else np.array([np.nan])
-            if np.isnan(level).all():
+            # What is the same everywhere tells nothing, such as memory swapped out where nothing is.
+            if np.isnan(level).all() or np.nanmax(level) == np.nanmin(level):
                 continue
             shares = {"by_service": _explained(look.deployments["service"], level)}
             for what, label in (("by_load", "load"), ("by_site", "site")):
@@ -235,6 +238,9 @@ def _table(about: list[dict[str, Any]], tasks: Sequence[_Task], scores: Sequence
 def _explained(groups: pd.Series, level: NDArray[np.float32]) -> float:
     known = np.isfinite(level) & groups.notna().to_numpy()
     codes = pd.factorize(groups[known])[0].astype(np.int64)
-    # A single group explains nothing.
-    several = known.any() and codes.max() > 0
-    return explained_share(codes, level[known].astype(np.float64)[:, None]) if several else float("nan")
+    number, groups_seen = codes.size, len(np.unique(codes))
+    # A single group explains nothing, and groups of one each everything.
+    if not 1 < groups_seen < number:
+        return float("nan")
+    share = explained_share(codes, level[known].astype(np.float64)[:, None])
+    return max(0.0, 1 - (1 - share) * (number - 1) / (number - groups_seen))

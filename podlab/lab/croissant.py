@@ -32,9 +32,9 @@ _PREFIXES: Final = {
 }
 #: Terms of Croissant that the description may use without their prefix.
 _TERMS: Final = (
-    "citeAs", "column", "extract", "field", "fileObject", "fileProperty", "fileSet", "format", "includes",
-    "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex", "repeated",
-    "replace", "separator", "source", "subField", "transform",
+    "citeAs", "column", "equivalentProperty", "extract", "field", "fileObject", "fileProperty", "fileSet", "format",
+    "includes", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex",
+    "repeated", "replace", "samplingRate", "separator", "source", "subField", "transform",
 )  # fmt: skip
 _DESCRIPTION: Final = (
     "Monitoring metrics of containers, sampled each second from their start, of services that run in real containers "
@@ -110,6 +110,7 @@ def describe(recordings: Sequence[Path], folder: Path, *, url: str = ".") -> dic
         "description": _DESCRIPTION,
         "license": LICENSE,
         "url": url,
+        "citeAs": "@misc{podlab, author={The podlab authors}, title={Recordings of podlab's lab}}",
         "creator": {"@type": "sc:Organization", "name": "The podlab authors"},
         "datePublished": f"{published:%Y-%m-%d}",
         "version": "1.0.0",

@@ -108,7 +108,7 @@ def plot_sites(table: pd.DataFrame) -> Figure:
         axes.grid(visible=False, axis="y")
         share_axis(axes, "x", "area under the ROC curve")
         figure.suptitle("Can the site be told? Forests on deployments not seen; lines: 95 % intervals", fontsize=11)
-        figure.legend(loc="outside lower center", ncols=4, frameon=False)
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
@@ -206,9 +206,10 @@ def plot_confounding(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        From :func:`podlab.audit.visible`; several windows may stand below each other.
+        From :func:`podlab.audit.visible`; several windows may stand below each other. Knobs are left out.
     """
-    shown = table[table["features"] == "all"]
+    # Few services have the same knob, so that a share of their pairs is a matter of two or three.
+    shown = table[(table["features"] == "all") & ~table["property"].str.startswith("knob ")]
     windows = list(shown["window"].unique()) or [""]
     names = list(shown["property"].unique())
     place = {name: float(len(names) - number) for number, name in enumerate(names)}
