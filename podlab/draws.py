@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
-import numpy as np
 import pandas as pd
 
 from podlab.errors import InputError
@@ -161,6 +160,6 @@ def knob_words(values: pd.Series, services: pd.Series) -> pd.Series:
     for _, own in words.dropna().groupby(services):
         numbers = pd.to_numeric(own, errors="coerce")
         if own.nunique() > MOST_VALUES and numbers.notna().all():
-            third = np.ceil(numbers.rank(method="average", pct=True) * len(_THIRDS)).astype(int) - 1
-            words.loc[own.index] = [_THIRDS[number] for number in third]
+            third = pd.cut(numbers.rank(pct=True), [0, 1 / 3, 2 / 3, 1], labels=list(_THIRDS)).astype("str")
+            words = words.where(~words.index.isin(own.index), third)
     return words

@@ -88,7 +88,7 @@ def pairs() -> pd.DataFrame:
 
 
 #: Figures whose lines are named one by one.
-NAMED_IN_WORDS = ("recall", "leak", "ablations", "separation", "confounding")
+NAMED_IN_WORDS = ("recall", "leak", "ablations", "separation", "confounding", "sites")
 FIGURES = {
     "ablations": lambda scores, samples: plots.plot_ablations(
         by_metric().rename(columns={"metric": "features"}), by_metric()

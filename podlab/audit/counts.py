@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
-from scipy.stats import binomtest
+from scipy.stats import binomtest  # type: ignore[import-untyped]
 
 from podlab.audit.surroundings import core_seconds_per_second
 from podlab.evaluation.dataset import split_variant

@@ -108,12 +108,12 @@ def separate_by_metric(looks: Mapping[str, Look], trial: Trial) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One line per window and series that is not the same in all deployments: ``window``, ``metric``, ``macro_f1``, ``low``, ``high`` (of a forest that sees
-        this series only), ``deployments``, ``chance``, and the shares of the variance of its mean (as ``log(1 + x)``)
-        that the service explains (``by_service``), that the load pattern does (``by_load``) and that the site does
-        (``by_site``), each corrected for the number of groups, so that many services explain no more by chance than
-        few patterns do (epsilon squared; Kelley 1935, "An unbiased correlation ratio measure", Proceedings of the
-        National Academy of Sciences 21:554-559); missing where no label tells.
+        One line per window and series that is not the same in all deployments: ``window``, ``metric``, ``macro_f1``,
+        ``low``, ``high`` (of a forest that sees this series only), ``deployments``, ``chance``, and the shares of the
+        variance of its mean (as ``log(1 + x)``) that the service explains (``by_service``), that the load pattern does
+        (``by_load``) and that the site does (``by_site``), each corrected for the number of groups, so that many
+        services explain no more by chance than few patterns do (epsilon squared; Kelley 1935, "An unbiased correlation
+        ratio measure", Proceedings of the National Academy of Sciences 21:554-559); missing where no label tells.
     """
     about, tasks = [], []
     for name, look in looks.items():

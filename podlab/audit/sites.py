@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from scipy.stats import rankdata  # type: ignore[import-untyped]
 from sklearn.ensemble import ExtraTreesClassifier
 
 from podlab.audit.look import BIRTH, MIDLIFE, Look, take_looks, thin_looks
