@@ -227,11 +227,10 @@ def describe(
     """
     import json
 
-    from podlab.cli.options import refuse_to_overwrite
-    from podlab.files import atomic_file
+    from podlab.files import atomic_file, refuse_inputs
     from podlab.lab import croissant
 
-    refuse_to_overwrite(out, recordings)
+    refuse_inputs(out, recordings)
     described = croissant.describe(recordings, out.parent, url=url)
     with atomic_file(out) as temporary:
         temporary.write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from podlab.cli import main
 from podlab.errors import InputError
 from podlab.files import sha256_of
 from podlab.lab.croissant import CONFORMS_TO, describe
@@ -82,3 +83,14 @@ def test_the_recordings_of_the_repository_are_described_as_they_are() -> None:
     written = json.loads((COMMITTED / "croissant.json").read_text(encoding="utf-8"))
     check_against_files(written, COMMITTED)
     assert written == describe(sorted(COMMITTED.glob("*.parquet")), COMMITTED), "run make croissant"
+
+
+def test_the_command_writes_the_description_and_never_over_a_recording(
+    recording: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = recording.parent / "croissant.json"
+    assert main(["lab", "describe", str(recording), "--out", str(out)]) == 0
+    check_against_files(json.loads(out.read_text(encoding="utf-8")), recording.parent)
+    assert "2 files described" in capsys.readouterr().out
+    assert main(["lab", "describe", str(recording), "--out", str(recording)]) == 2
+    assert "is an input as well" in capsys.readouterr().err
