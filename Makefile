@@ -1,26 +1,35 @@
 # podlab: `make help` lists what there is.
 PYTHON ?= python3
-RECORDING ?= data/recordings/services.parquet
+# What models are trained on: one file or several (RECORDING="a.parquet b.parquet").
+RECORDING ?= data/recordings/second.parquet
+# So many deployments of each service, drawn at random, where models are trained again and again; 0 for all.
+PER_SERVICE ?= 20
 PART ?= watcher
 SECONDS ?= 800
 SAMPLE ?= 40
 PACKAGES ?=
-# What was recorded beside it, where it was.
+# What was recorded beside them, where it was.
 UNKNOWN := $(wildcard $(RECORDING:.parquet=-unknown.parquet))
 FAULTS := $(wildcard $(RECORDING:.parquet=-faults.parquet))
-# Made in another session, with some of the same services.
-OTHER := $(if $(filter data/recordings/services.parquet,$(RECORDING)),data/recordings/first.parquet)
+NORMAL := $(wildcard $(RECORDING:.parquet=-normal.parquet))
+# Made before, under other loads and in other configurations, with some of the same services.
+OTHER := $(filter-out $(RECORDING),$(wildcard data/recordings/first.parquet data/recordings/second.parquet))
+empty :=
+# A list as a notebook's parameter.
+listed = $(subst $(empty) $(empty),$(comma),$(strip $(1)))
+comma := ,
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train quick test fuzz mutants lab record reports figures lint format bench demo image lock setup clean
+.PHONY: help train quick test fuzz mutants lab record croissant reports figures lint format bench demo image lock setup clean
 
 help:  ## This list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 11
 
 train: .venv/.installed  ## Set up and run the whole chain on the recording in data/; ends with the reports' paths
-	$(BIN)/podlab run --all -p recordings=$(RECORDING) -p other_recording=$(OTHER) \
-		-p unknown_recordings=$(UNKNOWN) -p fault_recordings=$(FAULTS)
+	$(BIN)/podlab run --all -p recordings=$(call listed,$(RECORDING)) -p other_recordings=$(call listed,$(OTHER)) \
+		-p unknown_recordings=$(call listed,$(UNKNOWN)) -p fault_recordings=$(call listed,$(FAULTS)) \
+		-p normal_recordings=$(call listed,$(NORMAL)) -p deployments_per_service=$(PER_SERVICE)
 
 quick: .venv/.installed  ## The same chain on a small recording in a few minutes, to see that it works
 	$(BIN)/podlab run --all --quick
@@ -41,6 +50,9 @@ lab: .venv/.installed  ## Open the notebooks in JupyterLab
 
 record: .venv/.installed  ## Record real services in real containers (as root, with podman or docker)
 	$(BIN)/podlab lab record --out data/recordings/mine.parquet
+
+croissant: .venv/.installed  ## Describe the recordings in data/ anew, for those who load data by Croissant
+	$(BIN)/podlab lab describe data/recordings/*.parquet --out data/recordings/croissant.json
 
 reports: .venv/.installed  ## Build reports/index.html again from the notebooks' last results
 	$(BIN)/podlab run --report-only

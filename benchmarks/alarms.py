@@ -1,8 +1,8 @@
 """What the watcher's alarms find and how often they are false, by how long a score must stay above the threshold.
 
 Run it with ``python -m benchmarks.alarms`` after ``make train``; it takes some minutes. Faults are those of
-``services-faults.parquet``, found where an alarm is raised within one. False alarms are those in normal deployments of
-``services.parquet``, scored by detectors that learned from the other half of the deployments, as
+``second-faults.parquet``, found where an alarm is raised within one. False alarms are those in normal deployments of
+``second.parquet``, scored by detectors that learned from the other half of the deployments, as
 ``notebooks/09_detectors`` does. Donors are the true services. Each is done with all samples, one a second, with one
 each ten seconds, as most agents take them, and so once more for containers first seen in the midst of their life.
 """
@@ -125,8 +125,8 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=Path("data/models/default"))
-    parser.add_argument("--faults", type=Path, default=Path("data/recordings/services-faults.parquet"))
-    parser.add_argument("--normal", type=Path, default=Path("data/recordings/services.parquet"))
+    parser.add_argument("--faults", type=Path, default=Path("data/recordings/second-faults.parquet"))
+    parser.add_argument("--normal", type=Path, default=Path("data/recordings/second.parquet"))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     library = bundle.load(options.model).library

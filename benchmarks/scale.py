@@ -40,7 +40,7 @@ from podlab.parallel import use_scheduler
 from podlab.telemetry.recording import read_recording, read_training
 from podlab.workbench.copies import copy_containers
 
-RECORDING = Path("data/recordings/services.parquet")
+RECORDING = Path("data/recordings/second.parquet")
 #: Over how many days the copies are spread, and how many of them are appended at once.
 DAYS = 28
 COPIES_AT_ONCE = 4

@@ -260,7 +260,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     """Make a parser with the options of every benchmark of watching."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--model", type=Path, default=Path("data/models/default"))
-    parser.add_argument("--recording", type=Path, default=Path("data/recordings/services.parquet"))
+    parser.add_argument("--recording", type=Path, default=Path("data/recordings/second.parquet"))
     parser.add_argument("--pods", type=int, default=10_000)
     parser.add_argument("--new", type=int, default=100, help="new pods a minute")
     return parser

@@ -74,12 +74,21 @@ def by_chance() -> pd.DataFrame:
     return pd.DataFrame(rows).assign(features="all", chance=0.25, low=0.2, high=0.28)
 
 
+def by_site() -> pd.DataFrame:
+    rows = [
+        {"window": window, "features": features, "auc": 0.7, "low": 0.6, "high": 0.8, "deployments": 1300}
+        for window in ("first 10 s", "first 60 s", "60 s of mid-life")
+        for features in ("all", "filesystem", "network")
+    ]
+    return pd.DataFrame(rows)
+
+
 def pairs() -> pd.DataFrame:
     return pd.DataFrame({"times the usual": [0.0, 0.05, 1, 1.2, 3], "same service": [True, False, True, False, True]})
 
 
 #: Figures whose lines are named one by one.
-NAMED_IN_WORDS = ("recall", "leak", "ablations", "separation", "confounding")
+NAMED_IN_WORDS = ("recall", "leak", "ablations", "separation", "confounding", "sites")
 FIGURES = {
     "ablations": lambda scores, samples: plots.plot_ablations(
         by_metric().rename(columns={"metric": "features"}), by_metric()
@@ -94,6 +103,7 @@ FIGURES = {
     "host": lambda scores, samples: plots.plot_host_load(host_load(samples)),
     "nearest": lambda scores, samples: plots.plot_nearest(pairs()),
     "separation": lambda scores, samples: plots.plot_separation(by_metric()),
+    "sites": lambda scores, samples: plots.plot_sites(by_site()),
     "confusion": lambda scores, samples: plots.plot_confusion(scores),
     "recall": lambda scores, samples: plots.plot_recall(scores),
     "reliability": lambda scores, samples: plots.plot_reliability(scores),

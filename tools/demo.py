@@ -100,7 +100,7 @@ def _show(console: Console, folder: Path, stay: bool) -> None:
 def _choose() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split the recordings into what is learned from and what is played: one deployment of each service."""
     samples = read_recording([RECORDINGS / "first.parquet"])
-    unknown = read_recording([RECORDINGS / "services-unknown.parquet"])
+    unknown = read_recording([RECORDINGS / "second-unknown.parquet"])
     unknown = unknown[unknown["service"].isin(UNKNOWN)]
     kept = [each.groupby("service")["deployment"].max() for each in (samples, unknown)]
     known = samples[~samples["deployment"].isin(kept[0])]

@@ -18,21 +18,58 @@ from numpy.typing import NDArray
 from podlab.audit.look import Look
 from podlab.audit.neighbours import distances, nearest
 from podlab.audit.surroundings import surroundings
-from podlab.metrics import CATALOGUE, FEATURE_METRICS
+from podlab.draws import KNOB_PREFIX
+from podlab.metrics import CATALOGUE, MEASURED_METRICS
 from podlab.windows.rows import FloatArray
 
 #: Two numbers are close if they differ by no more than this share of all pairs of different services do.
 CLOSE_SHARE: Final = 0.1
 #: Features in which neighbours are sought, by family: all, those that measure load, and those that hardly do.
 PARTS: Final[dict[str, tuple[str, ...]]] = {
-    "all": ("cpu", "memory", "filesystem", "volume", "network", "io"),
-    "CPU, network, I/O": ("cpu", "network", "io"),
+    "all": ("cpu", "memory", "filesystem", "volume", "network", "io", "processes", "pressure"),
+    "CPU, network, I/O": ("cpu", "network", "io", "pressure"),
     "memory, filesystem, volume": ("memory", "filesystem", "volume"),
+    "processes": ("processes",),
 }
+#: What deployments may share beside the service, and the columns that tell it. All of it is drawn, or made, without
+#: regard to the service.
+_WORDS: Final[dict[str, str]] = {
+    "load pattern": "load",
+    "site": "site",
+    "Debian release": "release",
+    "configuration number": "configuration number",
+    "version number": "version number",
+    "data in volume or layer": "data_in",
+    "launcher": "launcher",
+    "earlier run": "earlier_run",
+    "page cache": "page_cache",
+    "open or closed loop": "closed_loop",
+    "begin of load": "load_begins",
+    "means of probing": "probe_by",
+}
+#: The same of numbers, with their units.
+_NUMBERS: Final[dict[str, tuple[str, str]]] = {
+    "profile number": ("profile number", ""),
+    "CPU limit": ("cpu_limit_cores", "cores"),
+    "payload": ("payload_bytes", "bytes"),
+    "connections": ("connections", ""),
+    "keys": ("keys", ""),
+    "share of reads": ("read_share", ""),
+    "time to the load": ("start_delay_s", "s"),
+    "time between probes": ("probe_period_s", "s"),
+    "length of life": ("seconds", "s"),
+}
+#: A knob that fewer services have is theirs alone.
+_FEWEST_SERVICES: Final = 3
 _TESTED: Final = ("number", "shared", "chance", "low", "high", "excess", "p")
 #: Kinds of pairs: each deployment's nearest neighbour of another service; its nearest of all, where that is wrong.
 ANOTHER: Final = "nearest of another service"
 WRONG: Final = "wrong nearest"
+#: The two questions.
+VISIBLE: Final = "shared by look-alikes of different services"
+TIED: Final = "goes with the service"
+#: Share of what is reported as outside of chance that may be there by chance.
+FALSE_SHARE: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -59,7 +96,7 @@ class Property:
         return pd.api.types.is_numeric_dtype(self.told)
 
 
-def properties_of(look: Look, beside: pd.DataFrame) -> list[Property]:
+def properties_of(look: Look, beside: pd.DataFrame, *, in_common: bool = True) -> list[Property]:
     """List what the deployments of a look may share.
 
     Parameters
@@ -67,23 +104,43 @@ def properties_of(look: Look, beside: pd.DataFrame) -> list[Property]:
     look : Look
     beside : DataFrame (n_deployments,)
         From :func:`podlab.audit.surroundings.surroundings`.
+    in_common : bool
+        Only what two services have in common: nothing else can be shared by look-alikes.
 
     Returns
     -------
     list of Property
-        Load pattern, number of configuration and version, start time and what ran beside; without those that no
-        label tells or that no two services have in common.
+        Load pattern, site, number of profile (or configuration) and version, where data lie, limits, load and knobs as
+        they were drawn, start time and what ran beside; without those that nothing tells. The rate of the load and the
+        memory limit are left out: they are multiples of what a service needs.
     """
     told = look.deployments
     start_s = (told["born"] - told["born"].min()).dt.total_seconds()
-    words = {"load pattern": "load", "configuration number": "configuration number", "version number": "version number"}
-    possible = [Property(name, told[column]) for name, column in words.items() if column in told]
+    # Whether a service keeps any data is its own.
+    told = told.assign(data_in=told["data_in"].where(told["data_in"] != "none")) if "data_in" in told else told
+    possible = [Property(name, _as_words(told[column])) for name, column in _WORDS.items() if column in told]
+    possible += [
+        Property(name, told[column].astype("float64"), unit)
+        for name, (column, unit) in _NUMBERS.items()
+        if column in told
+    ]
+    possible += [Property(column.replace(":", " "), told[column]) for column in _common_knobs(told)]
     possible += [
         Property("start time", start_s, "s"),
         Property("containers beside", beside["containers beside"], "containers"),
         Property("cores beside", beside["cores beside"], "cores"),
     ]
-    return [each for each in possible if _in_common(each, told["service"])]
+    return [each for each in possible if _varies(each, told["service"] if in_common else None)]
+
+
+def _as_words(values: pd.Series) -> pd.Series:
+    return values.astype("str").where(values.notna())
+
+
+def _common_knobs(told: pd.DataFrame) -> list[str]:
+    """Name the knobs that several services have."""
+    knobs = [str(column) for column in told if str(column).startswith(KNOB_PREFIX)]
+    return [knob for knob in knobs if told.loc[told[knob].notna(), "service"].nunique() >= _FEWEST_SERVICES]
 
 
 @dataclass(frozen=True)
@@ -98,6 +155,41 @@ class Confounding:
 
     visible: pd.DataFrame
     tied: pd.DataFrame
+
+    def outside_of_chance(self) -> pd.DataFrame:
+        """List what is shared by look-alikes, or goes with the service, more often than chance has it.
+
+        Of so many tests some lie outside of any interval by chance alone. So at most :data:`FALSE_SHARE` of those
+        listed for either question are expected to be there by chance (Benjamini and Hochberg 1995, "Controlling the
+        false discovery rate", Journal of the Royal Statistical Society B 57:289-300).
+
+        Returns
+        -------
+        DataFrame
+            ``property``, ``window``, ``asked`` (:data:`VISIBLE` or :data:`TIED`), ``observed``, ``chance``, ``low``,
+            ``high`` and ``p``; the properties for which both are true first.
+        """
+        asked = (
+            self.visible[(self.visible["features"] == "all") & (self.visible["pairs"] == ANOTHER)]
+            .rename(columns={"shared": "observed"})
+            .assign(asked=VISIBLE),
+            self.tied.rename(columns={"explained": "observed"}).assign(asked=TIED),
+        )
+        columns = ["property", "window", "asked", "observed", "chance", "low", "high", "p"]
+        found = pd.concat([table.loc[_discovered(table["p"]), columns] for table in asked], ignore_index=True)
+        both = found.groupby(["property", "window"])["asked"].transform("nunique")
+        order = found.assign(both=both).sort_values(
+            ["both", "property", "window"], ascending=[False, True, True], kind="stable"
+        )
+        return order[columns].reset_index(drop=True)
+
+
+def _discovered(p: pd.Series) -> NDArray[np.bool_]:
+    """Whether each test is significant at a false discovery rate of :data:`FALSE_SHARE` (n,)."""
+    values = p.to_numpy(np.float64)
+    ordered = np.sort(values)
+    below = np.flatnonzero(ordered <= FALSE_SHARE * np.arange(1, values.size + 1) / max(1, values.size))
+    return np.asarray(values <= (ordered[below[-1]] if below.size else -1.0))
 
 
 def audit_confounding(
@@ -122,10 +214,10 @@ def audit_confounding(
     )
 
 
-def _in_common(found: Property, services: pd.Series) -> bool:
+def _varies(found: Property, services: pd.Series | None) -> bool:
     if len(found.told.dropna().unique()) < 2:
         return False
-    return found.is_number or bool(services.groupby(found.told).nunique().gt(1).any())
+    return found.is_number or services is None or bool(services.groupby(found.told).nunique().gt(1).any())
 
 
 def visible(look: Look, properties: list[Property], *, permutations: int = 2000, seed: int = 0) -> pd.DataFrame:
@@ -160,7 +252,7 @@ def visible(look: Look, properties: list[Property], *, permutations: int = 2000,
     likenesses = [_likeness(one, other) for one in properties]
     rows = []
     for part, families in PARTS.items():
-        kept = look.only(tuple(name for name in FEATURE_METRICS if CATALOGUE[name].family in families))
+        kept = look.only(tuple(name for name in MEASURED_METRICS if CATALOGUE[name].family in families))
         for kind, pairs in _pairs(kept, other).items() if kept.names else ():
             if kind == WRONG and part != "all":
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+from scipy.stats import binomtest  # type: ignore[import-untyped]
 
 from podlab.audit.surroundings import core_seconds_per_second
 from podlab.evaluation.dataset import split_variant
@@ -24,8 +25,9 @@ def count_groups(samples: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         ``service``, ``deployments``, ``lives`` (container instances; more than deployments after restarts),
-        ``patterns``, ``configurations``, ``versions``, ``rows``, ``minutes`` (of all lives together), ``idle %`` (of
-        the deployments) and ``fewest per pattern`` (deployments, 0 where a pattern of the others is missing). What no
+        ``patterns``, ``profiles`` (or ``configurations``), ``sites``, ``versions``, ``rows``, ``minutes`` (of all
+        lives together), ``idle %`` (of the deployments) and ``fewest per pattern`` (deployments, 0 where a pattern of
+        the others is missing). What no
         label tells is left out.
     """
     told = _with_design(samples)
@@ -34,9 +36,11 @@ def count_groups(samples: pd.DataFrame) -> pd.DataFrame:
     by_service = told.groupby("service")
     counts = pd.DataFrame({"deployments": by_service["deployment"].nunique()} if "deployment" in told else {})
     counts["lives"] = by_service["life"].nunique()
-    names = {"load": "patterns", "configuration": "configurations", "version": "versions"}
+    names = {"load": "patterns", "profile": "profiles", "site": "sites", "version": "versions"}
+    if "profile" not in told or told["profile"].isna().all():
+        names = {"load": "patterns", "configuration": "configurations", "site": "sites", "version": "versions"}
     for label, name in names.items():
-        if label in told:
+        if label in told and told[label].notna().any():
             counts[name] = by_service[label].nunique()
     counts["rows"] = by_service.size()
     counts["minutes"] = minutes.groupby(lives["service"]).sum()
@@ -83,6 +87,28 @@ def count_by_pattern(samples: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def count_placements(deployments: pd.DataFrame) -> pd.DataFrame:
+    """Count where each service's data lay, which is drawn without regard to the service.
+
+    Parameters
+    ----------
+    deployments : DataFrame (n_deployments,)
+        With ``service`` and what was drawn (``data_in``), such as those of a look.
+
+    Returns
+    -------
+    DataFrame
+        One line per service that keeps data: ``service``, ``volume``, ``layer`` (deployments) and ``p`` (two-sided, of
+        so uneven a split or a more uneven one if a coin decided). Empty where nothing was drawn.
+    """
+    if "data_in" not in deployments:
+        return pd.DataFrame(columns=["service", "volume", "layer", "p"])
+    told = deployments[deployments["data_in"].isin(["volume", "layer"])]
+    counts = pd.crosstab(told["service"], told["data_in"]).reindex(columns=["volume", "layer"], fill_value=0)
+    p = [binomtest(int(volume), int(volume + layer)).pvalue for volume, layer in counts.to_numpy()]
+    return counts.assign(p=p).rename_axis(None, axis="columns").reset_index()
 
 
 def _with_design(samples: pd.DataFrame) -> pd.DataFrame:

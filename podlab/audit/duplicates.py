@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from podlab.metrics import FEATURE_METRICS
+from podlab.metrics import MEASURED_METRICS
 from podlab.samples import INSTANCE_KEY
 
 
@@ -44,7 +44,7 @@ def audit_duplicates(samples: pd.DataFrame, *, rows_given: int | None = None) ->
         services, variants or versions; lives in two deployments; rows without a service or deployment.
     """
     life = samples.groupby(list(INSTANCE_KEY), dropna=False, sort=False).ngroup()
-    metrics = [name for name in FEATURE_METRICS if name in samples]
+    metrics = [name for name in MEASURED_METRICS if name in samples]
     digest = pd.util.hash_pandas_object(samples[metrics], index=False)
     still = (digest == digest.shift()) & (life == life.shift())
     lives_with = life.groupby(digest).transform("nunique")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -9,9 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.draws import join_draws
 from podlab.errors import InputError
 from podlab.evaluation.dataset import split_variant
 from podlab.features import extract, feature_names
+from podlab.metrics import MEASURED_METRICS
 from podlab.samples import INSTANCE_KEY
 from podlab.windows import Sighting, cut, read_rows, series_of, sight
 from podlab.windows.rows import BoolArray, FloatArray
@@ -35,9 +38,9 @@ class Look:
     names : tuple of str
         One per feature.
     deployments : DataFrame (n_deployments,)
-        Identity and labels; ``load``, ``configuration``, ``configuration number`` and ``version number`` (see
-        :func:`number_within`) where the labels tell them; the window's ``begin`` and ``end`` as instants, and ``born``,
-        the instant of the start.
+        Identity and labels; ``load``, ``configuration``, ``configuration number`` or ``profile number``, and ``version
+        number`` (see :func:`number_within`) where the labels tell them; what was drawn for the deployment, where a
+        table tells it; the window's ``begin`` and ``end`` as instants, and ``born``, the instant of the start.
     """
 
     name: str
@@ -58,8 +61,10 @@ class Look:
         return replace(self, X=self.X[:, chosen], names=names)
 
 
-def take_looks(samples: pd.DataFrame, *, length_s: float = 60.0, fewest_services: int = 2) -> dict[str, Look]:
-    """Look at the birth and at the mid-life of every deployment.
+def take_looks(
+    samples: pd.DataFrame, *, length_s: float = 60.0, fewest_services: int = 2, draws: pd.DataFrame | None = None
+) -> dict[str, Look]:
+    """Look at the birth and at the mid-life of every deployment, by every metric that was measured.
 
     Parameters
     ----------
@@ -70,6 +75,8 @@ def take_looks(samples: pd.DataFrame, *, length_s: float = 60.0, fewest_services
         Length of the windows, in seconds.
     fewest_services : int
         A look that fewer services can show is left out.
+    draws : DataFrame, optional
+        What was drawn for each deployment, from :func:`podlab.draws.find_draws`.
 
     Returns
     -------
@@ -82,10 +89,12 @@ def take_looks(samples: pd.DataFrame, *, length_s: float = 60.0, fewest_services
         If no label says which service or deployment a row is of, or no look is left.
     """
     normal = _normal(samples)
-    rows = read_rows(normal)
+    rows = read_rows(normal, metrics=MEASURED_METRICS)
     sighting = sight(rows)
     seen_first = normal.groupby(list(INSTANCE_KEY), dropna=False, sort=False)["time"].min().reset_index(drop=True)
     deployments = _describe(rows.containers, seen_first)
+    if draws is not None:
+        deployments = join_draws(deployments, draws)
     found = {}
     for name, begin_s in ((BIRTH, _births(sighting)), (MIDLIFE, _middles(sighting, length_s))):
         windows = cut(rows, horizon_s=length_s, begin_s=np.nan_to_num(begin_s))
@@ -134,6 +143,9 @@ def _describe(containers: pd.DataFrame, seen_first: pd.Series) -> pd.DataFrame:
     told = containers.assign(born=containers["started_at"].fillna(seen_first))
     if "variant" in told:
         told = told.assign(**split_variant(told["variant"]))
+    if "profile" in told and told["profile"].notna().any():
+        told["profile number"] = place_within(told["service"], told["profile"])
+    elif "configuration" in told:
         told["configuration number"] = number_within(told["service"], told["configuration"], "configuration")
     if "version" in told:
         told["version number"] = number_within(told["service"], told["version"], "version")
@@ -168,6 +180,44 @@ def number_within(services: pd.Series, values: pd.Series, noun: str) -> pd.Serie
         if len(names) > 1:
             numbers.loc[own.index] = own.map({name: f"{noun} {n} of {len(names)}" for n, name in enumerate(names, 1)})
     return numbers
+
+
+def place_within(services: pd.Series, values: pd.Series) -> pd.Series:
+    """Replace each service's values by their places in order, from 0 (the first) to 1 (the last).
+
+    Services have different numbers of profiles, so that a number itself would tell the service.
+
+    Examples
+    --------
+    >>> place_within(pd.Series(["etcd", "etcd", "etcd", "nginx"]), pd.Series(["a", "b", "c", "x"])).to_list()
+    [0.0, 0.5, 1.0, nan]
+    """
+    order = values.groupby(services).rank(method="dense") - 1
+    last = order.groupby(services).transform("max")
+    return order / last.where(last > 0)
+
+
+def thin_looks(looks: Mapping[str, Look], per_service: int, *, seed: int = 0) -> dict[str, Look]:
+    """Keep some deployments of each service, so that what trains many models stays quick.
+
+    Parameters
+    ----------
+    looks : mapping of str to Look
+    per_service : int
+        How many at most, the same ones in every look; 0 keeps all.
+    seed : int
+        Draws them.
+    """
+    if not per_service:
+        return dict(looks)
+    named = pd.concat([look.deployments[["service", "deployment"]] for look in looks.values()]).drop_duplicates()
+    drawn = named.sort_values("deployment").sample(frac=1.0, random_state=seed).groupby("service").head(per_service)
+    kept = set(drawn["deployment"])
+    thinned = {}
+    for name, look in looks.items():
+        chosen = look.deployments["deployment"].isin(kept).to_numpy()
+        thinned[name] = replace(look, X=look.X[chosen], deployments=look.deployments[chosen].reset_index(drop=True))
+    return thinned
 
 
 def _natural(text: str) -> list[tuple[int, int, str]]:

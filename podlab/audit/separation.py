@@ -12,21 +12,40 @@ from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier
 
-from podlab.audit.confounding import explained_share
+from podlab.audit.confounding import explained_share, properties_of
 from podlab.audit.look import Look
+from podlab.audit.surroundings import surroundings
 from podlab.evaluation.bootstrap import Estimate
 from podlab.evaluation.scores import score
 from podlab.evaluation.splits import Plan, TextArray, plan_splits
-from podlab.metrics import CATALOGUE, FEATURE_METRICS
+from podlab.metrics import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS, Family
 from podlab.windows import series_of
 
-#: What is left of the metrics in each ablation, by family. The image's size is in none of them: it never is a feature.
+
+def _of(*families: Family, among: Sequence[str] = MEASURED_METRICS) -> tuple[str, ...]:
+    return tuple(name for name in among if CATALOGUE[name].family in families)
+
+
+def _but(*families: Family) -> tuple[str, ...]:
+    return tuple(name for name in MEASURED_METRICS if CATALOGUE[name].family not in families)
+
+
+#: What is left of the metrics in each ablation. The image's size is in none of them: it never is a feature.
 ABLATIONS: Final[dict[str, tuple[str, ...]]] = {
-    "all": ("cpu", "memory", "filesystem", "volume", "network", "io"),
-    "without volume": ("cpu", "memory", "filesystem", "network", "io"),
-    "without filesystem and volume": ("cpu", "memory", "network", "io"),
-    "memory only": ("memory",),
-    "CPU + network only": ("cpu", "network"),
+    "all": MEASURED_METRICS,
+    "original": ORIGINAL_METRICS,
+    "original + processes": (*ORIGINAL_METRICS, *_of("processes")),
+    "further ones only": tuple(name for name in MEASURED_METRICS if name not in ORIGINAL_METRICS),
+    "processes only": _of("processes"),
+    "without processes": _but("processes"),
+    "without pressure": _but("pressure"),
+    "without network": _but("network"),
+    "without I/O": _but("io"),
+    "without volume": _but("volume"),
+    "without filesystem and volume": _but("filesystem", "volume"),
+    "memory only": _of("memory"),
+    "CPU + network only": _of("cpu", "network"),
+    "original CPU + memory": _of("cpu", "memory", among=ORIGINAL_METRICS),
 }
 
 
@@ -66,17 +85,18 @@ def ablations(looks: Mapping[str, Look], trial: Trial) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One line per window and entry of :data:`ABLATIONS` of which the samples have a metric: ``window``,
+        One line per window and entry of :data:`ABLATIONS` that leaves other metrics than those before it: ``window``,
         ``features`` (which), ``number`` of them, ``macro_f1``, ``low``, ``high``, ``deployments``, ``chance`` (one of
         the number of services).
     """
     about, tasks = [], []
     for name, look in looks.items():
         plan = _plan(look, trial)
-        for what, families in ABLATIONS.items():
-            columns = tuple(metric for metric in FEATURE_METRICS if CATALOGUE[metric].family in families)
+        done: set[tuple[str, ...]] = set()
+        for what, columns in ABLATIONS.items():
             kept = look.only(columns)
-            if kept.names:
+            if kept.names and kept.names not in done:
+                done.add(kept.names)
                 about.append({"window": name, "features": what, "number": len(kept.names)})
                 tasks.append(_Task(kept.X, plan))
     return _table(about, tasks, _score_all(tasks, trial))
@@ -88,21 +108,25 @@ def separate_by_metric(looks: Mapping[str, Look], trial: Trial) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One line per window and series: ``window``, ``metric``, ``macro_f1``, ``low``, ``high`` (of a forest that sees
-        this series only), ``deployments``, ``chance``, and the shares of the variance of its mean (as ``log(1 + x)``)
-        that the service explains (``by_service``) and that the load pattern does (``by_load``; missing where no label
-        tells).
+        One line per window and series that is not the same in all deployments: ``window``, ``metric``, ``macro_f1``,
+        ``low``, ``high`` (of a forest that sees this series only), ``deployments``, ``chance``, and the shares of the
+        variance of its mean (as ``log(1 + x)``) that the service explains (``by_service``), that the load pattern does
+        (``by_load``) and that the site does (``by_site``), each corrected for the number of groups, so that many
+        services explain no more by chance than few patterns do (epsilon squared; Kelley 1935, "An unbiased correlation
+        ratio measure", Proceedings of the National Academy of Sciences 21:554-559); missing where no label tells.
     """
     about, tasks = [], []
     for name, look in looks.items():
         plan = _plan(look, trial)
-        for series in series_of(FEATURE_METRICS):
+        for series in series_of(MEASURED_METRICS):
             kept = look.only((series,))
             level = look.X[:, look.names.index(f"{series}.mean")] if kept.names else np.array([np.nan])
-            if np.isnan(level).all():
+            # What is the same everywhere tells nothing, such as memory swapped out where nothing is.
+            if np.isnan(level).all() or np.nanmax(level) == np.nanmin(level):
                 continue
             shares = {"by_service": _explained(look.deployments["service"], level)}
-            shares["by_load"] = _explained(look.deployments["load"], level) if "load" in look.deployments else np.nan
+            for what, label in (("by_load", "load"), ("by_site", "site")):
+                shares[what] = _explained(look.deployments[label], level) if label in look.deployments else np.nan
             about.append({"window": name, "metric": series, **shares})
             tasks.append(_Task(kept.X, plan))
     return _table(about, tasks, _score_all(tasks, trial))
@@ -125,6 +149,48 @@ def shuffled_scores(look: Look, trial: Trial, *, shuffles: int = 5) -> pd.DataFr
         dealt = replace(look, deployments=look.deployments.assign(service=services))
         about.append({"window": look.name, "shuffle": number + 1})
         tasks.append(_Task(look.X, _plan(dealt, trial)))
+    return _table(about, tasks, _score_all(tasks, trial))
+
+
+def tell_from_draws(look: Look, everything: pd.DataFrame, trial: Trial, *, shuffles: int = 5) -> pd.DataFrame:
+    """Score forests that see no metric, only the circumstances of each deployment: its draws, load, site and start.
+
+    Nothing that is drawn may tell the service; so the score must be that of services dealt at random. Left out is what
+    the service decides by itself: its knobs, which have its own ranges, and numbers of versions and configurations.
+
+    Parameters
+    ----------
+    look : Look
+        Taken with a table of draws, where there is one.
+    everything : DataFrame
+        Samples of all that was recorded meanwhile, for what ran beside.
+    trial : Trial
+    shuffles : int
+        How often services are dealt to deployments at random.
+
+    Returns
+    -------
+    DataFrame
+        One line for the services as they are and one for each shuffle: ``services`` (``as recorded`` or ``dealt at
+        random``), ``macro_f1``, ``low``, ``high``, ``deployments``, ``chance``.
+    """
+    properties = [
+        each
+        for each in properties_of(look, surroundings(everything, look.deployments), in_common=False)
+        if not each.name.startswith("knob ") and each.name not in ("version number", "configuration number")
+    ]
+    # What is missing stands below all that is known.
+    columns = [
+        each.told.fillna(-1.0) if each.is_number else pd.get_dummies(each.told, prefix=each.name) for each in properties
+    ]
+    seen = replace(look, X=pd.concat(columns, axis=1).to_numpy(np.float32), names=())
+    rng = np.random.default_rng(trial.seed)
+    about, tasks = [{"services": "as recorded"}], [_Task(seen.X, _plan(seen, trial))]
+    for _ in range(shuffles):
+        services = pd.array(rng.permutation(look.services), dtype="str")
+        dealt = replace(seen, deployments=look.deployments.assign(service=services))
+        about.append({"services": "dealt at random"})
+        tasks.append(_Task(seen.X, _plan(dealt, trial)))
     return _table(about, tasks, _score_all(tasks, trial))
 
 
@@ -172,4 +238,9 @@ def _table(about: list[dict[str, Any]], tasks: Sequence[_Task], scores: Sequence
 def _explained(groups: pd.Series, level: NDArray[np.float32]) -> float:
     known = np.isfinite(level) & groups.notna().to_numpy()
     codes = pd.factorize(groups[known])[0].astype(np.int64)
-    return explained_share(codes, level[known].astype(np.float64)[:, None]) if known.any() else float("nan")
+    number, groups_seen = codes.size, len(np.unique(codes))
+    # A single group explains nothing, and groups of one each everything.
+    if not 1 < groups_seen < number:
+        return float("nan")
+    share = explained_share(codes, level[known].astype(np.float64)[:, None])
+    return max(0.0, 1 - (1 - share) * (number - 1) / (number - groups_seen))

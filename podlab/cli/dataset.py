@@ -34,7 +34,7 @@ def add(
 
     After Ctrl-C the same command goes on where it stopped.
 
-    Example: podlab dataset add data/fleet data/recordings/services.parquet
+    Example: podlab dataset add data/fleet data/recordings/second.parquet
     """
     if not is_dataset_path(folder, new=True):
         raise InputError("is a file, a folder is needed", where=str(folder), todo="choose another path")

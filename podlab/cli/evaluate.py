@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from podlab.cli.options import (
+    EvaluationGroup,
     Files,
-    Group,
     Horizons,
     Json,
     MetricFilter,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def evaluate(
     files: Files,
     services: Services = None,
-    group: Group = "deployment",
+    group: EvaluationGroup = "deployment",
     horizons: Horizons = None,
     metrics: MetricFilter = None,
     folds: Annotated[int, typer.Option(min=2, max=100, help="Parts that the deployments are split into.")] = 5,
@@ -59,11 +59,16 @@ def evaluate(
     """Score identification honestly: on deployments that training never saw.
 
     Example: podlab evaluate data/recordings/first.parquet --horizons 10s,30s,60s --json
+
+    --group names what is left out: deployment, profile, site, version, load, or knob:NAME (a column of the table of
+    draws beside the recording).
     """
     from podlab import evaluation
+    from podlab.draws import find_draws
     from podlab.evaluation.conditions import score_conditions
     from podlab.evaluation.filters import features_of
     from podlab.evaluation.scenarios import MIDLIFE, Scenario
+    from podlab.metrics import ALL_COLUMNS
 
     settings = load_settings(
         services=services,
@@ -72,15 +77,19 @@ def evaluate(
         training_ratio=training_ratio,
         seed=seed,
     )
-    wanted: dict[str, Any] = {"services": settings.services or None, "group": group, "seed": settings.seed}
+    wanted: dict[str, Any] = {"services": settings.services or None, "seed": settings.seed}
+    # What was drawn stands beside the samples, where only whole deployments can be drawn from.
+    draw_by = group if group in ALL_COLUMNS else "deployment"
     horizons_s = parse_horizons_s(horizons) or evaluation.HORIZONS_S
     stretches_s = parse_horizons_s(midlife, where="--midlife") or ()
     with use_scheduler(scheduler), show_progress("evaluate") as progress:
         # No row after the longest horizon is looked at, unless mid-life is asked for.
         head_s = TRAINING_S if stretches_s else max(horizons_s)
-        samples = read_training(files, most_rows=most_rows, head_s=head_s, progress=progress, **wanted)
+        samples = read_training(files, most_rows=most_rows, head_s=head_s, group=draw_by, progress=progress, **wanted)
         result = evaluation.evaluate(
             samples,
+            group=group,
+            draws=find_draws(files),
             horizons_s=horizons_s,
             folds=folds,
             iterations=settings.training_iterations,

@@ -213,6 +213,31 @@ def check(
 
 
 @app.command()
+def describe(
+    recordings: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Recordings in Parquet, with their cards.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="JSON-LD to write.")],
+    url: Annotated[str, typer.Option(help="Web page of the recordings.  [default: the file's own folder]")] = ".",
+) -> None:
+    """Describe recordings and their tables of draws in Croissant, for those who load data by it.
+
+    Example: podlab lab describe data/recordings/*.parquet --out data/recordings/croissant.json
+    """
+    import json
+
+    from podlab.files import atomic_file, refuse_inputs
+    from podlab.lab import croissant
+
+    refuse_inputs(out, recordings)
+    described = croissant.describe(recordings, out.parent, url=url)
+    with atomic_file(out) as temporary:
+        temporary.write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{out}: {len(described['distribution'])} files described")
+
+
+@app.command()
 def down(engine: Annotated[Engine, typer.Option(help="Container engine.")] = Engine.PODMAN) -> None:
     """Remove every container, volume and network that the lab made on this machine; images stay.
 

@@ -23,6 +23,12 @@ Services = Annotated[
     str | None, typer.Option(metavar="A,B,...", help="Services to learn.  [default: all that are labelled]")
 ]
 Group = Annotated[str, typer.Option(metavar="COLUMN", help="Rows of one group are never on both sides of a split.")]
+EvaluationGroup = Annotated[
+    str,
+    typer.Option(
+        "--group", metavar="COLUMN", help="What is left out as a whole: deployment, profile, site, knob:NAME, ..."
+    ),
+]
 Horizons = Annotated[
     str | None, typer.Option(metavar="10s,30s,...", help="Seconds observed at which to answer.", show_default=False)
 ]

@@ -59,7 +59,7 @@ def score(
     Of series of other formats: podlab score machine-1.csv --map "timestamp=time,cpu_r=cpu_usage_nanocores*1e9,
     eth_in=rate:rx_bytes,label=anomaly" --out scores.parquet
 
-    Example: podlab score data/recordings/services-faults.parquet --model data/models/default --out scores.parquet
+    Example: podlab score data/recordings/second-faults.parquet --model data/models/default --out scores.parquet
     """
     settings = load_settings(model_path=model)
     refuse_inputs(out, [*files, settings.model_path])

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.draws import join_draws
 from podlab.errors import InputError
 from podlab.evaluation.splits import IntArray, TextArray
 from podlab.samples import INSTANCE_KEY
@@ -30,7 +31,7 @@ class Dataset:
         Each row's position in ``containers``.
     containers : DataFrame (n_containers,)
         Identity and labels, in order of appearance; with a variant also its two parts, ``load`` and
-        ``configuration``.
+        ``configuration``; with a table of draws also what was drawn.
     """
 
     samples: pd.DataFrame
@@ -70,7 +71,11 @@ class Dataset:
 
 
 def read_dataset(
-    samples: pd.DataFrame, services: Sequence[str] | None = None, *, until_s: float | None = None
+    samples: pd.DataFrame,
+    services: Sequence[str] | None = None,
+    *,
+    until_s: float | None = None,
+    draws: pd.DataFrame | None = None,
 ) -> Dataset:
     """Choose the labelled containers of a samples table.
 
@@ -82,6 +87,8 @@ def read_dataset(
         Only these; by default all that are labelled.
     until_s : float, optional
         Keep only rows of a container's first seconds, and no container that has none.
+    draws : DataFrame, optional
+        What was drawn for each deployment, from :func:`podlab.draws.find_draws`.
 
     Raises
     ------
@@ -94,7 +101,7 @@ def read_dataset(
     missing = [service for service in services or () if service not in there]
     if missing:
         raise InputError(f"no samples of service {missing[0]!r}", todo=f"there are {', '.join(there)}")
-    dataset = _number_containers(samples[samples["service"].isin(list(services or there))])
+    dataset = _number_containers(samples[samples["service"].isin(list(services or there))], draws)
     if until_s is None:
         return dataset
     early = dataset.samples[dataset.offset_s() < until_s]
@@ -103,19 +110,40 @@ def read_dataset(
             f"no container was seen in the first {until_s:g} s after its start",
             todo="give a recording that begins before its containers do, or longer horizons",
         )
-    seen = _number_containers(early)
+    seen = _number_containers(early, draws)
     unseen = len(dataset.containers) - len(seen.containers)
     if unseen:
         log.warning("%d containers were not seen in the first %g s after their start: left out", unseen, until_s)
     return seen
 
 
-def _number_containers(labelled: pd.DataFrame) -> Dataset:
+def thin_deployments(samples: pd.DataFrame, per_service: int, *, seed: int = 0) -> pd.DataFrame:
+    """Keep some deployments of each service, so that training many models on a large recording stays quick.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        A checked samples table with ``service`` and ``deployment``.
+    per_service : int
+        How many at most; 0 keeps all.
+    seed : int
+        Draws them; who is drawn does not depend on the order of rows.
+    """
+    if not per_service or "deployment" not in samples:
+        return samples
+    named = samples[["service", "deployment"]].drop_duplicates("deployment").sort_values("deployment")
+    drawn = named.sample(frac=1.0, random_state=seed).groupby("service").head(per_service)["deployment"]
+    return samples[samples["deployment"].isin(set(drawn))].reset_index(drop=True)
+
+
+def _number_containers(labelled: pd.DataFrame, draws: pd.DataFrame | None = None) -> Dataset:
     labelled = labelled.reset_index(drop=True)
     code = labelled.groupby(list(INSTANCE_KEY), dropna=False, sort=False).ngroup().to_numpy().astype(np.int64)
     containers = read_rows(labelled).containers
     if "variant" in containers:
         containers = containers.assign(**split_variant(containers["variant"]))
+    if draws is not None:
+        containers = join_draws(containers, draws)
     return Dataset(labelled, code, containers)
 
 

@@ -35,6 +35,7 @@ def evaluate(
     *,
     services: Sequence[str] | None = None,
     group: str = "deployment",
+    draws: pd.DataFrame | None = None,
     horizons_s: Sequence[float] = HORIZONS_S,
     folds: int = 5,
     iterations: int = 1,
@@ -54,8 +55,10 @@ def evaluate(
     services : sequence of str, optional
         Only these; by default all that are labelled.
     group : str
-        Column that splits training from testing: ``deployment``, or what is left out as a whole: ``version``,
-        ``configuration``, ``load``, ``cluster``; see :func:`podlab.evaluation.splits.plan_splits`.
+        Column that splits training from testing: ``deployment``, or what is left out as a whole: ``profile``, ``site``,
+        ``version``, ``load``, ``cluster``, ``knob:NAME``; see :func:`podlab.evaluation.splits.plan_splits`.
+    draws : DataFrame, optional
+        What was drawn for each deployment, from :func:`podlab.draws.find_draws`: groups are found there, too.
     horizons_s : sequence of float
         Seconds observed at which to answer. Neither training nor answering sees rows after the longest. Those at
         which no container shows a sample are left out with a warning.
@@ -88,7 +91,7 @@ def evaluate(
     if not horizons_s:
         raise InputError("no horizon", todo="give at least one, such as 60s")
     horizons = tuple(sorted({float(horizon) for horizon in horizons_s}))
-    dataset = read_dataset(samples, services, until_s=horizons[-1])
+    dataset = read_dataset(samples, services, until_s=horizons[-1], draws=draws)
     horizons = _with_samples(dataset, horizons)
     planned: dict[str, Any] = {"group": group, "training_ratio": training_ratio, "seed": seed}
     plan = plan_splits(dataset.containers, folds=folds, iterations=iterations, **planned)

@@ -32,7 +32,7 @@ class _Rung:
     by_deployment: bool
 
 
-_WORDS = {"load": "load pattern", "version": "version", "configuration": "configuration"}
+_WORDS = {"load": "load pattern"}
 _RUNGS = (
     _Rung("random rows, all columns", "all", False),
     _Rung("random rows, only numbers", "only-numbers", False),
@@ -62,8 +62,8 @@ def leak_table(
     samples, services, folds, seed
         As for :func:`podlab.evaluation.evaluate`.
     evaluation : Evaluation, optional
-        Adds podlab's own scores, and those with each load pattern, version and configuration left out in turn, where
-        there are several.
+        Adds podlab's own scores, and those with each load pattern, version, profile (or configuration) and site left
+        out in turn, where there are several.
     horizon_s : float
         Which of its horizons; the nearest is taken.
 
@@ -130,7 +130,7 @@ def _rungs_of_podlab(
         )
         lines.append(
             {
-                "protocol": f"{_WORDS[kind]} left out, podlab after {nearest:g} s",
+                "protocol": f"{_WORDS.get(kind, kind)} left out, podlab after {nearest:g} s",
                 "split": "left out",
                 "trained_on": how,
                 **same,

@@ -1,4 +1,4 @@
-"""What identification is worth where a whole kind is new: a load pattern, a version or a configuration.
+"""What identification is worth where a whole kind is new: a load pattern, a version, a configuration or a site.
 
 A deployment held out is like those trained on: it has their configuration, their version and their load. Other
 people's clusters are not like that, so whole kinds are left out in turn.
@@ -15,8 +15,9 @@ from podlab.evaluation.folds import Fold, answer_folds
 from podlab.evaluation.scores import Scores, score
 from podlab.evaluation.splits import plan_splits
 
-#: What can be left out as a whole, from the mildest on.
-KINDS = ("load", "version", "configuration")
+#: What can be left out as a whole, from the mildest on. A profile is what configurations drawn from a space have in
+#: common; in recordings from before there were any, a configuration is the variant's second part.
+KINDS = ("load", "version", "profile", "configuration", "site")
 
 
 def score_left_out(
@@ -70,11 +71,17 @@ def score_left_out(
 
 
 def kinds_of(containers: pd.DataFrame) -> tuple[str, ...]:
-    """Name the kinds of which some service has several values, so that one can be left out."""
+    """Name the kinds of which some service has several values, so that one can be left out.
+
+    Of ``profile`` and ``configuration`` the first that all containers have.
+    """
+    has_profiles = "profile" in containers and containers["profile"].notna().all()
+    doubled = "configuration" if has_profiles else "profile"
     return tuple(
         kind
         for kind in KINDS
         if kind in containers
+        and kind != doubled
         and containers[kind].notna().all()
         and (containers.drop_duplicates(["service", kind])["service"].value_counts() > 1).sum() > 1
     )

@@ -13,16 +13,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.draws import KNOB_PREFIX, SHARED_DRAWS
 from podlab.errors import InputError
 
 IntArray = NDArray[np.int64]
 TextArray = NDArray[np.object_]
 
 #: Columns whose values are shared by services: each value is left out in turn.
-SHARED = ("cluster", "node", "namespace", "site", "load")
+SHARED = ("cluster", "node", "namespace", "site", "load", *SHARED_DRAWS)
 #: Columns whose values mean something within one service only, where the same word need not be the same thing.
 OF_ONE_SERVICE = ("version", "configuration", "profile", "variant")
-#: Of these, the ones left out one by one; others are dealt into folds.
+#: Of these, the ones left out one by one, as the values of a knob are; others are dealt into folds.
 _ONE_BY_ONE = ("version", "configuration")
 
 
@@ -84,7 +85,8 @@ def plan_splits(
     group : str
         A column. With ``deployment`` and the like, groups are dealt into folds, each service's over all of them. Of
         ``version`` and ``configuration`` one of each service is left out at a time, of ``load`` (what a variant has
-        before its slash), ``cluster`` and the others in :data:`SHARED` one of all services.
+        before its slash), ``site``, ``cluster`` and the others in :data:`SHARED` one of all services. Of ``knob:NAME``
+        one value of each service is left out at a time; services without the knob are trained on only.
     folds : int
         The most folds; fewer where no service has as many groups.
     iterations : int
@@ -102,6 +104,7 @@ def plan_splits(
     services = containers["service"].to_numpy(object)
     _check_arguments(services, group, folds, iterations, training_ratio)
     groups = _groups(containers, group)
+    has_value = containers[group].notna().to_numpy(bool)
     unit = unit_column(containers, group)
     units = groups if unit == group else containers[unit].to_numpy(object)
     seeds = np.random.SeedSequence(seed).spawn(iterations)
@@ -111,10 +114,10 @@ def plan_splits(
         if group in SHARED:
             tested = [groups == value for value in pd.unique(groups)]
         elif training_ratio is not None:
-            tested = [_draw_tested(services, groups, training_ratio, rng)]
+            tested = [_draw_tested(services, groups, training_ratio, rng) & has_value]
         else:
-            most = _most_groups(services, groups) if group in _ONE_BY_ONE else folds
-            tested = _deal(services, groups, most, rng)
+            most = _most_groups(services, groups) if _one_by_one(group) else folds
+            tested = [fold & has_value for fold in _deal(services, groups, most, rng)]
         splits += [split for mask in tested if (split := _split(mask, services, units, iteration)) is not None]
         if group in SHARED:
             break  # nothing is drawn, so that a repetition would say the same again
@@ -142,28 +145,36 @@ def unit_column(containers: pd.DataFrame, group: str) -> str:
 
 
 def _kind(group: str, training_ratio: float | None, unit: str) -> str:
-    if group in (*SHARED, *_ONE_BY_ONE):
+    if group in SHARED or _one_by_one(group):
         return f"each {group} left out in turn"
     kind = f"{group}s dealt into folds" if training_ratio is None else f"share of {group}s trained on"
     return kind if unit == group else f"{kind}, no {unit} divided"
 
 
+def _one_by_one(group: str) -> bool:
+    return group in _ONE_BY_ONE or group.startswith(KNOB_PREFIX)
+
+
 def _groups(containers: pd.DataFrame, group: str) -> TextArray:
     if group not in containers or containers[group].isna().all():
-        usable = [name for name in ("deployment", "version", "load", "cluster", "pod") if name in containers]
+        names = ("deployment", "version", "profile", "site", "load", "cluster", "pod")
+        usable = [name for name in names if name in containers and containers[name].notna().any()]
+        usable += [str(name) for name in containers if str(name).startswith(KNOB_PREFIX)]
         raise InputError(
             f"the samples have no {group!r} to split by",
             todo=f"choose another column with --group: {', '.join(usable)}",
         )
     missing = containers[group].isna()
-    if missing.any():
+    # Most services have no such knob: they are trained on.
+    if missing.any() and not group.startswith(KNOB_PREFIX):
         first = containers.loc[missing].iloc[0]
         raise InputError(
             f"{int(missing.sum())} labelled containers have no {group!r}, the first is {first['pod']}",
             todo="label them, or take their service away",
         )
     values = containers[group].astype("str")
-    return (containers["service"] + " " + values if group in OF_ONE_SERVICE else values).to_numpy(object)
+    own = group in OF_ONE_SERVICE or group.startswith(KNOB_PREFIX)
+    return (containers["service"] + " " + values.fillna("(none)") if own else values).to_numpy(object)
 
 
 def _check_arguments(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from podlab.draws import DIED, draws_file, read_draws
 from podlab.errors import InputError
-from podlab.lab.draws import DIED, draws_file, read_draws
 from podlab.telemetry.recording import fingerprint, read_recording
 
 

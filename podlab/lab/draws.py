@@ -1,43 +1,18 @@
-"""The table of draws beside a recording: one row a deployment, so that anything can be left out by what was drawn."""
+"""Writes the table of draws beside a recording; :mod:`podlab.draws` reads it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from podlab.errors import InputError
-from podlab.lab.matrix import ROLES, Deployment
+from podlab.draws import DIED, FIRST_COLUMNS, KNOB_PREFIX, NOT_STARTED, RECORDED
+from podlab.lab.matrix import Deployment
 
-#: What a column of a knob's values is called: ``knob:NAME``.
-KNOB_PREFIX = "knob:"
-#: What came of a deployment.
-RECORDED, DIED, NOT_STARTED = "recorded", "died", "not started"
-_FIRST = (
-    "deployment",
-    "role",
-    "service",
-    "site",
-    "release",
-    "version",
-    "pattern",
-    "profile",
-    "outcome",
-    "attempts_died",
-)
 _LEFT_OUT = {"name", "knobs", "faults", "pod", "pod_uid", "seed"}
-
-
-def draws_file(out: Path) -> Path:
-    """Name the table of draws that belongs to a recording, whichever role it holds."""
-    stem = out.stem
-    for role in ROLES:
-        stem = stem.removesuffix(f"-{role}")
-    return out.with_name(f"{stem}-draws.csv")
 
 
 def draws_table(
@@ -63,8 +38,10 @@ def draws_table(
     table = pd.DataFrame(rows)
     columns = [str(column) for column in table.columns]
     knobs = sorted(column for column in columns if column.startswith(KNOB_PREFIX))
-    others = [column for column in columns if column not in _FIRST and column not in knobs and column != "faults"]
-    return table[[*_FIRST, *knobs, *others, "faults"]]
+    others = [
+        column for column in columns if column not in FIRST_COLUMNS and column not in knobs and column != "faults"
+    ]
+    return table[[*FIRST_COLUMNS, *knobs, *others, "faults"]]
 
 
 def _row(
@@ -92,24 +69,3 @@ def _row(
         "restarts": report.get("restarts"),
         "faults": json.dumps(report.get("faults", [asdict(fault) for fault in deployment.faults])),
     }
-
-
-def read_draws(path: Path) -> pd.DataFrame:
-    """Read a table of draws; every value of a knob is text.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, or a column is missing.
-    """
-    try:
-        table = pd.read_csv(path, dtype={"version": "str"}, low_memory=False)
-    except (OSError, ValueError) as error:
-        raise InputError(str(error), where=str(path)) from error
-    for column in _FIRST:
-        if column not in table:
-            raise InputError(f"column {column!r} is missing", where=str(path))
-    knobs = [str(column) for column in table.columns if str(column).startswith(KNOB_PREFIX)]
-    return table.astype(dict.fromkeys(knobs, "str")).assign(
-        **{column: table[column].astype("str").where(table[column].notna()) for column in knobs}
-    )

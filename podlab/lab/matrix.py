@@ -11,16 +11,13 @@ import random
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from podlab.draws import Role
 from podlab.lab.client.protocols import PROTOCOLS
 from podlab.lab.client.web import Http
 from podlab.lab.knobs import Profile, profile_name
 from podlab.lab.service import Service
-
-Role = Literal["known", "unknown", "faults", "normal"]
-#: What a deployment is recorded for, and with it, which file it goes to.
-ROLES: tuple[Role, ...] = ("known", "unknown", "faults", "normal")
 
 #: The peak's rate as a share of the service's ``whole_core_requests_per_s``: ten to the power of a number between
 #: these, three decades in all.

@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from podlab.draws import Role
 from podlab.errors import InputError
 from podlab.lab import faults
 from podlab.lab.knobs import Cell
-from podlab.lab.matrix import Deployment, PlannedFault, Role, draw_one
+from podlab.lab.matrix import Deployment, PlannedFault, draw_one
 from podlab.lab.service import PATTERNS, Service
 from podlab.lab.sites import DEFAULT_SITE, SITES, find_site
 

@@ -14,16 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
+from podlab.draws import ROLES, draws_file
 from podlab.errors import InputError, PodlabError
 from podlab.files import atomic_file, sha256_of
 from podlab.interrupts import stop_on_sigterm
 from podlab.lab import catalogue, machine, recorder
 from podlab.lab.datacard import Conditions, RecordingFacts, gaps_s, write_card
 from podlab.lab.deploy import MOST_PARALLEL, Lab, RunningDeployment
-from podlab.lab.draws import draws_file, draws_table
+from podlab.lab.draws import draws_table
 from podlab.lab.host import BusyNeighbour
 from podlab.lab.images import ImageSource, check_source, provide_images
-from podlab.lab.matrix import ROLES, Deployment
+from podlab.lab.matrix import Deployment
 from podlab.lab.parts import Parts
 from podlab.lab.plan import Plan, draw
 from podlab.lab.runtime import Runtime

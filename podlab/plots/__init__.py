@@ -8,6 +8,7 @@ from podlab.plots.audit import (
     plot_host_load,
     plot_nearest,
     plot_separation,
+    plot_sites,
 )
 from podlab.plots.bakeoff import plot_costs, plot_critical_difference
 from podlab.plots.conditions import plot_by_age, plot_conditions, plot_sets
@@ -53,6 +54,7 @@ __all__ = [
     "plot_service_map",
     "plot_sets",
     "plot_similar_services",
+    "plot_sites",
     "plot_traces",
     "plot_transfer",
     "plot_unknown_services",

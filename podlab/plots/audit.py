@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from podlab.audit.confounding import ANOTHER, WRONG
 from podlab.audit.neighbours import SUSPICIOUS
-from podlab.plots.style import BLUE, GREY, ORANGE, VERMILION, counted, new_figure, podlab_style, share_axis
+from podlab.plots.style import BLUE, GREEN, GREY, ORANGE, VERMILION, counted, new_figure, podlab_style, share_axis
 from podlab.samples import INSTANCE_KEY
 
-_WINDOW_COLOURS = ((BLUE, "o"), (ORANGE, "s"))
+_WINDOW_COLOURS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"))
 #: A longer time without any sample is drawn as none.
 _PAUSE_S = 60.0
 
@@ -83,6 +83,35 @@ def plot_host_load(load: pd.DataFrame) -> Figure:
     return figure
 
 
+def plot_sites(table: pd.DataFrame) -> Figure:
+    """Draw how well sites are told apart by each family of metrics.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From :func:`podlab.audit.separate_sites`, with a line at least.
+    """
+    names = list(table["features"].unique())
+    place = {name: float(len(names) - number) for number, name in enumerate(names)}
+    with podlab_style():
+        figure = new_figure(8.0, 1.9 + 0.42 * len(names))
+        axes = figure.add_subplot()
+        axes.axvline(0.5, color="black", linestyle=":", linewidth=1.2, label="guessing")
+        for number, (window, own) in enumerate(table.groupby("window", sort=False)):
+            colour, marker = _WINDOW_COLOURS[number]
+            at = own["features"].map(place) + 0.2 * (1 - number)
+            axes.hlines(at, own["low"], own["high"], color=colour, linewidth=3, alpha=0.4)
+            label = f"{window} ({counted(int(own['deployments'].max()), 'deployment')})"
+            axes.plot(own["auc"], at, marker, color=colour, markersize=6, label=label)
+        axes.set_yticks(list(place.values()), list(place))
+        axes.set_ylim(0.4, len(names) + 0.6)
+        axes.grid(visible=False, axis="y")
+        share_axis(axes, "x", "area under the ROC curve")
+        figure.suptitle("Can the site be told? Forests on deployments not seen; lines: 95 % intervals", fontsize=11)
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
 def plot_separation(table: pd.DataFrame) -> Figure:
     """Draw what each metric tells of the service by itself.
 
@@ -116,7 +145,7 @@ def _plot_by_window(table: pd.DataFrame, what: str, title: str, shuffled: pd.Dat
     names = list(dict.fromkeys([*ordered, *table[what]]))
     place = {name: float(len(names) - number) for number, name in enumerate(names)}
     with podlab_style():
-        figure = new_figure(8.0, 1.7 + 0.36 * len(names))
+        figure = new_figure(8.0, 1.7 + (0.36 if len(names) < 20 else 0.28) * len(names))
         axes = figure.add_subplot()
         if shuffled is not None:
             low, high = shuffled["macro_f1"].min(), shuffled["macro_f1"].max()
@@ -177,14 +206,17 @@ def plot_confounding(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        From :func:`podlab.audit.visible`; several windows may stand below each other.
+        From :func:`podlab.audit.visible`; several windows may stand below each other. Knobs are left out.
     """
-    shown = table[table["features"] == "all"]
+    # Few services have the same knob, so that a share of their pairs is a matter of two or three.
+    shown = table[(table["features"] == "all") & ~table["property"].str.startswith("knob ")]
     windows = list(shown["window"].unique()) or [""]
     names = list(shown["property"].unique())
     place = {name: float(len(names) - number) for number, name in enumerate(names)}
     with podlab_style():
-        figure = new_figure(max(6.2, 1.6 + 3.4 * len(windows)), 2.2 + 0.55 * max(1, len(names)))
+        figure = new_figure(
+            max(6.2, 1.6 + 3.4 * len(windows)), 2.2 + (0.55 if len(names) < 10 else 0.36) * max(1, len(names))
+        )
         panels = figure.subplots(1, len(windows), sharey=True, squeeze=False)[0]
         for axes, window in zip(panels, windows, strict=True):
             _draw_beside_chance(axes, shown[shown["window"] == window], place)

@@ -23,13 +23,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.metrics import FEATURE_METRICS
+from podlab.metrics import FEATURE_METRICS, MEASURED_METRICS
 from podlab.windows.grid import Grid
 from podlab.windows.rows import BoolArray, FloatArray, Rows, read_ages, read_rows, read_values
 from podlab.windows.sighting import Sighting, sight
 
 __all__ = [
-    "SERIES", "Rows", "Sighting", "Windows", "cut", "read_ages", "read_rows", "read_values", "series_of", "sight",
+    "ALL_SERIES", "SERIES", "Rows", "Sighting", "Windows", "cut", "read_ages", "read_rows", "read_values", "series_of",
+    "sight",
 ]  # fmt: skip
 
 #: The series of a window by name, and the metric columns each is made from, the first usable one first. The rate of
@@ -37,6 +38,11 @@ __all__ = [
 SERIES: dict[str, tuple[str, ...]] = {
     "cpu_usage_nanocores": ("cpu_usage_core_nanoseconds", "cpu_usage_nanocores"),
     **{name: (name,) for name in FEATURE_METRICS if not name.startswith("cpu_")},
+}
+#: These, and the series of the metrics that no model learns from yet.
+ALL_SERIES: dict[str, tuple[str, ...]] = {
+    **SERIES,
+    **{name: (name,) for name in MEASURED_METRICS if name not in FEATURE_METRICS},
 }
 
 _MOST_CELLS = 60
@@ -54,7 +60,7 @@ class Windows:
     cells : array of float32 (n_containers, n_series, n_cells)
         Levels in the metric's unit, rates in that unit per second; a series is NaN in all cells or in none.
     series : tuple of str
-        Names along the second axis, keys of :data:`SERIES`.
+        Names along the second axis, keys of :data:`ALL_SERIES`.
     containers : DataFrame
         Identity and labels, one line per container instance.
     sighting : Sighting
@@ -75,7 +81,7 @@ class Windows:
 def series_of(columns: Sequence[str]) -> tuple[str, ...]:
     """Name the series that can be made from these metric columns, in the catalogue's order."""
     there = set(columns)
-    return tuple(name for name, sources in SERIES.items() if not there.isdisjoint(sources))
+    return tuple(name for name, sources in ALL_SERIES.items() if not there.isdisjoint(sources))
 
 
 def cut(
@@ -136,7 +142,7 @@ def cut(
 
 def _fill(values: NDArray[np.float32], grid: Grid, series: Sequence[str], columns: Sequence[str]) -> None:
     """Write each series from the first usable of these columns into ``values`` (n_containers, n_series, n_cells)."""
-    sources = [[source for source in SERIES[name] if source in columns] for name in series]
+    sources = [[source for source in ALL_SERIES[name] if source in columns] for name in series]
     while wanted := [position for position, names in enumerate(sources) if names]:
         found = grid.bring([sources[position][0] for position in wanted])
         for position in wanted:

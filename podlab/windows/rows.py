@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -110,13 +110,15 @@ class Rows:
         )
 
 
-def read_rows(samples: pd.DataFrame) -> Rows:
+def read_rows(samples: pd.DataFrame, *, metrics: Sequence[str] = FEATURE_METRICS) -> Rows:
     """Turn a checked samples table into arrays.
 
     Parameters
     ----------
     samples : DataFrame
         As :func:`podlab.samples.check_samples` returns it.
+    metrics : sequence of str
+        The metric columns to take, those of them that are there.
 
     Returns
     -------
@@ -124,7 +126,7 @@ def read_rows(samples: pd.DataFrame) -> Rows:
         Rows that repeat a container and instant are left out. CPU and memory values are missing in rows where all of
         them are 0: agents write that when they have no value yet.
     """
-    used = [name for name in (*IDENTITY, *LABELS, *FEATURE_METRICS, *AGES.values()) if name in samples]
+    used = [name for name in (*IDENTITY, *LABELS, *metrics, *AGES.values()) if name in samples]
     columns = {name: samples[name].array for name in used}
     code, time_ns = _number_instances(samples, columns), _nanoseconds(columns["time"])
     code_step, time_step = np.diff(code), np.diff(time_ns)
@@ -144,7 +146,7 @@ def read_rows(samples: pd.DataFrame) -> Rows:
     origin_ns = np.where(started.isna(), time_ns[first_row], _nanoseconds(started))
     offset_s = (time_ns - origin_ns[code]) / 1e9
 
-    values, valid = read_values(columns, first_row)
+    values, valid = read_values(columns, first_row, metrics)
     return Rows(containers, code, offset_s, values, valid, read_ages(columns))
 
 
@@ -156,7 +158,7 @@ def read_ages(columns: Mapping[str, ExtensionArray]) -> dict[Family, FloatArray]
 
 
 def read_values(
-    columns: Mapping[str, ExtensionArray], first_row: IntArray
+    columns: Mapping[str, ExtensionArray], first_row: IntArray, metrics: Sequence[str] = FEATURE_METRICS
 ) -> tuple[dict[str, NDArray[np.int64] | FloatArray], dict[str, BoolArray]]:
     """Turn metric columns into arrays: values, and where they are any, as :class:`Rows` has them.
 
@@ -166,10 +168,12 @@ def read_values(
         Of a checked samples table; those that are no metrics are not looked at.
     first_row : array of int64
         Numbers of the rows that are the first of their container.
+    metrics : sequence of str
+        The metric columns to take, those of them that are there.
     """
     values: dict[str, NDArray[np.int64] | FloatArray] = {}
     valid: dict[str, BoolArray] = {}
-    for name in FEATURE_METRICS:
+    for name in metrics:
         if name in columns:
             column = columns[name]
             if CATALOGUE[name].kind == "counter":

@@ -7,78 +7,54 @@ from typing import Any, Final
 import pandas as pd
 
 from podlab.audit import FaultAudit
-from podlab.audit.confounding import ANOTHER, WRONG
+from podlab.audit.confounding import TIED, VISIBLE
+from podlab.metrics import MEASURED_METRICS, ORIGINAL_METRICS
 from podlab.workbench.numbers import format_number
 
 _FINE: Final = "fine"
 _LOOK: Final = "look at it"
-#: How the pairs that share a property are said to.
-_SHARES: Final = {
-    "load pattern": "have the same load pattern",
-    "configuration number": "have the configuration of the same number",
-    "version number": "have the version of the same age",
-    "start time": "started at the same time ({close})",
-    "containers beside": "had as many containers beside them ({close})",
-    "cores beside": "had as busy a machine beside them ({close})",
-}
 
 
-def confounding_words(visible: pd.DataFrame) -> list[str]:
-    """Say what look-alikes of different services share, one sentence per window and property.
-
-    Parameters
-    ----------
-    visible : DataFrame
-        From :func:`podlab.audit.visible`; several windows may stand below each other.
-    """
-    shown = visible[visible["features"] == "all"]
-    sentences = []
-    for (window, name), own in shown.groupby(["window", "property"], sort=False):
-        by_kind = {row["pairs"]: row for _, row in own.iterrows()}
-        if ANOTHER not in by_kind:
-            continue
-        nearest = by_kind[ANOTHER]
-        close = (
-            f"to {float(format(nearest['close'], '.2g')):,g} {nearest['unit']}" if nearest["close"] > 0 else "exactly"
-        )
-        shares = _SHARES[str(name)].format(close=close)
-        said = f"{str(window).capitalize()}: of {nearest['number']:.0f} nearest neighbours of another service"
-        said += f" {_percent(nearest['shared'])} {shares}, chance {_chance(nearest)}: {_verdict(nearest)}"
-        if WRONG in by_kind:
-            wrong = by_kind[WRONG]
-            said += (
-                f"; of {wrong['number']:.0f} wrong nearest ones {_percent(wrong['shared'])}, chance {_chance(wrong)}"
-            )
-        sentences.append(said + ".")
-    return sentences
-
-
-def tied_words(tied: pd.DataFrame) -> list[str]:
-    """Say whether the service goes with a property, one sentence per window and property.
-
-    Parameters
-    ----------
-    tied : DataFrame
-        From :func:`podlab.audit.tied`.
-    """
-    return [
-        f"{row['window'].capitalize()}: the service explains {_percent(row['explained'])} of the variance of the"
-        f" {row['property']}, chance {_chance(row)}: {_verdict(row)}."
-        for _, row in tied.iterrows()
-    ]
-
-
-def beside_chance_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Tell the lines of :func:`podlab.audit.visible` or :func:`podlab.audit.tied` for people."""
-    observed = "shared" if "shared" in table else "explained"
-    known = [name for name in ("window", "features", "property", "pairs", "number") if name in table]
-    told = table[known].copy()
-    told[f"{observed} %"] = 100 * table[observed]
-    told["chance %"] = 100 * table["chance"]
-    told["95 % of chance"] = [f"{100 * low:.0f} to {100 * high:.0f}" for low, high in _bounds(table)]
-    told["excess, points"] = 100 * table["excess"]
-    told["p"] = [format_p(p) for p in table["p"]]
+def outside_table(outside: pd.DataFrame) -> pd.DataFrame:
+    """Tell what :meth:`podlab.audit.Confounding.outside_of_chance` lists for people."""
+    told = outside[["property", "window", "asked"]].rename(columns={"property": "circumstance"})
+    told["observed %"] = 100 * outside["observed"]
+    told["chance %"] = 100 * outside["chance"]
+    told["95 % of chance"] = [f"{100 * low:.0f} to {100 * high:.0f}" for low, high in _bounds(outside)]
+    told["p"] = [format_p(p) for p in outside["p"]]
     return told
+
+
+def baseline_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Tell the lines of :func:`podlab.evaluation.transfer.transfer_table` for people: one line a split and method.
+
+    Columns are the windows, each with its 95 % interval.
+    """
+    said = table.assign(
+        said=[
+            f"{format_number(value)} ({format_number(low)} to {format_number(high)})"
+            for value, (low, high) in zip(table["macro_f1"], _bounds(table), strict=True)
+        ]
+    )
+    keys = ["split", "method", "columns"]
+    wide = said.set_index([*keys, "window"])["said"].unstack("window")[list(table["window"].unique())]  # noqa: PD010
+    counts = table.drop_duplicates(keys).set_index(keys)[["services", "deployments", "chance"]]
+    shown = wide.add_prefix("macro-F1, ").join(counts).reindex(counts.index)
+    return shown.rename_axis(None, axis="columns").reset_index()
+
+
+def separation_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Tell the lines of :func:`podlab.audit.separate_by_metric` for people, one line a metric, the best first."""
+    windows = list(table["window"].unique())
+    wide = table.pivot_table(index="metric", columns="window", values="macro_f1")[windows]
+    best = wide.max(axis=1).sort_values(ascending=False, kind="stable").index
+    shown = wide.add_prefix("macro-F1, ")
+    # What a level goes with is told of the last window: the start is the same for all loads.
+    last = table.drop_duplicates("metric", keep="last").set_index("metric")
+    for column, name in (("by_service", "service"), ("by_load", "load"), ("by_site", "site")):
+        if column in last and last[column].notna().any():
+            shown[f"variance by {name} %"] = 100 * last[column]
+    return shown.loc[best].rename_axis(None, axis="columns").reset_index()
 
 
 def scores_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -127,14 +103,13 @@ def findings(
     duplicates: pd.DataFrame,
     pairs: pd.DataFrame,
     shuffled: pd.DataFrame,
-    visible: pd.DataFrame,
-    tied: pd.DataFrame,
+    outside: pd.DataFrame,
 ) -> pd.DataFrame:
     """Sum an audit up: one line per question, what was found, and whether to look at it.
 
     Parameters
     ----------
-    counts, columns, duplicates, pairs, shuffled, visible, tied : DataFrame
+    counts, columns, duplicates, pairs, shuffled, outside : DataFrame
         What the functions of :mod:`podlab.audit` found.
     """
     rows: list[tuple[str, str, bool]] = []
@@ -144,7 +119,11 @@ def findings(
     named = columns[columns["remark"].ne("")]
     # The image's size is no feature, and is the same for all containers of an image.
     wrong = named[named["column"] != "image_size_bytes"]
-    said = ", ".join(f"{row['column']}: {row['remark']}" for _, row in wrong.iterrows())
+    # Recordings from before there were further metrics lack them all.
+    further = wrong[(wrong["remark"] == "absent") & ~wrong["column"].isin(ORIGINAL_METRICS)]
+    if len(further) == len(MEASURED_METRICS) - len(ORIGINAL_METRICS):
+        wrong = wrong.drop(further.index)
+    said = "; ".join(f"{remark}: {', '.join(own)}" for remark, own in wrong.groupby("remark", sort=False)["column"])
     rows.append(("columns that are constant, absent or given by service", said or "none", wrong.empty))
     for _, row in duplicates.iterrows():
         # A quiet container may well stand still for a second; that is told, and no fault.
@@ -159,12 +138,10 @@ def findings(
         f"{format_number(mean)} on average over {len(shuffled)} draws ({interval}), guessing is {format_number(chance)}"
     )
     rows.append(("macro-F1 on shuffled labels", said, low <= chance))
-    whole = visible[(visible["features"] == "all") & (visible["pairs"] == ANOTHER)]
-    for table, asked in ((whole, "shared by look-alikes of different services"), (tied, "told by the service")):
-        for _, row in table.iterrows():
-            share = row["shared"] if "shared" in table else row["explained"]
-            said = f"{_percent(share)}, chance {_chance(row)}"
-            rows.append((f"{row['property']} {asked} ({row['window']})", said, bool(share <= row["high"])))
+    for question in (VISIBLE, TIED):
+        own = outside[outside["asked"] == question]
+        said = ", ".join(f"{name} ({', '.join(each['window'])})" for name, each in own.groupby("property", sort=False))
+        rows.append((f"circumstances beyond chance: {question}", said or "none", own.empty))
     return pd.DataFrame(
         [{"question": question, "found": found, "verdict": _FINE if fine else _LOOK} for question, found, fine in rows]
     )
@@ -185,25 +162,6 @@ def format_p(p: float) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
-
-
-def _chance(row: pd.Series) -> str:
-    return f"{_percent(row['chance'])} ({100 * row['low']:.0f} to {100 * row['high']:.0f} %)"
-
-
-def _verdict(row: pd.Series) -> str:
-    observed = row["shared"] if "shared" in row else row["explained"]
-    points = f"{100 * abs(row['excess']):.0f} points"
-    if observed > row["high"]:
-        return f"{points} more than chance (p {_compared(row['p'])})"
-    if observed < row["low"]:
-        return f"{points} less than chance"
-    return f"as chance has it (p {_compared(row['p'])})"
-
-
-def _compared(p: float) -> str:
-    said = format_p(p)
-    return said if said.startswith("<") else f"= {said}"
 
 
 def _bounds(table: pd.DataFrame) -> list[tuple[float, float]]:

@@ -12,11 +12,12 @@ import pandas as pd
 
 from podlab.cluster.inventory import enrich
 from podlab.errors import InputError, PodlabError
+from podlab.evaluation.dataset import thin_deployments
 from podlab.labels import LabelReport, LabelRules, label_containers
 from podlab.live import cluster_inventory, label_samples, live_source
 from podlab.settings import MetricsSource, Settings
 from podlab.telemetry.collect import collect
-from podlab.telemetry.recording import read_training
+from podlab.telemetry.recording import read_recording, read_training
 
 SOURCES = ("recording", *map(str, MetricsSource), "cluster")
 
@@ -70,6 +71,25 @@ def gather(source: str, settings: Settings, *, recordings: Sequence[Path | str] 
         inventory = cluster_inventory(settings)
         return Gathered(None, label_containers(inventory, LabelRules(services=settings.services)))
     raise InputError(f"unknown source {source!r}", todo=f"choose one of {', '.join(SOURCES)}")
+
+
+def read_samples(files: Sequence[Path | str], *, deployments_per_service: int = 0, seed: int = 0) -> pd.DataFrame:
+    """Read samples to train many models on, of large recordings some deployments only.
+
+    Parameters
+    ----------
+    files : sequence of Path or str
+        Recordings.
+    deployments_per_service, seed
+        As for :func:`podlab.evaluation.dataset.thin_deployments`.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read.
+    """
+    samples = read_recording([Path(file) for file in files])
+    return thin_deployments(samples, deployments_per_service, seed=seed)
 
 
 def label_counts(report: LabelReport) -> pd.DataFrame:

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from podlab.audit.confounding import (
     ANOTHER,
+    TIED,
+    VISIBLE,
     WRONG,
     Confounding,
     Property,
@@ -22,7 +24,7 @@ from podlab.audit.confounding import (
 from podlab.audit.look import Look, take_looks
 from podlab.features import feature_names
 from tests.audit.conftest import make_look
-from tests.support.synthetic import make_samples
+from tests.support.synthetic import draw_design, make_samples
 
 PATTERNS = ("idle", "steady", "heavy", "bursty")
 
@@ -166,3 +168,36 @@ def test_what_only_one_service_has_is_not_asked() -> None:
     beside = pd.DataFrame({"containers beside": np.nan, "cores beside": np.nan}, index=own.index)
     asked = properties_of(Look(look.name, look.X, look.names, own), beside)
     assert [each.name for each in asked] == ["start time"]
+
+
+def test_what_was_drawn_is_asked_about_and_data_lie_only_where_a_service_has_any() -> None:
+    samples, draws = draw_design(make_samples(deployments_per_service=6, seconds=25), sites=("alpha", "bravo"))
+    draws.loc[draws["service"] == "redis", "data_in"] = "none"
+    look = take_looks(samples, length_s=10, draws=draws)["birth"]
+    beside = pd.DataFrame({"containers beside": np.nan, "cores beside": np.nan}, index=look.deployments.index)
+    asked = {each.name: each for each in properties_of(look, beside)}
+    assert {
+        "site",
+        "profile number",
+        "data in volume or layer",
+        "launcher",
+        "CPU limit",
+        "payload",
+        "knob workers",
+    } <= set(asked)
+    assert "knob engine" not in asked  # of one service
+    data = asked["data in volume or layer"].told
+    assert data[look.deployments["service"] == "redis"].isna().all()
+    assert set(data.dropna()) == {"volume", "layer"}
+
+
+def test_only_what_is_beyond_chance_is_listed_and_first_what_could_be_learned() -> None:
+    both = look_of(pattern_weight=3.0)
+    properties = [
+        Property("load pattern", both.deployments["load"]),
+        Property("owner", both.deployments["service"].replace({"service-0": "x", "service-1": "x"})),
+        Property("coin", pd.Series(np.random.default_rng(5).integers(0, 2, len(both.services)).astype(str))),
+    ]
+    how = {"permutations": 300, "seed": 0}
+    found = Confounding(visible(both, properties, **how), tied(both, properties, **how)).outside_of_chance()
+    assert set(zip(found["property"], found["asked"], strict=True)) == {("load pattern", VISIBLE), ("owner", TIED)}

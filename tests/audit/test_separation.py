@@ -6,7 +6,8 @@ import pytest
 
 from podlab import audit
 from podlab.audit.separation import ABLATIONS
-from podlab.metrics import CATALOGUE, FEATURE_METRICS
+from podlab.metrics import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
+from tests.support.synthetic import draw_design, make_samples
 
 TRIAL = audit.Trial(folds=3, trees=15, jobs=1)
 NETWORK = tuple(name for name in FEATURE_METRICS if CATALOGUE[name].family == "network")
@@ -46,14 +47,16 @@ def test_the_metric_that_tells_the_service_is_found(told_by_network: pd.DataFram
 def test_an_ablation_without_it_falls_to_chance(told_by_network: pd.DataFrame) -> None:
     looks = audit.take_looks(told_by_network, length_s=10)
     table = audit.ablations({"birth": looks["birth"]}, TRIAL).set_index("features")
-    assert list(table.index) == list(ABLATIONS)
-    for name, families in ABLATIONS.items():
-        assert (table.loc[name, "macro_f1"] > 0.9) == ("network" in families), name
+    # Only the original's metrics are there, so that some ablations would say the same again.
+    assert "further ones only" not in table.index
+    assert "original" not in table.index
+    for name in table.index:
+        assert (table.loc[name, "macro_f1"] > 0.9) == ("rx_bytes" in ABLATIONS[name]), name
     assert (table["number"] > 0).all()
 
 
 def test_no_ablation_sees_the_image_size() -> None:
-    assert not [name for name, families in ABLATIONS.items() if "image" in families]
+    assert not [name for name, columns in ABLATIONS.items() if "image_size_bytes" in columns]
 
 
 def test_metrics_that_are_not_there_are_left_out(samples: pd.DataFrame) -> None:
@@ -69,3 +72,23 @@ def test_labels_dealt_at_random_are_not_learned(samples: pd.DataFrame) -> None:
     assert table["macro_f1"].mean() < 0.45
     assert audit.ablations({"birth": look}, TRIAL)["macro_f1"].iloc[0] > 0.8
     pd.testing.assert_frame_equal(table, audit.shuffled_scores(look, TRIAL, shuffles=6))
+
+
+def test_further_metrics_are_scored_beside_the_original_ones() -> None:
+    samples = make_samples(("nginx", "mysql"), deployments_per_service=4, seconds=12, columns=MEASURED_METRICS)
+    looks = audit.take_looks(samples, length_s=10)
+    told = audit.separate_by_metric(looks, audit.Trial(folds=2, trees=5, jobs=1))
+    assert {"threads", "sockets", "rx_packets"} <= set(told["metric"])
+    kept = audit.ablations(looks, audit.Trial(folds=2, trees=5, jobs=1)).set_index("features")["number"]
+    assert kept["original"] + kept["further ones only"] == kept["all"]
+
+
+def test_what_was_drawn_does_not_tell_the_service_unless_it_was_drawn_by_service() -> None:
+    samples, draws = draw_design(make_samples(deployments_per_service=10, seconds=12), sites=("alpha", "bravo"))
+    look = audit.take_looks(samples, length_s=10, draws=draws)["birth"]
+    table = audit.tell_from_draws(look, samples, TRIAL, shuffles=3)
+    assert table["services"].to_list() == ["as recorded", *["dealt at random"] * 3]
+    assert table["low"].iloc[0] < 0.45
+    unfair = draws.assign(launcher=draws["service"])
+    look = audit.take_looks(samples, length_s=10, draws=unfair)["birth"]
+    assert audit.tell_from_draws(look, samples, TRIAL, shuffles=1)["macro_f1"].iloc[0] > 0.8

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+
+import pytest
 
 from podlab.telemetry.recording import write_recording
 from tests.cli.conftest import Call
-from tests.support.synthetic import make_samples
+from tests.support.synthetic import draw_design, make_samples
 
 
 def test_a_service_that_could_not_be_tested_is_named(call: Call, tmp_path: Path) -> None:
@@ -33,3 +36,37 @@ def test_a_life_is_also_judged_by_what_comes_later(call: Call, tmp_path: Path) -
     assert (line["condition"], line["n_deployments"]) == ("20 s", 4)
     assert 0 <= line["macro_f1"] <= 1
     assert "--midlife" in call(*words, "--midlife", "soon").err
+
+
+@pytest.fixture
+def designed(tmp_path: Path) -> Path:
+    """A recording of two sites with its table of draws."""
+    samples, draws = draw_design(
+        make_samples(("mysql", "nginx", "redis"), deployments_per_service=6, seconds=12), sites=("alpha", "bravo")
+    )
+    write_recording(samples, tmp_path / "r.parquet")
+    draws.to_csv(tmp_path / "r-draws.csv", index=False)
+    return tmp_path / "r.parquet"
+
+
+@pytest.mark.parametrize(
+    ("group", "kind"),
+    [
+        ("site", "each site left out in turn"),
+        ("profile", "profiles dealt into folds, no deployment divided"),
+        ("knob:engine", "each knob:engine left out in turn"),
+    ],
+)
+def test_what_was_drawn_can_be_left_out(call: Call, designed: Path, group: str, kind: str) -> None:
+    done = call("evaluate", designed, "--horizons", "10s", "--no-controls", "--group", group, "--json")
+    assert done.exit_code == 0
+    told = json.loads(done.out)
+    assert told["split"]["kind"] == kind
+    assert told["untested"] == (["nginx", "redis"] if group == "knob:engine" else [])
+
+
+def test_a_knob_that_nobody_drew_is_refused(call: Call, designed: Path) -> None:
+    done = call("evaluate", designed, "--group", "knob:size")
+    assert done.exit_code == 2
+    assert "no 'knob:size' to split by" in done.err
+    assert "knob:workers" in done.err

@@ -7,11 +7,13 @@ import pytest
 from podlab.evaluation import curves
 from podlab.evaluation.baselines import NearestNeighbour, OneRule
 from podlab.evaluation.curves import deployment_curve, pick_units, row_curve
+from podlab.evaluation.dataset import read_dataset
 from podlab.evaluation.folds import answer_folds
 from podlab.evaluation.honest import evaluate
 from podlab.evaluation.leak import leak_table
+from podlab.evaluation.left_out import kinds_of
 from podlab.evaluation.original import draw_rows, encode_rows
-from tests.support.synthetic import make_samples
+from tests.support.synthetic import draw_design, make_samples
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +146,11 @@ def test_a_rung_left_out_never_saw_what_it_is_asked_for():
     rungs = leak_table(table, evaluation=found, folds=3, jobs=1).set_index("protocol")
     assert rungs.loc["by deployment, podlab after 10 s", "best_guess"] > 0.95
     assert rungs.loc["configuration left out, podlab after 10 s", "best_guess"] < 0.5
+
+
+def test_a_profile_stands_for_the_configuration_where_there_are_any_and_sites_are_left_out_last():
+    samples = make_samples(("nginx", "mysql"), deployments_per_service=4, seconds=12)
+    old = read_dataset(samples.assign(variant="idle/" + samples["deployment"].str[-1])).containers
+    assert kinds_of(old) == ("configuration",)
+    new, _ = draw_design(samples, sites=("alpha", "bravo"), seed=1)
+    assert kinds_of(read_dataset(new).containers) == ("load", "profile", "site")

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podlab.errors import InputError
+from podlab.evaluation.dataset import thin_deployments
 from podlab.evaluation.splits import plan_splits
 
 
@@ -155,3 +156,34 @@ def test_a_site_is_left_out_of_all_services_and_a_profile_of_one():
         )
         assert not tested & trained
         assert len(tested) == 2
+
+
+def test_a_knob_is_left_out_by_value_where_a_service_has_it():
+    containers = containers_of({"a": 6, "b": 6, "c": 3})
+    containers["knob:workers"] = [*"112233", *"112211", None, None, None]
+    plan = plan_splits(containers, group="knob:workers")
+    values = (containers["service"] + containers["knob:workers"].fillna("")).to_numpy()
+    for split in plan.splits:
+        assert not set(values[split.train]) & set(values[split.test])
+        assert (plan.services[split.train] == "c").sum() == 3
+        for service in "ab":
+            assert len({value for value in values[split.test] if value.startswith(service)}) <= 1
+    tested = np.concatenate([split.test for split in plan.splits])
+    assert sorted(tested) == list(range(12))
+    assert plan.untested == ("c",)
+    assert plan.description["kind"] == "each knob:workers left out in turn"
+
+
+def test_a_drawn_word_that_all_services_share_is_left_out_of_all():
+    containers = containers_of({"a": 4, "b": 4}).assign(launcher=["direct", "init"] * 4)
+    plan = plan_splits(containers, group="launcher")
+    assert [set(containers["launcher"].iloc[split.test]) for split in plan.splits] == [{"direct"}, {"init"}]
+
+
+def test_some_deployments_of_each_service_are_kept_whatever_the_order_of_rows():
+    samples = containers_of({"a": 6, "b": 2}, per_deployment=3)
+    kept = thin_deployments(samples, 3, seed=1)
+    assert kept.groupby("service")["deployment"].nunique().to_dict() == {"a": 3, "b": 2}
+    assert (kept["deployment"].value_counts() == 3).all()
+    assert set(thin_deployments(samples.iloc[::-1], 3, seed=1)["deployment"]) == set(kept["deployment"])
+    assert thin_deployments(samples, 0) is samples

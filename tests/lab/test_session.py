@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from podlab.draws import draws_file, read_draws
 from podlab.errors import InputError, PodlabError
 from podlab.files import sha256_of
 from podlab.lab import machine, session
 from podlab.lab.catalogue import load, select
-from podlab.lab.draws import draws_file, read_draws
 from podlab.lab.parts import Parts
 from podlab.lab.plan import Plan, draw
 from podlab.lab.recorder import record

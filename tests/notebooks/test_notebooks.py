@@ -41,7 +41,9 @@ def test_notebooks_are_stripped(path: Path) -> None:
 def test_cells_are_thin(path: Path) -> None:
     for cell in read(path).cells:
         if cell.cell_type == "code":
-            assert len(cell.source.splitlines()) <= 15, cell.source
+            # Parameters are a list, each with its line.
+            most = 20 if "parameters" in cell.metadata.get("tags", []) else 15
+            assert len(cell.source.splitlines()) <= most, cell.source
             nodes = list(ast.walk(ast.parse(cell.source)))
             heavy = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.While, ast.Try)
             assert not [node for node in nodes if isinstance(node, heavy)], cell.source

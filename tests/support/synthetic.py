@@ -110,3 +110,47 @@ def _one(
             "version": "1",
         }
     )
+
+
+def draw_design(
+    samples: pd.DataFrame, *, sites: Sequence[str] = ("alpha",), seed: int = 0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Give samples as they are recorded with drawn configurations: with sites and profiles, and a table of draws.
+
+    Deployments of each service take turns at the sites; all else is drawn by itself. Every service has the knob
+    ``workers``; mysql has ``engine`` as well.
+    """
+    rng = np.random.default_rng(seed)
+    first = samples.drop_duplicates("deployment")[["deployment", "service", "variant", "version"]]
+    count = len(first)
+    turn = first.groupby("service").cumcount().to_numpy()
+    workers = rng.integers(1, 33, count)
+    draws = pd.DataFrame(
+        {
+            "deployment": first["deployment"].to_numpy(),
+            "role": "known",
+            "service": first["service"].to_numpy(),
+            "site": np.array(sites)[turn % len(sites)],
+            "release": "bookworm",
+            "version": first["version"].to_numpy(),
+            "pattern": first["variant"].str.partition("/")[0].to_numpy(),
+            "profile": np.where(workers <= 8, "workers=1..8", "workers=9..32"),
+            "outcome": "recorded",
+            "attempts_died": 0,
+            "knob:engine": np.where(first["service"] == "mysql", rng.choice(["a", "b"], count), None),
+            "knob:workers": workers.astype(str),
+            "data_in": rng.choice(["volume", "layer"], count),
+            "launcher": rng.choice(["direct", "shell", "init"], count),
+            "earlier_run": rng.random(count) < 0.3,
+            "page_cache": rng.choice(["warm", "cold"], count),
+            "cpu_limit_cores": np.where(rng.random(count) < 0.4, np.nan, rng.uniform(0.25, 2.0, count).round(2)),
+            "memory_limit_mib": np.where(rng.random(count) < 0.4, np.nan, rng.integers(64, 256, count)),
+            "rate_per_s": rng.uniform(1, 100, count).round(2),
+            "payload_bytes": rng.integers(20, 65536, count),
+            "faults": "[]",
+        }
+    )
+    told = draws.set_index("deployment")
+    design = {column: samples["deployment"].map(told[column]) for column in ("site", "profile")}
+    variant = samples["variant"].str.partition("/")[0] + "/" + design["profile"]
+    return check_samples(samples.assign(**design, variant=variant), where="synthetic samples"), draws

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from podlab.evaluation.transfer import BIRTH, FOREST, MIDLIFE, PODLAB, PODLAB_GUESS, Trial, transfer_table
+from podlab.metrics import FEATURE_METRICS, MEASURED_METRICS
+from tests.support.synthetic import draw_design, make_samples
+
+TRIAL = Trial(length_s=10.0, settled_s=10.0, folds=2, trees=20, jobs=1)
+
+
+@pytest.fixture(scope="module")
+def recording() -> pd.DataFrame:
+    samples = make_samples(
+        ("nginx", "mysql", "redis"), deployments_per_service=6, seconds=30, interval_s=2, columns=MEASURED_METRICS
+    )
+    return draw_design(samples, sites=("alpha", "bravo"))[0]
+
+
+@pytest.fixture(scope="module")
+def table(recording: pd.DataFrame) -> pd.DataFrame:
+    old = make_samples(("mysql", "redis", "etcd"), deployments_per_service=3, seconds=30, interval_s=2, seed=1)
+    return transfer_table(recording, {"old": old}, trial=TRIAL)
+
+
+def test_every_split_is_scored_in_both_windows_with_each_set_of_columns(table: pd.DataFrame) -> None:
+    forest = table[table["method"] == FOREST]
+    within = forest[forest["split"] != "tested on old"]
+    assert list(within["split"].unique()) == ["deployment", "profile left out", "site left out"]
+    counts = within.groupby(["split", "window"])["columns"].agg(list)
+    assert all(each == ["original", "original + further", "further only"] for each in counts)
+    assert set(within["window"]) == {BIRTH, MIDLIFE}
+    assert (within["deployments"] <= 18).all()
+    assert (within.loc[within["split"] == "deployment", "deployments"] == 18).all()
+    assert ((table["low"] <= table["macro_f1"]) & (table["macro_f1"] <= table["high"])).all()
+
+
+def test_another_recording_is_tested_on_the_services_and_columns_in_common(table: pd.DataFrame) -> None:
+    other = table[table["split"] == "tested on old"]
+    assert set(other["services"]) == {2}
+    assert set(other["deployments"]) == {6}
+    # It has no further metrics.
+    assert set(other["columns"]) == {"original"}
+    assert other.loc[other["method"] == FOREST, "macro_f1"].min() > 0.8
+
+
+def test_podlab_is_scored_on_the_same_deployments(table: pd.DataFrame) -> None:
+    own = table.set_index(["split", "window", "method", "columns"])
+    for split in ("deployment", "tested on old"):
+        for window in (BIRTH, MIDLIFE):
+            methods = (FOREST, PODLAB, PODLAB_GUESS)
+            forest, podlab, guess = (own.loc[(split, window, method, "original")] for method in methods)
+            assert forest["deployments"] == podlab["deployments"] == guess["deployments"]
+            # Unknown is wrong.
+            assert podlab["macro_f1"] <= guess["macro_f1"]
+            assert guess["macro_f1"] > 0.6
+
+
+def test_an_old_recording_has_fewer_splits_and_columns() -> None:
+    old = make_samples(("nginx", "mysql"), deployments_per_service=4, seconds=30, interval_s=2, columns=FEATURE_METRICS)
+    table = transfer_table(
+        old, trial=Trial(length_s=10.0, settled_s=10.0, trees=5, jobs=1, per_service=3, with_podlab=False)
+    )
+    assert set(table["split"]) == {"deployment"}
+    assert set(table["columns"]) == {"original"}
+    assert set(table["deployments"]) == {6}
