@@ -8,9 +8,9 @@ from typing import Final
 
 _RUNTIME_PREFIX: Final = re.compile(r"[a-z-]+://")
 #: A digest by itself, also where a runtime has put its default registry before it.
-_DIGEST: Final = re.compile(r"(?:.*/)?sha(?:256|384|512)(?::.*)?")
-#: An id, short as ``docker ps`` shows it or whole; a whole one may have registry and tag put around it.
-_ID: Final = re.compile(r"[0-9a-f]{12,64}|(?:.*/)?[0-9a-f]{64}(?::.*)?")
+_DIGEST: Final = re.compile(r"(?:.*/)?(?:sha(?:1|224|256|384|512)|md5|blake[23]\w*)(?::.*|[_-]+[0-9a-f]{12,})?")
+#: An id, short as ``docker ps`` shows it or whole; either may have registry and tag put around it.
+_ID: Final = re.compile(r"(?:.*/)?[0-9a-f]{12,64}(?::.*)?")
 #: What tools write where there is no name.
 _NO_NAME: Final = re.compile(r"|-|none|null|nil|nan|n/a|unknown|<[^>]*>(?::.*)?")
 

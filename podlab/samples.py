@@ -30,10 +30,15 @@ INSTANCE_KEY = (*CONTAINER_KEY, "started_at")
 
 #: What other tools write where a name or label is not known.
 MISSING_WORDS: Final = frozenset(
-    ("", " ", "-", "--", "?", "null", "NULL", "<null>", "nil", "<nil>", "None", "<none>", "nan", "NaN", "<NA>", "N/A")
-)
+    (
+        "", "-", "--", "?", "null", "NULL", "Null", "(null)", "<null>", "nil", "<nil>", "none", "None", "NONE", "(none)",
+        "<none>", "nan", "NaN", "<NA>", "N/A", "n/a", "#N/A", "NaT", "\\N", "undefined", "<undefined>", "<unknown>",
+    )
+)  # fmt: skip
+#: What R and others write in columns of numbers; as a name or label it may be one.
+MISSING_NUMBERS: Final = MISSING_WORDS | {"NA"}
 #: Of those, what Kubernetes allows as a name: there it is one.
-_NAMES_ALL_THE_SAME: Final = frozenset(("null", "nil", "nan"))
+_NAMES_ALL_THE_SAME: Final = frozenset(("null", "nil", "none", "nan", "undefined"))
 _NAMED_BY_KUBERNETES: Final = ("namespace", "pod", "container")
 
 BoolArray = npt.NDArray[np.bool_]
@@ -200,7 +205,8 @@ def known_text(values: pd.Series, *, where: str, names: bool = False) -> pd.Seri
         text = values if str(values.dtype) == "str" else values.astype("str").where(values.notna())
     except UnicodeError as error:
         raise InputError(f"column {values.name!r} holds bytes that are no text", where=where) from error
-    nothing = text.isin(MISSING_WORDS - _NAMES_ALL_THE_SAME if names else MISSING_WORDS)
+    words = MISSING_WORDS - _NAMES_ALL_THE_SAME if names else MISSING_WORDS
+    nothing = text.isin(words) | text.str.isspace().fillna(False).astype(bool)
     return text.mask(nothing) if nothing.any() else text
 
 
@@ -239,6 +245,8 @@ def _convert_flags(values: pd.Series, where: str) -> pd.Series:
 def _convert_numbers(values: pd.Series, dtype: str, where: str) -> pd.Series:
     if pd.api.types.is_bool_dtype(values):
         raise _bad_value(values, values.notna(), "is not a number", where)
+    if not pd.api.types.is_numeric_dtype(values):
+        values = values.mask(values.isin(MISSING_NUMBERS))
     numbers = as_numbers(values)
     bad = numbers.isna() & values.notna()
     if bad.any():

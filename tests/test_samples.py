@@ -95,8 +95,10 @@ def test_rows_that_contradict_each_other_are_told(caplog: pytest.LogCaptureFixtu
 
 
 @pytest.mark.parametrize(
-    "word", ["", " ", "null", "NULL", "None", "NaN", "nan", "<none>", "<nil>", "<NA>", "N/A", "-", "--"]
-)
+    "word",
+    ["", " ", "   ", "\t", "\u00a0", "null", "NULL", "Null", "(null)", "None", "none", "NONE", "NaN", "nan", "NaT",
+     "<none>", "<nil>", "<NA>", "<unknown>", "N/A", "n/a", "#N/A", "\\N", "undefined", "-", "--"],
+)  # fmt: skip
 @pytest.mark.parametrize(
     "column", ["cluster", "node", "pod_uid", "image", "service", "deployment", "variant", "version"]
 )
@@ -106,9 +108,19 @@ def test_a_word_for_missing_is_no_name(word: str, column: str) -> None:
     assert sorted(table[column].fillna("-")) == sorted(["x", expected, expected])
 
 
+@pytest.mark.parametrize("column", ["rx_bytes", "memory_working_set_bytes"])
+def test_words_for_a_missing_number(column: str) -> None:
+    table = check_samples(_table(**{column: ["5", "NA", "\\N"]}), where="f")
+    assert table[column].notna().tolist() == [True, False, False]
+
+
+def test_na_may_be_the_name_of_a_cluster() -> None:
+    assert check_samples(_table(cluster="NA"), where="f")["cluster"].tolist() == ["NA"] * 3
+
+
 def test_kubernetes_names_may_be_words_for_missing_but_not_empty() -> None:
     assert check_samples(_table(pod="null", namespace="nan"), where="f")["pod"].tolist() == ["null"] * 3
-    for column, word in (("pod", ""), ("container", "None"), ("pod", "<none>")):
+    for column, word in (("pod", ""), ("container", "None"), ("pod", "<none>"), ("pod", "  "), ("pod", "n/a")):
         with pytest.raises(InputError, match=f"column '{column}', row 0: is missing"):
             check_samples(_table(**{column: word}), where="f")
     table = check_samples(

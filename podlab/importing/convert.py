@@ -22,7 +22,7 @@ from podlab.importing.readers import read_table
 from podlab.importing.table import ForeignTable
 from podlab.importing.times import read_times, times_in_order
 from podlab.metrics import CATALOGUE, CONTAINER_KEY, FEATURE_METRICS, MEASURED_METRICS
-from podlab.samples import INSTANCE_KEY, MISSING_WORDS, as_numbers, check_samples, known_text
+from podlab.samples import INSTANCE_KEY, MISSING_NUMBERS, MISSING_WORDS, as_numbers, check_samples, known_text
 from podlab.telemetry.prometheus_series import PAUSE
 from podlab.units import parse_duration_s
 
@@ -263,6 +263,7 @@ def _numbers(foreign: ForeignTable, column: Column, mapping: Mapping, where: str
             raise InputError(f"column {column.name!r}, {foreign.at(position)}: {error}", where=where) from error
     if not pd.api.types.is_numeric_dtype(values):
         values = known_text(values, where=where)
+        values = values.mask(values.isin(MISSING_NUMBERS))
     numbers = as_numbers(values)
     bad = np.flatnonzero((numbers.isna() & values.notna()) | (numbers < 0).fillna(False))
     if len(bad):

@@ -7,7 +7,7 @@ from typing import Final
 
 import pandas as pd
 
-from podlab.samples import MISSING_WORDS
+from podlab.samples import MISSING_NUMBERS
 
 #: The unit of a text that holds its unit itself.
 TEXT: Final = "text"
@@ -33,7 +33,7 @@ _SUFFIXES: Final = {
 }
 _QUANTITY: Final = re.compile(r"\s*([0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z%]*)\s*")
 #: What is written where there is no value.
-MISSING: Final = MISSING_WORDS
+MISSING: Final = MISSING_NUMBERS
 
 
 class QuantityError(ValueError):

@@ -51,6 +51,8 @@ def read_table(path: Path, file_format: FileFormat | None) -> ForeignTable:
         )
     try:
         table = _READERS[chosen](path)
+    except FileNotFoundError:
+        raise InputError("no such file", where=str(path)) from None
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
     except RefusedError as error:

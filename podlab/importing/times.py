@@ -28,6 +28,8 @@ _WRITTEN: Final = re.compile(
     r"(?:\s+m=[+-]?[\d.]+)?"
 )
 _ZONED: Final = r"(?:Z|[+-]\d\d:?\d\d)$"
+#: The same, also of times without separators; a date alone ends in what looks like an offset.
+_HAS_ZONE: Final = r"[Tt ]\s*\d[\d:.,]*\s*(?:[Zz]|[+-][\d:]+)$"
 
 
 def read_times(values: pd.Series, time: Time, at: Callable[[int], str], where: str) -> pd.Series:
@@ -100,7 +102,7 @@ def _from_text(text: pd.Series, time_format: str, name: str, at: Callable[[int],
         raise InputError(f"{shown} is no time, or not written as {time_format!r}", where=where, todo=_OTHERS)
     if time_format == _ISO:
         known = text.dropna()
-        zoned = known.str.contains(_ZONED, regex=True) & known.str.contains(":", regex=False)
+        zoned = known.str.contains(_HAS_ZONE, regex=True)
         if zoned.any() and not zoned.all():
             raise InputError(f"{name} has times with and without a zone", where=where, todo="write all of them alike")
         times = times if zoned.all() else times.dt.tz_localize(None)

@@ -45,6 +45,18 @@ def test_hours_alone_are_an_offset(bring: Import, moments: list[tuple[pd.Timesta
     assert times(bring, *written) == utc
 
 
+@pytest.mark.parametrize("written", ["20261027T025950Z", "20261027T025950+0000", "2026-10-27T0259Z"])
+def test_a_zone_counts_where_nothing_parts_the_figures(bring: Import, written: str) -> None:
+    minute = pd.Timestamp("2026-10-27T02:59Z")
+    assert [time.floor("min") for time in times(bring, written)] == [minute]
+    assert [time.floor("min") for time in times(bring, written, zone="Europe/Vienna")] == [minute]
+
+
+def test_a_date_alone_has_no_zone(bring: Import) -> None:
+    with pytest.raises(InputError, match="has times without a zone"):
+        times(bring, "2026-10-27")
+
+
 def test_a_pattern_takes_offsets_of_hours(bring: Import) -> None:
     assert times(bring, "01.03.2026 11:00+01", format="%d.%m.%Y %H:%M%z") == [pd.Timestamp("2026-03-01T10:00:00Z")]
 
