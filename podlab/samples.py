@@ -31,14 +31,15 @@ INSTANCE_KEY = (*CONTAINER_KEY, "started_at")
 #: What other tools write where a name or label is not known.
 MISSING_WORDS: Final = frozenset(
     (
-        "", "-", "--", "?", "null", "NULL", "Null", "(null)", "<null>", "nil", "<nil>", "none", "None", "NONE", "(none)",
-        "<none>", "nan", "NaN", "<NA>", "N/A", "n/a", "#N/A", "NaT", "\\N", "undefined", "<undefined>", "<unknown>",
+        "", "-", "--", "?", "null", "NULL", "Null", "(null)", "<null>", "nil", "<nil>", "none", "None", "NONE",
+        "(none)", "<none>", "nan", "NaN", "<NA>", "N/A", "n/a", "#N/A", "NaT", "\\N", "undefined", "<undefined>",
+        "<unknown>",
     )
 )  # fmt: skip
-#: What R and others write in columns of numbers; as a name or label it may be one.
-MISSING_NUMBERS: Final = MISSING_WORDS | {"NA"}
 #: Of those, what Kubernetes allows as a name: there it is one.
 _NAMES_ALL_THE_SAME: Final = frozenset(("null", "nil", "none", "nan", "undefined"))
+#: What R and others write in columns of numbers; as a name or label it may be one.
+MISSING_NUMBERS: Final = MISSING_WORDS | {"NA"}
 _NAMED_BY_KUBERNETES: Final = ("namespace", "pod", "container")
 
 BoolArray = npt.NDArray[np.bool_]

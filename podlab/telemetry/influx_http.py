@@ -27,7 +27,9 @@ _UNMAPPED_WORDS = ("dbrp", "database not found", "retention policy not found")
 _TOO_MUCH = re.compile(
     r"max-(select|time|row)|(point|series|bucket|range|file|memory|size|query-timeout) limit|limit (reached|exceed)"
     r"|exceeds? (the |its )?(\S+ )?(limit|maximum)|resources? ?exhausted|out of memory|memory exhausted"
-    r"|smaller time range|shorter time range|too (much|many) (data|points|rows|series|files|buckets)|too large",
+    r"|smaller time range|shorter time range|too large"
+    r"|too (much|many) (data|points|rows|series|files|buckets|partitions)"
+    r"|(process|scan|select|return) more than|(narrow|reduce|shorten) \S* ?(query|time)",
     re.IGNORECASE,
 )
 #: What is refused because of others' questions, or of how many there were: the next may pass, a smaller one no sooner.

@@ -23,7 +23,11 @@ _MAX_SMALL_ANSWER_BYTES: Final = 8_000_000
 #: How servers say that a question asks for too much at once: Prometheus ("too many samples"), Thanos ("limit"), Mimir
 #: ("err-mimir-max-...", "exceeds the limit"), VictoriaMetrics ("exceeding -search.max..."), and those whose parts talk
 #: by gRPC ("ResourceExhausted ... received message larger than max").
-_TOO_MUCH: Final = re.compile(r"too many|exceed|err-mimir-max|limit|larger than max|too large", re.IGNORECASE)
+_TOO_MUCH: Final = re.compile(
+    r"too many|exceed|err-mimir-max|limit|larger than max|too (large|big|expensive)|timed out in"
+    r"|(process|scan|select|return) more than|-search\.max",
+    re.IGNORECASE,
+)
 #: How servers say that they evaluate no bare range selector such as ``up[5m]``.
 _NO_RANGES: Final = re.compile(
     r"(range|matrix)[ -]?(vector|selector)|expression type|unsupported (expression|query)|not (supported|implemented)",

@@ -123,6 +123,7 @@ FILES = (
     [
         (1, 200, "max-time-range limit exceeded: (83h0m0s/72h0m0s)"),
         (1, 200, "max-select-point limit exceeed: (100001/100000)"),
+        (1, 400, "query would process more than 1000000 rows; please narrow your query"),
         (1, 400, "max-select-series limit exceeded: (1001/1000)"),
         (1, 200, "max-select-buckets limit exceeded: (1001/1000)"),
         (1, 200, "query-timeout limit exceeded"),

@@ -50,6 +50,8 @@ def _api_says(said: str) -> bytes:
     [
         (422, _api_says("exceeded the maximum number of chunks (limit: 2000000) (err-mimir-max-chunks-per-query)")),
         (422, _api_says("exceeded series limit: rpc error")),
+        (503, _api_says("query timed out in expression evaluation")),
+        (422, _api_says("cannot process more than 30000 series")),
         (422, _api_says("cannot select more than -search.maxSamplesPerQuery=1000000 samples; to increase the limit")),
         (500, _api_says("rpc error: code = ResourceExhausted desc = grpc: received message larger than max (5 vs. 4)")),
         (400, b"the query time range exceeds the limit (query length: 10m0s, limit: 5m0s)\n"),
