@@ -57,7 +57,7 @@ def _api_says(said: str) -> bytes:
         (400, b"the query time range exceeds the limit (query length: 10m0s, limit: 5m0s)\n"),
         (413, b"<html>Request Entity Too Large</html>"),
     ],
-    ids=["Mimir", "Thanos", "VictoriaMetrics", "gRPC", "plain words", "gateway"],
+    ids=["Mimir", "Thanos", "time-out", "series", "VictoriaMetrics", "gRPC", "plain words", "gateway"],
 )
 def test_each_servers_word_for_too_much_is_known(prometheusd: Prometheusd, status: int, body: bytes) -> None:
     asked: list[int] = []
