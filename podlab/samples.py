@@ -148,14 +148,19 @@ def merge_repeated(table: pd.DataFrame, *, where: str) -> pd.DataFrame:
     lives = rows.groupby([*key, "started_at"], dropna=False, sort=False)
     others = [str(name) for name in rows if name not in (*key, "started_at")]
     first = lives[others].transform("first")
-    clash = pd.DataFrame({name: (rows[name].notna() & (rows[name] != first[name]).fillna(False)) for name in others})
+    clash = pd.DataFrame({name: _differ(rows[name], first[name]) for name in others})
     rows[others] = first
     again = rows.duplicated([*key, "started_at"])
     if again.any():
         log.warning("%s", f"{where}: {int(again.sum())} rows repeat a container and time{_told(table, first, clash)}")
-    merged = table.copy()
-    merged.loc[rows.index, rows.columns] = rows
-    return merged.drop(index=rows.index[again]).reset_index(drop=True)
+    merged = pd.concat([table[~repeated], rows[~again].astype(table.dtypes.to_dict())])
+    return merged.sort_index().reset_index(drop=True)
+
+
+def _differ(values: pd.Series, others: pd.Series) -> pd.Series:
+    """Tell where both are there and are not the same; of objects, a missing one cannot even be compared."""
+    both = values.notna() & others.notna()
+    return (values[both] != others[both]).astype(bool).reindex(values.index, fill_value=False)
 
 
 def _told(table: pd.DataFrame, first: pd.DataFrame, clash: pd.DataFrame) -> str:

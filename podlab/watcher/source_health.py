@@ -34,8 +34,8 @@ class SourceHealth:
         self._told = False
 
     def lasts(self, steady_s: float) -> bool:
-        """Whether nothing has come for longer than is patient."""
-        return self._since_s is not None and steady_s - self._since_s >= self._patience_s
+        """Whether nothing has come for as long as is patient, this moment included."""
+        return steady_s - (steady_s if self._since_s is None else self._since_s) >= self._patience_s
 
     def note(self, why: str | None, steady_s: float) -> None:
         """Take note of a round of questions.

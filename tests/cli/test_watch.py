@@ -100,6 +100,19 @@ def test_a_dry_run_changes_nothing_anywhere(
     assert not state.exists()
 
 
+def test_once_without_any_metrics_says_so_once(
+    api: KubeApi, influxd: Influxd, database: str, now: pd.DataFrame, tmp_path: Path
+) -> None:
+    run_pods(api, now)
+    model = write_bundle(tmp_path / "model")
+    with WatchProcess(api, tmp_path, model, influxd.url, database, ("--once",), {}) as watcher:
+        assert watcher.process.wait() == 2
+        watcher.end_of_output()
+    assert announcements(watcher.lines) == []
+    assert events(api) == []
+    assert "nothing of any of the containers that run" in watcher.errors
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
@@ -109,11 +122,15 @@ def test_a_dry_run_changes_nothing_anywhere(
     ],
 )
 def test_only_the_pods_that_are_asked_for_are_told_of(
-    api: KubeApi, influxd: Influxd, database: str, tmp_path: Path, settings: dict[str, str], told: set[str]
-) -> None:
+    api: KubeApi, influxd: Influxd, database: str, now: pd.DataFrame, tmp_path: Path, settings: dict[str, str],
+    told: set[str],
+) -> None:  # fmt: skip
+    one = now[now["pod"] == now["pod"].iloc[0]]
+    start = one["started_at"].iloc[0].strftime("%Y-%m-%dT%H:%M:%SZ")
     for place in ("a/mine", "a/other", "b/mine", "c/mine"):
         namespace, name = place.split("/")
-        api.store.put("pods", make_pod(name, namespace=namespace, labels={"team": name}))
+        api.store.put("pods", make_pod(name, namespace=namespace, labels={"team": name}, started_at=start))
+        play(influxd, database, one.assign(namespace=namespace, pod=name, pod_uid=None))
     model = write_bundle(tmp_path / "model")
     with WatchProcess(api, tmp_path, model, influxd.url, database, ("--once", "--dry-run"), settings) as watcher:
         assert watcher.process.wait() == 0

@@ -13,6 +13,7 @@ from podlab.identify.storage import to_files
 from podlab.metrics import CATALOGUE, IDENTITY, LABELS
 from tests.support.synthetic import make_samples
 
+_LABELS = ("version", "variant", "site", "profile")
 #: Each name is one container's in the table, so that it can be dealt to another.
 _TEXTS = ("cluster", "node", "namespace", "container", "image")
 
@@ -22,7 +23,12 @@ def _dressed(samples: pd.DataFrame) -> pd.DataFrame:
     service = samples["service"]
     named = {name: pd.array(service + f"-{name}", dtype="str") for name in _TEXTS}
     size = service.map({name: 10**8 * (n + 1) for n, name in enumerate(sorted(service.unique()))})
-    return samples.assign(**named, image_size_bytes=size.astype("int64"), version=service + "-1", variant=service)
+    return samples.assign(**named, image_size_bytes=size.astype("int64"), **_labels(service))
+
+
+def _labels(service: pd.Series) -> dict[str, pd.Series]:
+    """Let what is known of a deployment name the service as well."""
+    return {"version": service + "-1", "variant": service, "site": service + "-site", "profile": service + "-profile"}
 
 
 def _deal(samples: pd.DataFrame) -> pd.DataFrame:
@@ -31,7 +37,7 @@ def _deal(samples: pd.DataFrame) -> pd.DataFrame:
     dealt = dict(zip(pods, np.random.default_rng(1).permutation(pods), strict=True))
     first = samples.drop_duplicates("pod").set_index("pod")
     other = samples["pod"].map(dealt)
-    names = [*_TEXTS, "image_size_bytes", "version", "variant"]
+    names = [*_TEXTS, "image_size_bytes", *_LABELS]
     return samples.assign(**{name: other.map(first[name]).astype(samples[name].dtype) for name in names})
 
 
@@ -51,7 +57,7 @@ def _postpone(samples: pd.DataFrame) -> pd.DataFrame:
 def _forget(samples: pd.DataFrame) -> pd.DataFrame:
     """Leave out all that may be missing."""
     nowhere = samples.assign(namespace=pd.array([None] * len(samples), dtype="str"))
-    return nowhere.drop(columns=["node", "image", "image_size_bytes", "version", "variant"])
+    return nowhere.drop(columns=["node", "image", "image_size_bytes", *_LABELS])
 
 
 CHANGES = (_deal, _rename, _postpone, _forget)
