@@ -26,6 +26,9 @@ _SHELL = (
     '"$@" & child=$!\n'
     'for signal in HUP INT QUIT TERM USR1 USR2; do trap "kill -$signal $child" $signal; done\n'
     "while wait $child; status=$?; kill -0 $child 2> /dev/null; do :; done\n"
+    # It may have ended while a signal interrupted the wait for it, whose status is then the signal's.
+    "wait $child 2> /dev/null; ended=$?\n"
+    "[ $ended = 127 ] || status=$ended\n"
     "exit $status",
     "launcher",
 )
