@@ -46,6 +46,8 @@ def test_nothing_is_announced_twice_and_nothing_is_missed(
         leader, other = lead(one, two)
         leader.end(signal.SIGKILL)
         play(influxd, database, now[~early], 10)
+        # A decision takes two looks, also where the other holds the Lease already.
+        other.wait_for_look()
         other.poll("/metrics", lambda text: "podlab_leader 1.0" in text)
         play(influxd, database, now[~early], 30)
         other.poll("/metrics", lambda _: len(announcements([*leader.lines, *other.read_lines()])) == 18)
