@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -18,6 +19,7 @@ from podlab.telemetry import NothingThereError
 from podlab.telemetry.nearest import NOTHING, Ints, nearest_rows
 from podlab.telemetry.prometheus_dialect import (
     CADVISOR,
+    CADVISORS_OWN,
     COLUMNS,
     SHARED_NAMES,
     Dialect,
@@ -26,7 +28,14 @@ from podlab.telemetry.prometheus_dialect import (
 )
 from podlab.telemetry.prometheus_http import PrometheusApi
 from podlab.telemetry.prometheus_observers import choose_observers, find_twins
-from podlab.telemetry.prometheus_read import MAX_ANSWER_BYTES, SLICE_S, Matchers, PrometheusReader, Span
+from podlab.telemetry.prometheus_read import (
+    MAX_ANSWER_BYTES,
+    SLICE_S,
+    Matchers,
+    MissingLabelError,
+    PrometheusReader,
+    Span,
+)
 from podlab.telemetry.prometheus_rows import (
     CPU_COUNTER,
     STARTED,
@@ -58,6 +67,16 @@ VOLUME: Final = "volume_used_bytes"
 _TOLD_APART_HERE: Final = ("failure_type", "direction")
 #: Without it, a series is cAdvisor's.
 _OPENTELEMETRYS_POD: Final = "k8s_pod_name"
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Rows, and how they were asked for."""
+
+    rows: ScrapedRows
+    dialect: Dialect
+    places: Mapping[str, PrometheusPlace]
+    span: Span
 
 
 class PrometheusSource:
@@ -137,24 +156,39 @@ class PrometheusSource:
             raise InputError("the span ends before it begins", where=f"{since} to {until}")
         needed = needed_columns(self.columns)
         present = self.reader.present(names_of(needed) | {STARTED.name, POD_INFO, POD_CLAIMS}, since_ms, until_ms)
+        read = self._read_rows(present, since_ms, until_ms, pods)
+        if read is None:
+            raise self._explain_nothing(since, until, present)
+        if read.dialect is CADVISOR and not len(read.rows.grid.owner):
+            # A server names a metric for hours after its last sample (and one that cannot tell may have none of them):
+            # another agent may have taken over.
+            with suppress(MissingLabelError):
+                read = self._read_rows(present - CADVISORS_OWN, since_ms, until_ms, pods) or read
+        rows = read.rows
+        if not len(rows.grid.owner):
+            what = f"no samples of {'containers' if pods is None else f'the {len(pods)} pods asked for'}"
+            raise NothingThereError(f"{what} from {since:%H:%M:%S} to {until:%H:%M:%S}", where=self.name)
+        claimed = read.places.get(VOLUME)
+        if read.dialect is CADVISOR and claimed is not None and {claimed.name, POD_CLAIMS} <= present:
+            self._join_volumes(rows, claimed, read.span)
+        frame = rows.table()
+        if POD_INFO in present:
+            self._fill_from_pod_info(frame, rows, read.span)
+        return check_samples(frame, where=self.name)
+
+    def _read_rows(
+        self, present: Collection[str], since_ms: int, until_ms: int, pods: Collection[str] | None
+    ) -> _Read | None:
+        """Read the rows by the dialect that the metrics speak; None if there are none of containers."""
+        needed = needed_columns(self.columns)
         dialect = self._dialect(present, since_ms, until_ms)
         places = {column: dialect.places[column] for column in CATALOGUE if column in needed & dialect.places.keys()}
         of_containers = {c: p for c, p in places.items() if CATALOGUE[c].per == "container" and p.name in present}
         if not of_containers:
-            raise self._explain_nothing(since, until, present)
+            return None
         span = self.reader.span({place.name for place in of_containers.values()}, since_ms, until_ms, pods, dialect)
-
         scraped = self._read_scraped(places, present, span, dialect)
-        rows = join_scraped(scraped, places, self.columns, since_ms, until_ms)
-        if not len(rows.grid.owner):
-            what = f"no samples of {'containers' if pods is None else f'the {len(pods)} pods asked for'}"
-            raise NothingThereError(f"{what} from {since:%H:%M:%S} to {until:%H:%M:%S}", where=self.name)
-        if dialect is CADVISOR and VOLUME in places and {places[VOLUME].name, POD_CLAIMS} <= present:
-            self._join_volumes(rows, places[VOLUME], span)
-        frame = rows.table()
-        if POD_INFO in present:
-            self._fill_from_pod_info(frame, rows, span)
-        return check_samples(frame, where=self.name)
+        return _Read(join_scraped(scraped, places, self.columns, since_ms, until_ms), dialect, places, span)
 
     def _dialect(self, present: Collection[str], since_ms: int, until_ms: int) -> Dialect:
         labels_of: dict[str, set[str]] = {}

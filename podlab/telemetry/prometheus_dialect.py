@@ -89,6 +89,8 @@ COLUMNS: Final = frozenset(column for dialect in DIALECTS for column in dialect.
 _CADVISORS: Final = frozenset(place.name for place in CADVISOR.places.values())
 #: Metrics of one name that are another's series: only labels tell them apart.
 SHARED_NAMES: Final = _CADVISORS & {place.name for each in OPENTELEMETRY for place in each.places.values()}
+#: Metrics that nobody else writes.
+CADVISORS_OWN: Final = _CADVISORS - SHARED_NAMES
 
 
 def names_of(columns: Collection[str]) -> set[str]:
@@ -106,7 +108,7 @@ def choose_dialect(present: Collection[str], labels_of: Mapping[str, Collection[
     labels_of : mapping of str to collection of str
         Labels of the metrics of :data:`SHARED_NAMES` that are there, as far as nothing else tells the dialects apart.
     """
-    if not (_CADVISORS - SHARED_NAMES).isdisjoint(present):
+    if not CADVISORS_OWN.isdisjoint(present):
         return CADVISOR
     # Some names are the same in several translations: the one that explains most is meant.
     known = {dialect.name: len(dialect.names(dialect.places).intersection(present)) for dialect in OPENTELEMETRY}

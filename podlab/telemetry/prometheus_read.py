@@ -26,6 +26,10 @@ _MOST_NAMES_BYTES: Final = 14_000
 _MOST_ADDRESS_BYTES: Final = 5_000
 
 
+class MissingLabelError(InputError):
+    """Series that tell of no pod or no container."""
+
+
 @dataclass(frozen=True)
 class Span:
     """What is asked for: a span of time, some pods or all, and by which labels the server knows them.
@@ -131,7 +135,7 @@ class PrometheusReader:
         container_labels = tuple(label for label in dialect.container_labels if label in found)
         if not pod_labels or not container_labels:
             missing = (dialect.container_labels if pod_labels else dialect.pod_labels)[dialect is CADVISOR]
-            raise InputError(
+            raise MissingLabelError(
                 f"the series of {min(metrics)} have no label {missing}", where=self.name,
                 todo="scrape the kubelets' /metrics/cadvisor, and keep its labels when relabelling"
                 if dialect is CADVISOR else

@@ -86,7 +86,7 @@ def test_where_cadvisor_is_scraped_as_well_it_is_taken(
     got = fetch(prometheusd, samples, labels)
     assert set(got["pod"]) == set(samples["pod"])
     assert got["memory_rss_bytes"].tolist() == samples["memory_rss_bytes"].tolist()
-    assert got["threads"].notna().all()
+    assert got["tx_bytes"].notna().all()
 
 
 def test_metrics_of_both_names_are_told_apart_by_their_labels(prometheusd: Prometheusd, samples: pd.DataFrame) -> None:
@@ -106,6 +106,18 @@ def test_a_replay_writes_it_too(prometheusd: Prometheusd, samples: pd.DataFrame)
     got = fetch(prometheusd, moved, {"recording": ""})
     assert got["tx_bytes"].tolist() == moved["tx_bytes"].tolist()
     assert got["pod_uid"].tolist() == moved["pod_uid"].tolist()
+
+
+def test_an_agent_that_cadvisor_was_exchanged_for_is_found_though_its_metrics_are_still_named(
+    prometheusd: Prometheusd, samples: pd.DataFrame
+) -> None:
+    # Prometheus names all metrics of its newest block, hours before the span as well.
+    earlier = samples.assign(time=samples["time"] - pd.Timedelta(hours=1))
+    labels = prometheusd.write(earlier)
+    prometheusd.add(samples, labels, OPENTELEMETRY[0])
+    got = fetch(prometheusd, samples, labels)
+    assert got["memory_rss_bytes"].tolist() == samples["memory_rss_bytes"].tolist()
+    assert got["tx_bytes"].notna().all()
 
 
 def test_the_dialect_of_nothing_is_cadvisors() -> None:
