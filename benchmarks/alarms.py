@@ -21,16 +21,16 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 import numpy as np
 import pandas as pd
 
-from podlab import bundle
+from podlab.data.recordings import read_recording
+from podlab.data.samples import INSTANCE_KEY
 from podlab.detect import Library, fit_library
 from podlab.detect.replay import replay
 from podlab.detect.scorer import KNOWN_AFTER_S
 from podlab.evaluation.detection import read_faulty
 from podlab.evaluation.splits import plan_splits
-from podlab.samples import INSTANCE_KEY
-from podlab.telemetry.recording import read_recording
+from podlab.features.windows import Rows, read_rows
+from podlab.model import bundle
 from podlab.watcher.alarms import Alarms
-from podlab.windows import Rows, read_rows
 
 HOLDS_S = (0.0, 5.0, 10.0, 15.0, 20.0, 30.0)
 INTERVALS_S = (1.0, 10.0)

@@ -23,9 +23,9 @@ import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 
 from benchmarks.measure import extra_peak_bytes, least_cpu_s
+from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
+from podlab.data.samples import check_samples
 from podlab.identify import fit
-from podlab.metrics import CATALOGUE, FEATURE_METRICS
-from podlab.samples import check_samples
 
 SAMPLES = 60
 SERVICES = 20

@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.measure import has_peer, least_cpu_s
-from podlab.features import extract
-from podlab.metrics import CATALOGUE
-from podlab.samples import check_samples
-from podlab.windows import SERIES, Sighting, Windows, cut, read_rows
+from podlab.data.catalogue import CATALOGUE
+from podlab.data.samples import check_samples
+from podlab.features.features import extract
+from podlab.features.windows import SERIES, Sighting, Windows, cut, read_rows
 
 SAMPLES = 60
 METRICS = tuple(SERIES)[:11]

@@ -18,10 +18,10 @@ from pathlib import Path
 import pandas as pd
 from influxdb import DataFrameClient, InfluxDBClient
 
-from podlab.metrics import FEATURE_METRICS
-from podlab.telemetry.influx_schema import BLKIO, CONTAINER, DOCKER_LABELS, NETWORK, VOLUME, docker_name, measurements
-from podlab.telemetry.influxdb import InfluxSource
-from podlab.telemetry.line_protocol import format_fields, format_tags
+from podlab.data.catalogue import FEATURE_METRICS
+from podlab.sources.influx_schema import BLKIO, CONTAINER, DOCKER_LABELS, NETWORK, VOLUME, docker_name, measurements
+from podlab.sources.influxdb import InfluxSource
+from podlab.sources.line_protocol import format_fields, format_tags
 from tests.support.influxd import Influxd, running_influxd
 
 SPAN_S = 600

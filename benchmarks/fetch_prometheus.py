@@ -21,10 +21,10 @@ import pandas as pd
 
 from benchmarks.fetch import INTERVAL_S, SPAN_S, START, measure
 from benchmarks.measure import has_peer
-from podlab.metrics import CATALOGUE, FEATURE_METRICS
-from podlab.samples import check_samples
-from podlab.telemetry.prometheus import PrometheusSource
-from podlab.telemetry.prometheus_write import series_of, write_series
+from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
+from podlab.data.samples import check_samples
+from podlab.sources.prometheus import PrometheusSource
+from podlab.sources.prometheus_write import series_of, write_series
 from tests.support.prometheusd import ANY_AGE, Prometheusd, running_prometheus, running_victoria
 
 NAMES = sorted({place.name for c in FEATURE_METRICS if (place := CATALOGUE[c].prometheus) is not None})

@@ -18,11 +18,11 @@ from datetime import UTC, datetime
 import pandas as pd
 from prometheus_client.parser import text_string_to_metric_families
 
-from podlab.metrics import CATALOGUE, FEATURE_METRICS
-from podlab.telemetry.kubelet import KubeletSource
-from podlab.telemetry.kubelet_cadvisor import CADVISOR
-from podlab.telemetry.kubelet_http import KubeletAddress
-from podlab.telemetry.kubelet_stats import SUMMARY
+from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
+from podlab.sources.kubelet import KubeletSource
+from podlab.sources.kubelet_cadvisor import CADVISOR
+from podlab.sources.kubelet_http import KubeletAddress
+from podlab.sources.kubelet_stats import SUMMARY
 
 SPAN_S, INTERVAL_S, PODS_PER_NODE = 600, 10, 50
 START = pd.Timestamp("2026-01-01T00:00:00Z")

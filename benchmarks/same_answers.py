@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from podlab.data.catalogue import FEATURE_METRICS
+from podlab.data.recordings import read_recording
 from podlab.identify import Identifier, fit
-from podlab.metrics import FEATURE_METRICS
-from podlab.telemetry.influx_http import InfluxDatabase
-from podlab.telemetry.influxdb import InfluxSource
-from podlab.telemetry.prometheus import PrometheusSource
-from podlab.telemetry.recording import read_recording
-from podlab.telemetry.replay import replay
+from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.influxdb import InfluxSource
+from podlab.sources.prometheus import PrometheusSource
+from podlab.sources.replay import replay
 from tests.support.certificates import make_certificate
 from tests.support.influxd import running_influxd
 from tests.support.kubelet import running_cluster

@@ -30,15 +30,15 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 import pandas as pd
 
 from benchmarks.measure import status_bytes
-from podlab import bundle
-from podlab.dataset import append, open_dataset
+from podlab.data.recordings import read_recording, read_training
+from podlab.data.store import append, open_dataset
 from podlab.detect import fit_library
 from podlab.detect.dataset import score_dataset
 from podlab.identify import fit
 from podlab.identify.dataset import identify_dataset
+from podlab.model import bundle
+from podlab.notebook.copies import copy_containers
 from podlab.parallel import use_scheduler
-from podlab.telemetry.recording import read_recording, read_training
-from podlab.workbench.copies import copy_containers
 
 RECORDING = Path("data/recordings/second.parquet")
 #: Over how many days the copies are spread, and how many of them are appended at once.

@@ -26,11 +26,11 @@ from kubernetes.client import ApiClient, Configuration, CoreV1Api, V1Pod
 from kubernetes.watch import Watch
 
 from benchmarks.measure import Work, extra_peak_bytes, has_peer
-from podlab.cluster.connect import connect
-from podlab.cluster.known import KnownPods
-from podlab.cluster.objects import Page, Pod
-from podlab.cluster.pods import Change
-from podlab.cluster.watch import PodFeed
+from podlab.kubernetes.connect import connect
+from podlab.kubernetes.known import KnownPods
+from podlab.kubernetes.objects import Page, Pod
+from podlab.kubernetes.pods import Change
+from podlab.kubernetes.watch import PodFeed
 from tests.support.kubehttp import Server
 from tests.support.kuberealpod import make_real_pod
 from tests.support.kubeschema import check_object

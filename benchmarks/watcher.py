@@ -33,12 +33,12 @@ import pandas as pd
 
 from benchmarks.fetch import cpu_seconds
 from benchmarks.watcher_child import Cost, Round, Setting
-from podlab.cluster.pods import Change, WatchedContainer, WatchedPod
-from podlab.metrics import CATALOGUE
-from podlab.samples import check_samples
-from podlab.telemetry.influx_http import InfluxDatabase
-from podlab.telemetry.recording import read_recording
-from podlab.telemetry.replay import replay
+from podlab.data.catalogue import CATALOGUE
+from podlab.data.recordings import read_recording
+from podlab.data.samples import check_samples
+from podlab.kubernetes.pods import Change, WatchedContainer, WatchedPod
+from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.replay import replay
 from tests.support.influxd import Influxd, running_influxd
 
 TICK_S = 10

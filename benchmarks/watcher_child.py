@@ -12,10 +12,10 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.measure import status_bytes
-from podlab.cluster.connect import connect
-from podlab.cluster.pods import Change
-from podlab.metrics import FEATURE_METRICS
-from podlab.telemetry.influxdb import InfluxSource
+from podlab.data.catalogue import FEATURE_METRICS
+from podlab.kubernetes.connect import connect
+from podlab.kubernetes.pods import Change
+from podlab.sources.influxdb import InfluxSource
 from podlab.watcher import run  # noqa: F401 - it is what imports all that a watcher needs
 from podlab.watcher.cases import Sight, key_of
 from podlab.watcher.journal import Entry, Journal

@@ -7,20 +7,20 @@ from typing import Final
 
 import pandas as pd
 
-from podlab.cluster.connect import connect
-from podlab.cluster.inventory import read_inventory
-from podlab.cluster.nodes import list_kubelets
-from podlab.labels import LabelReport, LabelRules, apply_labels, label_containers
-from podlab.metrics import CONTAINER_KEY
-from podlab.samples import INSTANCE_KEY
-from podlab.settings import MetricsSource, Settings
-from podlab.telemetry import LiveSource
-from podlab.telemetry.influx_http import InfluxDatabase
-from podlab.telemetry.influxdb import InfluxSource
-from podlab.telemetry.kubelet import KubeletSource
-from podlab.telemetry.kubelet_http import KubeletClient
-from podlab.telemetry.prometheus import PrometheusSource
-from podlab.telemetry.prometheus_http import PrometheusApi
+from podlab.config import MetricsSource, Settings
+from podlab.data.catalogue import CONTAINER_KEY
+from podlab.data.labels import LabelReport, LabelRules, apply_labels, label_containers
+from podlab.data.samples import INSTANCE_KEY
+from podlab.kubernetes.connect import connect
+from podlab.kubernetes.inventory import read_inventory
+from podlab.kubernetes.nodes import list_kubelets
+from podlab.sources import LiveSource
+from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.influxdb import InfluxSource
+from podlab.sources.kubelet import KubeletSource
+from podlab.sources.kubelet_http import KubeletClient
+from podlab.sources.prometheus import PrometheusSource
+from podlab.sources.prometheus_http import PrometheusApi
 
 #: So long a kubelet may take for a whole answer.
 _KUBELET_S: Final = 10.0
@@ -102,7 +102,7 @@ def _kubelet_source(settings: Settings, timeout_s: float, columns: Collection[st
 
 
 def cluster_inventory(settings: Settings) -> pd.DataFrame:
-    """List what runs in the cluster that the settings lead to; see :func:`podlab.cluster.inventory.read_inventory`."""
+    """List what runs in the settings' cluster; see :func:`podlab.kubernetes.inventory.read_inventory`."""
     connection = connect(settings.kubernetes_endpoint, settings.kubernetes_access)
     return read_inventory(connection, cluster=settings.cluster)
 
@@ -116,7 +116,7 @@ def label_samples(
     ----------
     samples : DataFrame
         A checked samples table, with the inventory's uids where there is an inventory
-        (:func:`podlab.cluster.inventory.enrich`).
+        (:func:`podlab.kubernetes.inventory.enrich`).
     inventory : DataFrame or None
         From :func:`cluster_inventory`; without it there are no Kubernetes labels and owners to go by.
     rules : LabelRules

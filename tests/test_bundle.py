@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from podlab import bundle
 from podlab.errors import InputError
 from podlab.files import sha256_of
 from podlab.identify import Identifier
+from podlab.model import bundle
 from tests.support.models import small_identifier
 from tests.support.synthetic import make_samples
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podlab.metrics import AGES, MEASURED_METRICS
-from podlab.samples import check_samples
-from podlab.windows import cut
-from podlab.windows.cadence import at_kubelet_cadence
+from podlab.data.catalogue import AGES, MEASURED_METRICS
+from podlab.data.samples import check_samples
+from podlab.features.cadence import at_kubelet_cadence
+from podlab.features.windows import cut
 from tests.support.synthetic import make_samples
 
 

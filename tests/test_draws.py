@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from podlab.draws import draws_file, find_draws, join_draws, knob_words, read_draws
+from podlab.data.draws import draws_file, find_draws, join_draws, knob_words, read_draws
 from podlab.errors import InputError
 from tests.support.synthetic import draw_design, make_samples
 

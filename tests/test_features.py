@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from podlab.features import RATIOS, STATISTICS, extract, feature_names
+from podlab.data.catalogue import FEATURE_METRICS, IDENTITY, LABELS
+from podlab.data.samples import check_samples
+from podlab.features.features import RATIOS, STATISTICS, extract, feature_names
+from podlab.features.windows import SERIES, Sighting, Windows
 from podlab.identify import table
-from podlab.metrics import FEATURE_METRICS, IDENTITY, LABELS
-from podlab.samples import check_samples
-from podlab.windows import SERIES, Sighting, Windows
 from tests.support.naive_features import statistics
 from tests.support.synthetic import make_samples
 

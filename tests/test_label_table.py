@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from podlab.data.labels import LabelRules, label_containers, read_label_table
 from podlab.errors import InputError
-from podlab.labels import LabelRules, label_containers, read_label_table
 
 ROWS = [("shop", "NA", "", "mysql"), ("", "007", "", "nginx"), ("", "", "proxy", "nginx")]
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from podlab.data.labels import ALIASES, LabelReport, LabelRules, apply_labels, label_containers
+from podlab.data.samples import check_samples
 from podlab.errors import InputError
-from podlab.labels import ALIASES, LabelReport, LabelRules, apply_labels, label_containers
-from podlab.samples import check_samples
 
 NAME = "app.kubernetes.io/name"
 SERVICES = ("mysql", "nginx", "apache", "postgres")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from podlab.config import MetricsSource, load_settings
 from podlab.errors import InputError
 from podlab.live import live_source
-from podlab.settings import MetricsSource, load_settings
-from podlab.telemetry.influxdb import InfluxSource
-from podlab.telemetry.kubelet import KubeletSource
-from podlab.telemetry.prometheus import PrometheusSource
+from podlab.sources.influxdb import InfluxSource
+from podlab.sources.kubelet import KubeletSource
+from podlab.sources.prometheus import PrometheusSource
 from tests.support.kubeapi import KubeApi
 
 

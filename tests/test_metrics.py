@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from podlab.metrics import AGES, ALL_COLUMNS, CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS, MEASURED_METRICS
+from podlab.data.catalogue import AGES, ALL_COLUMNS, CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS, MEASURED_METRICS
 
 
 def test_columns_are_named_once() -> None:

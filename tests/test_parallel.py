@@ -16,7 +16,7 @@ from joblib import delayed
 
 from podlab import identify
 from podlab.cli import main
-from podlab.dataset import append, open_dataset
+from podlab.data.store import append, open_dataset
 from podlab.errors import InputError
 from podlab.identify.dataset import identify_dataset
 from podlab.identify.storage import to_files
@@ -92,7 +92,7 @@ def test_identify_gives_the_same_answers_in_the_same_order(
     dataset = open_dataset(tmp_path / "fleet")
     assert len(dataset.partitions) > 6
     here = [answer for part in identify_dataset(identifier, dataset) for answer in part.answers]
-    monkeypatch.setattr("podlab.dataset.spread.SECTION_ROWS", 100)
+    monkeypatch.setattr("podlab.data.store.spread.SECTION_ROWS", 100)
     with use_scheduler(scheduler):
         there = [answer for part in identify_dataset(identifier, dataset) for answer in part.answers]
     assert len(here) == 13

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from podlab.cli import command_names
-from podlab.settings import Settings
-from podlab.units import format_duration
+from podlab.config import Settings
+from podlab.data.units import format_duration
 
 README = Path(__file__).parent.parent / "README.md"
 ORIGINAL_SETTINGS = {

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podlab.metrics import CATALOGUE
-from podlab.samples import check_samples
-from podlab.telemetry.recording import read_recording
+from podlab.data.catalogue import CATALOGUE
+from podlab.data.recordings import read_recording
+from podlab.data.samples import check_samples
 from tests.support.synthetic import make_samples
 
 START = pd.Timestamp("2026-01-05T08:00:00Z")

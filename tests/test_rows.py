@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab import windows
-from podlab.samples import check_samples
-from podlab.windows import cut, read_rows
+from podlab.data.samples import check_samples
+from podlab.features import windows
+from podlab.features.windows import cut, read_rows
 from tests.support import naive_rows
 from tests.support.synthetic import EPOCH, make_samples
 

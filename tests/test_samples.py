@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from podlab.data.samples import check_samples, is_sound, schema
 from podlab.errors import InputError
-from podlab.samples import check_samples, is_sound, schema
 
 T0 = pd.Timestamp("2026-01-05T08:00:00Z")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from podlab.config import explicitly_set, load_settings
 from podlab.errors import InputError
-from podlab.settings import explicitly_set, load_settings
 
 
 @pytest.fixture(autouse=True)

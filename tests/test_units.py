@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from podlab.data.units import format_duration, parse_duration_s
 from podlab.errors import InputError
-from podlab.units import format_duration, parse_duration_s
 
 
 @pytest.mark.parametrize(

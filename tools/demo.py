@@ -26,12 +26,13 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from podlab import bundle, identify
+from podlab import identify
+from podlab.data.catalogue import CATALOGUE
+from podlab.data.recordings import read_recording, write_recording
 from podlab.errors import PodlabError
-from podlab.metrics import CATALOGUE
-from podlab.telemetry.influx_http import InfluxDatabase
-from podlab.telemetry.recording import read_recording, write_recording
-from podlab.telemetry.replay import replay
+from podlab.model import bundle
+from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.replay import replay
 from tests.support.influxd import free_ports, running_influxd
 from tests.support.kubeapi import KubeApi
 from tests.support.kubeobjects import make_pod

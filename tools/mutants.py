@@ -20,17 +20,17 @@ from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult
 ROOT = Path(__file__).parents[1]
 #: What is changed, and the tests that should notice.
 PACKAGES = {
-    "windows": (["podlab/windows"], ["tests/test_windows.py", "tests/test_rows.py", "tests/test_cadence.py"]),
-    "features": (["podlab/features.py"], ["tests/test_features.py"]),
+    "windows": (["podlab/features"], ["tests/test_windows.py", "tests/test_rows.py", "tests/test_cadence.py"]),
+    "features": (["podlab/features/features.py"], ["tests/test_features.py"]),
     "identify": (["podlab/identify"], ["tests/identify"]),
     "detect": (["podlab/detect"], ["tests/detect"]),
-    "bundle": (["podlab/bundle"], ["tests/test_bundle.py", *sorted(
+    "bundle": (["podlab/model"], ["tests/test_bundle.py", *sorted(
         str(path.relative_to(ROOT)) for path in (ROOT / "tests/faults").glob("test_bundle_*.py")
     )]),
-    "telemetry": (["podlab/telemetry"], ["tests/telemetry"]),
+    "telemetry": (["podlab/sources"], ["tests/sources"]),
     "watch": (
-        ["podlab/cluster/watch.py", "podlab/cluster/events.py", "podlab/cluster/known.py"],
-        ["tests/cluster/test_watch.py", "tests/cluster/test_events.py", "tests/cluster/test_pods.py"],
+        ["podlab/kubernetes/watch.py", "podlab/kubernetes/events.py", "podlab/kubernetes/known.py"],
+        ["tests/kubernetes/test_watch.py", "tests/kubernetes/test_events.py", "tests/kubernetes/test_pods.py"],
     ),
 }  # fmt: skip
 #: Changes that no test could notice: of types, which are text only, and of what is skipped on purpose.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from podlab.metrics import CATALOGUE
-from podlab.samples import INSTANCE_KEY
+from podlab.data.catalogue import CATALOGUE
+from podlab.data.samples import INSTANCE_KEY
 
 #: A column is nearly constant if one value takes up this share of those given.
 NEARLY = 0.99

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from podlab.audit.look import Look
 from podlab.audit.neighbours import distances, nearest
 from podlab.audit.surroundings import surroundings
-from podlab.draws import KNOB_PREFIX
-from podlab.metrics import CATALOGUE, MEASURED_METRICS
-from podlab.windows.rows import FloatArray
+from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS
+from podlab.data.draws import KNOB_PREFIX
+from podlab.features.rows import FloatArray
 
 #: Two numbers are close if they differ by no more than this share of all pairs of different services do.
 CLOSE_SHARE: Final = 0.1

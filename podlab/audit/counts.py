@@ -6,8 +6,8 @@ import pandas as pd
 from scipy.stats import binomtest  # type: ignore[import-untyped]
 
 from podlab.audit.surroundings import core_seconds_per_second
+from podlab.data.samples import INSTANCE_KEY
 from podlab.evaluation.dataset import split_variant
-from podlab.samples import INSTANCE_KEY
 
 #: Under so many cores a container does next to nothing.
 QUIET_CORES = 0.01

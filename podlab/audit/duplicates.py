@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from podlab.metrics import MEASURED_METRICS
-from podlab.samples import INSTANCE_KEY
+from podlab.data.catalogue import MEASURED_METRICS
+from podlab.data.samples import INSTANCE_KEY
 
 
 def rows_in_files(paths: Sequence[Path]) -> int:

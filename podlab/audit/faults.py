@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from podlab.samples import INSTANCE_KEY
+from podlab.data.samples import INSTANCE_KEY
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.draws import join_draws
+from podlab.data.catalogue import MEASURED_METRICS
+from podlab.data.draws import join_draws
+from podlab.data.samples import INSTANCE_KEY
 from podlab.errors import InputError
 from podlab.evaluation.dataset import split_variant
-from podlab.features import extract, feature_names
-from podlab.metrics import MEASURED_METRICS
-from podlab.samples import INSTANCE_KEY
-from podlab.windows import Sighting, cut, read_rows, series_of, sight
-from podlab.windows.rows import BoolArray, FloatArray
+from podlab.features.features import extract, feature_names
+from podlab.features.rows import BoolArray, FloatArray
+from podlab.features.windows import Sighting, cut, read_rows, series_of, sight
 
 #: From the container's start.
 BIRTH: Final = "birth"
@@ -76,7 +76,7 @@ def take_looks(
     fewest_services : int
         A look that fewer services can show is left out.
     draws : DataFrame, optional
-        What was drawn for each deployment, from :func:`podlab.draws.find_draws`.
+        What was drawn for each deployment, from :func:`podlab.data.draws.find_draws`.
 
     Returns
     -------

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from podlab.audit.look import Look
-from podlab.windows.rows import FloatArray
+from podlab.features.rows import FloatArray
 
 #: Nearer to each other than this part of what is usual, two deployments may be one, recorded twice.
 SUSPICIOUS: Final = 0.1

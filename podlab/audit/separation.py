@@ -15,11 +15,11 @@ from sklearn.ensemble import ExtraTreesClassifier
 from podlab.audit.confounding import explained_share, properties_of
 from podlab.audit.look import Look
 from podlab.audit.surroundings import surroundings
+from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS, Family
 from podlab.evaluation.bootstrap import Estimate
 from podlab.evaluation.scores import score
 from podlab.evaluation.splits import Plan, TextArray, plan_splits
-from podlab.metrics import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS, Family
-from podlab.windows import series_of
+from podlab.features.windows import series_of
 
 
 def _of(*families: Family, among: Sequence[str] = MEASURED_METRICS) -> tuple[str, ...]:

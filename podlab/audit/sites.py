@@ -18,8 +18,8 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from podlab.audit.look import BIRTH, MIDLIFE, Look, take_looks, thin_looks
 from podlab.audit.separation import Trial
+from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS
 from podlab.evaluation.splits import plan_splits
-from podlab.metrics import CATALOGUE, MEASURED_METRICS
 
 #: Length of the window that holds what the harness does first.
 FIRST_S: Final = 10.0

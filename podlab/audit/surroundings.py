@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from podlab.samples import INSTANCE_KEY
+from podlab.data.samples import INSTANCE_KEY
 
 #: Containers seen within one bin run at once.
 BIN_S = 10.0

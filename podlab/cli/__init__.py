@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 
 import podlab
-from podlab.cli import data, dataset, doctor, evaluate, importing, lab, model, notebooks, score, watch
+from podlab.cli import data, dataset, doctor, evaluate, importing, model, notebooks, score, watch
 from podlab.cli.output import escape_what_cannot_be_shown
 from podlab.errors import InputError, PodlabError
 from podlab.files import explain_os_error
@@ -29,7 +29,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(lab.app, name="lab")
+with suppress(ImportError):
+    # What makes recordings is a package of its own, which the watcher's image does not carry.
+    from lab.cli import app as lab
+
+    app.add_typer(lab, name="lab")
 app.command()(data.collect)
 app.command()(data.replay)
 app.command("import")(importing.import_command)

@@ -23,16 +23,16 @@ from podlab.cli.options import (
     Source,
 )
 from podlab.cli.output import print_json, show_progress
-from podlab.cluster.inventory import enrich
-from podlab.dataset.store import url_of
+from podlab.config import Settings, load_settings
+from podlab.data.image_names import names_image
+from podlab.data.labels import LabelReport, LabelRules, read_label_table
+from podlab.data.recordings import read_recording, write_recording
+from podlab.data.samples import INSTANCE_KEY
+from podlab.data.store.store import url_of
 from podlab.errors import PodlabError
 from podlab.files import refuse_inputs, refuse_unwritable, shorten_name
-from podlab.image_names import names_image
-from podlab.labels import LabelReport, LabelRules, read_label_table
+from podlab.kubernetes.inventory import enrich
 from podlab.live import cluster_inventory, label_samples, live_source, prometheus_api, writable_database
-from podlab.samples import INSTANCE_KEY
-from podlab.settings import Settings, load_settings
-from podlab.telemetry.recording import read_recording, write_recording
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def collect(
 
     Example: podlab collect --source influxdb --since 600s --services mysql,nginx --out samples.parquet
     """
-    from podlab.telemetry.collect import collect as collect_rounds
+    from podlab.sources.collect import collect as collect_rounds
 
     settings = load_settings(
         fetch_window=since, training_interval=interval, services=services, cluster=cluster, influxdb_url=influxdb_url,
@@ -153,8 +153,8 @@ def replay(
 
     Example: podlab replay data/recordings/first.parquet --to influxdb --now
     """
-    from podlab.telemetry.prometheus_dialect import CADVISOR, OPENTELEMETRY
-    from podlab.telemetry.replay import replay as write
+    from podlab.sources.prometheus_dialect import CADVISOR, OPENTELEMETRY
+    from podlab.sources.replay import replay as write
 
     settings = load_settings(
         influxdb_url=influxdb_url, influxdb_database=influxdb_database, influxdb_user=influxdb_user,

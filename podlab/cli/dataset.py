@@ -10,12 +10,12 @@ import typer
 
 from podlab.cli.options import Json
 from podlab.cli.output import print_json, print_table, show_progress
-from podlab.dataset import append, is_dataset_path, open_dataset, sources_of
-from podlab.dataset import tidy as remove_leftovers
+from podlab.data.recordings import fingerprint, read_recording
+from podlab.data.store import append, is_dataset_path, open_dataset, sources_of
+from podlab.data.store import tidy as remove_leftovers
+from podlab.data.units import parse_duration_s
 from podlab.errors import InputError
 from podlab.files import refuse_inputs
-from podlab.telemetry.recording import fingerprint, read_recording
-from podlab.units import parse_duration_s
 
 app = typer.Typer(
     help="Make, show and verify data sets: recordings in folders by cluster and day.", no_args_is_help=True

@@ -17,7 +17,7 @@ from podlab.cli.options import (
     Source,
 )
 from podlab.cli.output import print_json, print_table
-from podlab.settings import explicitly_set, load_settings
+from podlab.config import explicitly_set, load_settings
 
 
 def doctor(
@@ -38,7 +38,7 @@ def doctor(
 
     Example: podlab doctor --source kubelet --json
     """
-    from podlab.checkup import examine
+    from podlab.doctor import examine
 
     settings = load_settings(
         model_path=model, metrics_source=source, influxdb_url=influxdb_url, influxdb_database=influxdb_database,

@@ -8,9 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from podlab import bundle
-from podlab.bundle.promotion import PREVIOUS
-from podlab.bundle.promotion import promote as promote_bundle
 from podlab.cli.options import (
     Files,
     Group,
@@ -26,16 +23,19 @@ from podlab.cli.options import (
     split_recordings,
 )
 from podlab.cli.output import print_json, print_table, show_progress
-from podlab.dataset import open_dataset
+from podlab.config import load_settings
+from podlab.data.recordings import MOST_TRAINING_ROWS, read_recording, read_training
+from podlab.data.store import open_dataset
+from podlab.data.units import parse_duration_s
 from podlab.files import refuse_inputs
 from podlab.identify import Answer, Identifier
 from podlab.identify.dataset import Identified, identify_dataset
 from podlab.identify.explain import Explanation
 from podlab.identify.explain import explain as explain_answers
+from podlab.model import bundle
+from podlab.model.promotion import PREVIOUS
+from podlab.model.promotion import promote as promote_bundle
 from podlab.parallel import use_scheduler
-from podlab.settings import load_settings
-from podlab.telemetry.recording import MOST_TRAINING_ROWS, read_recording, read_training
-from podlab.units import parse_duration_s
 
 models = typer.Typer(help="List, show, verify and promote model bundles.", no_args_is_help=True)
 

@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from podlab.cli.output import show_progress
+from podlab.config import Settings, load_settings
 from podlab.errors import InputError, PodlabError
-from podlab.settings import Settings, load_settings
 
 _NOTEBOOKS = Path("notebooks")
 
@@ -52,15 +52,15 @@ def run(
     elif whole_chain:
         _run_all(given, out, settings, quick=quick, repeat=repeat)
     else:
-        from podlab.workbench.report import build_report
+        from podlab.notebook.report import build_report
 
         print(build_report(out))
 
 
 def _run_one(notebook: Path, given: dict[str, str], out: Path, settings: Settings) -> None:
-    from podlab.workbench.chain import parameters_from
-    from podlab.workbench.made import PAGES
-    from podlab.workbench.run import run_notebook
+    from podlab.notebook.chain import parameters_from
+    from podlab.notebook.made import PAGES
+    from podlab.notebook.run import run_notebook
 
     with show_progress(notebook.stem) as progress:
         done = run_notebook(
@@ -71,7 +71,7 @@ def _run_one(notebook: Path, given: dict[str, str], out: Path, settings: Setting
 
 
 def _run_all(given: dict[str, str], out: Path, settings: Settings, *, quick: bool, repeat: bool) -> None:
-    from podlab.workbench.chain import train_all
+    from podlab.notebook.chain import train_all
 
     while True:
         began_s = time.monotonic()

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from podlab.dataset.store import is_dataset_path
-from podlab.settings import MetricsSource
-from podlab.units import parse_duration_s
+from podlab.config import MetricsSource
+from podlab.data.store.store import is_dataset_path
+from podlab.data.units import parse_duration_s
 
 Files = Annotated[
     list[Path],

@@ -13,17 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-from podlab import bundle
 from podlab.cli.options import Files, Json, ModelFolder, Scheduler, split_recordings
 from podlab.cli.output import print_json, print_table
-from podlab.dataset import open_dataset
+from podlab.config import load_settings
+from podlab.data.catalogue import CONTAINER_KEY
+from podlab.data.recordings import read_recording
+from podlab.data.store import open_dataset
 from podlab.errors import InputError
 from podlab.files import atomic_file, refuse_inputs
-from podlab.metrics import CONTAINER_KEY
+from podlab.model import bundle
 from podlab.parallel import use_scheduler
-from podlab.settings import load_settings
-from podlab.telemetry.recording import read_recording
-from podlab.telemetry.series import Rule, parse_mapping, read_series
+from podlab.sources.series import Rule, parse_mapping, read_series
 
 if TYPE_CHECKING:
     from podlab.detect import Library

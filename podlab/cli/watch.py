@@ -15,7 +15,7 @@ from podlab.cli.options import (
     PrometheusUrl,
     Source,
 )
-from podlab.settings import load_settings
+from podlab.config import load_settings
 
 
 def watch(

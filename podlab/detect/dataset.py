@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from podlab.dataset import Dataset
-from podlab.dataset.index import read_index
-from podlab.dataset.spread import over_containers
-from podlab.dataset.stream import Section, stream
+from podlab.data.store import Dataset
+from podlab.data.store.index import read_index
+from podlab.data.store.spread import over_containers
+from podlab.data.store.stream import Section, stream
 from podlab.detect.library import Library
 from podlab.detect.recording import Scoring, score_recording
 from podlab.identify.dataset import metrics_in

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.data.catalogue import CONTAINER_KEY, FEATURE_METRICS
 from podlab.detect.detector import Detector, MakeParts, TrainingRows, default_parts, fit_detector
 from podlab.detect.signals import SIGNALS, Observed, SignalState
 from podlab.detect.ticks import sample, ticks
-from podlab.metrics import CONTAINER_KEY, FEATURE_METRICS
-from podlab.windows import Rows, read_rows
+from podlab.features.windows import Rows, read_rows
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

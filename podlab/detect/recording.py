@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.data.samples import INSTANCE_KEY
 from podlab.detect.donors import donors_of
 from podlab.detect.drivers import Driver, drivers_of
 from podlab.detect.library import SAME_ALARM_S, Library
 from podlab.detect.replay import replay
+from podlab.features.windows import Rows, read_rows, sight
 from podlab.identify.answer import Answer
 from podlab.identify.identifier import Identifier
-from podlab.samples import INSTANCE_KEY
-from podlab.windows import Rows, read_rows, sight
 
 #: Seconds seen of a container after which it is identified (again).
 IDENTIFIED_AT_S = (10.0, 30.0, 60.0, 120.0)

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from podlab.data.catalogue import Family
 from podlab.detect.detector import Detector, smoothing_share
 from podlab.detect.library import Library
 from podlab.detect.signals import Observed, SignalState
-from podlab.metrics import Family
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -137,7 +137,7 @@ class Scorer:
         time_s, age_s : array of float64 (n,)
             When the sample was taken, on a clock that each container keeps to, and the container's age then.
         values, valid : mapping of str to array (n,)
-            By metric column, as in :class:`podlab.windows.Rows`; counters are int64.
+            By metric column, as in :class:`podlab.features.windows.Rows`; counters are int64.
         ages : mapping of str to array (n,), optional
             By family of metrics, as there.
 

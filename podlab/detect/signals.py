@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.metrics import CATALOGUE, FEATURE_METRICS, Family
-from podlab.windows import SERIES
+from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, Family
+from podlab.features.windows import SERIES
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -175,7 +175,7 @@ class SignalState:
         time_s : array of float64 (n,)
             When it was taken; one container keeps to one clock. Over a step back there is no rate.
         values, valid : mapping of str to array (n,)
-            By metric column, as in :class:`podlab.windows.Rows`; counters are int64.
+            By metric column, as in :class:`podlab.features.windows.Rows`; counters are int64.
         ages : mapping of str to array (n,), optional
             By family of metrics, as there.
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.metrics import Family
-from podlab.windows import Rows
+from podlab.data.catalogue import Family
+from podlab.features.windows import Rows
 
 IntArray = NDArray[np.int64]
 

@@ -20,12 +20,12 @@ from podlab.evaluation.kernels import describe_kernels
 from podlab.evaluation.ranks import NEMENYI, critical_difference, find_cliques, rank_methods
 from podlab.evaluation.scores import Scores, resample_macro_f1, score
 from podlab.evaluation.splits import IntArray, Plan, plan_splits
-from podlab.features import extract
+from podlab.features.features import extract
+from podlab.features.windows import cut, read_rows
 from podlab.identify.calibration import add_votes, log_votes
 from podlab.identify.looks import COMPANION_SHARE
 from podlab.parallel import side_by_side
 from podlab.progress import Progress
-from podlab.windows import cut, read_rows
 
 #: Features and their names, by view.
 Views = dict[str, tuple[NDArray[np.float32], tuple[str, ...]]]

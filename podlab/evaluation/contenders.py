@@ -16,9 +16,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from podlab.evaluation.kernels import RidgeOnKernels
+from podlab.features.windows import Windows
 from podlab.identify.forest import Forest
 from podlab.identify.grow import grow_forest
-from podlab.windows import Windows
 
 #: A view of the containers (``own``: features of the seconds observed, ``earlier``: of those that podlab's companion
 #: saw, ``intervals``: :func:`describe_intervals` of the seconds observed, ``kernels``:

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.draws import join_draws
+from podlab.data.draws import join_draws
+from podlab.data.samples import INSTANCE_KEY
 from podlab.errors import InputError
 from podlab.evaluation.splits import IntArray, TextArray
-from podlab.samples import INSTANCE_KEY
-from podlab.windows import read_rows
+from podlab.features.windows import read_rows
 
 log = logging.getLogger(__name__)
 
@@ -82,13 +82,13 @@ def read_dataset(
     Parameters
     ----------
     samples : DataFrame
-        As :func:`podlab.samples.check_samples` returns it.
+        As :func:`podlab.data.samples.check_samples` returns it.
     services : sequence of str, optional
         Only these; by default all that are labelled.
     until_s : float, optional
         Keep only rows of a container's first seconds, and no container that has none.
     draws : DataFrame, optional
-        What was drawn for each deployment, from :func:`podlab.draws.find_draws`.
+        What was drawn for each deployment, from :func:`podlab.data.draws.find_draws`.
 
     Raises
     ------

@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.data.samples import INSTANCE_KEY
 from podlab.detect.library import SAME_ALARM_S, START_S, Library, count_alarms, fit_library
 from podlab.detect.replay import replay
 from podlab.detect.signals import SIGNALS, Observed
 from podlab.evaluation.bootstrap import Estimate, interval, mean_interval, wilson
 from podlab.evaluation.splits import plan_splits
 from podlab.evaluation.strange import Faults, auroc, faults_in, vus_pr
-from podlab.samples import INSTANCE_KEY
-from podlab.windows import Rows, read_rows
+from podlab.features.windows import Rows, read_rows
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

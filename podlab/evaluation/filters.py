@@ -6,8 +6,8 @@ exist only to show that leak; :func:`features_of` refuses them.
 
 from __future__ import annotations
 
+from podlab.data.catalogue import CATALOGUE, CONTAINER_KEY, FEATURE_METRICS
 from podlab.errors import InputError
-from podlab.metrics import CATALOGUE, CONTAINER_KEY, FEATURE_METRICS
 
 #: Columns with words; a tree reads them as codes.
 STRING_COLUMNS: tuple[str, ...] = ("node", *CONTAINER_KEY, "image")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from podlab.data.catalogue import FEATURE_METRICS
 from podlab.errors import InputError
 from podlab.evaluation.compare import score_baselines
 from podlab.evaluation.dataset import Dataset, load_of, read_dataset
@@ -18,7 +19,6 @@ from podlab.evaluation.result import Evaluation
 from podlab.evaluation.scores import Scores, score
 from podlab.evaluation.splits import Plan, plan_splits
 from podlab.identify import Answer
-from podlab.metrics import FEATURE_METRICS
 from podlab.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def evaluate(
         Column that splits training from testing: ``deployment``, or what is left out as a whole: ``profile``, ``site``,
         ``version``, ``load``, ``cluster``, ``knob:NAME``; see :func:`podlab.evaluation.splits.plan_splits`.
     draws : DataFrame, optional
-        What was drawn for each deployment, from :func:`podlab.draws.find_draws`: groups are found there, too.
+        What was drawn for each deployment, from :func:`podlab.data.draws.find_draws`: groups are found there, too.
     horizons_s : sequence of float
         Seconds observed at which to answer. Neither training nor answering sees rows after the longest. Those at
         which no container shows a sample are left out with a warning.

@@ -11,7 +11,7 @@ from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from podlab.windows import Windows
+from podlab.features.windows import Windows
 
 _LENGTH = 9
 _KERNELS = 8

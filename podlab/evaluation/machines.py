@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from podlab.metrics import CATALOGUE
+from podlab.data.catalogue import CATALOGUE
 
 #: The largest factor of each series; the smallest is its inverse. CPU: what two common processors differ by in the same
 #: work. Resident memory: allocators, threads by core, page size. Faults and reads: warm or cold caches, read-ahead.

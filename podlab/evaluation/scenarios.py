@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
 from podlab.evaluation.dataset import Dataset
-from podlab.metrics import CATALOGUE, FEATURE_METRICS
-from podlab.windows import read_rows, sight
-from podlab.windows.rows import BoolArray, FloatArray, IntArray
+from podlab.features.rows import BoolArray, FloatArray, IntArray
+from podlab.features.windows import read_rows, sight
 
 #: Groups of scenarios, in the order of reports.
 BIRTH, LONG, MIDLIFE, SELDOM = "from birth", "from birth, long ones", "mid-life", "sampled seldom"

@@ -10,6 +10,7 @@ from joblib import delayed
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
+from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
 from podlab.errors import InputError
 from podlab.evaluation.asking import part, train_and_judge
 from podlab.evaluation.bootstrap import Estimate, interval
@@ -17,7 +18,6 @@ from podlab.evaluation.dataset import Dataset, read_dataset
 from podlab.evaluation.scenarios import BIRTH, Scenario, columns_of_set, see
 from podlab.evaluation.scores import resample_macro_f1
 from podlab.evaluation.splits import Plan, plan_splits
-from podlab.metrics import CATALOGUE, FEATURE_METRICS
 from podlab.parallel import side_by_side
 from podlab.progress import Progress
 

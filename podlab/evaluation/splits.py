@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.draws import KNOB_PREFIX, SHARED_DRAWS
+from podlab.data.draws import KNOB_PREFIX, SHARED_DRAWS
 from podlab.errors import InputError
 
 IntArray = NDArray[np.int64]

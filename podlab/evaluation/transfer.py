@@ -1,9 +1,9 @@
 """The baseline of transfer: a plain forest and podlab as it is, by what training has not seen and by columns.
 
 What training has not seen is a deployment, a profile (a configuration never met), a site, or another recording. The
-plain forest is one extremely randomised forest on the statistics of one window (:data:`podlab.features.STATISTICS`)
-with scikit-learn's defaults; podlab is what ``podlab fit`` makes. Nothing here is tuned, so that the table can be the
-baseline of later work.
+plain forest is one extremely randomised forest on the statistics of one window
+(:data:`podlab.features.features.STATISTICS`) with scikit-learn's defaults; podlab is what ``podlab fit`` makes. Nothing
+here is tuned, so that the table can be the baseline of later work.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier
 
 from podlab import identify
+from podlab.data.catalogue import MEASURED_METRICS, ORIGINAL_METRICS
 from podlab.evaluation.dataset import Dataset, read_dataset, thin_deployments
 from podlab.evaluation.scores import score
 from podlab.evaluation.splits import IntArray, plan_splits
-from podlab.features import extract, feature_names
-from podlab.metrics import MEASURED_METRICS, ORIGINAL_METRICS
+from podlab.features.features import extract, feature_names
+from podlab.features.windows import cut, read_rows, series_of, sight
 from podlab.parallel import side_by_side
 from podlab.progress import Progress
-from podlab.windows import cut, read_rows, series_of, sight
 
 FloatArray = NDArray[np.float64]
 

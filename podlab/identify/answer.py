@@ -11,9 +11,9 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from podlab.data.catalogue import CONTAINER_KEY
 from podlab.identify.conformal import Promise
 from podlab.identify.typicality import KNOWN_SHARE
-from podlab.metrics import CONTAINER_KEY
 
 _MOST_SIMILAR = 5
 

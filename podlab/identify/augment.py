@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.features import series_in
-from podlab.metrics import CATALOGUE
-from podlab.windows import SERIES, Rows
+from podlab.data.catalogue import CATALOGUE
+from podlab.features.features import series_in
+from podlab.features.windows import SERIES, Rows
 
 #: What other clusters lack: containerd without a Docker socket has no I/O; a bare kubelet no volumes; cAdvisor without
 #: a file system collector none of those; metrics-server gives CPU and working set only.
@@ -113,7 +113,7 @@ def move_to_machines(
     Parameters
     ----------
     cells : array of float32 (n, n_series, n_cells)
-        Levels and rates, as in :class:`podlab.windows.Windows`.
+        Levels and rates, as in :class:`podlab.features.windows.Windows`.
     series : sequence of str
         Names along the second axis.
     machine : array of float64 (n, n_traits)

@@ -8,11 +8,11 @@ from functools import partial
 
 import pandas as pd
 
-from podlab.dataset import Dataset
-from podlab.dataset.carry import Reach
-from podlab.dataset.index import Index, read_index
-from podlab.dataset.spread import over_containers
-from podlab.dataset.stream import Section, stream
+from podlab.data.store import Dataset
+from podlab.data.store.carry import Reach
+from podlab.data.store.index import Index, read_index
+from podlab.data.store.spread import over_containers
+from podlab.data.store.stream import Section, stream
 from podlab.errors import InputError
 from podlab.identify.answer import Answer
 from podlab.identify.identifier import Identifier

@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.data.catalogue import CATALOGUE, IDENTITY
+from podlab.data.samples import INSTANCE_KEY
+from podlab.features.windows import cut, series_of
 from podlab.identify.answer import Answer
 from podlab.identify.identifier import Identifier
-from podlab.metrics import CATALOGUE, IDENTITY
-from podlab.samples import INSTANCE_KEY
-from podlab.windows import cut, series_of
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -60,7 +60,7 @@ class Evidence:
     Attributes
     ----------
     metric : str
-        A series of :data:`podlab.windows.SERIES`.
+        A series of :data:`podlab.features.windows.SERIES`.
     amount : float
         Its mean over what was looked at, in the metric's unit; a counter's per second.
     share : float

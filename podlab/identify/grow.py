@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.features import SHAPES, series_in
+from podlab.data.catalogue import CATALOGUE
+from podlab.features.features import SHAPES, series_in
+from podlab.features.windows import SERIES
 from podlab.identify.forest import MAX_DEPTH, Forest, from_sklearn, lay_out
-from podlab.metrics import CATALOGUE
-from podlab.windows import SERIES
 
 
 @dataclass(frozen=True)

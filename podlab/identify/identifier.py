@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.data.catalogue import CATALOGUE
 from podlab.errors import InputError
+from podlab.features.windows import Rows, cut, read_rows
 from podlab.identify.answer import Answer, put_into_words
 from podlab.identify.calibration import Calibration
 from podlab.identify.looks import MAX_STRETCHES, Look
 from podlab.identify.verdict import Expert, Verdict
-from podlab.metrics import CATALOGUE
-from podlab.windows import Rows, cut, read_rows
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -139,7 +139,8 @@ class Identifier:
 def usable(rows: Rows, columns: Sequence[str], horizon_s: float | None) -> BoolArray:
     """Tell whether a container shows a value of any series made from these columns (n_containers,).
 
-    The same as :attr:`podlab.windows.Windows.usable` of rows inside the horizon, mostly without cutting windows.
+    The same as :attr:`podlab.features.windows.Windows.usable` of rows inside the horizon, mostly without cutting
+    windows.
     """
     shown = np.zeros(len(rows.containers), dtype=bool)
     for name in rows.metrics:

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.data.catalogue import FEATURE_METRICS
 from podlab.errors import InputError
-from podlab.metrics import FEATURE_METRICS
-from podlab.windows import Rows, read_rows
+from podlab.features.windows import Rows, read_rows
 
 
 def read_labelled(

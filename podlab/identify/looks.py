@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podlab.errors import InputError
-from podlab.windows import Sighting
+from podlab.features.windows import Sighting
 
 #: Horizons tried by default, in seconds; those that the training data cannot fill are left out. What half of the
 #: containers showed in all is added where it is at least twice the longest of them.

@@ -11,8 +11,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from podlab.data.catalogue import FEATURE_METRICS
 from podlab.errors import InputError
-from podlab.features import feature_names
+from podlab.features.features import feature_names
+from podlab.features.windows import series_of
 from podlab.identify.calibration import MEASURES, Calibration, Condition
 from podlab.identify.conformal import Bounds
 from podlab.identify.forest import from_arrays
@@ -21,8 +23,6 @@ from podlab.identify.looks import Look
 from podlab.identify.space import Space
 from podlab.identify.typicality import Typicality
 from podlab.identify.verdict import Expert
-from podlab.metrics import FEATURE_METRICS
-from podlab.windows import series_of
 
 _MODEL = "model.json"
 _CALIBRATION = "calibration.npz"

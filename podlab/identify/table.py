@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.features import extract
-from podlab.windows import Rows, cut
+from podlab.features.features import extract
+from podlab.features.windows import Rows, cut
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def table(samples: pd.DataFrame | Rows, horizon_s: float | None, columns: Sequen
     Parameters
     ----------
     samples : DataFrame or Rows
-        A checked samples table, or what :func:`podlab.windows.read_rows` made of it.
+        A checked samples table, or what :func:`podlab.features.windows.read_rows` made of it.
     horizon_s : float or None
         Only rows in [start, start + horizon) count; None: all rows.
     columns : sequence of str, optional

@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from podlab.errors import InputError
-from podlab.features import extract, feature_names
+from podlab.features.features import extract, feature_names
+from podlab.features.windows import Rows, Sighting, cut, series_of, sight
 from podlab.identify.augment import draw_intervals_s, draw_machines, drop_columns, move_to_machines, thin
 from podlab.identify.calibration import Calibration, Condition, add_votes, calibrate, log_votes
 from podlab.identify.grow import grow_forest
@@ -25,7 +26,6 @@ from podlab.identify.similarity import similarity_of
 from podlab.identify.space import lay_out
 from podlab.identify.verdict import Expert
 from podlab.progress import Progress
-from podlab.windows import Rows, Sighting, cut, series_of, sight
 
 log = logging.getLogger(__name__)
 

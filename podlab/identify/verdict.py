@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.features import extract
+from podlab.features.features import extract
+from podlab.features.windows import Rows, Sighting, cut, series_of, sight
 from podlab.identify.calibration import Condition, add_votes, log_votes, measure, soften
 from podlab.identify.forest import Forest
 from podlab.identify.looks import COMPANION_SHARE, MAX_STRETCHES, Look
 from podlab.identify.proximity import service_proximity
 from podlab.identify.space import Space
-from podlab.windows import Rows, Sighting, cut, series_of, sight
 
 if TYPE_CHECKING:
     from podlab.identify.identifier import Identifier

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from podlab.audit.confounding import ANOTHER, WRONG
 from podlab.audit.neighbours import SUSPICIOUS
+from podlab.data.samples import INSTANCE_KEY
 from podlab.plots.style import BLUE, GREEN, GREY, ORANGE, VERMILION, counted, new_figure, podlab_style, share_axis
-from podlab.samples import INSTANCE_KEY
 
 _WINDOW_COLOURS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"))
 #: A longer time without any sample is drawn as none.

@@ -9,11 +9,11 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from podlab.data.catalogue import CATALOGUE
+from podlab.data.samples import INSTANCE_KEY
 from podlab.errors import InputError
 from podlab.evaluation.dataset import split_variant
-from podlab.metrics import CATALOGUE
 from podlab.plots.style import BLUE, ORANGE, counted, new_figure, podlab_style
-from podlab.samples import INSTANCE_KEY
 
 #: What a unit is divided by to be read by people, and what it is then called.
 _SCALES = {

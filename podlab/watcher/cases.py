@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
-from podlab.cluster.pods import Change, WatchedContainer, WatchedPod
 from podlab.identify.answer import Answer
 from podlab.identify.decide import Reason
+from podlab.kubernetes.pods import Change, WatchedContainer, WatchedPod
 
 #: Init and ephemeral containers come and go with a task; what they serve, nobody watches over.
 KINDS = ("main", "sidecar")

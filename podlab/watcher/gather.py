@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from podlab.errors import PodlabError
-from podlab.telemetry import LiveSource, NothingThereError
+from podlab.sources import LiveSource, NothingThereError
 from podlab.watcher.cases import Case
 from podlab.watcher.history import History
 
@@ -218,7 +218,7 @@ def match_cases(samples: pd.DataFrame, cases: Sequence[Case]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The rows that are of a case, with its ``number``. The same as :func:`podlab.cluster.inventory.enrich` finds
+        The rows that are of a case, with its ``number``. The same as :func:`podlab.kubernetes.inventory.enrich` finds
         in an inventory, at a fraction of the cost for a few rows of each of many containers.
     """
     lives: dict[tuple[str, str, str], list[Case]] = {}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.metrics import AGES, CATALOGUE, FEATURE_METRICS
+from podlab.data.catalogue import AGES, CATALOGUE, FEATURE_METRICS
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]

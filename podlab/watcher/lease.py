@@ -16,9 +16,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from podlab.cluster.api import ApiConnection, Method
-from podlab.cluster.errors import ConflictError, NotFoundError
 from podlab.errors import InputError, PodlabError
+from podlab.kubernetes.api import ApiConnection, Method
+from podlab.kubernetes.errors import ConflictError, NotFoundError
 from podlab.watcher.loop import Clock
 
 log = logging.getLogger(__name__)

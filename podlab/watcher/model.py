@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from podlab import bundle
 from podlab.detect import Library
 from podlab.errors import InputError
 from podlab.identify.identifier import Identifier
+from podlab.model import bundle
 
 log = logging.getLogger(__name__)
 

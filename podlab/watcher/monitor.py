@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.data.catalogue import AGES, FEATURE_METRICS
 from podlab.detect.donors import donors_of_decision
 from podlab.detect.library import Library
 from podlab.detect.scorer import Scorer
 from podlab.detect.ticks import sample, ticks
-from podlab.metrics import AGES, FEATURE_METRICS
-from podlab.telemetry import LiveSource
+from podlab.features.windows import Rows, read_ages, read_values
+from podlab.sources import LiveSource
 from podlab.watcher.alarms import Alarms
 from podlab.watcher.anomaly import MODEL_REPLACED, NO_SAMPLES, AnomalyAnnouncement
 from podlab.watcher.bulletin import NEVER, Bulletin, Watched
@@ -23,7 +24,6 @@ from podlab.watcher.cases import Case
 from podlab.watcher.gather import Asked, ask
 from podlab.watcher.metrics import Metrics
 from podlab.watcher.partial import Partial, present
-from podlab.windows import Rows, read_ages, read_values
 
 #: How a container is watched. *unknown*: by the pooled detector; *off*: not at all.
 State = Literal["warming-up", "watching", "anomalous", "unknown", "off"]

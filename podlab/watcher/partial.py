@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.metrics import FEATURE_METRICS
+from podlab.data.catalogue import FEATURE_METRICS
 
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]

@@ -15,15 +15,15 @@ from typing import Final
 
 import pandas as pd
 
-from podlab.cluster.api import ApiConnection
-from podlab.cluster.connect import connect
-from podlab.cluster.watch import PodFeed
+from podlab.config import Settings
+from podlab.data.catalogue import FEATURE_METRICS
 from podlab.errors import InputError, PodlabError
 from podlab.identify.decide import Policy
+from podlab.kubernetes.api import ApiConnection
+from podlab.kubernetes.connect import connect
+from podlab.kubernetes.watch import PodFeed
 from podlab.live import live_source, writable_database
-from podlab.metrics import FEATURE_METRICS
-from podlab.settings import Settings
-from podlab.telemetry import LiveSource
+from podlab.sources import LiveSource
 from podlab.watcher.announce import Sink
 from podlab.watcher.docket import Pace
 from podlab.watcher.http import StatusServer
@@ -268,7 +268,7 @@ class _Leavable:
 @contextmanager
 def _logging_to(lines: JsonLines) -> Iterator[None]:
     """Let all log records go to the watcher's output, its own from INFO on."""
-    root, own, telemetry = (logging.getLogger(name) for name in (None, "podlab", "podlab.telemetry"))
+    root, own, telemetry = (logging.getLogger(name) for name in (None, "podlab", "podlab.sources"))
     before = root.handlers, own.level, telemetry.level
     root.handlers = [JsonHandler(lines)]
     own.setLevel(logging.INFO)

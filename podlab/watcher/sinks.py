@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
-from podlab.cluster.api import MERGE_PATCH, ApiConnection
-from podlab.cluster.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
+from podlab.config_types import PodName
 from podlab.errors import InputError
-from podlab.setting_types import PodName
-from podlab.telemetry.influx_http import InfluxDatabase
-from podlab.telemetry.line_protocol import format_fields, format_tags
+from podlab.kubernetes.api import MERGE_PATCH, ApiConnection
+from podlab.kubernetes.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
+from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.line_protocol import format_fields, format_tags
 from podlab.watcher.announcement import Announcement, DecisionAnnouncement, Kind
 from podlab.watcher.logs import JsonLines
 

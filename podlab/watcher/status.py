@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 
-from podlab.cluster.watch import FeedStatus
+from podlab.kubernetes.watch import FeedStatus
 from podlab.watcher.announcement import describe
 from podlab.watcher.cases import Case
 from podlab.watcher.loop import Watcher

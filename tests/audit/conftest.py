@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from podlab.audit.look import Look
-from podlab.features import feature_names
+from podlab.features.features import feature_names
 from tests.support.synthetic import EPOCH, make_samples
 
 SERVICES = ("nginx", "mysql", "redis", "postgres")

@@ -22,7 +22,7 @@ from podlab.audit.confounding import (
     visible,
 )
 from podlab.audit.look import Look, take_looks
-from podlab.features import feature_names
+from podlab.features.features import feature_names
 from tests.audit.conftest import make_look
 from tests.support.synthetic import draw_design, make_samples
 

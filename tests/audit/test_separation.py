@@ -6,7 +6,7 @@ import pytest
 
 from podlab import audit
 from podlab.audit.separation import ABLATIONS
-from podlab.metrics import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
+from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
 from tests.support.synthetic import draw_design, make_samples
 
 TRIAL = audit.Trial(folds=3, trees=15, jobs=1)

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from podlab import audit
-from podlab.metrics import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
-from podlab.samples import check_samples
-from podlab.telemetry.recording import read_recording, write_recording
+from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
+from podlab.data.recordings import read_recording, write_recording
+from podlab.data.samples import check_samples
 
 
 def found(table: pd.DataFrame) -> dict[str, int]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from podlab.cli import main
-from podlab.telemetry.recording import write_recording
+from podlab.data.recordings import write_recording
 from tests.support.synthetic import make_samples
 
 

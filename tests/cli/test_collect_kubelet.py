@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from podlab.telemetry.recording import read_recording
+from podlab.data.recordings import read_recording
 from tests.cli.conftest import Call
 from tests.support.kubeapi import KubeApi
 from tests.support.kubelet import METRICS, STATS, running_kubelets

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from podlab.telemetry.recording import read_recording, write_recording
+from podlab.data.recordings import read_recording, write_recording
 from tests.cli.conftest import Call
 from tests.support.influxd import Influxd
 from tests.support.synthetic import make_samples

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from podlab.cli import main
-from podlab.telemetry.recording import read_recording
+from podlab.data.recordings import read_recording
 from tests.cli.conftest import Call
-from tests.dataset.test_tidy import kill_a_writer
+from tests.data.store.test_tidy import kill_a_writer
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from podlab import bundle
-from podlab.checkup.cost import SCORE
-from podlab.telemetry.influx_http import InfluxDatabase
-from podlab.telemetry.replay import replay
+from podlab.doctor.cost import SCORE
+from podlab.model import bundle
+from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.replay import replay
 from tests.cli.conftest import Call
 from tests.support.bundles import write_bundle
 from tests.support.debian import free_ports

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from podlab.telemetry.recording import read_recording, write_recording
+from podlab.data.recordings import read_recording, write_recording
 from tests.cli.conftest import Call
 
 FIELDS = [

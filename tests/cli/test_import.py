@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from podlab.telemetry.recording import read_recording
+from podlab.data.recordings import read_recording
 from tests.cli.conftest import Call
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "import"

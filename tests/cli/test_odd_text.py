@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from podlab.telemetry.recording import read_recording, write_recording
+from podlab.data.recordings import read_recording, write_recording
 
 CALL = [sys.executable, "-c", "import sys; from podlab.cli import main; sys.exit(main())"]
 

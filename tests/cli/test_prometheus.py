@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from podlab.samples import check_samples
-from podlab.telemetry.recording import read_recording, write_recording
+from podlab.data.recordings import read_recording, write_recording
+from podlab.data.samples import check_samples
 from tests.cli.conftest import Call
 from tests.support.bundles import write_bundle
 from tests.support.kubeapi import KubeApi

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from podlab import bundle
+from podlab.model import bundle
 from tests.cli.conftest import Call
 
 

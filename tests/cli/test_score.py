@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from podlab import bundle
-from podlab.metrics import FEATURE_METRICS
-from podlab.telemetry.recording import read_recording, write_recording
+from podlab.data.catalogue import FEATURE_METRICS
+from podlab.data.recordings import read_recording, write_recording
+from podlab.model import bundle
 from tests.cli.conftest import Call
 from tests.detect.conftest import leak
 from tests.support.machine import MAPPING, write_machine

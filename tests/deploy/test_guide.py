@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from podlab import bundle
+from podlab.model import bundle
 from tests.deploy.conftest import DEPLOY, FOLDERS, Objects
 from tests.support.bundles import write_bundle
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import podlab
-from podlab.settings import Settings
+from podlab.config import Settings
 from tests.deploy.conftest import DEPLOY, FOLDERS, Objects, pod_specs
 from tests.support.kubeschema import check_object
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from podlab.metrics import FEATURE_METRICS
-from podlab.telemetry.influx_schema import measurements
+from podlab.data.catalogue import FEATURE_METRICS
+from podlab.sources.influx_schema import measurements
 from tests.deploy.conftest import DEPLOY, Objects, pod_specs
 
 FOLDER = DEPLOY / "telegraf"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from podlab.cluster.connect import connect
-from podlab.cluster.inventory import read_inventory
-from podlab.workbench.parameters import parse_parameters, read_parameters
-from podlab.workbench.report import CHAIN
-from podlab.workbench.run import read_notebook
+from podlab.kubernetes.connect import connect
+from podlab.kubernetes.inventory import read_inventory
+from podlab.notebook.parameters import parse_parameters, read_parameters
+from podlab.notebook.report import CHAIN
+from podlab.notebook.run import read_notebook
 from tests.deploy.conftest import DEPLOY, Objects, pod_specs
 from tests.support.kubeapi import KubeApi
 from tests.support.kubeobjects import make_node, make_pod

@@ -65,5 +65,5 @@ def test_constant_rows_are_learned_from() -> None:
 
 
 def test_scoring_needs_no_scikit_learn() -> None:
-    asked = "import sys, podlab.bundle, podlab.detect.scorer; sys.exit('sklearn' in sys.modules)"
+    asked = "import sys, podlab.model.bundle, podlab.detect.scorer; sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
 from podlab.detect.signals import SIGNALS, SignalState
-from podlab.metrics import CATALOGUE, FEATURE_METRICS
 from tests.support.naive_signals import naive_signals
 
 METRICS = ("cpu_usage_core_nanoseconds", "cpu_usage_nanocores", "memory_rss_bytes", "rx_bytes", "tx_bytes")

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import IsolationForest
 
-from podlab import bundle
 from podlab.detect import Library, fit_library
 from podlab.detect import storage as detectors
 from podlab.errors import InputError
-from podlab.windows import read_rows
+from podlab.features.windows import read_rows
+from podlab.model import bundle
 from tests.detect.conftest import leak
 from tests.detect.test_scorer import own_services, run
 from tests.support.bundles import change_manifest, replace_file

@@ -9,7 +9,7 @@ import pytest
 from podlab.errors import InputError
 from podlab.evaluation import bake_off
 from podlab.evaluation.contenders import CONTENDERS, describe_intervals
-from podlab.windows import Windows
+from podlab.features.windows import Windows
 from tests.support.synthetic import make_samples
 
 PODLAB, DISCRIMINANT = "podlab: trees by view, start kept", "discriminant on selected features"

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, LABELS, TIMES
 from podlab.errors import InputError
 from podlab.evaluation.filters import DEFAULT_FILTER, FILTERS, columns_of, features_of
-from podlab.metrics import CATALOGUE, FEATURE_METRICS, LABELS, TIMES
 
 
 def test_every_filter_says_what_its_name_does():

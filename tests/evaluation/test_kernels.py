@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from podlab.evaluation.kernels import RidgeOnKernels, _compete, describe_kernels
-from podlab.windows import cut
+from podlab.features.windows import cut
 from tests.support.synthetic import make_samples
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from podlab.data.catalogue import FEATURE_METRICS
 from podlab.evaluation.dataset import read_dataset
 from podlab.evaluation.machines import move_to_another_machine
 from podlab.evaluation.scenarios import Scenario, columns_of_set, plan_scenarios, see
-from podlab.metrics import FEATURE_METRICS
 from tests.support.synthetic import make_samples
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from podlab.data.catalogue import FEATURE_METRICS, MEASURED_METRICS
 from podlab.evaluation.transfer import BIRTH, FOREST, MIDLIFE, PODLAB, PODLAB_GUESS, Trial, transfer_table
-from podlab.metrics import FEATURE_METRICS, MEASURED_METRICS
 from tests.support.synthetic import draw_design, make_samples
 
 TRIAL = Trial(length_s=10.0, settled_s=10.0, folds=2, trees=20, jobs=1)

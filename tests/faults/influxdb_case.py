@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from podlab.telemetry.influxdb import InfluxSource
+from podlab.sources.influxdb import InfluxSource
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 UNTIL = SINCE + timedelta(minutes=10)

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from podlab.errors import PodlabError
-from podlab.telemetry.prometheus import PrometheusSource
-from podlab.telemetry.prometheus_http import PrometheusApi
+from podlab.sources.prometheus import PrometheusSource
+from podlab.sources.prometheus_http import PrometheusApi
 from tests.support.prometheusd import Prometheusd
 from tests.support.synthetic import make_samples
 from tests.support.tampering import Answer, Proxy, Tamper, tampering

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from podlab import bundle
 from podlab.errors import InputError
+from podlab.model import bundle
 from tests.support.bundles import write_bundle
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from podlab import bundle
+from podlab.model import bundle
 from tests.support.bundles import write_bundle
 
 # A limit on file size fails the write in the same place as a full disk does, and needs no rights to set up.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from podlab import bundle
 from podlab.errors import InputError
+from podlab.model import bundle
 from tests.support.bundles import change_manifest, write_bundle
 
 

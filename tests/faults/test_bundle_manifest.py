@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from podlab import bundle
 from podlab.errors import InputError
+from podlab.model import bundle
 from tests.support.bundles import change_manifest, write_bundle
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from podlab import bundle
 from podlab.errors import InputError
+from podlab.model import bundle
 from tests.support.bundles import replace_file, write_bundle
 
 

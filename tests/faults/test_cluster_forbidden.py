@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from podlab.cluster.connect import connect
-from podlab.cluster.errors import ForbiddenError
-from podlab.cluster.inventory import read_inventory
+from podlab.kubernetes.connect import connect
+from podlab.kubernetes.errors import ForbiddenError
+from podlab.kubernetes.inventory import read_inventory
 from tests.support.kubeapi import KubeApi
 
 

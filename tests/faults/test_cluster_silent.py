@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
-from podlab.cluster.connect import connect
-from podlab.cluster.inventory import read_inventory
 from podlab.errors import PodlabError
+from podlab.kubernetes.connect import connect
+from podlab.kubernetes.inventory import read_inventory
 
 
 def test_the_wait_ends_at_the_timeout(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from podlab.dataset import open_dataset
+from podlab.data.store import open_dataset
 from tests.support.datasets import assert_refused, make_dataset
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from podlab.dataset import open_dataset
+from podlab.data.store import open_dataset
 from tests.support.datasets import assert_refused, make_dataset
 
 

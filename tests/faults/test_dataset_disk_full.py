@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from podlab.telemetry.recording import read_recording
+from podlab.data.recordings import read_recording
 from tests.faults.test_recording_disk_full import WRITE
 from tests.support.datasets import contents_of, make_dataset
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from podlab.data.recordings import read_recording, write_recording
 from podlab.errors import InputError
-from podlab.telemetry.recording import read_recording, write_recording
 from tests.support.datasets import assert_refused, make_dataset
 from tests.support.synthetic import make_samples
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from podlab.dataset import open_dataset
+from podlab.data.store import open_dataset
 from tests.support.datasets import assert_refused, make_dataset
 
 

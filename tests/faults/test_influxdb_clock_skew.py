@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from podlab.metrics import FEATURE_METRICS
+from podlab.data.catalogue import FEATURE_METRICS
+from tests.sources.test_round_trip import through_influxdb
 from tests.support.influxd import Influxd
 from tests.support.synthetic import make_samples
 from tests.support.watching import starting_together
-from tests.telemetry.test_round_trip import through_influxdb
 
 
 def test_rows_of_a_node_ahead_are_whole(influxd: Influxd, database: str) -> None:

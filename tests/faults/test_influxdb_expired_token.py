@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from podlab.errors import InputError
-from podlab.telemetry.influxdb import InfluxSource
+from podlab.sources.influxdb import InfluxSource
 from tests.support.influx_later import TOKEN, running_later_influx
 from tests.support.influxd import Influxd
 

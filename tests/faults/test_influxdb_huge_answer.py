@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from podlab.errors import PodlabError
-from podlab.telemetry.influxdb import InfluxSource
+from podlab.sources.influxdb import InfluxSource
 from tests.faults.influxdb_case import listening
 
 UNTIL = datetime(2026, 1, 1, tzinfo=UTC)

@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 
 from podlab.errors import InputError, PodlabError
-from podlab.telemetry.influx_http import AnswerTooLargeError, InfluxDatabase
-from podlab.telemetry.influxdb import InfluxSource
-from podlab.telemetry.replay import replay
+from podlab.sources.influx_http import AnswerTooLargeError, InfluxDatabase
+from podlab.sources.influxdb import InfluxSource
+from podlab.sources.replay import replay
 from tests.support.influxd import Influxd
 from tests.support.synthetic import make_samples
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from podlab.data.samples import check_samples
 from podlab.errors import InputError
-from podlab.samples import check_samples
-from podlab.telemetry.influx_http import InfluxDatabase
-from podlab.telemetry.replay import replay
+from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.replay import replay
 from tests.support.influxd import Influxd
 from tests.support.synthetic import make_samples
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from podlab.telemetry.influx_http import InfluxDatabase
-from podlab.telemetry.replay import replay
+from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.replay import replay
+from tests.sources.test_round_trip import fetch_all
 from tests.support.influxd import Influxd
 from tests.support.synthetic import make_samples
-from tests.telemetry.test_round_trip import fetch_all
 
 
 def test_each_row_comes_once_and_in_order(influxd: Influxd, database: str) -> None:

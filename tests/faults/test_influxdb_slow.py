@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from podlab.errors import PodlabError
-from podlab.telemetry.influxdb import InfluxSource
+from podlab.sources.influxdb import InfluxSource
 from tests.faults.influxdb_case import SINCE, UNTIL, fetch_from
 from tests.support.influxd import Influxd
 from tests.support.tampering import Answer, Tamper, tampering

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from podlab.errors import InputError
-from podlab.telemetry.influx_http import InfluxDatabase
-from podlab.telemetry.influxdb import InfluxSource
-from podlab.telemetry.replay import replay
+from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.influxdb import InfluxSource
+from podlab.sources.replay import replay
 from tests.support.influxd import free_ports
 from tests.support.synthetic import make_samples
 

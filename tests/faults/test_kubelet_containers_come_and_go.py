@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from podlab.samples import INSTANCE_KEY
+from podlab.data.samples import INSTANCE_KEY
 from tests.support.kubelet import running_cluster
 
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from podlab.errors import InputError
-from podlab.telemetry.kubelet import KubeletSource
-from podlab.telemetry.kubelet_http import KubeletAddress
-from podlab.telemetry.kubelet_stats import Reading, read_summary
+from podlab.sources.kubelet import KubeletSource
+from podlab.sources.kubelet_http import KubeletAddress
+from podlab.sources.kubelet_stats import Reading, read_summary
 from tests.support.kubelet import Fault, running_cluster
 
 
@@ -94,7 +94,7 @@ def test_what_nobody_expected_of_one_node_costs_no_other(
             raise RecursionError("so deep")
         return read_summary(answer, node, columns)
 
-    monkeypatch.setattr("podlab.telemetry.kubelet.read_summary", read)
+    monkeypatch.setattr("podlab.sources.kubelet.read_summary", read)
     with running_cluster(samples, certificates) as cluster:
         cluster.run(2)
         assert set(cluster.fetch()["node"]) == {"node-1", "node-2"}

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from podlab.errors import InputError
-from podlab.telemetry.prometheus import PrometheusSource
-from podlab.telemetry.prometheus_http import PrometheusApi
+from podlab.sources.prometheus import PrometheusSource
+from podlab.sources.prometheus_http import PrometheusApi
 from tests.faults.prometheus_case import fetch, refused, spoiled
 from tests.support.certificates import make_certificate
 from tests.support.prometheusd import Prometheusd

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from podlab.errors import InputError
-from podlab.telemetry.prometheus import PrometheusSource
+from podlab.sources.prometheus import PrometheusSource
 from tests.faults.prometheus_case import few_samples
 from tests.support.prometheusd import Prometheusd
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from podlab.samples import check_samples
-from podlab.telemetry.prometheus import PrometheusSource
+from podlab.data.samples import check_samples
+from podlab.sources.prometheus import PrometheusSource
 from tests.support.prometheusd import Prometheusd
 from tests.support.synthetic import make_samples
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from podlab.errors import PodlabError
-from podlab.telemetry.prometheus import PrometheusSource
+from podlab.sources.prometheus import PrometheusSource
 from tests.faults.prometheus_case import fetch, few_samples, only_samples, spoiled
 from tests.support.prometheusd import ANY_AGE, Prometheusd, running_prometheus
 from tests.support.tampering import Answer

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from podlab.data.recordings import read_recording, write_recording
 from podlab.errors import InputError
-from podlab.telemetry.recording import read_recording, write_recording
 
 HEADER = "time,pod,container,rx_bytes"
 

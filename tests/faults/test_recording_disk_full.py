@@ -11,7 +11,7 @@ WRITE = """
 import resource, sys
 from pathlib import Path
 from podlab.errors import InputError
-from podlab.telemetry.recording import write_recording
+from podlab.data.recordings import write_recording
 from tests.support.synthetic import make_samples
 
 samples = make_samples(deployments_per_service=1)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from podlab.data.recordings import read_recording
 from podlab.errors import InputError
-from podlab.telemetry.recording import read_recording
 
 
 def test_no_such_file(tmp_path: Path) -> None:

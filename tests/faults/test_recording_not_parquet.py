@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from podlab.data.recordings import read_recording
 from podlab.errors import InputError
-from podlab.telemetry.recording import read_recording
 
 
 @pytest.mark.parametrize("content", [b"hello, this is text\n", b"\x80\x05pickle", b"PK\x03\x04zip", b"P"])

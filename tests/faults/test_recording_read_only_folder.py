@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from podlab.data.recordings import write_recording
 from podlab.errors import InputError
-from podlab.telemetry.recording import write_recording
 from tests.support.synthetic import make_samples
 
 NOBODY = 65534

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from podlab.config import load_settings
 from podlab.errors import InputError
 from podlab.live import live_source
-from podlab.settings import load_settings
 from tests.faults.influxdb_case import SINCE, UNTIL, listening
 from tests.support.certificates import make_certificate
 from tests.support.prometheusd import Prometheusd

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from podlab.cluster import credentials
-from podlab.cluster.connect import connect
+from podlab.kubernetes import credentials
+from podlab.kubernetes.connect import connect
 from tests.support.certificates import make_certificate
 from tests.support.feeding import TOKEN, Feeding
 from tests.support.kubeapi import KubeApi

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from podlab.metrics import CATALOGUE, ORIGINAL_METRICS
+from podlab.data.catalogue import CATALOGUE, ORIGINAL_METRICS
 from tests.support.watching import pods_of
 from tests.watcher.conftest import MakeBench
 from tests.watcher.test_loop import truth

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from podlab.telemetry.influxdb import InfluxSource
+from podlab.sources.influxdb import InfluxSource
 from tests.faults.influxdb_case import pack, server
 from tests.support.watching import pods_of
 from tests.watcher.conftest import MakeBench

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from podlab.metrics import CATALOGUE
-from podlab.telemetry.influxdb import InfluxSource
+from podlab.data.catalogue import CATALOGUE
+from podlab.sources.influxdb import InfluxSource
 from tests.support.influxd import Influxd
 from tests.support.watch_process import play
 from tests.support.watching import pods_of

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from podlab import bundle
 from podlab.identify import fit
+from podlab.model import bundle
 from tests.support.bundles import write_bundle
 from tests.support.synthetic import make_samples
 from tests.support.watching import make_bench, pods_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from podlab.cluster.api import ApiConnection
-from podlab.telemetry.influx_http import InfluxDatabase
+from podlab.kubernetes.api import ApiConnection
+from podlab.sources.influx_http import InfluxDatabase
 from podlab.watcher.sinks import EventSink, InfluxSink
 from tests.support.influxd import Influxd
 from tests.support.kubeapi import Fault, KubeApi

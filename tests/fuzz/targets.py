@@ -20,23 +20,23 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from podlab import bundle
-from podlab.cluster.api import ApiConnection
-from podlab.cluster.credentials import no_credentials
-from podlab.cluster.events import PodEvent, decode_event
-from podlab.cluster.inventory import read_inventory
-from podlab.cluster.pods import watched
+from podlab.data.catalogue import CATALOGUE
+from podlab.data.importing import import_files, read_mapping
+from podlab.data.recordings import read_recording, write_recording
 from podlab.errors import PodlabError
-from podlab.importing import import_files, read_mapping
-from podlab.metrics import CATALOGUE
-from podlab.telemetry.influx_schema import CONTAINER, measurements
-from podlab.telemetry.influxdb import InfluxSource
-from podlab.telemetry.kubelet_cadvisor import add_cadvisor
-from podlab.telemetry.kubelet_stats import read_summary, told_columns
-from podlab.telemetry.prometheus_wire import RefusedError, read_matrix, read_names, read_refusal
-from podlab.telemetry.recording import read_recording, write_recording
-from podlab.workbench.parameters import parse_parameters, read_parameters
-from podlab.workbench.run import read_notebook
+from podlab.kubernetes.api import ApiConnection
+from podlab.kubernetes.credentials import no_credentials
+from podlab.kubernetes.events import PodEvent, decode_event
+from podlab.kubernetes.inventory import read_inventory
+from podlab.kubernetes.pods import watched
+from podlab.model import bundle
+from podlab.notebook.parameters import parse_parameters, read_parameters
+from podlab.notebook.run import read_notebook
+from podlab.sources.influx_schema import CONTAINER, measurements
+from podlab.sources.influxdb import InfluxSource
+from podlab.sources.kubelet_cadvisor import add_cadvisor
+from podlab.sources.kubelet_stats import read_summary, told_columns
+from podlab.sources.prometheus_wire import RefusedError, read_matrix, read_names, read_refusal
 from tests.fuzz.spoil import ODD, spoil_bytes, spoil_text, spoil_values
 from tests.support.bundles import replace_file, write_bundle
 from tests.support.synthetic import make_samples

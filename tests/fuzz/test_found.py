@@ -10,13 +10,13 @@ import msgspec
 import nbformat
 import pytest
 
+from podlab.data.importing import read_mapping
 from podlab.errors import InputError, PodlabError
-from podlab.importing import read_mapping
-from podlab.telemetry.exposition import read_family
-from podlab.telemetry.influx_wire import read_rows, read_series
-from podlab.telemetry.kubelet_stats import read_summary
-from podlab.telemetry.prometheus_wire import read_matrix, read_names, read_refusal
-from podlab.workbench.parameters import parse_parameters, read_parameters
+from podlab.notebook.parameters import parse_parameters, read_parameters
+from podlab.sources.exposition import read_family
+from podlab.sources.influx_wire import read_rows, read_series
+from podlab.sources.kubelet_stats import read_summary
+from podlab.sources.prometheus_wire import read_matrix, read_names, read_refusal
 
 DEEP = b"[" * 100_000
 

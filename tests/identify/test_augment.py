@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from podlab.data.catalogue import FEATURE_METRICS
+from podlab.features.windows import series_of
 from podlab.identify.augment import draw_machines, move_to_machines
-from podlab.metrics import FEATURE_METRICS
-from podlab.windows import series_of
 
 SERIES = series_of(FEATURE_METRICS)
 AT = {name: number for number, name in enumerate(SERIES)}

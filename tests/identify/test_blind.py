@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from podlab.data.catalogue import CATALOGUE, IDENTITY, LABELS
 from podlab.identify import Identifier, fit
 from podlab.identify.storage import to_files
-from podlab.metrics import CATALOGUE, IDENTITY, LABELS
 from tests.support.synthetic import make_samples
 
 _LABELS = ("version", "variant", "site", "profile")

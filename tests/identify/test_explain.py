@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from podlab.data.catalogue import CATALOGUE
+from podlab.features.windows import SERIES
 from podlab.identify import Answer, Identifier, fit
 from podlab.identify.explain import Evidence, Explanation, explain, format_amount
-from podlab.metrics import CATALOGUE
-from podlab.windows import SERIES
 from tests.support.synthetic import make_samples
 
 

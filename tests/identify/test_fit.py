@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from podlab.errors import InputError
+from podlab.features.windows import read_rows, sight
 from podlab.identify import Identifier, fit
 from podlab.identify.looks import Look, choose_looks
 from podlab.identify.storage import to_files
 from podlab.identify.train import deal_folds
-from podlab.windows import read_rows, sight
 from tests.identify.conftest import hits
 from tests.support.synthetic import make_samples
 

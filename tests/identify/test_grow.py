@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from podlab.features import feature_names
+from podlab.features.features import feature_names
 from podlab.identify.forest import from_arrays
 from podlab.identify.grow import grow_forest, view_features
 

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podlab import bundle
+from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS
+from podlab.data.recordings import write_recording
+from podlab.data.samples import check_samples
 from podlab.errors import InputError
+from podlab.features.windows import cut, read_rows
 from podlab.identify import Identifier
 from podlab.identify.identifier import usable
-from podlab.metrics import CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS
-from podlab.samples import check_samples
-from podlab.telemetry.recording import write_recording
-from podlab.windows import cut, read_rows
+from podlab.model import bundle
 from tests.identify.conftest import SERVICES, hits
 from tests.support.synthetic import make_samples
 
@@ -177,7 +177,7 @@ def test_identifying_needs_no_scikit_learn(identifier: Identifier, others: pd.Da
     write_recording(others, tmp_path / "others.parquet")
     code = (
         "import sys; from pathlib import Path\n"
-        "from podlab import bundle; from podlab.telemetry.recording import read_recording\n"
+        "from podlab import bundle; from podlab.data.recordings import read_recording\n"
         "model = bundle.load(Path(sys.argv[1])).identifier\n"
         "print(len(model.identify(read_recording([Path(sys.argv[2])]))))\n"
         "print(sorted(name for name in sys.modules if name in ('sklearn', 'joblib', 'scipy')))\n"

@@ -8,13 +8,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from lab.catalogue import load, select
+from lab.deploy import StopReport
+from lab.matrix import Deployment, PlannedFault
+from lab.plan import Plan, draw
+from lab.probe import ContainerDiedError
+from lab.runtime import ContainerFacts, Runtime
 from podlab.errors import PodlabError
-from podlab.lab.catalogue import load, select
-from podlab.lab.deploy import StopReport
-from podlab.lab.matrix import Deployment, PlannedFault
-from podlab.lab.plan import Plan, draw
-from podlab.lab.probe import ContainerDiedError
-from podlab.lab.runtime import ContainerFacts, Runtime
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 

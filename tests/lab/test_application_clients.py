@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from podlab.lab.client import protocols
-from podlab.lab.client.fastcgi import parameter, stream
+from lab.client import protocols
+from lab.client.fastcgi import parameter, stream
 
 Serve = Callable[[type[socketserver.BaseRequestHandler]], int]
 

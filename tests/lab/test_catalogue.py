@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from lab import knobs
+from lab.catalogue import RELEASES, SERVICES_FOLDER, Service, load, read_service, select
+from lab.client.protocols import PROTOCOLS
+from lab.images import image_of
 from podlab.errors import InputError
-from podlab.lab import knobs
-from podlab.lab.catalogue import RELEASES, SERVICES_FOLDER, Service, load, read_service, select
-from podlab.lab.client.protocols import PROTOCOLS
-from podlab.lab.images import image_of
 
 GOOD = """
 name = "thing"

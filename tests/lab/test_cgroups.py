@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podlab.lab import cgroups
+from lab import cgroups
 
 V1_PROC = """9:name=systemd:/libpod_parent/libpod-ab
 8:pids:/libpod_parent/libpod-ab

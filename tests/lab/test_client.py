@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from podlab.lab.client import load_client, protocols
-from podlab.lab.client.session import touch
+from lab.client import load_client, protocols
+from lab.client.session import touch
 
 
 class _Pages(BaseHTTPRequestHandler):

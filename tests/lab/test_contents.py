@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from lab.contents import count_recording, count_together
+from lab.draws import draws_table
+from lab.life import record_life
+from lab.matrix import PlannedFault
+from podlab.data.recordings import write_recording
 from podlab.errors import InputError
-from podlab.lab.contents import count_recording, count_together
-from podlab.lab.draws import draws_table
-from podlab.lab.life import record_life
-from podlab.lab.matrix import PlannedFault
-from podlab.telemetry.recording import write_recording
 from tests.lab.fakes import FakeClock, FakeLab, small_matrix
 from tests.lab.test_life import AtOnce
 

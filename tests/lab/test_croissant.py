@@ -8,11 +8,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from lab.croissant import CONFORMS_TO, describe
 from podlab.cli import main
+from podlab.data.recordings import write_recording
 from podlab.errors import InputError
 from podlab.files import sha256_of
-from podlab.lab.croissant import CONFORMS_TO, describe
-from podlab.telemetry.recording import write_recording
 from tests.support.synthetic import draw_design, make_samples
 
 COMMITTED = Path(__file__).parents[2] / "data" / "recordings"

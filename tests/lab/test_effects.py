@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from podlab.lab.effects import effect_of
+from lab.effects import effect_of
 from tests.lab.fakes import BEGIN
 
 FAULT = (BEGIN + timedelta(seconds=60), BEGIN + timedelta(seconds=90))

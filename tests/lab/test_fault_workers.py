@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from podlab.lab import client
-from podlab.lab.client import fault_client, protocols
-from podlab.lab.client.session import Session
-from podlab.lab.faults.target import WORKER
+from lab import client
+from lab.client import fault_client, protocols
+from lab.client.session import Session
+from lab.faults.target import WORKER
 
 
 @pytest.fixture

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from lab import faults
+from lab.catalogue import Service, load
+from lab.cgroups import Groups
+from lab.faults import limits, outside
+from lab.faults.target import WORKER
+from lab.matrix import PlannedFault, draw_one
+from lab.runtime import Runtime
 from podlab.errors import InputError, PodlabError
-from podlab.lab import faults
-from podlab.lab.catalogue import Service, load
-from podlab.lab.cgroups import Groups
-from podlab.lab.faults import limits, outside
-from podlab.lab.faults.target import WORKER
-from podlab.lab.matrix import PlannedFault, draw_one
-from podlab.lab.runtime import Runtime
 from tests.lab.fakes import FakeRuntime
 
 SERVICES = {service.name: service for service in load()}

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from lab import host
+from lab.cgroups import find_groups
 from podlab.errors import InputError, PodlabError
-from podlab.lab import host
-from podlab.lab.cgroups import find_groups
 from tests.lab.test_cgroups import V1_PROC, V2_PROC
 
 
@@ -28,7 +28,7 @@ def test_a_neighbour_runs_until_it_is_stopped() -> None:
 #: Starts a neighbour and is then killed; the neighbour holds the same pipe open as long as it lives.
 _KILLED = """
 import os, signal
-from podlab.lab.host import BusyNeighbour
+from lab.host import BusyNeighbour
 BusyNeighbour(0.1, burst_s=1, pause_s=1).start()
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from podlab.errors import InputError, PodlabError
-from podlab.lab.catalogue import load, select
-from podlab.lab.images import (
+from lab.catalogue import load, select
+from lab.images import (
     CLIENT_IMAGE,
     base_image,
     build_arguments,
@@ -21,8 +20,9 @@ from podlab.lab.images import (
     recipe,
     recipes,
 )
-from podlab.lab.runtime import Runtime
-from podlab.lab.service import RELEASES
+from lab.runtime import Runtime
+from lab.service import RELEASES
+from podlab.errors import InputError, PodlabError
 
 OWN = "localhost/podlab-lab"
 

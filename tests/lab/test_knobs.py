@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podlab.lab.knobs import Choices, Range, fill_words, texts
+from lab.knobs import Choices, Range, fill_words, texts
 
 
 @given(

@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from podlab.lab.life import FaultEvent, Life, Stopped, mark_faults, record_life
-from podlab.lab.matrix import Deployment, PlannedFault
-from podlab.lab.probe import ContainerDiedError
+from lab.life import FaultEvent, Life, Stopped, mark_faults, record_life
+from lab.matrix import Deployment, PlannedFault
+from lab.probe import ContainerDiedError
 from tests.lab.fakes import BEGIN, FakeClock, FakeDeployment, FakeLab, small_matrix
 
 SLOW = PlannedFault("cpu-hog", 10.0, 20.0, 0.5)

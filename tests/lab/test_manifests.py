@@ -17,14 +17,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podlab.deployments import deployments_of
+from lab.catalogue import load, select
+from lab.manifests import to_yaml, write_manifests
+from lab.plan import Plan, draw
+from lab.pods import PodOptions, escape, quantity
+from lab.specifications import service_files
+from podlab.data.deployments import deployments_of
+from podlab.data.labels import LabelRules, label_containers
 from podlab.errors import InputError
-from podlab.lab.catalogue import load, select
-from podlab.lab.manifests import to_yaml, write_manifests
-from podlab.lab.plan import Plan, draw
-from podlab.lab.pods import PodOptions, escape, quantity
-from podlab.lab.specifications import service_files
-from podlab.labels import LabelRules, label_containers
 from tests.support.kubeschema import check_object
 
 PATTERNS = ("steady", "idle")

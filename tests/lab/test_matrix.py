@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lab.catalogue import load
+from lab.knobs import Range
+from lab.matrix import Deployment
+from lab.plan import MIN_FAULT_SECONDS, Plan, draw
+from lab.service import PATTERNS
+from lab.sites import SITES
 from podlab.errors import InputError
-from podlab.lab.catalogue import load
-from podlab.lab.knobs import Range
-from podlab.lab.matrix import Deployment
-from podlab.lab.plan import MIN_FAULT_SECONDS, Plan, draw
-from podlab.lab.service import PATTERNS
-from podlab.lab.sites import SITES
 
 SERVICES = [service for service in load() if not service.unknown]
 REDIS = next(service for service in SERVICES if service.name == "redis")

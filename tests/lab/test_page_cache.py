@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from podlab.lab import page_cache
+from lab import page_cache
 
 
 def _tree(root: Path) -> Path:

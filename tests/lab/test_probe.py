@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podlab.lab.cgroups import find_groups
-from podlab.lab.probe import ContainerDiedError, Probe, network_counters, open_probe, process_counts, tree_usage
-from podlab.lab.runtime import ContainerFacts
+from lab.cgroups import find_groups
+from lab.probe import ContainerDiedError, Probe, network_counters, open_probe, process_counts, tree_usage
+from lab.runtime import ContainerFacts
 from tests.lab.fakes import BEGIN
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from lab.matrix import Deployment
+from lab.parts import Parts
+from lab.recorder import record
 from podlab.errors import InputError
-from podlab.lab.matrix import Deployment
-from podlab.lab.parts import Parts
-from podlab.lab.recorder import record
 from tests.lab.fakes import FakeClock, FakeLab, dies, small_matrix
 
 SECONDS = 5
@@ -129,8 +129,8 @@ def test_ctrl_c_leaves_nothing_running_and_the_next_run_continues(parts: Parts, 
 KILLED = """
 import os, sys
 from pathlib import Path
-from podlab.lab.parts import Parts
-from podlab.lab.recorder import record
+from lab.parts import Parts
+from lab.recorder import record
 from tests.lab.fakes import FakeClock, FakeLab, small_matrix
 
 left = [int(sys.argv[2])]

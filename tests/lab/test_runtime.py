@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.runtime import LABEL, ContainerSpec, Runtime, read_facts
 from podlab.errors import InputError, PodlabError
-from podlab.lab.runtime import LABEL, ContainerSpec, Runtime, read_facts
 
 NASTY = "a b; $(touch /tmp/x) 'q' \"d\" `e` \n*"
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from lab import selftest
+from lab.deploy import Lab
+from podlab.data.catalogue import CATALOGUE
 from podlab.errors import PodlabError
-from podlab.lab import selftest
-from podlab.lab.deploy import Lab
-from podlab.metrics import CATALOGUE
 from tests.lab.fakes import FakeClock, FakeRuntime
 
 #: An image's size is no matter of the recorder.

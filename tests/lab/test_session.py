@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from podlab.draws import draws_file, read_draws
+from lab import machine, session
+from lab.catalogue import load, select
+from lab.parts import Parts
+from lab.plan import Plan, draw
+from lab.recorder import record
+from podlab.data.draws import draws_file, read_draws
+from podlab.data.recordings import read_recording
 from podlab.errors import InputError, PodlabError
 from podlab.files import sha256_of
-from podlab.lab import machine, session
-from podlab.lab.catalogue import load, select
-from podlab.lab.parts import Parts
-from podlab.lab.plan import Plan, draw
-from podlab.lab.recorder import record
-from podlab.telemetry.recording import read_recording
 from tests.lab.fakes import FakeClock, FakeLab, dies
 
 PLAN = Plan(("idle", "heavy"), per_service=4, seconds=60, seed=3)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from podlab.lab.client import load_client, sink
+from lab.client import load_client, sink
 
 
 @pytest.fixture

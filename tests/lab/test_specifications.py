@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from podlab.lab.catalogue import load, select
-from podlab.lab.deploy import read_reports
-from podlab.lab.images import ImageSource
-from podlab.lab.matrix import Deployment, draw_one
-from podlab.lab.runtime import ContainerSpec
-from podlab.lab.service import Service
-from podlab.lab.specifications import client_specification, service_files, service_specification
+from lab.catalogue import load, select
+from lab.deploy import read_reports
+from lab.images import ImageSource
+from lab.matrix import Deployment, draw_one
+from lab.runtime import ContainerSpec
+from lab.service import Service
+from lab.specifications import client_specification, service_files, service_specification
 
 REDIS, NGINX = select(load(), ["redis", "nginx"])
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from podlab.lab.client import protocols
-from podlab.lab.client.lookups import dns_query
+from lab.client import protocols
+from lab.client.lookups import dns_query
 
 Serve = Callable[[type[socketserver.BaseRequestHandler]], int]
 

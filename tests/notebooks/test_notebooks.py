@@ -1,4 +1,4 @@
-"""The committed notebooks are thin essays without output; that they run is shown by tests/workbench."""
+"""The committed notebooks are thin essays without output; that they run is shown by tests/notebook."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from podlab.settings import Settings
-from podlab.workbench.parameters import read_parameters
-from podlab.workbench.report import CHAIN
+from podlab.config import Settings
+from podlab.notebook.parameters import read_parameters
+from podlab.notebook.report import CHAIN
 
 ROOT = Path(__file__).parents[2]
 #: The last one needs a watcher's log, and so is no part of the chain.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from podlab import bundle
+from podlab.model import bundle
 from tests.support.models import small_identifier, small_library
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from podlab.dataset import append, open_dataset
+from podlab.data.recordings import read_recording
+from podlab.data.store import append, open_dataset
 from podlab.errors import InputError
-from podlab.telemetry.recording import read_recording
 from tests.support.synthetic import make_samples
 
 

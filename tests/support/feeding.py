@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from podlab.cluster.connect import connect
-from podlab.cluster.pods import Change, WatchedPod
-from podlab.cluster.watch import PodFeed
+from podlab.kubernetes.connect import connect
+from podlab.kubernetes.pods import Change, WatchedPod
+from podlab.kubernetes.watch import PodFeed
 from tests.support.kubeapi import KubeApi
 
 TOKEN = "token-of-the-watcher"

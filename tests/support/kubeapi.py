@@ -1,7 +1,7 @@
 """A small Kubernetes API server for tests: real HTTP on loopback, bearer tokens, RBAC, watches, and faults on demand.
 
 It answers for pods, nodes, events and leases from a :class:`tests.support.kubestore.Store`, as the documentation
-says, and knows nothing of podlab. The official client drives it as well (tests/cluster/test_kubeapi*.py).
+says, and knows nothing of podlab. The official client drives it as well (tests/kubernetes/test_kubeapi*.py).
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ from typing import Any, Self
 
 import pandas as pd
 
-from podlab.telemetry.kubelet import KubeletSource
-from podlab.telemetry.kubelet_http import KubeletAddress, KubeletClient
+from podlab.sources.kubelet import KubeletSource
+from podlab.sources.kubelet_http import KubeletAddress, KubeletClient
 
 TOKEN = "t0ken-of-the-reader"
 STATS, METRICS = ("get", "nodes/stats"), ("get", "nodes/metrics")

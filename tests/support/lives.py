@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podlab.dataset import append
+from podlab.data.store import append
 from tests.support.synthetic import make_samples
 
 MIDNIGHT = pd.Timestamp("2026-01-06T00:00:00Z")
@@ -48,7 +48,7 @@ def scatter(samples: pd.DataFrame, folder: Path, appends: int, seed: int) -> Pat
 @contextmanager
 def small_files(row_group_rows: int, most_rows: int, batch_rows: int = 50) -> Iterator[None]:
     """Write and read in so small pieces that every border is crossed."""
-    writing, streaming = (importlib.import_module(f"podlab.dataset.{name}") for name in ("append", "stream"))
+    writing, streaming = (importlib.import_module(f"podlab.data.store.{name}") for name in ("append", "stream"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writing, "ROW_GROUP_ROWS", row_group_rows)
         patch.setattr(writing, "MOST_ROWS", most_rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from podlab.samples import INSTANCE_KEY
+from podlab.data.samples import INSTANCE_KEY
 
 Row = tuple[int, float, dict[str, object]]
 

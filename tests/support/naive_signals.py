@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from podlab.data.catalogue import CATALOGUE
 from podlab.detect.signals import (
     FARTHEST_CHANGE,
     FAST_S,
@@ -14,8 +15,7 @@ from podlab.detect.signals import (
     SPREAD_S,
     unit_of,
 )
-from podlab.metrics import CATALOGUE
-from podlab.windows import SERIES
+from podlab.features.windows import SERIES
 
 
 def naive_signals(

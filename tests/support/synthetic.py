@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from podlab.metrics import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
-from podlab.samples import check_samples
+from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
+from podlab.data.samples import check_samples
 
 EPOCH = pd.Timestamp("2026-01-05T08:00:00Z")
 SERVICES = ("nginx", "mysql", "redis", "postgres")

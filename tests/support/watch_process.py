@@ -22,9 +22,9 @@ from urllib.parse import urlsplit
 import httpx
 import pandas as pd
 
-from podlab.samples import INSTANCE_KEY
-from podlab.telemetry.influx_http import InfluxDatabase
-from podlab.telemetry.replay import replay
+from podlab.data.samples import INSTANCE_KEY
+from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.replay import replay
 from tests.support.influxd import READER, Influxd
 from tests.support.kubeapi import KubeApi
 from tests.support.kubeobjects import make_pod
@@ -113,7 +113,7 @@ class WatchProcess:
         (self.service_account / "token").write_text(TOKEN, encoding="utf-8")
         address = urlsplit(self.api.url)
         # The folder is fixed in a pod, and not to be written to here.
-        script = "import pathlib, sys, podlab.cli, podlab.cluster.credentials as credentials; "
+        script = "import pathlib, sys, podlab.cli, podlab.kubernetes.credentials as credentials; "
         script += f"credentials.SERVICE_ACCOUNT = pathlib.Path({str(self.service_account)!r}); podlab.cli.main()"
         where = {"KUBERNETES_SERVICE_HOST": str(address.hostname), "KUBERNETES_SERVICE_PORT": str(address.port)}
         return [sys.executable, "-c", script], where

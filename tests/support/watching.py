@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from podlab.cluster.pods import Change, WatchedContainer, WatchedPod
+from podlab.data.samples import INSTANCE_KEY
 from podlab.errors import PodlabError
 from podlab.identify.decide import Policy
-from podlab.samples import INSTANCE_KEY
-from podlab.telemetry import LiveSource, NothingThereError
+from podlab.kubernetes.pods import Change, WatchedContainer, WatchedPod
+from podlab.sources import LiveSource, NothingThereError
 from podlab.watcher.announce import Sink
 from podlab.watcher.announcement import Announcement
 from podlab.watcher.docket import Pace

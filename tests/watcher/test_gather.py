@@ -9,8 +9,8 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.cluster.inventory import COLUMNS, enrich
-from podlab.samples import check_samples
+from podlab.data.samples import check_samples
+from podlab.kubernetes.inventory import COLUMNS, enrich
 from podlab.watcher.cases import Case
 from podlab.watcher.gather import ask as ask_for
 from podlab.watcher.gather import gather, match_cases

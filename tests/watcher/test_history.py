@@ -7,7 +7,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.metrics import CATALOGUE, FEATURE_METRICS
+from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
 from podlab.watcher.history import History
 
 EPOCH = pd.Timestamp("2026-01-05T08:00:00Z")

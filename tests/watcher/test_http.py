@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from podlab.cluster.watch import FeedStatus
 from podlab.errors import InputError
+from podlab.kubernetes.watch import FeedStatus
 from podlab.watcher.docket import Pace
 from podlab.watcher.http import StatusServer
 from podlab.watcher.status import STUCK_S, Status

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from podlab import bundle
 from podlab.identify import fit
+from podlab.model import bundle
 from podlab.watcher.model import ModelSlot
 from tests.support.bundles import write_bundle
 from tests.support.synthetic import make_samples

@@ -14,11 +14,11 @@ import pytest
 from msgspec import structs
 from numpy.typing import NDArray
 
-from podlab import bundle
-from podlab.cluster.watch import FeedStatus
+from podlab.data.catalogue import Family
 from podlab.detect import Library, Scored, Scorer
 from podlab.errors import InputError
-from podlab.metrics import Family
+from podlab.kubernetes.watch import FeedStatus
+from podlab.model import bundle
 from podlab.watcher import gather
 from podlab.watcher import monitor as module
 from podlab.watcher.cases import Sight

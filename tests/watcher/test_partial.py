@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from podlab.metrics import FEATURE_METRICS
+from podlab.data.catalogue import FEATURE_METRICS
 from podlab.watcher.partial import PATIENCE_S, Partial, present
 
 CPU, MEMORY = "cpu_usage_core_nanoseconds", "memory_usage_bytes"

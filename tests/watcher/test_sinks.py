@@ -8,11 +8,11 @@ from io import StringIO
 import pandas as pd
 import pytest
 
-from podlab.cluster.api import ApiConnection
-from podlab.cluster.errors import ForbiddenError
+from podlab.config_types import PodName
 from podlab.detect.drivers import Driver
-from podlab.setting_types import PodName
-from podlab.telemetry.influx_http import InfluxDatabase
+from podlab.kubernetes.api import ApiConnection
+from podlab.kubernetes.errors import ForbiddenError
+from podlab.sources.influx_http import InfluxDatabase
 from podlab.watcher.announcement import Announcement, DecisionAnnouncement
 from podlab.watcher.anomaly import AnomalyAnnouncement
 from podlab.watcher.cases import Sight, Verdict

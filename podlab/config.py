@@ -1,0 +1,314 @@
+"""Every knob of podlab, typed, in one place.
+
+A setting comes from the command line, else from the environment (``PODLAB_`` and the name in capitals), else from
+``podlab.toml`` in the working folder, else from the default here. An unknown name is refused wherever it stands.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from podlab.config_types import Duration, File, HeaderText, Labels, Names, Namespaces, OwnPod, Sinks, Text, Url
+from podlab.errors import InputError
+from podlab.files import decode_text
+from podlab.secret_text import clean_password, clean_token
+
+PREFIX = "PODLAB_"
+FILE_NAME = "podlab.toml"
+#: Options of the command line that are not called like their setting.
+_OPTIONS = {
+    "fetch_window": "--since",
+    "metric_filter": "--metrics",
+    "metrics_source": "--source",
+    "model_path": "--model",
+    "training_interval": "--interval",
+    "training_iterations": "--iterations",
+    "watch_listen": "--listen",
+    "watch_sinks": "--sinks",
+}
+# Kubernetes puts these into every pod's environment where a Service is named podlab or podlab-something.
+_SERVICE_LINK = re.compile(r"PODLAB_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
+
+
+class _TomlFile(TomlConfigSettingsSource):
+    """podlab.toml, with a byte order mark or without one."""
+
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
+        return tomllib.loads(decode_text(file_path.read_bytes()))
+
+
+class MetricsSource(enum.StrEnum):
+    """Where the metrics of a live cluster can be had."""
+
+    INFLUXDB = "influxdb"
+    PROMETHEUS = "prometheus"
+    KUBELET = "kubelet"
+
+
+class Settings(BaseSettings):
+    """All settings; the descriptions are the help of the command line and of the README's table."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, toml_file=FILE_NAME, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    training_interval: Duration = Field(
+        timedelta(seconds=60), description="time from one training to the next, where training is repeated"
+    )
+    fetch_window: Duration = Field(timedelta(seconds=600), description="how far back metrics are fetched")
+    services: Names = Field((), description="services to learn, comma-separated; empty: all that are labelled")
+    training_iterations: int = Field(1, ge=1, le=1000, description="how many random splits an evaluation averages")
+    training_ratio: float | None = Field(
+        None, gt=0, lt=1, description="share of deployments trained on; empty: five-fold cross-validation"
+    )
+    learning_curve_samples: int = Field(
+        200, ge=1, le=100_000, description="the curve over training samples goes from 1 to this many"
+    )
+    metrics_timeout: Duration = Field(
+        timedelta(seconds=120), description="how long to wait for metrics before giving up"
+    )
+    model_path: Path = Field(Path("data/models/default"), description="folder of the model bundle")
+    metric_filter: str = Field(
+        "only-numbers-no-image-size", description="metrics to learn from: a filter's name or a list of columns"
+    )
+    metrics_source: MetricsSource = Field(
+        MetricsSource.INFLUXDB, description=f"where the metrics of a live cluster are: {', '.join(MetricsSource)}"
+    )
+    influxdb_url: Url = Field("http://localhost:8086", description="address of InfluxDB")
+    influxdb_user: Text = Field(None, description="user of InfluxDB; empty: no login")
+    influxdb_password: SecretStr | None = Field(
+        None, description="password of InfluxDB; only from the environment, never from the command line or a file"
+    )
+    influxdb_password_file: File = Field(
+        None, description="file that holds the password of InfluxDB, such as a mounted Secret"
+    )
+    influxdb_token: SecretStr | None = Field(
+        None, description="token of InfluxDB 2 or 3, instead of user and password; only from the environment"
+    )
+    influxdb_token_file: File = Field(None, description="file that holds the token of InfluxDB 2 or 3")
+    influxdb_ca_file: File = Field(
+        None, description="file of the certificates that sign InfluxDB's own; empty: the system's"
+    )
+    influxdb_database: str = Field(
+        "telegraf",
+        min_length=1,
+        description="database that Telegraf writes into; or database/policy, where not into its default policy",
+    )
+    prometheus_url: Url = Field(
+        "http://localhost:9090",
+        description="what stands before /api/v1 of Prometheus, Thanos, Mimir (.../prometheus) or VictoriaMetrics",
+    )
+    prometheus_user: Text = Field(None, description="user of Prometheus; empty: no login")
+    prometheus_password: SecretStr | None = Field(None, description="password of Prometheus; only from the environment")
+    prometheus_password_file: File = Field(None, description="file that holds the password of Prometheus")
+    prometheus_token: SecretStr | None = Field(
+        None, description="bearer token of Prometheus, instead of user and password; only from the environment"
+    )
+    prometheus_token_file: File = Field(
+        None, description="file that holds the bearer token of Prometheus, such as a service account's"
+    )
+    prometheus_ca_file: File = Field(
+        None, description="file of the certificates that sign Prometheus' own; empty: the system's"
+    )
+    prometheus_tenant: HeaderText = Field(
+        None, description="whose metrics, where one server keeps several tenants' (Mimir)"
+    )
+    prometheus_labels: Labels = Field(
+        (), description="only series with these labels, comma-separated, such as cluster=east,prometheus=main"
+    )
+    kubelet_interval: Duration = Field(
+        timedelta(seconds=5), description="from one question to the next, where the kubelets are the source"
+    )
+    kubelet_ca_file: File = Field(
+        None, description="file of the certificates that sign the kubelets' own; empty: the cluster's"
+    )
+    kubelet_verify: bool = Field(
+        True, description="whether a kubelet's certificate is checked before it gets the token"
+    )
+    kubernetes_endpoint: Url | None = Field(
+        None, description="address of the Kubernetes API; empty: from kubeconfig or the pod's surroundings"
+    )
+    kubernetes_access: Literal["auto", "inside", "outside"] = Field(
+        "auto", description="inside: the pod's service account; outside: kubeconfig; auto: whichever is there"
+    )
+    cluster: str = Field("local", min_length=1, description="name of this cluster in samples and answers")
+    watch_interval: Duration = Field(timedelta(seconds=10), description="from one round of the watcher to the next")
+    watch_namespaces: Namespaces = Field((), description="namespaces to watch, comma-separated; empty: all")
+    watch_excluded_namespaces: Namespaces = Field((), description="namespaces to leave out, comma-separated")
+    watch_selector: Text = Field(None, description="only pods with these labels, as for kubectl --selector")
+    watch_sinks: Sinks = Field(
+        ("log", "event"),
+        description="whom the watcher tells, comma-separated: log, event (on the pod), annotation (and label of the "
+        "pod), influxdb (a measurement)",
+    )
+    watch_anomalies: bool = Field(
+        False,
+        description="whether the watcher also scores all samples of all containers and tells of anomalies; "
+        "expect false alarms",
+    )
+    watch_listen: Text = Field(
+        "127.0.0.1:8080",
+        description="where the watcher serves /metrics, /containers, probes and a page; empty: nowhere",
+    )
+    watch_state: File = Field(
+        None, description="file that keeps over a restart what was announced; empty: only Kubernetes' events do, 1 h"
+    )
+    watch_lease: Text = Field(
+        None, description="namespace/name of the Lease by which one of several watchers announces; empty: one watcher"
+    )
+    watch_pod: OwnPod = Field(
+        None,
+        description="namespace/name/uid of the watcher's own pod: gets an Event where no container has metrics, and "
+        "podlab's pods beside it are left out; empty: it runs in no pod",
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of everything random")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: command line, environment, file."""
+        return init_settings, env_settings, _TomlFile(settings_cls)
+
+    def files(self) -> list[Path]:
+        """List the files of secrets and certificates that settings name; they are read, never written."""
+        named = (getattr(self, name) for name in sorted(type(self).model_fields) if name.endswith("_file"))
+        return [path for path in named if path is not None]
+
+    def password(self) -> str | None:
+        """Read InfluxDB's password; as :meth:`secret`."""
+        return self.secret("influxdb_password")
+
+    def secret(self, name: str) -> str | None:
+        """Read a secret from wherever it was given: the setting of that name, or the file that ``name_file`` names.
+
+        Blanks and line ends around it are no part of it: many a Secret is made by ``echo``.
+
+        Raises
+        ------
+        InputError
+            If the secret's file cannot be read, or what was given is no such secret.
+        """
+        given: SecretStr | None = getattr(self, name)
+        path: Path | None = getattr(self, f"{name}_file")
+        # An environment has no way to say "none" but an empty text.
+        if given is not None and given.get_secret_value().strip():
+            text, where = given.get_secret_value(), PREFIX + name.upper()
+        elif path is not None:
+            text, where = _read_secret(path, name), f"{name}_file {path}"
+        else:
+            return None
+        return (clean_token if name.endswith("_token") else clean_password)(text, where=where)
+
+
+def _read_secret(path: Path, name: str) -> str:
+    try:
+        return decode_text(path.read_bytes())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        what = f"cannot read the {name.rpartition('_')[2]}: {reason}"
+        # The fault of a text quotes the bytes.
+        raise InputError(what, where=f"{name}_file {path}") from None
+
+
+def load_settings(**command_line: Any) -> Settings:
+    """Gather the settings from all their sources.
+
+    Parameters
+    ----------
+    **command_line
+        What the user gave on the command line; ``None`` means not given.
+
+    Returns
+    -------
+    Settings
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, a value is no good, the file is not TOML, or a secret stands in the file.
+    """
+    _check_environment(os.environ)
+    _check_file(Path(FILE_NAME))
+    given = {name: value for name, value in command_line.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as errors:
+        first = errors.errors()[0]
+        name = str(first["loc"][0])
+        what = "unknown setting" if first["type"] == "extra_forbidden" else _plain(first["msg"])
+        raise InputError(
+            what,
+            where=_origin(name, given),
+            todo=f"settings are {_known()}" if first["type"] == "extra_forbidden" else None,
+        ) from None
+
+
+def explicitly_set(settings: Settings) -> dict[str, object]:
+    """Return the settings that came from somewhere else than the defaults, secrets left out."""
+    return {name: getattr(settings, name) for name in sorted(settings.model_fields_set) if not is_secret(name)}
+
+
+def is_secret(name: str) -> bool:
+    """Tell whether the value of a setting must never be shown."""
+    return name.endswith(("_password", "_token"))
+
+
+def _check_environment(environment: Mapping[str, str]) -> None:
+    for variable in sorted(environment):
+        name = variable.removeprefix(PREFIX).lower()
+        if variable.startswith(PREFIX) and name not in Settings.model_fields and not _SERVICE_LINK.fullmatch(variable):
+            raise InputError("unknown setting", where=variable, todo=f"settings are {_known()}")
+
+
+def _check_file(path: Path) -> None:
+    try:
+        table = tomllib.loads(decode_text(path.read_bytes()))
+    except FileNotFoundError:
+        return
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
+        raise InputError(f"not valid TOML: {error}", where=str(path)) from error
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    for name in table:
+        if is_secret(name):
+            raise InputError(
+                f"{name} must not stand in a file that gets shared",
+                where=str(path),
+                todo=f"set {PREFIX}{name.upper()} or {name}_file",
+            )
+
+
+def _origin(name: str, given: Mapping[str, object]) -> str:
+    if name in given:
+        return _OPTIONS.get(name, f"--{name.replace('_', '-')}")
+    variable = PREFIX + name.upper()
+    return variable if variable in os.environ else f"{FILE_NAME}: {name}"
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _known() -> str:
+    return ", ".join(Settings.model_fields)

@@ -1,0 +1,1 @@
+"""The one table of samples: its columns, labels, files and stores."""

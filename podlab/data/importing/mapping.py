@@ -1,0 +1,202 @@
+"""The mapping file: which column of a foreign file is which of ours, in which unit; everything else is refused."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from podlab.data.catalogue import CATALOGUE
+from podlab.data.importing.quantities import FACTORS, TEXT, units_of
+from podlab.errors import InputError
+from podlab.files import decode_text
+
+FileFormat = Literal["csv", "parquet", "json-lines", "arff", "prometheus"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _refuse_no_pattern(pattern: str | None) -> None:
+    try:
+        re.compile(pattern or "")
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+
+
+class Time(_Part):
+    """When a row was taken: a column and how it is written, or, where there is none, how far apart rows are.
+
+    Where each instant is a column of its own, a regular expression that fits their names.
+    """
+
+    column: str | None = None
+    format: str = "iso8601"
+    zone: str | None = None
+    round: str | None = None
+    every: str | None = None
+    start: str | None = None
+    columns: str | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Time:
+        if [self.column, self.every, self.columns].count(None) != 2:
+            raise ValueError(
+                "give `column`, or `every` where the file has no times, or `columns` where each instant is a column"
+            )
+        _refuse_no_pattern(self.columns)
+        if (self.every is None) != (self.start is None):
+            raise ValueError("`every` needs a `start`, and `start` an `every`")
+        return self
+
+
+class Fixed(_Part):
+    """The same value for all rows."""
+
+    value: str
+
+
+class FromFile(_Part):
+    """A part of the file's name: what the first group of a regular expression finds in it, its ending left out."""
+
+    file: str
+
+
+class FromColumn(_Part):
+    """A column, some of whose values are called otherwise here."""
+
+    column: str
+    rename: dict[str, str]
+
+
+class Age(_Part):
+    """How long a container had run at a row's time, from which its start follows."""
+
+    age: str
+    unit: Literal["ms", "s", "min", "h", "text"] = "s"
+
+
+Origin = str | Fixed | FromFile | FromColumn
+
+
+_FORMS = ("str", "Fixed", "FromFile", "FromColumn", "Age")
+
+
+class Identity(_Part):
+    """Who a row is about: columns, fixed values, or parts of the file's name."""
+
+    pod: Origin
+    container: Origin = Fixed(value="main")
+    cluster: Origin | None = None
+    node: Origin | None = None
+    namespace: Origin | None = None
+    pod_uid: Origin | None = None
+    image: Origin | None = None
+    started_at: str | Age | None = None
+
+
+class Labels(_Part):
+    """The truth about a row, where it is known."""
+
+    service: Origin | None = None
+    deployment: Origin | None = None
+    variant: Origin | None = None
+    version: Origin | None = None
+
+
+class Long(_Part):
+    """Where each row holds one value: the columns that name it and hold it."""
+
+    name: str
+    value: str
+
+
+class Column(_Part):
+    """One metric: where it is, in which unit, and what kind of number it is."""
+
+    name: str
+    metric: str
+    unit: str
+    kind: Literal["gauge", "counter", "rate", "growth"] | None = None
+    part: int = Field(1, ge=1, le=9)
+    where: dict[str, str] = {}
+    sum: bool = False
+    time: str | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Column:
+        if self.metric not in CATALOGUE:
+            raise ValueError(f"unknown metric {self.metric!r}; known are {', '.join(CATALOGUE)}")
+        metric = CATALOGUE[self.metric]
+        known = units_of(metric.unit)
+        if self.unit not in known:
+            raise ValueError(f"unknown unit {self.unit!r} of {self.metric}; known are {', '.join(known)}")
+        if metric.kind != "counter" and self.kind not in (None, "gauge"):
+            raise ValueError(f"{self.metric} is a level, not a {self.kind}")
+        if metric.kind == "counter" and self.kind == "gauge":
+            raise ValueError(
+                f"{self.metric} only grows: its kind is counter, rate (per second) or growth (since before)"
+            )
+        return self
+
+    @property
+    def factor(self) -> float:
+        """What a number is multiplied by to be in our unit; 1 for text that holds its unit itself."""
+        return 1.0 if self.unit == TEXT else FACTORS[CATALOGUE[self.metric].unit][self.unit]
+
+
+class Mapping(_Part):
+    """A whole mapping file."""
+
+    format: FileFormat | None = None
+    time: Time
+    identity: Identity
+    labels: Labels = Labels()
+    long: Long | None = None
+    column: Annotated[list[Column], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _each_metric_once(self) -> Mapping:
+        for metric, count in Counter(each.metric for each in self.column).items():
+            if count > 1:
+                names = ", ".join(repr(each.name) for each in self.column if each.metric == metric)
+                raise ValueError(f"{metric} is to come from {count} columns: {names}; keep one")
+        return self
+
+    @model_validator(mode="after")
+    def _times_that_go_with_columns(self) -> Mapping:
+        for each in self.column:
+            if each.time is not None and (self.long is not None or self.time.column is None):
+                raise ValueError(f"{each.name!r} has a `time` of its own: only where rows are wide, and have times")
+            if each.sum and self.time.every is not None:
+                raise ValueError(f"which values of {each.name!r} to add cannot be told without times")
+        return self
+
+
+def read_mapping(path: Path) -> Mapping:
+    """Read a mapping file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, is not TOML, or says something that is unknown, missing or ambiguous.
+    """
+    try:
+        table = tomllib.loads(decode_text(path.read_bytes()))
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
+        raise InputError(f"not valid TOML: {error}", where=str(path)) from error
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    try:
+        return Mapping.model_validate(table)
+    except ValidationError as errors:
+        # Of an Origin's forms pydantic tells what is wrong with each; the place is what helps.
+        first = errors.errors()[0]
+        place = ".".join(str(p) for p in first["loc"] if p not in _FORMS)
+        what = "unknown word" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{place}: {what}" if place else what, where=str(path)) from None

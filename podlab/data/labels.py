@@ -1,0 +1,261 @@
+"""Which service a container is: rules by explicit table, Kubernetes label, image and pod name.
+
+The rules are asked in that order, from what somebody wrote down to what a name suggests. The first that answers
+decides. One that gives more than one answer decides nothing: the container is reported as ambiguous.
+
+Kubernetes label and pod name speak of a pod as a whole. In a pod of several containers (an exporter beside a database,
+a proxy beside everything) they count only for the container whose own name is that service; a sidecar with the label
+of its neighbour would poison a training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+import pandas as pd
+
+from podlab.data.catalogue import CONTAINER_KEY
+from podlab.data.deployments import deployments_of
+from podlab.data.image_names import names_image
+from podlab.data.label_table import TABLE_KEY, Answers, index_table, look_up, read_label_table
+
+__all__ = [
+    "ALIASES", "LabelReport", "LabelRules", "apply_labels", "label_containers", "read_label_table", "short_name",
+]  # fmt: skip
+
+#: Other names of services in images and charts. ``LabelRules(aliases=...)`` replaces the table.
+ALIASES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "apache2": "apache",
+        "httpd": "apache",
+        "mariadb": "mysql",
+        "mongo": "mongodb",
+        "nodejs": "node",
+        "postgresql": "postgres",
+    }
+)
+
+
+@dataclass(frozen=True)
+class LabelRules:
+    """How to tell the service of a container.
+
+    Attributes
+    ----------
+    services : sequence of str
+        The services to look for. Empty: whatever the table, the Kubernetes label or the image says; the pod's name
+        is then not asked, since there is nothing to look for in it.
+    table : DataFrame, optional
+        Explicit answers: column ``service`` and any of ``namespace``, ``pod``, ``container``, where an empty cell
+        stands for all. The row that gives most of them wins. Its word is final, also for a service that is not
+        looked for.
+    label_key : str
+        The Kubernetes label that names the service.
+    aliases : mapping of str to str
+        Other name -> service. One that is itself among ``services`` stands for itself.
+    """
+
+    services: tuple[str, ...] = ()
+    table: pd.DataFrame | None = None
+    label_key: str = "app.kubernetes.io/name"
+    aliases: Mapping[str, str] = field(default_factory=lambda: ALIASES)
+
+    def names(self) -> dict[str, str]:
+        """Every name to look for, in lower case, and the service it stands for."""
+        own = {service.lower(): service for service in self.services}
+        others = {
+            alias.lower(): own[service.lower()] for alias, service in self.aliases.items() if service.lower() in own
+        }
+        return others | own
+
+
+@dataclass(frozen=True)
+class LabelReport:
+    """What the rules said.
+
+    Attributes
+    ----------
+    containers : DataFrame
+        The containers asked about.
+    service : Series of str
+        Aligned with ``containers``; missing where ambiguous or unlabelled.
+    how : Series of str
+        The rule that decided: ``table``, ``kubernetes label``, ``image`` or ``pod name``; missing likewise.
+    ambiguous : DataFrame
+        Containers for which the first rule that answered gave several services; columns ``how`` and ``services``
+        (joined by commas) beside the container's names.
+    unlabelled : DataFrame
+        Containers that no rule knows: their names and image.
+    """
+
+    containers: pd.DataFrame
+    service: pd.Series
+    how: pd.Series
+    ambiguous: pd.DataFrame
+    unlabelled: pd.DataFrame
+
+
+def label_containers(containers: pd.DataFrame, rules: LabelRules) -> LabelReport:
+    """Tell which service each container is, never guessing.
+
+    Parameters
+    ----------
+    containers : DataFrame
+        One row per container, such as an inventory or a samples table without repeated containers: ``pod``, and
+        ``namespace``, ``container``, ``image``, ``pod_labels`` (dict) where known.
+    rules : LabelRules
+
+    Returns
+    -------
+    LabelReport
+
+    Raises
+    ------
+    InputError
+        If the table of the rules has no service, or a row that names no container.
+
+    Examples
+    --------
+    >>> pods = pd.DataFrame({"pod": ["shop-mariadb-0", "mysql-nginx-1", "worker-x"]})
+    >>> report = label_containers(pods, LabelRules(services=("mysql", "nginx")))
+    >>> report.service.tolist(), report.ambiguous["services"].tolist()
+    (['mysql', nan, nan], ['mysql, nginx'])
+    """
+    table = index_table(rules.table) if rules.table is not None else {}
+    names = rules.names()
+    rows: list[dict[Any, Any]] = containers.reindex(columns=[*TABLE_KEY, "image", "pod_labels"]).to_dict("records")
+    nothing: tuple[str | None, set[str]] = (None, set())
+    answers = [
+        next((answer for answer in _ask(row, alone, rules, names, table) if answer[1]), nothing)
+        for row, alone in zip(rows, _is_alone(containers), strict=True)
+    ]
+    services_of = [sorted(services) for _, services in answers]
+    count = pd.Series([len(services) for services in services_of], index=containers.index, dtype="int64")
+    shown = [column for column in (*CONTAINER_KEY, "image") if column in containers]
+    hows = pd.Series([how for how, _ in answers], index=containers.index, dtype="str")
+    joined = pd.Series([", ".join(services) for services in services_of], index=containers.index, dtype="str")
+    return LabelReport(
+        containers=containers,
+        service=joined.where(count == 1).rename("service"),
+        how=hows.where(count == 1).rename("how"),
+        ambiguous=containers[shown].assign(how=hows, services=joined)[count > 1],
+        unlabelled=containers.loc[count == 0, shown],
+    )
+
+
+def apply_labels(samples: pd.DataFrame, report: LabelReport) -> pd.DataFrame:
+    """Write the services into a samples table, and the deployments with them.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        A checked samples table.
+    report : LabelReport
+        About the containers of the samples. Where only one side knows a ``pod_uid``, names must do; where they then
+        fit several containers that differ, the value is missing.
+
+    Returns
+    -------
+    DataFrame
+        The samples in their order with the columns ``service`` and ``deployment``
+        (:func:`podlab.data.deployments.deployments_of`). Values that were there are unchanged.
+    """
+    labelled = samples.copy()
+    keys = samples.reindex(columns=list(CONTAINER_KEY))
+    number = keys.groupby(list(CONTAINER_KEY), dropna=False, sort=False).ngroup().to_numpy()
+    asked = _keys_of(keys[~pd.Series(number).duplicated().to_numpy()])
+    known = _keys_of(report.containers)
+    for column, values in (("service", report.service), ("deployment", deployments_of(report.containers))):
+        found = pd.Series(_look_up(asked, known, values.tolist()), dtype="str").take(number).set_axis(samples.index)
+        labelled[column] = samples[column].where(samples[column].notna(), found) if column in samples else found
+    return labelled
+
+
+def _ask(
+    row: Mapping[Any, Any], alone: bool, rules: LabelRules, names: dict[str, str], table: Answers
+) -> Iterator[tuple[str, set[str]]]:
+    """Ask one rule after the other about a container, which may be alone in its pod."""
+    yield "table", look_up(row, table)
+    own = _by_name(row["container"], rules, names)
+    labels = row["pod_labels"]
+    of_pod = _by_name(labels.get(rules.label_key) if isinstance(labels, dict) else None, rules, names)
+    yield "kubernetes label", of_pod if alone else of_pod & own
+    image = row["image"]
+    yield "image", _by_name(short_name(image) if isinstance(image, str) else None, rules, names)
+    of_pod = _by_part(str(row["pod"]), names)
+    yield "pod name", of_pod if alone else of_pod & own
+
+
+def _is_alone(containers: pd.DataFrame) -> list[bool]:
+    """Tell for each container whether it is the only one of its pod."""
+    pods = containers.reindex(columns=list(CONTAINER_KEY))
+    of_pod = pods.groupby(["cluster", "namespace", "pod", "pod_uid"], dropna=False)["container"]
+    return of_pod.transform("nunique").le(1).tolist()
+
+
+def short_name(image: str) -> str:
+    """Return the last part of an image's path, without tag and digest; empty where the text names no image.
+
+    Examples
+    --------
+    >>> short_name("registry.example:5000/team/mysql:8.4@sha256:0123")
+    'mysql'
+    >>> short_name("sha256:7614ae9453d1d87e740a2056257a6de7135c84037c367e1fffa92ae922784631")
+    ''
+    """
+    if not names_image(image):
+        return ""
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
+
+
+def _by_name(name: object, rules: LabelRules, names: dict[str, str]) -> set[str]:
+    """Take a name that stands for one service as a whole."""
+    if not isinstance(name, str) or not name:
+        return set()
+    if not rules.services:
+        return {rules.aliases.get(name.lower(), name.lower())}
+    service = names.get(name.lower())
+    return {service} if service else set()
+
+
+def _by_part(pod: str, names: dict[str, str]) -> set[str]:
+    """Find names within the pod's name; one that lies within a longer one found there does not count."""
+    pod = pod.lower()
+    spans = [
+        (start, start + len(name), service)
+        for name, service in names.items()
+        for start in range(len(pod))
+        if name and pod.startswith(name, start)
+    ]
+    return {
+        service
+        for start, end, service in spans
+        if not any(a <= start and end <= b and b - a > end - start for a, b, _ in spans)
+    }
+
+
+def _keys_of(containers: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return each container's key, uid last; a missing cluster is ``local``, other missing parts are empty."""
+    order = [*(column for column in CONTAINER_KEY if column != "pod_uid"), "pod_uid"]
+    keys = containers.reindex(columns=order).astype("str")
+    keys["cluster"] = keys["cluster"].fillna("local")
+    return list(keys.fillna("").itertuples(index=False, name=None))
+
+
+def _look_up(asked: Iterable[tuple[str, ...]], known: Iterable[tuple[str, ...]], values: list[object]) -> list[object]:
+    """Find each container's value: by names and uid where both sides know it, else by names, if they agree."""
+    by_uid: dict[tuple[str, ...], set[object]] = {}
+    without_uid: dict[tuple[str, ...], set[object]] = {}
+    by_names: dict[tuple[str, ...], set[object]] = {}
+    for (*names, uid), value in zip(known, values, strict=True):
+        text = value if isinstance(value, str) else None
+        (by_uid if uid else without_uid).setdefault((*names, uid), set()).add(text)
+        by_names.setdefault(tuple(names), set()).add(text)
+    found = []
+    for *names, uid in asked:
+        options = by_uid.get((*names, uid)) or without_uid.get((*names, "")) if uid else by_names.get(tuple(names))
+        found.append(next(iter(options)) if options and len(options) == 1 else None)
+    return found

@@ -1,0 +1,277 @@
+"""Recordings: samples tables in files and data sets. Parquet is written; Parquet and CSV are read."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from podlab.data.catalogue import AGES, CATALOGUE
+from podlab.data.samples import check_samples
+from podlab.data.store import append, is_dataset_path, open_dataset
+from podlab.data.store.rows import to_frame
+from podlab.data.store.sample import TRAINING_S, sample_datasets
+from podlab.errors import InputError
+from podlab.files import atomic_file, explain_os_error, sha256_of
+from podlab.progress import Progress
+
+log = logging.getLogger(__name__)
+
+#: Rows that are learned from at most.
+MOST_TRAINING_ROWS: Final = 1_000_000
+_PARQUET_MAGIC: Final = b"PAR1"
+# Head and tail magic and the length of the footer: less is no whole Parquet file.
+_PARQUET_MIN_BYTES: Final = 12
+_MISSING_WORDS: Final = pa.array(["NaN", "nan", "NA", "<NA>", "null", "None"])
+
+
+def read_recording(paths: Sequence[Path], *, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read recordings into one samples table.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Parquet files, told by their content, files named ``.csv``, or data sets: folders or URLs of them.
+    columns : sequence of str, optional
+        The metrics to read; identity and labels always are. All by default. Metrics that a file does not
+        have are absent or missing in the result.
+
+    Returns
+    -------
+    DataFrame
+        The rows of all files with the union of their columns, checked, sorted by container and time.
+
+    Raises
+    ------
+    InputError
+        If a file or partition cannot be read or is no samples table; the error names it.
+    """
+    if not paths:
+        raise InputError("no recording given", todo="name at least one file")
+    tables = [_read_one(path, columns) for path in paths]
+    if len(tables) == 1:
+        return tables[0]
+    return check_samples(pd.concat(tables, ignore_index=True), where=", ".join(str(path) for path in paths))
+
+
+def read_training(
+    paths: Sequence[Path],
+    *,
+    most_rows: int = MOST_TRAINING_ROWS,
+    head_s: float = TRAINING_S,
+    services: Sequence[str] | None = None,
+    group: str = "deployment",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Read recordings to learn from: all that they hold, or as much of data sets as fits.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        As for :func:`read_recording`. Files are read whole.
+    most_rows : int
+        If data sets have more rows than this together, containers are drawn from them:
+        :func:`podlab.data.store.sample.sample_datasets` tells how, and what the other parameters mean.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_recording` does; or if nothing in data sets that are too large is labelled.
+    """
+    datasets = [open_dataset(path) for path in paths if is_dataset_path(path)]
+    rows = sum(dataset.rows for dataset in datasets)
+    if rows <= most_rows:
+        return read_recording(paths)
+    drawn = sample_datasets(
+        datasets, most_rows=most_rows, head_s=head_s, services=services, group=group, seed=seed, progress=progress
+    )
+    where = ", ".join(dataset.where for dataset in datasets)
+    log.warning("%s: %d of %d rows are drawn to learn from; --most-rows allows for more", where, len(drawn), rows)
+    plain = [path for path in paths if not is_dataset_path(path)]
+    tables = [drawn, *([read_recording(plain)] if plain else [])]
+    return check_samples(pd.concat(tables, ignore_index=True), where=where)
+
+
+def _read_one(path: Path, columns: Sequence[str] | None) -> pd.DataFrame:
+    if is_dataset_path(path):
+        return open_dataset(path).read(metrics=columns)
+    left_out = set(CATALOGUE).difference(columns) if columns is not None else set()
+    return check_samples(_read_file(Path(path), left_out), where=str(path))
+
+
+def fingerprint(path: Path) -> tuple[str, int]:
+    """Give the SHA-256 and the size in bytes of a recording, a file or a data set.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    if is_dataset_path(path):
+        dataset = open_dataset(path)
+        return dataset.digest, dataset.bytes
+    try:
+        return sha256_of(path), path.stat().st_size
+    except FileNotFoundError:
+        raise InputError("no such file", where=str(path)) from None
+    except OSError as error:
+        raise explain_os_error(error, path) from error
+
+
+def write_recording(frame: pd.DataFrame, path: Path) -> None:
+    """Write a samples table as a Parquet file, or add it to a data set; whole or not at all.
+
+    The same table gives the same file with the same version of pyarrow.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A samples table.
+    path : Path
+        The file to write; one that is there is replaced. A folder, a URL, or a new name without a suffix means a
+        data set, to which the rows are added.
+
+    Raises
+    ------
+    InputError
+        If the table is no samples table, the disk is full, or the folder cannot be written.
+    """
+    if is_dataset_path(path, new=True):
+        append(frame, path)
+        return
+    table = pa.Table.from_pandas(check_samples(frame, where=str(path)), preserve_index=False)
+    with atomic_file(path) as temporary:
+        # pandas' own metadata names its version: without it the bytes depend on the samples alone.
+        pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd")
+
+
+class RecordingSource:
+    """Recordings as a source of samples.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        As for :func:`read_recording`.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = tuple(paths)
+
+    @property
+    def name(self) -> str:
+        """The files' paths."""
+        return ", ".join(str(path) for path in self.paths)
+
+    def fetch(self, since: datetime, until: datetime) -> pd.DataFrame:
+        """Read the samples with ``since <= time < until``; see :class:`podlab.sources.Source`."""
+        samples = read_recording(self.paths)
+        inside = samples[(samples["time"] >= since) & (samples["time"] < until)].reset_index(drop=True)
+        if inside.empty:
+            first, last = samples["time"].min(), samples["time"].max()
+            raise InputError(
+                f"no rows from {since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S}",
+                where=self.name,
+                todo=f"it goes from {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S} UTC",
+            )
+        return inside
+
+
+def _read_file(path: Path, left_out: set[str]) -> pd.DataFrame:
+    where = str(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_PARQUET_MAGIC))
+            size = file.seek(0, 2)
+            file.seek(max(0, size - len(_PARQUET_MAGIC)))
+            tail = file.read()
+    except FileNotFoundError:
+        raise InputError("no such file", where=where) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=where) from error
+    if size == 0:
+        raise InputError("the file is empty", where=where, todo="collect or record again")
+    if head == _PARQUET_MAGIC:
+        if tail != _PARQUET_MAGIC or size < _PARQUET_MIN_BYTES:
+            raise InputError("a truncated Parquet file", where=where, todo="copy or record it again")
+        table = _read_parquet(path, left_out)
+    elif path.suffix.lower() == ".csv":
+        table = _read_csv(path, left_out)
+    else:
+        raise InputError("not a Parquet file", where=where, todo="give a Parquet file, or a CSV file named .csv")
+    return to_frame(table)
+
+
+def _read_parquet(path: Path, left_out: set[str]) -> pa.Table:
+    try:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            _refuse_repeated(schema.names, str(path))
+            _refuse_nested(schema, str(path))
+            return file.read([name for name in schema.names if name not in left_out])
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(
+            f"a damaged Parquet file: {_first_line(error)}", where=str(path), todo="copy or record it again"
+        ) from error
+
+
+def _read_csv(path: Path, left_out: set[str]) -> pa.Table:
+    """Read a CSV file; values that are no numbers stay text, for the check to name with their row."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            names = next(row for row in csv.reader(file) if row)  # empty lines are passed over, here as below
+        _refuse_repeated(names, str(path))
+        table = pyarrow.csv.read_csv(
+            path,
+            # One thread knows the number of a bad row.
+            read_options=pyarrow.csv.ReadOptions(use_threads=False),
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                # As text: a pod may be named `1e5` or `null`, and guessed types change within a file.
+                column_types=dict.fromkeys(names, pa.string()),
+                null_values=[""],
+                strings_can_be_null=True,
+                include_columns=[name for name in names if name not in left_out],
+            ),
+        )
+    except (pa.ArrowException, csv.Error, OSError, UnicodeDecodeError, StopIteration) as error:
+        raise InputError(f"not a readable CSV file: {_first_line(error)}", where=str(path)) from error
+    for position, name in enumerate(table.column_names):
+        if name in CATALOGUE:
+            table = table.set_column(position, name, _parse_numbers(table[name], CATALOGUE[name].kind == "counter"))
+        elif name in AGES.values():
+            table = table.set_column(position, name, _parse_numbers(table[name], integers=False))
+    return table
+
+
+def _parse_numbers(text: pa.ChunkedArray, integers: bool) -> pa.ChunkedArray:
+    text = pc.if_else(pc.is_in(text, value_set=_MISSING_WORDS), None, text)
+    try:
+        return text.cast(pa.int64() if integers else pa.float64())
+    except pa.ArrowInvalid:
+        return text
+
+
+def _refuse_repeated(names: Sequence[str], where: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"column {name!r} is there twice", where=where)
+
+
+def _refuse_nested(schema: pa.Schema, where: str) -> None:
+    for name in schema.names:
+        if pa.types.is_nested(schema.field(name).type):
+            raise InputError(f"column {name!r} holds lists or records, not single values", where=where)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

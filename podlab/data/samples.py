@@ -1,0 +1,330 @@
+"""The samples table: what it must look like, checked with errors that name file, column and row.
+
+One row is one container at one instant; :mod:`podlab.data.catalogue` lists the columns. Gauges are ``float64``;
+counters are nullable ``Int64``, because counters of real clusters pass 2**53 and a rate is the difference of two.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from podlab.data.catalogue import AGES, ALL_COLUMNS, CATALOGUE, CONTAINER_KEY, MEASURED_METRICS, TIMES
+from podlab.data.repeats import drop_repeats
+from podlab.errors import InputError
+
+if TYPE_CHECKING:
+    import pandera.pandas as pa
+
+log = logging.getLogger(__name__)
+
+#: Columns without which a row cannot be told from others.
+REQUIRED = ("time", "pod", "container")
+#: One container from its start to its end: a restarted one counts as new.
+INSTANCE_KEY = (*CONTAINER_KEY, "started_at")
+
+#: What other tools write where a name or label is not known.
+MISSING_WORDS: Final = frozenset(
+    (
+        "", "-", "--", "?", "null", "NULL", "Null", "(null)", "<null>", "nil", "<nil>", "none", "None", "NONE",
+        "(none)", "<none>", "nan", "NaN", "<NA>", "N/A", "n/a", "#N/A", "NaT", "\\N", "undefined", "<undefined>",
+        "<unknown>",
+    )
+)  # fmt: skip
+#: Of those, what Kubernetes allows as a name: there it is one.
+_NAMES_ALL_THE_SAME: Final = frozenset(("null", "nil", "none", "nan", "undefined"))
+#: What R and others write in columns of numbers; as a name or label it may be one.
+MISSING_NUMBERS: Final = MISSING_WORDS | {"NA"}
+_NAMED_BY_KUBERNETES: Final = ("namespace", "pod", "container")
+
+BoolArray = npt.NDArray[np.bool_]
+
+_TIME_DTYPE: Final = "datetime64[ns, UTC]"
+_FIRST_YEAR, _LAST_YEAR = 1678, 2261
+_INT64_END: Final = 2.0**63
+
+
+def _dtype_of(column: str) -> str:
+    if column in TIMES:
+        return _TIME_DTYPE
+    if column == "anomaly":
+        return "boolean"
+    if column in CATALOGUE:
+        return "Int64" if CATALOGUE[column].kind == "counter" else "float64"
+    return "float64" if column in AGES.values() else "str"
+
+
+@cache
+def schema() -> pa.DataFrameSchema:
+    """Give the schema of a checked table."""
+    # It takes a second of CPU to load, and a watcher whose tables are sound never needs it.
+    import pandera.pandas as pa
+
+    def column_schema(column: str) -> pa.Column:
+        checks = [pa.Check.ge(0, error="is negative")] if column in CATALOGUE else []
+        return pa.Column(_dtype_of(column), checks=checks, nullable=column not in REQUIRED, required=column in REQUIRED)
+
+    return pa.DataFrameSchema({column: column_schema(column) for column in ALL_COLUMNS}, strict=True, ordered=False)
+
+
+def check_samples(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
+    """Check a table, bring its columns to their types and its rows into order.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Any table with the columns of :data:`podlab.data.catalogue.ALL_COLUMNS`, or some of them.
+    where : str
+        The file or source it came from, for errors.
+
+    Returns
+    -------
+    DataFrame
+        A new frame, sorted by container and time, with one row for each (container, time): of rows that repeat
+        them, what each knows is put together, and where they contradict the first counts, with a warning.
+        Rows that repeat a sample a moment later count once (:func:`podlab.data.repeats.drop_repeats`).
+        ``cluster`` is ``local`` where it was missing, and every identity column is there. Empty text and
+        :data:`MISSING_WORDS` are missing; so are, with a warning, counts beyond 64 bits. Columns that the catalogue
+        does not know are dropped with a warning.
+
+    Raises
+    ------
+    InputError
+        If a required column or every metric is missing, there are no rows, or a value is of the wrong type.
+    """
+    missing = [column for column in REQUIRED if column not in frame.columns]
+    if missing:
+        raise InputError(f"column {missing[0]!r} is missing", where=where, todo=f"needed are {', '.join(REQUIRED)}")
+    if not any(column in frame.columns for column in MEASURED_METRICS):
+        raise InputError("no metric column", where=where, todo=f"give at least one, such as {MEASURED_METRICS[0]}")
+    if frame.empty:
+        raise InputError("no rows", where=where, todo="collect or record again")
+
+    unknown = [str(column) for column in frame.columns if column not in ALL_COLUMNS]
+    if unknown:
+        log.warning("%s: columns not in the catalogue are left out: %s", where, ", ".join(unknown))
+    present = [column for column in ALL_COLUMNS if column in frame.columns]
+    table = pd.DataFrame({column: _convert(frame[column], where) for column in present}).reset_index(drop=True)
+    for column in INSTANCE_KEY:
+        if column not in table:
+            table[column] = pd.Series(pd.NA, index=table.index, dtype=_dtype_of(column))
+    table["cluster"] = table["cluster"].fillna("local")
+    _check_schema(table, where)
+
+    ordered = table[[column for column in ALL_COLUMNS if column in table]]
+    ordered = ordered.sort_values([*CONTAINER_KEY, "time"], kind="stable", ignore_index=True)
+    return drop_repeats(merge_repeated(ordered, where=where), INSTANCE_KEY, where=where)
+
+
+def merge_repeated(table: pd.DataFrame, *, where: str) -> pd.DataFrame:
+    """Make one row of those that have the same container and time; nothing that only one of them knows is lost.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A samples table, sorted by container and time.
+    where : str
+        The file or source it came from, for warnings.
+
+    Returns
+    -------
+    DataFrame
+        Columns that rows contradict each other in have the first value, which is told. Rows of two lives, told by
+        different ``started_at``, stay apart.
+    """
+    key = [*CONTAINER_KEY, "time"]
+    repeated = table.duplicated(key, keep=False)
+    if not repeated.any():
+        return table
+    rows = table[repeated].copy()
+    # A row that does not know the start is of the life that another row of the same instant tells, if it is one.
+    starts = rows.groupby(key, dropna=False)["started_at"]
+    rows["started_at"] = rows["started_at"].fillna(starts.transform("first").where(starts.transform("nunique") == 1))
+    lives = rows.groupby([*key, "started_at"], dropna=False, sort=False)
+    others = [str(name) for name in rows if name not in (*key, "started_at")]
+    first = lives[others].transform("first")
+    clash = pd.DataFrame({name: _differ(rows[name], first[name]) for name in others})
+    rows[others] = first
+    again = rows.duplicated([*key, "started_at"])
+    if again.any():
+        log.warning("%s", f"{where}: {int(again.sum())} rows repeat a container and time{_told(table, first, clash)}")
+    merged = pd.concat([table[~repeated], rows[~again].astype(table.dtypes.to_dict())])
+    return merged.sort_index().reset_index(drop=True)
+
+
+def _differ(values: pd.Series, others: pd.Series) -> pd.Series:
+    """Tell where both are there and are not the same; of objects, a missing one cannot even be compared."""
+    both = values.notna() & others.notna()
+    return (values[both] != others[both]).astype(bool).reindex(values.index, fill_value=False)
+
+
+def _told(table: pd.DataFrame, first: pd.DataFrame, clash: pd.DataFrame) -> str:
+    """Say what becomes of repeated rows, and show the first contradiction."""
+    lines = clash.any(axis=1)
+    if not lines.any():
+        return " and are left out; what only they know is kept"
+    number = int(lines.to_numpy().argmax())
+    given = table.loc[clash.index].iloc[number]
+    column = clash.columns[clash.iloc[number].to_numpy(dtype=bool)][0]
+    shown = f"{column} {first[column].iloc[number]} and {given[column]}"
+    who = f"pod {given['pod']!r} at {given['time']}"
+    return f", {int(lines.sum())} of them with other values, such as {who}: {shown}; the first counts"
+
+
+def _convert(values: pd.Series, where: str) -> pd.Series:
+    """Bring one column to its type; refuse with the first row that does not fit."""
+    column = str(values.name)
+    dtype = _dtype_of(column)
+    if dtype == "str":
+        return known_text(values, where=where, names=column in _NAMED_BY_KUBERNETES)
+    if str(values.dtype) == dtype and dtype != "float64":
+        return values
+    if dtype == _TIME_DTYPE:
+        return _convert_times(values, where)
+    if dtype == "boolean":
+        return _convert_flags(values, where)
+    return _convert_numbers(values, dtype, where)
+
+
+def known_text(values: pd.Series, *, where: str, names: bool = False) -> pd.Series:
+    """Give values as text, missing where they are empty or one of :data:`MISSING_WORDS`.
+
+    Parameters
+    ----------
+    values : Series
+    where : str
+        The file or source they came from, for errors.
+    names : bool
+        Whether ``null`` and the like may be the name of something.
+
+    Raises
+    ------
+    InputError
+        If there are bytes or halves of characters that are no text.
+    """
+    try:
+        text = values if str(values.dtype) == "str" else values.astype("str").where(values.notna())
+    except UnicodeError as error:
+        raise InputError(f"column {values.name!r} holds bytes that are no text", where=where) from error
+    words = MISSING_WORDS - _NAMES_ALL_THE_SAME if names else MISSING_WORDS
+    nothing = text.isin(words) | text.str.isspace().fillna(False).astype(bool)
+    return text.mask(nothing) if nothing.any() else text
+
+
+def _convert_times(values: pd.Series, where: str) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(values) and values.notna().any():
+        raise _bad_value(values, values.notna(), "is a number, not a time with a date", where)
+    if not _is_time(values):
+        values = known_text(values, where=where)
+    times = pd.to_datetime(values, utc=True, errors="coerce", format=None if _is_time(values) else "ISO8601")
+    bad = times.isna() & values.notna()
+    if bad.any():
+        raise _bad_value(values, bad, "is not a time", where)
+    # Times of whole nanoseconds reach from 1677 to 2262; others, such as Go's year 1, stand for no time.
+    bad = (times.dt.year < _FIRST_YEAR) | (times.dt.year > _LAST_YEAR)
+    if bad.any():
+        # pandas cannot write a Timestamp of the year 10000, numpy can.
+        shown = times.dt.tz_localize(None) if _is_time(values) else values
+        raise _bad_value(shown, bad, f"is not a time between {_FIRST_YEAR} and {_LAST_YEAR}", where)
+    return times.dt.as_unit("ns")
+
+
+def _is_time(values: pd.Series) -> bool:
+    return pd.api.types.is_datetime64_any_dtype(values)
+
+
+def _convert_flags(values: pd.Series, where: str) -> pd.Series:
+    words = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+    values = known_text(values, where=where)
+    flags = values.str.lower().map(words)
+    bad = flags.isna() & values.notna()
+    if bad.any():
+        raise _bad_value(values, bad, "is not true or false", where)
+    return flags.astype("boolean")
+
+
+def _convert_numbers(values: pd.Series, dtype: str, where: str) -> pd.Series:
+    if pd.api.types.is_bool_dtype(values):
+        raise _bad_value(values, values.notna(), "is not a number", where)
+    if not pd.api.types.is_numeric_dtype(values):
+        values = values.mask(values.isin(MISSING_NUMBERS))
+    numbers = as_numbers(values)
+    bad = numbers.isna() & values.notna()
+    if bad.any():
+        raise _bad_value(values, bad, "is not a number", where)
+    # What 64 bits cannot hold: an unsigned count that went below 0 wraps around to there.
+    large = _beyond_64_bits(numbers)
+    if large.any():
+        log.warning("%s: %d values of %s are beyond 2**63 and count as missing", where, int(large.sum()), values.name)
+        numbers = as_numbers(values.astype("UInt64" if str(values.dtype) == "uint64" else values.dtype).mask(large))
+    if dtype == "float64":
+        floats = numbers.astype("Float64").astype("float64")
+        return floats.where(np.isfinite(floats))
+    if pd.api.types.is_float_dtype(numbers):
+        floats = numbers.astype("Float64").astype("float64")
+        numbers = floats.where(np.isfinite(floats)).round().astype("Float64")
+    try:
+        return numbers.astype("Int64")
+    except (OverflowError, TypeError, ValueError) as error:
+        raise InputError(f"column {values.name!r} does not fit into 64-bit integers", where=where) from error
+
+
+def _beyond_64_bits(numbers: pd.Series) -> BoolArray:
+    if pd.api.types.is_signed_integer_dtype(numbers):
+        return np.zeros(len(numbers), dtype=bool)
+    # Integers are not compared with a float: that would round them.
+    end = int(_INT64_END) if pd.api.types.is_integer_dtype(numbers) else _INT64_END
+    return ((numbers >= end) & (numbers != np.inf)).fillna(False).to_numpy(dtype=bool)
+
+
+def as_numbers(values: pd.Series) -> pd.Series:
+    """Read numbers, missing where a text is none; whole ones stay whole, however large."""
+    # Never by way of float64 where the source has integers: that would round counters beyond 2**53.
+    if pd.api.types.is_numeric_dtype(values):
+        return values
+    return pd.to_numeric(values, errors="coerce", dtype_backend="numpy_nullable")
+
+
+def _bad_value(values: pd.Series, bad: pd.Series, what: str, where: str) -> InputError:
+    position = int(np.flatnonzero(bad.to_numpy(dtype=bool))[0])
+    shown = str(values.to_numpy()[position])[:60]
+    more = int(bad.sum()) - 1
+    others = f" (and {more} more rows)" if more else ""
+    return InputError(f"column {values.name!r}, row {position}: {shown!r} {what}{others}", where=where)
+
+
+def _check_schema(table: pd.DataFrame, where: str) -> None:
+    if is_sound(table):
+        return
+    import pandera.pandas as pa
+
+    try:
+        schema().validate(table, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        first = errors.failure_cases.iloc[0]
+        what = (
+            "is missing"
+            if str(first["check"]).startswith("not_nullable")
+            else f"{first['failure_case']} {first['check']}"
+        )
+        raise InputError(f"column {first['column']!r}, row {first['index']}: {what}", where=where) from None
+
+
+def is_sound(table: pd.DataFrame) -> bool:
+    """Tell whether a table fits the schema, in a tenth of the time that finding out where it does not takes."""
+    if not set(REQUIRED) <= set(table) <= set(ALL_COLUMNS):
+        return False
+    for name, values in table.items():
+        column = str(name)
+        if str(values.dtype) != _dtype_of(column):
+            return False
+        if column in REQUIRED and values.isna().any():
+            return False
+        if column in CATALOGUE and (values < 0).any():
+            return False
+    return True

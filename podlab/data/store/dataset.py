@@ -1,0 +1,255 @@
+"""A data set as it was when it was opened: its partitions, and their rows, checked before anything is believed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from podlab.data.catalogue import AGES, ALL_COLUMNS, CATALOGUE, IDENTITY, LABELS
+from podlab.data.samples import REQUIRED, check_samples
+from podlab.data.store.manifest import Append, Partition, append_of, digest_of, read_appends
+from podlab.data.store.rows import Ids, ids_of, to_frame
+from podlab.data.store.store import LocalStore, Store, open_store
+from podlab.errors import InputError
+from podlab.progress import Progress
+
+log = logging.getLogger(__name__)
+
+_HASHED_BYTES = 1 << 20
+_RESTORE = "restore it from a copy, or remove the data set and collect again"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set.
+
+    Attributes
+    ----------
+    store : Store
+        Its files.
+    partitions : tuple of Partition
+        Of all appends that were whole, by cluster, day and the time of the append.
+    """
+
+    store: Store
+    partitions: tuple[Partition, ...]
+
+    @property
+    def where(self) -> str:
+        """The folder, as the user named it."""
+        return self.store.where
+
+    @property
+    def rows(self) -> int:
+        """How many rows all partitions have."""
+        return sum(each.rows for each in self.partitions)
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes all partitions have."""
+        return sum(each.bytes for each in self.partitions)
+
+    @property
+    def digest(self) -> str:
+        """One SHA-256 for all partitions."""
+        return digest_of(self.partitions)
+
+    @cached_property
+    def clusters(self) -> tuple[str, ...]:
+        """Names of the clusters."""
+        return tuple(dict.fromkeys(each.cluster for each in self.partitions))
+
+    def columns_of(self, partition: Partition, metrics: Collection[str] | None, labels: bool = True) -> list[str]:
+        """Name the columns of a partition that the catalogue knows: identity, these metrics, their ages, labels."""
+        measured = tuple(CATALOGUE if metrics is None else metrics)
+        families = {CATALOGUE[name].family for name in measured}
+        ages = (name for family, name in AGES.items() if family in families)
+        wanted = {*IDENTITY, *measured, *ages, *(LABELS if labels else ())}
+        unknown = [name for name in partition.columns if name not in ALL_COLUMNS]
+        if unknown:
+            log.warning("%s: columns not in the catalogue are left out: %s", self._name(partition), ", ".join(unknown))
+        return [name for name in ALL_COLUMNS if name in wanted and name in partition.columns]
+
+    def read(self, *, metrics: Collection[str] | None = None) -> pd.DataFrame:
+        """Read everything as one samples table, as :func:`podlab.data.recordings.read_recording` does a file.
+
+        Raises
+        ------
+        InputError
+            If a partition is not what its manifest says; the error names it.
+        """
+        tables = []
+        for partition in self.partitions:
+            with self.open(partition) as file:
+                tables.append(file.read(self.columns_of(partition, metrics)).replace_schema_metadata(None))
+        table = pa.concat_tables(tables, promote_options="default")
+        return check_samples(to_frame(table), where=self.where)
+
+    @contextmanager
+    def open(self, partition: Partition) -> Iterator[pq.ParquetFile]:
+        """Open a partition, after its digest and schema were checked.
+
+        Raises
+        ------
+        InputError
+            If it is not there, is torn, was changed, or is no Parquet file of the manifest's columns.
+        """
+        where = self._name(partition)
+        try:
+            with self.store.open(partition.name) as opened:
+                file = self._check(opened, partition)
+                with pq.ParquetFile(file) as parquet:
+                    schema = {field.name: str(field.type) for field in parquet.schema_arrow}
+                    if schema != partition.columns or parquet.metadata.num_rows != partition.rows:
+                        raise InputError("has another schema than its manifest says", where=where, todo=_RESTORE)
+                    _refuse_foreign_columns(schema, where)
+                    yield parquet
+        except FileNotFoundError:
+            raise InputError("is missing", where=where, todo=_RESTORE) from None
+        except (pa.ArrowException, OSError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise InputError(f"cannot be read: {reason}", where=where, todo=_RESTORE) from error
+
+    def look_into(self, partition: Partition) -> tuple[Ids, frozenset[str]]:
+        """Read only a partition's footer.
+
+        What it says is believed when the partition itself has been read: its digest covers the footer.
+
+        Returns
+        -------
+        tuple of (array of uint64, frozenset of str)
+            Numbers of its container instances, ascending, and the metrics of which there is any value.
+
+        Raises
+        ------
+        InputError
+            If there is no usable footer.
+        """
+        where = self._name(partition)
+        try:
+            with self.store.open(partition.name) as opened:
+                self._check_size(opened, partition)
+                with pq.ParquetFile(opened) as parquet:
+                    ids = ids_of(parquet.schema_arrow)
+                    metrics = _metrics_with_values(parquet.metadata)
+        except FileNotFoundError:
+            raise InputError("is missing", where=where, todo=_RESTORE) from None
+        except (pa.ArrowException, OSError) as error:
+            raise InputError("was changed since it was written", where=where, todo=_RESTORE) from error
+        if ids is None or not ids.size:
+            raise InputError("was not written by podlab", where=where, todo=_RESTORE)
+        return ids, metrics
+
+    def verify(self, progress: Progress | None = None) -> None:
+        """Check every partition; raises as :meth:`open` does."""
+        for number, partition in enumerate(self.partitions):
+            if progress is not None:
+                progress(number, len(self.partitions), partition.cluster)
+            with self.open(partition):
+                pass
+
+    def _check(self, opened: BinaryIO, partition: Partition) -> BinaryIO:
+        """Hash a file, and give one with the very bytes that were hashed."""
+        where = self._name(partition)
+        self._check_size(opened, partition)
+        digest = hashlib.sha256()
+        kept = None if isinstance(self.store, LocalStore) else io.BytesIO()  # a second download costs more than memory
+        while piece := opened.read(_HASHED_BYTES):
+            digest.update(piece)
+            if kept is not None:
+                kept.write(piece)
+        if digest.hexdigest() != partition.sha256:
+            raise InputError("was changed since it was written", where=where, todo=_RESTORE)
+        file = opened if kept is None else kept
+        file.seek(0)
+        return file
+
+    def _check_size(self, opened: BinaryIO, partition: Partition) -> None:
+        size = opened.seek(0, 2)
+        opened.seek(0)
+        if size < partition.bytes:
+            raise InputError(f"is torn: {size} of {partition.bytes} bytes", where=self._name(partition), todo=_RESTORE)
+
+    def _name(self, partition: Partition) -> str:
+        return f"{self.where}/{partition.name}"
+
+
+def open_dataset(path: Path | str) -> Dataset:
+    """Open the data set in a folder as it is now; what is added later is not seen.
+
+    Parameters
+    ----------
+    path : Path or str
+        The folder, or its URL.
+
+    Raises
+    ------
+    InputError
+        If it is no data set, a manifest was damaged, or a Parquet file lies in it that no append put there.
+    """
+    store = open_store(path)
+    # In this order: whatever partition is listed, the manifest that its append began with is there as well.
+    files = store.names()
+    if not files:
+        raise InputError("no data set is there", where=store.where, todo="name a folder that podlab wrote, or a file")
+    appends = read_appends(store, store.names())
+    if not appends:
+        raise InputError(
+            "is a folder, but no data set", where=store.where, todo="name the files in it, or make a data set of them"
+        )
+    _refuse_foreign(store, files, appends)
+    partitions = [each for append in appends.values() for each in append.partitions]
+    if not partitions:
+        raise InputError("holds no rows yet", where=store.where, todo="wait for the first append, or repeat it")
+    partitions.sort(key=lambda each: (each.cluster, each.day))  # stable: within a day by the time of the append
+    return Dataset(store, tuple(partitions))
+
+
+def sources_of(path: Path | str) -> frozenset[str]:
+    """Give the SHA-256 of all files that were added to a data set as a whole; none where there is no data set yet."""
+    store = open_store(path)
+    return frozenset(each.source for each in read_appends(store, store.names()).values() if each.state == "whole")
+
+
+def _refuse_foreign(store: Store, files: dict[str, int], appends: dict[str, Append]) -> None:
+    """Refuse Parquet files that no append put there: they would be left out without a word."""
+    listed = {each.name for append in appends.values() for each in append.partitions}
+    for name in sorted(set(files) - listed):
+        append = appends.get(append_of(name) or "")
+        if name.endswith(".parquet") and (append is None or append.state == "whole"):
+            raise InputError(
+                "is no partition of this data set",
+                where=f"{store.where}/{name}",
+                todo="move it away; `podlab dataset add` takes its rows in",
+            )
+
+
+def _refuse_foreign_columns(schema: dict[str, str], where: str) -> None:
+    missing = [name for name in REQUIRED if name not in schema]
+    if missing:
+        raise InputError(f"column {missing[0]!r} is missing", where=where, todo=_RESTORE)
+
+
+def _metrics_with_values(metadata: Any) -> frozenset[str]:
+    """Name the metrics of which some row group has a value, by the statistics of a Parquet footer."""
+    found = set()
+    for group in range(metadata.num_row_groups):
+        row_group = metadata.row_group(group)
+        for number in range(row_group.num_columns):
+            column = row_group.column(number)
+            statistics = column.statistics
+            some = statistics is None or not statistics.has_null_count or statistics.null_count < column.num_values
+            if column.path_in_schema in CATALOGUE and some:
+                found.add(column.path_in_schema)
+    return frozenset(found)

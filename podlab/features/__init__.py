@@ -1,0 +1,1 @@
+"""Observation windows of samples, and features of windows."""

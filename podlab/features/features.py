@@ -1,0 +1,142 @@
+"""Windows to a feature matrix: level, rate, shape and ratios, without normalising a series by itself.
+
+Scale carries identity (a database holds more memory than a proxy), so levels and rates enter as ``log(1 + x)`` of the
+value in its unit; shapes are free of scale and of the window's length. Nothing tells who the container is, when it
+ran, for how long, or how often it was sampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podlab.features.windows import Windows
+
+Matrix = NDArray[np.float32]
+
+#: What is told of each series, in order. With x the cells' values, T cells, and range = max - min; a share whose
+#: denominator is 0 is 0. Restlessness (deviation, peaks, steps) was tried: it tells the load and the sampling interval
+#: rather than the service, and cost up to 3 points of macro-F1 on deployments held out.
+STATISTICS: tuple[str, ...] = (
+    "mean",  # log1p(mean)
+    "min",  # log1p(min)
+    "q25",  # log1p of the ordered value at index T // 4
+    "median",  # log1p of the ordered value at index T // 2
+    "q75",  # log1p of the ordered value at index (3 * T) // 4
+    "max",  # log1p(max)
+    "early",  # log1p(mean of the first quarter)
+    "late",  # log1p(mean of the last quarter)
+    "growth",  # late - early
+    "early_share",  # mean of the first quarter / (that + mean of the last quarter)
+    "centre",  # sum(t * x) / sum(x) / (T - 1): when it happened, 0.5 is evenly
+    "settling",  # part of the window until x stays within 10 % of range around its last value
+)
+
+#: Of these the ones without a scale; so are ratios.
+SHAPES: frozenset[str] = frozenset({"growth", "early_share", "centre", "settling"})
+
+#: Pairs of series whose ratio is told, as log1p(mean of a) - log1p(mean of b).
+RATIOS: tuple[tuple[str, str], ...] = (
+    ("memory_rss_bytes", "memory_working_set_bytes"),
+    ("memory_working_set_bytes", "memory_usage_bytes"),
+    ("memory_rss_bytes", "memory_usage_bytes"),
+    ("rx_bytes", "tx_bytes"),
+    ("rx_bytes", "cpu_usage_nanocores"),
+    ("tx_bytes", "cpu_usage_nanocores"),
+    ("memory_page_faults", "cpu_usage_nanocores"),
+    ("memory_page_faults", "memory_rss_bytes"),
+    ("io_read_bytes", "cpu_usage_nanocores"),
+    ("io_write_bytes", "cpu_usage_nanocores"),
+    ("io_read_bytes", "io_write_bytes"),
+    ("io_write_bytes", "rx_bytes"),
+    ("rootfs_used_bytes", "logsfs_used_bytes"),
+    ("cpu_usage_nanocores", "memory_rss_bytes"),
+)
+
+#: A block of this many values and its copies stay in the processor's second-level cache.
+_BLOCK_VALUES = 100_000
+_NEAR = np.float32(0.1)
+
+
+def feature_names(series: Sequence[str]) -> tuple[str, ...]:
+    """Name the features of windows with these series, in the order of :func:`extract`'s columns."""
+    single = [f"{name}.{statistic}" for name in series for statistic in STATISTICS]
+    return (*single, *(f"{a}/{b}" for a, b in RATIOS if a in series and b in series))
+
+
+def series_in(feature: str) -> tuple[str, ...]:
+    """Name the series that a feature is made from.
+
+    Examples
+    --------
+    >>> series_in("rx_bytes.mean"), series_in("rx_bytes/tx_bytes")
+    (('rx_bytes',), ('rx_bytes', 'tx_bytes'))
+    """
+    return tuple(feature.split("/")) if "/" in feature else (feature.partition(".")[0],)
+
+
+def extract(windows: Windows) -> tuple[Matrix, tuple[str, ...]]:
+    """Compute the feature matrix.
+
+    Parameters
+    ----------
+    windows : Windows
+        From :func:`podlab.features.windows.cut`.
+
+    Returns
+    -------
+    matrix : array of float32 (n_containers, n_features)
+        NaN where a series is missing.
+    names : tuple of str
+        One per column.
+    """
+    count, n_series, cells = windows.cells.shape
+    names = feature_names(windows.series)
+    out = np.empty((count, len(names)), dtype=np.float32)
+    single = n_series * len(STATISTICS)
+    step = max(1, _BLOCK_VALUES // max(1, n_series * cells))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for begin, end in pairwise((*range(0, count, step), count)):
+            block = windows.cells[begin:end].reshape(-1, cells)
+            out[begin:end, :single] = _statistics(block).reshape(end - begin, single)
+    mean = {name: n * len(STATISTICS) + STATISTICS.index("mean") for n, name in enumerate(windows.series)}
+    pairs = [(mean[a], mean[b]) for a, b in RATIOS if a in mean and b in mean]
+    for column, (a, b) in enumerate(pairs, start=single):
+        out[:, column] = out[:, a] - out[:, b]
+    return out, names
+
+
+def _statistics(rows: Matrix) -> Matrix:
+    """All of :data:`STATISTICS` for many series (n, n_cells) -> (n, n_statistics)."""
+    cells = rows.shape[1]
+    ordered = np.sort(rows, axis=1)
+    low, high = ordered[:, 0], ordered[:, -1]
+    # Cells along the first axis: each step is then one sweep over contiguous values of many series.
+    x = np.ascontiguousarray(rows.T)
+    scratch = x - x[-1]
+    far = np.abs(scratch, out=scratch) > _NEAR * (high - low)
+    settling = (far * np.arange(1, cells + 1, dtype=np.uint8)[:, None]).max(axis=0)
+    mean = x.mean(axis=0)
+    quarter = max(1, cells // 4)
+    early, late = x[:quarter].mean(axis=0), x[-quarter:].mean(axis=0)
+    when = np.arange(cells, dtype=np.float32) - np.float32((cells - 1) / 2)
+    # Not by matrix product: its rounding would depend on what else is in the block.
+    centre = np.multiply(when[:, None], x, out=scratch).mean(axis=0)
+
+    out = np.empty((rows.shape[0], len(STATISTICS)), dtype=np.float32)
+    levels = (mean, low, ordered[:, cells // 4], ordered[:, cells // 2], ordered[:, 3 * cells // 4], high, early, late)
+    for column, values in enumerate(levels):
+        out[:, column] = np.log1p(values)
+    out[:, 8] = out[:, 7] - out[:, 6]
+    out[:, 9] = _share(early, early + late)
+    out[:, 10] = 0.5 + _share(centre, mean) / (cells - 1)
+    out[:, 11] = settling / np.float32(cells)
+    out[np.isnan(mean)] = np.nan
+    return out
+
+
+def _share(part: Matrix, whole: Matrix) -> Matrix:
+    return np.where(whole > 0, part / whole, np.float32(0))

@@ -1,0 +1,244 @@
+"""The samples table as plain arrays, sorted by container and time, without readings that are none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pandas.api.extensions import ExtensionArray
+
+from podlab.data.catalogue import AGES, CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS, TIMES, Family
+from podlab.data.samples import INSTANCE_KEY
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+
+#: Columns that cannot all be 0 in a running container; a row where they are was written by an agent without a value.
+_CPU_AND_MEMORY = tuple(name for name in FEATURE_METRICS if CATALOGUE[name].family in ("cpu", "memory"))
+#: Of these, the ones that a running container never has at 0 for long.
+_NEVER_ZERO = ("cpu_usage_core_nanoseconds", "memory_usage_bytes", "memory_working_set_bytes")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The samples table as arrays, sorted by container and time.
+
+    Attributes
+    ----------
+    containers : DataFrame
+        One line per container instance (n_containers): its identity and labels.
+    code : array of int64 (n_rows,)
+        The line in ``containers`` that a row belongs to; does not fall.
+    offset_s : array of float64 (n_rows,)
+        Seconds since the container's start, or since its first row where the start is missing.
+    values : dict of str to array (n_rows,)
+        int64 for counters, float64 for gauges, by metric.
+    valid : dict of str to array of bool (n_rows,)
+        Where ``values`` holds a value.
+    ages : dict of str to array of float64 (n_rows,)
+        By family of metrics, how many seconds before its row a counter was read, where samples tell it; 0 where a row
+        does not.
+    """
+
+    containers: pd.DataFrame
+    code: IntArray
+    offset_s: FloatArray
+    values: dict[str, NDArray[np.int64] | FloatArray]
+    valid: dict[str, BoolArray]
+    ages: dict[Family, FloatArray] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metric columns that the samples have."""
+        return tuple(self.valid)
+
+    def take(self, keep: BoolArray) -> Rows:
+        """Keep only some rows; containers stay, also those left without rows."""
+        if keep.all():
+            return self
+        here = np.flatnonzero(keep)
+        return Rows(
+            self.containers,
+            self.code[here],
+            self.offset_s[here],
+            {name: values[here] for name, values in self.values.items()},
+            {name: valid[here] for name, valid in self.valid.items()},
+            {family: age_s[here] for family, age_s in self.ages.items()},
+        )
+
+    def only(self, chosen: BoolArray) -> Rows:
+        """Keep only some containers (n_containers,) and their rows."""
+        if chosen.all():
+            return self
+        rows = self.take(chosen[self.code])
+        number = np.cumsum(chosen) - 1
+        containers = self.containers[chosen].reset_index(drop=True)
+        return Rows(containers, number[rows.code], rows.offset_s, rows.values, rows.valid, rows.ages)
+
+    def blocks(self, least: int, room: int) -> Iterator[tuple[slice, slice]]:
+        """Divide the containers into runs whose rows, counted ``least`` at least each, are about ``room`` together.
+
+        Yields
+        ------
+        tuple of (slice, slice)
+            Of the containers, and of their rows. One container with more rows than that is a run of its own.
+        """
+        number = np.bincount(self.code, minlength=len(self.containers))
+        end = np.cumsum(number)
+        block = np.cumsum(np.maximum(number, least)) // room
+        for first, last in pairwise((*np.flatnonzero(np.diff(block, prepend=-1)).tolist(), number.size)):
+            yield slice(first, last), slice(int(end[first] - number[first]), int(end[last - 1]))
+
+    def part(self, whose: slice, which: slice) -> Rows:
+        """Look at some containers and their rows, as :meth:`blocks` gives them, without a copy."""
+        if whose == slice(0, len(self.containers)):
+            return self
+        return Rows(
+            self.containers.iloc[whose],
+            self.code[which] - whose.start,
+            self.offset_s[which],
+            {name: values[which] for name, values in self.values.items()},
+            {name: valid[which] for name, valid in self.valid.items()},
+            {family: age_s[which] for family, age_s in self.ages.items()},
+        )
+
+
+def read_rows(samples: pd.DataFrame, *, metrics: Sequence[str] = FEATURE_METRICS) -> Rows:
+    """Turn a checked samples table into arrays.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        As :func:`podlab.data.samples.check_samples` returns it.
+    metrics : sequence of str
+        The metric columns to take, those of them that are there.
+
+    Returns
+    -------
+    Rows
+        Rows that repeat a container and instant are left out. CPU and memory values are missing in rows where all of
+        them are 0: agents write that when they have no value yet.
+    """
+    used = [name for name in (*IDENTITY, *LABELS, *metrics, *AGES.values()) if name in samples]
+    columns = {name: samples[name].array for name in used}
+    code, time_ns = _number_instances(samples, columns), _nanoseconds(columns["time"])
+    code_step, time_step = np.diff(code), np.diff(time_ns)
+    if np.any((code_step < 0) | ((code_step == 0) & (time_step <= 0))):
+        order = np.lexsort((time_ns, code))
+        new = np.ones(order.size, dtype=bool)
+        new[1:] = (np.diff(code[order]) != 0) | (np.diff(time_ns[order]) != 0)
+        order = order[new]
+        code, time_ns = code[order], time_ns[order]
+        columns = {name: values.take(order) for name, values in columns.items()}
+
+    first_row = np.flatnonzero(np.diff(code, prepend=-1))
+    whose = [name for name in (*IDENTITY, *LABELS) if name in columns and name != "time"]
+    # The first row of a lone container is a slice, which costs a fraction of what taking rows does.
+    firsts = {name: columns[name][:1] if first_row.size == 1 else columns[name].take(first_row) for name in whose}
+    containers, started = pd.DataFrame(firsts, copy=False), firsts["started_at"]
+    origin_ns = np.where(started.isna(), time_ns[first_row], _nanoseconds(started))
+    offset_s = (time_ns - origin_ns[code]) / 1e9
+
+    values, valid = read_values(columns, first_row, metrics)
+    return Rows(containers, code, offset_s, values, valid, read_ages(columns))
+
+
+def read_ages(columns: Mapping[str, ExtensionArray]) -> dict[Family, FloatArray]:
+    """Read how old counters are, as :class:`Rows` has it; levels are held until the next one in any case."""
+    families = {CATALOGUE[name].family for name in columns if name in CATALOGUE and CATALOGUE[name].kind == "counter"}
+    told = {family: name for family, name in AGES.items() if family in families and name in columns}
+    return {family: np.nan_to_num(np.asarray(columns[name], dtype=np.float64)) for family, name in told.items()}
+
+
+def read_values(
+    columns: Mapping[str, ExtensionArray], first_row: IntArray, metrics: Sequence[str] = FEATURE_METRICS
+) -> tuple[dict[str, NDArray[np.int64] | FloatArray], dict[str, BoolArray]]:
+    """Turn metric columns into arrays: values, and where they are any, as :class:`Rows` has them.
+
+    Parameters
+    ----------
+    columns : mapping of str to array (n_rows,)
+        Of a checked samples table; those that are no metrics are not looked at.
+    first_row : array of int64
+        Numbers of the rows that are the first of their container.
+    metrics : sequence of str
+        The metric columns to take, those of them that are there.
+    """
+    values: dict[str, NDArray[np.int64] | FloatArray] = {}
+    valid: dict[str, BoolArray] = {}
+    for name in metrics:
+        if name in columns:
+            column = columns[name]
+            if CATALOGUE[name].kind == "counter":
+                values[name] = column.to_numpy(np.int64, na_value=0)
+                valid[name] = ~np.asarray(column.isna())
+            else:
+                values[name] = np.asarray(column, dtype=np.float64)
+                valid[name] = ~np.isnan(values[name])
+    _drop_empty_readings(values, valid, first_row)
+    return values, valid
+
+
+def _number_instances(samples: pd.DataFrame, columns: Mapping[str, ExtensionArray]) -> IntArray:
+    """Give each row the number of its container instance, in order of appearance (n_rows,).
+
+    Rows of one container mostly stand together. So neighbours are compared, which is cheap, and only the first rows of
+    runs are grouped.
+    """
+    new = np.ones(len(samples), dtype=bool)
+    new[1:] = False
+    for name in INSTANCE_KEY:
+        differs = np.diff(_nanoseconds(columns[name])) != 0 if name in TIMES else _differs(columns[name])
+        new[1:] |= differs
+    first = np.flatnonzero(new)
+    if first.size == 1:
+        return np.zeros(len(samples), dtype=np.int64)
+    heads = samples[list(INSTANCE_KEY)].iloc[first]
+    code = heads.groupby(list(INSTANCE_KEY), dropna=False, sort=False, observed=True).ngroup().to_numpy(np.int64)
+    return np.repeat(code, np.diff(first, append=len(samples)))
+
+
+def _nanoseconds(times: ExtensionArray) -> IntArray:
+    """Instants as nanoseconds since 1970 (n,)."""
+    return np.asarray(times.to_numpy("datetime64[ns]").astype(np.int64))
+
+
+def _differs(column: ExtensionArray) -> BoolArray:
+    """Whether each text but the first is another than the one before it; missing ones are equal (n_rows - 1,)."""
+    texts = pa.array(column)
+    if texts[1:].equals(texts[:-1]):  # one container, or a column without a value: no need to compare each
+        return np.zeros(max(len(texts) - 1, 0), dtype=bool)
+    differs = pc.not_equal(texts[1:], texts[:-1])
+    if texts.null_count:  # a comparison with a missing text is itself missing
+        missing = texts.is_null()
+        differs = pc.coalesce(differs, pc.not_equal(missing[1:], missing[:-1]))
+    return np.asarray(differs, dtype=bool)
+
+
+def _drop_empty_readings(
+    values: dict[str, NDArray[np.int64] | FloatArray], valid: dict[str, BoolArray], first_row: IntArray
+) -> None:
+    """Mark CPU and memory missing where an agent wrote 0 for all of them."""
+    present = [name for name in _CPU_AND_MEMORY if name in values]
+    if not present:
+        return
+    size = values[present[0]].size
+    said = np.zeros(size, dtype=bool)
+    telling = np.zeros(size, dtype=bool)
+    for name in present:
+        said |= valid[name] & (values[name] != 0)
+        if name in _NEVER_ZERO:
+            telling |= valid[name]
+    # A lone gauge of CPU may well be 0 later in life; in the first row it is the agent's missing value.
+    telling[first_row] = True
+    empty = telling & ~said
+    if empty.any():
+        for name in present:
+            valid[name] = valid[name] & ~empty

@@ -1,0 +1,185 @@
+"""What goes wrong between here and the API server, told in one line that says what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    MaxRetryError,
+    NewConnectionError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from podlab.errors import InputError, PodlabError
+from podlab.kubernetes.errors import (
+    BusyError,
+    ConflictError,
+    ExpiredError,
+    ForbiddenError,
+    NotFoundError,
+    RefusedError,
+)
+
+_LONGEST_MESSAGE: Final = 300
+_TOO_NEW: Final = "ResourceVersionTooLarge"
+#: What admission says of an object (webhooks, policies, quotas of a namespace): there is a right to send such ones.
+_NOT_ADMITTED: Final = ("denied the request", "denied request", "quota: ")
+_OBJECT_PATH: Final = re.compile(
+    r"/(?:api|apis/[^/]+)/[^/]+(?:/namespaces/(?P<namespace>[^/]+))?/(?P<resource>[^/]+)(?:/(?P<name>[^/]+))?(?:/.*)?"
+)
+_VERBS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+class Cause(msgspec.Struct):
+    """One of the causes of a refusal."""
+
+    reason: str = ""
+
+
+class Details(msgspec.Struct):
+    """What a refusal is about."""
+
+    name: str = ""
+    causes: list[Cause] | None = None
+    retry_after_s: float | None = msgspec.field(default=None, name="retryAfterSeconds")
+
+
+class Status(msgspec.Struct):
+    """A refusal: kind ``Status`` of the API's common definitions, as body of an answer or in a stream."""
+
+    message: str = ""
+    code: int = 0
+    details: Details | None = None
+
+
+@dataclass(frozen=True)
+class Action:
+    """What was asked of the API server, in the words of its access rules.
+
+    Attributes
+    ----------
+    verb : str
+        As in a Role: get, list, watch, create, update, patch or delete.
+    what : str
+        The object or objects, and where.
+    """
+
+    verb: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.what}"
+
+
+def describe(method: str, path: str, query: Mapping[str, str]) -> Action:
+    """Tell what a request asks for."""
+    found = _OBJECT_PATH.fullmatch(path)
+    resource, name, namespace = found.group("resource", "name", "namespace") if found else (path, None, None)
+    verb = _VERBS.get(method) or ("get" if name else "watch" if "watch" in query else "list")
+    everywhere = " in all namespaces" if resource == "pods" else ""
+    place = f" in namespace {namespace!r}" if namespace else everywhere
+    return Action(verb, resource + (f" {name!r}" if name else "") + place)
+
+
+def explain_status(code: int, status: Status, action: Action, *, host: str, origin: str) -> PodlabError:
+    """Turn a refusal into an error that says what to do.
+
+    Parameters
+    ----------
+    code : int
+        The HTTP status, or ``code`` of a ``Status`` in a stream.
+    status : Status
+        The refusal's body.
+    action : Action
+        What was refused.
+    host, origin : str
+        Address of the API server, and where the credentials came from.
+
+    Returns
+    -------
+    PodlabError
+        To be raised; one of :mod:`podlab.kubernetes.errors` where callers tell them apart.
+    """
+    message = one_line(status.message)
+    said = f": {message}" if message else ""
+    details = status.details or Details()
+    if code == 401:
+        what = "the API server does not accept the credentials (401)"
+        return InputError(what, where=host, todo=f"renew or correct those of {origin}")
+    if code in (400, 413, 415, 422) or (code == 403 and any(words in message for words in _NOT_ADMITTED)):
+        return RefusedError(f"the API server refuses to {action} ({code}){said}", where=host)
+    if code == 403:
+        todo = f"grant the verb {action.verb!r} on that resource to the user of {origin}"
+        return ForbiddenError(f"no right to {action} (403){said}", where=host, todo=todo)
+    if code == 404 and details.name:
+        return NotFoundError(f"cannot {action}: it does not exist (404){said}", where=host)
+    if code == 404:
+        todo = "give the address of a Kubernetes API server"
+        return NotFoundError(f"cannot {action}: no such path (404)", where=host, todo=todo)
+    if code == 409:
+        return ConflictError(f"cannot {action}: somebody else was quicker (409){said}", where=host)
+    if code == 410:
+        return ExpiredError(f"cannot {action}: the version asked for is no longer kept (410)", where=host)
+    if code == 504 and any(cause.reason == _TOO_NEW for cause in details.causes or ()):
+        return ExpiredError(f"cannot {action}: the server has not seen that version yet (504){said}", where=host)
+    what = f"the API server failed to {action} ({code}){said}"
+    if code in (429, 503) or details.retry_after_s is not None:
+        busy = BusyError(what, where=host, todo="try again later")
+        busy.retry_after_s = details.retry_after_s
+        return busy
+    return PodlabError(what, where=host, todo="try again later")
+
+
+def explain_transport(error: HTTPError, *, host: str, origin: str, timeout_s: float) -> PodlabError:
+    """Turn a fault between here and the server into an error that says what to do."""
+    reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
+    if isinstance(reason, SSLError):
+        # "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1006)"
+        why = one_line(str(reason).rpartition("] ")[2].partition(" (_ssl")[0])
+        todo = f"check the certificate authority in {origin}"
+        return InputError(f"no trusted connection: {why}", where=host, todo=todo)
+    if isinstance(reason, ProxyError):
+        # Its words may quote the proxy's address, and with it a password.
+        todo = "check HTTPS_PROXY or the kubeconfig's proxy-url, or add the host to NO_PROXY"
+        return InputError("the proxy before the API server cannot be reached, or refuses", where=host, todo=todo)
+    if isinstance(reason, (NewConnectionError, ConnectTimeoutError)):
+        last_part = one_line(str(reason).rpartition(": ")[2])
+        todo = "check the address, the network and whether the cluster runs"
+        return InputError(f"the API server cannot be reached: {last_part}", where=host, todo=todo)
+    if isinstance(reason, ReadTimeoutError):
+        what = f"the API server gave no answer within {timeout_s:g} s"
+        return PodlabError(what, where=host, todo="try again, or allow a longer timeout")
+    return PodlabError("the connection broke off before the whole answer came", where=host, todo="try again")
+
+
+def read_status(body: bytes, retry_after: str | None = None) -> Status:
+    """Read a refusal; empty where the body is no ``Status``, such as a proxy's page.
+
+    Parameters
+    ----------
+    body : bytes
+        The answer.
+    retry_after : str, optional
+        The answer's header of that name; counts more than what the body says, if it is a number of seconds.
+    """
+    try:
+        status = msgspec.json.decode(body, type=Status)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        status = Status()
+    if retry_after is not None and retry_after.strip().isdecimal():
+        status.details = status.details or Details()
+        status.details.retry_after_s = float(retry_after)
+    return status
+
+
+def one_line(text: str) -> str:
+    """Press a message of others into one line of bounded length."""
+    return " ".join(text.split())[:_LONGEST_MESSAGE]

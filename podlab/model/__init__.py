@@ -1,0 +1,1 @@
+"""A model on disk: a folder that is checked before it is loaded."""

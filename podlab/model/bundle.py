@@ -1,0 +1,283 @@
+"""A model on disk: a folder with a manifest, the model's files and a card for people.
+
+The manifest names every file with its size and SHA-256, so its own SHA-256 names the whole model. Reading checks all
+of that before anything else, and runs no code from the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import podlab
+from podlab.detect import Library
+from podlab.detect import storage as detectors
+from podlab.errors import InputError
+from podlab.files import atomic_folder, refuse_unwritable
+from podlab.identify.identifier import Identifier
+from podlab.identify.storage import from_files, to_files
+from podlab.model.manifest import (
+    CARD,
+    FORMAT,
+    FORMAT_WITH_DETECTORS,
+    MANIFEST,
+    NAME,
+    BundleInfo,
+    FileEntry,
+    Manifest,
+    RecordingEntry,
+    describe,
+    read_bundle,
+    read_manifest,
+    refuse_to_overwrite,
+)
+
+__all__ = [
+    "CARD",
+    "MANIFEST",
+    "Bundle",
+    "BundleInfo",
+    "add_scores",
+    "list_models",
+    "load",
+    "refuse_target",
+    "save",
+    "verify",
+]
+
+log = logging.getLogger(__name__)
+
+_LIBRARIES = ("numpy", "pandas", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was read whole.
+
+    Attributes
+    ----------
+    info : BundleInfo
+        What it says about itself.
+    identifier : Identifier
+        The model, which signs its answers with ``name@digest``.
+    library : Library or None
+        The detectors by service; None where the bundle has none.
+    """
+
+    info: BundleInfo
+    identifier: Identifier
+    library: Library | None = None
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Its manifest."""
+        return self.info.manifest
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the manifest."""
+        return self.info.digest
+
+
+def save(
+    identifier: Identifier,
+    folder: Path,
+    *,
+    name: str,
+    recordings: Sequence[Path] = (),
+    scores: Mapping[str, object] | None = None,
+    created: datetime | None = None,
+    library: Library | None = None,
+) -> BundleInfo:
+    """Write a model as a bundle; an older bundle there is replaced when the new one is complete.
+
+    Parameters
+    ----------
+    identifier : Identifier
+        The model.
+    folder : Path
+        Where the bundle shall be.
+    name : str
+        What answers call the model.
+    recordings : sequence of Path
+        The files and data sets it was trained on; their names and digests are kept.
+    scores : mapping, optional
+        What was measured, as JSON values.
+    created : datetime, optional
+        By default now.
+    library : Library, optional
+        The detectors by service.
+
+    Raises
+    ------
+    InputError
+        If the name is unusable, ``folder`` holds something else than a bundle, it cannot be written, or the library
+        has parts that cannot be stored.
+    """
+    from podlab.data.recordings import fingerprint  # who only loads models never needs it
+
+    refuse_target(folder, name)
+    files = to_files(identifier)
+    if library is not None:
+        files |= detectors.to_files(library)
+    manifest = Manifest(
+        format=FORMAT if library is None else FORMAT_WITH_DETECTORS,
+        name=name,
+        created=(created or datetime.now(UTC)).isoformat(timespec="seconds"),
+        podlab=podlab.__version__,
+        libraries={"python": platform.python_version(), **_versions()},
+        services=list(identifier.services),
+        columns=list(identifier.columns),
+        horizons_s=[look.length_s for look in identifier.looks if look.kind == "birth"],
+        seed=identifier.seed,
+        recordings=[RecordingEntry(path.name, *fingerprint(path)) for path in recordings],
+        scores=dict(scores or {}),
+        files={},
+    )
+    return _write(folder, manifest, files, library)
+
+
+def refuse_target(folder: Path, name: str) -> None:
+    """See before a model is trained whether :func:`save` could write it.
+
+    Raises
+    ------
+    InputError
+        If the name is unusable, or the folder holds something else than a bundle or cannot be made.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(f"{name!r} is no name for a model", todo="use letters, digits, dots, dashes, underscores")
+    refuse_to_overwrite(folder)
+    refuse_unwritable(folder)
+
+
+def add_scores(folder: Path, scores: Mapping[str, object]) -> BundleInfo:
+    """Add to a bundle what was measured of its model since; its digest changes.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle.
+    scores : mapping
+        JSON values; those of the same name are replaced.
+
+    Raises
+    ------
+    InputError
+        If the folder is no sound bundle, or cannot be written.
+    """
+    library = load(folder).library
+    manifest, _ = read_manifest(folder)
+    files = {name: content for name, content in read_bundle(folder)[1].items() if name != CARD}
+    manifest.scores = {**manifest.scores, **scores}
+    return _write(folder, manifest, files, library)
+
+
+def _write(folder: Path, manifest: Manifest, files: dict[str, bytes], library: Library | None) -> BundleInfo:
+    """Write the files with their card and the manifest, all or nothing."""
+    files = {**files, CARD: _write_card(manifest, library).encode()}
+    manifest.files = {
+        file: FileEntry(hashlib.sha256(content).hexdigest(), len(content)) for file, content in sorted(files.items())
+    }
+    written = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    with atomic_folder(folder) as target:
+        for file, content in {**files, MANIFEST: written}.items():
+            (target / file).write_bytes(content)
+    return describe(folder, written, files[CARD])
+
+
+def load(folder: Path) -> Bundle:
+    """Read a bundle after checking every digest.
+
+    Raises
+    ------
+    InputError
+        If the folder is no bundle, is of another format, was changed, or holds no usable model; says which and where.
+    """
+    info, files = read_bundle(folder)
+    own = detectors.FILES if info.manifest["format"] == FORMAT_WITH_DETECTORS else ()
+    identifier = from_files({name: files[name] for name in files if name not in (CARD, *own)}, where=str(folder))
+    if list(identifier.services) != info.manifest["services"] or list(identifier.columns) != info.manifest["columns"]:
+        raise InputError(
+            "manifest and model tell of different services or columns", where=str(folder), todo="fit the model again"
+        )
+    library = detectors.from_files(files, services=identifier.services, where=str(folder)) if own else None
+    scores = info.manifest["scores"]
+    return Bundle(info, replace(identifier, scores=scores, model=f"{info.name}@{info.digest}"), library)
+
+
+def verify(folder: Path) -> BundleInfo:
+    """Check every digest of a bundle; raises as :func:`load` does."""
+    return read_bundle(folder)[0]
+
+
+def list_models(root: Path) -> list[BundleInfo]:
+    """Find the bundles in a folder, by name; broken ones are left out with a warning.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder.
+    """
+    if not root.is_dir():
+        raise InputError("no such folder", where=str(root), todo="fit a model first")
+    found = []
+    for folder in sorted(path.parent for path in root.glob(f"*/{MANIFEST}")):
+        try:
+            found.append(verify(folder))
+        except InputError as error:
+            log.warning("%s", error)
+    return found
+
+
+def _write_card(manifest: Manifest, library: Library | None) -> str:
+    """Write the model card, Markdown."""
+    detectors = "none: it cannot score"
+    if library is not None:
+        each = (f"{name} ({one.deployments} deployments, {one.rows} rows)" for name, one in library.detectors.items())
+        detectors = f"{', '.join([*each, 'a pooled one'])}; thresholds from normal rows only"
+    recordings = "\n".join(f"- {each.name}, SHA-256 `{each.sha256}`" for each in manifest.recordings) or "- not named"
+    horizons = ", ".join(f"{horizon:g} s" for horizon in manifest.horizons_s) or "none: stretches of mid-life only"
+    scores = msgspec.json.format(msgspec.json.encode(manifest.scores), indent=2).decode()
+    return f"""# {manifest.name}
+
+Tells which service runs in a container from its monitoring metrics, made by podlab {manifest.podlab} on
+{manifest.created} with seed {manifest.seed}.
+
+- Services: {", ".join(manifest.services)}
+- Columns: {", ".join(manifest.columns)}
+- Seconds since the start that have an expert: {horizons}
+- Anomaly detectors: {detectors}
+
+It knows only these services, in configurations and on machines like those of its recordings. What is unlike them is
+answered as unknown; what is merely similar may not be. Identity (names, images, labels, times) is never looked at.
+
+## Trained on
+
+{recordings}
+
+## Scores
+
+```json
+{scores}
+```
+"""
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,193 @@
+"""What Telegraf's ``prometheus`` input wrote of the kubelets' ``/metrics/cadvisor``: the same series as in Prometheus.
+
+A metric is a measurement of its name, with a field ``gauge``, ``counter`` or ``value`` (``metric_version = 1``), or a
+field of the measurement ``prometheus`` (``metric_version = 2``); labels are tags, and times cAdvisor's own:
+https://docs.influxdata.com/telegraf/v1/input-plugins/prometheus/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from podlab.data.catalogue import AGES, CATALOGUE, PrometheusPlace
+from podlab.sources.influx_schema import Measurement
+from podlab.sources.influx_wire import Rows
+from podlab.sources.nearest import NOTHING, Ints, match_rows, sampling_interval
+from podlab.sources.prometheus_dialect import CADVISOR
+from podlab.sources.prometheus_observers import choose_observers
+from podlab.sources.prometheus_rows import CPU_COUNTER, CPU_RATE, STARTED, ScrapedRows, join_scraped, needed_columns
+from podlab.sources.prometheus_series import PAUSE, Owned, container_of, pod_of
+from podlab.sources.prometheus_wire import RawSeries
+
+ALL_IN_ONE: Final = "prometheus"
+#: Labels as tags, and what Telegraf adds: who wrote it.
+_TAGS: Final = (
+    "cluster", "namespace", "pod", "container", "id", "name", "image", "node", "cpu", "device", "interface",
+    "failure_type", "scope", "host", "url",
+)  # fmt: skip
+_FIELDS: Final = ("gauge", "counter", "value")
+_NS_PER_MS: Final = 1_000_000
+_DEFAULT_INTERVAL_NS: Final = 15_000_000_000
+
+#: Reads a measurement's rows in the span asked for, and so many ns before and after it.
+Read = Callable[[Measurement, int], Rows]
+
+
+def places_of(columns: Collection[str]) -> dict[str, PrometheusPlace]:
+    """Where cAdvisor has some columns, and what rows need; how full volumes are it does not tell."""
+    needed = needed_columns([column for column in columns if column in CADVISOR.places or column == CPU_RATE])
+    return {
+        column: place
+        for column, place in CADVISOR.places.items()
+        if column in needed and CATALOGUE[column].family != "volume"
+    }
+
+
+def measurement_of(metric: str, *, per_pod: bool, all_in_one: bool) -> Measurement:
+    """Say where a metric is."""
+    fields = {metric: metric} if all_in_one else {name: name for name in _FIELDS}
+    without: dict[str, tuple[str, ...]] = {"pod": ("",)}
+    if not per_pod:
+        without["container"] = ("", PAUSE)
+    return Measurement(ALL_IN_ONE if all_in_one else metric, _TAGS, fields, without=without)
+
+
+def read_scraped(
+    read: Read,
+    there: Collection[str],
+    columns: Collection[str],
+    since_ns: int,
+    until_ns: int,
+    *,
+    cluster: str,
+    all_in_one: bool,
+    margin_ns: int,
+) -> ScrapedRows | None:
+    """Read and join what is there of some columns.
+
+    Parameters
+    ----------
+    read : callable
+        Reads a measurement, as much wider as its second argument says, in ns.
+    there : collection of str
+        The metrics that are there.
+    columns : collection of str
+        The columns to make.
+    since_ns, until_ns : int
+        The span of the rows.
+    cluster : str
+        Its name where no tag tells it.
+    all_in_one : bool
+        Whether they are fields of one measurement.
+    margin_ns : int
+        How far around the span the pods' own values are looked for, and processor time, whose growth is asked for.
+
+    Returns
+    -------
+    ScrapedRows or None
+        None where nothing is there.
+    """
+    places = {column: place for column, place in places_of(columns).items() if place.name in there}
+    if not any(CATALOGUE[column].per == "container" for column in places):
+        return None
+    found: dict[str, Owned] = {}
+    named = [(place.name, CATALOGUE[column].per == "pod") for column, place in places.items()]
+    processor = CADVISOR.places[CPU_COUNTER].name
+    for name, per_pod in [*named, *([(STARTED.name, False)] if STARTED.name in there else [])]:
+        if name not in found:
+            wider_ns = margin_ns if per_pod or name == processor else 0
+            rows = read(measurement_of(name, per_pod=per_pod, all_in_one=all_in_one), wider_ns)
+            found[name] = Owned.of(_as_series(rows), pod_of if per_pod else container_of, cluster)
+    joined = join_scraped(
+        choose_observers(found), places, columns, -(-since_ns // _NS_PER_MS), -(-until_ns // _NS_PER_MS)
+    )
+    return joined if len(joined.grid.owner) else None
+
+
+def _as_series(rows: Rows) -> RawSeries:
+    labels = [{tag: value for tag, value in zip(_TAGS, tags, strict=True) if value} for tags in rows.tags]
+    value = np.full(len(rows.series), np.nan)
+    for field in rows.fields.values():
+        # Whoever else writes text into it writes no value.
+        told = pd.to_numeric(field, errors="coerce").astype("Float64").to_numpy(np.float64, na_value=np.nan)
+        value = np.where(np.isnan(value), told, value)
+    there = ~np.isnan(value)
+    return RawSeries(labels, rows.series[there], rows.time_ns[there] // _NS_PER_MS, value[there])
+
+
+def lacking_columns(frame: pd.DataFrame, columns: Collection[str]) -> list[str]:
+    """Name the columns that the ``kubernetes`` input did not tell and this one may; of the network all or nothing."""
+    told = {column for column in columns if column in frame and frame[column].notna().any()}
+    lacking = {column for column in places_of(columns) if column in columns and column not in told}
+    if any(CATALOGUE[column].family == "network" for column in lacking):
+        lacking |= {column for column in places_of(columns) if CATALOGUE[column].family == "network"}
+    return [column for column in columns if column in lacking]
+
+
+def add_scraped(frame: pd.DataFrame, scraped: pd.DataFrame, columns: Collection[str]) -> pd.DataFrame:
+    """Join what was scraped to the rows of Telegraf's ``kubernetes`` input, which are taken at other times.
+
+    The nearest within half an interval, each used once. The network is taken as a whole where it was scraped: its own
+    times are told there only.
+
+    Parameters
+    ----------
+    frame, scraped : DataFrame
+        Samples that are not checked yet.
+    columns : collection of str
+        The columns to take, as :func:`lacking_columns` names them.
+    """
+    key = ["cluster", "namespace", "pod", "container"]
+    both = pd.concat([frame[key], scraped[key]], ignore_index=True).astype("object").fillna("")
+    group: Ints = np.asarray(both.groupby(key, sort=False).ngroup(), dtype=np.int64)
+    time_ns, other_ns = (np.asarray(each["time"].astype("int64"), dtype=np.int64) for each in (frame, scraped))
+    own = group[: len(frame)]
+    index = match_rows(
+        own, time_ns, group[len(frame) :], other_ns,
+        tolerance=sampling_interval(own, time_ns, default=_DEFAULT_INTERVAL_NS) // 2, user=own,
+    )  # fmt: skip
+    found = [column for column in columns if column in scraped]
+    taken: dict[str, Any] = {column: scraped[column].array.take(index, allow_fill=True) for column in found}
+    network = any(CATALOGUE[column].family == "network" for column in found)
+    for column in ("pod_uid", "started_at", "image"):
+        if column in scraped and (column not in frame or bool(frame[column].isna().all())):
+            taken[column] = scraped[column].array.take(index, allow_fill=True)
+    age = AGES["network"]
+    if network and age in scraped and age not in frame:
+        later_s = (time_ns - np.append(other_ns, 0)[index]) * 1e-9
+        ages_s = np.append(scraped[age].to_numpy(np.float64), np.nan)[index] + later_s
+        taken[age] = np.where(index == NOTHING, np.nan, ages_s.round(3))
+    return frame.assign(**taken)
+
+
+def present_names(measurements: Mapping[str, Collection[str]]) -> tuple[set[str], bool]:
+    """Tell which metrics are there, and whether as fields of one measurement.
+
+    Parameters
+    ----------
+    measurements : mapping of str to collection of str
+        Measurements, and of :data:`ALL_IN_ONE` the fields.
+    """
+    known = {place.name for place in CADVISOR.places.values()} | {STARTED.name}
+    own = known & measurements.keys()
+    return (own, False) if own else (known & set(measurements.get(ALL_IN_ONE, ())), True)
+
+
+def written_columns(columns: Collection[str]) -> dict[bool, list[str]]:
+    """Name what a replay writes as this input would, what is counted per pod apart: what no other input tells.
+
+    The network is written as a whole or not at all; see :func:`add_scraped`.
+    """
+    there = [column for column in places_of(columns) if column in columns]
+    own = {column for column in there if CATALOGUE[column].influxdb is None}
+    network = any(CATALOGUE[column].family == "network" for column in own)
+    written = [column for column in there if column in own or (network and CATALOGUE[column].family == "network")]
+    parts = {
+        per_pod: [column for column in written if (CATALOGUE[column].per == "pod") == per_pod]
+        for per_pod in (False, True)
+    }
+    return {per_pod: part for per_pod, part in parts.items() if part}

@@ -1,0 +1,335 @@
+"""Samples out of InfluxDB, as Telegraf writes them there."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+from podlab.data.catalogue import CATALOGUE
+from podlab.data.samples import check_samples
+from podlab.errors import InputError, PodlabError
+from podlab.sources import NothingThereError
+from podlab.sources import influx_prometheus as prometheus_input
+from podlab.sources import influx_schema as schema
+from podlab.sources.influx_agents import AGENT_TAG, one_agent
+from podlab.sources.influx_http import AnswerTooLargeError, InfluxDatabase, quote_identifier
+from podlab.sources.influx_table import join_measurements, make_grid
+from podlab.sources.influx_wire import PartialAnswerError, RefusedError, Rows, join_rows, read_rows, read_series
+
+log = logging.getLogger(__name__)
+
+_NS_PER_S: Final = 1_000_000_000
+# One answer: 600 s of 1,000 pods each 10 s take 4 MB.
+_SLICE_S: Final = 600
+#: Which inputs Telegraf has changes seldom.
+_RENEW_NAMES_S: Final = 600.0
+# As far as a pod's network may have been measured before or after its containers.
+_SCRAPE_MARGIN_NS: Final = 60 * _NS_PER_S
+# An answer this many times smaller than the most allowed leaves room to ask for twice the span.
+_ROOM_TO_GROW: Final = 8
+_MIN_SLICE_NS: Final = _NS_PER_S
+_MAX_ANSWER_BYTES: Final = 128_000_000
+_MAX_NAMES_SHOWN: Final = 6
+_MOST_POLICIES: Final = 20
+# A server takes 65,534 characters of an address, of which a few hundred are no question.
+_MOST_QUESTION_CHARACTERS: Final = 60_000
+
+
+class InfluxSource:
+    """A database of InfluxDB (1.x, 2.x or 3.x) that Telegraf writes into, as a source of samples.
+
+    Each fetch asks one query per measurement for all pods, only for the fields needed, in slices of time so that no
+    answer grows without bound.
+
+    Parameters
+    ----------
+    url : str
+        The server's address, without user or password.
+    database : str
+        Telegraf's database; ``database/policy`` where it writes into a retention policy that is not the default one.
+    user, password : str, optional
+        A user with read rights is enough.
+    cluster : str
+        The cluster's name where the points have no tag ``cluster``.
+    timeout_s : float
+        How long to wait for a whole answer.
+    columns : collection of str, optional
+        The metrics to fetch; all that InfluxDB holds by default.
+    slice_s : float
+        The span asked for first, in seconds; it grows while answers stay small.
+    max_answer_bytes : int
+        When one answer would have more, or the server cuts it short, a shorter span is asked for.
+    token : str, optional
+        What InfluxDB 2 and 3 know a user by, instead of user and password.
+    ca_file : Path, optional
+        Certificates of the authorities to trust; the system's by default.
+    """
+
+    has_past = True
+
+    def __init__(
+        self,
+        url: str,
+        database: str,
+        user: str | None = None,
+        password: str | None = None,
+        *,
+        cluster: str = "local",
+        timeout_s: float = 60.0,
+        columns: Collection[str] | None = None,
+        slice_s: float = _SLICE_S,
+        max_answer_bytes: int = _MAX_ANSWER_BYTES,
+        token: str | None = None,
+        ca_file: Path | None = None,
+    ) -> None:
+        self.database = InfluxDatabase(url, database, user, password, timeout_s, token, ca_file)
+        self.cluster = cluster
+        self.columns = tuple(CATALOGUE) if columns is None else tuple(columns)
+        self.slice_s = slice_s
+        self.max_answer_bytes = max_answer_bytes
+        self._names: tuple[set[str], bool] | None = None
+        self._names_s = 0.0
+
+    @property
+    def name(self) -> str:
+        """Address and database."""
+        return self.database.name
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.database.close()
+
+    def fetch(self, since: datetime, until: datetime, *, pods: Collection[str] | None = None) -> pd.DataFrame:
+        """Read the samples with ``since <= time < until``; see :class:`podlab.sources.LiveSource`.
+
+        One statement takes the names of a few hundred pods well; the server's work grows with pods times series.
+        Two pods of one name are told apart by what carries their uid: Docker's names, or a replay. Where nothing does
+        (containerd), ``pod_uid``, ``image`` and ``started_at`` are missing, for the cluster's inventory to fill.
+
+        Raises
+        ------
+        NothingThereError
+            If it holds nothing there of the pods asked for.
+        InputError
+            If the server cannot be reached, refuses the user or the database, or holds nothing there.
+        PodlabError
+            If the server fails, takes too long, or its answer breaks off.
+        """
+        since_ns, until_ns = _to_ns(since), _to_ns(until)
+        if since_ns >= until_ns:
+            raise InputError("the span ends before it begins", where=f"{since} to {until}")
+        if pods is not None and (parts := self._divide(pods)):
+            return self._fetch_parts(since, until, parts)
+        container, *others = schema.measurements(self.columns)
+        rows_of = {container.name: self._read(container, since_ns, until_ns, pods)}
+        if not len(rows_of[container.name].series):
+            scraped = self._scraped(self.columns, since_ns, until_ns, pods)
+            if scraped is not None:
+                return check_samples(scraped, where=self.name)
+            if pods is not None:
+                what = f"no rows of {container.name} of the {len(pods)} pods asked for"
+                raise NothingThereError(what, where=self.name)
+            raise self._explain_nothing(since, until)
+        identity = [m for m in others if m.name == schema.IDENTITY]
+        rows_of |= self._read_all(identity, since_ns, until_ns, pods)
+        grid = make_grid(rows_of, cluster=self.cluster)
+        # What belongs to the first and last rows may have been measured just outside the span.
+        margin_ns = int(grid.interval_ns.max(initial=0)) // 2
+        rest = [m for m in others if m.name != schema.IDENTITY]
+        rows_of |= self._read_all(rest, since_ns - margin_ns, until_ns + margin_ns, pods)
+        frame = join_measurements(grid, rows_of, cluster=self.cluster)
+        lacking = prometheus_input.lacking_columns(frame, self.columns)
+        scraped = self._scraped(lacking, since_ns - margin_ns, until_ns + margin_ns, pods) if lacking else None
+        if scraped is not None:
+            frame = prometheus_input.add_scraped(frame, scraped, lacking)
+        return check_samples(frame, where=self.name)
+
+    def _scraped(
+        self, columns: Collection[str], since_ns: int, until_ns: int, pods: Collection[str] | None
+    ) -> pd.DataFrame | None:
+        """Read what Telegraf's ``prometheus`` input wrote of some columns; None where it wrote nothing."""
+        there, all_in_one = self._scraped_names()
+
+        def read(measurement: schema.Measurement, wider_ns: int) -> Rows:
+            return self._read(measurement, since_ns - wider_ns, until_ns + wider_ns, pods)
+
+        rows = prometheus_input.read_scraped(
+            read, there, columns, since_ns, until_ns,
+            cluster=self.cluster, all_in_one=all_in_one, margin_ns=_SCRAPE_MARGIN_NS,
+        )  # fmt: skip
+        return None if rows is None else rows.table()
+
+    def _scraped_names(self) -> tuple[set[str], bool]:
+        """Find out which metrics the ``prometheus`` input writes; asked again now and then."""
+        if self._names is None or time.monotonic() - self._names_s > _RENEW_NAMES_S:
+            try:
+                measurements: dict[str, list[str]] = {str(row[0]): [] for row in self._ask("SHOW MEASUREMENTS")}
+                if prometheus_input.ALL_IN_ONE in measurements:
+                    fields = self._ask(f"SHOW FIELD KEYS FROM {quote_identifier(prometheus_input.ALL_IN_ONE)}")
+                    measurements[prometheus_input.ALL_IN_ONE] = [str(row[0]) for row in fields]
+            except RefusedError as error:
+                raise self.database.refusal(error.what) from None
+            self._names, self._names_s = prometheus_input.present_names(measurements), time.monotonic()
+        return self._names
+
+    def _divide(self, pods: Collection[str]) -> list[list[str]]:
+        """Divide names that would not all fit into the address of a question to 3.x; nothing where they do."""
+        names = list(pods)
+        if len(names) < 2 or self.database.version.major < 3:
+            return []
+        # A name may stand there twice, and each of its dots takes twelve characters.
+        questions = (measurement.query(names) for measurement in schema.measurements(self.columns))
+        if max(len(quote(question)) for question in questions) <= _MOST_QUESTION_CHARACTERS:
+            return []
+        return [names[: len(names) // 2], names[len(names) // 2 :]]
+
+    def _fetch_parts(self, since: datetime, until: datetime, parts: list[list[str]]) -> pd.DataFrame:
+        found: list[pd.DataFrame] = []
+        for names in parts:
+            try:
+                found.append(self.fetch(since, until, pods=names))
+            except NothingThereError as error:
+                nothing = error
+        if not found:
+            raise nothing
+        return found[0] if len(found) == 1 else check_samples(pd.concat(found, ignore_index=True), where=self.name)
+
+    def _read_all(
+        self, wanted: list[schema.Measurement], since_ns: int, until_ns: int, pods: Collection[str] | None
+    ) -> dict[str, Rows]:
+        found = {m.name: self._read(m, since_ns, until_ns, pods) for m in wanted}
+        for name in (name for name, rows in found.items() if not len(rows.series) and name != schema.IDENTITY):
+            log.info("%s: no rows of %s; its columns are missing", self.name, name)
+        return {name: rows for name, rows in found.items() if len(rows.series)}
+
+    def _read(
+        self, measurement: schema.Measurement, since_ns: int, until_ns: int, pods: Collection[str] | None
+    ) -> Rows:
+        width_ns = int(self.slice_s * _NS_PER_S)
+        widest_ns = until_ns - since_ns
+        parts = []
+        start_ns = since_ns
+        while start_ns < until_ns:
+            # A short rest is asked for with the slice before it: each question costs the server something.
+            is_last = until_ns - start_ns <= min(width_ns * 3 // 2, widest_ns)
+            end_ns = until_ns if is_last else start_ns + width_ns
+            try:
+                answer = self._query(measurement.query(pods), {"since": start_ns, "until": end_ns, **measurement.only})
+                rows = self._rows_of(answer, measurement)
+            except (AnswerTooLargeError, PartialAnswerError) as error:
+                # Where the server has set a limit to spans, one that was refused would be so again.
+                width_ns = widest_ns = (end_ns - start_ns) // 2
+                if width_ns < _MIN_SLICE_NS:
+                    raise PodlabError(
+                        f"even one second of {measurement.name} is too much for one answer: {error.what}",
+                        where=self.name,
+                        todo="raise the server's limit (max-row-limit, max-select-series, query-file-limit or memory), "
+                        "or fetch fewer columns",
+                    ) from None
+                continue
+            self._check_numbers(rows, measurement)
+            parts.append(rows)
+            start_ns = end_ns
+            if len(answer) < self.max_answer_bytes // _ROOM_TO_GROW:
+                width_ns = min(width_ns * 2, widest_ns)
+        rows = join_rows(parts)
+        return rows if AGENT_TAG in measurement.tags else one_agent(rows)
+
+    def _rows_of(self, answer: bytes, measurement: schema.Measurement) -> Rows:
+        try:
+            return read_rows(answer, measurement.fields, measurement.tags_asked_for, where=self.name)
+        except RefusedError as error:
+            raise self.database.refusal(error.what) from None
+
+    def _check_numbers(self, rows: Rows, measurement: schema.Measurement) -> None:
+        """Refuse what somebody else wrote into Telegraf's fields."""
+        for name, values in rows.fields.items():
+            if name not in CATALOGUE or (is_numeric_dtype(values) and not is_bool_dtype(values)):
+                continue
+            bad = next(value for value in values if isinstance(value, str | bool | np.bool_))
+            raise InputError(
+                f"field {measurement.fields[name]!r} of {measurement.name} holds {str(bad)[:60]!r}, which is no number",
+                where=self.name,
+                todo="see who else writes into it, or fetch a span without that",
+            )
+
+    def _query(self, text: str, bound: dict[str, object]) -> bytes:
+        return self.database.query(text, bound=bound, max_bytes=self.max_answer_bytes)
+
+    def _explain_nothing(self, since: datetime, until: datetime) -> InputError:
+        """Say why there are no rows: nothing was ever written there, or elsewhere, or not in this span."""
+        names = [str(row[0]) for row in self._ask("SHOW MEASUREMENTS")]
+        wanted = [measurement.name for measurement in schema.measurements(self.columns)]
+        if wanted[0] not in names:
+            missing = ", ".join(name for name in wanted if name not in names and name != schema.IDENTITY)
+            has = ", ".join(names[:_MAX_NAMES_SHOWN]) + (", ..." if len(names) > _MAX_NAMES_SHOWN else "")
+            return InputError(
+                f"the database has {has or 'no measurement at all'}; missing are {missing}",
+                where=self.name,
+                todo="let Telegraf's kubernetes input write into it, or `podlab replay` a recording",
+            )
+        span = f"{since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S}"
+        newest, others = self._newest(quote_identifier(wanted[0])), self._other_policies(wanted[0])
+        if others:
+            policy, when = max(others.items(), key=lambda item: item[1])
+            return InputError(
+                f"no rows of {wanted[0]} from {span} in this retention policy, "
+                f"{'none at all' if newest is None else f'the newest is of {newest:%Y-%m-%d %H:%M:%S} UTC'}; "
+                f"there are some in {', '.join(map(repr, others))}, the newest of {when:%Y-%m-%d %H:%M:%S} UTC",
+                where=self.name,
+                todo=f"set influxdb_database to {self.database.bare_name}/{policy}",
+            )
+        when_told = "none" if newest is None else f"the newest is of {newest:%Y-%m-%d %H:%M:%S} UTC"
+        return InputError(
+            f"no rows of {wanted[0]} from {span}, {when_told}",
+            where=self.name,
+            todo="choose another span, or see whether Telegraf still runs",
+        )
+
+    def _other_policies(self, measurement: str) -> dict[str, pd.Timestamp]:
+        """Find the retention policies beside the one asked that hold a measurement, and when it was written last."""
+        if self.database.version.major == 3:
+            return {}
+        try:
+            known = self._ask(f"SHOW RETENTION POLICIES ON {quote_identifier(self.database.bare_name)}")
+        except PodlabError as error:
+            log.debug("%s", error)
+            return {}
+        own = self.database.database.partition("/")[2]
+        # The last column says whether it is the default one.
+        names = [str(row[0]) for row in known if row[0] != own and (own or row[-1] is not True)]
+        found = {
+            name: self._newest(f"{quote_identifier(name)}.{quote_identifier(measurement)}")
+            for name in names[:_MOST_POLICIES]
+        }
+        return {name: when for name, when in found.items() if when is not None}
+
+    def _newest(self, measurement: str) -> pd.Timestamp | None:
+        try:
+            newest = self._ask(f"SELECT * FROM {measurement} ORDER BY time DESC LIMIT 1")  # noqa: S608
+        except PodlabError as error:
+            # A server with a limit to spans refuses one without beginning; why there are no rows matters more.
+            log.debug("%s", error)
+            return None
+        return pd.Timestamp(newest[0][0], tz="UTC") if newest else None
+
+    def _ask(self, text: str) -> list[tuple[Any, ...]]:
+        try:
+            return [row for series in read_series(self._query(text, {}), where=self.name) for row in series.rows]
+        except RefusedError as error:
+            raise self.database.refusal(error.what) from None
+
+
+def _to_ns(when: datetime) -> int:
+    if when.tzinfo is None:
+        raise InputError(f"{when} has no time zone")
+    return int(pd.Timestamp(when).as_unit("ns").value)

@@ -1,0 +1,233 @@
+"""From Prometheus' series to points of containers and pods: whose they are, which to take of several, what to sum.
+
+Labels are read as Kubernetes' versions and the usual relabelling write them:
+
+- ``pod`` and ``container``; ``pod_name`` and ``container_name`` before Kubernetes 1.16; ``exported_...`` where the
+  scrape did not honour labels;
+- ``id``, the cgroup's path, tells two lives of a container apart and holds the pod's uid; ``name`` tells lives apart
+  too;
+- ``k8s_pod_name``, ``k8s.pod.name`` and so on where OpenTelemetry's kubeletstats receiver tells; ``pod`` may be the
+  collector's own there;
+- no container, or ``POD``: the pod's own cgroup or its pause container, on which the network is counted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from podlab.data.catalogue import PrometheusPlace
+from podlab.sources.nearest import NOTHING, Ints
+from podlab.sources.prometheus_wire import Floats, RawSeries
+
+Flags = npt.NDArray[np.bool_]
+#: Cluster, namespace, pod, container, life; the last two are not there for what is counted per pod.
+Owner = tuple[str, ...]
+Observer = tuple[tuple[str, str], ...]
+
+CLUSTER_LABELS: Final = ("cluster", "k8s_cluster_name", "k8s.cluster.name")
+NAMESPACE_LABELS: Final = ("k8s_namespace_name", "k8s.namespace.name", "exported_namespace", "namespace")
+POD_LABELS: Final = ("k8s_pod_name", "k8s.pod.name", "exported_pod", "pod", "pod_name")
+CONTAINER_LABELS: Final = ("k8s_container_name", "k8s.container.name", "exported_container", "container",
+                           "container_name")  # fmt: skip
+NODE_LABELS: Final = ("k8s_node_name", "k8s.node.name", "node", "kubernetes_node", "kubernetes_io_hostname")
+UID_LABELS: Final = ("k8s_pod_uid", "k8s.pod.uid")
+LIFE_LABELS: Final = ("container_id", "container.id", "id", "name")
+PAUSE: Final = "POD"
+# Before cAdvisor 0.33.
+_FAILURE_LABELS: Final = ("failure_type", "type")
+#: The rest tells who scraped: two replicas of Prometheus, or two jobs, see the same container twice.
+_ABOUT: Final = frozenset(
+    (
+        "__name__", "image", "uid", "persistentvolumeclaim", *CLUSTER_LABELS, *NAMESPACE_LABELS, *POD_LABELS,
+        *CONTAINER_LABELS, *LIFE_LABELS, *_FAILURE_LABELS, "scope", "cpu", "device", "interface", "direction",
+        *NODE_LABELS[:3], *UID_LABELS, "k8s_volume_name", "k8s.volume.name",
+    )
+)  # fmt: skip
+# As the kubelet names cgroups: .../pod<uid>/..., or ...-pod<uid with underscores>.slice/... under systemd.
+_POD_UID: Final = re.compile(r"[/-]pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})(?:\.slice)?(?:/|$)")
+
+
+def first_of(labels: Mapping[str, str], names: Iterable[str]) -> str:
+    """Give the first of some labels that is there and not empty, or ``""``."""
+    return next((value for name in names if (value := labels.get(name))), "")
+
+
+def uid_of(labels: Mapping[str, str]) -> str | None:
+    """Tell the uid of the pod that a series is of, where its labels do."""
+    return first_of(labels, UID_LABELS) or uid_in(labels.get("id", ""))
+
+
+@lru_cache(maxsize=65_536)
+def uid_in(cgroup: str) -> str | None:
+    """Read the pod's uid out of a cgroup's path; None for static pods, whose path holds another one than the API tells.
+
+    Examples
+    --------
+    >>> uid_in("/kubepods.slice/kubepods-pod577dee3a_0f95_4a6f_8c64_c72c45d5bb88.slice/cri-containerd-0a.scope")
+    '577dee3a-0f95-4a6f-8c64-c72c45d5bb88'
+    """
+    found = _POD_UID.search(cgroup)
+    return None if found is None else found[1].replace("_", "-")
+
+
+def container_of(labels: Mapping[str, str], cluster: str) -> Owner | None:
+    """Tell which container's life a series is of; None for pause containers and the cgroups of pods and slices."""
+    pod, container = first_of(labels, POD_LABELS), first_of(labels, CONTAINER_LABELS)
+    if not pod or not container or container == PAUSE:
+        return None
+    life = first_of(labels, LIFE_LABELS)
+    return (*_place_of(labels, cluster), pod, container, life)
+
+
+def pod_of(labels: Mapping[str, str], cluster: str) -> Owner | None:
+    """Tell which pod a series is of."""
+    pod = first_of(labels, POD_LABELS)
+    return (*_place_of(labels, cluster), pod) if pod else None
+
+
+def claim_of(labels: Mapping[str, str], cluster: str) -> Owner | None:
+    """Tell which persistent volume claim a series is of."""
+    claim = labels.get("persistentvolumeclaim")
+    return (*_place_of(labels, cluster), claim) if claim else None
+
+
+def _place_of(labels: Mapping[str, str], cluster: str) -> tuple[str, str]:
+    return first_of(labels, CLUSTER_LABELS) or cluster, first_of(labels, NAMESPACE_LABELS)
+
+
+def without_target_labels(series: Sequence[Mapping[str, str]]) -> Sequence[Mapping[str, str]]:
+    """Take out the labels by which a scrape tells of its target, where it did not honour those of the series.
+
+    Of one scrape, what stands in ``pod`` or ``container`` beside an ``exported_pod`` or ``exported_container`` is the
+    target's name. A series of the same scrape that has no such label of its own, as those of a node's or a pod's
+    cgroup, must not pass for the target's.
+
+    Parameters
+    ----------
+    series : sequence of mapping of str to str
+        Labels of each series of a metric.
+    """
+    targets: dict[str, set[tuple[object, ...]]] = {"pod": set(), "container": set()}
+    for name, known in targets.items():
+        known.update(_target(labels, name) for labels in series if labels.get(f"exported_{name}"))
+    if not any(targets.values()):
+        return series
+    out: list[Mapping[str, str]] = []
+    for labels in series:
+        foreign = [
+            name for name, known in targets.items()
+            if known and not labels.get(f"exported_{name}") and _target(labels, name) in known
+        ]  # fmt: skip
+        out.append({name: value for name, value in labels.items() if name not in foreign} if foreign else labels)
+    return out
+
+
+def _target(labels: Mapping[str, str], name: str) -> tuple[object, ...]:
+    return observer_of(labels), labels.get(name)
+
+
+def is_at(labels: Mapping[str, str], place: PrometheusPlace) -> bool:
+    """Tell whether a series of the right name is the one meant."""
+    return all(
+        (first_of(labels, _FAILURE_LABELS) if label == "failure_type" else labels.get(label)) == value
+        for label, value in place.only
+    )
+
+
+@dataclass
+class Owned:
+    """Series of one name whose owners are known.
+
+    Attributes
+    ----------
+    raw : RawSeries
+    owners : list of Owner or None
+        By number of the series; None for what is no business of ours.
+    """
+
+    raw: RawSeries
+    owners: list[Owner | None]
+
+    @classmethod
+    def of(cls, raw: RawSeries, owner_of: Callable[[Mapping[str, str], str], Owner | None], cluster: str) -> Owned:
+        """Find each series' owner, each by the labels that it has itself."""
+        return cls(raw, [owner_of(labels, cluster) for labels in without_target_labels(raw.labels)])
+
+    def without(self, left_out: Iterable[int]) -> Owned:
+        """Leave some series out."""
+        gone = set(left_out)
+        return Owned(self.raw, [None if n in gone else owner for n, owner in enumerate(self.owners)])
+
+
+def observer_of(labels: Mapping[str, str]) -> Observer:
+    """Tell who scraped a series: its labels that are not about what was scraped."""
+    return tuple(sorted(item for item in labels.items() if item[0] not in _ABOUT))
+
+
+@dataclass
+class Points:
+    """Values of one metric: one per owner and instant, sorted by both.
+
+    Attributes
+    ----------
+    owner, time_ms : ndarray of int64, shape (n_points,)
+    value : ndarray of float64, shape (n_points,)
+    """
+
+    owner: Ints
+    time_ms: Ints
+    value: Floats
+
+    def rows(self, kept: Flags | Ints) -> Points:
+        """Keep some points."""
+        return Points(self.owner[kept], self.time_ms[kept], self.value[kept])
+
+
+def make_points(owned: Owned, place: PrometheusPlace, numbers: dict[Owner, int]) -> Points:
+    """Make a metric's points: the values of its parts summed, repeated instants counted once.
+
+    Parameters
+    ----------
+    owned : Owned
+        Series of the place's name.
+    place : PrometheusPlace
+        What to take of them.
+    numbers : dict
+        Numbers of the owners; new ones are added.
+    """
+    meant = [
+        who is not None and is_at(labels, place) for who, labels in zip(owned.owners, owned.raw.labels, strict=True)
+    ]
+    part = [labels.get(place.part or "", "") for labels in owned.raw.labels]
+    if place.whole is not None:
+        have_whole = {who for who, p, m in zip(owned.owners, part, meant, strict=True) if m and p == place.whole}
+        meant = [
+            m and (p == place.whole or who not in have_whole)
+            for who, p, m in zip(owned.owners, part, meant, strict=True)
+        ]
+    parts: dict[str, int] = {}
+    part_of = np.array([parts.setdefault(p, len(parts)) for p in part], dtype=np.int64)
+    owner_of = np.array(
+        [numbers.setdefault(who, len(numbers)) if m and who is not None else NOTHING
+         for who, m in zip(owned.owners, meant, strict=True)],
+        dtype=np.int64,
+    )  # fmt: skip
+    there = np.flatnonzero(owner_of[owned.raw.series] != NOTHING)
+    series, time_ms, value = owned.raw.series[there], owned.raw.time_ms[there], owned.raw.value[there]
+    owner, part_number = owner_of[series], part_of[series]
+    order = np.lexsort((part_number, time_ms, owner))
+    owner, time_ms, part_number, value = owner[order], time_ms[order], part_number[order], value[order]
+    new_instant = np.diff(owner, prepend=NOTHING) != 0
+    new_instant |= np.diff(time_ms, prepend=NOTHING) != 0
+    # A server without deduplication, or an answer in two pieces, gives a sample twice.
+    once = new_instant | (np.diff(part_number, prepend=NOTHING) != 0)
+    starts = np.flatnonzero(new_instant[once])
+    total = np.add.reduceat(value[once], starts) if len(starts) else value[once]
+    return Points(owner[once][starts], time_ms[once][starts], total * place.scale)

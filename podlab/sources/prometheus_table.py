@@ -1,0 +1,160 @@
+"""From points of Prometheus' metrics to the samples table: one row per container and instant."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from podlab.data.catalogue import AGES, CATALOGUE
+from podlab.sources.nearest import NOTHING, Ints, match_rows, nearest_rows, sampling_interval
+from podlab.sources.prometheus_series import Owner, Points
+from podlab.sources.prometheus_wire import Floats
+
+log = logging.getLogger(__name__)
+
+_MS_PER_S: Final = 1_000
+_NS_PER_MS: Final = 1_000_000
+# cAdvisor's usual interval, for a fetch that saw every container just once.
+_DEFAULT_INTERVAL_MS: Final = 15 * _MS_PER_S
+#: Beyond this a value does not fit into the table's counters.
+_TOO_LARGE: Final = 2.0**63
+
+
+@dataclass
+class Grid:
+    """The rows of the table to be, sorted by container and time.
+
+    Attributes
+    ----------
+    owner, time_ms : ndarray of int64, shape (n_rows,)
+        Number of each row's container, and when it was taken.
+    interval_ms : ndarray of int64, shape (n_rows,)
+        Estimated sampling interval of the row's container.
+    """
+
+    owner: Ints
+    time_ms: Ints
+    interval_ms: Ints
+
+    def join(self, points: Points, *, owner: Ints | None = None) -> Floats:
+        """Give each row the nearest value within half a sampling interval, each used once; NaN where there is none.
+
+        Parameters
+        ----------
+        points : Points
+        owner : ndarray of int64, shape (n_rows,), optional
+            Who each row is among the points' owners; the rows' containers by default.
+        """
+        return self.join_with_age(points, owner=owner)[0]
+
+    def join_with_age(self, points: Points, *, owner: Ints | None = None) -> tuple[Floats, Floats]:
+        """Give the values as :meth:`join` does, and by how many seconds each was taken before its row."""
+        if owner is None and np.array_equal(points.owner, self.owner) and np.array_equal(points.time_ms, self.time_ms):
+            return points.value, np.zeros(len(self.time_ms))
+        index = match_rows(
+            self.owner if owner is None else owner, self.time_ms, points.owner, points.time_ms,
+            tolerance=self.interval_ms // 2, user=self.owner,
+        )  # fmt: skip
+        age_s = (self.time_ms - np.append(points.time_ms, 0)[index]) / _MS_PER_S
+        return np.append(points.value, np.nan)[index], np.where(index == NOTHING, np.nan, age_s)
+
+
+def make_grid(metrics: Sequence[Points], since_ms: int, until_ms: int) -> Grid:
+    """Make the rows: the instants at which a container was measured.
+
+    All metrics of a container usually carry the same instant. Those that lie less than half an interval from a row
+    belong to it; others make a row of their own, so that nothing is lost where the first metric has a gap.
+
+    Parameters
+    ----------
+    metrics : sequence of Points
+        Of the containers; at least one.
+    since_ms, until_ms : int
+        Rows are in ``since_ms <= time < until_ms``.
+    """
+    owner = np.empty(0, dtype=np.int64)
+    time_ms, interval_ms = owner, owner
+    for points in metrics:
+        inside = points.rows((points.time_ms >= since_ms) & (points.time_ms < until_ms))
+        if np.array_equal(inside.owner, owner) and np.array_equal(inside.time_ms, time_ms):
+            continue
+        if len(owner) and len(inside.owner):
+            _, apart_ms = nearest_rows(inside.owner, inside.time_ms, owner, time_ms)
+            own_ms = sampling_interval(inside.owner, inside.time_ms, default=_DEFAULT_INTERVAL_MS)
+            inside = inside.rows(apart_ms > own_ms // 2)
+        owner, time_ms = np.append(owner, inside.owner), np.append(time_ms, inside.time_ms)
+        order = np.lexsort((time_ms, owner))
+        owner, time_ms = owner[order], time_ms[order]
+    if len(owner):
+        interval_ms = sampling_interval(owner, time_ms, default=_DEFAULT_INTERVAL_MS)
+    return Grid(owner, time_ms, interval_ms)
+
+
+def rate_of(points: Points) -> Points:
+    """Growth per second since the point before; none for a container's first point, and none where a counter fell."""
+    elapsed_s = np.diff(points.time_ms) / _MS_PER_S
+    growth = np.diff(points.value)
+    kept = np.flatnonzero((np.diff(points.owner) == 0) & (growth >= 0)) + 1
+    return Points(points.owner[kept], points.time_ms[kept], growth[kept - 1] / elapsed_s[kept - 1])
+
+
+def make_table(
+    grid: Grid, containers: Sequence[Owner], columns: Mapping[str, Floats], about: Mapping[str, Sequence[str | None]]
+) -> pd.DataFrame:
+    """Put the table together.
+
+    Parameters
+    ----------
+    grid : Grid
+    containers : sequence of Owner
+        By number.
+    columns : mapping of str to ndarray, shape (n_rows,)
+        Metrics, and ``started_at`` in seconds since 1970.
+    about : mapping of str to sequence
+        What is known of each container by number: node, image, pod_uid.
+    """
+    names = pd.DataFrame(
+        [key[:4] for key in containers], columns=["cluster", "namespace", "pod", "container"], dtype="str"
+    )
+    named = {str(name): values.where(values != "").take(grid.owner).array for name, values in names.items()}
+    named |= {name: pd.Series(list(values), dtype="str").take(grid.owner).array for name, values in about.items()}
+    frame = pd.DataFrame({"time": _instants(grid.time_ms), **named})
+    for name, values in columns.items():
+        if name == "started_at":
+            frame[name] = _starts(values, grid.owner)
+        elif np.isfinite(values).any():
+            frame[name] = values if name in AGES.values() else _plausible(name, values)
+    return frame
+
+
+def number_of(owners: Sequence[Owner], numbers: Mapping[Owner, int]) -> Ints:
+    """Give owners the numbers that they have; -1 where one has none."""
+    return np.array([numbers.get(owner, NOTHING) for owner in owners], dtype=np.int64)
+
+
+def _starts(seconds: Floats, owner: Ints) -> pd.Series:
+    """Read starts; a container keeps its own until the next one, so a row without takes its neighbour's."""
+    ms = pd.Series(
+        np.where((seconds > 0) & (seconds < _TOO_LARGE / _MS_PER_S / _NS_PER_MS), seconds, np.nan) * _MS_PER_S
+    )
+    filled = ms.groupby(owner).ffill().groupby(owner).bfill()
+    known = filled.notna()
+    return _instants(filled.where(known, 0).round().to_numpy().astype(np.int64)).where(known)
+
+
+def _plausible(name: str, values: Floats) -> Floats:
+    bad = (values < 0) | (values >= _TOO_LARGE)
+    if bad.any():
+        log.warning("%d values of %s are below 0 or beyond 2**63 and count as missing", int(bad.sum()), name)
+        values = np.where(bad, np.nan, values)
+    # A sum of floats may lie beside a whole number by the last bit.
+    return np.rint(values) if CATALOGUE[name].kind == "counter" else values
+
+
+def _instants(time_ms: Ints) -> pd.Series:
+    return pd.Series((time_ms * _NS_PER_MS).view("datetime64[ns]")).dt.tz_localize("UTC")

@@ -1,0 +1,211 @@
+"""Labelled multivariate series of other formats: a CSV of times, values and a label, by a mapping of its columns."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS
+from podlab.data.samples import MISSING_WORDS, check_samples
+from podlab.errors import InputError
+from podlab.files import decode_text
+
+_RULE = re.compile(
+    r"(?P<given>[^=]+)=(?P<rate>rate:)?(?P<column>\w+)(?:\*(?P<factor>[0-9.eE+-]+))?(?::(?P<written>.+))?"
+)
+_PLAIN = ("time", "anomaly", "service")
+_TRUE_AND_FALSE = {"true": True, "false": False}
+#: The year first, and whatever stands between: there is one way to read it.
+_YEAR_FIRST = r"\d{4}[-/.]\d\d?[-/.]\d\d?(?:[T ].*)?"
+_HOW = "write such as time=time,cpu=cpu_usage_nanocores*1e7,net_in=rate:rx_bytes,label=anomaly"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Where one column of the samples table comes from.
+
+    Attributes
+    ----------
+    given : str
+        The series' column.
+    column : str
+        ``time``, ``anomaly``, ``service`` or a metric.
+    factor : float
+        Turns the series' unit into the metric's.
+    rate : bool
+        Whether the series holds a counter's growth per second.
+    written : str, optional
+        Of ``time`` a pattern of strptime; of ``anomaly`` what marks one, where labels are not 0 and 1.
+    """
+
+    given: str
+    column: str
+    factor: float = 1.0
+    rate: bool = False
+    written: str | None = None
+
+
+def parse_mapping(text: str) -> tuple[Rule, ...]:
+    """Read ``given=column``, ``given=column*factor`` and ``given=rate:column``, with commas between.
+
+    ``given=time:%d/%m/%Y`` says how times are written, ``given=anomaly:-1`` what marks an anomaly.
+
+    Raises
+    ------
+    InputError
+        If a part is no rule, names no column of the samples table or one twice, or ``time`` is left out.
+
+    Examples
+    --------
+    >>> parse_mapping("t=time,cpu=cpu_usage_nanocores*1e7")[1].factor
+    10000000.0
+    """
+    rules = []
+    for part in text.split(","):
+        match = _RULE.fullmatch(part.strip())
+        if match is None:
+            raise InputError(f"{part.strip()!r} is no mapping", where="--map", todo=_HOW)
+        column, rate = match["column"], match["rate"] is not None
+        if column not in (*_PLAIN, *MEASURED_METRICS):
+            raise InputError(f"{column!r} is no metric", where="--map", todo=f"choose of {', '.join(MEASURED_METRICS)}")
+        if rate and (column in _PLAIN or CATALOGUE[column].kind != "counter"):
+            raise InputError(f"{column!r} is no counter, so it has no rate", where="--map", todo=_HOW)
+        written = match["written"]
+        if written is not None and column not in ("time", "anomaly"):
+            raise InputError(f"{column!r} takes nothing behind a colon", where="--map", todo=_HOW)
+        try:
+            factor = float(match["factor"] or 1.0)
+        except ValueError:
+            raise InputError(f"{match['factor']!r} is no number", where="--map", todo=_HOW) from None
+        rules.append(Rule(match["given"].strip(), column, factor, rate, written))
+    columns = [rule.column for rule in rules]
+    if "time" not in columns:
+        raise InputError("no column is mapped to time", where="--map", todo=_HOW)
+    if twice := [column for column in columns if columns.count(column) > 1]:
+        raise InputError(f"{twice[0]} is to come from two columns", where="--map", todo="keep one")
+    return tuple(rules)
+
+
+def read_series(path: Path, rules: tuple[Rule, ...]) -> pd.DataFrame:
+    """Read a series as the samples of one container, named after the file.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV file with a header. Times are seconds since any origin, texts that begin with the year, or written as the
+        rule says; those without a zone are taken for UTC. Labels are 0 and 1, or true and false, or as the rule says.
+    rules : tuple of Rule
+        Columns that none names are left out.
+
+    Returns
+    -------
+    DataFrame
+        A checked samples table.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, lacks a column, holds what is no number, or what could be read in two ways.
+    """
+    try:
+        with warnings.catch_warnings():
+            # A separator at the end of each row must not make the first column an index, and move all others;
+            # more values than columns are an error.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # As text: a service may be called 007, and what is guessed is guessed differently in each file.
+            table = pd.read_csv(
+                io.StringIO(decode_text(path.read_bytes())),
+                index_col=False, dtype="str", keep_default_na=False, na_values=sorted(MISSING_WORDS),
+            )  # fmt: skip
+    except FileNotFoundError:
+        raise InputError("no such file", where=str(path)) from None
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:
+        raise InputError(f"is no CSV file: {str(error).splitlines()[0]}", where=str(path)) from None
+    absent = [rule.given for rule in rules if rule.given not in table]
+    if absent:
+        has = ", ".join(map(str, table.columns[:20]))
+        raise InputError(f"column {absent[0]!r} is missing", where=str(path), todo=f"it has {has}")
+    samples = pd.DataFrame({"pod": path.stem, "container": "series"}, index=table.index)
+    time = next(rule for rule in rules if rule.column == "time")
+    samples["time"] = _times(table[time.given], time, path)
+    step_s = samples["time"].diff().dt.total_seconds().fillna(0.0).clip(lower=0.0)
+    for rule in rules:
+        if rule.column == "service":
+            samples["service"] = table[rule.given]
+        elif rule.column == "anomaly":
+            samples["anomaly"] = _labels(table[rule.given], rule, path)
+        elif rule.column != "time":
+            values = _numbers(table[rule.given], path) * rule.factor
+            samples[rule.column] = _as_column(values, rule, step_s)
+    return check_samples(samples, where=str(path))
+
+
+def _times(given: pd.Series, rule: Rule, path: Path) -> pd.Series:
+    if rule.written is not None:
+        try:
+            times = pd.to_datetime(given, format=rule.written, utc=True, errors="coerce")
+        except ValueError as error:
+            raise InputError(f"{rule.written!r} is no pattern", where="--map", todo=_HOW) from error
+        _refuse(given, times.isna(), f"is no time, or not written as {rule.written!r}", path)
+        return times
+    seconds = pd.to_numeric(given, errors="coerce")
+    if seconds.notna().any():
+        # Texts among numbers are no times; and numbers among texts are none either.
+        times = pd.to_datetime(seconds * rule.factor, unit="s", utc=True, errors="coerce")
+        _refuse(given, times.isna(), "is no time", path)
+        return times
+    _refuse(given, given.isna() | ~given.str.contains(r"\d", regex=True, na=False), "is no time", path)
+    ambiguous = ~given.str.strip().str.fullmatch(_YEAR_FIRST)
+    how = f"such as {rule.given}=time:%d/%m/%Y %H:%M:%S in --map"
+    _refuse(given, ambiguous, "could be read in several ways, or has no date", path, f"say how it is written, {how}")
+    zoned = given.str.contains(r":.*(?:Z|[+-]\d\d(?::?\d\d)?)$", regex=True)
+    if zoned.any() and not zoned.all():
+        raise InputError(f"column {given.name!r} has times with and without a zone", where=str(path))
+    date = given.str.strip().str.replace(r"^(\d{4})[-/.](\d\d?)[-/.](\d\d?)", _two_digits, regex=True)
+    # Some with a fraction of a second and some without are no other format.
+    times = pd.to_datetime(date, format="ISO8601", utc=True, errors="coerce")
+    _refuse(given, times.isna(), "is no time", path, f"say how it is written, {how}")
+    return times
+
+
+def _two_digits(found: re.Match[str]) -> str:
+    return f"{found[1]}-{found[2]:0>2}-{found[3]:0>2}"
+
+
+def _labels(given: pd.Series, rule: Rule, path: Path) -> pd.Series:
+    if rule.written is not None:
+        numbers = pd.to_numeric(given, errors="coerce")
+        marks = pd.to_numeric(pd.Series([rule.written]), errors="coerce")[0]
+        marked: pd.Series = (given == rule.written) | (numbers.notna() & (numbers == marks))
+        return marked
+    labels = given.str.strip().str.lower().map(_TRUE_AND_FALSE)
+    numbers = pd.to_numeric(given, errors="coerce")
+    labels = labels.where(labels.notna(), numbers.map({0.0: False, 1.0: True})).astype("boolean")
+    todo = f"say what marks an anomaly, such as {rule.given}=anomaly:-1 in --map"
+    _refuse(given, labels.isna() & given.notna(), "is neither 0 nor 1", path, todo)
+    return labels.fillna(False)
+
+
+def _numbers(given: pd.Series, path: Path) -> pd.Series:
+    numbers = pd.to_numeric(given, errors="coerce").astype("float64")
+    _refuse(given, numbers.isna() & given.notna(), "is no number", path)
+    return numbers.where(np.isfinite(numbers))
+
+
+def _refuse(given: pd.Series, bad: pd.Series, what: str, path: Path, todo: str | None = None) -> None:
+    if bad.any():
+        row = int(bad.to_numpy().argmax())
+        shown = "nothing" if pd.isna(given.iloc[row]) else repr(str(given.iloc[row])[:60])
+        raise InputError(f"column {given.name!r}, row {row + 1}: {shown} {what}", where=str(path), todo=todo)
+
+
+def _as_column(values: pd.Series, rule: Rule, step_s: pd.Series) -> pd.Series:
+    if rule.rate:
+        values = (values.fillna(0.0) * step_s).cumsum()
+    return values.round() if CATALOGUE[rule.column].kind == "counter" else values

@@ -1,0 +1,86 @@
+"""What was aimed at is compared with what was found, and a rounded figure never decides."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from podlab.evaluation import Conditions
+from podlab.evaluation.conditions import TO_OTHER
+from podlab.evaluation.scenarios import BIRTH, MACHINE, RECORDING
+from podlab.notebook.goals import bake_off_words, conditions_words, goals_table, seldom_words, sets_words
+
+
+def line(group: str, condition: str, horizon_s: float, macro_f1: float, **also: object) -> dict[str, object]:
+    figures = {"macro_f1": macro_f1, "best_guess": macro_f1 + 0.01, "lost": 0.0, "guess_lost": 0.0,
+               "calibration_error": 0.01, "coverage": 0.95, "set_size": 1.05}  # fmt: skip
+    figures |= {name: float(value) for name, value in also.items() if name in figures}
+    spread = {f"{name}{end}": value for name, value in figures.items() for end in ("_low", "_high")}
+    return {
+        "group": group, "condition": condition, "containers": also.get("containers", "all"), "horizon_s": horizon_s,
+        "interval_s": 0.0, **figures, **spread, "share_known": 0.99, "worst_service": "redis", "worst_coverage": 0.9,
+        "worst_draw": float("nan"), "beside": "", "n_deployments": 20, "n_containers": 20, "n_decisions": 20,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def found() -> Conditions:
+    table = pd.DataFrame(
+        [
+            line(BIRTH, "10 s", 10.0, 0.985),
+            line(BIRTH, "10 s", 10.0, 0.799, containers="loaded"),
+            line(BIRTH, "60 s", 60.0, 0.97),
+            line(BIRTH, "60 s", 60.0, 0.955, containers="loaded"),
+            line(MACHINE, "another machine", 60.0, 0.9, lost=0.0801, guess_lost=0.1),
+            line(RECORDING, f"60 s, {TO_OTHER}", 60.0, 0.9, lost=0.03),
+        ]
+    )
+    return Conditions(table, {}, pd.DataFrame(), {}, ("a", "b"), 20, 20, 1.0)
+
+
+def test_each_goal_that_could_be_measured_is_judged_by_the_exact_figure(found: Conditions) -> None:
+    goals = goals_table(found).set_index("what")
+    assert goals["reached"].to_dict() == {
+        "10 s from birth, loaded": "only if never unknown",
+        "60 s from birth, loaded": "only if never unknown",
+        "fall from 10 to 60 s, all": "no",
+        "lost: another machine": "no",
+        f"lost: 60 s, {TO_OTHER}": "yes",
+        "60 s from birth: calibration error": "yes",
+        "60 s from birth: coverage of the 95 % sets": "yes",
+        "60 s from birth: mean size of the 95 % sets": "yes",
+    }
+    assert goals.loc["fall from 10 to 60 s, all", "figure"] == "0.015"
+    assert goals.loc["10 s from birth, loaded", "figure"] == "0.799"
+    assert set(goals["deployments"]) == {20}
+
+
+def test_tables_for_people_name_every_condition_once(found: Conditions) -> None:
+    whole = found.table[found.table["containers"] == "all"]
+    told = conditions_words(whole)
+    assert told["condition"].to_list() == whole["condition"].to_list()
+    assert {"lost", "beside", "deployments"} <= set(told)
+    assert "lost" not in conditions_words(found.table, lost=False)
+    assert "containers" in conditions_words(found.table, lost=False)
+    assert sets_words(whole)["worst service"].eq("redis").all()
+    assert sets_words(whole.assign(worst_coverage=1.0))["worst service"].eq("-").all(), "none is worse than the others"
+
+
+def test_methods_stand_in_the_order_of_the_comparison_with_a_column_for_each_horizon() -> None:
+    same = {"macro_f1": 0.9, "low": 0.8, "high": 1.0, "idle_macro_f1": 0.7, "fit_cpu_s": 2.0, "answer_cpu_ms": 0.1}
+    table = pd.DataFrame([{"method": m, "horizon_s": h, **same} for h in (10.0, 60.0) for m in ("z", "a")])
+    control = pd.DataFrame({"method": ["z", "a"], "macro_f1": [0.1, 0.2]})
+    told = bake_off_words(table, control)
+    assert told["method"].to_list() == ["z", "a"]
+    assert told["10 s"].to_list() == ["0.90 (0.80 to 1.00)"] * 2
+    assert told["shuffled labels"].to_list() == [0.1, 0.2]
+    assert "shuffled labels" not in bake_off_words(table, control[:0])
+
+
+def test_who_is_ahead_is_told_with_an_interval() -> None:
+    table = pd.DataFrame(
+        {"who": ["podlab", "forest"], "minutes": 3.0, "samples": 4.0, "macro_f1": [0.9, 0.8], "low": 0.7, "high": 1.0,
+         "gain": [float("nan"), 0.1], "gain_low": [float("nan"), 0.05], "gain_high": [float("nan"), 0.2],
+         "n_deployments": 9}
+    )  # fmt: skip
+    assert seldom_words(table)["its interval"].to_list() == ["-", "0.05 to 0.20"]

@@ -1,0 +1,21 @@
+"""The notebook about other clusters' conditions hands on its bake-off, its conditions and its goals."""
+
+from __future__ import annotations
+
+import json
+
+from tests.notebook.conftest import Whole
+
+
+def test_it_hands_on_what_the_report_shows(whole: Whole) -> None:
+    found = json.loads((whole.reports / "results" / "06_identify.json").read_text())
+    assert {"ranks", "costs", "ages", "moved", "reliability", "sets"} <= set(found["figures"])
+    assert {"bake_off", "births", "moved", "sets", "seldom", "goals"} <= set(found["tables"])
+    conditions = found["facts"]["conditions"]
+    assert conditions["n_deployments"] == 16
+    assert {line["group"] for line in conditions["conditions"]} >= {"from birth", "fewer columns", "another machine"}
+    assert all(line["n_deployments"] <= 16 for line in conditions["conditions"])
+    assert len(found["facts"]["bake_off"]["ranks"]) == 10
+    page = (whole.reports / "index.html").read_text()
+    assert "What was aimed at, and reached" in page
+    assert "Under other clusters" in page

@@ -1,0 +1,114 @@
+"""What work costs by size: copies are like the recording, projections are the law's, the notebook hands all on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from podlab import identify
+from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
+from podlab.data.recordings import write_recording
+from podlab.data.samples import INSTANCE_KEY, is_sound
+from podlab.detect import fit_library
+from podlab.model import bundle
+from podlab.notebook import scaling
+from podlab.notebook.copies import beginnings, many_containers
+from podlab.notebook.run import run_notebook
+from podlab.notebook.scale_words import Load, growth_words, projection_words
+from tests.notebook.conftest import NOTEBOOKS
+from tests.support.synthetic import make_samples
+
+CPU_S_PER_ROW, CPU_S_PER_CONTAINER, CPU_S_PER_TICK, CPU_S_PER_SERVICE = 3e-6, 2e-4, 7e-6, 0.1
+LOAD = Load(
+    rows=1e10, containers=1e6, services=1000, interval_s=10.0, list_us=46.0, client_us=8.3, server_us=25.0
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def samples() -> pd.DataFrame:
+    return make_samples(("nginx", "mysql", "redis"), deployments_per_service=3, seconds=20)
+
+
+def measured() -> scaling.Measured:
+    """Give costs that follow the law exactly."""
+    laws = {
+        scaling.DATASET: (0.05, CPU_S_PER_ROW, 1e5), scaling.DECIDE: (0.1, CPU_S_PER_CONTAINER, 1e3),
+        scaling.TICK: (0.01, CPU_S_PER_TICK, 1e3), scaling.TRAIN: (2.0, CPU_S_PER_SERVICE, 3),
+    }  # fmt: skip
+    costs = [
+        (work, size, fixed + each * size)
+        for work, (fixed, each, least) in laws.items()
+        for size in np.repeat([least, 3 * least, 9 * least], 2)
+    ]
+    return scaling.Measured(pd.DataFrame(costs, columns=["work", "size", "cpu_s"]), bytes_per_row=50.0)
+
+
+@pytest.mark.parametrize("number", [2, 9, 25])
+def test_copies_are_as_many_as_asked_and_like_the_recording(samples: pd.DataFrame, number: int) -> None:
+    copies = many_containers(samples, number)
+    assert is_sound(copies)
+    lives = copies.groupby(list(INSTANCE_KEY), dropna=False)
+    assert (lives.ngroups, lives.size().tolist()) == (number, [20] * number)
+    origin = copies["pod"].str.rpartition("-")[0]
+    assert set(origin) <= set(samples["pod"])
+    own = samples.set_index("pod").loc[origin.unique()]
+    assert copies.groupby(origin)["rx_bytes"].max().gt(0).all()
+    ages = (copies["time"] - copies["started_at"]).dt.total_seconds()
+    assert ages.max() == pytest.approx((own["time"] - own["started_at"]).dt.total_seconds().max())
+    for name in (each for each in FEATURE_METRICS if CATALOGUE[each].kind == "counter"):
+        assert (lives[name].diff().dropna() >= 0).all(), name  # a counter that falls is a restart
+    assert not np.allclose(copies["memory_rss_bytes"], samples["memory_rss_bytes"].iloc[: len(copies)].mean())
+
+
+def test_of_a_life_only_its_beginning(samples: pd.DataFrame) -> None:
+    some = beginnings(samples, 7.0)
+    ages = (some["time"] - some["started_at"]).dt.total_seconds()
+    assert ages.max() < 7
+    assert some["pod"].nunique() == samples["pod"].nunique()
+
+
+def test_the_projection_is_the_laws(samples: pd.DataFrame) -> None:
+    told = projection_words(measured(), LOAD).set_index("what")["projected"].to_dict()
+    assert told == {
+        "identify a data set": "8.3 CPU hours",  # 1e10 rows at 3 us
+        "keep it on disk": "500 GB",
+        "train a model": "100 CPU s",
+        "watcher: decide": "200 CPU s",
+        "watcher: score a tick": "7.0 CPU s",
+        "watcher: list all pods": "46 CPU s",
+        "watcher: fetch a round": "8.3 CPU s",
+        "databases: answer a round": "25 CPU s",
+        "databases: take in": "100,000 rows a second",
+    }
+    words = growth_words(measured()).set_index("work")
+    assert words.loc[scaling.DATASET, ["measured at", "each, CPU µs"]].tolist() == ["100,000 to 900,000", "3.0"]
+    assert (words["exponent at the largest sizes"] <= 1).all()
+
+
+def test_the_notebook_measures_projects_and_hands_on(samples: pd.DataFrame, tmp_path: Path) -> None:
+    recording = tmp_path / "samples.parquet"
+    write_recording(samples, recording)
+    identifier = identify.fit(samples, horizons_s=(10.0,), jobs=1)
+    model = {"name": "small", "recordings": [recording], "scores": {}, "library": fit_library(samples)}
+    bundle.save(identifier, tmp_path / "model", **model)
+    parameters = {
+        "samples": str(recording), "model_path": str(tmp_path / "model"), "reports": str(tmp_path / "reports"),
+        "most_rows": "600", "most_containers": "30", "most_workers": "1",
+    }  # fmt: skip
+    run_notebook(NOTEBOOKS / "10_scale.ipynb", parameters, out_dir=tmp_path / "pages").raise_if_failed()
+    found: dict[str, Any] = json.loads((tmp_path / "reports" / "results" / "10_scale.json").read_text())
+    assert found["complete"]
+    assert (set(found["figures"]), set(found["tables"])) == ({"scaling"}, {"growth", "workers", "projection"})
+    assert [row[0] for row in found["tables"]["growth"]["rows"]] == list(scaling.COUNTED)
+    measured_at = {row[0]: row[2] for row in found["tables"]["growth"]["rows"]}
+    assert measured_at[scaling.DATASET].endswith("600")
+    assert measured_at[scaling.DECIDE] == "2 to 30"
+    assert found["facts"]["bytes_per_row"] > 10
+    loads = {row[0]: row[1] for row in found["tables"]["projection"]["rows"]}
+    assert loads["identify a data set"] == "10,000,000,000 rows"
+    assert loads["watcher: decide"] == "1,000,000 containers"
