@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic_settings import BaseSettings
 
 from podlab.cli import app, main
-from podlab.settings import Settings
+from podlab.config import Settings
 
 SETTINGS: type[BaseSettings] = Settings
 
