@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podlab.data.samples import check_samples
-from podlab.features.features import windows
+from podlab.features import windows
 from podlab.features.windows import cut, read_rows
 from tests.support import naive_rows
 from tests.support.synthetic import EPOCH, make_samples
