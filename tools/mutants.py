@@ -20,14 +20,15 @@ from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult
 ROOT = Path(__file__).parents[1]
 #: What is changed, and the tests that should notice.
 PACKAGES = {
-    "windows": (["podlab/features"], ["tests/test_windows.py", "tests/test_rows.py", "tests/test_cadence.py"]),
-    "features": (["podlab/features/features.py"], ["tests/test_features.py"]),
+    "features": (["podlab/features"], [
+        "tests/test_windows.py", "tests/test_rows.py", "tests/test_cadence.py", "tests/test_features.py",
+    ]),
     "identify": (["podlab/identify"], ["tests/identify"]),
     "detect": (["podlab/detect"], ["tests/detect"]),
-    "bundle": (["podlab/model"], ["tests/test_bundle.py", *sorted(
+    "model": (["podlab/model"], ["tests/test_bundle.py", *sorted(
         str(path.relative_to(ROOT)) for path in (ROOT / "tests/faults").glob("test_bundle_*.py")
     )]),
-    "telemetry": (["podlab/sources"], ["tests/sources"]),
+    "sources": (["podlab/sources"], ["tests/sources"]),
     "watch": (
         ["podlab/kubernetes/watch.py", "podlab/kubernetes/events.py", "podlab/kubernetes/known.py"],
         ["tests/kubernetes/test_watch.py", "tests/kubernetes/test_events.py", "tests/kubernetes/test_pods.py"],
