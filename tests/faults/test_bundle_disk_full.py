@@ -13,7 +13,7 @@ from tests.support.bundles import write_bundle
 SAVE = """
 import resource, sys
 from pathlib import Path
-from podlab import bundle
+from podlab.model import bundle
 from podlab.errors import InputError
 
 identifier = bundle.load(Path(sys.argv[1])).identifier

@@ -177,7 +177,7 @@ def test_identifying_needs_no_scikit_learn(identifier: Identifier, others: pd.Da
     write_recording(others, tmp_path / "others.parquet")
     code = (
         "import sys; from pathlib import Path\n"
-        "from podlab import bundle; from podlab.data.recordings import read_recording\n"
+        "from podlab.model import bundle; from podlab.data.recordings import read_recording\n"
         "model = bundle.load(Path(sys.argv[1])).identifier\n"
         "print(len(model.identify(read_recording([Path(sys.argv[2])]))))\n"
         "print(sorted(name for name in sys.modules if name in ('sklearn', 'joblib', 'scipy')))\n"
