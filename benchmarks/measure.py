@@ -20,7 +20,7 @@ def has_peer(module: str) -> bool:
     """Whether a peer is installed; of one that is not it says once that it is left out."""
     found = find_spec(module) is not None
     if not found:
-        print(f"{module} is left out: install it with .venv/bin/python -m pip install -e '.[bench]'", file=sys.stderr)
+        print(f"{module} is left out: install it with .venv/bin/python -m pip install --group bench", file=sys.stderr)
     return found
 
 

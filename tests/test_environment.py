@@ -11,7 +11,12 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 # Where conda calls a package otherwise than pyproject.toml does.
-CONDA_NAMES = {"python-kubernetes": "kubernetes", "prometheus_client": "prometheus-client"}
+CONDA_NAMES = {
+    "jupyter_client": "jupyter-client",
+    "prometheus_client": "prometheus-client",
+    "python-duckdb": "duckdb",
+    "python-kubernetes": "kubernetes",
+}
 ALL = ("kubeconfig", "train", "workbench")
 #: The images that have a lock of their own.
 PARTS = ("watcher", "trainer")
