@@ -61,10 +61,11 @@ reports: .venv/.installed  ## Build reports/index.html again from the notebooks'
 figures: .venv/.installed  ## Put the tables of the last make train into README.md and docs/results.md
 	$(BIN)/python -m tools.write_figures
 
-lint: .venv/.installed  ## Style, types, stripped notebooks
+lint: .venv/.installed  ## Style, types, directions of imports, stripped notebooks
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
 
 format: .venv/.installed  ## Put code and notebooks into the common form

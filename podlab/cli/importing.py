@@ -10,11 +10,11 @@ import typer
 
 from podlab.cli.options import Json
 from podlab.cli.output import print_json, print_table
-from podlab.data.importing import Imported, import_files, read_mapping
 from podlab.data.recordings import write_recording
 from podlab.data.samples import INSTANCE_KEY
 from podlab.data.store.store import url_of
 from podlab.files import refuse_inputs, refuse_unwritable
+from podlab.importing import Imported, import_files, read_mapping
 
 
 def import_command(

@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 
 from podlab.data.catalogue import CATALOGUE
-from podlab.data.importing import import_files, read_mapping
 from podlab.data.recordings import read_recording, write_recording
 from podlab.errors import PodlabError
+from podlab.importing import import_files, read_mapping
 from podlab.kubernetes.api import ApiConnection
 from podlab.kubernetes.credentials import no_credentials
 from podlab.kubernetes.events import PodEvent, decode_event

@@ -10,8 +10,8 @@ import msgspec
 import nbformat
 import pytest
 
-from podlab.data.importing import read_mapping
 from podlab.errors import InputError, PodlabError
+from podlab.importing import read_mapping
 from podlab.notebook.parameters import parse_parameters, read_parameters
 from podlab.sources.exposition import read_family
 from podlab.sources.influx_wire import read_rows, read_series

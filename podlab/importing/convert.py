@@ -14,22 +14,22 @@ import pandas as pd
 
 from podlab.data.catalogue import CATALOGUE, CONTAINER_KEY, FEATURE_METRICS, MEASURED_METRICS
 from podlab.data.deployments import deployments_of
-from podlab.data.importing.containers import (
+from podlab.data.samples import INSTANCE_KEY, MISSING_NUMBERS, MISSING_WORDS, as_numbers, check_samples, known_text
+from podlab.data.units import parse_duration_s
+from podlab.errors import InputError
+from podlab.importing.containers import (
     DESCRIPTION,
     contradictions,
     fill_descriptions,
     fill_identity,
     starts_of_ages,
 )
-from podlab.data.importing.counters import GAUGES_OF_MEMORY, as_counters, drop_rows_of_nothing, restarts
-from podlab.data.importing.mapping import Age, Column, Fixed, FromColumn, FromFile, Mapping, Origin
-from podlab.data.importing.quantities import TEXT, QuantityError, is_nothing_of_nothing, read_quantities
-from podlab.data.importing.readers import read_table
-from podlab.data.importing.table import ForeignTable
-from podlab.data.importing.times import read_times, times_in_order
-from podlab.data.samples import INSTANCE_KEY, MISSING_NUMBERS, MISSING_WORDS, as_numbers, check_samples, known_text
-from podlab.data.units import parse_duration_s
-from podlab.errors import InputError
+from podlab.importing.counters import GAUGES_OF_MEMORY, as_counters, drop_rows_of_nothing, restarts
+from podlab.importing.mapping import Age, Column, Fixed, FromColumn, FromFile, Mapping, Origin
+from podlab.importing.quantities import TEXT, QuantityError, is_nothing_of_nothing, read_quantities
+from podlab.importing.readers import read_table
+from podlab.importing.table import ForeignTable
+from podlab.importing.times import read_times, times_in_order
 from podlab.sources.prometheus_series import PAUSE
 
 log = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from podlab.data.importing.mapping import Time
 from podlab.data.samples import as_numbers, known_text
 from podlab.data.units import parse_duration_s
 from podlab.errors import InputError
+from podlab.importing.mapping import Time
 
 _NS_PER: Final = {"unix-s": 1_000_000_000, "unix-ms": 1_000_000, "unix-us": 1_000, "unix-ns": 1}
 _ISO: Final = "iso8601"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from podlab.data.importing import Imported, import_files
-from podlab.data.importing.mapping import Mapping
+from podlab.importing import Imported, import_files
+from podlab.importing.mapping import Mapping
 
 Import = Callable[..., Imported]
 

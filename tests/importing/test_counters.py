@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podlab.errors import InputError
-from tests.data.importing.conftest import BEGIN_S, CPU, MEMORY, RX, Import
+from tests.importing.conftest import BEGIN_S, CPU, MEMORY, RX, Import
 
 
 def counted(values: list[float], pod: str = "a") -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from podlab.data.importing import import_files, read_mapping
 from podlab.errors import InputError
+from podlab.importing import import_files, read_mapping
 
 MAPPING = """
 [time]

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from podlab.data.catalogue import CATALOGUE, CONTAINER_KEY
-from podlab.data.importing.mapping import Column
 from podlab.data.samples import INSTANCE_KEY
 from podlab.errors import InputError
+from podlab.importing.mapping import Column
 
 #: A counter falls when its container restarts; so often other falls may be, of all steps.
 _MOST_FALLS: Final = 0.05

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from podlab.data.importing.convert import Imported, import_files
-from podlab.data.importing.mapping import read_mapping
+from podlab.importing.convert import Imported, import_files
+from podlab.importing.mapping import read_mapping
 
 __all__ = ["Imported", "import_files", "read_mapping"]

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podlab.errors import InputError
-from tests.data.importing.conftest import BEGIN_S, CPU, LONG, MEMORY, RX, Import, answer_of
+from tests.importing.conftest import BEGIN_S, CPU, LONG, MEMORY, RX, Import, answer_of
 
 EVERY = {"every": "10s", "start": "2020-01-01T00:00:00Z"}
 ABOUT = ("namespace", "node", "image", "uid", "service", "version")

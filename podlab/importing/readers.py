@@ -14,11 +14,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from podlab.data.importing.arff import read_arff
-from podlab.data.importing.mapping import FileFormat
-from podlab.data.importing.table import ForeignTable, begin_of, from_rows, read_text
 from podlab.data.store.rows import to_frame
 from podlab.errors import InputError, PodlabError
+from podlab.importing.arff import read_arff
+from podlab.importing.mapping import FileFormat
+from podlab.importing.table import ForeignTable, begin_of, from_rows, read_text
 from podlab.sources.prometheus_wire import RefusedError, read_matrix
 
 #: Columns of a Prometheus answer beside its labels.

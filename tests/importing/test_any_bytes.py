@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.data.importing import import_files
-from podlab.data.importing.mapping import Mapping
 from podlab.errors import PodlabError
-from tests.data.importing.conftest import BEGIN_S, CPU, LONG, RX, answer_of
+from podlab.importing import import_files
+from podlab.importing.mapping import Mapping
+from tests.importing.conftest import BEGIN_S, CPU, LONG, RX, answer_of
 
 MAPPING = {
     "time": {"column": "time"}, "identity": {"pod": "pod", "started_at": "start"}, "labels": {"service": "kind"},

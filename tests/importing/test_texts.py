@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.data.importing.arff import read_arff
-from podlab.data.importing.mapping import read_mapping
-from podlab.data.importing.readers import read_table
 from podlab.errors import InputError
-from tests.data.importing.conftest import BEGIN_S, CPU, LONG, MEMORY, RX, Import, answer_of
+from podlab.importing.arff import read_arff
+from podlab.importing.mapping import read_mapping
+from podlab.importing.readers import read_table
+from tests.importing.conftest import BEGIN_S, CPU, LONG, MEMORY, RX, Import, answer_of
 
 JSON_LINE = f'{{"pod":"a","time":{BEGIN_S},"cpu":1}}\n'
 CSV = f"pod,time,cpu\na,{BEGIN_S},1\n"

@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from podlab.data.catalogue import CATALOGUE
-from podlab.data.importing.quantities import FACTORS, TEXT, units_of
 from podlab.errors import InputError
 from podlab.files import decode_text
+from podlab.importing.quantities import FACTORS, TEXT, units_of
 
 FileFormat = Literal["csv", "parquet", "json-lines", "arff", "prometheus"]
 

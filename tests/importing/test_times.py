@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podlab.errors import InputError
-from tests.data.importing.conftest import CPU, Import
+from tests.importing.conftest import CPU, Import
 
 
 def times(bring: Import, *written: str, **how: str) -> list[pd.Timestamp]:
