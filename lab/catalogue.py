@@ -66,7 +66,7 @@ def load_all(extra: Path | None = None) -> list[Service]:
     for service in added:
         if service.name in own:
             raise InputError(
-                f"states the service {service.name!r}, which podlab has", where=str(extra), todo="choose another name"
+                f"states the service {service.name!r}, which podlab has", where=str(extra), hint="choose another name"
             )
     return sorted([*services, *added], key=lambda service: service.name)
 
@@ -84,7 +84,7 @@ def select(services: list[Service], names: Sequence[str] | None) -> list[Service
     known = {service.name: service for service in services}
     for name in names:
         if name not in known:
-            raise InputError(f"no service {name!r} in the catalogue", todo=f"known are {', '.join(known)}")
+            raise InputError(f"no service {name!r} in the catalogue", hint=f"known are {', '.join(known)}")
     return [known[name] for name in dict.fromkeys(names)]
 
 

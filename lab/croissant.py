@@ -150,12 +150,12 @@ def _read_card(path: Path, digest: str) -> str:
     try:
         text = card.read_text(encoding="utf-8")
     except OSError:
-        raise InputError("no data card", where=str(card), todo="a recording and its card belong together") from None
+        raise InputError("no data card", where=str(card), hint="a recording and its card belong together") from None
     lines = dict(re.findall(r"^\| ([^|]+?) \| (.+?) \|$", text, flags=re.MULTILINE))
     if lines.get("SHA-256", "").strip("`") != digest:
         raise InputError(
             f"the card tells another SHA-256 than {path.name} has", where=str(card),
-            todo="take the card that was written with the recording",
+            hint="take the card that was written with the recording",
         )  # fmt: skip
     superseded = "Superseded. " if "*Superseded*" in text else ""
     return superseded + "; ".join(f"{name}: {lines[name]}" for name in _TOLD if name in lines) + "."

@@ -53,7 +53,7 @@ class BusyNeighbour:
     def __init__(self, cores: float, burst_s: float = 0.0, pause_s: float = 0.0) -> None:
         most = os.cpu_count() or 1
         if not 0 < cores <= most:
-            raise InputError(f"a busy neighbour of {cores:g} cores cannot be", todo=f"choose above 0, up to {most}")
+            raise InputError(f"a busy neighbour of {cores:g} cores cannot be", hint=f"choose above 0, up to {most}")
         self._processes: list[subprocess.Popen[bytes]] = []
         count = math.ceil(cores)
         self._arguments = [str(number) for number in (cores / count, burst_s, pause_s)]
@@ -143,7 +143,7 @@ def cap_cpu(groups: Groups, cores: float | None) -> None:
     if parent.name in _SHARED_GROUPS:
         raise PodlabError(
             "containers share a control group with the system's services", where=str(parent),
-            todo="set the engine's cgroup manager to cgroupfs, or take a site without a CPU share",
+            hint="set the engine's cgroup manager to cgroupfs, or take a site without a CPU share",
         )  # fmt: skip
     try:
         file.write_text(text)

@@ -48,7 +48,7 @@ def check_source(images: str) -> ImageSource:
         return "debian"
     if images == "registry":
         return "registry"
-    raise InputError(f"image source {images!r} is unknown", todo="known are debian and registry")
+    raise InputError(f"image source {images!r} is unknown", hint="known are debian and registry")
 
 
 def uses_official_image(service: Service, source: ImageSource) -> bool:
@@ -246,7 +246,7 @@ def _run(command: list[str]) -> None:
             command, capture_output=True, text=True, errors="replace", timeout=_BUILD_TIMEOUT_S, check=False
         )
     except FileNotFoundError:
-        raise InputError(f"{command[0]} is not installed", todo=f"install the package {command[0]}") from None
+        raise InputError(f"{command[0]} is not installed", hint=f"install the package {command[0]}") from None
     except subprocess.TimeoutExpired:
         raise PodlabError(f"took longer than {_BUILD_TIMEOUT_S:g} s", where=command[0]) from None
     if done.returncode:

@@ -81,7 +81,7 @@ def refuse_if_unfit(findings: list[Finding]) -> None:
     """
     for finding in findings:
         if finding.stops:
-            raise InputError(finding.said, where=finding.subject, todo=finding.todo)
+            raise InputError(finding.said, where=finding.subject, hint=finding.todo)
 
 
 def refuse_if_full(*folders: Path) -> None:
@@ -97,7 +97,7 @@ def refuse_if_full(*folders: Path) -> None:
         if free < _LEAST_FREE_BYTES:
             raise InputError(
                 f"only {free / 1e9:.1f} GB of disk are free", where=str(folder),
-                todo="make room; the same command then goes on",
+                hint="make room; the same command then goes on",
             )  # fmt: skip
 
 

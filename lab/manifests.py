@@ -86,7 +86,7 @@ def write_manifests(
         manifests, or it cannot be written.
     """
     if namespace is not None and not _NAMESPACE_NAME.fullmatch(namespace):
-        raise InputError(f"{namespace!r} is no name of a namespace", todo="use letters a-z, digits and '-'")
+        raise InputError(f"{namespace!r} is no name of a namespace", hint="use letters a-z, digits and '-'")
     deployments = draw(services, plan)
     by_name = {service.name: service for service in services}
     files = {"load-client.yaml": [_client_code()], "network.yaml": [_network_policy()]}
@@ -197,4 +197,4 @@ def _refuse_to_overwrite(folder: Path) -> None:
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         known = set()
     if not inside <= known:
-        raise InputError("holds something else than manifests", where=str(folder), todo="choose another folder")
+        raise InputError("holds something else than manifests", where=str(folder), hint="choose another folder")

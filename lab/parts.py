@@ -81,7 +81,7 @@ class Parts:
             raise InputError(
                 "holds parts of another recording",
                 where=str(self.folder),
-                todo="repeat the same arguments, or remove the folder",
+                hint="repeat the same arguments, or remove the folder",
             )
 
     def attempts(self, deployment: Deployment) -> int:

@@ -124,10 +124,10 @@ def draw(services: Sequence[Service], plan: Plan) -> list[Deployment]:
 def _check(services: Sequence[Service], plan: Plan) -> None:
     anything = plan.per_service > 0 or plan.unknown > 0 or plan.faults > 0 or plan.normal > 0
     if not services or not plan.patterns or plan.per_service < 0 or not anything:
-        raise InputError("the matrix is empty", todo="give at least one service, one pattern and one deployment")
+        raise InputError("the matrix is empty", hint="give at least one service, one pattern and one deployment")
     for pattern in plan.patterns:
         if pattern not in PATTERNS:
-            raise InputError(f"load pattern {pattern!r} is unknown", todo=f"known are {', '.join(PATTERNS)}")
+            raise InputError(f"load pattern {pattern!r} is unknown", hint=f"known are {', '.join(PATTERNS)}")
     find_site(plan.site)
     if (plan.faults or plan.normal) and plan.fault_seconds < MIN_FAULT_SECONDS:
         raise InputError(f"fault seconds are {plan.fault_seconds}, at least {MIN_FAULT_SECONDS} are needed")
@@ -188,7 +188,7 @@ def _with_events(services: Sequence[Service], plan: Plan, role: Role, count: int
     }
     if not columns:
         what = "fault" if role == "faults" else "normal event"
-        raise InputError(f"no {what} is known for these services", todo="choose others")
+        raise InputError(f"no {what} is known for these services", hint="choose others")
     used: Counter[str] = Counter()
     deployments = []
     names = sorted(columns)

@@ -87,7 +87,7 @@ def objects_of(deployment: Deployment, service: Service, options: PodOptions) ->
         raise InputError(
             f"the service's name {service.name!r} cannot be a Kubernetes label",
             where="name",
-            todo="use at most 52 letters, digits, '-', '_' and '.'",
+            hint="use at most 52 letters, digits, '-', '_' and '.'",
         )
     pod, client_pod = deployment.pod, f"{deployment.pod}-client"
     protocol = protocols.PROTOCOLS[service.protocol]

@@ -102,7 +102,7 @@ class Runtime:
 
     def __init__(self, engine: str = "podman") -> None:
         if engine not in ENGINES:
-            raise InputError(f"container engine {engine!r} is unknown", todo=f"known are {', '.join(ENGINES)}")
+            raise InputError(f"container engine {engine!r} is unknown", hint=f"known are {', '.join(ENGINES)}")
         self.engine = engine
 
     def installed(self) -> bool:
@@ -126,7 +126,7 @@ class Runtime:
                 start_new_session=True,
             )  # fmt: skip
         except FileNotFoundError:
-            raise InputError(f"{self.engine} is not installed", todo=f"install {self.engine}") from None
+            raise InputError(f"{self.engine} is not installed", hint=f"install {self.engine}") from None
         except subprocess.TimeoutExpired:
             raise PodlabError(f"took longer than {timeout_s:g} s", where=what) from None
         if done.returncode:

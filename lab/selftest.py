@@ -377,7 +377,7 @@ def _in_network(pid: int, command: Sequence[str]) -> str:
             capture_output=True, text=True, timeout=_COMMAND_TIMEOUT_S, check=False,
         )  # fmt: skip
     except (FileNotFoundError, subprocess.TimeoutExpired) as error:
-        raise PodlabError(str(error), where=command[0], todo="install util-linux and iproute2") from None
+        raise PodlabError(str(error), where=command[0], hint="install util-linux and iproute2") from None
     if done.returncode:
         raise PodlabError((done.stderr.strip().splitlines() or ["it gave no reason"])[-1], where=command[0])
     return done.stdout

@@ -50,10 +50,10 @@ def read_service(path: Path) -> Service:
     official = _Table(table.table("official"), f"{where}: official", _OFFICIAL_KEYS)
     protocol = table.text("protocol")
     if protocol not in PROTOCOLS:
-        raise InputError(f"protocol {protocol!r} is unknown", where=where, todo=f"known are {', '.join(PROTOCOLS)}")
+        raise InputError(f"protocol {protocol!r} is unknown", where=where, hint=f"known are {', '.join(PROTOCOLS)}")
     memory_needed = table.text("memory_needed")
     if not _SIZE.fullmatch(memory_needed):
-        raise InputError(f"memory_needed {memory_needed!r} is no size", where=where, todo="write it such as 96m")
+        raise InputError(f"memory_needed {memory_needed!r} is no size", where=where, hint="write it such as 96m")
     command = debian.texts("command")
     knobs = {name: _read_knob(name, content, where) for name, content in table.table("knobs", needed=True).items()}
     service = Service(
@@ -90,7 +90,7 @@ def read_service(path: Path) -> Service:
 
 def _read_fault(kind: str, content: object, where: str) -> FaultCommands:
     if kind not in FAULT_KINDS:
-        raise InputError(f"faults: {kind!r} is unknown", where=where, todo=f"known are {', '.join(FAULT_KINDS)}")
+        raise InputError(f"faults: {kind!r} is unknown", where=where, hint=f"known are {', '.join(FAULT_KINDS)}")
     table = _Table(content, f"{where}: faults.{kind}", _FAULT_KEYS)
     return FaultCommands(begin=table.texts("begin"), end=table.texts("end"))
 
@@ -98,7 +98,7 @@ def _read_fault(kind: str, content: object, where: str) -> FaultCommands:
 def _read_knob(name: str, content: object, where: str) -> Knob:
     place = f"{where}: knobs.{name}"
     if not _KNOB_NAME.fullmatch(name):
-        raise InputError("is no name of a knob", where=place, todo="use small letters, digits and '_'")
+        raise InputError("is no name of a knob", where=place, hint="use small letters, digits and '_'")
     table = _Table(content, place, _KNOB_KEYS)
     if table.has("choices") == table.has("range"):
         raise InputError("needs either 'choices' or 'range'", where=place)
@@ -120,13 +120,13 @@ def _read_profile(content: Mapping[str, Any], knobs: Mapping[str, Knob], where: 
     count = 1
     for name, cuts in content.items():
         if name not in knobs:
-            raise InputError(f"no knob {name!r}", where=place, todo=f"there are {', '.join(knobs)}")
+            raise InputError(f"no knob {name!r}", where=place, hint=f"there are {', '.join(knobs)}")
         if not isinstance(cuts, list) or not all(_is_number(cut) for cut in cuts):
             raise InputError(f"key {name!r} is not a list of numbers", where=place)
         knob = knobs[name]
         if isinstance(knob, Choices):
             if cuts:
-                raise InputError(f"key {name!r}: choices cannot be cut", where=place, todo="write []")
+                raise InputError(f"key {name!r}: choices cannot be cut", where=place, hint="write []")
         else:
             bounds = [knob.low, *cuts, knob.high]
             if sorted(set(bounds)) != bounds:
@@ -137,7 +137,7 @@ def _read_profile(content: Mapping[str, Any], knobs: Mapping[str, Knob], where: 
         raise InputError(
             f"has {count} combinations, at least {_FEWEST_PROFILES} are needed",
             where=place,
-            todo="add a knob or a cut point",
+            hint="add a knob or a cut point",
         )
     return profile
 
@@ -151,18 +151,18 @@ def _check_placeholders(service: Service, where: str) -> None:
             for name in names:
                 if name not in service.knobs:
                     raise InputError(
-                        f"@{{{name}}} names no knob", where=f"{where}: {key}", todo=f"add [knobs.{name}] or remove it"
+                        f"@{{{name}}} names no knob", where=f"{where}: {key}", hint=f"add [knobs.{name}] or remove it"
                     )
             used.update(names)
     for name, knob in service.knobs.items():
         place = f"{where}: knobs.{name}"
         if name not in used:
-            raise InputError("is used nowhere", where=place, todo=f"write @{{{name}}} where it belongs")
+            raise InputError("is used nowhere", where=place, hint=f"write @{{{name}}} where it belongs")
         if isinstance(knob, Choices):
             for inner in (found for text in knob.texts.values() for found in PLACEHOLDER.findall(text)):
                 if isinstance(service.knobs[inner], Choices):
                     raise InputError(
-                        f"@{{{inner}}} has choices itself", where=place, todo="name knobs with a range only"
+                        f"@{{{inner}}} has choices itself", where=place, hint="name knobs with a range only"
                     )
 
 
@@ -209,7 +209,7 @@ class _Table:
         unknown = sorted(set(content) - known)
         if unknown:
             raise InputError(
-                f"key {unknown[0]!r} is unknown", where=where, todo=f"known are {', '.join(sorted(known))}"
+                f"key {unknown[0]!r} is unknown", where=where, hint=f"known are {', '.join(sorted(known))}"
             )
         self._content: dict[str, Any] = content
         self._where = where
@@ -269,7 +269,7 @@ class _Table:
         values = self.texts(key, known)
         for value in values:
             if value not in known:
-                raise InputError(f"{key!r}: {value!r} is unknown", where=self._where, todo=f"known: {', '.join(known)}")
+                raise InputError(f"{key!r}: {value!r} is unknown", where=self._where, hint=f"known: {', '.join(known)}")
         return tuple(value for value in known if value in values)
 
     def mapping(self, key: str) -> dict[str, str]:

@@ -143,7 +143,7 @@ def record_lab(
     if min(plan.seconds, plan.long_seconds) < MIN_SECONDS:
         raise InputError(
             f"seconds is {min(plan.seconds, plan.long_seconds)}, at least {MIN_SECONDS} are needed",
-            todo="load begins only after start-up",
+            hint="load begins only after start-up",
         )
     chosen = _choose(catalogue.load_all(extra_catalogue), services, plan)
     matrix = draw(chosen, plan)
@@ -152,7 +152,7 @@ def record_lab(
     for path in (*outs.values(), draws_file(out)):
         # Beside parts of the same matrix it is this call's own, from a run that was killed at its very end.
         if path.exists() and not parts.folder.exists():
-            raise InputError("exists; recordings are never changed", where=str(path), todo="choose another name")
+            raise InputError("exists; recordings are never changed", where=str(path), hint="choose another name")
     parts.refuse_others()
     missing = parts.missing()
     if missing:
@@ -172,8 +172,8 @@ def record_lab(
     finished = parts.finished()
     if not finished:
         if parts.missing():
-            raise PodlabError("no deployment was finished in time", todo="give more time, and repeat the call")
-        raise PodlabError("every deployment died", where=str(parts.folder), todo="its *.died-*.json tell the reasons")
+            raise PodlabError("no deployment was finished in time", hint="give more time, and repeat the call")
+        raise PodlabError("every deployment died", where=str(parts.folder), hint="its *.died-*.json tell the reasons")
     say("joining the parts")
     how = Conditions(plan=plan, parallel=parallel, images=source, machine=machine.describe(engine), note=note)
     versions: dict[str, str] = {}
@@ -340,10 +340,10 @@ def _only_lab_here() -> Iterator[Path]:
         RUN_FOLDER.mkdir(parents=True, exist_ok=True)
         lock = (RUN_FOLDER / "lock").open("w")
     except PermissionError:
-        raise InputError("only root can run the lab", todo="run it as root") from None
+        raise InputError("only root can run the lab", hint="run it as root") from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError("another lab is running on this machine", todo="wait for it or stop it") from None
+            raise InputError("another lab is running on this machine", hint="wait for it or stop it") from None
         yield RUN_FOLDER / "files"

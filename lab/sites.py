@@ -90,5 +90,5 @@ def find_site(name: str) -> Site:
         If there is none of that name.
     """
     if name not in SITES:
-        raise InputError(f"site {name!r} is unknown", todo=f"known are {', '.join(SITES)}")
+        raise InputError(f"site {name!r} is unknown", hint=f"known are {', '.join(SITES)}")
     return SITES[name]

@@ -24,8 +24,8 @@ _WANTS_CERTIFICATE: Final = re.compile(r"ALERT_CERTIFICATE_REQUIRED|ALERT_BAD_CE
 class TlsFault(NamedTuple):
     """What a fault of TLS means, and what can be done about it."""
 
-    what: str
-    todo: str
+    message: str
+    hint: str
 
 
 def trusted_authorities(
@@ -71,7 +71,7 @@ def trusted_authorities(
                 raise FileNotFoundError(2, "No such file or directory")
         except OSError as error:
             what = f"{path!r} cannot be used: {_reason(error)}"
-            raise InputError(what, where=variable, todo=f"unset or correct it, or set {setting}") from None
+            raise InputError(what, where=variable, hint=f"unset or correct it, or set {setting}") from None
     return context
 
 
@@ -90,19 +90,19 @@ def explain_tls(said: str, *, prefix: str) -> TlsFault | None:
     why = said.rpartition("] ")[2].partition(" (_ssl")[0]
     if _VERIFY_FAILED in said:
         why = why.removeprefix("certificate verify failed: ")
-        todo = f"set {prefix}_ca_file to its authority's certificate"
+        hint = f"set {prefix}_ca_file to its authority's certificate"
         if "mismatch" in why:
-            todo = f"set {prefix}_url to a name that the certificate is for"
+            hint = f"set {prefix}_url to a name that the certificate is for"
         elif "expired" in why:
-            todo = "renew its certificate, or set the clock of this machine"
+            hint = "renew its certificate, or set the clock of this machine"
         elif "not yet valid" in why:
-            todo = "set the clock of this machine, or of the one that made the certificate"
-        return TlsFault(f"the server cannot be trusted: {why}", todo)
+            hint = "set the clock of this machine, or of the one that made the certificate"
+        return TlsFault(f"the server cannot be trusted: {why}", hint)
     if _NO_TLS.search(said):
         return TlsFault(f"the server speaks no TLS there: {why}", f"write http:// in {prefix}_url, or its TLS port")
     if _WANTS_CERTIFICATE.search(said):
-        todo = f"set {prefix}_url to an address that asks for a token or a password instead of a certificate"
-        return TlsFault(f"the server takes no connection without a client's certificate: {why}", todo)
+        hint = f"set {prefix}_url to an address that asks for a token or a password instead of a certificate"
+        return TlsFault(f"the server takes no connection without a client's certificate: {why}", hint)
     return TlsFault(f"no TLS connection to the server: {why}", f"check {prefix}_url and the server's TLS settings")
 
 

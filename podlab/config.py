@@ -260,7 +260,7 @@ def load_settings(**command_line: Any) -> Settings:
         raise InputError(
             what,
             where=_origin(name, given),
-            todo=f"settings are {_known()}" if first["type"] == "extra_forbidden" else None,
+            hint=f"settings are {_known()}" if first["type"] == "extra_forbidden" else None,
         ) from None
 
 
@@ -278,7 +278,7 @@ def _check_environment(environment: Mapping[str, str]) -> None:
     for variable in sorted(environment):
         name = variable.removeprefix(PREFIX).lower()
         if variable.startswith(PREFIX) and name not in Settings.model_fields and not _SERVICE_LINK.fullmatch(variable):
-            raise InputError("unknown setting", where=variable, todo=f"settings are {_known()}")
+            raise InputError("unknown setting", where=variable, hint=f"settings are {_known()}")
 
 
 def _check_file(path: Path) -> None:
@@ -295,7 +295,7 @@ def _check_file(path: Path) -> None:
             raise InputError(
                 f"{name} must not stand in a file that gets shared",
                 where=str(path),
-                todo=f"set {PREFIX}{name.upper()} or {name}_file",
+                hint=f"set {PREFIX}{name.upper()} or {name}_file",
             )
 
 

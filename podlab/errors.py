@@ -8,27 +8,27 @@ class PodlabError(Exception):
 
     Parameters
     ----------
-    what : str
+    message : str
         What is wrong.
     where : str, optional
-        The file, setting, address or row it is about; stands first in the message.
-    todo : str, optional
-        What the user can do about it; stands last in the message.
+        The file, setting, address or row it is about; stands first in the text.
+    hint : str, optional
+        What the user can do about it; stands last in the text.
 
     Examples
     --------
-    >>> str(PodlabError("no rows", where="a.parquet", todo="record longer"))
+    >>> str(PodlabError("no rows", where="a.parquet", hint="record longer"))
     'a.parquet: no rows; record longer'
     """
 
     exit_code = 1
 
-    def __init__(self, what: str, *, where: str | None = None, todo: str | None = None) -> None:
-        self.what = what
+    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
+        self.message = message
         self.where = where
-        self.todo = todo
-        text = what if where is None else f"{where}: {what}"
-        super().__init__(text if todo is None else f"{text}; {todo}")
+        self.hint = hint
+        text = message if where is None else f"{where}: {message}"
+        super().__init__(text if hint is None else f"{text}; {hint}")
 
 
 class InputError(PodlabError):

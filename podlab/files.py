@@ -35,8 +35,8 @@ _SURROUNDINGS = {
 
 def explain_os_error(error: OSError, path: Path) -> InputError:
     """Turn the operating system's refusal into one clear line."""
-    what, todo = _SURROUNDINGS.get(error.errno or 0, (error.strerror or str(error), "check the path"))
-    return InputError(what, where=str(path), todo=todo)
+    what, hint = _SURROUNDINGS.get(error.errno or 0, (error.strerror or str(error), "check the path"))
+    return InputError(what, where=str(path), hint=hint)
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def atomic_file(target: Path) -> Iterator[Path]:
     if target.exists() and not target.is_file():
         # Before any work; and root's rename would take the place of a device such as /dev/null.
         what = "is a folder, a file is needed" if target.is_dir() else "is no plain file"
-        raise InputError(what, where=str(target), todo="choose another name")
+        raise InputError(what, where=str(target), hint="choose another name")
     with _beside(target) as folder:
         temporary = folder / target.name
         yield temporary
@@ -114,11 +114,11 @@ def refuse_inputs(target: Path, inputs: Iterable[Path | None]) -> None:
         except OSError as error:
             raise explain_os_error(error, target) from error
         if same:
-            raise InputError("is an input as well", where=str(target), todo="choose another name for the output")
+            raise InputError("is an input as well", where=str(target), hint="choose another name for the output")
         if within:
             relation = "holds" if source.is_relative_to(where) else "is within"
             what = f"{relation} {given}, which is an input as well"
-            raise InputError(what, where=str(target), todo="choose another place for the output")
+            raise InputError(what, where=str(target), hint="choose another place for the output")
 
 
 def _local(path: Path) -> Path | None:
@@ -205,7 +205,7 @@ def names_inside(folder: Path) -> set[str]:
     if not folder.exists():
         return set()
     if not folder.is_dir() or folder.is_symlink():
-        raise InputError("is no folder", where=str(folder), todo="choose another path")
+        raise InputError("is no folder", where=str(folder), hint="choose another path")
     return {path.name for path in folder.iterdir()}
 
 

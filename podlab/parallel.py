@@ -48,7 +48,7 @@ def use_scheduler(address: str | None) -> Iterator[None]:
         from distributed import Client, LocalCluster
     except ImportError:
         raise InputError(
-            "needs Dask", where="--scheduler", todo="install podlab's extra `scale`: pip install podlab[scale]"
+            "needs Dask", where="--scheduler", hint="install podlab's extra `scale`: pip install podlab[scale]"
         ) from None
     where: Any = address
     start_local: Any = LocalCluster
@@ -59,7 +59,7 @@ def use_scheduler(address: str | None) -> Iterator[None]:
         client = connect(where, timeout=_ANSWER_S)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"no scheduler answers: {error}", where=f"--scheduler {address}", todo="check the address, or use `local`"
+            f"no scheduler answers: {error}", where=f"--scheduler {address}", hint="check the address, or use `local`"
         ) from None
     try:
         _check_workers(client, address)
@@ -85,7 +85,7 @@ def _local_workers(address: str) -> int | None:
 
         return int(cpu_count())
     if not number.isdecimal() or int(number) < 1:
-        raise InputError(f"{number!r} is no number of workers", where=f"--scheduler {address}", todo="write local:2")
+        raise InputError(f"{number!r} is no number of workers", where=f"--scheduler {address}", hint="write local:2")
     return int(number)
 
 
@@ -134,7 +134,7 @@ def in_turn(work: Iterable[Any], number: int, *, jobs: int | None = None) -> Ite
     except _killed() as error:
         raise PodlabError(
             "a training process was killed from outside, most likely for lack of memory",
-            todo="train one fold at a time (LOKY_MAX_CPU_COUNT=1), or on fewer containers",
+            hint="train one fold at a time (LOKY_MAX_CPU_COUNT=1), or on fewer containers",
         ) from error
 
 
@@ -163,11 +163,11 @@ def _check_workers(client: Any, address: str) -> None:
     except Exception as error:  # noqa: BLE001  whatever a worker raises that has no podlab
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise InputError(
-            f"its workers cannot be used: {reason}", where=f"--scheduler {address}", todo="give them podlab[scale]"
+            f"its workers cannot be used: {reason}", where=f"--scheduler {address}", hint="give them podlab[scale]"
         ) from None
     if versions != {podlab.__version__}:
         raise InputError(
             f"its workers have podlab {', '.join(sorted(versions))}, here is {podlab.__version__}",
             where=f"--scheduler {address}",
-            todo="give them the same image",
+            hint="give them the same image",
         )

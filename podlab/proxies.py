@@ -101,18 +101,18 @@ def _covers(entry: str, host: str, port: int) -> bool:
 
 def _checked(found: Proxy, host: str) -> Proxy:
     text = found.url if "://" in found.url else f"http://{found.url}"
-    todo = f"give it as http://HOST:PORT, unset it, or add {host} to NO_PROXY"
+    hint = f"give it as http://HOST:PORT, unset it, or add {host} to NO_PROXY"
     try:
         parts = urlsplit(text)
         # Without user and password: an error is shown.
         shown = f"{parts.scheme}://{text.rpartition('@')[2].partition('://')[2] or text.rpartition('@')[2]}"
         sound = bool(parts.hostname) and parts.port != 0
     except ValueError:
-        raise InputError("is no address", where=found.variable, todo=todo) from None
+        raise InputError("is no address", where=found.variable, hint=hint) from None
     if parts.scheme not in _DEFAULT_PORTS:
-        raise InputError(f"{shown!r} is a proxy of a kind that cannot be used", where=found.variable, todo=todo)
+        raise InputError(f"{shown!r} is a proxy of a kind that cannot be used", where=found.variable, hint=hint)
     if not sound or not text.isprintable() or " " in text:
-        raise InputError(f"{shown!r} is no address", where=found.variable, todo=todo)
+        raise InputError(f"{shown!r} is no address", where=found.variable, hint=hint)
     return Proxy(found.variable, text)
 
 

@@ -35,7 +35,7 @@ def clean_token(value: str, *, where: str) -> str:
     value = _stripped(value, where, "token")
     if not (value.isascii() and value.isprintable()) or " " in value:
         what = "the token holds a character that no token may hold, such as a blank or a line end"
-        raise InputError(what, where=where, todo="give the token alone, without 'Bearer' or 'Token' before it")
+        raise InputError(what, where=where, hint="give the token alone, without 'Bearer' or 'Token' before it")
     return value
 
 

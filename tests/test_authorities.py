@@ -52,7 +52,7 @@ FAILED = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {} (_ssl.c
 
 
 @pytest.mark.parametrize(
-    ("said", "what", "todo"),
+    ("said", "what", "hint"),
     [
         (FAILED.format("self-signed certificate"), "be trusted: self-signed", "set influxdb_ca_file"),
         (FAILED.format("unable to get local issuer certificate"), "cannot be trusted: unable", "set influxdb_ca_file"),
@@ -67,12 +67,12 @@ FAILED = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {} (_ssl.c
         ("[SSL: UNSUPPORTED_PROTOCOL] unsupported protocol (_ssl.c:1006)", "no TLS connection", "check influxdb_url"),
     ],
 )  # fmt: skip
-def test_each_fault_has_its_own_words(said: str, what: str, todo: str) -> None:
+def test_each_fault_has_its_own_words(said: str, what: str, hint: str) -> None:
     fault = explain_tls(said, prefix="influxdb")
     assert fault is not None
-    assert what in fault.what
-    assert todo in fault.todo
-    assert "_ssl.c" not in fault.what
+    assert what in fault.message
+    assert hint in fault.hint
+    assert "_ssl.c" not in fault.message
 
 
 def test_other_faults_are_none_of_tls() -> None:

@@ -81,7 +81,7 @@ def end(fault: PlannedFault, target: Target) -> None:
 
 def _kind(name: str) -> _Kind:
     if name not in _KINDS:
-        raise InputError(f"fault {name!r} is unknown", todo=f"known are {', '.join(KINDS)}")
+        raise InputError(f"fault {name!r} is unknown", hint=f"known are {', '.join(KINDS)}")
     return _KINDS[name]
 
 

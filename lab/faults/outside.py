@@ -125,7 +125,7 @@ def _in_network(target: Target, program: str, *arguments: str) -> subprocess.Com
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=_NETWORK_TIMEOUT_S, check=False)
     except FileNotFoundError:
-        raise InputError("nsenter is not installed", todo="install util-linux, iptables and iproute2") from None
+        raise InputError("nsenter is not installed", hint="install util-linux, iptables and iproute2") from None
     except subprocess.TimeoutExpired:
         raise PodlabError(f"took longer than {_NETWORK_TIMEOUT_S:g} s", where=program) from None
 

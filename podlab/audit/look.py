@@ -108,7 +108,7 @@ def take_looks(
     if not found:
         raise InputError(
             f"fewer than {fewest_services} services were seen from birth or for {length_s:g} s of mid-life",
-            todo="give a recording of more services, or a shorter window",
+            hint="give a recording of more services, or a shorter window",
         )
     return found
 
@@ -116,14 +116,14 @@ def take_looks(
 def _normal(samples: pd.DataFrame) -> pd.DataFrame:
     for label in ("service", "deployment"):
         if label not in samples or samples[label].isna().all():
-            raise InputError(f"no row has a {label}", todo="give a recording with its labels")
+            raise InputError(f"no row has a {label}", hint="give a recording with its labels")
     kept = samples["service"].notna() & samples["deployment"].notna()
     if "anomaly" in samples:
         faulty = samples.loc[samples["anomaly"].fillna(False), "deployment"].unique()
         kept &= ~samples["deployment"].isin(faulty)
     normal = samples[kept].reset_index(drop=True)
     if normal.empty:
-        raise InputError("every labelled deployment has a fault", todo="give a recording of normal ones")
+        raise InputError("every labelled deployment has a fault", hint="give a recording of normal ones")
     return normal
 
 

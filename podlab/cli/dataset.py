@@ -37,10 +37,10 @@ def add(
     Example: podlab dataset add data/fleet data/recordings/second.parquet
     """
     if not is_dataset_path(folder, new=True):
-        raise InputError("is a file, a folder is needed", where=str(folder), todo="choose another path")
+        raise InputError("is a file, a folder is needed", where=str(folder), hint="choose another path")
     for file in files:
         if file.resolve().is_relative_to(folder.resolve()):
-            raise InputError("is in the data set already", where=str(file), todo="name other recordings")
+            raise InputError("is in the data set already", where=str(file), hint="name other recordings")
     refuse_inputs(folder, files)
     told: list[dict[str, object]] = []
     with show_progress("add") as progress:

@@ -65,7 +65,7 @@ def score(
     refuse_inputs(out, [*files, settings.model_path])
     loaded = bundle.load(settings.model_path)
     if loaded.library is None:
-        raise InputError("has no detectors", where=str(settings.model_path), todo="fit the model again")
+        raise InputError("has no detectors", where=str(settings.model_path), hint="fit the model again")
     scorings = (
         _score_all(files, loaded.identifier, loaded.library)
         if mapping is None

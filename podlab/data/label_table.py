@@ -94,7 +94,7 @@ def index_table(table: pd.DataFrame, where: str = "label table") -> Answers:
     unknown = [str(column) for column in table.columns if column not in (*TABLE_KEY, "service")]
     if unknown or "service" not in table:
         what = f"unknown column {unknown[0]!r}" if unknown else "column 'service' is missing"
-        raise InputError(what, where=where, todo=f"columns are {', '.join((*TABLE_KEY, 'service'))}")
+        raise InputError(what, where=where, hint=f"columns are {', '.join((*TABLE_KEY, 'service'))}")
     cells = table.reindex(columns=[*TABLE_KEY, "service"])
     answers: Answers = {}
     for number, row in enumerate(cells.itertuples(index=False)):

@@ -56,7 +56,7 @@ def read_recording(paths: Sequence[Path], *, columns: Sequence[str] | None = Non
         If a file or partition cannot be read or is no samples table; the error names it.
     """
     if not paths:
-        raise InputError("no recording given", todo="name at least one file")
+        raise InputError("no recording given", hint="name at least one file")
     tables = [_read_one(path, columns) for path in paths]
     if len(tables) == 1:
         return tables[0]
@@ -181,7 +181,7 @@ class RecordingSource:
             raise InputError(
                 f"no rows from {since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S}",
                 where=self.name,
-                todo=f"it goes from {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S} UTC",
+                hint=f"it goes from {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S} UTC",
             )
         return inside
 
@@ -199,15 +199,15 @@ def _read_file(path: Path, left_out: set[str]) -> pd.DataFrame:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=where) from error
     if size == 0:
-        raise InputError("the file is empty", where=where, todo="collect or record again")
+        raise InputError("the file is empty", where=where, hint="collect or record again")
     if head == _PARQUET_MAGIC:
         if tail != _PARQUET_MAGIC or size < _PARQUET_MIN_BYTES:
-            raise InputError("a truncated Parquet file", where=where, todo="copy or record it again")
+            raise InputError("a truncated Parquet file", where=where, hint="copy or record it again")
         table = _read_parquet(path, left_out)
     elif path.suffix.lower() == ".csv":
         table = _read_csv(path, left_out)
     else:
-        raise InputError("not a Parquet file", where=where, todo="give a Parquet file, or a CSV file named .csv")
+        raise InputError("not a Parquet file", where=where, hint="give a Parquet file, or a CSV file named .csv")
     return to_frame(table)
 
 
@@ -220,7 +220,7 @@ def _read_parquet(path: Path, left_out: set[str]) -> pa.Table:
             return file.read([name for name in schema.names if name not in left_out])
     except (pa.ArrowException, OSError) as error:
         raise InputError(
-            f"a damaged Parquet file: {_first_line(error)}", where=str(path), todo="copy or record it again"
+            f"a damaged Parquet file: {_first_line(error)}", where=str(path), hint="copy or record it again"
         ) from error
 
 

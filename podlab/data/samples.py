@@ -99,11 +99,11 @@ def check_samples(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
     """
     missing = [column for column in REQUIRED if column not in frame.columns]
     if missing:
-        raise InputError(f"column {missing[0]!r} is missing", where=where, todo=f"needed are {', '.join(REQUIRED)}")
+        raise InputError(f"column {missing[0]!r} is missing", where=where, hint=f"needed are {', '.join(REQUIRED)}")
     if not any(column in frame.columns for column in MEASURED_METRICS):
-        raise InputError("no metric column", where=where, todo=f"give at least one, such as {MEASURED_METRICS[0]}")
+        raise InputError("no metric column", where=where, hint=f"give at least one, such as {MEASURED_METRICS[0]}")
     if frame.empty:
-        raise InputError("no rows", where=where, todo="collect or record again")
+        raise InputError("no rows", where=where, hint="collect or record again")
 
     unknown = [str(column) for column in frame.columns if column not in ALL_COLUMNS]
     if unknown:

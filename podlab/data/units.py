@@ -40,7 +40,7 @@ def parse_duration_s(text: str, *, where: str | None = None) -> float:
     compact = text.strip()
     parts = _PART.findall(compact)
     if not parts or "".join(number + unit for number, unit in parts) != compact:
-        raise InputError(f"{text!r} is not a duration", where=where, todo="write it with a unit, such as 60s or 10m")
+        raise InputError(f"{text!r} is not a duration", where=where, hint="write it with a unit, such as 60s or 10m")
     seconds = sum(float(number) * _SECONDS_PER_UNIT[unit] for number, unit in parts)
     if seconds <= 0:
         raise InputError("a duration must be longer than 0", where=where)

@@ -48,7 +48,7 @@ def to_files(library: Library) -> dict[str, bytes]:
             names = ", ".join(sorted({type(part).__name__ for part in parts} - {part.__name__ for part in _PARTS}))
             raise InputError(
                 f"detectors made of {names or 'fewer parts'} cannot be stored without code",
-                todo="keep them in memory, or fit the default",
+                hint="keep them in memory, or fit the default",
             )
     juries = [(detector.of_service, detector.of_change) for detector in detectors]
     tails = [
@@ -91,18 +91,18 @@ def from_files(files: Mapping[str, bytes], *, services: Sequence[str], where: st
         If a file is missing, is no such file (a pickle, say), or holds anything that cannot be a library.
     """
     if absent := [name for name in FILES if name not in files]:
-        raise InputError(f"{absent[0]} is missing", where=where, todo=_REMEDY)
+        raise InputError(f"{absent[0]} is missing", where=where, hint=_REMEDY)
     try:
         words = msgspec.json.decode(files[_WORDS], type=_Words)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise InputError(f"{_WORDS} is no library: {error}", where=where, todo=_REMEDY) from None
+        raise InputError(f"{_WORDS} is no library: {error}", where=where, hint=_REMEDY) from None
     if tuple(words.signals) != SIGNALS:
-        raise InputError(f"{_WORDS} was made for other signals than this version's", where=where, todo=_REMEDY)
+        raise InputError(f"{_WORDS} was made for other signals than this version's", where=where, hint=_REMEDY)
     if len(set(words.services)) != len(words.services) or not set(words.services) <= set(services):
-        raise InputError(f"{_WORDS} names services that the model does not have", where=where, todo=_REMEDY)
+        raise InputError(f"{_WORDS} names services that the model does not have", where=where, hint=_REMEDY)
     arrays = unpack(files[_ARRAYS], where=f"{where}/{_ARRAYS}")
     if not _are_sound(arrays, len(words.services) + 1):
-        raise InputError("holds no usable detectors", where=f"{where}/{_ARRAYS}", todo=_REMEDY)
+        raise InputError("holds no usable detectors", where=f"{where}/{_ARRAYS}", hint=_REMEDY)
     modes = np.split(arrays["modes"], np.cumsum(arrays["mode_count"])[:-1])
     detectors = [_detector(arrays, number, modes[2 * number : 2 * number + 2]) for number in range(len(modes) // 2)]
     threshold, pooled_threshold = arrays["threshold"].tolist()

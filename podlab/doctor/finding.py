@@ -56,4 +56,4 @@ def as_finding(subject: str, look: Callable[[], str], *, needed: bool = True) ->
 def failure(subject: str, error: PodlabError, *, needed: bool = True) -> Finding:
     """Make a finding of what was raised."""
     where = "" if error.where is None else f"{error.where}: "
-    return Finding(subject, False, where + error.what, error.todo or "", needed)
+    return Finding(subject, False, where + error.message, error.hint or "", needed)

@@ -62,7 +62,7 @@ def look_at_metrics(settings: Settings, model: BundleInfo | None, rights: Sequen
     except PodlabError as error:
         return [failure(subject, error)]
     nodes = [
-        Finding(f"kubelet of {node}", False, error.what, error.todo or "", needed=False)
+        Finding(f"kubelet of {node}", False, error.message, error.hint or "", needed=False)
         for node, error in sorted(failing.items())
     ]
     fresh = freshness_of(subject, name, samples, until, settings.cluster)

@@ -122,9 +122,9 @@ def bake_off(
         As :func:`podlab.evaluation.evaluate`, or if there are fewer than two or more than ten methods, or no horizon.
     """
     if not horizons_s:
-        raise InputError("no horizon", todo="give at least one, such as 60s")
+        raise InputError("no horizon", hint="give at least one, such as 60s")
     if not 2 <= len(contenders) <= len(NEMENYI) + 1:
-        raise InputError(f"{len(contenders)} methods to compare", todo=f"give 2 to {len(NEMENYI) + 1}")
+        raise InputError(f"{len(contenders)} methods to compare", hint=f"give 2 to {len(NEMENYI) + 1}")
     horizons = sorted({float(horizon) for horizon in horizons_s})
     dataset = read_dataset(samples, services, until_s=horizons[-1])
     plan = plan_splits(dataset.containers, folds=folds, iterations=iterations, seed=seed)

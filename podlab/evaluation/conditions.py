@@ -187,12 +187,12 @@ def _read_other(dataset: Dataset, other: pd.DataFrame | None) -> Dataset | None:
     shared = sorted(known & set(other["service"].dropna()) if "service" in other else ())
     if len(shared) < 2:
         raise InputError(
-            "the other recording has fewer than two of the services", todo="give one of the same services, or none"
+            "the other recording has fewer than two of the services", hint="give one of the same services, or none"
         )
     elsewhere = read_dataset(other, shared)
     who = ["pod", "pod_uid", "started_at"]
     if not elsewhere.containers[who].merge(dataset.containers[who]).empty:
-        raise InputError("the other recording has containers of this one", todo="give one of other deployments")
+        raise InputError("the other recording has containers of this one", hint="give one of other deployments")
     return elsewhere
 
 

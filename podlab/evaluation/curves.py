@@ -173,7 +173,7 @@ def row_curve(
         As :func:`podlab.evaluation.evaluate`, or if ``most`` or ``iterations`` is not positive.
     """
     if most < 1 or iterations < 1:
-        raise InputError(f"{most} rows and {iterations} iterations", todo="use at least 1 of each")
+        raise InputError(f"{most} rows and {iterations} iterations", hint="use at least 1 of each")
     dataset = read_dataset(samples, services)
     plan = plan_splits(dataset.containers, folds=2, iterations=(iterations + 1) // 2, seed=seed)
     X, _ = encode_rows(dataset.samples, columns_of(metric_filter))

@@ -96,11 +96,11 @@ def read_dataset(
         If nothing is labelled, a wanted service is not there, or no container was seen in its first seconds.
     """
     if "service" not in samples or samples["service"].isna().all():
-        raise InputError("no row has a service", todo="give a labelled recording")
+        raise InputError("no row has a service", hint="give a labelled recording")
     there = sorted(samples["service"].dropna().unique())
     missing = [service for service in services or () if service not in there]
     if missing:
-        raise InputError(f"no samples of service {missing[0]!r}", todo=f"there are {', '.join(there)}")
+        raise InputError(f"no samples of service {missing[0]!r}", hint=f"there are {', '.join(there)}")
     dataset = _number_containers(samples[samples["service"].isin(list(services or there))], draws)
     if until_s is None:
         return dataset
@@ -108,7 +108,7 @@ def read_dataset(
     if early.empty:
         raise InputError(
             f"no container was seen in the first {until_s:g} s after its start",
-            todo="give a recording that begins before its containers do, or longer horizons",
+            hint="give a recording that begins before its containers do, or longer horizons",
         )
     seen = _number_containers(early, draws)
     unseen = len(dataset.containers) - len(seen.containers)

@@ -58,7 +58,7 @@ def columns_of(metric_filter: str) -> tuple[str, ...]:
         raise InputError(
             f"{unknown[0] if unknown else metric_filter!r} is neither a filter nor a column",
             where="metric filter",
-            todo=f"filters are {', '.join(FILTERS)}; columns are {', '.join(FILTERS['all'])}",
+            hint=f"filters are {', '.join(FILTERS)}; columns are {', '.join(FILTERS['all'])}",
         )
     return names
 
@@ -87,6 +87,6 @@ def features_of(metric_filter: str) -> tuple[str, ...]:
         raise InputError(
             f"{metric_filter!r} lets {', '.join(telling)} through, which name the container instead of measuring it",
             where="metric filter",
-            todo=f"use {DEFAULT_FILTER}, only-memory, only-cpu or a list of metric columns",
+            hint=f"use {DEFAULT_FILTER}, only-memory, only-cpu or a list of metric columns",
         )
     return columns

@@ -89,7 +89,7 @@ def evaluate(
     """
     began_s = time.monotonic()
     if not horizons_s:
-        raise InputError("no horizon", todo="give at least one, such as 60s")
+        raise InputError("no horizon", hint="give at least one, such as 60s")
     horizons = tuple(sorted({float(horizon) for horizon in horizons_s}))
     dataset = read_dataset(samples, services, until_s=horizons[-1], draws=draws)
     horizons = _with_samples(dataset, horizons)
@@ -144,7 +144,7 @@ def _with_samples(dataset: Dataset, horizons: tuple[float, ...]) -> tuple[float,
     for horizon_s in sorted(set(horizons) - set(shown)):
         log.warning("no container shows a sample within %g s: left out", horizon_s)
     if not shown:
-        raise InputError("no container shows a sample by then", where="horizons", todo="choose longer ones")
+        raise InputError("no container shows a sample by then", where="horizons", hint="choose longer ones")
     return shown
 
 

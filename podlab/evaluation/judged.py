@@ -178,7 +178,7 @@ def leave_services_out(
     else:
         raise InputError(
             f"{len(there)} services in {number} groups: too few to leave some out and still tell others apart",
-            todo="give at least three services and two groups",
+            hint="give at least three services and two groups",
         )
     group = pd.Series({name: place % number for place, name in enumerate(there)}).reindex(names).to_numpy(np.int64)
     plan = plan_splits(dataset.containers, folds=number, seed=seed)

@@ -117,7 +117,7 @@ def look_by_look(looks_s: Sequence[float]) -> list[Scenario]:
     """
     at_s = sorted({float(look_s) for look_s in looks_s})
     if not at_s or at_s[0] <= 0:
-        raise InputError("no look, or one before the start", todo="give seconds above 0")
+        raise InputError("no look, or one before the start", hint="give seconds above 0")
     return [Scenario(BIRTH, f"{each:g} s", each) for each in at_s]
 
 

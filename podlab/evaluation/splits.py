@@ -124,7 +124,7 @@ def plan_splits(
     if not splits:
         raise InputError(
             f"no service has two values of {group!r}, so that nothing can be trained and tested apart",
-            todo="record more, or give more recordings",
+            hint="record more, or give more recordings",
         )
     seen = set(services[np.concatenate([split.test for split in splits])])
     description = {
@@ -162,7 +162,7 @@ def _groups(containers: pd.DataFrame, group: str) -> TextArray:
         usable += [str(name) for name in containers if str(name).startswith(KNOB_PREFIX)]
         raise InputError(
             f"the samples have no {group!r} to split by",
-            todo=f"choose another column with --group: {', '.join(usable)}",
+            hint=f"choose another column with --group: {', '.join(usable)}",
         )
     missing = containers[group].isna()
     # Most services have no such knob: they are trained on.
@@ -170,7 +170,7 @@ def _groups(containers: pd.DataFrame, group: str) -> TextArray:
         first = containers.loc[missing].iloc[0]
         raise InputError(
             f"{int(missing.sum())} labelled containers have no {group!r}, the first is {first['pod']}",
-            todo="label them, or take their service away",
+            hint="label them, or take their service away",
         )
     values = containers[group].astype("str")
     own = group in OF_ONE_SERVICE or group.startswith(KNOB_PREFIX)
@@ -182,10 +182,10 @@ def _check_arguments(
 ) -> None:
     if len(set(services)) < 2:
         raise InputError(
-            f"only one service, {services[0]!r}: there is nothing to tell apart", todo="give samples of at least two"
+            f"only one service, {services[0]!r}: there is nothing to tell apart", hint="give samples of at least two"
         )
     if folds < 2 or iterations < 1:
-        raise InputError(f"{folds} folds and {iterations} iterations", todo="use at least 2 folds and 1 iteration")
+        raise InputError(f"{folds} folds and {iterations} iterations", hint="use at least 2 folds and 1 iteration")
     if training_ratio is not None and not 0 < training_ratio < 1:
         raise InputError(f"training ratio {training_ratio} is not between 0 and 1")
     if training_ratio is not None and group in SHARED:

@@ -54,7 +54,7 @@ def read_decisions(paths: Sequence[Path]) -> pd.DataFrame:
     if not rows:
         where = ", ".join(str(path) for path in paths) or "decisions"
         raise InputError(
-            "holds no decision", where=where, todo="give the log of podlab watch, where the sink log is on"
+            "holds no decision", where=where, hint="give the log of podlab watch, where the sink log is on"
         )
     frame = pd.DataFrame(rows)
     for name in ("started_at", "decided_at"):
@@ -75,7 +75,7 @@ def _read_line(line: str, where: str) -> dict[str, Any] | None:
     try:
         always = {name: said[name] for name in [*_CONTAINER, "id", "decided_at", "service", "confidence", "revisions"]}
     except KeyError as error:
-        raise InputError(f"a decision without {error}", where=where, todo="give the log of podlab watch") from error
+        raise InputError(f"a decision without {error}", where=where, hint="give the log of podlab watch") from error
     seen = {name: said.get(name) for name in ("reason", "seconds_observed", "model")}
     return {**always, **seen, "kind": said["event"]}
 
@@ -111,7 +111,7 @@ def beside_truth(decisions: pd.DataFrame, samples: pd.DataFrame, unknown: Sequen
         raise InputError(
             "no container has both a decision and a truth",
             where="samples",
-            todo="give labelled samples of the containers that the watcher watched",
+            hint="give labelled samples of the containers that the watcher watched",
         )
     strange = found["truth"].isin(list(unknown))
     right = (found["service"] == found["truth"]) | (strange & found["service"].isna())

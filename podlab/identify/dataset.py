@@ -50,7 +50,7 @@ def metrics_in(identifier: Identifier, indexes: list[Index]) -> frozenset[str]:
         raise InputError(
             "the samples have none of the model's columns",
             where=identifier.model,
-            todo=f"it was trained on {', '.join(identifier.columns)}",
+            hint=f"it was trained on {', '.join(identifier.columns)}",
         )
     return metrics
 

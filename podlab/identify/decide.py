@@ -70,7 +70,7 @@ class Policy:
     def __post_init__(self) -> None:
         for name in ("confidence", "revise_confidence", "revise_novelty"):
             if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} is {getattr(self, name)}", where="policy", todo="use a value from 0 to 1")
+                raise InputError(f"{name} is {getattr(self, name)}", where="policy", hint="use a value from 0 to 1")
         if self.looks < 1 or (self.revise_looks is not None and self.revise_looks < 1):
             raise InputError("needs at least one look", where="policy")
         if not self.timeout_s > 0:

@@ -278,4 +278,4 @@ def _depth(forest: Forest) -> int:
 
 
 def _broken(what: str, where: str) -> InputError:
-    return InputError(f"no usable forest: {what}", where=where, todo="fit the model again")
+    return InputError(f"no usable forest: {what}", where=where, hint="fit the model again")

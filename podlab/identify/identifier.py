@@ -104,7 +104,7 @@ class Identifier:
             raise InputError(
                 "the samples have none of the model's columns",
                 where=self.model,
-                todo=f"it was trained on {', '.join(self.columns)}",
+                hint=f"it was trained on {', '.join(self.columns)}",
             )
         rows = read_rows(samples)
         if horizon_s is not None:

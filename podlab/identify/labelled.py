@@ -39,34 +39,34 @@ def read_labelled(
     """
     if "service" not in samples or samples["service"].isna().all():
         raise InputError(
-            "no container is labelled", where="column 'service'", todo="label the recording before training on it"
+            "no container is labelled", where="column 'service'", hint="label the recording before training on it"
         )
     there = sorted(samples["service"].dropna().unique())
     absent = [service for service in services or () if service not in there]
     if absent:
         raise InputError(
-            f"service {absent[0]!r} is not in the samples", where="services", todo=f"there are {', '.join(there)}"
+            f"service {absent[0]!r} is not in the samples", where="services", hint=f"there are {', '.join(there)}"
         )
     names = tuple(sorted(set(services))) if services else tuple(there)
     if len(names) < 2:
         raise InputError(
-            f"one service only ({names[0]})", where="column 'service'", todo="give recordings of at least two services"
+            f"one service only ({names[0]})", where="column 'service'", hint="give recordings of at least two services"
         )
     if group not in samples or samples.loc[samples["service"].isin(names), group].isna().any():
         raise InputError(
             "is missing, or missing in labelled rows", where=f"column {group!r}",
-            todo="name a column that tells independent deployments apart with --group",
+            hint="name a column that tells independent deployments apart with --group",
         )  # fmt: skip
     rows = read_rows(samples[samples["service"].isin(names)])
     if group not in rows.containers:
         raise InputError(
             "tells samples apart, not deployments", where=f"column {group!r}",
-            todo=f"name another with --group, of {', '.join(map(str, rows.containers))}",
+            hint=f"name another with --group, of {', '.join(map(str, rows.containers))}",
         )  # fmt: skip
     if not (rows.offset_s >= 0).any():
         raise InputError(
             "every sample lies before its container's start", where="column 'started_at'",
-            todo="give time and started_at in the same time zone",
+            hint="give time and started_at in the same time zone",
         )  # fmt: skip
     truth = rows.containers["service"].map({name: n for n, name in enumerate(names)}).to_numpy(dtype=np.intp)
     return rows, names, truth, rows.containers[group].astype(str).to_numpy(dtype=str)
@@ -84,6 +84,6 @@ def choose_columns(rows: Rows, columns: Sequence[str] | None) -> tuple[str, ...]
     used = tuple(name for name in chosen if name in rows.metrics and rows.valid[name].any())
     if not used:
         raise InputError(
-            "no metric to learn from has a value", where="columns", todo=f"there are {', '.join(rows.metrics)}"
+            "no metric to learn from has a value", where="columns", hint=f"there are {', '.join(rows.metrics)}"
         )
     return used

@@ -96,15 +96,15 @@ def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
     try:
         stored = msgspec.json.decode(files[_MODEL], type=_StoredModel)
     except KeyError:
-        raise InputError(f"{_MODEL} is missing", where=where, todo=_REMEDY) from None
+        raise InputError(f"{_MODEL} is missing", where=where, hint=_REMEDY) from None
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise InputError(f"{_MODEL} is no model: {error}", where=where, todo=_REMEDY) from None
+        raise InputError(f"{_MODEL} is no model: {error}", where=where, hint=_REMEDY) from None
     _check(stored, where)
     looks = tuple(Look(look.kind, look.length_s) for look in stored.looks)
     expected = {_MODEL, _CALIBRATION, *(f"{look.name}.npz" for look in looks)}
     if set(files) != expected:
         odd = sorted(set(files) ^ expected)[0]
-        raise InputError(f"{odd} is missing or does not belong to the model", where=where, todo=_REMEDY)
+        raise InputError(f"{odd} is missing or does not belong to the model", where=where, hint=_REMEDY)
     experts = {look.name: _expert(files[f"{look.name}.npz"], stored, f"{where}/{look.name}.npz") for look in looks}
     packed = unpack(files[_CALIBRATION], where=f"{where}/{_CALIBRATION}")
     services = len(stored.services)
@@ -153,7 +153,7 @@ def _check(stored: _StoredModel, where: str) -> None:
     }
     for fault, found in faults.items():
         if found:
-            raise InputError(f"{_MODEL} is no model: {fault}", where=where, todo=_REMEDY)
+            raise InputError(f"{_MODEL} is no model: {fault}", where=where, hint=_REMEDY)
 
 
 def _expert(content: bytes, stored: _StoredModel, where: str) -> Expert:
@@ -171,7 +171,7 @@ def _expert(content: bytes, stored: _StoredModel, where: str) -> Expert:
         or np.any(np.diff(service) < 0)
         or np.any((service < 0) | (service >= services))
     ):
-        raise InputError("its training containers are not readable", where=where, todo=_REMEDY)
+        raise InputError("its training containers are not readable", where=where, hint=_REMEDY)
     return Expert(forest, leaves, service, _space(arrays, service, len(stored.features), where))
 
 
@@ -185,16 +185,16 @@ def _space(arrays: Mapping[str, NDArray[Any]], service: NDArray[np.int16], featu
         or np.any((chosen < 0) | (chosen >= features))
         or not (np.all(scale > 0) and np.isfinite(scale).all() and np.all(weight >= 0) and np.isfinite(weight).all())
     ):  # fmt: skip
-        raise InputError("its space of features is not readable", where=where, todo=_REMEDY)
+        raise InputError("its space of features is not readable", where=where, hint=_REMEDY)
     return Space(chosen, scale, weight, points, service)
 
 
 def _similarity(arrays: Mapping[str, NDArray[Any]], services: int, where: str) -> NDArray[np.float64]:
     found = arrays.get("similarity")
     if found is None or found.dtype != np.float64 or found.shape != (services, services):
-        raise InputError("the similarity of services is not readable", where=where, todo=_REMEDY)
+        raise InputError("the similarity of services is not readable", where=where, hint=_REMEDY)
     if not np.all((found >= 0) & (found <= 1)) or np.any(found != found.T):
-        raise InputError("the similarity of services is none", where=where, todo=_REMEDY)
+        raise InputError("the similarity of services is none", where=where, hint=_REMEDY)
     return found
 
 
@@ -211,19 +211,19 @@ def _calibration(
     for name, shape in shapes.items():
         part = arrays.get(f"{prefix}.{name}")
         if part is None or part.dtype != np.float64 or part.ndim != len(shape):
-            raise InputError("a calibration is not readable", where=where, todo=_REMEDY)
+            raise InputError("a calibration is not readable", where=where, hint=_REMEDY)
         if any(wanted not in (None, there) for wanted, there in zip(shape, part.shape, strict=True)):
-            raise InputError("a calibration is not readable", where=where, todo=_REMEDY)
+            raise InputError("a calibration is not readable", where=where, hint=_REMEDY)
         if np.isnan(part).any():
-            raise InputError("a calibration is not in order", where=where, todo=_REMEDY)
+            raise InputError("a calibration is not in order", where=where, hint=_REMEDY)
         parts[name] = part
     basis = arrays.get(f"{prefix}.basis")
     if basis is None or basis.dtype != np.int8 or basis.shape != (services,) or np.any((basis < 0) | (basis > 2)):
-        raise InputError("a calibration is not readable", where=where, todo=_REMEDY)
+        raise InputError("a calibration is not readable", where=where, hint=_REMEDY)
     if parts["deviations"].shape[1] != parts["familiarity"].size:
-        raise InputError("a calibration is not readable", where=where, todo=_REMEDY)
+        raise InputError("a calibration is not readable", where=where, hint=_REMEDY)
     if any(np.any(np.diff(parts[name], axis=-1) < 0) for name in ("deviations", "familiarity")):
-        raise InputError("a calibration is not in order", where=where, todo=_REMEDY)
+        raise InputError("a calibration is not in order", where=where, hint=_REMEDY)
     typicality = Typicality(parts["usual"], parts["deviations"], parts["familiarity"])
     return Calibration(temperature, typicality, Bounds(parts["least"], basis))
 
@@ -253,7 +253,7 @@ def unpack(content: bytes, *, where: str) -> dict[str, NDArray[Any]]:
                 raise ValueError("it is compressed")
             return {name.removesuffix(".npy"): _read_array(archive.read(name)) for name in names}
     except (ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise InputError(f"holds no arrays of numbers: {error}", where=where, todo=_REMEDY) from None
+        raise InputError(f"holds no arrays of numbers: {error}", where=where, hint=_REMEDY) from None
 
 
 def _read_array(content: bytes) -> NDArray[Any]:

@@ -98,7 +98,7 @@ def fit(
     if len(set(groups)) < 2:
         raise InputError(
             f"one {group} only, nothing can be held out", where=f"column {group!r}",
-            todo="record at least two, or name another column with --group",
+            hint="record at least two, or name another column with --group",
         )  # fmt: skip
 
     from joblib import delayed

@@ -113,7 +113,7 @@ def import_files(paths: Sequence[Path], mapping: Mapping, *, cluster: str | None
     table = fill_descriptions(table)
     table, told_nothing = drop_rows_of_nothing(table, mapping.column)
     if table.empty:
-        raise InputError("no row tells anything", where=where, todo="its values are missing, or all of them are 0")
+        raise InputError("no row tells anything", where=where, hint="its values are missing, or all of them are 0")
     if _NO_MEMORY in table:
         gauges = [c.metric for c in mapping.column if c.metric in GAUGES_OF_MEMORY]
         table[gauges] = table[gauges].mask(table[_NO_MEMORY].fillna(False).astype(bool))
@@ -175,10 +175,10 @@ def _instants_as_rows(foreign: ForeignTable, mapping: Mapping, where: str) -> tu
     instants = [name for name in names if re.fullmatch(pattern, name)]
     others = [name for name in names if name not in instants]
     if not instants:
-        raise InputError(f"time.columns: {pattern!r} fits no column", where=where, todo=f"it has {_some(others)}")
+        raise InputError(f"time.columns: {pattern!r} fits no column", where=where, hint=f"it has {_some(others)}")
     for name in (_INSTANT, _VALUE):
         if name in others:
-            raise InputError(f"column {name!r} is not told from the instants' {name}", where=where, todo="rename it")
+            raise InputError(f"column {name!r} is not told from the instants' {name}", where=where, hint="rename it")
     rows = foreign.rows.astype(dict.fromkeys(instants, "object"))
     rows = rows.melt(id_vars=others, value_vars=instants, var_name=_INSTANT, value_name=_VALUE)
     time = mapping.time.model_copy(update={"column": _INSTANT, "columns": None})
@@ -202,8 +202,8 @@ def _check_columns(table: pd.DataFrame, mapping: Mapping, where: str) -> None:
         again = [name for name in table.columns if re.fullmatch(re.escape(missing[0]) + r" \(\d+\)", name)]
         if again:
             what = f"column {missing[0]!r} is there twice"
-            raise InputError(what, where=where, todo=f"name one of {', '.join(map(repr, again))}")
-        raise InputError(f"there is no column {missing[0]!r}", where=where, todo=f"it has {_some(list(table))}")
+            raise InputError(what, where=where, hint=f"name one of {', '.join(map(repr, again))}")
+        raise InputError(f"there is no column {missing[0]!r}", where=where, hint=f"it has {_some(list(table))}")
 
 
 def _some(names: Sequence[object]) -> str:
@@ -320,7 +320,7 @@ def _from_long(table: pd.DataFrame, mapping: Mapping, where: str) -> pd.DataFram
     wide = groups[about].first().assign(**{_VALUE: groups[_VALUE].max()}).reset_index()
     wide = wide[wide[_VALUE].astype(bool)].drop(columns=_VALUE).reset_index(drop=True)
     if wide.empty:
-        raise InputError("no row is of a container", where=where, todo="see identity.container in the mapping")
+        raise InputError("no row is of a container", where=where, hint="see identity.container in the mapping")
     if "node" in table:
         wide["node"] = wide["node"].fillna(_node_of_pod(wide, table))
     for column in mapping.column:
@@ -333,7 +333,7 @@ def _from_long(table: pd.DataFrame, mapping: Mapping, where: str) -> pd.DataFram
         if len(twice):
             raise InputError(
                 f"{column.name!r} has several values for pod {twice['pod'].iloc[0]!r} at {twice['time'].iloc[0]}",
-                where=where, todo="name the one meant by `where`, or add them by `sum = true`",
+                where=where, hint="name the one meant by `where`, or add them by `sum = true`",
             )  # fmt: skip
         wide = wide.merge(part, how="left", on=whose)
     return wide

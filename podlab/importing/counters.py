@@ -69,7 +69,7 @@ def _refuse_level(ordered: pd.DataFrame, key: list[str], column: Column, where: 
     if not (seldom or restarts_only):
         raise InputError(
             f"column {column.name!r} falls in {share:.0%} of its steps, so it is no counter", where=where,
-            todo="if it is growth per second, write kind = 'rate'; if growth since the row before, kind = 'growth'",
+            hint="if it is growth per second, write kind = 'rate'; if growth since the row before, kind = 'growth'",
         )  # fmt: skip
 
 

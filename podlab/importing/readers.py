@@ -47,7 +47,7 @@ def read_table(path: Path, file_format: FileFormat | None) -> ForeignTable:
     chosen = file_format or _BY_ENDING.get(path.suffix.lower())
     if chosen is None:
         raise InputError(
-            "a file of unknown format", where=str(path), todo="say it in the mapping, such as format = 'csv'"
+            "a file of unknown format", where=str(path), hint="say it in the mapping, such as format = 'csv'"
         )
     try:
         table = _READERS[chosen](path)
@@ -58,8 +58,8 @@ def read_table(path: Path, file_format: FileFormat | None) -> ForeignTable:
     except RefusedError as error:
         raise InputError(f"holds no samples: {error}", where=str(path)) from error
     except PodlabError as error:
-        todo = "save the answer of /api/v1/query_range again"
-        raise InputError(error.what, where=str(path), todo=todo) from error
+        hint = "save the answer of /api/v1/query_range again"
+        raise InputError(error.message, where=str(path), hint=hint) from error
     except (ValueError, pa.ArrowException) as error:
         what = (str(error).splitlines() or [""])[0][:300]
         raise InputError(f"not a readable {chosen} file: {what}", where=str(path)) from error

@@ -68,9 +68,9 @@ def read_times(values: pd.Series, time: Time, at: Callable[[int], str], where: s
     times = _with_zone(times, time.zone, name, where)
     out = np.flatnonzero((times < _PLAUSIBLE[0]) | (times > _PLAUSIBLE[1]))
     if len(out):
-        todo = f"is {time.format!r} right? {_OTHERS}"
+        hint = f"is {time.format!r} right? {_OTHERS}"
         what = f"{name}, {at(out[0])}: {values.iloc[out[0]]!r} would be in {times.iloc[out[0]].year}"
-        raise InputError(what, where=where, todo=todo)
+        raise InputError(what, where=where, hint=hint)
     if time.round is not None:
         times = times.dt.floor(f"{round(parse_duration_s(time.round, where='time.round') * _NS_PER_S)}ns")
     exact: pd.Series = times.dt.as_unit("ns")
@@ -90,21 +90,21 @@ def _from_text(text: pd.Series, time_format: str, name: str, at: Callable[[int],
         # Of several zones in one column pandas makes objects unless all become UTC.
         times: pd.Series = pd.to_datetime(text, format=pattern, utc=has_zone, errors="coerce")
     except ValueError as error:
-        raise InputError(f"time.format: {time_format!r} is no pattern", where=where, todo=_OTHERS) from error
+        raise InputError(f"time.format: {time_format!r} is no pattern", where=where, hint=_OTHERS) from error
     bad = np.flatnonzero(times.isna() & text.notna())
     if len(bad):
         shown = f"{name}, {at(bad[0])}: {str(text.iloc[bad[0]])[:60]!r}"
         if time_format == _ISO:
             raise InputError(
                 f"{shown} is no time of ISO 8601, such as 2026-01-31T08:00:00Z", where=where,
-                todo="say how it is written: time.format = '%d.%m.%Y %H:%M:%S', for example",
+                hint="say how it is written: time.format = '%d.%m.%Y %H:%M:%S', for example",
             )  # fmt: skip
-        raise InputError(f"{shown} is no time, or not written as {time_format!r}", where=where, todo=_OTHERS)
+        raise InputError(f"{shown} is no time, or not written as {time_format!r}", where=where, hint=_OTHERS)
     if time_format == _ISO:
         known = text.dropna()
         zoned = known.str.contains(_HAS_ZONE, regex=True)
         if zoned.any() and not zoned.all():
-            raise InputError(f"{name} has times with and without a zone", where=where, todo="write all of them alike")
+            raise InputError(f"{name} has times with and without a zone", where=where, hint="write all of them alike")
         times = times if zoned.all() else times.dt.tz_localize(None)
     return times
 
@@ -123,12 +123,12 @@ def _from_numbers(values: pd.Series, time_format: str, name: str, at: Callable[[
     bad = np.flatnonzero(numbers.isna() & values.notna())
     if len(bad):
         shown = f"{name}, {at(bad[0])}: {str(values.iloc[bad[0]])[:60]!r}"
-        raise InputError(f"{shown} is no number, as {time_format!r} needs", where=where, todo=_OTHERS)
+        raise InputError(f"{shown} is no number, as {time_format!r} needs", where=where, hint=_OTHERS)
     # Milliseconds taken for seconds would wrap around, and some would come out in this century.
     beyond = np.flatnonzero((numbers.astype("Float64").abs() >= _INT64_END / ns).fillna(False))
     if len(beyond):
         what = f"{name}, {at(beyond[0])}: {values.iloc[beyond[0]]!r} is too large for {time_format!r}"
-        raise InputError(what, where=where, todo=_OTHERS)
+        raise InputError(what, where=where, hint=_OTHERS)
     if pd.api.types.is_float_dtype(numbers):
         numbers = numbers.astype("Float64")
         whole = numbers.floordiv(1)
@@ -145,18 +145,18 @@ def _with_zone(times: pd.Series, zone: str | None, name: str, where: str) -> pd.
         known: pd.Series = times.dt.tz_convert("UTC")
         return known
     if zone is None:
-        raise InputError(f"{name} has times without a zone", where=where, todo="say it: time.zone = 'UTC', for example")
+        raise InputError(f"{name} has times without a zone", where=where, hint="say it: time.zone = 'UTC', for example")
     try:
         place = ZoneInfo(zone)
     except (KeyError, ValueError, OSError) as error:
-        raise InputError(f"time.zone: {zone!r} is no time zone", where=where, todo="such as Europe/Vienna") from error
+        raise InputError(f"time.zone: {zone!r} is no time zone", where=where, hint="such as Europe/Vienna") from error
     try:
         placed: pd.Series = times.dt.tz_localize(place).dt.tz_convert("UTC")
     except ValueError as error:
         # pandas names the time, and then arguments of its own.
         told = re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", str(error))
         what = f"{name}: where clocks change, {zone} has {told[0] if told else 'a time of these'} twice or never"
-        raise InputError(what, where=where, todo="write times with their offset, or in UTC") from error
+        raise InputError(what, where=where, hint="write times with their offset, or in UTC") from error
     return placed
 
 
@@ -181,11 +181,11 @@ def times_in_order(number: pd.Series, time: Time, where: str) -> pd.Series:
     try:
         given = pd.to_datetime(pd.Series([_as_iso(time.start or "")]), format="ISO8601")
     except ValueError as error:
-        todo = "such as 2026-01-31T08:00:00Z"
-        raise InputError(f"time.start: {time.start!r} is no time", where=where, todo=todo) from error
+        hint = "such as 2026-01-31T08:00:00Z"
+        raise InputError(f"time.start: {time.start!r} is no time", where=where, hint=hint) from error
     start = _with_zone(given, time.zone, "time.start", where)[0]
     first, last = _PLAUSIBLE
     if not first <= start <= last or int(number.max()) * step_s > (last - start).total_seconds():
         what = f"rows each {time.every} from {time.start} on would not lie between {first.year} and {last.year}"
-        raise InputError(what, where=where, todo="check time.start and time.every")
+        raise InputError(what, where=where, hint="check time.start and time.every")
     return pd.Series(start + pd.to_timedelta(number * step_s, unit="s"), index=number.index).dt.as_unit("ns")

@@ -189,8 +189,8 @@ class ApiConnection:
             return msgspec.json.decode(body, type=page_type)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             what = f"the answer to list {resource} cannot be read: {one_line(str(error))}"
-            todo = "check that this address is a Kubernetes API server, then try again"
-            raise PodlabError(what, where=self.host, todo=todo) from None
+            hint = "check that this address is a Kubernetes API server, then try again"
+            raise PodlabError(what, where=self.host, hint=hint) from None
 
     def _send(
         self, method: Method, path: str, query: Mapping[str, str], body: object, content_type: str, timeout_s: float

@@ -69,7 +69,7 @@ def connect(
         raise InputError(
             "no way to a Kubernetes API server: KUBECONFIG is not set, there is no ~/.kube/config, "
             "and podlab does not run in a pod",
-            todo="name a kubeconfig by KUBECONFIG, or give the API server's address",
+            hint="name a kubeconfig by KUBECONFIG, or give the API server's address",
         )
     if endpoint is not None:
         found = replace(found, host=endpoint)
@@ -81,7 +81,7 @@ def _refuse_clear_text(found: Credentials) -> None:
     address = urlsplit(found.host)
     if address.scheme == "https" or not found.headers() or _is_loopback(address.hostname or ""):
         return
-    raise InputError("the credentials would be sent unencrypted", where=found.host, todo="give an https:// address")
+    raise InputError("the credentials would be sent unencrypted", where=found.host, hint="give an https:// address")
 
 
 def _is_loopback(host: str) -> bool:

@@ -81,7 +81,7 @@ def service_account() -> Credentials:
         raise InputError(
             f"not in a pod with a service account: {error.strerror or one_line(str(error))}",
             where=str(SERVICE_ACCOUNT),
-            todo="mount a service account token, or use a kubeconfig (access outside)",
+            hint="mount a service account token, or use a kubeconfig (access outside)",
         ) from None
     address = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     return Credentials(address, _pool(str(authority)), token.headers, str(authority))
@@ -97,14 +97,14 @@ def kubeconfig(paths: str, context: str | None) -> Credentials:
     """
     origin = f"kubeconfig {paths}"
     if not any(Path(path).expanduser().is_file() for path in paths.split(os.pathsep) if path):
-        todo = "name an existing one by KUBECONFIG, or run podlab in a pod (access inside)"
-        raise InputError("no such file", where=origin, todo=todo)
+        hint = "name an existing one by KUBECONFIG, or run podlab in a pod (access inside)"
+        raise InputError("no such file", where=origin, hint=hint)
     try:
         from kubernetes.client import ApiClient, Configuration
         from kubernetes.config import ConfigException, load_kube_config
     except ImportError:
-        todo = "install podlab[kubeconfig], or run podlab in a pod (access inside)"
-        raise InputError("reading it needs the package kubernetes", where=origin, todo=todo) from None
+        hint = "install podlab[kubeconfig], or run podlab in a pod (access inside)"
+        raise InputError("reading it needs the package kubernetes", where=origin, hint=hint) from None
     configuration = Configuration()
     # The kubeconfig's own counts, else what the environment says, read as for every other server.
     configuration.proxy = None
@@ -120,7 +120,7 @@ def kubeconfig(paths: str, context: str | None) -> Credentials:
         # From the first brace on the client quotes the file's entries, tokens included.
         raise InputError(one_line(str(error).partition("{")[0]).rstrip("/ "), where=origin) from None
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise InputError("is not a kubeconfig", where=origin, todo="check it with kubectl config view") from None
+        raise InputError("is not a kubeconfig", where=origin, hint="check it with kubectl config view") from None
     # Whoever waits shall hear of a dead server at once; and without retries there are no redirects either, so that
     # credentials go to the named server only.
     configuration.retries = False
@@ -132,7 +132,7 @@ def kubeconfig(paths: str, context: str | None) -> Credentials:
     except (HTTPError, ImportError, ValueError):
         what = "its proxy-url cannot be used" if proxy is None else "the address of the proxy cannot be used"
         where = origin if proxy is None else proxy.variable
-        raise InputError(what, where=where, todo="give it as http://HOST:PORT") from None
+        raise InputError(what, where=where, hint="give it as http://HOST:PORT") from None
     named = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
     authority, certificate, key = (None if file is None else str(file) for file in named)
     headers = _renewed(configuration, origin)

@@ -195,7 +195,7 @@ def list_all(
         else:
             return items
     what = f"the list of {resource} expired {_MOST_RESTARTS + 1} times while it was read"
-    raise PodlabError(what, where=connection.host, todo="read larger pages, or fewer namespaces")
+    raise PodlabError(what, where=connection.host, hint="read larger pages, or fewer namespaces")
 
 
 def _read_image_sizes(connection: ApiConnection, page_size: int) -> dict[str, dict[str, int]]:

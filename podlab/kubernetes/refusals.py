@@ -113,17 +113,17 @@ def explain_status(code: int, status: Status, action: Action, *, host: str, orig
     details = status.details or Details()
     if code == 401:
         what = "the API server does not accept the credentials (401)"
-        return InputError(what, where=host, todo=f"renew or correct those of {origin}")
+        return InputError(what, where=host, hint=f"renew or correct those of {origin}")
     if code in (400, 413, 415, 422) or (code == 403 and any(words in message for words in _NOT_ADMITTED)):
         return RefusedError(f"the API server refuses to {action} ({code}){said}", where=host)
     if code == 403:
-        todo = f"grant the verb {action.verb!r} on that resource to the user of {origin}"
-        return ForbiddenError(f"no right to {action} (403){said}", where=host, todo=todo)
+        hint = f"grant the verb {action.verb!r} on that resource to the user of {origin}"
+        return ForbiddenError(f"no right to {action} (403){said}", where=host, hint=hint)
     if code == 404 and details.name:
         return NotFoundError(f"cannot {action}: it does not exist (404){said}", where=host)
     if code == 404:
-        todo = "give the address of a Kubernetes API server"
-        return NotFoundError(f"cannot {action}: no such path (404)", where=host, todo=todo)
+        hint = "give the address of a Kubernetes API server"
+        return NotFoundError(f"cannot {action}: no such path (404)", where=host, hint=hint)
     if code == 409:
         return ConflictError(f"cannot {action}: somebody else was quicker (409){said}", where=host)
     if code == 410:
@@ -132,10 +132,10 @@ def explain_status(code: int, status: Status, action: Action, *, host: str, orig
         return ExpiredError(f"cannot {action}: the server has not seen that version yet (504){said}", where=host)
     what = f"the API server failed to {action} ({code}){said}"
     if code in (429, 503) or details.retry_after_s is not None:
-        busy = BusyError(what, where=host, todo="try again later")
+        busy = BusyError(what, where=host, hint="try again later")
         busy.retry_after_s = details.retry_after_s
         return busy
-    return PodlabError(what, where=host, todo="try again later")
+    return PodlabError(what, where=host, hint="try again later")
 
 
 def explain_transport(error: HTTPError, *, host: str, origin: str, timeout_s: float) -> PodlabError:
@@ -144,20 +144,20 @@ def explain_transport(error: HTTPError, *, host: str, origin: str, timeout_s: fl
     if isinstance(reason, SSLError):
         # "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1006)"
         why = one_line(str(reason).rpartition("] ")[2].partition(" (_ssl")[0])
-        todo = f"check the certificate authority in {origin}"
-        return InputError(f"no trusted connection: {why}", where=host, todo=todo)
+        hint = f"check the certificate authority in {origin}"
+        return InputError(f"no trusted connection: {why}", where=host, hint=hint)
     if isinstance(reason, ProxyError):
         # Its words may quote the proxy's address, and with it a password.
-        todo = "check HTTPS_PROXY or the kubeconfig's proxy-url, or add the host to NO_PROXY"
-        return InputError("the proxy before the API server cannot be reached, or refuses", where=host, todo=todo)
+        hint = "check HTTPS_PROXY or the kubeconfig's proxy-url, or add the host to NO_PROXY"
+        return InputError("the proxy before the API server cannot be reached, or refuses", where=host, hint=hint)
     if isinstance(reason, (NewConnectionError, ConnectTimeoutError)):
         last_part = one_line(str(reason).rpartition(": ")[2])
-        todo = "check the address, the network and whether the cluster runs"
-        return InputError(f"the API server cannot be reached: {last_part}", where=host, todo=todo)
+        hint = "check the address, the network and whether the cluster runs"
+        return InputError(f"the API server cannot be reached: {last_part}", where=host, hint=hint)
     if isinstance(reason, ReadTimeoutError):
         what = f"the API server gave no answer within {timeout_s:g} s"
-        return PodlabError(what, where=host, todo="try again, or allow a longer timeout")
-    return PodlabError("the connection broke off before the whole answer came", where=host, todo="try again")
+        return PodlabError(what, where=host, hint="try again, or allow a longer timeout")
+    return PodlabError("the connection broke off before the whole answer came", where=host, hint="try again")
 
 
 def read_status(body: bytes, retry_after: str | None = None) -> Status:

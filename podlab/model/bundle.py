@@ -155,7 +155,7 @@ def refuse_target(folder: Path, name: str) -> None:
         If the name is unusable, or the folder holds something else than a bundle or cannot be made.
     """
     if not NAME.fullmatch(name):
-        raise InputError(f"{name!r} is no name for a model", todo="use letters, digits, dots, dashes, underscores")
+        raise InputError(f"{name!r} is no name for a model", hint="use letters, digits, dots, dashes, underscores")
     refuse_to_overwrite(folder)
     refuse_unwritable(folder)
 
@@ -208,7 +208,7 @@ def load(folder: Path) -> Bundle:
     identifier = from_files({name: files[name] for name in files if name not in (CARD, *own)}, where=str(folder))
     if list(identifier.services) != info.manifest["services"] or list(identifier.columns) != info.manifest["columns"]:
         raise InputError(
-            "manifest and model tell of different services or columns", where=str(folder), todo="fit the model again"
+            "manifest and model tell of different services or columns", where=str(folder), hint="fit the model again"
         )
     library = detectors.from_files(files, services=identifier.services, where=str(folder)) if own else None
     scores = info.manifest["scores"]
@@ -229,7 +229,7 @@ def list_models(root: Path) -> list[BundleInfo]:
         If there is no such folder.
     """
     if not root.is_dir():
-        raise InputError("no such folder", where=str(root), todo="fit a model first")
+        raise InputError("no such folder", where=str(root), hint="fit a model first")
     found = []
     for folder in sorted(path.parent for path in root.glob(f"*/{MANIFEST}")):
         try:

@@ -113,12 +113,12 @@ def read_bundle(folder: Path) -> tuple[BundleInfo, dict[str, bytes]]:
     # Kubernetes mounts a ConfigMap as links into a folder of its own, whose name begins with two dots.
     inside = {path.name for path in folder.iterdir() if not path.name.startswith("..")}
     if odd := sorted(inside - {MANIFEST, *manifest.files}):
-        raise InputError(f"{odd[0]} does not belong to the bundle", where=where, todo="remove it")
+        raise InputError(f"{odd[0]} does not belong to the bundle", where=where, hint="remove it")
     files = {}
     for name, entry in manifest.files.items():
         files[name] = _read_file(folder / name, _MOST_FILE_BYTES)
         if len(files[name]) != entry.size_bytes or hashlib.sha256(files[name]).hexdigest() != entry.sha256:
-            raise InputError("was changed: its digest is not the manifest's", where=f"{where}/{name}", todo=_REMEDY)
+            raise InputError("was changed: its digest is not the manifest's", where=f"{where}/{name}", hint=_REMEDY)
     return describe(folder, written, files[CARD]), files
 
 
@@ -126,7 +126,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
     """Read and check a manifest; give it and its bytes."""
     where = str(folder / MANIFEST)
     if not folder.is_dir():
-        raise InputError("no such model bundle", where=str(folder), todo="fit one or name its folder with --model")
+        raise InputError("no such model bundle", where=str(folder), hint="fit one or name its folder with --model")
     written = _read_file(folder / MANIFEST, _MOST_MANIFEST_BYTES)
     try:
         loose = msgspec.json.decode(written)
@@ -135,16 +135,16 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
             raise InputError(
                 f"format {number!r} is not known, only {FORMAT} and {FORMAT_WITH_DETECTORS}",
                 where=where,
-                todo="use the podlab that wrote it",
+                hint="use the podlab that wrote it",
             )
         manifest = msgspec.convert(loose, type=Manifest)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise InputError(f"is no manifest: {error}", where=where, todo=_REMEDY) from None
+        raise InputError(f"is no manifest: {error}", where=where, hint=_REMEDY) from None
     names = [manifest.name, *manifest.files]
     if odd := [name for name in names if not NAME.fullmatch(name) or name == MANIFEST]:
-        raise InputError(f"{odd[0]!r} is no name for a model or its file", where=where, todo=_REMEDY)
+        raise InputError(f"{odd[0]!r} is no name for a model or its file", where=where, hint=_REMEDY)
     if CARD not in manifest.files or len(manifest.files) > _MOST_FILES:
-        raise InputError("names no model card, or too many files", where=where, todo=_REMEDY)
+        raise InputError("names no model card, or too many files", where=where, hint=_REMEDY)
     return manifest, written
 
 
@@ -155,14 +155,14 @@ def _read_file(path: Path, most_bytes: int) -> bytes:
         plain = path.resolve()
         status = (plain if plain.is_relative_to(path.parent.resolve()) else path).lstat()
         if not stat.S_ISREG(status.st_mode):
-            raise InputError("is no plain file", where=str(path), todo=_REMEDY)
+            raise InputError("is no plain file", where=str(path), hint=_REMEDY)
         if status.st_size > most_bytes:
-            raise InputError(f"is larger than {most_bytes} bytes", where=str(path), todo=_REMEDY)
+            raise InputError(f"is larger than {most_bytes} bytes", where=str(path), hint=_REMEDY)
         return plain.read_bytes()
     except FileNotFoundError:
-        raise InputError("is missing", where=str(path), todo=_REMEDY) from None
+        raise InputError("is missing", where=str(path), hint=_REMEDY) from None
     except RuntimeError:  # links that lead in a circle
-        raise InputError("is no plain file", where=str(path), todo=_REMEDY) from None
+        raise InputError("is no plain file", where=str(path), hint=_REMEDY) from None
     except OSError as error:
         raise explain_os_error(error, path) from error
 
@@ -183,4 +183,4 @@ def refuse_to_overwrite(folder: Path) -> None:
     except InputError:
         listed = set()
     if not inside <= listed:
-        raise InputError("holds something else than a model bundle", where=str(folder), todo="choose another folder")
+        raise InputError("holds something else than a model bundle", where=str(folder), hint="choose another folder")

@@ -146,7 +146,7 @@ def _share_out(notebooks_dir: Path, settings: Settings, given: Mapping[str, obje
     if unknown:
         first = min(unknown)
         raise InputError(
-            f"unknown parameter {first!r}", where=str(notebooks_dir), todo=f"they have {', '.join(known_to_any)}"
+            f"unknown parameter {first!r}", where=str(notebooks_dir), hint=f"they have {', '.join(known_to_any)}"
         )
     return shared
 

@@ -70,7 +70,7 @@ def gather(source: str, settings: Settings, *, recordings: Sequence[Path | str] 
     if source == "cluster":
         inventory = cluster_inventory(settings)
         return Gathered(None, label_containers(inventory, LabelRules(services=settings.services)))
-    raise InputError(f"unknown source {source!r}", todo=f"choose one of {', '.join(SOURCES)}")
+    raise InputError(f"unknown source {source!r}", hint=f"choose one of {', '.join(SOURCES)}")
 
 
 def read_samples(files: Sequence[Path | str], *, deployments_per_service: int = 0, seed: int = 0) -> pd.DataFrame:

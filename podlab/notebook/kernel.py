@@ -93,4 +93,4 @@ def execute_cells(keeper: NotebookExecutionManager, folder: Path, cell_timeout_s
             raise
         except RuntimeError as error:
             what = f"no kernel could be started: {error}"
-            raise PodlabError(what, where=sys.executable, todo="install podlab[workbench] in it") from error
+            raise PodlabError(what, where=sys.executable, hint="install podlab[workbench] in it") from error

@@ -42,10 +42,10 @@ def refuse_other_notebook(source: Path, out_dir: Path) -> None:
         raise InputError(
             f"its folder {out_dir.name}/ holds the notebooks themselves",
             where=str(out_dir.parent),
-            todo="choose another folder (--out)",
+            hint="choose another folder (--out)",
         )
     if target.exists() and not _is_executed(target):
-        raise InputError("is a notebook that no run made", where=str(target), todo=_TODO)
+        raise InputError("is a notebook that no run made", where=str(target), hint=_TODO)
 
 
 def refuse_other_files(reports_dir: Path, sources: Iterable[Path]) -> None:
@@ -67,10 +67,10 @@ def refuse_other_files(reports_dir: Path, sources: Iterable[Path]) -> None:
         refuse_other_notebook(source, reports_dir / PAGES)
         results = reports_dir / RESULTS / f"{source.stem}.json"
         if results.exists() and _read(results).get("notebook") != source.stem:
-            raise InputError("is no file of podlab's results", where=str(results), todo=_TODO)
+            raise InputError("is no file of podlab's results", where=str(results), hint=_TODO)
     run = reports_dir / RUN_FILE
     if run.exists() and "notebooks" not in _read(run):
-        raise InputError("is no file of podlab's", where=str(run), todo=_TODO)
+        raise InputError("is no file of podlab's", where=str(run), hint=_TODO)
     refuse_other_page(reports_dir / REPORT)
 
 
@@ -83,7 +83,7 @@ def refuse_other_page(page: Path) -> None:
         If there is one.
     """
     if page.is_file() and _REPORT_TITLE not in page.read_text(encoding="utf-8", errors="replace"):
-        raise InputError("is a page that podlab did not make", where=str(page), todo=_TODO)
+        raise InputError("is a page that podlab did not make", where=str(page), hint=_TODO)
 
 
 def forget_runs(reports_dir: Path, names: Iterable[str]) -> None:

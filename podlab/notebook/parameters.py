@@ -99,7 +99,7 @@ def read_parameters(notebook: NotebookNode, *, where: str) -> dict[str, Paramete
     cells = [cell for cell in notebook.cells if _TAG in cell.metadata.get("tags", [])]
     if len(cells) != 1:
         count = "no cell" if not cells else f"{len(cells)} cells"
-        raise InputError(f"{count} tagged {_TAG!r}", where=where, todo="tag the one cell that holds the parameters")
+        raise InputError(f"{count} tagged {_TAG!r}", where=where, hint="tag the one cell that holds the parameters")
     try:
         statements = ast.parse(cells[0].source).body
     except SyntaxError as error:
@@ -136,19 +136,19 @@ def parse_parameters(known: Mapping[str, Parameter], given: Mapping[str, object]
     for name, value in given.items():
         if _SECRET_NAME.search(name) or (isinstance(value, str) and _SECRET_VALUE.search(value)):
             # What is a parameter stands in the executed notebook for everyone to read.
-            todo = "set it in the environment, such as PODLAB_INFLUXDB_PASSWORD"
+            hint = "set it in the environment, such as PODLAB_INFLUXDB_PASSWORD"
             raise InputError(
-                f"parameter {name!r} holds a secret, and parameters are written down", where=where, todo=todo
+                f"parameter {name!r} holds a secret, and parameters are written down", where=where, hint=hint
             )
         if name not in known:
             listed = ", ".join(known) or "none"
-            raise InputError(f"unknown parameter {name!r}", where=where, todo=f"it has {listed}")
+            raise InputError(f"unknown parameter {name!r}", where=where, hint=f"it has {listed}")
         parameter = known[name]
         try:
             values[name] = parameter.parse(value)
         except (ValueError, OverflowError) as error:
             what = f"parameter {name!r}: {error}"
-            raise InputError(what, where=where, todo=_EXAMPLES[parameter.kind]) from None
+            raise InputError(what, where=where, hint=_EXAMPLES[parameter.kind]) from None
     return values
 
 
@@ -163,7 +163,7 @@ def _read_statement(statement: ast.stmt, where: str) -> Parameter:
         raise InputError(
             f"line {statement.lineno} of its parameters cell is not a plain assignment",
             where=where,
-            todo="write `name = literal`, one a line",
+            hint="write `name = literal`, one a line",
         )
     assert isinstance(statement, ast.Assign | ast.AnnAssign)
     assert statement.value is not None
@@ -175,7 +175,7 @@ def _read_statement(statement: ast.stmt, where: str) -> Parameter:
     kind = _HINTS.get(base) if base else _DEFAULTS.get(type(default))
     if kind is None:
         known = ", ".join(_HINTS)
-        raise InputError(f"parameter {target.id!r} has no known type", where=where, todo=f"use one of {known}")
+        raise InputError(f"parameter {target.id!r} has no known type", where=where, hint=f"use one of {known}")
     return Parameter(target.id, kind, optional=bool(hint and "None" in hint), default=default)
 
 

@@ -49,14 +49,14 @@ def build_report(reports_dir: Path) -> Path:
     """
     results = read_results(reports_dir)
     if not results:
-        raise InputError("no results", where=str(reports_dir), todo="run the notebooks first, such as with make train")
+        raise InputError("no results", where=str(reports_dir), hint="run the notebooks first, such as with make train")
     try:
         text = _render(reports_dir, results)
     except (LookupError, TypeError, UndefinedError) as error:
         raise InputError(
             f"its results are not those of this podlab's notebooks: {error}",
             where=str(reports_dir),
-            todo="run the notebooks again",
+            hint="run the notebooks again",
         ) from error
     page = reports_dir / REPORT
     refuse_other_page(page)
@@ -93,7 +93,7 @@ def _embed(path: Path) -> str:
     try:
         return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
     except OSError as error:
-        raise InputError("a figure is missing", where=str(path), todo="run its notebook again") from error
+        raise InputError("a figure is missing", where=str(path), hint="run its notebook again") from error
 
 
 def _describe(

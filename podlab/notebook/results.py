@@ -150,9 +150,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError("damaged results", where=str(path), todo="run its notebook again") from error
+        raise InputError("damaged results", where=str(path), hint="run its notebook again") from error
     if not isinstance(found, dict):
-        raise InputError("damaged results", where=str(path), todo="run its notebook again")
+        raise InputError("damaged results", where=str(path), hint="run its notebook again")
     return found
 
 

@@ -78,7 +78,7 @@ class RunResult:
         """Raise a PodlabError that names notebook, cell and reason, unless every cell ran."""
         if not self.ok:
             raise PodlabError(
-                f"cell {self.failed_cell} failed: {self.error}", where=str(self.notebook), todo=f"see {self.html}"
+                f"cell {self.failed_cell} failed: {self.error}", where=str(self.notebook), hint=f"see {self.html}"
             )
 
 
@@ -170,7 +170,7 @@ def read_notebook(path: Path) -> NotebookNode:
         # A place is known where it is a notebook, but for a detail.
         place = ".".join(map(str, getattr(error, "absolute_path", ())))
         detail = f": {place}: {str(error).splitlines()[0][:100]}" if place else ""
-        raise InputError(f"not a notebook{detail}", where=where, todo="give a file that JupyterLab opens") from error
+        raise InputError(f"not a notebook{detail}", where=where, hint="give a file that JupyterLab opens") from error
     language = notebook.metadata.get("kernelspec", {}).get("language", "python")
     if language != "python":
         raise InputError(f"a notebook for {language}, not for Python", where=where)

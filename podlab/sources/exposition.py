@@ -52,7 +52,7 @@ def read_family(text: bytes, name: str, *, where: str) -> Iterator[Series]:
     [Series(labels={'pod': 'a"b'}, value=1.0, time_ms=1700000000000)]
     """
     if not text.endswith(b"\n"):
-        raise PodlabError("the metrics break off in the middle of a line", where=where, todo="try again")
+        raise PodlabError("the metrics break off in the middle of a line", where=where, hint="try again")
     line, written = _pattern(name), name.encode()
     for place in _starts(text, written):
         if text[place + len(written) : place + len(written) + 1] not in _AFTER_NAME:
@@ -61,7 +61,7 @@ def read_family(text: bytes, name: str, *, where: str) -> Iterator[Series]:
         found = line.fullmatch(text, place, end)
         if found is None:
             shown = text[place:end][:80].decode("utf-8", "replace")
-            raise PodlabError(f"is no line of metrics: {shown}", where=where, todo="check that it is a kubelet")
+            raise PodlabError(f"is no line of metrics: {shown}", where=where, hint="check that it is a kubelet")
         labels, value, time_ms = found.groups()
         yield Series(_read_labels(labels or b""), float(value), None if time_ms is None else int(time_ms))
 

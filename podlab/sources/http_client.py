@@ -89,7 +89,7 @@ class HttpPeer:
                 trust_env=False,
             )  # fmt: skip
         except (httpx.InvalidURL, UnicodeError, ValueError):
-            raise InputError("is no address that can be asked", where=url, todo=f"check {prefix}_url") from None
+            raise InputError("is no address that can be asked", where=url, hint=f"check {prefix}_url") from None
 
     @property
     def way(self) -> str:
@@ -105,24 +105,24 @@ class HttpPeer:
         said = self.scrub((str(error).splitlines() or [""])[0] or type(error).__name__)
         fault = explain_tls(said, prefix=self.prefix)
         if fault is not None:
-            return InputError(fault.what, where=where, todo=fault.todo)
+            return InputError(fault.message, where=where, hint=fault.hint)
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
-            todo = f"check {self.prefix}_url"
+            hint = f"check {self.prefix}_url"
             if self.proxy is not None:
-                todo += f" and {self.proxy.variable}, or add the host to NO_PROXY"
-            return InputError(f"{self.title} cannot be reached: {said}", where=where, todo=todo)
+                hint += f" and {self.proxy.variable}, or add the host to NO_PROXY"
+            return InputError(f"{self.title} cannot be reached: {said}", where=where, hint=hint)
         if isinstance(error, httpx.TimeoutException):
             return self.slow(where=where)
         if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
             # Its words quote what could not be sent.
-            todo = f"check {self.prefix}_url, {self.prefix}_user and {self.prefix}_token"
-            return InputError("the request holds what no request may hold", where=where, todo=todo)
-        return PodlabError(f"the answer broke off: {said}", where=where, todo="try again")
+            hint = f"check {self.prefix}_url, {self.prefix}_user and {self.prefix}_token"
+            return InputError("the request holds what no request may hold", where=where, hint=hint)
+        return PodlabError(f"the answer broke off: {said}", where=where, hint="try again")
 
     def slow(self, *, where: str) -> PodlabError:
         """Say that an answer did not come in time."""
         what = f"{self.title} did not answer within {self.timeout_s:g} s"
-        return PodlabError(what, where=where, todo="fetch a shorter span or raise the timeout")
+        return PodlabError(what, where=where, hint="fetch a shorter span or raise the timeout")
 
     def check_proxy(self, answer: httpx.Response, *, where: str) -> None:
         """Raise InputError if the answer is a proxy's that asks for a login."""
@@ -130,7 +130,7 @@ class HttpPeer:
             variable = "HTTP_PROXY" if self.proxy is None else self.proxy.variable
             raise InputError(
                 f"the proxy asks for a login: {answer.status_code}", where=where,
-                todo=f"give user and password in {variable}, or add the host to NO_PROXY",
+                hint=f"give user and password in {variable}, or add the host to NO_PROXY",
             )  # fmt: skip
 
 

@@ -184,16 +184,16 @@ class InfluxDatabase:
             raise self.refusal(said or answer.reason_phrase, answer.status_code)
         if answer.is_server_error:
             what = f"InfluxDB failed with {answer.status_code}: {self._peer.scrub(said)}"
-            raise PodlabError(what, where=self.name, todo="try again")
+            raise PodlabError(what, where=self.name, hint="try again")
         raise self.refusal(said, answer.status_code)
 
     def _busy(self, said: str) -> PodlabError:
         what = f"InfluxDB is asked too often or too much by others: {self._peer.scrub(said)}"
-        return PodlabError(what, where=self.name, todo="try again later")
+        return PodlabError(what, where=self.name, hint="try again later")
 
     def _too_much(self, said: str) -> AnswerTooLargeError:
         what = f"InfluxDB refuses so much at once: {self._peer.scrub(said)}"
-        return AnswerTooLargeError(what, where=self.name, todo="fetch a shorter span")
+        return AnswerTooLargeError(what, where=self.name, hint="fetch a shorter span")
 
     def refusal(self, said: str, status: int | None = None) -> PodlabError:
         """Turn what the server said in refusal into one clear line."""
@@ -210,28 +210,28 @@ class InfluxDatabase:
             return InputError(
                 f"InfluxDB {self.version.told} maps no bucket to this database: {said}",
                 where=self.name,
-                todo=f"influx v1 dbrp create --db {self.bare_name} --rp {policy} --default --bucket-id ID "
+                hint=f"influx v1 dbrp create --db {self.bare_name} --rp {policy} --default --bucket-id ID "
                 "(influx bucket list tells the ID)",
             )
         if "retention policy not found" in said_low:
-            what, todo = "there is no such retention policy", "check what stands behind the slash of influxdb_database"
-            return InputError(what, where=self.name, todo=todo)
+            what, hint = "there is no such retention policy", "check what stands behind the slash of influxdb_database"
+            return InputError(what, where=self.name, hint=hint)
         if "database not found" in said_low:
-            return InputError("there is no such database", where=self.name, todo="check influxdb_database")
+            return InputError("there is no such database", where=self.name, hint="check influxdb_database")
         answered = "refuses the statement" if status is None else f"answered {status}"
         return InputError(f"InfluxDB {answered}: {said}", where=self.name)
 
     def _refused_user(self, said: str) -> InputError:
         who = "a visitor without login" if self.user is None else f"user {self.user!r}"
-        todo = "check influxdb_user and influxdb_password"
+        hint = "check influxdb_user and influxdb_password"
         if self.token is not None:
             who = "the token"
-            todo = "check influxdb_token, when it expires, and that it may read the database"
+            hint = "check influxdb_token, when it expires, and that it may read the database"
         if self.version.major == 2:
-            todo += "; the right is made by: influx auth create --read-bucket ID"
+            hint += "; the right is made by: influx auth create --read-bucket ID"
         elif self.version.major == 3 and self.token is None:
-            todo = "InfluxDB 3 asks for a token: set influxdb_token or influxdb_token_file"
-        return InputError(f"InfluxDB refuses {who}: {said}", where=self.name, todo=todo)
+            hint = "InfluxDB 3 asks for a token: set influxdb_token or influxdb_token_file"
+        return InputError(f"InfluxDB refuses {who}: {said}", where=self.name, hint=hint)
 
 
 def quote_identifier(name: str) -> str:

@@ -161,5 +161,5 @@ def _refuse_indistinct(samples: pd.DataFrame, where: str) -> None:
         raise InputError(
             f"pod {row['pod']!r} stands twice at {row['time']}, with different values",
             where=where,
-            todo="Telegraf's schema tells pods apart by name alone: replay their recordings into different databases",
+            hint="Telegraf's schema tells pods apart by name alone: replay their recordings into different databases",
         )

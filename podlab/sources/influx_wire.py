@@ -138,7 +138,7 @@ def read_rows(answer: bytes, fields: Mapping[str, str], tags: Sequence[str], *, 
 
 def _no_answer(why: str, where: str) -> PodlabError:
     return PodlabError(
-        f"the answer is not InfluxDB's or broke off: {why}", where=where, todo="check that it is InfluxDB"
+        f"the answer is not InfluxDB's or broke off: {why}", where=where, hint="check that it is InfluxDB"
     )
 
 

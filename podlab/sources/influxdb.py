@@ -177,7 +177,7 @@ class InfluxSource:
                     fields = self._ask(f"SHOW FIELD KEYS FROM {quote_identifier(prometheus_input.ALL_IN_ONE)}")
                     measurements[prometheus_input.ALL_IN_ONE] = [str(row[0]) for row in fields]
             except RefusedError as error:
-                raise self.database.refusal(error.what) from None
+                raise self.database.refusal(error.message) from None
             self._names, self._names_s = prometheus_input.present_names(measurements), time.monotonic()
         return self._names
 
@@ -230,9 +230,9 @@ class InfluxSource:
                 width_ns = widest_ns = (end_ns - start_ns) // 2
                 if width_ns < _MIN_SLICE_NS:
                     raise PodlabError(
-                        f"even one second of {measurement.name} is too much for one answer: {error.what}",
+                        f"even one second of {measurement.name} is too much for one answer: {error.message}",
                         where=self.name,
-                        todo="raise the server's limit (max-row-limit, max-select-series, query-file-limit or memory), "
+                        hint="raise the server's limit (max-row-limit, max-select-series, query-file-limit or memory), "
                         "or fetch fewer columns",
                     ) from None
                 continue
@@ -248,7 +248,7 @@ class InfluxSource:
         try:
             return read_rows(answer, measurement.fields, measurement.tags_asked_for, where=self.name)
         except RefusedError as error:
-            raise self.database.refusal(error.what) from None
+            raise self.database.refusal(error.message) from None
 
     def _check_numbers(self, rows: Rows, measurement: schema.Measurement) -> None:
         """Refuse what somebody else wrote into Telegraf's fields."""
@@ -259,7 +259,7 @@ class InfluxSource:
             raise InputError(
                 f"field {measurement.fields[name]!r} of {measurement.name} holds {str(bad)[:60]!r}, which is no number",
                 where=self.name,
-                todo="see who else writes into it, or fetch a span without that",
+                hint="see who else writes into it, or fetch a span without that",
             )
 
     def _query(self, text: str, bound: dict[str, object]) -> bytes:
@@ -275,7 +275,7 @@ class InfluxSource:
             return InputError(
                 f"the database has {has or 'no measurement at all'}; missing are {missing}",
                 where=self.name,
-                todo="let Telegraf's kubernetes input write into it, or `podlab replay` a recording",
+                hint="let Telegraf's kubernetes input write into it, or `podlab replay` a recording",
             )
         span = f"{since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S}"
         newest, others = self._newest(quote_identifier(wanted[0])), self._other_policies(wanted[0])
@@ -286,13 +286,13 @@ class InfluxSource:
                 f"{'none at all' if newest is None else f'the newest is of {newest:%Y-%m-%d %H:%M:%S} UTC'}; "
                 f"there are some in {', '.join(map(repr, others))}, the newest of {when:%Y-%m-%d %H:%M:%S} UTC",
                 where=self.name,
-                todo=f"set influxdb_database to {self.database.bare_name}/{policy}",
+                hint=f"set influxdb_database to {self.database.bare_name}/{policy}",
             )
         when_told = "none" if newest is None else f"the newest is of {newest:%Y-%m-%d %H:%M:%S} UTC"
         return InputError(
             f"no rows of {wanted[0]} from {span}, {when_told}",
             where=self.name,
-            todo="choose another span, or see whether Telegraf still runs",
+            hint="choose another span, or see whether Telegraf still runs",
         )
 
     def _other_policies(self, measurement: str) -> dict[str, pd.Timestamp]:
@@ -326,7 +326,7 @@ class InfluxSource:
         try:
             return [row for series in read_series(self._query(text, {}), where=self.name) for row in series.rows]
         except RefusedError as error:
-            raise self.database.refusal(error.what) from None
+            raise self.database.refusal(error.message) from None
 
 
 def _to_ns(when: datetime) -> int:

@@ -187,9 +187,9 @@ class KubeletSource:
                 # Less than half a kubelet's own interval away, or it is of another moment.
                 add_cadvisor(reading, self._get(address, CADVISOR), address.node, tolerance_s=self.interval_s)
             except PodlabError as error:
-                if self.without_cadvisor.get(address.node) != error.what:
+                if self.without_cadvisor.get(address.node) != error.message:
                     log.warning("no block I/O, nor what else only %s tells: %s", CADVISOR, error)
-                self.without_cadvisor[address.node] = error.what
+                self.without_cadvisor[address.node] = error.message
             else:
                 self.without_cadvisor.pop(address.node, None)
         return reading
@@ -199,7 +199,7 @@ class KubeletSource:
         before = self.failures.pop(node, None)
         if error is not None:
             self.failures[node] = error
-            if before is None or before.what != error.what:
+            if before is None or before.message != error.message:
                 log.warning("%s", error)
         elif before is not None:
             log.warning("node %s answers again", node)
@@ -248,5 +248,5 @@ class KubeletSource:
         raise InputError(
             f"no sample from {since:%H:%M:%S} to {until:%H:%M:%S} UTC",
             where=self.name,
-            todo="a kubelet keeps no past: collect for longer",
+            hint="a kubelet keeps no past: collect for longer",
         )

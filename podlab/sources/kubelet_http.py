@@ -120,7 +120,7 @@ class KubeletClient:
             body += part
             if len(body) > self.most_bytes:
                 what = f"the answer has more than {self.most_bytes:,} bytes"
-                raise PodlabError(what, where=where, todo="check that it is a kubelet")
+                raise PodlabError(what, where=where, hint="check that it is a kubelet")
             if time.monotonic() > until_s:
                 raise self._too_slow(where)
         return bytes(body)
@@ -133,14 +133,14 @@ class KubeletClient:
         said = " ".join(str(reason).split())[:200]
         if isinstance(reason, SSLError):
             why = said.rpartition("] ")[2].partition(" (_ssl")[0]
-            todo = (
+            hint = (
                 "set kubelet_ca_file to the file of the certificates that sign the kubelets', or kubelet_verify=false"
             )
-            return InputError(f"the kubelet is not trusted: {why}", where=where, todo=todo)
+            return InputError(f"the kubelet is not trusted: {why}", where=where, hint=hint)
         if isinstance(reason, (NewConnectionError, ConnectTimeoutError)):
-            todo = "check that the node's port can be reached from here (network policy, firewall)"
+            hint = "check that the node's port can be reached from here (network policy, firewall)"
             return PodlabError(
-                f"the kubelet cannot be reached: {_ERRNO.sub('', said.rpartition(': ')[2])}", where=where, todo=todo
+                f"the kubelet cannot be reached: {_ERRNO.sub('', said.rpartition(': ')[2])}", where=where, hint=hint
             )
         if isinstance(reason, urllib3.exceptions.TimeoutError):
             return self._too_slow(where)
@@ -150,9 +150,9 @@ class KubeletClient:
 def _refusal(status: int, path: str, body: bytes, where: str) -> PodlabError:
     said = " ".join(body[:300].decode("utf-8", "replace").split())
     if status == 401:
-        todo = "renew the token; the kubelet must check tokens with the API server (authentication.webhook.enabled)"
-        return InputError("the kubelet does not accept the credentials (401)", where=where, todo=todo)
+        hint = "renew the token; the kubelet must check tokens with the API server (authentication.webhook.enabled)"
+        return InputError("the kubelet does not accept the credentials (401)", where=where, hint=hint)
     if status == 403:
-        todo = f"grant the verb get on {_RIGHTS.get(path, path)} (deploy/overlays/kubelet/rbac.yaml)"
-        return InputError(f"no right to {path} (403): {said}", where=where, todo=todo)
+        hint = f"grant the verb get on {_RIGHTS.get(path, path)} (deploy/overlays/kubelet/rbac.yaml)"
+        return InputError(f"no right to {path} (403): {said}", where=where, hint=hint)
     return PodlabError(f"the kubelet answered {path} with {status}: {said}", where=where)

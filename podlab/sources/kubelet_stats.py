@@ -214,7 +214,7 @@ def read_summary(answer: bytes, node: str, columns: tuple[str, ...]) -> Reading:
         pressure = _read_pressure(answer) if not set(_PRESSURE).isdisjoint(columns) else None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         what = f"the answer to {SUMMARY} is not a kubelet's or broke off: {error}"
-        raise PodlabError(what, where=f"node {node}", todo="check its address and port, then try again") from None
+        raise PodlabError(what, where=f"node {node}", hint="check its address and port, then try again") from None
     instances, times, rows, kept = [], [], [], []
     number = -1
     for pod in summary.pods or ():

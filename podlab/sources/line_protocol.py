@@ -46,7 +46,7 @@ def format_tags(tags: Mapping[str, str], *, where: str) -> str:
             raise InputError(
                 f"{name} {value!r} cannot be stored in InfluxDB",
                 where=where,
-                todo="rename it: no line break in it, no backslash at its end",
+                hint="rename it: no line break in it, no backslash at its end",
             )
         text += f",{_escape(name)}={_escape(value)}"
     return text

@@ -285,7 +285,7 @@ class PrometheusSource:
         return InputError(
             f"no container metrics{has} from {since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S}",
             where=self.name,
-            todo="let Prometheus scrape the kubelets' /metrics/cadvisor, or OpenTelemetry's kubeletstats receiver "
+            hint="let Prometheus scrape the kubelets' /metrics/cadvisor, or OpenTelemetry's kubeletstats receiver "
             "write into it; choose another span, or check prometheus_labels and prometheus_tenant",
         )
 

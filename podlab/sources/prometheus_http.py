@@ -208,18 +208,18 @@ class PrometheusApi:
         """Turn what the server said in refusal into one clear line."""
         said = self._peer.scrub(refused.said)
         if refused.kind in ("timeout", "canceled"):
-            return PodlabError(f"the server gave up: {said}", where=self.name, todo="fetch a shorter span or try again")
+            return PodlabError(f"the server gave up: {said}", where=self.name, hint="fetch a shorter span or try again")
         if _TOO_MUCH.search(said):
             return TooMuchError(f"the server refuses so much at once: {said}", where=self.name)
         if _NO_RANGES.search(said):
             return InputError(
                 f"the server gives no samples as they were scraped ('METRIC[600s]' asked of /api/v1/query): {said}",
                 where=self.name,
-                todo="set prometheus_url to the server that stores them, such as Prometheus itself, instead of what "
+                hint="set prometheus_url to the server that stores them, such as Prometheus itself, instead of what "
                 "stands before it, or let that use Prometheus' own query engine",
             )
         if refused.kind == "internal":
-            return PodlabError(f"the server failed: {said}", where=self.name, todo="try again")
+            return PodlabError(f"the server failed: {said}", where=self.name, hint="try again")
         return InputError(f"the server refuses the question: {said}", where=self.name)
 
     def _post_refused(self, answer: httpx.Response, refused: Refusal) -> PodlabError:
@@ -232,12 +232,12 @@ class PrometheusApi:
         if _OUT_OF_ORDER.search(said):
             return OutOfOrderError(
                 f"the server has newer samples than these: {said}", where=self.name,
-                todo="shift the times to the present (--now), or give Prometheus out_of_order_time_window",
+                hint="shift the times to the present (--now), or give Prometheus out_of_order_time_window",
             )  # fmt: skip
         if answer.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
             return InputError(
                 f"the server takes no remote writes: {answer.status_code} {said}", where=self.name,
-                todo="start Prometheus with --web.enable-remote-write-receiver, or set prometheus_url to what stands "
+                hint="start Prometheus with --web.enable-remote-write-receiver, or set prometheus_url to what stands "
                 "before /api/v1/write",
             )  # fmt: skip
         return self._refused(answer, refused)
@@ -249,16 +249,16 @@ class PrometheusApi:
             who = "a token" if self.token else "a visitor without login" if self.user is None else f"user {self.user!r}"
             return InputError(
                 f"the server refuses {who}: {said}", where=self.name,
-                todo="check prometheus_token, or prometheus_user and prometheus_password; they may have expired",
+                hint="check prometheus_token, or prometheus_user and prometheus_password; they may have expired",
             )  # fmt: skip
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            return PodlabError(f"the server is asked too often: {said}", where=self.name, todo="try again later")
+            return PodlabError(f"the server is asked too often: {said}", where=self.name, hint="try again later")
         if answer.is_redirect or status in _NO_PATH:
             leads = answer.headers.get("Location", "").partition("?")[0]
             said = f"it leads to {self._peer.scrub(leads)}" if answer.is_redirect and leads else said
             return NoSuchPathError(
                 f"there is no Prometheus API at this address: {status} {said}", where=self.name,
-                todo="set prometheus_url to what stands before /api/v1, such as http://mimir/prometheus",
+                hint="set prometheus_url to what stands before /api/v1, such as http://mimir/prometheus",
             )  # fmt: skip
         if refused.kind is not None:
             return self.refusal(refused)
@@ -266,5 +266,5 @@ class PrometheusApi:
             # A frontend before the server says it in plain words.
             return TooMuchError(f"the server refuses so much at once: {said}", where=self.name)
         if answer.is_server_error:
-            return PodlabError(f"the server failed with {status}: {said}", where=self.name, todo="try again")
+            return PodlabError(f"the server failed with {status}: {said}", where=self.name, hint="try again")
         return InputError(f"the server answered {status}: {said}", where=self.name)

@@ -137,7 +137,7 @@ class PrometheusReader:
             missing = (dialect.container_labels if pod_labels else dialect.pod_labels)[dialect is CADVISOR]
             raise MissingLabelError(
                 f"the series of {min(metrics)} have no label {missing}", where=self.name,
-                todo="scrape the kubelets' /metrics/cadvisor, and keep its labels when relabelling"
+                hint="scrape the kubelets' /metrics/cadvisor, and keep its labels when relabelling"
                 if dialect is CADVISOR else
                 "let resource attributes become labels (promote_resource_attributes, resource_to_telemetry_conversion)",
             )  # fmt: skip
@@ -207,9 +207,9 @@ class PrometheusReader:
     def _narrower(self, width_ms: int, metric: str, error: TooMuchError) -> int:
         if width_ms // 2 < _MIN_SLICE_MS:
             raise PodlabError(
-                f"even {width_ms / _MS_PER_S:g} s of {metric} are too much for one answer: {error.what}",
+                f"even {width_ms / _MS_PER_S:g} s of {metric} are too much for one answer: {error.message}",
                 where=self.name,
-                todo="raise the server's limit, fetch fewer columns, or narrow prometheus_labels",
+                hint="raise the server's limit, fetch fewer columns, or narrow prometheus_labels",
             ) from error
         return width_ms // 2
 

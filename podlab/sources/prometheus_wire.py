@@ -193,15 +193,15 @@ def _open(body: bytes, where: str) -> msgspec.Raw:
     page = web_page(body)
     if page is not None:
         what = f"the answer is not Prometheus' but a web page ({page})"
-        todo = (
+        hint = (
             "check that prometheus_url leads to Prometheus' API, and give a login if something before it asks for one"
         )
-        raise InputError(what, where=where, todo=todo)
+        raise InputError(what, where=where, hint=hint)
     answer = _ANSWERS.decode(body.removeprefix(_BYTE_ORDER_MARK))
     if answer.status != "success":
         raise RefusedError(Refusal(answer.error_type or "unknown", _one_line(answer.error or answer.status)))
     if answer.is_partial:
-        raise PodlabError("the answer is only a part: some of its storage is away", where=where, todo="try again")
+        raise PodlabError("the answer is only a part: some of its storage is away", where=where, hint="try again")
     for warning in (answer.warnings or [])[:1]:
         log.warning("%s: the answer may be incomplete: %s", where, _one_line(warning))
     return answer.data
@@ -228,7 +228,7 @@ def _no_answer(why: str, where: str) -> PodlabError:
     return PodlabError(
         f"the answer is not Prometheus' or broke off: {_one_line(why)}",
         where=where,
-        todo="check that prometheus_url leads to Prometheus' API, or try again",
+        hint="check that prometheus_url leads to Prometheus' API, or try again",
     )
 
 

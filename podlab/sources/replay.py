@@ -189,7 +189,7 @@ def _make_database(target: InfluxDatabase) -> None:
         if not any(row == (target.bare_name,) for series in databases for row in series.rows):
             read_series(target.query(f"CREATE DATABASE {quote_identifier(target.bare_name)}"), where=target.name)
     except RefusedError as error:
-        raise target.refusal(error.what) from None
+        raise target.refusal(error.message) from None
 
 
 def _fingerprint(samples: pd.DataFrame, target: InfluxDatabase | PrometheusApi, *options: object) -> str:

@@ -70,25 +70,25 @@ def parse_mapping(text: str) -> tuple[Rule, ...]:
     for part in text.split(","):
         match = _RULE.fullmatch(part.strip())
         if match is None:
-            raise InputError(f"{part.strip()!r} is no mapping", where="--map", todo=_HOW)
+            raise InputError(f"{part.strip()!r} is no mapping", where="--map", hint=_HOW)
         column, rate = match["column"], match["rate"] is not None
         if column not in (*_PLAIN, *MEASURED_METRICS):
-            raise InputError(f"{column!r} is no metric", where="--map", todo=f"choose of {', '.join(MEASURED_METRICS)}")
+            raise InputError(f"{column!r} is no metric", where="--map", hint=f"choose of {', '.join(MEASURED_METRICS)}")
         if rate and (column in _PLAIN or CATALOGUE[column].kind != "counter"):
-            raise InputError(f"{column!r} is no counter, so it has no rate", where="--map", todo=_HOW)
+            raise InputError(f"{column!r} is no counter, so it has no rate", where="--map", hint=_HOW)
         written = match["written"]
         if written is not None and column not in ("time", "anomaly"):
-            raise InputError(f"{column!r} takes nothing behind a colon", where="--map", todo=_HOW)
+            raise InputError(f"{column!r} takes nothing behind a colon", where="--map", hint=_HOW)
         try:
             factor = float(match["factor"] or 1.0)
         except ValueError:
-            raise InputError(f"{match['factor']!r} is no number", where="--map", todo=_HOW) from None
+            raise InputError(f"{match['factor']!r} is no number", where="--map", hint=_HOW) from None
         rules.append(Rule(match["given"].strip(), column, factor, rate, written))
     columns = [rule.column for rule in rules]
     if "time" not in columns:
-        raise InputError("no column is mapped to time", where="--map", todo=_HOW)
+        raise InputError("no column is mapped to time", where="--map", hint=_HOW)
     if twice := [column for column in columns if columns.count(column) > 1]:
-        raise InputError(f"{twice[0]} is to come from two columns", where="--map", todo="keep one")
+        raise InputError(f"{twice[0]} is to come from two columns", where="--map", hint="keep one")
     return tuple(rules)
 
 
@@ -130,7 +130,7 @@ def read_series(path: Path, rules: tuple[Rule, ...]) -> pd.DataFrame:
     absent = [rule.given for rule in rules if rule.given not in table]
     if absent:
         has = ", ".join(map(str, table.columns[:20]))
-        raise InputError(f"column {absent[0]!r} is missing", where=str(path), todo=f"it has {has}")
+        raise InputError(f"column {absent[0]!r} is missing", where=str(path), hint=f"it has {has}")
     samples = pd.DataFrame({"pod": path.stem, "container": "series"}, index=table.index)
     time = next(rule for rule in rules if rule.column == "time")
     samples["time"] = _times(table[time.given], time, path)
@@ -151,7 +151,7 @@ def _times(given: pd.Series, rule: Rule, path: Path) -> pd.Series:
         try:
             times = pd.to_datetime(given, format=rule.written, utc=True, errors="coerce")
         except ValueError as error:
-            raise InputError(f"{rule.written!r} is no pattern", where="--map", todo=_HOW) from error
+            raise InputError(f"{rule.written!r} is no pattern", where="--map", hint=_HOW) from error
         _refuse(given, times.isna(), f"is no time, or not written as {rule.written!r}", path)
         return times
     seconds = pd.to_numeric(given, errors="coerce")
@@ -187,8 +187,8 @@ def _labels(given: pd.Series, rule: Rule, path: Path) -> pd.Series:
     labels = given.str.strip().str.lower().map(_TRUE_AND_FALSE)
     numbers = pd.to_numeric(given, errors="coerce")
     labels = labels.where(labels.notna(), numbers.map({0.0: False, 1.0: True})).astype("boolean")
-    todo = f"say what marks an anomaly, such as {rule.given}=anomaly:-1 in --map"
-    _refuse(given, labels.isna() & given.notna(), "is neither 0 nor 1", path, todo)
+    hint = f"say what marks an anomaly, such as {rule.given}=anomaly:-1 in --map"
+    _refuse(given, labels.isna() & given.notna(), "is neither 0 nor 1", path, hint)
     return labels.fillna(False)
 
 
@@ -198,11 +198,11 @@ def _numbers(given: pd.Series, path: Path) -> pd.Series:
     return numbers.where(np.isfinite(numbers))
 
 
-def _refuse(given: pd.Series, bad: pd.Series, what: str, path: Path, todo: str | None = None) -> None:
+def _refuse(given: pd.Series, bad: pd.Series, what: str, path: Path, hint: str | None = None) -> None:
     if bad.any():
         row = int(bad.to_numpy().argmax())
         shown = "nothing" if pd.isna(given.iloc[row]) else repr(str(given.iloc[row])[:60])
-        raise InputError(f"column {given.name!r}, row {row + 1}: {shown} {what}", where=str(path), todo=todo)
+        raise InputError(f"column {given.name!r}, row {row + 1}: {shown} {what}", where=str(path), hint=hint)
 
 
 def _as_column(values: pd.Series, rule: Rule, step_s: pd.Series) -> pd.Series:

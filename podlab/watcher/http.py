@@ -43,12 +43,12 @@ class StatusServer:
         host, colon, port = listen.rpartition(":")
         host = host.strip("[]")
         if not colon or not port.isdecimal() or int(port) > 65535:
-            raise InputError(f"{listen!r} is no address to listen at", where="watch_listen", todo="write host:port")
+            raise InputError(f"{listen!r} is no address to listen at", where="watch_listen", hint="write host:port")
         try:
             self._server = _server_of(host)((host, int(port)), _handler_for(status))
         except OSError as error:
-            todo = "choose another watch_listen"
-            raise InputError(f"cannot listen at {listen}: {error.strerror or error}", todo=todo) from None
+            hint = "choose another watch_listen"
+            raise InputError(f"cannot listen at {listen}: {error.strerror or error}", hint=hint) from None
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="http", daemon=True)
 
     @property

@@ -131,7 +131,7 @@ class Journal:
     def _read(self, path: Path) -> None:
         broken, foreign = 0, False
         if path.exists() and not path.is_file():
-            raise InputError("is no file", where=str(path), todo="choose another watch_state")
+            raise InputError("is no file", where=str(path), hint="choose another watch_state")
         try:
             with path.open("rb") as file:
                 for line in file:
@@ -151,10 +151,10 @@ class Journal:
             return
         except OSError as error:
             raise InputError(
-                f"cannot be read: {error.strerror}", where=str(path), todo="choose another watch_state"
+                f"cannot be read: {error.strerror}", where=str(path), hint="choose another watch_state"
             ) from error
         if foreign and not self._entries:  # it is to be written anew, which nobody asked for
-            raise InputError("holds something else", where=str(path), todo="choose another watch_state")
+            raise InputError("holds something else", where=str(path), hint="choose another watch_state")
         if broken:
             log.warning("%s: %d broken lines are left out", path, broken)
 

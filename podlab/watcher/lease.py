@@ -58,7 +58,7 @@ class Lease:
     ) -> None:
         namespace, _, name = place.partition("/")
         if not namespace or not name or "/" in name:
-            raise InputError(f"{place!r} is no place of a Lease", where="watch_lease", todo="write namespace/name")
+            raise InputError(f"{place!r} is no place of a Lease", where="watch_lease", hint="write namespace/name")
         self._connection = connection
         self._place = place
         self._new = {

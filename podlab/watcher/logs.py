@@ -60,7 +60,7 @@ class JsonLines:
                 self._stream.write(line + "\n")
                 self._stream.flush()
         except (OSError, ValueError) as error:
-            raise PodlabError(f"the output cannot be written: {error}", todo="see where it goes") from error
+            raise PodlabError(f"the output cannot be written: {error}", hint="see where it goes") from error
 
 
 class JsonHandler(logging.Handler):

@@ -84,7 +84,7 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
             raise InputError(
                 "has no detectors",
                 where=str(settings.model_path),
-                todo="fit the model again, or leave watch_anomalies off",
+                hint="fit the model again, or leave watch_anomalies off",
             )
         source = live_source(settings, timeout_s=_DATABASE_S, columns=FEATURE_METRICS)
         stack.callback(source.close)
@@ -172,7 +172,7 @@ def _look_once(watcher: Watcher, feed: PodFeed, stop: Stop, clock: Clock) -> Non
     if (trouble := watcher.database_error or watcher.health.trouble) is not None:
         raise InputError(trouble)
     if watcher.waiting and stop.proceed():
-        raise PodlabError(f"{watcher.waiting} announcements could not be made", todo="see the log lines above")
+        raise PodlabError(f"{watcher.waiting} announcements could not be made", hint="see the log lines above")
 
 
 def _connect(settings: Settings) -> ApiConnection:

@@ -203,7 +203,7 @@ class InfluxSink:
 
 def _is_going(error: InputError) -> bool:
     """Whether what was to be told of vanishes meanwhile, so that nobody needs to hear it."""
-    return isinstance(error, NotFoundError) or "being terminated" in error.what
+    return isinstance(error, NotFoundError) or "being terminated" in error.message
 
 
 def _label(value: str) -> str:

@@ -21,5 +21,5 @@ def test_memory_stays_bounded(samples: pd.DataFrame, certificates: tuple[Path, P
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert cluster.source.failures["node-0"].what == "the answer has more than 200,000 bytes"
+        assert cluster.source.failures["node-0"].message == "the answer has more than 200,000 bytes"
     assert peak - before < 5_000_000

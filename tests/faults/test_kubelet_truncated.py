@@ -15,7 +15,7 @@ def test_a_truncated_summary_is_refused(samples: pd.DataFrame, certificates: tup
         body = b'{"node": {"nodeName": "node-0"}, "pods": [{"podRef": {"name": "a'
         cluster.kubelets[0].always = Fault(body=body, path="/stats")
         cluster.run(1)
-        assert "is not a kubelet's or broke off" in cluster.source.failures["node-0"].what
+        assert "is not a kubelet's or broke off" in cluster.source.failures["node-0"].message
 
 
 def test_truncated_metrics_cost_the_block_io_only(samples: pd.DataFrame, certificates: tuple[Path, Path]) -> None:

@@ -25,7 +25,7 @@ def test_a_value_of_another_kind_is_named(
         summary["pods"][0]["containers"][0]["memory"]["rssBytes"] = value
         cluster.kubelets[0].always = Fault(body=json.dumps(summary).encode(), path="/stats")
         cluster.run(1)
-        assert "at `$.pods[0].containers[0].memory.rssBytes`" in cluster.source.failures["node-0"].what
+        assert "at `$.pods[0].containers[0].memory.rssBytes`" in cluster.source.failures["node-0"].message
 
 
 @pytest.mark.parametrize("value", [2**64 - 1, -5, None])
@@ -83,7 +83,7 @@ def test_times_that_are_none(samples: pd.DataFrame, certificates: tuple[Path, Pa
         cpu["time"] = "2026-01-05T08:00:02"
         cluster.kubelets[0].always = Fault(body=json.dumps(answer).encode(), path="/stats")
         cluster.run(1)
-        assert "at `$.pods[0].containers[0].cpu.time`" in cluster.source.failures["node-0"].what
+        assert "at `$.pods[0].containers[0].cpu.time`" in cluster.source.failures["node-0"].message
 
 
 def test_what_nobody_expected_of_one_node_costs_no_other(
@@ -98,7 +98,7 @@ def test_what_nobody_expected_of_one_node_costs_no_other(
     with running_cluster(samples, certificates) as cluster:
         cluster.run(2)
         assert set(cluster.fetch()["node"]) == {"node-1", "node-2"}
-        assert cluster.source.failures["node-0"].what == "its answer cannot be read: RecursionError: so deep"
+        assert cluster.source.failures["node-0"].message == "its answer cannot be read: RecursionError: so deep"
 
 
 def test_a_list_of_nodes_that_nobody_expected_holds_nobody_up() -> None:

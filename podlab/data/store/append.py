@@ -54,7 +54,7 @@ def append(
     store = open_store(path)
     names = store.names()
     if names and not any(name.startswith("manifest/") for name in names):
-        raise InputError("holds something else than a data set", where=store.where, todo="choose another folder")
+        raise InputError("holds something else than a data set", where=store.where, hint="choose another folder")
     samples = check_samples(frame, where=store.where)
     now = (clock or (lambda: datetime.now(UTC)))()
     append_id = f"{int(now.timestamp() * 1e6) * 1000:019d}-{secrets.token_hex(6)}"

@@ -112,14 +112,14 @@ class Dataset:
                 with pq.ParquetFile(file) as parquet:
                     schema = {field.name: str(field.type) for field in parquet.schema_arrow}
                     if schema != partition.columns or parquet.metadata.num_rows != partition.rows:
-                        raise InputError("has another schema than its manifest says", where=where, todo=_RESTORE)
+                        raise InputError("has another schema than its manifest says", where=where, hint=_RESTORE)
                     _refuse_foreign_columns(schema, where)
                     yield parquet
         except FileNotFoundError:
-            raise InputError("is missing", where=where, todo=_RESTORE) from None
+            raise InputError("is missing", where=where, hint=_RESTORE) from None
         except (pa.ArrowException, OSError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-            raise InputError(f"cannot be read: {reason}", where=where, todo=_RESTORE) from error
+            raise InputError(f"cannot be read: {reason}", where=where, hint=_RESTORE) from error
 
     def look_into(self, partition: Partition) -> tuple[Ids, frozenset[str]]:
         """Read only a partition's footer.
@@ -144,11 +144,11 @@ class Dataset:
                     ids = ids_of(parquet.schema_arrow)
                     metrics = _metrics_with_values(parquet.metadata)
         except FileNotFoundError:
-            raise InputError("is missing", where=where, todo=_RESTORE) from None
+            raise InputError("is missing", where=where, hint=_RESTORE) from None
         except (pa.ArrowException, OSError) as error:
-            raise InputError("was changed since it was written", where=where, todo=_RESTORE) from error
+            raise InputError("was changed since it was written", where=where, hint=_RESTORE) from error
         if ids is None or not ids.size:
-            raise InputError("was not written by podlab", where=where, todo=_RESTORE)
+            raise InputError("was not written by podlab", where=where, hint=_RESTORE)
         return ids, metrics
 
     def verify(self, progress: Progress | None = None) -> None:
@@ -170,7 +170,7 @@ class Dataset:
             if kept is not None:
                 kept.write(piece)
         if digest.hexdigest() != partition.sha256:
-            raise InputError("was changed since it was written", where=where, todo=_RESTORE)
+            raise InputError("was changed since it was written", where=where, hint=_RESTORE)
         file = opened if kept is None else kept
         file.seek(0)
         return file
@@ -179,7 +179,7 @@ class Dataset:
         size = opened.seek(0, 2)
         opened.seek(0)
         if size < partition.bytes:
-            raise InputError(f"is torn: {size} of {partition.bytes} bytes", where=self._name(partition), todo=_RESTORE)
+            raise InputError(f"is torn: {size} of {partition.bytes} bytes", where=self._name(partition), hint=_RESTORE)
 
     def _name(self, partition: Partition) -> str:
         return f"{self.where}/{partition.name}"
@@ -202,16 +202,16 @@ def open_dataset(path: Path | str) -> Dataset:
     # In this order: whatever partition is listed, the manifest that its append began with is there as well.
     files = store.names()
     if not files:
-        raise InputError("no data set is there", where=store.where, todo="name a folder that podlab wrote, or a file")
+        raise InputError("no data set is there", where=store.where, hint="name a folder that podlab wrote, or a file")
     appends = read_appends(store, store.names())
     if not appends:
         raise InputError(
-            "is a folder, but no data set", where=store.where, todo="name the files in it, or make a data set of them"
+            "is a folder, but no data set", where=store.where, hint="name the files in it, or make a data set of them"
         )
     _refuse_foreign(store, files, appends)
     partitions = [each for append in appends.values() for each in append.partitions]
     if not partitions:
-        raise InputError("holds no rows yet", where=store.where, todo="wait for the first append, or repeat it")
+        raise InputError("holds no rows yet", where=store.where, hint="wait for the first append, or repeat it")
     partitions.sort(key=lambda each: (each.cluster, each.day))  # stable: within a day by the time of the append
     return Dataset(store, tuple(partitions))
 
@@ -231,14 +231,14 @@ def _refuse_foreign(store: Store, files: dict[str, int], appends: dict[str, Appe
             raise InputError(
                 "is no partition of this data set",
                 where=f"{store.where}/{name}",
-                todo="move it away; `podlab dataset add` takes its rows in",
+                hint="move it away; `podlab dataset add` takes its rows in",
             )
 
 
 def _refuse_foreign_columns(schema: dict[str, str], where: str) -> None:
     missing = [name for name in REQUIRED if name not in schema]
     if missing:
-        raise InputError(f"column {missing[0]!r} is missing", where=where, todo=_RESTORE)
+        raise InputError(f"column {missing[0]!r} is missing", where=where, hint=_RESTORE)
 
 
 def _metrics_with_values(metadata: Any) -> frozenset[str]:

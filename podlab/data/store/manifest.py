@@ -108,7 +108,7 @@ def read_appends(store: Store, names: Iterable[str]) -> dict[str, Append]:
             continue
         append = file.removesuffix(".json")
         if not (file.endswith(".json") and _APPEND.fullmatch(append)):
-            raise InputError("is no manifest of a data set", where=f"{store.where}/{name}", todo="move it away")
+            raise InputError("is no manifest of a data set", where=f"{store.where}/{name}", hint="move it away")
         with store.open(name) as opened:
             found[append] = _parse(opened.read(), append, f"{store.where}/{name}")
     return found
@@ -151,15 +151,15 @@ def encode(append: Append) -> bytes:
 def _parse(content: bytes, append: str, where: str) -> Append:
     try:
         if (version := msgspec.json.decode(content, type=_Format).format) != FORMAT:
-            raise InputError(f"is of format {version}, this podlab reads {FORMAT}", where=where, todo="upgrade podlab")
+            raise InputError(f"is of format {version}, this podlab reads {FORMAT}", where=where, hint="upgrade podlab")
         parsed = msgspec.json.decode(content, type=Append)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise InputError(f"a damaged manifest: {error}", where=where, todo="restore it from a copy") from None
+        raise InputError(f"a damaged manifest: {error}", where=where, hint="restore it from a copy") from None
     for each in parsed.partitions:
         matched = _PARTITION.fullmatch(each.name)
         if matched is None or matched["append"] != append or matched["day"] != each.day:
-            raise InputError(f"names a file that is not its own: {each.name!r}", where=where, todo="restore it")
+            raise InputError(f"names a file that is not its own: {each.name!r}", where=where, hint="restore it")
         if not _DIGEST.fullmatch(each.sha256) or each.rows < 1:
-            raise InputError(f"says nothing usable of {each.name!r}", where=where, todo="restore it from a copy")
+            raise InputError(f"says nothing usable of {each.name!r}", where=where, hint="restore it from a copy")
     named = [each if each.cluster else msgspec.structs.replace(each, cluster="local") for each in parsed.partitions]
     return msgspec.structs.replace(parsed, partitions=named)

@@ -148,7 +148,7 @@ def _choose(census: _Census, most_rows: int, services: Sequence[str] | None, see
         wanted = np.isin(census.service.astype(str), list(services))
         census = _Census(*(getattr(census, name)[wanted] for name in ("ids", "rows", "service", "group")))
     if not census.ids.size:
-        raise InputError("no row has a service", todo="give a labelled recording")
+        raise InputError("no row has a service", hint="give a labelled recording")
     table = pd.DataFrame(
         {"service": census.service, "group": census.group, "rows": census.rows, "draw": _draw(census.ids, seed)}
     )
@@ -160,7 +160,7 @@ def _choose(census: _Census, most_rows: int, services: Sequence[str] | None, see
     taken = table.index[table["rows"].cumsum() <= most_rows]
     if not len(taken):
         raise InputError(
-            f"not even one container fits into {most_rows} rows", where="--most-rows", todo="allow for more"
+            f"not even one container fits into {most_rows} rows", where="--most-rows", hint="allow for more"
         )
     return np.sort(census.ids[taken])
 

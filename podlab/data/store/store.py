@@ -123,12 +123,12 @@ class RemoteStore:
             import fsspec
         except ImportError:
             raise InputError(
-                "object stores need fsspec", where=url, todo="install podlab's extra `scale`: pip install podlab[scale]"
+                "object stores need fsspec", where=url, hint="install podlab's extra `scale`: pip install podlab[scale]"
             ) from None
         try:
             self._files, self._root = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
-            raise InputError(f"no driver for such a URL: {error}", where=url, todo="install its driver") from None
+            raise InputError(f"no driver for such a URL: {error}", where=url, hint="install its driver") from None
         self._url = url
 
     @property
@@ -183,7 +183,7 @@ class _Explained:
         if isinstance(error, Exception) and not isinstance(error, FileNotFoundError):
             reason = (str(error).splitlines() or [""])[0][:200] or type(error).__name__
             raise InputError(
-                f"cannot be reached: {reason}", where=self._url, todo="check address and access"
+                f"cannot be reached: {reason}", where=self._url, hint="check address and access"
             ) from error
 
 
@@ -200,7 +200,7 @@ def open_store(path: Path | str) -> Store:
         raise InputError(
             "a password does not belong into an address",
             where=_PASSWORD.sub("//...@", url),
-            todo="give it to the driver by its environment variables or its own file",
+            hint="give it to the driver by its environment variables or its own file",
         )
     return LocalStore(Path(path)) if url is None else RemoteStore(url)
 

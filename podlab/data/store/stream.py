@@ -147,7 +147,7 @@ def stream(
                 begins = np.flatnonzero(np.diff(rows.ids, prepend=~rows.ids[:1]))
                 runs = rows.ids[begins]
                 if not np.isin(runs, held).all():
-                    raise InputError("holds containers that its footer does not name", where=where, todo=_AGAIN)
+                    raise InputError("holds containers that its footer does not name", where=where, hint=_AGAIN)
                 keep = np.isin(runs, wanted)
                 done = keep & (index.ends(runs) == number)
                 length = np.diff(begins, append=len(rows))
@@ -193,5 +193,5 @@ def _batch(ready: Sequence[tuple[Numbered, NDArray[np.int64]]], where: str) -> B
     # As reading all at once does: an older podlab took an empty text for a cluster's name.
     samples["cluster"] = samples["cluster"].mask(samples["cluster"] == "", "local")
     if not is_sound(samples):
-        raise InputError("holds rows that are no samples", where=where, todo=_AGAIN)
+        raise InputError("holds rows that are no samples", where=where, hint=_AGAIN)
     return Batch(samples, np.concatenate([left_out for _, left_out in ready]))
