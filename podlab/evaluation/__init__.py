@@ -2,6 +2,7 @@
 
 from podlab.evaluation.bakeoff import BakeOff, bake_off
 from podlab.evaluation.conditions import Conditions, score_conditions
+from podlab.evaluation.cross_validation import FeatureClassifier, IdentifierModel, cross_validate, probabilities
 from podlab.evaluation.curves import deployment_curve, row_curve
 from podlab.evaluation.honest import HORIZONS_S, evaluate
 from podlab.evaluation.leak import leak_table
@@ -14,12 +15,16 @@ __all__ = [
     "BakeOff",
     "Conditions",
     "Evaluation",
+    "FeatureClassifier",
+    "IdentifierModel",
     "Scores",
     "bake_off",
     "compare_seldom",
+    "cross_validate",
     "deployment_curve",
     "evaluate",
     "leak_table",
+    "probabilities",
     "row_curve",
     "score",
     "score_conditions",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -43,6 +45,25 @@ class Dataset:
         chosen = np.zeros(len(self.containers), dtype=bool)
         chosen[positions] = True
         return self.samples[chosen[self.code]].reset_index(drop=True)
+
+    def part(self, positions: IntArray) -> Dataset:
+        """Give a data set of some containers (positions rising)."""
+        number = np.full(len(self.containers), -1, dtype=np.int64)
+        number[positions] = np.arange(len(positions))
+        code = number[self.code]
+        samples = self.samples[code >= 0].reset_index(drop=True)
+        return Dataset(samples, code[code >= 0], self.containers.iloc[positions].reset_index(drop=True))
+
+    def digest(self, positions: IntArray) -> str:
+        """Give the SHA-256 of the rows of some containers: of columns, values and order."""
+        chosen = np.zeros(len(self.containers), dtype=bool)
+        chosen[positions] = True
+        columns = repr([(name, str(kind)) for name, kind in self.samples.dtypes.items()])
+        return hashlib.sha256(columns.encode() + self._row_hashes[chosen[self.code]].tobytes()).hexdigest()
+
+    @cached_property
+    def _row_hashes(self) -> NDArray[np.uint64]:
+        return np.asarray(pd.util.hash_pandas_object(self.samples, index=False))
 
     def offset_s(self) -> NDArray[np.float64]:
         """Seconds of each row since its container's start, or its first row where that is missing (n_rows,)."""

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
+from podlab.errors import InputError
 from podlab.evaluation.dataset import Dataset
 from podlab.features.rows import BoolArray, FloatArray, IntArray
 from podlab.features.windows import read_rows, sight
@@ -125,6 +126,19 @@ def plan_scenarios(
     drawn = "another machine: speed, memory, caches, offsets"
     machine = [Scenario(MACHINE, drawn, main_s, draws=draws, beside=beside)] if draws else []
     return (*births, Scenario(BIRTH, "all seconds"), *long, *midlife, *seldom, *columns, *machine)
+
+
+def from_start(horizons_s: Sequence[float]) -> list[Scenario]:
+    """List scenarios that show the first so many seconds since the start.
+
+    Raises
+    ------
+    InputError
+        If one is not positive.
+    """
+    if any(not horizon_s > 0 for horizon_s in horizons_s):
+        raise InputError("a horizon must be longer than 0 s", where="horizons")
+    return [Scenario(BIRTH, f"{each:g} s", float(each)) for each in horizons_s]
 
 
 def see(dataset: Dataset, scenario: Scenario, rng: np.random.Generator) -> pd.DataFrame:

@@ -1,0 +1,429 @@
+"""The one cross-validation: a model of each fold is trained and predicts containers that it has not seen.
+
+All scores, tables, curves, ablations and controls of identification are made from the table that
+:func:`cross_validate` returns. Whatever has ``fit`` and ``predict`` takes part: podlab itself
+(:class:`IdentifierModel`), or any scikit-learn classifier on podlab's features (:class:`FeatureClassifier`).
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import pickle
+import platform
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache as once
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import joblib
+import numpy as np
+import pandas as pd
+import sklearn
+from numpy.typing import NDArray
+
+import podlab
+from podlab import identify
+from podlab.data.draws import KNOB_PREFIX
+from podlab.evaluation.dataset import Dataset, load_of, read_dataset
+from podlab.evaluation.machines import move_to_another_machine
+from podlab.evaluation.scenarios import Scenario, from_start, see
+from podlab.evaluation.splits import Plan, Split, plan_splits, unit_column
+from podlab.features.features import extract
+from podlab.features.windows import Windows, cut
+from podlab.files import atomic_file
+from podlab.parallel import is_spread, side_by_side
+from podlab.progress import Progress
+
+#: Probability columns are called this and the service's name.
+PROBABILITY = "p_"
+#: Kept models and predictions may take so much of the disk; the ones not used for longest go first.
+CACHE_BYTES = 2 * 2**30
+#: What a prediction may have beside probabilities; missing where a model does not give it.
+_OPTIONAL: dict[str, Any] = {"novelty": np.nan, "prediction_set": None, "coverage": None, "similar": None,
+                             "seconds_observed": np.nan, "rule": None}  # fmt: skip
+
+#: Makes a feature matrix (n_containers, n_features), and the features' names, from windows.
+View = Callable[[Windows], tuple[NDArray[np.float32], Sequence[str]]]
+
+
+class Model(Protocol):
+    """What can be cross-validated; it is copied before each training."""
+
+    def fit(self, samples: pd.DataFrame, /) -> Self:
+        """Learn from a labelled samples table."""
+
+    def predict(self, samples: pd.DataFrame, /, *, horizon_s: float | None = None) -> pd.DataFrame:
+        """Predict each container of a samples table from its first seconds (None: from all).
+
+        Returns
+        -------
+        DataFrame
+            One row for each container, in order of appearance; no row at all where the samples lack every column that
+            the model knows. A column ``p_SERVICE`` for each service, all missing where a container shows nothing; may
+            have ``known`` (by default: whether there are probabilities), ``novelty``, ``prediction_set``,
+            ``coverage``, ``similar``, ``seconds_observed``, ``rule``.
+        """
+
+
+@dataclass
+class IdentifierModel:
+    """Podlab itself, as ``podlab fit`` trains it.
+
+    Parameters
+    ----------
+    horizons_s, columns, group, seed
+        As for :func:`podlab.identify.fit`.
+    """
+
+    horizons_s: Sequence[float] | None = None
+    columns: Sequence[str] | None = None
+    group: str = "deployment"
+    seed: int = 0
+    identifier_: identify.Identifier = field(init=False, repr=False)
+
+    def fit(self, samples: pd.DataFrame, /) -> Self:
+        """Train an identifier; one process, since folds run side by side."""
+        self.identifier_ = identify.fit(
+            samples, group=self.group, horizons_s=self.horizons_s, columns=self.columns, seed=self.seed, jobs=1
+        )
+        return self
+
+    def predict(self, samples: pd.DataFrame, /, *, horizon_s: float | None = None) -> pd.DataFrame:
+        """See :meth:`Model.predict`."""
+        if not any(column in samples for column in self.identifier_.columns):
+            return pd.DataFrame()
+        answers = self.identifier_.identify(samples, horizon_s=horizon_s)
+        found = pd.DataFrame(
+            [answer.candidates for answer in answers], columns=list(self.identifier_.services), dtype=float
+        )
+        return found.add_prefix(PROBABILITY).assign(
+            known=[answer.known for answer in answers],
+            novelty=np.array([answer.novelty for answer in answers], dtype=np.float64),
+            prediction_set=pd.Series([answer.shortlist for answer in answers], dtype=object),
+            coverage=[answer.promise for answer in answers],
+            similar=pd.Series([answer.similar for answer in answers], dtype=object),
+            seconds_observed=[answer.seconds_observed for answer in answers],
+        )
+
+
+@dataclass
+class FeatureClassifier:
+    """A scikit-learn classifier on podlab's features of a container's first seconds.
+
+    Parameters
+    ----------
+    estimator : object
+        Has ``fit`` and ``predict_proba``. It gets a DataFrame with named features, in which a value is missing (NaN)
+        where a container does not show that metric.
+    horizon_s : float, optional
+        Seconds since the start that it learns from and, at most, predicts from; None: all.
+    columns : sequence of str, optional
+        Metric columns; by default all.
+    view : callable
+        Makes features from windows; by default podlab's own.
+
+    Examples
+    --------
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> FeatureClassifier(RandomForestClassifier(random_state=0), horizon_s=30)
+    FeatureClassifier(estimator=RandomForestClassifier(random_state=0), horizon_s=30, columns=None)
+    """
+
+    estimator: Any
+    horizon_s: float | None = 60.0
+    columns: Sequence[str] | None = None
+    view: View = field(default=extract, repr=False)
+    estimator_: Any = field(init=False, repr=False, default=None)
+    features_: tuple[str, ...] = field(init=False, repr=False, default=())
+    fit_cpu_s: float = field(init=False, repr=False, default=0.0)
+
+    def fit(self, samples: pd.DataFrame, /) -> Self:
+        """Fit a copy of the estimator on the containers that show any value; without any it answers nothing."""
+        X, usable, windows = self._features(samples, self.horizon_s)
+        self.features_ = tuple(X.columns)
+        self.estimator_ = None
+        began_s = time.process_time()
+        if usable.any():
+            services = windows.containers["service"].to_numpy(object)[usable].astype(str)
+            self.estimator_ = copy.deepcopy(self.estimator).fit(X[usable], services)
+        self.fit_cpu_s = time.process_time() - began_s
+        return self
+
+    def predict(self, samples: pd.DataFrame, /, *, horizon_s: float | None = None) -> pd.DataFrame:
+        """See :meth:`Model.predict`."""
+        known_s = [each for each in (self.horizon_s, horizon_s) if each is not None]
+        X, usable, windows = self._features(samples, min(known_s, default=None))
+        if not set(self.features_) & set(X.columns):
+            return pd.DataFrame()
+        services = [] if self.estimator_ is None else list(self.estimator_.classes_)
+        probability = np.full((len(X), len(services)), np.nan)
+        began_s = time.process_time()
+        if usable.any() and services:
+            probability[usable] = self.estimator_.predict_proba(X.reindex(columns=list(self.features_))[usable])
+        return pd.DataFrame(probability, columns=[f"{PROBABILITY}{name}" for name in services]).assign(
+            seconds_observed=windows.sighting.observed_s,
+            rule=getattr(self.estimator_, "metric_", None),
+            predict_cpu_s=(time.process_time() - began_s) / max(1, len(X)),
+        )
+
+    def _features(
+        self, samples: pd.DataFrame, horizon_s: float | None
+    ) -> tuple[pd.DataFrame, NDArray[np.bool_], Windows]:
+        windows = cut(samples, horizon_s=horizon_s, columns=self.columns)
+        matrix, names = self.view(windows)
+        return pd.DataFrame(matrix, columns=list(names)), windows.usable, windows
+
+
+def cross_validate(
+    samples: pd.DataFrame | Dataset,
+    splits: str | Plan | Sequence[Split] = "deployment",
+    scenarios: Sequence[Scenario | float] = (10.0, 30.0, 60.0, 120.0),
+    model: Model | Mapping[str, Model] | None = None,
+    *,
+    seed: int = 0,
+    jobs: int | None = None,
+    cache: Path | str | None = None,
+    progress: Progress | None = None,
+    what: str = "fold",
+) -> pd.DataFrame:
+    """Train a model for each split and let it predict the containers that it has not seen.
+
+    Parameters
+    ----------
+    samples : DataFrame or Dataset
+        A checked samples table with labels, or what :func:`podlab.evaluation.dataset.read_dataset` made of one.
+    splits : str, Plan or sequence of Split
+        Which containers train and which are predicted. A text is what :func:`podlab.evaluation.splits.plan_splits`
+        splits by: ``deployment``, ``profile``, ``site``, ``version``, ``load``, ...
+    scenarios : sequence of Scenario or float
+        How the containers are shown; a number is seconds since the start.
+    model : Model or mapping of str to Model, optional
+        One, or several by name; by default podlab's identifier.
+    seed : int
+        Of what scenarios draw.
+    jobs : int, optional
+        Trainings at once, each a process of its own; by default as many as there are cores.
+    cache : Path or str, optional
+        Folder in which models and predictions are kept, by digest of samples, split, model and podlab's code, so that
+        nothing is trained twice; except for models whose class is defined in a notebook. It never grows beyond
+        :data:`CACHE_BYTES`, and may be removed.
+    progress : callable, optional
+        Called after each training.
+    what : str
+        What progress calls one training.
+
+    Returns
+    -------
+    DataFrame
+        One row for each container, fold, scenario and machine drawn: ``model, fold, iteration``; ``scenario_group,
+        scenario, horizon_s`` (NaN: all seconds), ``draw``; ``position`` (the container's place in the data set),
+        ``unit`` (what is never split, the deployment), ``activity`` (``idle`` or ``loaded``) and the container's
+        identity and labels; ``service``, the truth, and ``unknown``, whether the training lacked it; ``known``,
+        ``predicted`` (missing where not known), ``best_guess``, ``confidence``, ``novelty``, ``prediction_set``,
+        ``coverage`` (what the set promises), ``similar``, ``seconds_observed``, ``fit_cpu_s`` (of the training),
+        ``predict_cpu_s`` (of this prediction), ``rule`` (the metric of a one-metric rule), and a probability
+        ``p_SERVICE`` for each service. A container of which a scenario shows nothing has no row.
+
+    Raises
+    ------
+    InputError
+        If the samples cannot be split, a model cannot learn from them, or the cache cannot be written.
+    """
+    dataset = samples if isinstance(samples, Dataset) else read_dataset(samples)
+    group = splits if isinstance(splits, str) else "deployment"
+    if isinstance(splits, str):
+        splits = plan_splits(dataset.containers, group=splits, seed=seed)
+    if isinstance(splits, Plan):
+        group = str(splits.description["group"])
+        splits = splits.splits
+    if model is None:
+        model = IdentifierModel(group=unit_column(dataset.containers, group), seed=seed)
+    models = model if isinstance(model, Mapping) else {"": model}
+    asked = tuple(each if isinstance(each, Scenario) else from_start([each])[0] for each in scenarios)
+    kept = None if cache is None else Kept(Path(cache))
+
+    described = _describe(dataset, group)
+    tables: dict[tuple[str, int], pd.DataFrame] = {}
+    work, missing = [], []
+    for name, own in models.items():
+        for number, split in enumerate(splits):
+            seeds = [seed, number]
+            keys = kept and _keys(dataset, split, own, asked, seeds)
+            table = kept.load(keys[1]) if kept and keys else None
+            if table is not None:
+                tables[name, number] = table
+                continue
+            train, test = dataset.take(split.train), dataset.part(split.test)
+            # The workers of a scheduler have other disks.
+            near = None if is_spread() else kept
+            work.append(joblib.delayed(_train_and_predict)(own, train, test, asked, seeds, keys, near))
+            missing.append((name, number))
+    done = side_by_side(work, [f"{name} {what}".strip() for name, _ in missing], jobs=jobs, progress=progress)
+    tables |= dict(zip(missing, done, strict=True))
+    if kept and work:
+        kept.prune(CACHE_BYTES)
+
+    found = []
+    for name in models:
+        for number, split in enumerate(splits):
+            own_table = tables[name, number]
+            whose = split.test[own_table["position"].to_numpy(np.int64)]
+            known = set(dataset.containers["service"].iloc[split.train])
+            labels = described.iloc[whose].reset_index(drop=True)
+            head = {"model": name, "fold": number, "iteration": split.iteration}
+            unknown = ~labels["service"].isin(known)
+            found.append(
+                pd.concat([labels.assign(**head, unknown=unknown), own_table.drop(columns="position")], axis=1)
+            )
+    return _in_order(pd.concat(found, ignore_index=True))
+
+
+def probabilities(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Give the probabilities alone: a column for each service, by its name, 0 where a model did not know a service."""
+    names = [name for name in predictions if str(name).startswith(PROBABILITY)]
+    return predictions[names].rename(columns=lambda name: str(name).removeprefix(PROBABILITY)).fillna(0.0)
+
+
+def _train_and_predict(
+    model: Model, train: pd.DataFrame, test: Dataset, scenarios: Sequence[Scenario], seeds: list[int],
+    keys: tuple[str, str] | None, kept: Kept | None,
+) -> pd.DataFrame:  # fmt: skip
+    """Train one model, unless it is kept, and let it predict."""
+    trained = kept.load(keys[0]) if kept and keys else None
+    if trained is None:
+        began_s = time.process_time()
+        fitted = copy.deepcopy(model).fit(train)
+        trained = fitted, getattr(fitted, "fit_cpu_s", time.process_time() - began_s)
+        if kept and keys:
+            kept.save(keys[0], trained)
+    table = _predict(*trained, test, scenarios, seeds)
+    if kept and keys:
+        kept.save(keys[1], table)
+    return table
+
+
+def _predict(
+    fitted: Model, fit_cpu_s: float, test: Dataset, scenarios: Sequence[Scenario], seeds: list[int]
+) -> pd.DataFrame:
+    """Predict what each scenario shows; ``position`` counts the containers of the test."""
+    found = []
+    for scenario in scenarios:
+        # Anew for each: what differs between two scenarios shall not be what was drawn.
+        seen = see(test, scenario, np.random.default_rng(seeds))
+        if seen.empty:
+            continue
+        whose = pd.unique(test.code[seen.index])
+        for draw in range(max(1, scenario.draws)):
+            # A machine depends on the seed and its number only: it is the same one in all folds.
+            machine = np.random.default_rng([seeds[0], draw])
+            shown = move_to_another_machine(seen, machine) if scenario.draws else seen
+            began_s = time.process_time()
+            table = fitted.predict(shown.reset_index(drop=True), horizon_s=scenario.horizon_s)
+            each_s = (time.process_time() - began_s) / max(1, len(table))
+            if len(table):
+                head = {"scenario_group": scenario.group, "scenario": scenario.name, "draw": draw, "position": whose}
+                head |= {"horizon_s": np.nan if scenario.horizon_s is None else scenario.horizon_s}
+                found.append(table.assign(fit_cpu_s=fit_cpu_s, **{"predict_cpu_s": each_s} | _own(table), **head))
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame({"position": []})
+
+
+def _own(table: pd.DataFrame) -> dict[str, pd.Series]:
+    """Complete what a model predicted: its best guess, and what follows from that."""
+    chances = table.filter(regex=f"^{PROBABILITY}")
+    shown = chances.notna().any(axis=1) if chances.shape[1] else pd.Series(data=False, index=table.index)
+    names = np.array([str(name).removeprefix(PROBABILITY) for name in chances], dtype=object)
+    best = pd.Series(None, index=table.index, dtype="str")
+    if shown.any():
+        best[shown] = names[np.nanargmax(chances[shown].to_numpy(np.float64), axis=1)]
+    known = table.get("known", shown)
+    found = {"known": known, "best_guess": best, "predicted": best.where(known.astype(bool))}
+    found["confidence"] = chances.max(axis=1).fillna(0.0) if chances.shape[1] else pd.Series(0.0, index=table.index)
+    missing = {name: pd.Series(value, index=table.index) for name, value in _OPTIONAL.items() if name not in table}
+    return found | missing | {name: table[name] for name in ("predict_cpu_s",) if name in table}
+
+
+def _describe(dataset: Dataset, group: str) -> pd.DataFrame:
+    """Say who the containers are, except for what was drawn of them (n_containers,)."""
+    own = [name for name in dataset.containers if name == group or not str(name).startswith(KNOB_PREFIX)]
+    return dataset.containers[own].assign(
+        position=np.arange(len(dataset.containers)),
+        unit=dataset.containers[unit_column(dataset.containers, group)],
+        activity=pd.array(load_of(dataset.containers), dtype="str"),
+    )
+
+
+def _in_order(found: pd.DataFrame) -> pd.DataFrame:
+    """Put probabilities last, and answers behind who they are about."""
+    chances = [name for name in found if str(name).startswith(PROBABILITY)]
+    first = ["model", "fold", "iteration", "scenario_group", "scenario", "horizon_s", "draw", "position", "unit",
+             "activity", "service", "unknown", "known", "predicted", "best_guess", "confidence"]  # fmt: skip
+    rest = [name for name in found if name not in (*first, *chances)]
+    return found[[*first, *rest, *sorted(chances)]]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Models and predictions in files, by their keys.
+
+    They are pickles, which nobody but the owner of the folder may write.
+    """
+
+    folder: Path
+
+    def load(self, key: str) -> Any:
+        """Give what is kept; None where nothing is, or where it cannot be read."""
+        path = self._path(key)
+        try:
+            found = joblib.load(path)
+            path.touch()
+        except (OSError, EOFError, ValueError, KeyError, AttributeError, ImportError, zlib.error, pickle.PickleError):
+            return None
+        return found
+
+    def save(self, key: str, value: object) -> None:
+        """Keep a value."""
+        with atomic_file(self._path(key)) as temporary:
+            joblib.dump(value, temporary, compress=1)
+
+    def prune(self, most_bytes: int) -> None:
+        """Remove what was not used for longest until the rest is small enough."""
+        left = most_bytes
+        files = [(path.stat(), path) for path in self.folder.glob("??/*.joblib")]
+        for state, path in sorted(files, key=lambda each: -each[0].st_mtime):
+            left -= state.st_size
+            if left < 0:
+                path.unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.joblib"
+
+
+def _keys(
+    dataset: Dataset, split: Split, model: Model, scenarios: Sequence[Scenario], seeds: list[int]
+) -> tuple[str, str] | None:
+    """Name a trained model, and its predictions, by all that they depend on; None where that is not known."""
+    if b"__main__" in pickle.dumps(model):
+        return None  # of a class in a cell only the name is known, not the code
+    trained = _digest(_code_digest().encode(), joblib.hash(model).encode(), dataset.digest(split.train).encode())
+    asked = joblib.hash([scenarios, seeds]).encode()
+    return trained, _digest(trained.encode(), asked, dataset.digest(split.test).encode())
+
+
+def _digest(*parts: bytes) -> str:
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(hashlib.sha256(part).digest())
+    return whole.hexdigest()
+
+
+@once
+def _code_digest() -> str:
+    """Digest of what decides on a result beside its input: podlab's code and the libraries' versions."""
+    root = Path(podlab.__file__).parent
+    files = [path for part in ("data", "features", "identify", "evaluation") for path in (root / part).rglob("*.py")]
+    versions = f"{podlab.__version__} {platform.python_version()} {np.__version__} {sklearn.__version__}"
+    return _digest(versions.encode(), *(path.read_bytes() for path in sorted(files)))
