@@ -34,7 +34,7 @@ from benchmarks.fetch import cpu_seconds
 from benchmarks.measure import status_bytes
 from benchmarks.watcher import LONGEST_S, TICK_S, Cluster, make_parser
 from benchmarks.watcher_child import old_entry
-from podlab.kubernetes.pods import WatchedPod
+from podlab.kubernetes.objects import WatchedPod
 from podlab.sources.influx_http import InfluxDatabase
 from podlab.watcher.cases import key_of
 from podlab.watcher.journal import Journal

@@ -2,7 +2,7 @@
 
 Run it with ``python -m benchmarks.watch``. A server in a process of its own sends the same pods, as large as real ones,
 over HTTP: as a list in pages of 500, and as events of a watch. Each contender reads them as its users would: podlab by
-its feed, which also compares each pod with what it knows; the others by their list and watch calls, which only decode.
+its informer, which also compares each pod with its cache; the others by their list and watch calls, which only decode.
 CPU time of the client's process counts. On a shared machine it still changes by half from one moment to the next, so
 all take turns and the mean counts. Memory is what a process needs beyond what it has after its imports, with the pods
 kept. What a pod of a page costs is also measured without HTTP: it is the part that the models make up.
@@ -26,11 +26,9 @@ from kubernetes.client import ApiClient, Configuration, CoreV1Api, V1Pod
 from kubernetes.watch import Watch
 
 from benchmarks.measure import Work, extra_peak_bytes, has_peer
-from podlab.kubernetes.connect import connect
-from podlab.kubernetes.known import KnownPods
-from podlab.kubernetes.objects import Page, Pod
-from podlab.kubernetes.pods import Change
-from podlab.kubernetes.watch import PodFeed
+from podlab.kubernetes.client import connect
+from podlab.kubernetes.informer import PodCache, PodInformer
+from podlab.kubernetes.objects import Change, Page, Pod
 from tests.support.kubehttp import Server
 from tests.support.kuberealpod import make_real_pod
 from tests.support.kubeschema import check_object
@@ -106,10 +104,10 @@ def by_podlab(url: str, pods: int, label_selector: str | None) -> object:
         if known == pods:
             stop.set()
 
-    feed = PodFeed(lambda: connect(url), take, label_selector=label_selector, page_size=PAGE)
-    feed.run(stop)
-    assert feed.status().errors == 0
-    return feed
+    informer = PodInformer(lambda: connect(url), take, label_selector=label_selector, page_size=PAGE)
+    informer.run(stop)
+    assert informer.status.errors == 0
+    return informer
 
 
 def official(url: str) -> CoreV1Api:
@@ -156,7 +154,7 @@ def decoders() -> dict[str, Callable[[bytes], object]]:
     """Name the contenders for a page that is in memory already; podlab compares its pods with what it knows as well."""
     client = ApiClient()
     found: dict[str, Callable[[bytes], object]] = {
-        OURS: lambda body: KnownPods().take_page(msgspec.json.decode(body, type=Page[Pod]).items),
+        OURS: lambda body: PodCache().take_page(msgspec.json.decode(body, type=Page[Pod]).items),
         OFFICIAL: lambda body: client.deserialize(body.decode(), "V1PodList", "application/json"),
     }
     if has_peer(LIGHT):

@@ -36,7 +36,7 @@ from benchmarks.watcher_child import Cost, Round, Setting
 from podlab.data.catalogue import CATALOGUE
 from podlab.data.recordings import read_recording
 from podlab.data.samples import check_samples
-from podlab.kubernetes.pods import Change, WatchedContainer, WatchedPod
+from podlab.kubernetes.objects import Change, WatchedContainer, WatchedPod
 from podlab.sources.influx_http import InfluxDatabase
 from podlab.sources.replay import replay
 from tests.support.influxd import Influxd, running_influxd

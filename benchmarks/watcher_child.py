@@ -13,8 +13,8 @@ import pandas as pd
 
 from benchmarks.measure import status_bytes
 from podlab.data.catalogue import FEATURE_METRICS
-from podlab.kubernetes.connect import connect
-from podlab.kubernetes.pods import Change
+from podlab.kubernetes.client import connect
+from podlab.kubernetes.objects import Change
 from podlab.sources.influxdb import InfluxSource
 from podlab.watcher import run  # noqa: F401 - it is what imports all that a watcher needs
 from podlab.watcher.cases import Sight, key_of

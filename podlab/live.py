@@ -11,9 +11,8 @@ from podlab.config import MetricsSource, Settings
 from podlab.data.catalogue import CONTAINER_KEY
 from podlab.data.labels import LabelReport, LabelRules, apply_labels, label_containers
 from podlab.data.samples import INSTANCE_KEY
-from podlab.kubernetes.connect import connect
-from podlab.kubernetes.inventory import read_inventory
-from podlab.kubernetes.nodes import list_kubelets
+from podlab.kubernetes.client import connect
+from podlab.kubernetes.inventory import list_kubelets, read_inventory
 from podlab.sources import LiveSource
 from podlab.sources.influx_http import InfluxDatabase
 from podlab.sources.influxdb import InfluxSource

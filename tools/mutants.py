@@ -30,7 +30,7 @@ PACKAGES = {
     )]),
     "sources": (["podlab/sources"], ["tests/sources"]),
     "watch": (
-        ["podlab/kubernetes/watch.py", "podlab/kubernetes/events.py", "podlab/kubernetes/known.py"],
+        ["podlab/kubernetes/informer.py", "podlab/kubernetes/objects.py"],
         ["tests/kubernetes/test_watch.py", "tests/kubernetes/test_events.py", "tests/kubernetes/test_pods.py"],
     ),
 }  # fmt: skip

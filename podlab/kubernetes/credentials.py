@@ -1,4 +1,4 @@
-"""What it takes to be let in by an API server: a pod's service account, a kubeconfig, or nothing."""
+"""Credentials for an API server: a pod's service account, a kubeconfig, or none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 from urllib3.exceptions import HTTPError
 
 from podlab.errors import InputError
-from podlab.kubernetes.refusals import one_line
+from podlab.kubernetes.errors import one_line
 from podlab.proxies import find_proxy
 from podlab.secret_text import clean_token
 
@@ -31,7 +31,7 @@ _CONNECTIONS: Final = 8
 
 @dataclass(frozen=True)
 class Credentials:
-    """The address of an API server and what it wants to see.
+    """The address of an API server and what it needs to let a client in.
 
     Attributes
     ----------
@@ -40,10 +40,9 @@ class Credentials:
     pool : PoolManager
         Connections that trust the server's authority and show the client's certificate.
     headers : callable
-        Gives what goes along with the next request: a token in a file is renewed. Raises InputError if it cannot be
-        read.
+        Returns the headers of the next request: a token in a file is renewed. Raises InputError if it cannot be read.
     authority, certificate, key : str or None
-        Files: whom to trust, and who asks.
+        Files: the certificate authority, the client's certificate and its key.
     """
 
     host: str
@@ -55,17 +54,17 @@ class Credentials:
 
 
 def no_credentials(host: str) -> Credentials:
-    """Ask without any, as ``kubectl proxy`` wants it."""
+    """Use none, for ``kubectl proxy``."""
     return Credentials(host, _pool(), dict)
 
 
 def service_account() -> Credentials:
-    """Read a pod's own, without the official client: its 75 MB are not in the watcher's image.
+    """Read a pod's own, without the official client, whose 75 MB are not in the watcher's image.
 
     Raises
     ------
     InputError
-        If it is not all there.
+        If it is incomplete.
     """
     host, port = (os.environ.get(f"KUBERNETES_SERVICE_{part}", "") for part in ("HOST", "PORT"))
     authority = SERVICE_ACCOUNT / "ca.crt"
@@ -75,7 +74,7 @@ def service_account() -> Credentials:
         token = _Token(SERVICE_ACCOUNT / "token")
         if not authority.read_bytes().strip():
             raise OSError("ca.crt is empty")
-        # Read here, not at the first request: what is wrong with it is to be told now.
+        # Read here, not at the first request, so that a mistake is reported now.
         urllib3.util.create_urllib3_context().load_verify_locations(authority)
     except OSError as error:
         raise InputError(
@@ -93,7 +92,8 @@ def kubeconfig(paths: str, context: str | None) -> Credentials:
     Raises
     ------
     InputError
-        If it is not there, cannot be read, or is none; or without the official client, which no image carries.
+        If it does not exist, cannot be read, or is not a kubeconfig; or without the official client, which no image
+        contains.
     """
     origin = f"kubeconfig {paths}"
     if not any(Path(path).expanduser().is_file() for path in paths.split(os.pathsep) if path):
@@ -106,7 +106,7 @@ def kubeconfig(paths: str, context: str | None) -> Credentials:
         hint = "install podlab[kubeconfig], or run podlab in a pod (access inside)"
         raise InputError("reading it needs the package kubernetes", where=origin, hint=hint) from None
     configuration = Configuration()
-    # The kubeconfig's own counts, else what the environment says, read as for every other server.
+    # The kubeconfig's own proxy is used, else the environment's, as for every other server.
     configuration.proxy = None
     configuration.no_proxy = None
     try:
@@ -121,8 +121,8 @@ def kubeconfig(paths: str, context: str | None) -> Credentials:
         raise InputError(one_line(str(error).partition("{")[0]).rstrip("/ "), where=origin) from None
     except (AttributeError, KeyError, TypeError, ValueError):
         raise InputError("is not a kubeconfig", where=origin, hint="check it with kubectl config view") from None
-    # Whoever waits shall hear of a dead server at once; and without retries there are no redirects either, so that
-    # credentials go to the named server only.
+    # A dead server is reported at once; and without retries there are no redirects either, so that credentials go to
+    # the named server only.
     configuration.retries = False
     proxy = None if configuration.proxy else find_proxy(str(configuration.host))
     if proxy is not None:
@@ -136,12 +136,12 @@ def kubeconfig(paths: str, context: str | None) -> Credentials:
     named = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
     authority, certificate, key = (None if file is None else str(file) for file in named)
     headers = _renewed(configuration, origin)
-    headers()  # what is wrong with a token is to be told now
+    headers()  # so that a wrong token is reported now
     return Credentials(str(configuration.host), pool, headers, authority, certificate, key)
 
 
 def _renewed(configuration: Configuration, origin: str) -> Callable[[], dict[str, str]]:
-    """Ask the official client each time: it renews tokens that end, and reads files again now and then."""
+    """Ask the official client each time: it renews tokens that expire, and rereads files from time to time."""
     from kubernetes.config import ConfigException
 
     def headers() -> dict[str, str]:
@@ -180,7 +180,7 @@ class _Token:
 
 
 def _clean(value: str, origin: str) -> str:
-    """Take the line break off that a token file often ends with; the official client gives a whole header's value."""
+    """Strip the line break at the end of a token file; the official client returns a whole header's value."""
     scheme, blank, token = value.strip().partition(" ")
     if not blank or not (scheme.isascii() and scheme.isalpha()):
         return clean_token(value, where=origin)

@@ -1,6 +1,22 @@
-"""Refusals of the API server that callers tell apart."""
+"""What can go wrong between here and the API server, in one line that says what to do."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    MaxRetryError,
+    NewConnectionError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from podlab.errors import InputError, PodlabError
 
@@ -10,11 +26,11 @@ class ExpiredError(PodlabError):
 
 
 class ForbiddenError(InputError):
-    """The API server knows the caller but grants no such right (HTTP 403)."""
+    """The API server knows the caller, who lacks the right (HTTP 403)."""
 
 
 class RefusedError(InputError):
-    """The API server will not have what was sent, though there is a right to send it (HTTP 400, 413, 415, 422, 403)."""
+    """The API server rejects the object, though there is a right to send it (HTTP 400, 413, 415, 422, 403)."""
 
 
 class NotFoundError(InputError):
@@ -22,24 +38,181 @@ class NotFoundError(InputError):
 
 
 class ConflictError(PodlabError):
-    """Somebody else was quicker: the object exists already, or is newer than the one sent (HTTP 409)."""
+    """A conflict: the object exists already, or is newer than the one sent (HTTP 409)."""
 
 
 class BusyError(PodlabError):
-    """The API server asks for patience (HTTP 429, 503, or any failure that says when to come again).
+    """The API server asks to try again later (HTTP 429, 503, or any failure that says when to come again).
 
     Attributes
     ----------
     retry_after_s : float or None
-        How long the server asks to wait, in seconds; None where it does not say.
+        How long the server asks to wait, in seconds; None if it does not say.
     """
 
     retry_after_s: float | None = None
 
 
 class UnreadableError(PodlabError):
-    """A list or a watch holds what it should not."""
+    """A list or a watch contains what it should not."""
 
 
 class OutOfOrderError(PodlabError):
-    """A watch told what can only be true if something else was missed; a list has to tell what is true."""
+    """A watch reported what can only be true if an event was missed; a new list is needed."""
+
+
+_LONGEST_MESSAGE: Final = 300
+_TOO_NEW: Final = "ResourceVersionTooLarge"
+#: What admission says of an object (webhooks, policies, quotas of a namespace): there is a right to send such ones.
+_NOT_ADMITTED: Final = ("denied the request", "denied request", "quota: ")
+_OBJECT_PATH: Final = re.compile(
+    r"/(?:api|apis/[^/]+)/[^/]+(?:/namespaces/(?P<namespace>[^/]+))?/(?P<resource>[^/]+)(?:/(?P<name>[^/]+))?(?:/.*)?"
+)
+_VERBS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+class Cause(msgspec.Struct):
+    """One of the causes of an error status."""
+
+    reason: str = ""
+
+
+class Details(msgspec.Struct):
+    """Details of an error status."""
+
+    name: str = ""
+    causes: list[Cause] | None = None
+    retry_after_s: float | None = msgspec.field(default=None, name="retryAfterSeconds")
+
+
+class Status(msgspec.Struct):
+    """Kind ``Status`` of the API's common definitions, as the body of a response or in a stream."""
+
+    message: str = ""
+    code: int = 0
+    details: Details | None = None
+
+
+@dataclass(frozen=True)
+class Action:
+    """A request in terms of the API server's access rules.
+
+    Attributes
+    ----------
+    verb : str
+        As in a Role: get, list, watch, create, update, patch or delete.
+    what : str
+        The object or objects, and where.
+    """
+
+    verb: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.what}"
+
+
+def describe(method: str, path: str, query: Mapping[str, str]) -> Action:
+    """Describe what a request asks for."""
+    found = _OBJECT_PATH.fullmatch(path)
+    resource, name, namespace = found.group("resource", "name", "namespace") if found else (path, None, None)
+    verb = _VERBS.get(method) or ("get" if name else "watch" if "watch" in query else "list")
+    everywhere = " in all namespaces" if resource == "pods" else ""
+    place = f" in namespace {namespace!r}" if namespace else everywhere
+    return Action(verb, resource + (f" {name!r}" if name else "") + place)
+
+
+def explain_status(code: int, status: Status, action: Action, *, host: str, origin: str) -> PodlabError:
+    """Turn an error status into an error that says what to do.
+
+    Parameters
+    ----------
+    code : int
+        The HTTP status, or ``code`` of a ``Status`` in a stream.
+    status : Status
+        Its body.
+    action : Action
+        What was asked for.
+    host, origin : str
+        Address of the API server, and where the credentials came from.
+
+    Returns
+    -------
+    PodlabError
+        To be raised; one of the classes above where callers distinguish them.
+    """
+    message = one_line(status.message)
+    said = f": {message}" if message else ""
+    details = status.details or Details()
+    if code == 401:
+        what = "the API server does not accept the credentials (401)"
+        return InputError(what, where=host, hint=f"renew or correct those of {origin}")
+    if code in (400, 413, 415, 422) or (code == 403 and any(words in message for words in _NOT_ADMITTED)):
+        return RefusedError(f"the API server refuses to {action} ({code}){said}", where=host)
+    if code == 403:
+        hint = f"grant the verb {action.verb!r} on that resource to the user of {origin}"
+        return ForbiddenError(f"no right to {action} (403){said}", where=host, hint=hint)
+    if code == 404 and details.name:
+        return NotFoundError(f"cannot {action}: it does not exist (404){said}", where=host)
+    if code == 404:
+        hint = "give the address of a Kubernetes API server"
+        return NotFoundError(f"cannot {action}: no such path (404)", where=host, hint=hint)
+    if code == 409:
+        return ConflictError(f"cannot {action}: somebody else was quicker (409){said}", where=host)
+    if code == 410:
+        return ExpiredError(f"cannot {action}: the version asked for is no longer kept (410)", where=host)
+    if code == 504 and any(cause.reason == _TOO_NEW for cause in details.causes or ()):
+        return ExpiredError(f"cannot {action}: the server has not seen that version yet (504){said}", where=host)
+    what = f"the API server failed to {action} ({code}){said}"
+    if code in (429, 503) or details.retry_after_s is not None:
+        busy = BusyError(what, where=host, hint="try again later")
+        busy.retry_after_s = details.retry_after_s
+        return busy
+    return PodlabError(what, where=host, hint="try again later")
+
+
+def explain_transport(error: HTTPError, *, host: str, origin: str, timeout_s: float) -> PodlabError:
+    """Turn a transport error into one that says what to do."""
+    reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
+    if isinstance(reason, SSLError):
+        # "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1006)"
+        why = one_line(str(reason).rpartition("] ")[2].partition(" (_ssl")[0])
+        hint = f"check the certificate authority in {origin}"
+        return InputError(f"no trusted connection: {why}", where=host, hint=hint)
+    if isinstance(reason, ProxyError):
+        # Its words may quote the proxy's address, and with it a password.
+        hint = "check HTTPS_PROXY or the kubeconfig's proxy-url, or add the host to NO_PROXY"
+        return InputError("the proxy before the API server cannot be reached, or refuses", where=host, hint=hint)
+    if isinstance(reason, (NewConnectionError, ConnectTimeoutError)):
+        last_part = one_line(str(reason).rpartition(": ")[2])
+        hint = "check the address, the network and whether the cluster runs"
+        return InputError(f"the API server cannot be reached: {last_part}", where=host, hint=hint)
+    if isinstance(reason, ReadTimeoutError):
+        what = f"the API server did not answer within {timeout_s:g} s"
+        return PodlabError(what, where=host, hint="try again, or allow a longer timeout")
+    return PodlabError("the connection broke off before the response was complete", where=host, hint="try again")
+
+
+def read_status(body: bytes, retry_after: str | None = None) -> Status:
+    """Read an error status; empty where the body is not a ``Status``, such as a proxy's page.
+
+    Parameters
+    ----------
+    body : bytes
+        Of the response.
+    retry_after : str, optional
+        The header of that name; overrides the body if it is a number of seconds.
+    """
+    try:
+        status = msgspec.json.decode(body, type=Status)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        status = Status()
+    if retry_after is not None and retry_after.strip().isdecimal():
+        status.details = status.details or Details()
+        status.details.retry_after_s = float(retry_after)
+    return status
+
+
+def one_line(text: str) -> str:
+    """Put a message from elsewhere on one line of bounded length."""
+    return " ".join(text.split())[:_LONGEST_MESSAGE]

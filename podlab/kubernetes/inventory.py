@@ -1,9 +1,10 @@
-"""The inventory: which containers run where, since when, and from which image of what size."""
+"""The inventory: which containers run where, since when, from which image of what size; and where kubelets listen."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -12,12 +13,14 @@ from podlab.data.catalogue import ALL_COLUMNS, CONTAINER_KEY
 from podlab.data.image_names import names_image
 from podlab.errors import PodlabError
 from podlab.kubernetes.errors import ExpiredError, ForbiddenError
-from podlab.kubernetes.images import normal_name, size_of
 from podlab.kubernetes.objects import Item, ListedPod, Node, OwnedMeta, Page
+from podlab.sources.kubelet_http import KubeletAddress
 
 if TYPE_CHECKING:
     # The official client takes a second to import, which those who only enrich samples need not wait for.
-    from podlab.kubernetes.api import ApiConnection, Resource
+    from podlab.kubernetes.client import ApiConnection, Resource
+if TYPE_CHECKING:
+    from podlab.kubernetes.client import ApiConnection
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +33,11 @@ COLUMNS: Final = {
 }  # fmt: skip
 #: What :func:`enrich` fills in.
 FILLED: Final = ("node", "pod_uid", "image", "started_at", "image_size_bytes")
-#: Starts of one container, as two tell them, are no further apart.
+#: Two reports of one container's start differ by no more than this.
 _SAME_START: Final = pd.Timedelta(5, "s")
 _NAMES: Final = ["cluster", "namespace", "pod", "container"]
-#: How often a list is begun anew because it expired while it was read. A token lives for minutes, so that even one
-#: restart is rare; a server that goes on refusing must not be asked for ever.
+#: How often a list is started again because it expired while it was read. A token lives for minutes, so even one
+#: restart is rare.
 _MOST_RESTARTS: Final = 3
 
 
@@ -49,14 +52,14 @@ def read_inventory(
     """List the running containers of a cluster.
 
     A container is listed while its ``state`` is running: one that waits (pod pending, image not pulled, crash loop)
-    or has ended has no start that a sample could belong to, and gives no row. Sidecars (init containers that are
-    restarted always) are containers like others; other init containers and ephemeral ones are left out.
+    or has ended has no start that a sample could belong to. Sidecars (init containers that always restart) are listed;
+    other init containers and ephemeral ones are left out.
 
     Parameters
     ----------
     connection : ApiConnection
-        From :func:`podlab.kubernetes.connect.connect`. It needs the right to list pods and, for the images' sizes,
-        nodes; without the latter the sizes are missing and a warning says so.
+        From :func:`podlab.kubernetes.client.connect`. It needs the right to list pods and, for the images' sizes,
+        nodes; without the latter the sizes are missing and a warning is logged.
     cluster : str
         The name to write into the column ``cluster``.
     namespaces : sequence of str, optional
@@ -64,14 +67,14 @@ def read_inventory(
     label_selector : str, optional
         Only pods with these labels, written as for ``kubectl --selector``.
     page_size : int
-        Objects fetched in one request; 500 as ``kubectl`` does.
+        Objects per request; 500 like ``kubectl``.
 
     Returns
     -------
     DataFrame
-        One row per container, sorted by container, with the columns of :data:`COLUMNS`. ``image`` stands as in the
-        pod's spec, ``pod_labels`` is a dict, ``owner_kind`` and ``owner_name`` tell the pod's controller and are
-        missing for a bare pod. ``image_size_bytes`` is missing where the node's list does not hold the image (by
+        One row per container, sorted by container, with the columns of :data:`COLUMNS`. ``image`` is the one of the
+        pod's spec, ``pod_labels`` is a dict, ``owner_kind`` and ``owner_name`` describe the pod's controller and are
+        missing for a bare pod. ``image_size_bytes`` is missing where the node's list does not contain the image (by
         default a kubelet reports no more than 50).
 
     Raises
@@ -79,7 +82,7 @@ def read_inventory(
     InputError
         If the API server cannot be reached or trusted, or refuses.
     PodlabError
-        If the API server fails, breaks off, or lets the list expire again and again.
+        If the API server fails, breaks off, or the list expires repeatedly.
     """
     pods: list[ListedPod] = []
     scopes: Sequence[str | None] = [None] if namespaces is None else list(dict.fromkeys(namespaces))
@@ -91,7 +94,7 @@ def read_inventory(
     rows = [row for pod in pods for row in _running_containers(pod, sizes_bytes)]
     table = pd.DataFrame(rows, columns=[column for column in COLUMNS if column != "cluster"])
     table["cluster"] = cluster
-    # An empty name is a missing one: the API leaves out what is not set.
+    # An empty name is a missing one: the API omits what is not set.
     table = table.assign(
         started_at=pd.to_datetime(table["started_at"], utc=True, errors="coerce"),
         node=table["node"].replace("", None),
@@ -102,25 +105,25 @@ def read_inventory(
 
 
 def enrich(samples: pd.DataFrame, inventory: pd.DataFrame) -> pd.DataFrame:
-    """Fill in what a telemetry source does not know: uid, node, image, its size, and the start of each container.
+    """Fill in what a metrics source does not know: uid, node, image, its size, and the start of each container.
 
     A row belongs to the running container of its cluster, namespace, pod and container name that started last
-    before it. It stays as it is if there is none (it was taken before that start, so from an earlier one), or if its
-    own ``pod_uid`` or ``started_at`` says that it comes from another. A source's start may be some seconds before the
-    API's: cAdvisor tells when a container was made, the API when it ran.
+    before it. It is unchanged if there is none (it was taken before that start, so it is of an earlier container), or
+    if its own ``pod_uid`` or ``started_at`` shows that it belongs to another. A source's start may be some seconds
+    before the API's: cAdvisor reports when a container was created, the API when it ran.
 
     Parameters
     ----------
     samples : DataFrame
         A checked samples table.
     inventory : DataFrame
-        From :func:`read_inventory`; several of different times may be concatenated.
+        From :func:`read_inventory`; inventories of different times may be concatenated.
 
     Returns
     -------
     DataFrame
-        The samples in their order, with the columns of :data:`FILLED`; values that were there are unchanged, but for
-        an image that is told by its digest only or not at all.
+        The samples in their order, with the columns of :data:`FILLED`; existing values are unchanged, except an image
+        that is known by its digest only.
     """
     filled = samples.copy()
     for column in FILLED:
@@ -137,7 +140,7 @@ def enrich(samples: pd.DataFrame, inventory: pd.DataFrame) -> pd.DataFrame:
 
 
 def _match(samples: pd.DataFrame, inventory: pd.DataFrame) -> pd.DataFrame:
-    """Give each sample the values of its container, missing where there is none."""
+    """Find the values of each sample's container; missing where there is none."""
     asked = samples[[*_NAMES, "pod_uid", "time", "started_at"]].reset_index(drop=True)
     # Two pods of one name that started in the same second: the order of uids makes the choice repeatable.
     known = inventory.sort_values(["started_at", "pod_uid"], kind="stable")
@@ -164,18 +167,18 @@ def _match(samples: pd.DataFrame, inventory: pd.DataFrame) -> pd.DataFrame:
 def list_all(
     connection: ApiConnection, page_type: type[Page[Item]], resource: Resource, *, page_size: int, **scope: str | None
 ) -> list[Item]:
-    """Read a list page by page; begin anew where it expires in between, so that it is of one moment.
+    """Read a list page by page; start again if it expires, so that all pages are of one moment.
 
     Parameters
     ----------
     connection : ApiConnection
     page_type : type
-        The page to decode.
+        The struct to decode a page into.
     resource : {"pods", "nodes"}
     page_size : int
-        Objects fetched in one request.
+        Objects per request.
     **scope
-        As for :meth:`podlab.kubernetes.api.ApiConnection.list_page`.
+        As for :meth:`podlab.kubernetes.client.ApiConnection.list_page`.
 
     Raises
     ------
@@ -191,7 +194,7 @@ def list_all(
                 items += page.items or []
                 token = page.metadata.continue_token
         except ExpiredError:
-            log.info("%s: the list of %s expired while it was read and is begun anew", connection.host, resource)
+            log.info("%s: the list of %s expired while it was read and is started again", connection.host, resource)
         else:
             return items
     what = f"the list of {resource} expired {_MOST_RESTARTS + 1} times while it was read"
@@ -199,7 +202,7 @@ def list_all(
 
 
 def _read_image_sizes(connection: ApiConnection, page_size: int) -> dict[str, dict[str, int]]:
-    """Read each node's images: node -> normal name -> bytes."""
+    """Read the image sizes: node -> normal name -> bytes."""
     try:
         nodes = list_all(connection, Page[Node], "nodes", page_size=page_size)
     except ForbiddenError as error:
@@ -246,8 +249,111 @@ def _running_containers(pod: ListedPod, sizes_bytes: dict[str, dict[str, int]]) 
 
 
 def _controller(metadata: OwnedMeta) -> tuple[str | None, str | None]:
-    """Tell what manages a pod: at most one of its owners does."""
+    """Return what manages a pod: at most one of its owners."""
     for owner in metadata.owners:
         if owner.controller:
             return owner.kind, owner.name
     return None, None
+
+
+_RUNTIME_PREFIXES: Final = ("docker-pullable://", "docker://")
+_DEFAULT_REGISTRY: Final = "docker.io"
+_DEFAULT_TAG: Final = "latest"
+
+
+# Thousands of containers run a few dozen images.
+@lru_cache(maxsize=4096)
+def normal_name(image: str) -> str:
+    """Spell an image's name in full, as container runtimes do.
+
+    The first part of a name is a registry only if it contains a dot or a colon or is ``localhost``
+    (https://github.com/distribution/reference); Docker Hub's own images are below ``library/``.
+
+    Parameters
+    ----------
+    image : str
+        A name as in a pod's spec, in a pod's status or in a node's list.
+
+    Returns
+    -------
+    str
+        Registry, path and tag; or the digest alone where the name contains one.
+
+    Examples
+    --------
+    >>> normal_name("nginx")
+    'docker.io/library/nginx:latest'
+    >>> normal_name("docker-pullable://nginx@sha256:0123")
+    'sha256:0123'
+    """
+    for prefix in _RUNTIME_PREFIXES:
+        image = image.removeprefix(prefix)
+    name, _, digest = image.partition("@")
+    if digest:
+        return digest
+    if name.startswith("sha256:"):
+        return name
+    registry, slash, path = name.partition("/")
+    if not slash or not ("." in registry or ":" in registry or registry == "localhost"):
+        registry, path = _DEFAULT_REGISTRY, name
+    if registry == "index.docker.io":
+        registry = _DEFAULT_REGISTRY
+    if registry == _DEFAULT_REGISTRY and "/" not in path:
+        path = f"library/{path}"
+    tag = "" if ":" in path.rpartition("/")[2] else f":{_DEFAULT_TAG}"
+    return f"{registry}/{path}{tag}"
+
+
+def size_of(names: Iterable[str], sizes_bytes: dict[str, int]) -> int | None:
+    """Find an image's size by the first of its names that a node knows.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Any spellings of the image, the most certain first; empty ones are skipped.
+    sizes_bytes : dict
+        Size by normal name, from the node's list.
+
+    Returns
+    -------
+    int or None
+        Bytes; None where the node's list does not contain the image (by default a kubelet reports at most 50).
+    """
+    for name in names:
+        size = sizes_bytes.get(normal_name(name)) if name else None
+        if size is not None:
+            return size
+    return None
+
+
+#: Kinds of a kubelet's address, the best first; a name may not resolve where podlab runs.
+_KINDS = ("InternalIP", "Hostname", "ExternalIP", "InternalDNS", "ExternalDNS")
+_DEFAULT_PORT = 10250
+
+
+def list_kubelets(connection: ApiConnection, *, page_size: int = 500) -> list[KubeletAddress]:
+    """List the kubelets of a cluster; nodes that have no address yet are left out.
+
+    Parameters
+    ----------
+    connection : ApiConnection
+        It needs the right to list nodes.
+    page_size : int
+        Nodes fetched in one request.
+
+    Raises
+    ------
+    InputError
+        If the API server cannot be reached or trusted, or refuses.
+    PodlabError
+        If the API server fails or breaks off.
+    """
+    found = []
+    for node in list_all(connection, Page[Node], "nodes", page_size=page_size):
+        told = {address.kind: address.address for address in node.status.addresses or () if address.address}
+        host = next((told[kind] for kind in _KINDS if kind in told), None)
+        if host is not None:
+            endpoints = node.status.endpoints
+            port = endpoints.kubelet.port if endpoints and endpoints.kubelet else 0
+            found.append(KubeletAddress(node.metadata.name, host, port or _DEFAULT_PORT))
+    return found

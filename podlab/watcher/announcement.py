@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
-from podlab.kubernetes.pods import WatchedContainer
+from podlab.kubernetes.objects import WatchedContainer
 from podlab.watcher.cases import Verdict
 from podlab.watcher.journal import Entry
 

@@ -12,7 +12,7 @@ import msgspec
 
 from podlab.identify.answer import Answer
 from podlab.identify.decide import Reason
-from podlab.kubernetes.pods import Change, WatchedContainer, WatchedPod
+from podlab.kubernetes.objects import Change, WatchedContainer, WatchedPod
 
 #: Init and ephemeral containers come and go with a task; what they serve, nobody watches over.
 KINDS = ("main", "sidecar")

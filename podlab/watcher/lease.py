@@ -17,7 +17,7 @@ from urllib.parse import quote
 import msgspec
 
 from podlab.errors import InputError, PodlabError
-from podlab.kubernetes.api import ApiConnection, Method
+from podlab.kubernetes.client import ApiConnection, Method
 from podlab.kubernetes.errors import ConflictError, NotFoundError
 from podlab.watcher.loop import Clock
 

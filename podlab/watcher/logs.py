@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from podlab.errors import PodlabError
-from podlab.kubernetes.refusals import one_line
+from podlab.kubernetes.errors import one_line
 
 #: The same trouble is told once in so many seconds.
 _QUIET_S = 60.0

@@ -19,9 +19,8 @@ from podlab.config import Settings
 from podlab.data.catalogue import FEATURE_METRICS
 from podlab.errors import InputError, PodlabError
 from podlab.identify.decide import Policy
-from podlab.kubernetes.api import ApiConnection
-from podlab.kubernetes.connect import connect
-from podlab.kubernetes.watch import PodFeed
+from podlab.kubernetes.client import ApiConnection, connect
+from podlab.kubernetes.informer import PodInformer
 from podlab.live import live_source, writable_database
 from podlab.sources import LiveSource
 from podlab.watcher.announce import Sink
@@ -105,7 +104,7 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
                 settings.watch_namespaces or settings.watch_excluded_namespaces or settings.watch_selector
             ),
         )  # fmt: skip
-        feed = PodFeed(
+        informer = PodInformer(
             lambda: _connect(settings), watcher.roster.put, namespaces=settings.watch_namespaces or None,
             exclude_namespaces=settings.watch_excluded_namespaces, label_selector=settings.watch_selector,
             own_namespace=settings.watch_pod and settings.watch_pod.namespace,
@@ -113,28 +112,32 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
         # Before the threads start, so that a wrong address ends the program and not one of them.
         lease = None if once or dry_run else _lease(settings, instance, watcher, clock)
         status = Status(
-            watcher, feed.status, (lambda: lease.leading) if lease else (lambda: True), clock.steady, clock.steady()
-        )
+            watcher,
+            lambda: informer.status,
+            (lambda: lease.leading) if lease else (lambda: True),
+            clock.steady,
+            clock.steady(),
+        )  # fmt: skip
         if settings.watch_listen and not once:
             server = stack.enter_context(StatusServer(settings.watch_listen, status))
             log.info("serves at %s:%d", settings.watch_listen.rpartition(":")[0], server.port)
-        _start(stack, stop, feed, lease)
+        _start(stack, stop, informer, lease)
         log.info("model %s watches", model.name)
         if once:
-            _look_once(watcher, feed, stop, clock)
+            _look_once(watcher, informer, stop, clock)
         else:
-            _go_round(watcher, feed, lease, stop, clock, settings.watch_interval.total_seconds())
+            _go_round(watcher, informer, lease, stop, clock, settings.watch_interval.total_seconds())
         log.info("stopped")
 
 
 def _go_round(
-    watcher: Watcher, feed: PodFeed, lease: Lease | None, stop: Stop, clock: Clock, interval_s: float
+    watcher: Watcher, informer: PodInformer, lease: Lease | None, stop: Stop, clock: Clock, interval_s: float
 ) -> None:
     known = False
     while stop.proceed():
         begun_s = clock.steady()
         alive_s = lease.others_alive_s if lease else None
-        synced = feed.status().synced
+        synced = informer.status.synced
         try:
             watcher.tick(
                 leading=lease is None or lease.leading,
@@ -153,11 +156,11 @@ def _go_round(
         stop.event.wait(max(0.0, begun_s + interval_s - clock.steady()))
 
 
-def _look_once(watcher: Watcher, feed: PodFeed, stop: Stop, clock: Clock) -> None:
+def _look_once(watcher: Watcher, informer: PodInformer, stop: Stop, clock: Clock) -> None:
     until_s = clock.steady() + _LIST_S
-    while stop.proceed() and not feed.status().synced:
+    while stop.proceed() and not informer.status.synced:
         if clock.steady() > until_s:
-            why = feed.status().last_error
+            why = informer.status.last_error
             raise PodlabError(f"the pods cannot be listed within {_LIST_S:g} s" + (f": {why}" if why else ""))
         stop.event.wait(0.05)
     try:
@@ -223,9 +226,9 @@ def _lease(settings: Settings, instance: str, watcher: Watcher, clock: Clock) ->
     return Lease(_connect(settings), settings.watch_lease, instance, healthy=healthy, clock=clock)
 
 
-def _start(stack: ExitStack, stop: Stop, feed: PodFeed, lease: Lease | None) -> None:
+def _start(stack: ExitStack, stop: Stop, informer: PodInformer, lease: Lease | None) -> None:
     """Start the threads, and have them ended with the stack."""
-    threads = [threading.Thread(target=feed.run, args=(stop.event,), name="pods", daemon=True)]
+    threads = [threading.Thread(target=informer.run, args=(stop.event,), name="pods", daemon=True)]
     if lease is not None:
         threads.append(threading.Thread(target=lease.run, args=(stop.event,), name="lease", daemon=True))
     for thread in threads:
@@ -233,7 +236,7 @@ def _start(stack: ExitStack, stop: Stop, feed: PodFeed, lease: Lease | None) -> 
 
     def end() -> None:
         stop.event.set()
-        feed.close()
+        informer.close()
         for thread in threads:
             thread.join(_CLUSTER_S)
         if lease is not None:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from podlab.config_types import PodName
 from podlab.errors import InputError
-from podlab.kubernetes.api import MERGE_PATCH, ApiConnection
+from podlab.kubernetes.client import MERGE_PATCH, ApiConnection
 from podlab.kubernetes.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
 from podlab.sources.influx_http import InfluxDatabase
 from podlab.sources.line_protocol import format_fields, format_tags

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 
-from podlab.kubernetes.watch import FeedStatus
+from podlab.kubernetes.informer import InformerStatus
 from podlab.watcher.announcement import describe
 from podlab.watcher.cases import Case
 from podlab.watcher.loop import Watcher
@@ -54,7 +54,7 @@ class Status:
     """
 
     watcher: Watcher
-    feed: Callable[[], FeedStatus]
+    feed: Callable[[], InformerStatus]
     leading: Callable[[], bool] = lambda: True
     steady: Callable[[], float] = time.monotonic
     began_s: float = 0.0

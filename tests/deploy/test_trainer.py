@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from podlab.kubernetes.connect import connect
+from podlab.kubernetes.client import connect
 from podlab.kubernetes.inventory import read_inventory
 from podlab.notebook.parameters import parse_parameters, read_parameters
 from podlab.notebook.report import CHAIN

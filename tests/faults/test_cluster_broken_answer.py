@@ -7,18 +7,21 @@ from pathlib import Path
 import pytest
 
 from podlab.errors import PodlabError
-from podlab.kubernetes.connect import connect
+from podlab.kubernetes.client import connect
 from podlab.kubernetes.inventory import read_inventory
 from tests.support.kubeapi import Fault, KubeApi
 from tests.support.kubeobjects import make_pod
 
 FAULTS = {
-    "truncated JSON": (Fault(cut_at=200, announce_all=False), "the answer to list pods cannot be read: "),
-    "broken connection": (Fault(cut_at=200), "the connection broke off before the whole answer came; try again"),
-    "empty": (Fault(body=b""), "the answer to list pods cannot be read"),
+    "truncated JSON": (Fault(cut_at=200, announce_all=False), "the response to list pods cannot be read: "),
+    "broken connection": (Fault(cut_at=200), "the connection broke off before the response was complete; try again"),
+    "empty": (Fault(body=b""), "the response to list pods cannot be read"),
     "a login page": (Fault(body=b"<html>Log in</html>"), "cannot be read: .*; check that this address is a Kubernetes"),
     "another kind": (Fault(body=b'{"kind": "APIVersions"}'), "cannot be read: .*items"),
-    "not UTF-8": (Fault(body=b'{"items": [{"metadata": {"name": "\xff"}}]}'), "the answer to list pods cannot be read"),
+    "not UTF-8": (
+        Fault(body=b'{"items": [{"metadata": {"name": "\xff"}}]}'),
+        "the response to list pods cannot be read",
+    ),
     "500": (
         Fault(500, b'{"kind": "Status", "message": "etcd\\n is away"}'),
         r"failed to list pods .*\(500\): etcd is away",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from podlab.errors import PodlabError
-from podlab.kubernetes.connect import connect
+from podlab.kubernetes.client import connect
 from podlab.kubernetes.inventory import read_inventory
 from tests.support.kubeapi import KubeApi, Request
 from tests.support.kubeobjects import make_pod

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from podlab.kubernetes.connect import connect
+from podlab.kubernetes.client import connect
 from podlab.kubernetes.errors import ForbiddenError
 from podlab.kubernetes.inventory import read_inventory
 from tests.support.kubeapi import KubeApi

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from podlab.errors import InputError
-from podlab.kubernetes.connect import connect
+from podlab.kubernetes.client import connect
 from podlab.kubernetes.inventory import read_inventory
 from tests.support.kubeapi import KubeApi
 

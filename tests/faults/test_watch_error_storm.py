@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.feeding import Feeding
+from tests.support.informer import InformerHarness
 from tests.support.kubeapi import Fault, KubeApi
 from tests.support.kubeobjects import make_pod
 
@@ -14,17 +14,17 @@ from tests.support.kubeobjects import make_pod
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_in_an_hour_it_is_asked_little_more_than_twice_a_minute(tmp_path: Path, status: int) -> None:
     with KubeApi() as api:
-        feeding = Feeding(api, tmp_path)
+        harness = InformerHarness(api, tmp_path)
         api.faults.extend([Fault(status, b"<html>failed</html>")] * 1000)
 
         def go_on() -> None:
-            if feeding.now_s < 3600:
-                feeding._steps.append(go_on)
+            if harness.now_s < 3600:
+                harness._steps.append(go_on)
 
-        feeding.run(go_on)
-        assert len(api.requests) == len(feeding.pauses) <= 126
-        assert feeding.pauses[:7] == [0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30]
-        status_then = feeding.feed.status()
+        harness.run(go_on)
+        assert len(api.requests) == len(harness.pauses) <= 126
+        assert harness.pauses[:7] == [0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30]
+        status_then = harness.informer.status
         assert (status_then.synced, status_then.errors) == (False, len(api.requests))
         assert f"({status})" in (status_then.last_error or "")
 
@@ -32,13 +32,13 @@ def test_in_an_hour_it_is_asked_little_more_than_twice_a_minute(tmp_path: Path, 
 def test_a_storm_amid_watching_costs_no_list_and_no_pod(tmp_path: Path) -> None:
     with KubeApi() as api:
         api.store.put("pods", make_pod("old"))
-        feeding = Feeding(api, tmp_path)
+        harness = InformerHarness(api, tmp_path)
 
         def strike() -> None:
             api.faults.extend([Fault(500, b"")] * 5)
             api.store.put("pods", make_pod("new"))
 
-        feeding.run(strike, *[lambda: None] * 5)
-        assert feeding.verbs() == ["list"] + ["watch"] * 7
-        assert feeding.told() == [("added", "old"), ("added", "new")]
-        assert feeding.feed.status().last_error is None
+        harness.run(strike, *[lambda: None] * 5)
+        assert harness.verbs() == ["list"] + ["watch"] * 7
+        assert harness.told() == [("added", "old"), ("added", "new")]
+        assert harness.informer.status.last_error is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.feeding import Feeding
+from tests.support.informer import InformerHarness
 from tests.support.kubeapi import Fault, KubeApi
 from tests.support.kubeobjects import make_pod
 
@@ -16,33 +16,33 @@ GONE = (
 def test_a_list_tells_what_was_missed(tmp_path: Path) -> None:
     with KubeApi() as api:
         api.store.put("pods", make_pod("lost"))
-        feeding = Feeding(api, tmp_path)
+        harness = InformerHarness(api, tmp_path)
 
         def miss() -> None:
             api.store.delete("pods", "lost", "default")
             api.store.compact()
 
-        feeding.run(miss)
-        assert feeding.verbs() == ["list", "watch", "watch", "list", "watch"]
-        assert feeding.told() == [("added", "lost"), ("gone", "lost")]
-        assert feeding.feed.status().errors == 1
+        harness.run(miss)
+        assert harness.verbs() == ["list", "watch", "watch", "list", "watch"]
+        assert harness.told() == [("added", "lost"), ("gone", "lost")]
+        assert harness.informer.status.errors == 1
 
 
 def test_what_came_before_it_in_the_stream_counts(tmp_path: Path) -> None:
     with KubeApi() as api:
         event = b'{"type":"ADDED","object":{"metadata":{"name":"web","uid":"u","resourceVersion":"2000"}}}\n'
         api.faults.append(Fault(body=event + GONE, verb="watch"))
-        feeding = Feeding(api, tmp_path)
-        feeding.run(lambda: None)
-        assert feeding.told() == [("added", "web"), ("gone", "web")]
-        assert feeding.verbs() == ["list", "watch", "list", "watch"]
+        harness = InformerHarness(api, tmp_path)
+        harness.run(lambda: None)
+        assert harness.told() == [("added", "web"), ("gone", "web")]
+        assert harness.verbs() == ["list", "watch", "list", "watch"]
 
 
 def test_a_server_that_says_so_each_time_is_not_asked_without_rest(tmp_path: Path) -> None:
     """It lets every list and every watch begin, so that only their end tells that nothing works."""
     with KubeApi() as api:
         api.faults.extend([Fault(body=GONE, verb="watch")] * 100)
-        feeding = Feeding(api, tmp_path)
-        feeding.run(*[lambda: None] * 9)
-        assert feeding.verbs() == ["list", "watch"] * 10
-        assert sum(feeding.pauses) > 160
+        harness = InformerHarness(api, tmp_path)
+        harness.run(*[lambda: None] * 9)
+        assert harness.verbs() == ["list", "watch"] * 10
+        assert sum(harness.pauses) > 160

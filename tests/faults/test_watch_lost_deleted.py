@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.feeding import Feeding, replay
+from tests.support.informer import InformerHarness, replay
 from tests.support.kubeapi import KubeApi, Request
 from tests.support.kubeobjects import make_pod
 
@@ -24,25 +24,25 @@ def test_the_next_list_tells_it(tmp_path: Path, page_size: int) -> None:
     with KubeApi() as api:
         for number in range(4):
             api.store.put("pods", make_pod(f"web-{number}"))
-        feeding = Feeding(api, tmp_path, page_size=page_size)
-        feeding.run(partial(lose, api, "web-0", "web-3"), lambda: None)
-        assert feeding.told()[4:] == [("gone", "web-0"), ("gone", "web-3")]
-        assert feeding.feed.status().lists == 2
+        harness = InformerHarness(api, tmp_path, page_size=page_size)
+        harness.run(partial(lose, api, "web-0", "web-3"), lambda: None)
+        assert harness.told()[4:] == [("gone", "web-0"), ("gone", "web-3")]
+        assert harness.informer.status.lists == 2
 
 
 def test_the_last_pod_of_all(tmp_path: Path) -> None:
     with KubeApi() as api:
         api.store.put("pods", make_pod("web"))
-        feeding = Feeding(api, tmp_path)
-        feeding.run(partial(lose, api, "web"), lambda: None)
-        assert feeding.told() == [("added", "web"), ("gone", "web")]
+        harness = InformerHarness(api, tmp_path)
+        harness.run(partial(lose, api, "web"), lambda: None)
+        assert harness.told() == [("added", "web"), ("gone", "web")]
 
 
 def test_a_list_that_expires_half_way_takes_no_pod_for_gone(tmp_path: Path) -> None:
     with KubeApi() as api:
         for number in range(5):
             api.store.put("pods", make_pod(f"web-{number}"))
-        feeding = Feeding(api, tmp_path, page_size=2)
+        harness = InformerHarness(api, tmp_path, page_size=2)
         left = [2]
 
         def expire(request: Request) -> None:
@@ -55,10 +55,10 @@ def test_a_list_that_expires_half_way_takes_no_pod_for_gone(tmp_path: Path) -> N
             lose(api, "web-4")
             api.before_answer = expire
 
-        feeding.run(strike, *[lambda: None] * 3)
-        kinds = [change.kind for change in feeding.changes]
+        harness.run(strike, *[lambda: None] * 3)
+        kinds = [change.kind for change in harness.changes]
         assert kinds.count("gone") == 1
-        assert {pod.name for pod in replay(feeding.changes).values()} == {
+        assert {pod.name for pod in replay(harness.changes).values()} == {
             "web-0", "web-1", "web-2", "web-3", "new-0", "new-1"
         }  # fmt: skip
-        assert feeding.pauses == [0.8, 1.6, 3.2, 6.4, 12.8]
+        assert harness.pauses == [0.8, 1.6, 3.2, 6.4, 12.8]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.feeding import Feeding
+from tests.support.informer import InformerHarness
 from tests.support.kubeapi import KubeApi
 from tests.support.kubeobjects import make_pod
 
@@ -16,7 +16,7 @@ LABEL = {"app.kubernetes.io/name": "podlab-watcher"}
 @pytest.mark.parametrize("listed", [True, False])
 def test_only_podlabs_pods_in_its_own_namespace_are_left_out(listed: bool, tmp_path: Path) -> None:
     with KubeApi() as api:
-        feeding = Feeding(api, tmp_path, own_namespace="podlab")
+        harness = InformerHarness(api, tmp_path, own_namespace="podlab")
 
         def start() -> None:
             api.store.put("pods", make_pod("own", namespace="podlab", labels=LABEL))
@@ -28,7 +28,7 @@ def test_only_podlabs_pods_in_its_own_namespace_are_left_out(listed: bool, tmp_p
 
         if listed:
             start()
-            feeding.run(lambda: None)
+            harness.run(lambda: None)
         else:
-            feeding.run(start, lambda: None)
-        assert sorted(feeding.told()) == [("added", "bare"), ("added", "database"), ("added", "guest")]
+            harness.run(start, lambda: None)
+        assert sorted(harness.told()) == [("added", "bare"), ("added", "database"), ("added", "guest")]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.feeding import Feeding
+from tests.support.informer import InformerHarness
 from tests.support.kubeapi import Fault, KubeApi
 from tests.support.kubeobjects import make_pod
 
@@ -27,21 +27,21 @@ def test_it_is_left_alone_for_so_long(tmp_path: Path, verb: str, fault: Fault, p
     with KubeApi() as api:
         api.store.put("pods", make_pod("web"))
         api.faults.append(Fault(fault.status, fault.body, fault.headers, verb=verb))
-        feeding = Feeding(api, tmp_path)
-        feeding.run(lambda: None)
-        assert feeding.pauses == [pause_s, 1.6]
-        assert feeding.verbs() == (["list", "list", "watch"] if verb == "list" else ["list", "watch", "watch"])
-        assert feeding.told() == [("added", "web")]
-        assert feeding.connections == 1
+        harness = InformerHarness(api, tmp_path)
+        harness.run(lambda: None)
+        assert harness.pauses == [pause_s, 1.6]
+        assert harness.verbs() == (["list", "list", "watch"] if verb == "list" else ["list", "watch", "watch"])
+        assert harness.told() == [("added", "web")]
+        assert harness.connections == 1
 
 
 def test_the_same_in_the_middle_of_a_list_begins_it_anew(tmp_path: Path) -> None:
     with KubeApi() as api:
         for number in range(3):
             api.store.put("pods", make_pod(f"web-{number}"))
-        feeding = Feeding(api, tmp_path, page_size=1)
+        harness = InformerHarness(api, tmp_path, page_size=1)
         api.faults.extend([Fault(verb="list"), Fault(429, b"{}", verb="list")])
-        feeding.run(lambda: api.store.delete("pods", "web-0", "default"))
-        told = feeding.told()
+        harness.run(lambda: api.store.delete("pods", "web-0", "default"))
+        told = harness.told()
         assert told == [("added", "web-0"), ("added", "web-1"), ("added", "web-2"), ("gone", "web-0")]
-        assert feeding.verbs() == ["list"] * 2 + ["list"] * 2 + ["watch"]
+        assert harness.verbs() == ["list"] * 2 + ["list"] * 2 + ["watch"]

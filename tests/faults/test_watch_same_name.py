@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.feeding import Feeding
+from tests.support.informer import InformerHarness
 from tests.support.kubeapi import KubeApi
 from tests.support.kubeobjects import make_pod
 
@@ -15,7 +15,7 @@ from tests.support.kubeobjects import make_pod
 def test_the_old_one_goes_before_the_new_one_comes(tmp_path: Path, forgotten: bool) -> None:
     with KubeApi() as api:
         api.store.put("pods", make_pod("db-0", uid="old"))
-        feeding = Feeding(api, tmp_path)
+        harness = InformerHarness(api, tmp_path)
 
         def remake() -> None:
             api.store.delete("pods", "db-0", "default")
@@ -23,16 +23,16 @@ def test_the_old_one_goes_before_the_new_one_comes(tmp_path: Path, forgotten: bo
             if forgotten:
                 api.store.compact()
 
-        feeding.run(remake, lambda: None)
-        told = [(change.kind, change.pod.uid) for change in feeding.changes]
+        harness.run(remake, lambda: None)
+        told = [(change.kind, change.pod.uid) for change in harness.changes]
         assert told == [("added", "old"), ("gone", "old"), ("added", "new")]
-        assert feeding.feed.status().lists == 1 + forgotten
+        assert harness.informer.status.lists == 1 + forgotten
 
 
 def test_the_same_without_word_of_the_deletion(tmp_path: Path) -> None:
     with KubeApi() as api:
         api.store.put("pods", make_pod("db-0", uid="old"))
-        feeding = Feeding(api, tmp_path)
-        feeding.run(lambda: api.store.put("pods", make_pod("db-0", uid="new")))
-        told = [(change.kind, change.pod.uid) for change in feeding.changes]
+        harness = InformerHarness(api, tmp_path)
+        harness.run(lambda: api.store.put("pods", make_pod("db-0", uid="new")))
+        told = [(change.kind, change.pod.uid) for change in harness.changes]
         assert told == [("added", "old"), ("gone", "old"), ("added", "new")]

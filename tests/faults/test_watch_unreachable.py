@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.feeding import Feeding
+from tests.support.informer import InformerHarness
 from tests.support.kubeapi import KubeApi
 from tests.support.kubeobjects import make_pod
 
@@ -12,18 +12,18 @@ from tests.support.kubeobjects import make_pod
 def test_it_is_tried_with_patience_until_it_is_back(tmp_path: Path) -> None:
     with KubeApi() as api:
         api.store.put("pods", make_pod("web"))
-        feeding = Feeding(api, tmp_path)
+        harness = InformerHarness(api, tmp_path)
         kubeconfig = tmp_path / "kubeconfig"
         there = kubeconfig.read_text(encoding="utf-8")
         kubeconfig.write_text(there.replace(api.url, "http://127.0.0.1:1"), encoding="utf-8")
         errors: list[str | None] = []
 
         def come_back() -> None:
-            errors.append(feeding.feed.status().last_error)
+            errors.append(harness.informer.status.last_error)
             kubeconfig.write_text(there, encoding="utf-8")
 
-        feeding.run(*[lambda: None] * 3, come_back)
-        assert feeding.pauses == [0.8, 1.6, 3.2, 6.4, 12.8]
+        harness.run(*[lambda: None] * 3, come_back)
+        assert harness.pauses == [0.8, 1.6, 3.2, 6.4, 12.8]
         assert "cannot be reached" in str(errors)
-        assert feeding.told() == [("added", "web")]
-        assert feeding.verbs() == ["list", "watch"]
+        assert harness.told() == [("added", "web")]
+        assert harness.verbs() == ["list", "watch"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.feeding import Feeding
+from tests.support.informer import InformerHarness
 from tests.support.kubeapi import Fault, KubeApi
 from tests.support.kubeobjects import make_pod
 
@@ -18,34 +18,34 @@ TOO_LARGE = Fault(
 
 def test_a_list_finds_the_version_that_there_is(tmp_path: Path) -> None:
     with KubeApi() as api:
-        feeding = Feeding(api, tmp_path)
+        harness = InformerHarness(api, tmp_path)
         api.faults.append(TOO_LARGE)
 
         def restore() -> None:
             api.store.version = 500
             api.store.put("pods", make_pod("web"))
 
-        feeding.run(restore)
-        assert feeding.verbs() == ["list", "watch", "list", "watch"]
-        assert feeding.told() == [("added", "web")]
-        assert feeding.feed.status().resource_version == 501
-        assert feeding.pauses == [0.8, 1.6]
+        harness.run(restore)
+        assert harness.verbs() == ["list", "watch", "list", "watch"]
+        assert harness.told() == [("added", "web")]
+        assert harness.informer.status.resource_version == 501
+        assert harness.pauses == [0.8, 1.6]
 
 
 def test_a_bookmark_that_goes_back_calls_for_a_list(tmp_path: Path) -> None:
     with KubeApi() as api:
-        feeding = Feeding(api, tmp_path)
+        harness = InformerHarness(api, tmp_path)
         api.faults.append(
             Fault(body=b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"7"}}}\n', verb="watch")
         )
-        feeding.run(lambda: None)
-        assert feeding.verbs() == ["list", "watch", "list", "watch"]
-        assert feeding.feed.status().errors == 1
+        harness.run(lambda: None)
+        assert harness.verbs() == ["list", "watch", "list", "watch"]
+        assert harness.informer.status.errors == 1
 
 
 def test_other_timeouts_of_the_server_are_waited_out(tmp_path: Path) -> None:
     with KubeApi() as api:
-        feeding = Feeding(api, tmp_path)
+        harness = InformerHarness(api, tmp_path)
         api.faults.append(Fault(504, b'{"kind":"Status","message":"etcd timed out","code":504}', verb="watch"))
-        feeding.run(lambda: None)
-        assert feeding.verbs() == ["list", "watch", "watch"]
+        harness.run(lambda: None)
+        assert harness.verbs() == ["list", "watch", "watch"]

@@ -7,7 +7,7 @@ import json
 import pandas as pd
 import pytest
 
-from podlab.kubernetes.api import ApiConnection
+from podlab.kubernetes.client import ApiConnection
 from podlab.watcher.sinks import EventSink
 from tests.support.kubeapi import Fault, KubeApi
 from tests.support.watch_process import events

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from podlab.kubernetes.api import ApiConnection
+from podlab.kubernetes.client import ApiConnection
 from podlab.watcher.sinks import EventSink
 from tests.support.kubeapi import KubeApi
 from tests.support.watch_process import TOKEN, USER, events

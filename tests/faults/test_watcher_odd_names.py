@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from podlab.kubernetes.api import ApiConnection
+from podlab.kubernetes.client import ApiConnection
 from podlab.sources.influx_http import InfluxDatabase
 from podlab.watcher.sinks import EventSink, InfluxSink
 from tests.support.influxd import Influxd

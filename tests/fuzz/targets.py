@@ -24,11 +24,10 @@ from podlab.data.catalogue import CATALOGUE
 from podlab.data.recordings import read_recording, write_recording
 from podlab.errors import PodlabError
 from podlab.importing import import_files, read_mapping
-from podlab.kubernetes.api import ApiConnection
+from podlab.kubernetes.client import ApiConnection
 from podlab.kubernetes.credentials import no_credentials
-from podlab.kubernetes.events import PodEvent, decode_event
 from podlab.kubernetes.inventory import read_inventory
-from podlab.kubernetes.pods import watched
+from podlab.kubernetes.objects import PodEvent, decode_event, watched
 from podlab.model import bundle
 from podlab.notebook.parameters import parse_parameters, read_parameters
 from podlab.notebook.run import read_notebook

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from kubernetes.client import ApiClient, Configuration, CoreV1Api
 
-from podlab.kubernetes.api import ApiConnection
-from podlab.kubernetes.connect import connect
+from podlab.kubernetes.client import ApiConnection, connect
 from tests.support.kubeapi import KubeApi
 
 TOKEN = "token-of-the-reader"

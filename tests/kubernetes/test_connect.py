@@ -13,7 +13,7 @@ import yaml
 
 from podlab.errors import InputError
 from podlab.kubernetes import credentials
-from podlab.kubernetes.connect import connect
+from podlab.kubernetes.client import connect
 from podlab.kubernetes.inventory import read_inventory
 from tests.kubernetes.conftest import TOKEN
 from tests.support.kubeapi import KubeApi

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podlab.kubernetes import events
+from podlab.kubernetes import objects
 from podlab.kubernetes.errors import UnreadableError
-from podlab.kubernetes.events import NoticeEvent, PodEvent, decode_event, read_lines
+from podlab.kubernetes.objects import NoticeEvent, PodEvent, decode_event, read_lines
 
 POD = b'{"type":"ADDED","object":{"kind":"Pod","metadata":{"name":"web","uid":"u","resourceVersion":"7"}}}'
 BOOKMARK = (
@@ -38,7 +38,7 @@ def test_empty_lines_are_nothing() -> None:
 
 
 def test_a_line_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "LONGEST_LINE_BYTES", 1000)
+    monkeypatch.setattr(objects, "LONGEST_LINE_BYTES", 1000)
     with pytest.raises(UnreadableError, match="a line of more than 1000 bytes"):
         for _ in read_lines(repeat(b"x" * 100)):
             pass
@@ -69,6 +69,6 @@ def test_events_are_told_apart() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_event_is_refused_in_one_line(line: bytes) -> None:
-    with pytest.raises(UnreadableError, match="what is no event: ") as error:
+    with pytest.raises(UnreadableError, match="not an event: ") as error:
         decode_event(line)
     assert "\n" not in str(error.value)

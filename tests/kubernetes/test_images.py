@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from podlab.kubernetes.images import normal_name, size_of
+from podlab.kubernetes.inventory import normal_name, size_of
 
 DIGEST = "sha256:" + "ab" * 32
 

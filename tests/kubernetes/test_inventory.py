@@ -9,7 +9,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from podlab.errors import InputError
-from podlab.kubernetes.api import ApiConnection
+from podlab.kubernetes.client import ApiConnection
 from podlab.kubernetes.inventory import COLUMNS, read_inventory
 from tests.support.kubeapi import KubeApi
 from tests.support.kubeobjects import make_node, make_pending_pod, make_pod

@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from podlab.kubernetes.objects import Pod
-from podlab.kubernetes.pods import WatchedContainer, watched
+from podlab.kubernetes.objects import Pod, WatchedContainer, watched
 from tests.support.kubeobjects import make_pending_pod, make_pod
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)

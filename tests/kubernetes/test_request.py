@@ -9,9 +9,16 @@ import msgspec
 import pytest
 
 from podlab.errors import PodlabError
-from podlab.kubernetes.api import MERGE_PATCH, ApiConnection
-from podlab.kubernetes.errors import BusyError, ConflictError, ExpiredError, ForbiddenError, NotFoundError, RefusedError
-from podlab.kubernetes.refusals import describe
+from podlab.kubernetes.client import MERGE_PATCH, ApiConnection
+from podlab.kubernetes.errors import (
+    BusyError,
+    ConflictError,
+    ExpiredError,
+    ForbiddenError,
+    NotFoundError,
+    RefusedError,
+    describe,
+)
 from tests.support.kubeapi import Fault, KubeApi
 from tests.support.kubeobjects import make_pod
 
@@ -104,5 +111,5 @@ def test_what_is_sent_arrives(api: KubeApi, connection: ApiConnection) -> None:
 
 def test_a_request_may_have_less_time_than_others(api: KubeApi, connection: ApiConnection) -> None:
     api.faults.append(Fault(silent=True))
-    with pytest.raises(PodlabError, match=r"no answer within 0\.1 s"):
+    with pytest.raises(PodlabError, match=r"not answer within 0\.1 s"):
         connection.request("GET", PATH, timeout_s=0.1)

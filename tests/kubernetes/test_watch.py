@@ -1,4 +1,4 @@
-"""The feed tells every change of the pods once, and asks for no more than it needs."""
+"""The informer tells every change of the pods once, and asks for no more than it needs."""
 
 from __future__ import annotations
 
@@ -12,43 +12,42 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.kubernetes.connect import connect
-from podlab.kubernetes.objects import Pod
-from podlab.kubernetes.pods import Change, WatchedPod, watched
-from podlab.kubernetes.watch import PodFeed
+from podlab.kubernetes.client import connect
+from podlab.kubernetes.informer import PodInformer
+from podlab.kubernetes.objects import Change, Pod, WatchedPod, watched
 from tests.support.certificates import make_certificate
-from tests.support.feeding import TOKEN, Feeding, replay
+from tests.support.informer import TOKEN, InformerHarness, replay
 from tests.support.kubeapi import Fault, KubeApi, Request
 from tests.support.kubeobjects import make_pod
 
 
 @pytest.fixture
-def feeding(api: KubeApi, tmp_path: Path) -> Feeding:
-    return Feeding(api, tmp_path)
+def harness(api: KubeApi, tmp_path: Path) -> InformerHarness:
+    return InformerHarness(api, tmp_path)
 
 
-def test_what_is_there_and_what_happens_is_told_once(api: KubeApi, feeding: Feeding) -> None:
+def test_what_is_there_and_what_happens_is_told_once(api: KubeApi, harness: InformerHarness) -> None:
     api.store.put("pods", make_pod("old"))
-    feeding.run(
+    harness.run(
         partial(api.store.put, "pods", make_pod("new", started_at=None)),
         partial(api.store.put, "pods", make_pod("new")),
         partial(api.store.delete, "pods", "old", "default"),
     )
-    assert feeding.told() == [("added", "old"), ("added", "new"), ("changed", "new"), ("gone", "old")]
-    assert feeding.verbs() == ["list", "watch", "watch", "watch", "watch"]
+    assert harness.told() == [("added", "old"), ("added", "new"), ("changed", "new"), ("gone", "old")]
+    assert harness.verbs() == ["list", "watch", "watch", "watch", "watch"]
 
 
-def test_what_podlab_does_not_look_at_is_no_change(api: KubeApi, feeding: Feeding) -> None:
+def test_what_podlab_does_not_look_at_is_no_change(api: KubeApi, harness: InformerHarness) -> None:
     pod = make_pod("web")
     api.store.put("pods", pod)
     pod["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
-    feeding.run(partial(api.store.put, "pods", pod))
-    assert feeding.told() == [("added", "web")]
-    assert feeding.feed.status().resource_version == api.store.version
+    harness.run(partial(api.store.put, "pods", pod))
+    assert harness.told() == [("added", "web")]
+    assert harness.informer.status.resource_version == api.store.version
 
 
-def test_a_watch_is_asked_for_with_bookmarks_and_an_end(api: KubeApi, feeding: Feeding) -> None:
-    feeding.run()
+def test_a_watch_is_asked_for_with_bookmarks_and_an_end(api: KubeApi, harness: InformerHarness) -> None:
+    harness.run()
     listed, watched_ = (request.params for request in api.requests)
     assert listed == {"limit": "500"}
     assert watched_ == {
@@ -57,21 +56,21 @@ def test_a_watch_is_asked_for_with_bookmarks_and_an_end(api: KubeApi, feeding: F
     }  # fmt: skip
 
 
-def test_bookmarks_carry_the_version_on(api: KubeApi, feeding: Feeding) -> None:
+def test_bookmarks_carry_the_version_on(api: KubeApi, harness: InformerHarness) -> None:
     """What happens to nodes moves the version as well, and would make it expire while no pod changes."""
-    feeding.run(partial(api.store.put, "nodes", {"metadata": {"name": "node"}}), api.store.compact)
-    assert feeding.verbs() == ["list", "watch", "watch", "watch"]
-    assert feeding.feed.status().errors == 0
+    harness.run(partial(api.store.put, "nodes", {"metadata": {"name": "node"}}), api.store.compact)
+    assert harness.verbs() == ["list", "watch", "watch", "watch"]
+    assert harness.informer.status.errors == 0
 
 
 @pytest.mark.parametrize("page_size", [1, 2, 5, 500])
 def test_a_list_is_read_page_by_page(api: KubeApi, tmp_path: Path, page_size: int) -> None:
     for number in range(5):
         api.store.put("pods", make_pod(f"web-{number}"))
-    feeding = Feeding(api, tmp_path, page_size=page_size)
-    feeding.run()
-    assert feeding.told() == [("added", f"web-{number}") for number in range(5)]
-    assert feeding.verbs() == ["list"] * -(-5 // page_size) + ["watch"]
+    harness = InformerHarness(api, tmp_path, page_size=page_size)
+    harness.run()
+    assert harness.told() == [("added", f"web-{number}") for number in range(5)]
+    assert harness.verbs() == ["list"] * -(-5 // page_size) + ["watch"]
 
 
 @pytest.mark.parametrize(
@@ -94,84 +93,83 @@ def test_only_some_namespaces_and_labels(
             api.store.put("pods", pod)
 
     put()
-    feeding = Feeding(api, tmp_path, **how)
-    feeding.run(put)
-    seen = [(change.kind, change.pod.namespace) for change in feeding.changes]
+    harness = InformerHarness(api, tmp_path, **how)
+    harness.run(put)
+    seen = [(change.kind, change.pod.namespace) for change in harness.changes]
     assert seen == [(kind, namespace) for kind in ("added", "changed") for namespace in told]
     assert {request.namespace for request in api.requests} == {path}
     assert {request.params.get("fieldSelector") for request in api.requests} == {fields}
 
 
-def test_its_status_tells_how_it_is_doing(api: KubeApi, feeding: Feeding) -> None:
-    before = feeding.feed.status()
-    assert (before.synced, before.last_contact_s, before.resource_version) == (False, None, None)
+def test_its_status_tells_how_it_is_doing(api: KubeApi, harness: InformerHarness) -> None:
+    status = harness.informer.status
+    assert (status.synced, status.last_contact_s, status.resource_version) == (False, None, None)
     api.store.put("pods", make_pod("web"))
-    feeding.run(lambda: None, partial(api.store.put, "pods", make_pod("web", node="node-2")))
-    status = feeding.feed.status()
+    harness.run(lambda: None, partial(api.store.put, "pods", make_pod("web", node="node-2")))
     assert (status.synced, status.lists, status.watches, status.errors) == (True, 1, 3, 0)
-    assert status.last_event_s == status.last_contact_s == feeding.now_s - feeding.pauses[-1]
+    assert status.last_event_s == status.last_contact_s == harness.now_s - harness.pauses[-1]
     assert (status.resource_version, status.last_error) == (api.store.version, None)
 
 
-def test_a_label_that_changes_is_nothing_to_tell_of(feeding: Feeding, api: KubeApi) -> None:
+def test_a_label_that_changes_is_nothing_to_tell_of(harness: InformerHarness, api: KubeApi) -> None:
     api.store.put("pods", make_pod("web"))
-    feeding.run(
+    harness.run(
         lambda: api.store.put("pods", make_pod("web", labels={"a": "b"})),
         lambda: api.store.put("pods", make_pod("web", labels={"a": "b"}, node="node-2")),
     )
-    assert feeding.told() == [("added", "web"), ("changed", "web")]
+    assert harness.told() == [("added", "web"), ("changed", "web")]
 
 
-def test_a_watch_that_lasted_is_followed_by_the_next_at_once(api: KubeApi, feeding: Feeding) -> None:
+def test_a_watch_that_lasted_is_followed_by_the_next_at_once(api: KubeApi, harness: InformerHarness) -> None:
     def change(request: Request) -> None:
         if request.verb == "watch" and len(api.requests) < 10:
             api.store.put("pods", make_pod("web", node=f"node-{len(api.requests)}"))
 
     def pass_time(changes: list[Change]) -> None:
-        feeding.now_s += 60
+        harness.now_s += 60
 
     api.before_answer = change
-    feeding.feed._on_change = pass_time
-    feeding.run()
-    assert feeding.verbs() == ["list"] + ["watch"] * 9
-    assert feeding.pauses == [0.8]
+    harness.informer._on_change = pass_time
+    harness.run()
+    assert harness.verbs() == ["list"] + ["watch"] * 9
+    assert harness.pauses == [0.8]
 
 
-def stop_after(feeding: Feeding, most: int) -> None:
-    """Let the feed be stopped from within, as soon as so much was told."""
+def stop_after(harness: InformerHarness, most: int) -> None:
+    """Let the informer be stopped from within, as soon as so much was told."""
     stop = threading.Event()
 
     def take(changes: list[Change]) -> None:
-        feeding.changes += changes
-        if len(feeding.changes) >= most:
+        harness.changes += changes
+        if len(harness.changes) >= most:
             stop.set()
 
-    feeding.feed._on_change = take
-    feeding.feed.run(stop)
+    harness.informer._on_change = take
+    harness.informer.run(stop)
 
 
-def test_once_it_is_stopped_nothing_more_is_told(api: KubeApi, feeding: Feeding) -> None:
+def test_once_it_is_stopped_nothing_more_is_told(api: KubeApi, harness: InformerHarness) -> None:
     api.before_answer = lambda request: (
         request.verb == "watch" and [api.store.put("pods", make_pod(f"web-{number}")) for number in range(5)]
     )
-    stop_after(feeding, 2)
-    assert feeding.told() == [("added", "web-0"), ("added", "web-1")]
-    assert (feeding.verbs(), feeding.pauses) == (["list", "watch"], [])
+    stop_after(harness, 2)
+    assert harness.told() == [("added", "web-0"), ("added", "web-1")]
+    assert (harness.verbs(), harness.pauses) == (["list", "watch"], [])
 
 
 def test_a_list_that_is_stopped_takes_no_pod_for_gone(api: KubeApi, tmp_path: Path) -> None:
     for number in range(3):
         api.store.put("pods", make_pod(f"web-{number}"))
-    feeding = Feeding(api, tmp_path, page_size=1)
-    feeding.run()
+    harness = InformerHarness(api, tmp_path, page_size=1)
+    harness.run()
     for number in range(3):
         api.store.put("pods", make_pod(f"web-{number}", node="node-2"))
     api.store.compact()
-    feeding.feed._version = None
-    assert len(feeding.told()) == 3
-    stop_after(feeding, 1)
-    assert feeding.told() == [("changed", "web-0")]
-    assert feeding.verbs() == ["list"] * 3 + ["watch", "list"]
+    harness.informer._version = None
+    assert len(harness.told()) == 3
+    stop_after(harness, 1)
+    assert harness.told() == [("changed", "web-0")]
+    assert harness.verbs() == ["list"] * 3 + ["watch", "list"]
 
 
 STEPS = st.lists(
@@ -192,7 +190,7 @@ def test_whatever_happens_the_pods_told_are_those_there_are(
     """Versions expire at times, and what is done while nobody watches has to be found out."""
     with KubeApi() as api:
         api.piece_bytes = piece_bytes
-        feeding = Feeding(api, tmp_path_factory.mktemp("feed"), page_size=page_size)
+        harness = InformerHarness(api, tmp_path_factory.mktemp("informer"), page_size=page_size)
 
         def do(part: list[tuple[str, int, bool]]) -> None:
             for kind, number, running in part:
@@ -212,10 +210,10 @@ def test_whatever_happens_the_pods_told_are_those_there_are(
                     api.faults.append(Fault(500, b"{}") if kind == "fail" else Fault(body=b'{"type"', cut_at=number))
 
         parts = [steps[start : start + 4] for start in range(0, len(steps), 4)]
-        feeding.run(*(partial(do, part) for part in parts), *[lambda: None] * (2 * len(steps) + 1))
-        assert replay(feeding.changes) == {pod.uid: pod for pod in truth(api)}
-        assert len(feeding.feed._known) == len(listed(api))
-        assert len(api.requests) <= (2 + 5) * len(feeding.pauses)
+        harness.run(*(partial(do, part) for part in parts), *[lambda: None] * (2 * len(steps) + 1))
+        assert replay(harness.changes) == {pod.uid: pod for pod in truth(api)}
+        assert len(harness.informer._known) == len(listed(api))
+        assert len(api.requests) <= (2 + 5) * len(harness.pauses)
 
 
 def listed(api: KubeApi) -> list[dict[str, dict[str, str]]]:
@@ -240,15 +238,15 @@ def test_a_thread_that_waits_for_the_server_can_be_ended(tmp_path: Path, secure:
         def take(changes: list[Change]) -> None:
             told.set()
 
-        feed = PodFeed(lambda: connect(kubeconfig=kubeconfig), take)
-        thread = threading.Thread(target=feed.run, args=(stop,))
+        informer = PodInformer(lambda: connect(kubeconfig=kubeconfig), take)
+        thread = threading.Thread(target=informer.run, args=(stop,))
         thread.start()
         with api.store.lock:
             assert api.store.lock.wait_for(lambda: api.streams, timeout=120)
         api.store.put("pods", make_pod("web"))
         assert told.wait(120)
         stop.set()
-        feed.close()
+        informer.close()
         thread.join(120)
         assert not thread.is_alive()
-        assert feed.status().errors == 0
+        assert informer.status.errors == 0

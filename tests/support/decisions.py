@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from podlab.identify.decide import Reason
-from podlab.kubernetes.pods import WatchedContainer
+from podlab.kubernetes.objects import WatchedContainer
 from podlab.watcher.announcement import DecisionAnnouncement
 from podlab.watcher.cases import Sight, Verdict, key_of
 from podlab.watcher.logs import JsonLines

@@ -15,7 +15,7 @@ import pandas as pd
 from podlab.data.samples import INSTANCE_KEY
 from podlab.errors import PodlabError
 from podlab.identify.decide import Policy
-from podlab.kubernetes.pods import Change, WatchedContainer, WatchedPod
+from podlab.kubernetes.objects import Change, WatchedContainer, WatchedPod
 from podlab.sources import LiveSource, NothingThereError
 from podlab.watcher.announce import Sink
 from podlab.watcher.announcement import Announcement

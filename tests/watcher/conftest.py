@@ -8,8 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from podlab.kubernetes.api import ApiConnection
-from podlab.kubernetes.connect import connect
+from podlab.kubernetes.client import ApiConnection, connect
 from tests.support.bundles import write_bundle
 from tests.support.kubeapi import KubeApi
 from tests.support.synthetic import make_samples

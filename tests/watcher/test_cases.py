@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from podlab.kubernetes.pods import Change, WatchedPod
+from podlab.kubernetes.objects import Change, WatchedPod
 from podlab.watcher.cases import Roster
 from tests.support.synthetic import EPOCH
 from tests.support.watching import make_watched

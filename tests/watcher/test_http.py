@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from podlab.errors import InputError
-from podlab.kubernetes.watch import FeedStatus
+from podlab.kubernetes.informer import InformerStatus
 from podlab.watcher.docket import Pace
 from podlab.watcher.http import StatusServer
 from podlab.watcher.status import STUCK_S, Status
@@ -23,18 +23,18 @@ from tests.support.synthetic import EPOCH
 from tests.support.watching import Bench, make_watched, pods_of
 from tests.watcher.conftest import MakeBench
 
-FEED = FeedStatus(True, 0.0, 0.0, 0.0, 0.0, 1, 1, 0, 1, None)
+INFORMER = InformerStatus(True, 0.0, 0.0, 0.0, 0.0, 1, 1, 0, 1, None)
 
 
 @contextmanager
-def serving(bench: Bench, feed: FeedStatus = FEED) -> Iterator[httpx.Client]:
+def serving(bench: Bench, informer: InformerStatus = INFORMER) -> Iterator[httpx.Client]:
     def steady() -> float:
         return bench.hands.at_s
 
     now_s = bench.hands.at_s
-    given = {name: getattr(feed, name) for name in ("last_contact_s", "last_watch_s", "last_attempt_s")}
-    feed = replace(feed, **{name: None if at_s is None else now_s + at_s for name, at_s in given.items()})
-    status = Status(bench.watcher, lambda: feed, steady=steady, began_s=bench.hands.at_s)
+    given = {name: getattr(informer, name) for name in ("last_contact_s", "last_watch_s", "last_attempt_s")}
+    informer = replace(informer, **{name: None if at_s is None else now_s + at_s for name, at_s in given.items()})
+    status = Status(bench.watcher, lambda: informer, steady=steady, began_s=bench.hands.at_s)
     with (
         StatusServer("127.0.0.1:0", status) as server,
         httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=300) as client,
@@ -130,8 +130,10 @@ def test_a_round_that_is_not_due_yet_is_not_missed(bench: MakeBench) -> None:
 
 def test_not_ready_until_pods_were_listed_and_a_round_was_done(bench: MakeBench) -> None:
     here = bench()
-    feed = replace(FEED, synced=False, last_contact_s=None, last_watch_s=None, last_error="no right to list pods")
-    with serving(here, feed) as client:
+    informer = replace(
+        INFORMER, synced=False, last_contact_s=None, last_watch_s=None, last_error="no right to list pods"
+    )
+    with serving(here, informer) as client:
         answer = client.get("/readyz")
         assert client.get("/healthz").status_code == 200
     assert answer.status_code == 503
@@ -141,7 +143,7 @@ def test_not_ready_until_pods_were_listed_and_a_round_was_done(bench: MakeBench)
 def test_an_api_server_that_is_away_for_long_is_no_reason_for_a_restart(bench: MakeBench) -> None:
     here = bench()
     here.run(0)
-    with serving(here, replace(FEED, last_contact_s=-3000.0, last_watch_s=-3000.0, last_error="refused")) as client:
+    with serving(here, replace(INFORMER, last_contact_s=-3000.0, last_watch_s=-3000.0, last_error="refused")) as client:
         assert client.get("/healthz").text == "ok\n"
         assert client.get("/readyz").text == "the pods are not watched for 3000 s: refused\n"
 
@@ -149,11 +151,11 @@ def test_an_api_server_that_is_away_for_long_is_no_reason_for_a_restart(bench: M
 def test_not_ready_without_the_right_to_watch(bench: MakeBench) -> None:
     here = bench()
     here.run(0)
-    with serving(here, replace(FEED, last_watch_s=None, last_error="no right to watch pods")) as client:
+    with serving(here, replace(INFORMER, last_watch_s=None, last_error="no right to watch pods")) as client:
         answer = client.get("/readyz")
         assert (answer.status_code, answer.text) == (503, "the pods are not watched yet: no right to watch pods\n")
         assert client.get("/healthz").status_code == 200
-    with serving(here, replace(FEED, last_watch_s=-100.0)) as client:
+    with serving(here, replace(INFORMER, last_watch_s=-100.0)) as client:
         assert client.get("/readyz").text == "ok\n"
 
 
@@ -189,6 +191,6 @@ def _ask(client: httpx.Client, url: str) -> int | None:
 
 @pytest.mark.parametrize("listen", ["8080", "localhost:web", "localhost:99999", "no.such.host.invalid:80"])
 def test_no_address_is_refused(bench: MakeBench, listen: str) -> None:
-    status = Status(bench().watcher, lambda: FEED)
+    status = Status(bench().watcher, lambda: INFORMER)
     with pytest.raises(InputError, match="watch_listen"):
         StatusServer(listen, status)

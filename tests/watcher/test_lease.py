@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from podlab.errors import InputError, PodlabError
-from podlab.kubernetes.api import ApiConnection
+from podlab.kubernetes.client import ApiConnection
 from podlab.watcher.lease import Lease
 from podlab.watcher.loop import Clock
 from tests.support.kubeapi import Fault, KubeApi

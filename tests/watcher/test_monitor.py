@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from podlab.data.catalogue import Family
 from podlab.detect import Library, Scored, Scorer
 from podlab.errors import InputError
-from podlab.kubernetes.watch import FeedStatus
+from podlab.kubernetes.informer import InformerStatus
 from podlab.model import bundle
 from podlab.watcher import gather
 from podlab.watcher import monitor as module
@@ -29,7 +29,7 @@ from tests.support.models import small_identifier, small_library
 from tests.support.strange import alarms, make_lives, pod_of, scored_naively, strain, vigilant, watched
 from tests.support.watching import Bench, Deaf, make_bench, make_watched, pods_of
 
-FEED = FeedStatus(True, 0.0, 0.0, 0.0, 0.0, 1, 1, 0, 1, None)
+FEED = InformerStatus(True, 0.0, 0.0, 0.0, 0.0, 1, 1, 0, 1, None)
 Scores = dict[tuple[str, float], float]
 
 

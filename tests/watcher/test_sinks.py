@@ -10,7 +10,7 @@ import pytest
 
 from podlab.config_types import PodName
 from podlab.detect.drivers import Driver
-from podlab.kubernetes.api import ApiConnection
+from podlab.kubernetes.client import ApiConnection
 from podlab.kubernetes.errors import ForbiddenError
 from podlab.sources.influx_http import InfluxDatabase
 from podlab.watcher.announcement import Announcement, DecisionAnnouncement

@@ -1,4 +1,4 @@
-"""A feed of pods that runs in the test's own thread, without waiting: its pauses are where the test goes on."""
+"""A informer of pods that runs in the test's own thread, without waiting: its pauses are where the test goes on."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from podlab.kubernetes.connect import connect
-from podlab.kubernetes.pods import Change, WatchedPod
-from podlab.kubernetes.watch import PodFeed
+from podlab.kubernetes.client import connect
+from podlab.kubernetes.informer import PodInformer
+from podlab.kubernetes.objects import Change, WatchedPod
 from tests.support.kubeapi import KubeApi
 
 TOKEN = "token-of-the-watcher"
 
 
-class Feeding:
-    """A feed, and what it told.
+class InformerHarness:
+    """A informer, and what it told.
 
     Each watch ends when it has told what there is; the pause after it takes no time.
 
@@ -27,7 +27,7 @@ class Feeding:
     pauses : list of float
         All so far, in seconds.
     now_s : float
-        The feed's clock; goes on by each pause.
+        The informer's clock; goes on by each pause.
     """
 
     def __init__(self, api: KubeApi, folder: Path, **how: Any) -> None:
@@ -41,14 +41,14 @@ class Feeding:
         self.connections = 0
         self._kubeconfig = api.write_kubeconfig(folder / "kubeconfig", TOKEN)
         self._steps: list[Callable[[], object]] = []
-        self.feed = PodFeed(
+        self.informer = PodInformer(
             self._connect, self.changes.extend, clock=lambda: self.now_s, wait=self._wait, random=lambda: 0.0, **how
         )
 
     def run(self, *steps: Callable[[], object]) -> None:
-        """Run the feed up to its first pause, then do the first step; and so on to the pause after the last."""
+        """Run the informer up to its first pause, then do the first step; and so on to the pause after the last."""
         self._steps = list(steps)
-        self.feed.run(threading.Event())
+        self.informer.run(threading.Event())
 
     def told(self) -> list[tuple[str, str]]:
         """Take what was told since the last time: kinds and names."""

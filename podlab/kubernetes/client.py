@@ -1,28 +1,107 @@
-"""Requests to the Kubernetes API server: decoded to the few needed fields, one clear line for what goes wrong.
+"""Access to the Kubernetes API: find the server and the credentials for it, send requests, decode the needed fields.
 
-The official client's models are left aside: they cost 2 ms and 150 kB a pod, where decoding the needed fields from the
-raw bytes takes microseconds.
+The official client's models are not used: they cost 2 ms and 150 kB per pod. Decoding the needed fields from the raw
+bytes takes microseconds.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final, Literal, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import HTTPError
 
 import podlab
-from podlab.errors import PodlabError
+from podlab.errors import InputError, PodlabError
+from podlab.kubernetes import credentials
 from podlab.kubernetes.credentials import Credentials
-from podlab.kubernetes.refusals import describe, explain_status, explain_transport, one_line, read_status
+from podlab.kubernetes.errors import describe, explain_status, explain_transport, one_line, read_status
+
+Access = Literal["auto", "inside", "outside"]
+
+_DEFAULT_KUBECONFIG: Final = "~/.kube/config"
+
+
+def connect(
+    endpoint: str | None = None,
+    access: Access = "auto",
+    kubeconfig: Path | None = None,
+    context: str | None = None,
+    timeout_s: float = 30.0,
+) -> ApiConnection:
+    """Find the API server and the credentials for it; no request is sent yet.
+
+    ``auto`` takes the first that exists: a kubeconfig named by argument or by ``KUBECONFIG``; the service account
+    of the pod podlab runs in; ``~/.kube/config``; with an ``endpoint``, no credentials at all, for ``kubectl proxy``.
+
+    Parameters
+    ----------
+    endpoint : str, optional
+        Address to use instead of the one in the credentials.
+    access : {"auto", "inside", "outside"}
+        ``inside`` uses only the pod's service account, ``outside`` only a kubeconfig.
+    kubeconfig : Path, optional
+        The kubeconfig to use instead of ``KUBECONFIG`` and ``~/.kube/config``.
+    context : str, optional
+        The kubeconfig's context; its current one by default.
+    timeout_s : float
+        Longest wait for a connection, and for each piece of an answer, in seconds.
+
+    Returns
+    -------
+    ApiConnection
+
+    Raises
+    ------
+    InputError
+        If no credentials were found, they cannot be read, or they would be sent unencrypted over a network.
+    """
+    named = str(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG")
+    asked_for_file = named is not None or context is not None
+    in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and (credentials.SERVICE_ACCOUNT / "token").is_file()
+    if access == "inside" or (access == "auto" and in_pod and not asked_for_file):
+        found, origin = credentials.service_account(), "the pod's service account"
+    elif access == "outside" or asked_for_file or Path(_DEFAULT_KUBECONFIG).expanduser().is_file():
+        paths = named or _DEFAULT_KUBECONFIG
+        found, origin = credentials.kubeconfig(paths, context), f"kubeconfig {paths}"
+    elif endpoint is not None:
+        found, origin = credentials.no_credentials(endpoint), f"{endpoint} (no credentials)"
+    else:
+        raise InputError(
+            "no way to a Kubernetes API server: KUBECONFIG is not set, there is no ~/.kube/config, "
+            "and podlab does not run in a pod",
+            hint="name a kubeconfig by KUBECONFIG, or give the API server's address",
+        )
+    if endpoint is not None:
+        found = replace(found, host=endpoint)
+    _refuse_clear_text(found)
+    return ApiConnection(found, origin, timeout_s)
+
+
+def _refuse_clear_text(found: Credentials) -> None:
+    address = urlsplit(found.host)
+    if address.scheme == "https" or not found.headers() or _is_loopback(address.hostname or ""):
+        return
+    raise InputError("the credentials would be sent unencrypted", where=found.host, hint="give an https:// address")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
 
 Resource = Literal["pods", "nodes"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
 JSON: Final = "application/json"
 #: Content types of a PATCH: https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply
@@ -33,16 +112,16 @@ JSON_PATCH: Final = "application/json-patch+json"
 
 @dataclass(frozen=True)
 class ApiConnection:
-    """A way to one API server; made by :func:`podlab.kubernetes.connect.connect`. Threads may share it.
+    """Access to one API server; made by :func:`connect`. Threads may share it.
 
     Attributes
     ----------
     credentials : Credentials
-        Address, connections, and what goes along with each request.
+        Address, connections, and the headers of each request.
     origin : str
         Where address and credentials came from, for errors.
     timeout_s : float
-        Longest wait for a connection, and for each piece of an answer, in seconds.
+        Longest wait for a connection, and for each piece of a response, in seconds.
     """
 
     credentials: Credentials = field(repr=False)
@@ -68,28 +147,28 @@ class ApiConnection:
         content_type: str = JSON,
         timeout_s: float | None = None,
     ) -> bytes:
-        """Send one request and read its whole answer.
+        """Send one request and read the whole response.
 
         Parameters
         ----------
         method : {"GET", "POST", "PUT", "PATCH", "DELETE"}
-            What to do.
+            The HTTP method.
         path : str
-            Where, from ``/api/`` or ``/apis/`` on; names in it go through :func:`urllib.parse.quote` where they may
-            hold anything but letters, digits, dots and dashes.
+            From ``/api/`` or ``/apis/`` on; quote names in it by :func:`urllib.parse.quote` where they may contain
+            anything but letters, digits, dots and dashes.
         body : bytes or object, optional
-            What to send: bytes as they are, anything else that msgspec encodes as JSON.
+            Bytes are sent as they are, anything else as JSON encoded by msgspec.
         query : mapping, optional
-            Parameters of the address.
+            Query parameters.
         content_type : str
-            Of the body; a PATCH names its kind by it (:data:`MERGE_PATCH`, ...).
+            Of the body; it tells the kind of a PATCH (:data:`MERGE_PATCH`, ...).
         timeout_s : float, optional
             Instead of the connection's own.
 
         Returns
         -------
         bytes
-            The answer's body.
+            The response's body.
 
         Raises
         ------
@@ -100,7 +179,7 @@ class ApiConnection:
         InputError
             If the server cannot be reached or trusted, or refuses the credentials or the request.
         PodlabError
-            If the server fails, or its answer breaks off.
+            If the server fails, or the response breaks off.
         """
         timeout_s = self.timeout_s if timeout_s is None else timeout_s
         response = self._send(method, path, query or {}, body, content_type, timeout_s)
@@ -111,34 +190,20 @@ class ApiConnection:
         return answer
 
     def open_stream(self, path: str, query: Mapping[str, str], *, timeout_s: float) -> BaseHTTPResponse:
-        """Send one GET and leave its answer to be read piece by piece; whoever opens it closes it.
+        """Send one GET and return the open response, which the caller reads and closes.
 
-        Parameters
-        ----------
-        path, query
-            As for :meth:`request`.
-        timeout_s : float
-            Longest wait for each piece of the answer, in seconds.
-
-        Returns
-        -------
-        BaseHTTPResponse
-            Reading it raises what :meth:`explain` turns into an error to show.
-
-        Raises
-        ------
-        PodlabError
-            As :meth:`request`.
+        Reading it raises errors that :meth:`explain` puts into words. Parameters and errors are those of
+        :meth:`request`.
         """
         return self._send("GET", path, query, None, JSON, timeout_s)
 
     def explain(self, error: HTTPError, timeout_s: float) -> PodlabError:
-        """Turn a fault between here and the server into an error that says what to do."""
+        """Turn a transport error into one that says what to do."""
         return explain_transport(error, host=self.host, origin=self.origin, timeout_s=timeout_s)
 
     def list_page(
         self,
-        page_type: type[Answer],
+        page_type: type[Response],
         resource: Resource,
         *,
         namespace: str | None = None,
@@ -146,13 +211,13 @@ class ApiConnection:
         field_selector: str | None = None,
         limit: int | None = None,
         continue_token: str | None = None,
-    ) -> Answer:
+    ) -> Response:
         """Fetch one page of a list.
 
         Parameters
         ----------
         page_type : type
-            The msgspec struct to decode the answer into.
+            The msgspec struct to decode the response into.
         resource : {"pods", "nodes"}
             What to list.
         namespace : str, optional
@@ -166,19 +231,19 @@ class ApiConnection:
 
         Returns
         -------
-        Answer
-            The decoded answer.
+        Response
+            The decoded response.
 
         Raises
         ------
         ExpiredError
-            If the token is too old; the list has to begin anew.
+            If the token is too old; the list has to start again.
         ForbiddenError
             If the right to list is missing.
         InputError
             If the server cannot be reached or trusted, or refuses the credentials or the request.
         PodlabError
-            If the server fails, its answer breaks off, or is not what was asked for.
+            If the server fails, the response breaks off, or it is not what was asked for.
         """
         given = {
             "labelSelector": label_selector, "fieldSelector": field_selector, "limit": limit, "continue": continue_token
@@ -188,14 +253,14 @@ class ApiConnection:
         try:
             return msgspec.json.decode(body, type=page_type)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            what = f"the answer to list {resource} cannot be read: {one_line(str(error))}"
+            what = f"the response to list {resource} cannot be read: {one_line(str(error))}"
             hint = "check that this address is a Kubernetes API server, then try again"
             raise PodlabError(what, where=self.host, hint=hint) from None
 
     def _send(
         self, method: Method, path: str, query: Mapping[str, str], body: object, content_type: str, timeout_s: float
     ) -> BaseHTTPResponse:
-        """Send a request; give the answer, not read yet, if it is 2xx."""
+        """Send a request; return the unread response if it is 2xx."""
         headers = {"Accept": JSON, "User-Agent": f"podlab/{podlab.__version__}"}
         payload = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         if payload is not None:
@@ -216,5 +281,5 @@ class ApiConnection:
 
 
 def collection_path(resource: Resource, namespace: str | None = None) -> str:
-    """Give the address of all objects of a kind, or of those in one namespace."""
+    """Return the path of all objects of a kind, or of those in one namespace."""
     return f"/api/v1/{resource}" if namespace is None else f"/api/v1/namespaces/{quote(namespace, safe='')}/{resource}"
