@@ -222,6 +222,14 @@ def test_counters_are_taken_at_their_own_times() -> None:
     assert without[12:22] == pytest.approx(100.0)
 
 
+def test_counters_that_are_read_each_second_count_each_time() -> None:
+    counted = [0] * 5 + [100] * 6
+    samples = one(np.arange(1.0, 12.0), rx_bytes=counted).assign(network_age_seconds=0.5)
+    rates = cut(check_samples(samples, where="test"), horizon_s=12.0, columns=["rx_bytes"]).cells[0, 0]
+    # Between 4.5 and 5.5 s.
+    assert rates == pytest.approx([0, 0, 0, 0, 50, 50, 0, 0, 0, 0, 0, 0])
+
+
 def test_ages_of_zero_change_nothing() -> None:
     samples = make_samples(("nginx", "redis"), deployments_per_service=2, seconds=30)
     plain = cut(samples, horizon_s=20.0).cells

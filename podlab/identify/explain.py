@@ -161,12 +161,17 @@ def format_amount(metric: str, amount: float) -> str:
     '2.5 millicores'
     """
     if metric == "cpu_usage_nanocores":
-        return f"{amount / 1e6:.3g} millicores" if amount < 1e9 else f"{amount / 1e9:.3g} cores"
+        return f"{_three_digits(amount / 1e6)} millicores" if amount < 1e9 else f"{_three_digits(amount / 1e9)} cores"
     if CATALOGUE[metric].unit != "bytes":
-        return f"{amount:.3g} a second"
+        return f"{_three_digits(amount)} a second"
     power = int(np.clip(np.log10(max(amount, 1.0)) // 3, 0, 4))
-    number = f"{amount / 1000**power:.3g} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
+    number = f"{_three_digits(amount / 1000**power)} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
     return f"{number} a second" if CATALOGUE[metric].kind == "counter" else number
+
+
+def _three_digits(value: float) -> str:
+    """Round to three digits, written without an exponent."""
+    return f"{float(f'{value:.3g}'):,.12g}"
 
 
 def explain(

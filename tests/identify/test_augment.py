@@ -1,4 +1,4 @@
-"""Copies of windows on other machines: plausible, and never a leak of what is missing."""
+"""Copies of windows as other clusters see them: plausible, and never a leak of what is missing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podlab.data.catalogue import FEATURE_METRICS
-from podlab.features.windows import series_of
-from podlab.identify.augment import draw_machines, move_to_machines
+from podlab.features.features import feature_names, series_in
+from podlab.features.windows import read_rows, series_of
+from podlab.identify.augment import draw_intervals_s, draw_machines, drop_columns, move_to_machines, thin
+from tests.support.synthetic import make_samples
 
 SERIES = series_of(FEATURE_METRICS)
 AT = {name: number for number, name in enumerate(SERIES)}
@@ -59,3 +61,73 @@ def test_what_is_not_measured_is_not_measured_elsewhere(lacking: set[str]) -> No
     there = tuple(name for name in SERIES if name not in lacking)
     rest = move_to_machines(cells[:, [AT[name] for name in there]], there, machine)
     np.testing.assert_allclose(rest, moved[:, [AT[name] for name in there]], rtol=1e-6)
+
+
+def test_machines_hardly_differ_in_sizes_and_traffic_but_much_in_what_is_read_from_disk() -> None:
+    nothing_else = windows(2000)
+    nothing_else[:, [AT["rootfs_used_bytes"], AT["logsfs_used_bytes"]]] *= 1e6  # beside which an offset is nothing
+    moved = move_to_machines(nothing_else, SERIES, draw_machines(2000, np.random.default_rng(1)))
+    spread = dict(zip(SERIES, np.log(moved[:, :, 0] / nothing_else[:, :, 0]).std(axis=0), strict=True))
+    alike = [spread[f"{name}_bytes"] for name in ("rootfs_used", "logsfs_used", "volume_used", "rx", "tx")]
+    assert 0 < min(alike)
+    assert max(alike) < spread["memory_rss_bytes"] < spread["memory_page_faults"] < spread["cpu_usage_nanocores"] < 0.5
+    assert spread["memory_rss_bytes"] < spread["io_write_bytes"] < 0.5
+    assert 0.5 < spread["io_read_bytes"] < 1.2
+    assert 0.5 < spread["memory_major_page_faults"] < 1.2
+
+
+def test_a_machine_adds_something_to_files_and_memory_only() -> None:
+    nothing = np.zeros((500, len(SERIES), 10), dtype=np.float32)
+    moved = move_to_machines(nothing, SERIES, draw_machines(500, np.random.default_rng(1)))
+    added = {name: float(np.median(moved[:, AT[name]])) for name in SERIES}
+    assert {name for name, bytes_ in added.items() if bytes_} == {
+        "memory_working_set_bytes", "memory_usage_bytes", "rootfs_used_bytes", "logsfs_used_bytes",
+    }  # fmt: skip
+    assert added["logsfs_used_bytes"] < added["rootfs_used_bytes"] < 100e3 < added["memory_usage_bytes"] < 5e6
+
+
+def test_thinning_keeps_the_first_row_of_each_interval_of_every_container() -> None:
+    rows = read_rows(make_samples(("nginx", "redis"), deployments_per_service=2, seconds=100))
+    interval_s = np.array([0.0, 10.0, 10.0, 25.0])
+    thinned = thin(rows, interval_s, np.random.default_rng(0))
+    left = [thinned.offset_s[thinned.code == number] for number in range(4)]
+    whole = [rows.offset_s[rows.code == number] for number in range(4)]
+    np.testing.assert_array_equal(left[0], whole[0])
+    for own, every, step_s in zip(left[1:], whole[1:], interval_s[1:], strict=True):
+        assert own[0] == every[0]
+        assert set(own) <= set(every)
+        assert 0 < own[1] - own[0] < step_s + 1.5
+        np.testing.assert_allclose(np.diff(own)[1:], step_s, atol=1.5)
+        assert own[-1] > 100 - step_s - 1.5
+    assert abs(left[1][1] - left[2][1]) > 0.5, "each has a phase of its own"
+
+
+def test_longer_intervals_are_drawn_evenly_on_a_log_scale_between_twice_the_own_and_the_longest() -> None:
+    drawn = draw_intervals_s(np.full(4000, 5.0), 1000.0, np.random.default_rng(0))
+    assert drawn.min() >= 10
+    assert drawn.max() < 1000
+    np.testing.assert_allclose(np.log10(np.quantile(drawn, [0.25, 0.5, 0.75])), [1.5, 2.0, 2.5], atol=0.06)
+    assert 2 <= draw_intervals_s(np.array([0.0]), 10.0, np.random.default_rng(0))[0] < 10
+
+
+def test_without_room_for_a_longer_interval_the_own_one_stays() -> None:
+    drawn = draw_intervals_s(np.array([30.0, 40.0, 29.0]), 60.0, np.random.default_rng(0))
+    assert drawn[:2].tolist() == [0.0, 0.0]
+    assert 58 <= drawn[2] < 60
+
+
+def test_each_copy_lacks_what_some_cluster_lacks_and_all_that_is_made_of_it() -> None:
+    names = feature_names(SERIES)
+    matrix = np.ones((600, len(names)), dtype=np.float32)
+    dropped = drop_columns(matrix, names, np.random.default_rng(0))
+    assert not np.isnan(matrix).any()
+    lacks = set()
+    for row in np.isnan(dropped):
+        lost = {name.partition(".")[0] for name, gone in zip(names, row, strict=True) if gone and "." in name}
+        assert row.tolist() == [any(series in lost for series in series_in(name)) for name in names]
+        lacks.add(frozenset(lost))
+    disk = {"io_read_bytes", "io_write_bytes"}
+    files, volume, net = {"rootfs_used_bytes", "logsfs_used_bytes"}, {"volume_used_bytes"}, {"rx_bytes", "tx_bytes"}
+    two_only = set(SERIES) - {"cpu_usage_nanocores", "memory_working_set_bytes"}
+    wanted = (disk, disk | volume, files | volume, disk | files | volume, disk | files | volume | net, two_only)
+    assert lacks == {frozenset(lack) for lack in wanted}

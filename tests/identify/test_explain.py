@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -122,6 +124,21 @@ def test_words_name_metrics_amounts_and_both_services():
     ]
 
 
+def test_words_name_three_metrics_for_and_two_against_at_most():
+    for_it = {"memory_rss_bytes": 5.0, "cpu_usage_nanocores": 4.0, "volume_used_bytes": 3.0, "io_read_bytes": 2.0}
+    against = {"rx_bytes": -4.5, "tx_bytes": -3.5, "io_write_bytes": -2.5}
+    said = made(**for_it, **against).words()
+    assert [sentence.partition("(")[2].partition(",")[0] for sentence in said] == [
+        "memory_rss_bytes", "cpu_usage_nanocores", "volume_used_bytes", "rx_bytes", "tx_bytes",
+    ]  # fmt: skip
+
+
+def test_a_metric_with_less_than_a_twentieth_of_the_shares_is_not_worth_a_sentence():
+    assert len(made(memory_rss_bytes=9.5, rx_bytes=0.5).words()) == 2
+    assert len(made(memory_rss_bytes=9.6, rx_bytes=0.4).words()) == 1
+    assert len(made(memory_rss_bytes=9.6, rx_bytes=-0.4).words()) == 1
+
+
 def test_words_about_an_unknown_container_say_so_first():
     first = made(known=False, memory_rss_bytes=2.0).words()[0]
     assert "unlike every known service: 99.7% of known containers look more familiar" in first
@@ -140,6 +157,16 @@ def test_words_when_nothing_tells_them_apart():
         ("rx_bytes", 1234.0, "1.23 kB a second"),
         ("cpu_usage_nanocores", 1.5e9, "1.5 cores"),
         ("memory_page_faults", 12.0, "12 a second"),
+        ("memory_page_faults", 12_345.0, "12,300 a second"),
+        ("memory_rss_bytes", 0.4, "0.4 B"),
+        ("memory_rss_bytes", 999.0, "999 B"),
+        ("memory_rss_bytes", 1000.0, "1 kB"),
+        ("memory_rss_bytes", 999_999.0, "1,000 kB"),
+        ("memory_rss_bytes", 3e12, "3 TB"),
+        ("memory_rss_bytes", 3.21e15, "3,210 TB"),
+        ("cpu_usage_nanocores", 0.0, "0 millicores"),
+        ("cpu_usage_nanocores", 999e6, "999 millicores"),
+        ("cpu_usage_nanocores", 1e9, "1 cores"),
     ],
 )
 def test_amounts_have_units(metric: str, amount: float, said: str):
@@ -147,6 +174,12 @@ def test_amounts_have_units(metric: str, amount: float, said: str):
 
 
 def test_json_is_plain_and_rounded():
+    said = Evidence("rx_bytes", 1234567.8, -0.123456, 0.987654)
+    rough = replace(made(memory_rss_bytes=2.0), log_odds=1.234567, evidence=(said,)).to_json()
+    assert rough["log_odds"] == 1.2346
+    assert rough["metrics"] == [
+        {"metric": "rx_bytes", "amount": 1_234_570.0, "share": -0.1235, "probability_without": 0.9877}
+    ]
     told = made(memory_rss_bytes=2.0).to_json()
     assert told["for"] == "redis"
     assert told["metrics"] == [{"metric": "memory_rss_bytes", "amount": 2e6, "share": 2.0, "probability_without": 0.5}]
