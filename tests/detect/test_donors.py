@@ -17,7 +17,9 @@ Shares = list[tuple[str, float]]
         ("redis", [("nginx", 0.9), ("redis", 0.1)], [], [("nginx", 0.9), ("redis", 0.1)]),
         ("redis", [], [], [("redis", 1.0)]),  # decided before a restart
         ("redis", [("nginx", 0.9)], [], [("redis", 1.0)]),
+        ("redis", [("redis", 0.6), ("valkey", 0.2), ("nginx", 0.19)], [], [("redis", 0.6), ("valkey", 0.2)]),
         (None, [("redis", 0.9)], [("redis", 0.3)], []),
+        (None, [], [("redis", 0.8), ("valkey", 0.79)], [("redis", 0.8)]),
         (None, [], [("redis", 0.9), ("memcached", 0.85), ("nginx", 0.1)], [("redis", 0.9), ("memcached", 0.85)]),
     ],
 )  # fmt: skip

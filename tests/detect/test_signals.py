@@ -75,3 +75,55 @@ def test_memory_does_not_grow_with_time() -> None:
     for second in range(50):
         feed(state, second, {"rx_bytes": 100 * second})
     assert sum(array.nbytes for array in vars(state).values()) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "values", "told"),
+    [
+        ("cpu_usage_nanocores", "cpu_usage_nanocores", (1e6, 1e6), 1.0),  # a millicore
+        ("memory_rss_bytes", "memory_rss_bytes", (2.0**20, 2.0**20), 1.0),  # a mebibyte
+        ("memory_rss_bytes.growth", "memory_rss_bytes", (0.0, 2.0**16), 1.0),  # 64 KiB a second
+        ("rx_bytes", "rx_bytes", (0, 1000), 1.0),  # a kilobyte a second
+        ("io_read_bytes", "io_read_bytes", (0, 4096), 1.0),  # a page a second
+        ("rootfs_used_bytes.growth", "rootfs_used_bytes", (0.0, 4096.0), 1.0),
+        ("volume_used_bytes.growth", "volume_used_bytes", (0.0, 4096.0), 1.0),
+        ("memory_page_faults", "memory_page_faults", (0, 10), 1.0),
+    ],
+)
+def test_what_is_as_good_as_nothing_is_one_step_above_it(
+    name: str, metric: str, values: tuple[float, float], told: float
+) -> None:
+    state, which = SignalState(1), np.array([0])
+    kind = np.int64 if CATALOGUE[metric].kind == "counter" else np.float64
+    for time_s, value in enumerate(values):
+        sample = {metric: np.array([value], dtype=kind)}
+        seen = state.observe(which, np.array([float(time_s)]), sample, {metric: np.array([True])})
+    assert seen.now[0, SIGNALS.index(name)] == pytest.approx(np.arcsinh(told))
+
+
+def test_a_mean_follows_within_seconds_and_the_own_usual_within_minutes() -> None:
+    state = SignalState(1)
+    for second in range(600):
+        feed(state, second, {"memory_rss_bytes": 0.0})
+    level = SIGNALS.index("memory_rss_bytes")
+    told = [feed(state, 600 + second, {"memory_rss_bytes": 2.0**20}) for second in range(240)]
+    assert np.sinh(told[4][0][level]) == pytest.approx(1 - np.exp(-1), abs=0.01)  # after 5 s
+    usual = told[-1][0][level] - told[-1][1][level]
+    assert 0.5 < usual / np.arcsinh(1.0) < 0.65  # after 240 s
+    assert 0.2 < told[-1][2][level] ** 0.5 < 0.6
+
+
+def test_a_gap_teaches_no_more_than_a_minute() -> None:
+    state = SignalState(1)
+    for time_s in (0.0, 30.0, 30.0 + 7200.0):
+        feed(state, time_s, {"memory_rss_bytes": 2.0**20})
+    seen = state.observe(np.array([0]), np.array([7300.0]), {}, {})
+    assert seen.learned_s[0, SIGNALS.index("memory_rss_bytes")] == 90.0
+
+
+def test_counters_read_before_their_row_have_rates_over_their_own_times() -> None:
+    state, which, valid = SignalState(1), np.array([0]), {"rx_bytes": np.array([True])}
+    for time_s, age_s, count in ((10.0, 2.0, 0), (20.0, 2.0, 10_000), (30.0, 7.0, 15_000)):
+        ages = {"network": np.array([age_s])}
+        seen = state.observe(which, np.array([time_s]), {"rx_bytes": np.array([count])}, valid, ages)
+    assert seen.now[0, SIGNALS.index("rx_bytes")] == pytest.approx(np.arcsinh(1.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from podlab.identify.calibration import agreement, calibrate, log_votes, measure, soften
+from podlab.identify.calibration import add_votes, agreement, calibrate, log_votes, measure, soften
 
 
 def overconfident(rows: int = 4000) -> tuple[np.ndarray, np.ndarray]:
@@ -39,6 +39,49 @@ def test_measures_are_those_of_the_answered_service() -> None:
     found = measure(added, near, np.array([1.5, 2.5]), 1)
     np.testing.assert_allclose(found, [[0.7, 0.5, 1.5], [0.6, 0.4, 2.5]])
     np.testing.assert_array_equal(found[:, 0], agreement(added, 1))
+
+
+def test_two_experts_that_say_the_same_agree_as_much_as_each_says() -> None:
+    one = np.log([[0.7, 0.2, 0.1]])
+    assert agreement(add_votes([one, one]), 2) == pytest.approx([0.7])
+    assert agreement(add_votes([one, np.log([[0.1, 0.2, 0.7]])]), 2)[0] < 0.7
+
+
+def test_the_longest_look_has_twice_the_vote_of_the_one_before() -> None:
+    before, last = np.log([[0.8, 0.2]]), np.log([[0.4, 0.6]])
+    np.testing.assert_allclose(add_votes([before, last]), last + before / 2)
+    np.testing.assert_array_equal(add_votes([last]), last)
+
+
+def test_a_vote_of_none_is_no_proof_of_absence() -> None:
+    votes = np.exp(log_votes(np.array([[1.0, 0.0, 0.0]])))
+    assert votes.sum() == pytest.approx(1.0)
+    assert 0.005 < votes[0, 1] < 0.02
+    assert votes[0, 0] > 0.95
+
+
+def test_timid_votes_are_sharpened_and_wild_ones_blunted() -> None:
+    truth = np.zeros(1000, dtype=np.intp)
+    timid = np.log(np.tile([0.4, 0.3, 0.3], (1000, 1)))
+    assert calibrate(timid, truth, truth.astype(str), timid, timid, 1).temperature == pytest.approx(0.2)
+    wrong = 1 + truth % 2
+    wild = log_votes(np.tile([1.0, 0.0, 0.0], (1000, 1)))
+    assert calibrate(wild, wrong, truth.astype(str), wild, wild, 1).temperature == pytest.approx(8.0)
+
+
+def test_copies_on_other_machines_count_for_what_is_known_but_not_for_probabilities() -> None:
+    added, truth = overconfident(800)
+    groups = np.arange(truth.size).astype(str)
+    near = np.full((1600, 3), 0.9)
+    near[800:] = 0.5
+    twice = np.concatenate([added, added])
+    both = calibrate(twice, np.tile(truth, 2), np.tile(groups, 2), near, near, 1, as_seen=800)
+    alone = calibrate(added, truth, groups, near[:800], near[:800], 1)
+    assert both.temperature == alone.temperature
+    np.testing.assert_array_equal(both.bounds.least, alone.bounds.least)
+    far = measure(added[:1], np.full((1, 3), 0.5), np.array([0.5]), 1)
+    answered = added[:1].argmax(axis=1)
+    assert both.typicality.novelty(far, answered) < alone.typicality.novelty(far, answered)
 
 
 def test_known_containers_stay_known_and_sets_hold_them() -> None:

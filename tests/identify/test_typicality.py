@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from podlab.identify.typicality import KNOWN_SHARE, learn_typicality
+from podlab.identify.typicality import KEPT_QUANTILES, KNOWN_SHARE, learn_typicality
 
 
 def held_out(each: int = 100) -> tuple[np.ndarray, np.ndarray]:
@@ -55,3 +55,32 @@ def test_few_held_out_containers_reject_nobody_like_them() -> None:
 def test_without_held_out_containers_nothing_is_strange() -> None:
     typicality = learn_typicality(np.empty((0, 3)), np.empty(0, dtype=np.intp), 2)
     assert typicality.novelty(np.zeros((1, 3)), np.array([1])).tolist() == [0.0]
+
+
+def test_a_service_held_out_once_is_measured_mostly_by_all() -> None:
+    measures, answered = held_out()
+    measures, answered = np.append(measures, [[0.1] * 3], axis=0), np.append(answered, 2)
+    usual = learn_typicality(measures, answered, 3).usual
+    common = np.median(measures, axis=0)
+    np.testing.assert_allclose(usual[:, 2], (0.1 + 4 * common) / 5)
+    np.testing.assert_allclose(usual[:, 0], 0.9, atol=0.03)
+
+
+def test_what_is_kept_of_many_held_out_containers_is_little_and_says_the_same() -> None:
+    measures, answered = held_out(600)
+    typicality = learn_typicality(measures, answered, 2)
+    assert typicality.familiarity.shape == (KEPT_QUANTILES,)
+    assert typicality.deviations.shape == (3, KEPT_QUANTILES)
+    novelty = np.sort(typicality.novelty(measures, answered))
+    np.testing.assert_allclose(novelty, np.linspace(0, 1, 1200), atol=0.03)
+
+
+def test_the_strangest_of_all_held_out_containers_is_as_strange_as_their_number_allows() -> None:
+    measures = np.arange(1.0, 100.0)[:, None]
+    typicality = learn_typicality(measures, np.zeros(99, dtype=np.intp), 1)
+    novelty = typicality.novelty(np.array([[1.0], [50.0], [99.0], [-48.0]]), np.zeros(4, dtype=np.intp))
+    assert abs(novelty[0] - 0.99) < 0.005
+    assert abs(novelty[1] - 0.5) < 0.03
+    assert novelty[2] < 0.03
+    # One of a hundred, and below all that are known ever less: by exp(-1) over the distance to the median.
+    assert abs(novelty[3] - (1 - 0.01 * np.exp(-1 / np.log(50)))) < 1e-4
