@@ -18,7 +18,7 @@ from typing import Any
 
 #: What another run on the same samples may change, by a key or a column: times, digests, how fast it was.
 _CHANGING = re.compile(
-    r"(started|finished)_at|created|digest|sha256|model|took|.*\b(duration|rows/s|per second|CPU|MB)\b.*"
+    r"(started|finished)_at|created|digest|sha256|model|took|.*_cpu_m?s|.*\b(duration|rows/s|per second|CPU|MB)\b.*"
 )
 #: Notebooks that measure nothing but speed.
 _SPEED_ONLY = ("10_scale",)
