@@ -28,7 +28,7 @@ from podlab.detect.replay import replay
 from podlab.detect.scorer import KNOWN_AFTER_S
 from podlab.evaluation.detection import read_faulty
 from podlab.evaluation.splits import plan_splits
-from podlab.features.windows import Rows, read_rows
+from podlab.features.rows import Rows, read_rows
 from podlab.model import bundle
 from podlab.watcher.alarms import Alarms
 

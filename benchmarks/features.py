@@ -20,8 +20,9 @@ import pandas as pd
 from benchmarks.measure import has_peer, least_cpu_s
 from podlab.data.catalogue import CATALOGUE
 from podlab.data.samples import check_samples
-from podlab.features.features import extract
-from podlab.features.windows import SERIES, Sighting, Windows, cut, read_rows
+from podlab.features.features import feature_matrix
+from podlab.features.rows import ObservationSpans, read_rows
+from podlab.features.windows import SERIES, Windows, make_windows
 
 SAMPLES = 60
 METRICS = tuple(SERIES)[:11]
@@ -38,8 +39,8 @@ def make_values(windows: int) -> np.ndarray:
 def as_windows(values: np.ndarray) -> Windows:
     """Wrap values that are on a grid already."""
     seconds = np.full(len(values), float(SAMPLES))
-    sighting = Sighting(np.full(len(values), SAMPLES), 0 * seconds, seconds)
-    return Windows(values, METRICS, pd.DataFrame(index=range(len(values))), sighting)
+    spans = ObservationSpans(np.full(len(values), SAMPLES), 0 * seconds, seconds)
+    return Windows(values, METRICS, pd.DataFrame(index=range(len(values))), spans)
 
 
 def as_frame(values: np.ndarray) -> pd.DataFrame:
@@ -95,9 +96,9 @@ def main() -> None:
         return groups.agg(statistics), groups.quantile([0.25, 0.75])
 
     rates = {
-        "podlab, windows to features": options.windows / least_cpu_s(lambda: extract(windows), options.repeats),
+        "podlab, windows to features": options.windows / least_cpu_s(lambda: feature_matrix(windows), options.repeats),
         "podlab, samples table to features": options.windows
-        / least_cpu_s(lambda: extract(cut(read_rows(samples), horizon_s=60.0)), options.repeats),
+        / least_cpu_s(lambda: feature_matrix(make_windows(read_rows(samples), horizon_s=60.0)), options.repeats),
         "sorting the same values only": options.windows
         / least_cpu_s(lambda: np.sort(values, axis=-1), options.repeats),
         "pandas groupby": options.windows / least_cpu_s(by_groupby, 2),
@@ -109,7 +110,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"windows_per_cpu_s": rates, "times_as_fast": ratios}))
         return
-    features = extract(as_windows(values[:1]))[0].shape[1]
+    features = feature_matrix(as_windows(values[:1]))[0].shape[1]
     print(f"{options.windows} windows of {SAMPLES} samples x {len(METRICS)} metrics; podlab: {features} features")
     for name, rate in rates.items():
         print(f"{name:36s} {rate:10,.0f} windows per CPU-second")

@@ -9,7 +9,7 @@ import pytest
 from podlab.data.catalogue import AGES, MEASURED_METRICS
 from podlab.data.samples import check_samples
 from podlab.features.cadence import at_kubelet_cadence
-from podlab.features.windows import cut
+from podlab.features.windows import make_windows
 from tests.support.synthetic import make_samples
 
 
@@ -75,8 +75,8 @@ def test_containers_of_a_pod_share_the_moments_of_its_network(samples: pd.DataFr
 
 
 def test_rates_of_the_network_stay_true(samples: pd.DataFrame, told: pd.DataFrame) -> None:
-    true, thin = (cut(each, horizon_s=300.0, columns=["rx_bytes"]).cells[:, 0] for each in (samples, told))
-    blind = cut(told.drop(columns="network_age_seconds"), horizon_s=300.0, columns=["rx_bytes"]).cells[:, 0]
+    true, thin = (make_windows(each, horizon_s=300.0, columns=["rx_bytes"]).cells[:, 0] for each in (samples, told))
+    blind = make_windows(told.drop(columns="network_age_seconds"), horizon_s=300.0, columns=["rx_bytes"]).cells[:, 0]
     assert np.abs(thin - true).mean() < np.abs(blind - true).mean()
 
 

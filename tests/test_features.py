@@ -11,9 +11,10 @@ from hypothesis.extra.numpy import arrays
 
 from podlab.data.catalogue import FEATURE_METRICS, IDENTITY, LABELS
 from podlab.data.samples import check_samples
-from podlab.features.features import RATIOS, STATISTICS, extract, feature_names
-from podlab.features.windows import SERIES, Sighting, Windows
-from podlab.identify import table
+from podlab.features.features import RATIOS, STATISTICS, feature_matrix, feature_names
+from podlab.features.rows import ObservationSpans
+from podlab.features.windows import SERIES, Windows
+from podlab.identify import feature_table
 from tests.support.naive_features import statistics
 from tests.support.synthetic import make_samples
 
@@ -22,8 +23,8 @@ TWO = ("rx_bytes", "tx_bytes")
 
 def windows_of(cells: np.ndarray, series: tuple[str, ...] = TWO) -> Windows:
     count = len(cells)
-    sighting = Sighting(np.zeros(count, dtype=np.int64), np.zeros(count), np.zeros(count))
-    return Windows(cells.astype(np.float32), series, pd.DataFrame(index=range(count)), sighting)
+    spans = ObservationSpans(np.zeros(count, dtype=np.int64), np.zeros(count), np.zeros(count))
+    return Windows(cells.astype(np.float32), series, pd.DataFrame(index=range(count)), spans)
 
 
 @settings(max_examples=80)
@@ -31,7 +32,7 @@ def windows_of(cells: np.ndarray, series: tuple[str, ...] = TWO) -> Windows:
 def test_same_as_the_naive_twin(data: st.DataObject, cells: int) -> None:
     values = st.sampled_from([0.0, 1.0, 2.5, 1000.0, 123_456.0, 1e9, 3e12]) | st.integers(0, 10**6).map(float)
     x = data.draw(arrays(np.float32, (3, 2, cells), elements=values.map(np.float32), fill=st.just(np.float32(7))))
-    found, names = extract(windows_of(x))
+    found, names = feature_matrix(windows_of(x))
     for row in range(3):
         for number, series in enumerate(TWO):
             expected = statistics([float(value) for value in x[row, number]])
@@ -43,7 +44,7 @@ def test_same_as_the_naive_twin(data: st.DataObject, cells: int) -> None:
 
 
 def test_a_constant_has_no_shape() -> None:
-    found, names = extract(windows_of(np.full((1, 2, 60), 123_456_789.0)))
+    found, names = feature_matrix(windows_of(np.full((1, 2, 60), 123_456_789.0)))
     told = dict(zip(names, found[0].tolist(), strict=True))
     for name in ("mean", "min", "median", "max", "early", "late"):
         assert told[f"rx_bytes.{name}"] == pytest.approx(np.log1p(123_456_789.0))
@@ -56,7 +57,7 @@ def test_a_constant_has_no_shape() -> None:
 def test_a_first_burst_does_not_blur_what_follows() -> None:
     x = np.ones((1, 2, 60))
     x[0, :, 0] = 3e12
-    found, names = extract(windows_of(x))
+    found, names = feature_matrix(windows_of(x))
     assert np.isfinite(found).all()
     assert found[0, names.index("rx_bytes.late")] == pytest.approx(np.log(2))
 
@@ -64,21 +65,21 @@ def test_a_first_burst_does_not_blur_what_follows() -> None:
 def test_a_missing_series_is_missing_in_its_own_features_only() -> None:
     x = np.ones((2, 2, 10))
     x[0, 1] = np.nan
-    found, names = extract(windows_of(x))
+    found, names = feature_matrix(windows_of(x))
     missing = [name for name, value in zip(names, found[0], strict=True) if np.isnan(value)]
     assert missing == [f"tx_bytes.{name}" for name in STATISTICS] + ["rx_bytes/tx_bytes"]
     assert not np.isnan(found[1]).any()
 
 
 def test_no_containers_give_no_rows() -> None:
-    found, names = extract(windows_of(np.empty((0, 2, 10))))
+    found, names = feature_matrix(windows_of(np.empty((0, 2, 10))))
     assert found.shape == (0, len(names))
 
 
 def test_blocks_do_not_show() -> None:
     x = np.random.default_rng(0).gamma(1.0, 1e6, (3000, 2, 60))
-    whole, _ = extract(windows_of(x))
-    np.testing.assert_array_equal(whole[1234:1240], extract(windows_of(x[1234:1240]))[0])
+    whole, _ = feature_matrix(windows_of(x))
+    np.testing.assert_array_equal(whole[1234:1240], feature_matrix(windows_of(x[1234:1240]))[0])
 
 
 def test_every_feature_has_its_own_name() -> None:
@@ -97,7 +98,7 @@ def test_nothing_that_tells_who_the_container_is_reaches_the_features() -> None:
     moved = pd.Timedelta(days=400, milliseconds=7)
     other["time"] += moved
     other["started_at"] += moved
-    a, b = table(samples, 30.0), table(check_samples(other, where="test"), 30.0)
+    a, b = feature_table(samples, 30.0), feature_table(check_samples(other, where="test"), 30.0)
     back = [b.containers["pod"].tolist().index("pod" + order[pod]) for pod in a.containers["pod"]]
     assert a.names == b.names
     np.testing.assert_array_equal(a.X, b.X[back])
@@ -116,13 +117,13 @@ def test_the_number_of_samples_is_not_told() -> None:
         },
         started_at=pd.NaT,
     )
-    often = table(check_samples(steady, where="test"), 60.0)
-    seldom = table(check_samples(steady.iloc[::7], where="test"), 60.0)
+    often = feature_table(check_samples(steady, where="test"), 60.0)
+    seldom = feature_table(check_samples(steady.iloc[::7], where="test"), 60.0)
     np.testing.assert_allclose(often.X, seldom.X, atol=1e-4)
 
 
 def test_the_table_says_how_long_each_container_was_seen() -> None:
-    containers = table(make_samples(("nginx",), deployments_per_service=2, seconds=50), 30.0).containers
+    containers = feature_table(make_samples(("nginx",), deployments_per_service=2, seconds=50), 30.0).containers
     assert containers["seconds_observed"].between(28, 30, inclusive="left").all()
     assert containers["usable"].all()
     assert {"pod", "started_at", "service", "deployment"} <= set(containers)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from podlab.data.samples import check_samples
 from podlab.features import windows
-from podlab.features.windows import cut, read_rows
+from podlab.features.rows import read_rows
+from podlab.features.windows import make_windows
 from tests.support import naive_rows
 from tests.support.synthetic import EPOCH, make_samples
 
@@ -68,9 +69,9 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch, horizon_s: float | 
     late = (samples["pod"] == pods[3]) & (samples["time"] - samples["started_at"] < pd.Timedelta(seconds=30))
     samples = samples[~late]
     begins_s = np.full(len(pods), begin_s)
-    whole = cut(samples, horizon_s=horizon_s, begin_s=begins_s if begin_s else 0.0)
+    whole = make_windows(samples, horizon_s=horizon_s, begin_s=begins_s if begin_s else 0.0)
     for room in (1, 100, 300):
         monkeypatch.setattr(windows, "_BLOCK_ROWS", room)
-        found = cut(samples, horizon_s=horizon_s, begin_s=begins_s if begin_s else 0.0)
+        found = make_windows(samples, horizon_s=horizon_s, begin_s=begins_s if begin_s else 0.0)
         np.testing.assert_array_equal(found.cells, whole.cells)
-        np.testing.assert_array_equal(found.sighting.first_s, whole.sighting.first_s)
+        np.testing.assert_array_equal(found.spans.first_s, whole.spans.first_s)

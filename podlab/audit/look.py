@@ -15,9 +15,9 @@ from podlab.data.draws import join_draws
 from podlab.data.samples import INSTANCE_KEY
 from podlab.errors import InputError
 from podlab.evaluation.dataset import split_variant
-from podlab.features.features import extract, feature_names
-from podlab.features.rows import BoolArray, FloatArray
-from podlab.features.windows import Sighting, cut, read_rows, series_of, sight
+from podlab.features.features import feature_matrix, feature_names
+from podlab.features.rows import BoolArray, FloatArray, ObservationSpans, observation_spans, read_rows
+from podlab.features.windows import make_windows, series_of
 
 #: From the container's start.
 BIRTH: Final = "birth"
@@ -90,15 +90,15 @@ def take_looks(
     """
     normal = _normal(samples)
     rows = read_rows(normal, metrics=MEASURED_METRICS)
-    sighting = sight(rows)
+    spans = observation_spans(rows)
     seen_first = normal.groupby(list(INSTANCE_KEY), dropna=False, sort=False)["time"].min().reset_index(drop=True)
     deployments = _describe(rows.containers, seen_first)
     if draws is not None:
         deployments = join_draws(deployments, draws)
     found = {}
-    for name, begin_s in ((BIRTH, _births(sighting)), (MIDLIFE, _middles(sighting, length_s))):
-        windows = cut(rows, horizon_s=length_s, begin_s=np.nan_to_num(begin_s))
-        X, names = extract(windows)
+    for name, begin_s in ((BIRTH, _births(spans)), (MIDLIFE, _middles(spans, length_s))):
+        windows = make_windows(rows, horizon_s=length_s, begin_s=np.nan_to_num(begin_s))
+        X, names = feature_matrix(windows)
         shown = np.isfinite(begin_s) & windows.usable
         begin = deployments["born"] + pd.to_timedelta(begin_s, unit="s")
         told = deployments.assign(begin=begin, end=begin + pd.Timedelta(seconds=length_s))
@@ -127,14 +127,14 @@ def _normal(samples: pd.DataFrame) -> pd.DataFrame:
     return normal
 
 
-def _births(sighting: Sighting) -> FloatArray:
-    return np.where(sighting.from_birth, 0.0, np.nan)
+def _births(spans: ObservationSpans) -> FloatArray:
+    return np.where(spans.start_observed, 0.0, np.nan)
 
 
-def _middles(sighting: Sighting, length_s: float) -> FloatArray:
+def _middles(spans: ObservationSpans, length_s: float) -> FloatArray:
     """Where the middle of the seen life begins; NaN where too little of it was seen (n_containers,)."""
-    seen_from_s = np.where(sighting.from_birth, 0.0, sighting.first_s)
-    middle_s = (seen_from_s + sighting.until_s) / 2
+    seen_from_s = np.where(spans.start_observed, 0.0, spans.first_s)
+    middle_s = (seen_from_s + spans.until_s) / 2
     late_enough: BoolArray = middle_s - seen_from_s >= length_s
     return np.where(late_enough, middle_s, np.nan)
 

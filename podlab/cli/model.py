@@ -28,7 +28,7 @@ from podlab.data.recordings import MOST_TRAINING_ROWS, read_recording, read_trai
 from podlab.data.store import open_dataset
 from podlab.data.units import parse_duration_s
 from podlab.files import refuse_inputs
-from podlab.identify import Answer, Identifier
+from podlab.identify import Identifier, Prediction
 from podlab.identify.dataset import Identified, identify_dataset
 from podlab.identify.explain import Explanation
 from podlab.identify.explain import explain as explain_answers
@@ -124,7 +124,7 @@ def _identify_all(
         yield from identify_dataset(identifier, open_dataset(folder), horizon_s=horizon_s, whole=whole)
 
 
-def _tell(answers: Sequence[Answer], explained: Sequence[Explanation | None] | None, as_json: bool) -> None:
+def _tell(answers: Sequence[Prediction], explained: Sequence[Explanation | None] | None, as_json: bool) -> None:
     if as_json:
         for number, answer in enumerate(answers):
             extra = {} if explained is None else {"explanation": _plain(explained[number])}
@@ -148,7 +148,7 @@ def _plain(explanation: Explanation | None) -> dict[str, object] | None:
     return None if explanation is None else explanation.to_json()
 
 
-def _in_words(answer: Answer, explanation: Explanation | None) -> str:
+def _in_words(answer: Prediction, explanation: Explanation | None) -> str:
     """Write a container's answer and, indented, the reasons."""
     who = "/".join(part for part in (answer.namespace, answer.pod, answer.container) if part)
     if explanation is None:

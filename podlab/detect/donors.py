@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from podlab.identify.answer import Answer
+from podlab.identify.prediction import Prediction
 
 #: A service that is less probable than that beside the one decided on is no donor.
 _LEAST_SHARE = 0.2
@@ -13,7 +13,7 @@ _LEAST_SHARE = 0.2
 _LEAST_SIMILARITY = 0.8
 
 
-def donors_of(answer: Answer) -> tuple[tuple[str, float], ...]:
+def donors_of(answer: Prediction) -> tuple[tuple[str, float], ...]:
     """Name a container's donors and their weights, the heaviest first.
 
     The services that cannot be ruled out, by their probability. A container that is like no known service has none:
@@ -21,12 +21,12 @@ def donors_of(answer: Answer) -> tuple[tuple[str, float], ...]:
 
     Examples
     --------
-    >>> donors_of(Answer("local", "shop", "db-0", None, "main", 10.0, None, 0.0, {}, (), False, 1.0, "m@1"))
+    >>> donors_of(Prediction("local", "shop", "db-0", None, "main", 10.0, None, 0.0, {}, (), False, 1.0, "m@1"))
     ()
     """
     if not answer.known:
         return ()
-    return tuple((service, answer.candidates[service]) for service in answer.shortlist)
+    return tuple((service, answer.candidates[service]) for service in answer.prediction_set)
 
 
 def donors_of_decision(

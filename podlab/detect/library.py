@@ -13,7 +13,7 @@ from podlab.data.catalogue import CONTAINER_KEY, FEATURE_METRICS
 from podlab.detect.detector import Detector, MakeParts, TrainingRows, default_parts, fit_detector
 from podlab.detect.signals import SIGNALS, Observed, SignalState
 from podlab.detect.ticks import sample, ticks
-from podlab.features.windows import Rows, read_rows
+from podlab.features.rows import Rows, read_rows
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

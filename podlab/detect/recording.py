@@ -14,9 +14,9 @@ from podlab.detect.donors import donors_of
 from podlab.detect.drivers import Driver, drivers_of
 from podlab.detect.library import SAME_ALARM_S, Library
 from podlab.detect.replay import replay
-from podlab.features.windows import Rows, read_rows, sight
-from podlab.identify.answer import Answer
+from podlab.features.rows import Rows, observation_spans, read_rows
 from podlab.identify.identifier import Identifier
+from podlab.identify.prediction import Prediction
 
 #: Seconds seen of a container after which it is identified (again).
 IDENTIFIED_AT_S = (10.0, 30.0, 60.0, 120.0)
@@ -123,8 +123,8 @@ def score_recording(
 
 def _seen_s(rows: Rows) -> NDArray[np.float64]:
     """For how long a container was seen at each row (n_rows,): since its start, or its first row if that was later."""
-    sighting = sight(rows)
-    begin_s = np.where(sighting.from_birth, 0.0, sighting.first_s)
+    spans = observation_spans(rows)
+    begin_s = np.where(spans.start_observed, 0.0, spans.first_s)
     return np.asarray(rows.offset_s - begin_s[rows.code])
 
 
@@ -135,7 +135,7 @@ def _identify(
     until_s: float,
     identifier: Identifier,
     metrics: Collection[str] | None,
-) -> Sequence[Answer]:
+) -> Sequence[Prediction]:
     """Identify each container by what was seen of it until then, and by its first row at least."""
     early = (seen_s < until_s) | (np.diff(rows.code, prepend=-1) != 0)
     return identifier.identify(ordered[early].reset_index(drop=True), metrics=metrics)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from podlab.detect.library import Library
 from podlab.detect.scorer import Scored, Scorer
 from podlab.detect.ticks import sample, ticks
-from podlab.features.windows import Rows
+from podlab.features.rows import Rows
 
 IntArray = NDArray[np.int64]
 Donors = Sequence[tuple[str, float]]

@@ -137,7 +137,7 @@ class Scorer:
         time_s, age_s : array of float64 (n,)
             When the sample was taken, on a clock that each container keeps to, and the container's age then.
         values, valid : mapping of str to array (n,)
-            By metric column, as in :class:`podlab.features.windows.Rows`; counters are int64.
+            By metric column, as in :class:`podlab.features.rows.Rows`; counters are int64.
         ages : mapping of str to array (n,), optional
             By family of metrics, as there.
 

@@ -175,7 +175,7 @@ class SignalState:
         time_s : array of float64 (n,)
             When it was taken; one container keeps to one clock. Over a step back there is no rate.
         values, valid : mapping of str to array (n,)
-            By metric column, as in :class:`podlab.features.windows.Rows`; counters are int64.
+            By metric column, as in :class:`podlab.features.rows.Rows`; counters are int64.
         ages : mapping of str to array (n,), optional
             By family of metrics, as there.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podlab.data.catalogue import Family
-from podlab.features.windows import Rows
+from podlab.features.rows import Rows
 
 IntArray = NDArray[np.int64]
 

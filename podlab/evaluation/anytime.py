@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from podlab.evaluation.bootstrap import Estimate, draw_weights, interval
 from podlab.evaluation.replay import Replay
 from podlab.evaluation.splits import IntArray
-from podlab.identify.decide import UNKNOWN, Decisions, Policy, begin, step
+from podlab.identify.early import UNKNOWN, DecisionStates, TriggerPolicy, initial_states, update_states
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -50,13 +50,13 @@ class Outcome:
     revised: BoolArray
 
 
-def decide(replay: Replay, policy: Policy) -> Outcome:
+def decide(replay: Replay, policy: TriggerPolicy) -> Outcome:
     """Let a policy decide on every container of a replay; who still waits at the last look counts as unknown then."""
-    state: Decisions = begin(replay.truth.size)
+    state: DecisionStates = initial_states(replay.truth.size)
     first = np.full(replay.truth.size, UNKNOWN, dtype=np.int64)
     for at_s, looks in zip(replay.at_s, replay.looks, strict=True):
         waited = np.isnan(state.first_s)
-        state = step(state, policy, float(at_s), looks)
+        state = update_states(state, policy, float(at_s), looks)
         now = waited & ~np.isnan(state.first_s)
         first[now] = state.service[now]
     return Outcome(
@@ -74,22 +74,22 @@ def decide_at(replay: Replay, at_s: float) -> Outcome:
     return Outcome(said, said, np.full(said.size, at_s), np.zeros(said.size, dtype=bool))
 
 
-def policies(timeout_s: float) -> list[Policy]:
+def policies(timeout_s: float) -> list[TriggerPolicy]:
     """List the policies that one is chosen from."""
     return [
-        Policy(confidence, looks, max(confidence, revise), revise_looks, timeout_s)
-        for confidence, looks, (revise, revise_looks) in product(CONFIDENCES, _LOOKS, _REVISE)
-        if revise >= confidence or (revise, revise_looks) == _REVISE[-1]
+        TriggerPolicy(confidence, looks, max(confidence, revise), revise_consecutive, timeout_s)
+        for confidence, looks, (revise, revise_consecutive) in product(CONFIDENCES, _LOOKS, _REVISE)
+        if revise >= confidence or (revise, revise_consecutive) == _REVISE[-1]
     ]
 
 
 def choose(
     replay: Replay,
-    candidates: Sequence[Policy],
+    candidates: Sequence[TriggerPolicy],
     *,
     target_error: float = TARGET_ERROR,
     target_revised: float = TARGET_REVISED,
-) -> Policy:
+) -> TriggerPolicy:
     """Choose the policy that decides soonest among those that are seldom wrong and seldom take anything back.
 
     Without the second limit it would pay to answer at once and to correct it later.
@@ -98,7 +98,7 @@ def choose(
     ----------
     replay : Replay
         Containers to choose on, never those that the choice is then judged by.
-    candidates : sequence of Policy
+    candidates : sequence of TriggerPolicy
     target_error : float
         Share of final answers that may be wrong.
     target_revised : float
@@ -106,7 +106,7 @@ def choose(
         breaks them by the least is taken.
     """
 
-    def merit(policy: Policy) -> tuple[float, float]:
+    def merit(policy: TriggerPolicy) -> tuple[float, float]:
         outcome = decide(replay, policy)
         excess = max(_error(replay, outcome) - target_error, 0.0)
         excess += max(float(outcome.revised.mean()) - target_revised, 0.0)
@@ -118,18 +118,18 @@ def choose(
 
 def choose_by_fold(
     replay: Replay,
-    candidates: Sequence[Policy],
+    candidates: Sequence[TriggerPolicy],
     *,
     target_error: float = TARGET_ERROR,
     target_revised: float = TARGET_REVISED,
-) -> tuple[list[Policy], Outcome]:
+) -> tuple[list[TriggerPolicy], Outcome]:
     """Judge the choice itself: each fold's containers by the policy chosen on the other folds' deployments.
 
     Services that no model was trained on take no part in the choice.
 
     Returns
     -------
-    list of Policy
+    list of TriggerPolicy
         One for each fold.
     Outcome
         Of all containers.
@@ -221,14 +221,14 @@ def _quantile(values: FloatArray, weights: FloatArray, part: float) -> FloatArra
     return np.asarray(values[order][(reached >= part * reached[:, -1:]).argmax(axis=1)])
 
 
-def curve(replay: Replay, policy: Policy, *, seed: int = 0) -> pd.DataFrame:
+def curve(replay: Replay, policy: TriggerPolicy, *, seed: int = 0) -> pd.DataFrame:
     """Compare rules over their whole range: how soon they decide, and how often that is wrong.
 
     Parameters
     ----------
     replay : Replay
         Containers of known services.
-    policy : Policy
+    policy : TriggerPolicy
         Whose looks, revising and timeout the revocable rule has while its confidence goes through its range. The
         plain threshold decides for good with the first look that is probable enough.
     seed : int
@@ -240,7 +240,7 @@ def curve(replay: Replay, policy: Policy, *, seed: int = 0) -> pd.DataFrame:
         ``rule`` (``revocable``, ``plain threshold`` or ``fixed time``), ``setting`` (the confidence, or the seconds);
         for each score of :func:`describe` its value, ``_low`` and ``_high``; ``n_containers``, ``n_deployments``.
     """
-    plain = replace(policy, looks=1, revise_looks=None)
+    plain = replace(policy, consecutive=1, revise_consecutive=None)
     found: list[tuple[str, float, Outcome]] = []
     for confidence in CONFIDENCES:
         revise = max(confidence, policy.revise_confidence)

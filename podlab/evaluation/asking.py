@@ -86,8 +86,8 @@ def _judge(
             "answer": pd.array([answer.service for answer in answers], dtype="str"),
             "best_guess": pd.array([next(iter(answer.candidates), None) for answer in answers], dtype="str"),
             "confidence": [answer.confidence for answer in answers],
-            "covered": [own in answer.shortlist for own, answer in zip(service, answers, strict=True)],
-            "set_size": [len(answer.shortlist) for answer in answers],
-            "promise": [answer.promise for answer in answers],
+            "covered": [own in answer.prediction_set for own, answer in zip(service, answers, strict=True)],
+            "set_size": [len(answer.prediction_set) for answer in answers],
+            "promise": [answer.coverage for answer in answers],
         }
     )

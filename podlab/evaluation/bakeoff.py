@@ -20,10 +20,11 @@ from podlab.evaluation.kernels import describe_kernels
 from podlab.evaluation.ranks import NEMENYI, critical_difference, find_cliques, rank_methods
 from podlab.evaluation.scores import Scores, resample_macro_f1, score
 from podlab.evaluation.splits import IntArray, Plan, plan_splits
-from podlab.features.features import extract
-from podlab.features.windows import cut, read_rows
-from podlab.identify.calibration import add_votes, log_votes
-from podlab.identify.looks import COMPANION_SHARE
+from podlab.features.features import feature_matrix
+from podlab.features.rows import read_rows
+from podlab.features.windows import make_windows
+from podlab.identify.calibration import combine_logits, to_logits
+from podlab.identify.observation import COMPANION_MIN_FRACTION
 from podlab.parallel import side_by_side
 from podlab.progress import Progress
 
@@ -175,11 +176,11 @@ def bake_off(
 def _view(dataset: Dataset, horizons: Sequence[float], columns: Sequence[str] | None) -> dict[float, Views]:
     """Compute all views of the containers at each horizon."""
     rows = read_rows(dataset.samples)
-    windows = {horizon_s: cut(rows, horizon_s=horizon_s, columns=columns) for horizon_s in horizons}
-    features = {horizon_s: extract(own) for horizon_s, own in windows.items()}
+    windows = {horizon_s: make_windows(rows, horizon_s=horizon_s, columns=columns) for horizon_s in horizons}
+    features = {horizon_s: feature_matrix(own) for horizon_s, own in windows.items()}
     views: dict[float, Views] = {}
     for horizon_s in horizons:
-        earlier_s = next(each for each in horizons if each >= COMPANION_SHARE * horizon_s)
+        earlier_s = next(each for each in horizons if each >= COMPANION_MIN_FRACTION * horizon_s)
         views[horizon_s] = {"own": features[horizon_s], "earlier": features[earlier_s]}
         for view, describe in (("intervals", describe_intervals), ("kernels", describe_kernels)):
             matrix = describe(windows[horizon_s])
@@ -203,9 +204,9 @@ def _answer(
             fitted_s = time.process_time()
             probability = np.zeros((split.test.size, names.size))
             probability[:, model.classes_] = model.predict_proba(X[split.test])
-            votes.append(log_votes(probability))
+            votes.append(to_logits(probability))
             fit_s, answer_s = fit_s + fitted_s - began_s, answer_s + time.process_time() - fitted_s
-        found.append(names[add_votes(votes).argmax(axis=1)])
+        found.append(names[combine_logits(votes).argmax(axis=1)])
     return found, fit_s, answer_s
 
 

@@ -17,8 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from podlab.evaluation.kernels import RidgeOnKernels
 from podlab.features.windows import Windows
-from podlab.identify.forest import Forest
-from podlab.identify.grow import grow_forest
+from podlab.identify.forest import Forest, fit_subspace_forest
 
 #: A view of the containers (``own``: features of the seconds observed, ``earlier``: of those that podlab's companion
 #: saw, ``intervals``: :func:`describe_intervals` of the seconds observed, ``kernels``:
@@ -71,7 +70,7 @@ class TreesByView:
     def fit(self, X: NDArray[np.float32], y: NDArray[np.int64]) -> TreesByView:
         """Grow the trees."""
         self.classes_, number = np.unique(y, return_inverse=True)
-        self._forest: Forest = grow_forest(
+        self._forest: Forest = fit_subspace_forest(
             X, number, np.ones(number.size), self._names,
             services=self.classes_.size, trees=_TREES, seed=self._seed, jobs=1,
         )  # fmt: skip

@@ -32,8 +32,8 @@ from podlab.evaluation.dataset import Dataset, load_of, read_dataset
 from podlab.evaluation.machines import move_to_another_machine
 from podlab.evaluation.scenarios import Scenario, from_start, see
 from podlab.evaluation.splits import Plan, Split, plan_splits, unit_column
-from podlab.features.features import extract
-from podlab.features.windows import Windows, cut
+from podlab.features.features import feature_matrix
+from podlab.features.windows import Windows, make_windows
 from podlab.files import atomic_file
 from podlab.parallel import is_spread, side_by_side
 from podlab.progress import Progress
@@ -103,8 +103,8 @@ class IdentifierModel:
         return found.add_prefix(PROBABILITY).assign(
             known=[answer.known for answer in answers],
             novelty=np.array([answer.novelty for answer in answers], dtype=np.float64),
-            prediction_set=pd.Series([answer.shortlist for answer in answers], dtype=object),
-            coverage=[answer.promise for answer in answers],
+            prediction_set=pd.Series([answer.prediction_set for answer in answers], dtype=object),
+            coverage=[answer.coverage for answer in answers],
             similar=pd.Series([answer.similar for answer in answers], dtype=object),
             seconds_observed=[answer.seconds_observed for answer in answers],
         )
@@ -136,7 +136,7 @@ class FeatureClassifier:
     estimator: Any
     horizon_s: float | None = 60.0
     columns: Sequence[str] | None = None
-    view: View = field(default=extract, repr=False)
+    view: View = field(default=feature_matrix, repr=False)
     estimator_: Any = field(init=False, repr=False, default=None)
     features_: tuple[str, ...] = field(init=False, repr=False, default=())
     fit_cpu_s: float = field(init=False, repr=False, default=0.0)
@@ -165,7 +165,7 @@ class FeatureClassifier:
         if usable.any() and services:
             probability[usable] = self.estimator_.predict_proba(X.reindex(columns=list(self.features_))[usable])
         return pd.DataFrame(probability, columns=[f"{PROBABILITY}{name}" for name in services]).assign(
-            seconds_observed=windows.sighting.observed_s,
+            seconds_observed=windows.spans.observed_s,
             rule=getattr(self.estimator_, "metric_", None),
             predict_cpu_s=(time.process_time() - began_s) / max(1, len(X)),
         )
@@ -173,7 +173,7 @@ class FeatureClassifier:
     def _features(
         self, samples: pd.DataFrame, horizon_s: float | None
     ) -> tuple[pd.DataFrame, NDArray[np.bool_], Windows]:
-        windows = cut(samples, horizon_s=horizon_s, columns=self.columns)
+        windows = make_windows(samples, horizon_s=horizon_s, columns=self.columns)
         matrix, names = self.view(windows)
         return pd.DataFrame(matrix, columns=list(names)), windows.usable, windows
 

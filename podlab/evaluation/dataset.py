@@ -16,7 +16,7 @@ from podlab.data.draws import join_draws
 from podlab.data.samples import INSTANCE_KEY
 from podlab.errors import InputError
 from podlab.evaluation.splits import IntArray, TextArray
-from podlab.features.windows import read_rows
+from podlab.features.rows import read_rows
 
 log = logging.getLogger(__name__)
 

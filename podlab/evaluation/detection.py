@@ -17,7 +17,7 @@ from podlab.detect.signals import SIGNALS, Observed
 from podlab.evaluation.bootstrap import Estimate, interval, mean_interval, wilson
 from podlab.evaluation.splits import plan_splits
 from podlab.evaluation.strange import Faults, auroc, faults_in, vus_pr
-from podlab.features.windows import Rows, read_rows
+from podlab.features.rows import Rows, read_rows
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

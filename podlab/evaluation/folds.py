@@ -11,7 +11,7 @@ from joblib import delayed
 from podlab import identify
 from podlab.evaluation.dataset import Dataset
 from podlab.evaluation.splits import IntArray, unit_column
-from podlab.identify import Answer
+from podlab.identify import Prediction
 from podlab.parallel import side_by_side
 from podlab.progress import Progress
 
@@ -46,7 +46,7 @@ def answer_folds(
     jobs: int | None,
     progress: Progress | None,
     looks_s: Sequence[float] | None = None,
-) -> list[dict[float, list[Answer]]]:
+) -> list[dict[float, list[Prediction]]]:
     """Train an identifier for each fold and let it answer.
 
     Each fold is a process of its own: threads inside one training hardly help, since its trees are small.
@@ -68,7 +68,7 @@ def answer_folds(
 
     Returns
     -------
-    list of dict of float to list of Answer
+    list of dict of float to list of Prediction
         For each fold, by seconds observed, an answer for each container tested.
 
     Raises
@@ -99,6 +99,6 @@ def _answer(
     columns: Sequence[str] | None,
     seed: int,
     looks_s: tuple[float, ...],
-) -> dict[float, list[Answer]]:
+) -> dict[float, list[Prediction]]:
     identifier = identify.fit(train, group=group, horizons_s=horizons_s, columns=columns, seed=seed, jobs=1)
     return {look_s: identifier.identify(test, horizon_s=look_s) for look_s in looks_s}

@@ -18,7 +18,7 @@ from podlab.evaluation.folds import Fold, answer_folds
 from podlab.evaluation.result import Evaluation
 from podlab.evaluation.scores import Scores, score
 from podlab.evaluation.splits import Plan, plan_splits
-from podlab.identify import Answer
+from podlab.identify import Prediction
 from podlab.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ def _plan_control(shuffled: Dataset | None, **planned: Any) -> Plan | None:
         return None
 
 
-def _decisions(dataset: Dataset, plan: Plan, answers: Sequence[dict[float, list[Answer]]]) -> pd.DataFrame:
+def _decisions(dataset: Dataset, plan: Plan, answers: Sequence[dict[float, list[Prediction]]]) -> pd.DataFrame:
     """Put the answers of all splits into a table: one line per container tested, horizon and iteration."""
     found = []
     for split, by_horizon in zip(plan.splits, answers, strict=True):

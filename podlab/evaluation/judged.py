@@ -20,7 +20,7 @@ from podlab.errors import InputError
 from podlab.evaluation.dataset import Dataset, load_of, read_dataset
 from podlab.evaluation.scenarios import Scenario, see
 from podlab.evaluation.splits import IntArray, TextArray, plan_splits
-from podlab.identify import Answer
+from podlab.identify import Prediction
 from podlab.parallel import side_by_side
 from podlab.progress import Progress
 
@@ -39,7 +39,7 @@ class Judged:
         Whether the model that judged it was not trained on its service.
     fold : array of int64 (n,)
         Which model judged it.
-    answers : mapping of str to tuple of (Answer or None)
+    answers : mapping of str to tuple of (Prediction or None)
         By the scenario's name, of all containers; None where a scenario shows nothing of one.
     """
 
@@ -49,7 +49,7 @@ class Judged:
     load: TextArray
     strange: NDArray[np.bool_]
     fold: IntArray
-    answers: Mapping[str, tuple[Answer | None, ...]]
+    answers: Mapping[str, tuple[Prediction | None, ...]]
 
     def decisions(self, scenario: str) -> pd.DataFrame:
         """Put what one scenario gave into a table.
@@ -58,7 +58,7 @@ class Judged:
         -------
         DataFrame
             One line for each container that it shows: ``service, unit, strange``; ``novelty``, ``known`` and
-            ``confidence`` as in :class:`podlab.identify.Answer`; ``best``, the most probable service (missing where
+            ``confidence`` as in :class:`podlab.identify.Prediction`; ``best``, the most probable service (missing where
             nothing was seen), and ``similar``, as in the answer.
         """
         shown = [(row, answer) for row, answer in enumerate(self.answers[scenario]) if answer is not None]
@@ -222,13 +222,13 @@ def _ask(
 
 def _train_and_ask(
     train: pd.DataFrame, test: pd.DataFrame, scenarios: Sequence[Scenario], learn: dict[str, Any], seeds: list[int]
-) -> dict[str, list[Answer | None]]:
+) -> dict[str, list[Prediction | None]]:
     identifier = identify.fit(train, **learn)
     asked = read_dataset(test)
-    found: dict[str, list[Answer | None]] = {}
+    found: dict[str, list[Prediction | None]] = {}
     for scenario in scenarios:
         seen = see(asked, scenario, np.random.default_rng(seeds))
-        own: list[Answer | None] = [None] * len(asked.containers)
+        own: list[Prediction | None] = [None] * len(asked.containers)
         if len(seen):
             answers = identifier.identify(seen.reset_index(drop=True), horizon_s=scenario.horizon_s)
             for whose, answer in zip(pd.unique(asked.code[seen.index]), answers, strict=True):

@@ -20,7 +20,7 @@ from podlab.evaluation.original import TRAINING_RATIO, draw_rows, encode_rows, p
 from podlab.evaluation.result import Evaluation
 from podlab.evaluation.scores import Scores, score
 from podlab.evaluation.splits import Plan, plan_splits
-from podlab.identify.looks import COMPANION_SHARE
+from podlab.identify.observation import COMPANION_MIN_FRACTION
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _rungs_of_podlab(
     horizons_s = sorted(evaluation.scores)
     nearest = min(horizons_s, key=lambda horizon: abs(horizon - horizon_s))
     # Experts for shorter horizons have no say by then.
-    heard_s = [horizon for horizon in horizons_s if COMPANION_SHARE * nearest <= horizon <= nearest]
+    heard_s = [horizon for horizon in horizons_s if COMPANION_MIN_FRACTION * nearest <= horizon <= nearest]
     same = {
         "learner": "podlab",
         "metric_filter": _name_filter(evaluation.columns, dataset),

@@ -16,7 +16,7 @@ from podlab.errors import InputError
 from podlab.evaluation.judged import Judged, judge
 from podlab.evaluation.scenarios import BIRTH, Scenario
 from podlab.evaluation.splits import IntArray, TextArray
-from podlab.identify.decide import UNKNOWN, Looks, looks_of
+from podlab.identify.early import UNKNOWN, PredictionArrays, prediction_arrays
 from podlab.progress import Progress
 
 FloatArray = NDArray[np.float64]
@@ -37,7 +37,7 @@ class Replay:
         Those that models were trained on.
     at_s : array of float64 (n_looks,)
         Seconds observed.
-    looks : tuple of Looks (n_looks,)
+    looks : tuple of PredictionArrays (n_looks,)
         Each of all containers (n,).
     truth : array of int64 (n,)
         Number of the service, :data:`UNKNOWN` where no model was trained on it.
@@ -49,7 +49,7 @@ class Replay:
 
     services: tuple[str, ...]
     at_s: FloatArray
-    looks: tuple[Looks, ...]
+    looks: tuple[PredictionArrays, ...]
     truth: IntArray
     names: TextArray
     units: TextArray
@@ -59,7 +59,7 @@ class Replay:
     def take(self, chosen: BoolArray) -> Replay:
         """Keep some containers (n,)."""
         looks = tuple(
-            Looks(look.best[chosen], look.confidence[chosen], look.novelty[chosen], look.observed_s[chosen])
+            PredictionArrays(look.best[chosen], look.confidence[chosen], look.novelty[chosen], look.observed_s[chosen])
             for look in self.looks
         )
         own = {name: getattr(self, name)[chosen] for name in ("truth", "names", "units", "load", "fold")}
@@ -138,7 +138,7 @@ def as_replay(judged: Judged, looks_s: Sequence[float]) -> Replay:
         at_s=np.array([each.horizon_s for each in asked]),
         # From birth every container is shown, be it with nothing yet.
         looks=tuple(
-            looks_of([answer for answer in judged.answers[each.name] if answer is not None], judged.services)
+            prediction_arrays([answer for answer in judged.answers[each.name] if answer is not None], judged.services)
             for each in asked
         ),
         truth=np.array(truth, dtype=np.int64),

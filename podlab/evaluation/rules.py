@@ -11,7 +11,7 @@ import pandas as pd
 from podlab.evaluation.anytime import CONFIDENCES, Outcome, choose_by_fold, decide, decide_at, describe, policies
 from podlab.evaluation.bootstrap import Estimate
 from podlab.evaluation.replay import BoolArray, Replay
-from podlab.identify.decide import UNKNOWN, Policy
+from podlab.identify.early import UNKNOWN, TriggerPolicy
 
 #: Of :func:`podlab.evaluation.anytime.describe`, what a rule is judged by.
 JUDGED_BY = ("median_s", "mean_s", "error", "first_error", "right", "revised", "abstained")
@@ -40,9 +40,9 @@ def compare_rules(replay: Replay, *, horizons_s: Sequence[float] = (), seed: int
         ``n_deployments``, ``n_unknown``.
     """
     known, until_s = replay.truth != UNKNOWN, float(replay.at_s[-1])
-    plain = [Policy(confidence, 1, confidence, None, until_s) for confidence in CONFIDENCES]
+    plain = [TriggerPolicy(confidence, 1, confidence, None, until_s) for confidence in CONFIDENCES]
     outcomes = {
-        "podlab's default": decide(replay, Policy(timeout_s=until_s)),
+        "podlab's default": decide(replay, TriggerPolicy(timeout_s=until_s)),
         "revocable, chosen": choose_by_fold(replay, policies(until_s))[1],
         "plain threshold, chosen": choose_by_fold(replay, plain)[1],
         **{f"fixed: {at_s:g} s": decide_at(replay, at_s) for at_s in horizons_s},

@@ -15,8 +15,7 @@ import pandas as pd
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
 from podlab.errors import InputError
 from podlab.evaluation.dataset import Dataset
-from podlab.features.rows import BoolArray, FloatArray, IntArray
-from podlab.features.windows import read_rows, sight
+from podlab.features.rows import BoolArray, FloatArray, IntArray, observation_spans, read_rows
 
 #: Groups of scenarios, in the order of reports.
 BIRTH, LONG, MIDLIFE, SELDOM = "from birth", "from birth, long ones", "mid-life", "sampled seldom"
@@ -157,7 +156,7 @@ def see(dataset: Dataset, scenario: Scenario, rng: np.random.Generator) -> pd.Da
         Indexed by the rows' positions in the data set; containers of which nothing is seen are missing.
     """
     count, code, offset_s = len(dataset.containers), dataset.code, dataset.offset_s()
-    until_s = sight(read_rows(dataset.samples)).until_s
+    until_s = observation_spans(read_rows(dataset.samples)).until_s
     keep = (until_s >= _NEARLY * scenario.seen_s)[code]
     if scenario.stretch_s:
         latest_s = until_s / _NEARLY - scenario.stretch_s

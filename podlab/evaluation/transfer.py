@@ -23,8 +23,9 @@ from podlab.data.catalogue import MEASURED_METRICS, ORIGINAL_METRICS
 from podlab.evaluation.dataset import Dataset, read_dataset, thin_deployments
 from podlab.evaluation.scores import score
 from podlab.evaluation.splits import IntArray, plan_splits
-from podlab.features.features import extract, feature_names
-from podlab.features.windows import cut, read_rows, series_of, sight
+from podlab.features.features import feature_matrix, feature_names
+from podlab.features.rows import observation_spans, read_rows
+from podlab.features.windows import make_windows, series_of
 from podlab.parallel import side_by_side
 from podlab.progress import Progress
 
@@ -43,7 +44,8 @@ PODLAB: Final = "podlab"
 PODLAB_GUESS: Final = "podlab, most probable service"
 #: Splits within a recording: the column, and how many folds at most (sites are left out one by one).
 _SPLITS: Final = {"deployment": "deployment", "profile": "profile left out", "site": "site left out"}
-#: Beside the answer's own horizon, the one that keeps its vote then (:data:`podlab.identify.looks.COMPANION_SHARE`).
+#: Beside the answer's own horizon, the one that keeps its vote then, as
+#: :data:`podlab.identify.observation.COMPANION_MIN_FRACTION` has it.
 _HORIZON_SHARES: Final = (0.5, 1.0)
 
 
@@ -164,20 +166,20 @@ def transfer_table(
 
 def _see(dataset: Dataset, trial: Trial) -> _Seen:
     rows = read_rows(dataset.samples, metrics=MEASURED_METRICS)
-    sighting = sight(rows)
+    spans = observation_spans(rows)
     # Each container's own draw: it shows the same stretch whatever it is tested with.
     rng = np.random.default_rng(trial.seed)
-    latest_s = sighting.until_s * 1.02 - trial.length_s
+    latest_s = spans.until_s * 1.02 - trial.length_s
     middle_s = rng.uniform(trial.settled_s, np.maximum(latest_s, trial.settled_s))
     begin_s = {
-        BIRTH: np.where(sighting.from_birth, 0.0, np.nan),
+        BIRTH: np.where(spans.start_observed, 0.0, np.nan),
         MIDLIFE: np.where(latest_s >= trial.settled_s, middle_s, np.nan),
     }
     X: dict[str, NDArray[np.float32]] = {}
     names: tuple[str, ...] = ()
     for window, begins in begin_s.items():
-        cells = cut(rows, horizon_s=trial.length_s, begin_s=np.nan_to_num(begins), columns=MEASURED_METRICS)
-        X[window], names = extract(cells)
+        cells = make_windows(rows, horizon_s=trial.length_s, begin_s=np.nan_to_num(begins), columns=MEASURED_METRICS)
+        X[window], names = feature_matrix(cells)
         begin_s[window] = np.where(cells.usable, begins, np.nan)
     return _Seen(dataset, X, names, begin_s)
 

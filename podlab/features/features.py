@@ -3,17 +3,23 @@
 Scale carries identity (a database holds more memory than a proxy), so levels and rates enter as ``log(1 + x)`` of the
 value in its unit; shapes are free of scale and of the window's length. Nothing tells who the container is, when it
 ran, for how long, or how often it was sampled.
+
+
+One feature row per container instance, with who it is and its labels beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.features.windows import Windows
+from podlab.features.rows import Rows
+from podlab.features.windows import Windows, make_windows
 
 Matrix = NDArray[np.float32]
 
@@ -62,7 +68,7 @@ _NEAR = np.float32(0.1)
 
 
 def feature_names(series: Sequence[str]) -> tuple[str, ...]:
-    """Name the features of windows with these series, in the order of :func:`extract`'s columns."""
+    """Name the features of windows with these series, in the order of :func:`feature_matrix`'s columns."""
     single = [f"{name}.{statistic}" for name in series for statistic in STATISTICS]
     return (*single, *(f"{a}/{b}" for a, b in RATIOS if a in series and b in series))
 
@@ -78,13 +84,13 @@ def series_in(feature: str) -> tuple[str, ...]:
     return tuple(feature.split("/")) if "/" in feature else (feature.partition(".")[0],)
 
 
-def extract(windows: Windows) -> tuple[Matrix, tuple[str, ...]]:
+def feature_matrix(windows: Windows) -> tuple[Matrix, tuple[str, ...]]:
     """Compute the feature matrix.
 
     Parameters
     ----------
     windows : Windows
-        From :func:`podlab.features.windows.cut`.
+        From :func:`podlab.features.windows.make_windows`.
 
     Returns
     -------
@@ -140,3 +146,48 @@ def _statistics(rows: Matrix) -> Matrix:
 
 def _share(part: Matrix, whole: Matrix) -> Matrix:
     return np.where(whole > 0, part / whole, np.float32(0))
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """A feature matrix and whose rows they are.
+
+    Attributes
+    ----------
+    X : array of float32 (n_containers, n_features)
+        NaN where a container has no value of a series.
+    names : tuple of str
+        One per feature.
+    containers : DataFrame
+        One line per row of ``X``: identity, labels where the samples have them, ``seconds_observed`` and ``usable``
+        (whether any feature has a value).
+    """
+
+    X: NDArray[np.float32]
+    names: tuple[str, ...]
+    containers: pd.DataFrame
+
+
+def feature_table(
+    samples: pd.DataFrame | Rows, horizon_s: float | None, columns: Sequence[str] | None = None
+) -> FeatureTable:
+    """Compute the features of every container's first seconds.
+
+    Parameters
+    ----------
+    samples : DataFrame or Rows
+        A checked samples table, or what :func:`podlab.features.rows.read_rows` made of it.
+    horizon_s : float or None
+        Only rows in [start, start + horizon) count; None: all rows.
+    columns : sequence of str, optional
+        Metric columns to use; by default all that the table has.
+
+    Returns
+    -------
+    FeatureTable
+        One row for every container instance of ``samples``, in order of appearance.
+    """
+    windows = make_windows(samples, horizon_s=horizon_s, columns=columns)
+    matrix, names = feature_matrix(windows)
+    containers = windows.containers.assign(seconds_observed=windows.spans.observed_s, usable=windows.usable)
+    return FeatureTable(matrix, names, containers)

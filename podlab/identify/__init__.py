@@ -1,8 +1,8 @@
 """Which service runs in a container, how sure that is, and whether it is a service the model knows at all."""
 
-from podlab.identify.answer import Answer
+from podlab.features.features import FeatureTable, feature_table
 from podlab.identify.identifier import Identifier
-from podlab.identify.table import FeatureTable, table
-from podlab.identify.train import fit
+from podlab.identify.prediction import Prediction
+from podlab.identify.training import fit
 
-__all__ = ["Answer", "FeatureTable", "Identifier", "fit", "table"]
+__all__ = ["FeatureTable", "Identifier", "Prediction", "feature_table", "fit"]

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from podlab.data.catalogue import CATALOGUE
 from podlab.features.features import series_in
-from podlab.features.windows import SERIES, Rows
+from podlab.features.rows import Rows
+from podlab.features.windows import SERIES
 
 #: What other clusters lack: containerd without a Docker socket has no I/O; a bare kubelet no volumes; cAdvisor without
 #: a file system collector none of those; metrics-server gives CPU and working set only.
@@ -50,7 +51,7 @@ _OFFSET_BYTES = {"rootfs_used_bytes": 10_000.0, "logsfs_used_bytes": 2_500.0}
 _BEYOND_OFFSET_BYTES = 600_000.0
 
 
-def thin(rows: Rows, interval_s: NDArray[np.float64], rng: np.random.Generator) -> Rows:
+def downsample(rows: Rows, interval_s: NDArray[np.float64], rng: np.random.Generator) -> Rows:
     """Keep of each container the first row of each interval, the intervals beginning at a random phase.
 
     Parameters
@@ -97,12 +98,12 @@ def _is_lost(series: str, lack: frozenset[str]) -> bool:
     return family in lack or ("detail" in lack and series in _DETAIL)
 
 
-def draw_machines(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def draw_hardware(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw a machine of its own for each container: standard normal numbers (n_containers, n_traits)."""
     return rng.standard_normal((count, len(_SPREAD) + len(_OFFSET_BYTES) + 2))
 
 
-def move_to_machines(
+def shift_hardware(
     cells: NDArray[np.float32], series: Sequence[str], machine: NDArray[np.float64]
 ) -> NDArray[np.float32]:
     """Show windows as they would have been on other machines.
@@ -117,7 +118,7 @@ def move_to_machines(
     series : sequence of str
         Names along the second axis.
     machine : array of float64 (n, n_traits)
-        From :func:`draw_machines`.
+        From :func:`draw_hardware`.
 
     Returns
     -------

@@ -14,8 +14,8 @@ from podlab.data.store.index import Index, read_index
 from podlab.data.store.spread import over_containers
 from podlab.data.store.stream import Section, stream
 from podlab.errors import InputError
-from podlab.identify.answer import Answer
 from podlab.identify.identifier import Identifier
+from podlab.identify.prediction import Prediction
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Identified:
 
     Attributes
     ----------
-    answers : list of Answer
+    answers : list of Prediction
         In order of the containers' appearance.
     samples : DataFrame or None
         All rows of the containers, if they were asked for.
@@ -32,7 +32,7 @@ class Identified:
         The metrics that the whole data set has any value of; None where the samples are the whole.
     """
 
-    answers: list[Answer]
+    answers: list[Prediction]
     samples: pd.DataFrame | None = None
     metrics: frozenset[str] | None = None
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from podlab.data.catalogue import CATALOGUE, IDENTITY
 from podlab.data.samples import INSTANCE_KEY
-from podlab.features.windows import cut, series_of
-from podlab.identify.answer import Answer
+from podlab.features.windows import make_windows, series_of
 from podlab.identify.identifier import Identifier
+from podlab.identify.prediction import Prediction
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -86,7 +86,7 @@ class Explanation:
     known : bool
         Whether the container is like the known services at all; if not, ``service`` was not given as the answer.
     novelty : float
-        As in :class:`podlab.identify.Answer`.
+        As in :class:`podlab.identify.Prediction`.
     seconds_observed : float
         How long it was looked at.
     probability, rival_probability : float
@@ -177,7 +177,7 @@ def _three_digits(value: float) -> str:
 def explain(
     identifier: Identifier,
     samples: pd.DataFrame,
-    answers: Sequence[Answer],
+    answers: Sequence[Prediction],
     *,
     horizon_s: float | None = None,
     metrics: Collection[str] | None = None,
@@ -190,7 +190,7 @@ def explain(
         That answered.
     samples : DataFrame
         The checked samples table that it answered from.
-    answers : sequence of Answer
+    answers : sequence of Prediction
         All of them, as :meth:`podlab.identify.Identifier.identify` gave them.
     horizon_s, metrics
         The same as for the answers.
@@ -202,7 +202,7 @@ def explain(
     """
     kept = [name for name in (*IDENTITY, *identifier.columns) if name in samples]
     table = samples[kept]
-    windows = cut(table, horizon_s=horizon_s, columns=identifier.columns)
+    windows = make_windows(table, horizon_s=horizon_s, columns=identifier.columns)
     amounts = windows.cells.mean(axis=2, dtype=np.float64)
     life = table.groupby(list(INSTANCE_KEY), dropna=False, sort=False).ngroup().to_numpy()
     told: list[Explanation | None] = []
@@ -230,7 +230,7 @@ class _Game:
 
     def __init__(
         self, identifier: Identifier, rows: pd.DataFrame, company: pd.DataFrame, measured: Sequence[str],
-        answer: Answer, horizon_s: float | None, metrics: Collection[str] | None,
+        answer: Prediction, horizon_s: float | None, metrics: Collection[str] | None,
     ) -> None:  # fmt: skip
         self.measured = tuple(measured)
         self.service, self.rival = list(answer.candidates)[:2]
@@ -268,7 +268,7 @@ class _Game:
         return np.array([[own.candidates.get(name, nothing) for name in (self.service, self.rival)] for own in answers])
 
 
-def _explain(game: _Game, answer: Answer, amount: dict[str, float]) -> Explanation:
+def _explain(game: _Game, answer: Prediction, amount: dict[str, float]) -> Explanation:
     count = len(game.measured)
     orders = _orders(count)
     # Row k of an order's games has its first k metrics.

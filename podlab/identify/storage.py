@@ -15,18 +15,21 @@ from podlab.data.catalogue import FEATURE_METRICS
 from podlab.errors import InputError
 from podlab.features.features import feature_names
 from podlab.features.windows import series_of
-from podlab.identify.calibration import MEASURES, Calibration, Condition
-from podlab.identify.conformal import Bounds
-from podlab.identify.forest import from_arrays
-from podlab.identify.identifier import Identifier
-from podlab.identify.looks import Look
-from podlab.identify.space import Space
-from podlab.identify.typicality import Typicality
-from podlab.identify.verdict import Expert
+from podlab.identify.calibration import MEASURES, Calibration, Condition, ConformalQuantiles
+from podlab.identify.forest import forest_from_arrays
+from podlab.identify.identifier import HorizonModel, Identifier
+from podlab.identify.novelty import NearestNeighbours, OodScore
+from podlab.identify.observation import STORED_KINDS, ObservationWindow
 
 _MODEL = "model.json"
 _CALIBRATION = "calibration.npz"
 _REMEDY = "fit the model again"
+_STORED_CONDITIONS = {
+    Condition.RECORDED: "RECORDED",
+    Condition.SPARSE: "SELDOM",
+    Condition.INCOMPLETE: "LACKING",
+    Condition.SPARSE_AND_INCOMPLETE: "SELDOM_AND_LACKING",
+}
 
 
 class _StoredLook(msgspec.Struct, forbid_unknown_fields=True):
@@ -55,7 +58,7 @@ def to_files(identifier: Identifier) -> dict[str, bytes]:
         services=list(identifier.services),
         columns=list(identifier.columns),
         features=list(identifier.features),
-        looks=[_StoredLook(look.kind, look.length_s) for look in identifier.looks],
+        looks=[_StoredLook(STORED_KINDS[each.kind], each.length_s) for each in identifier.windows],
         calibrations=[
             _StoredCalibration(list(names), [each.temperature for each in conditions])
             for names, conditions in identifier.calibrations.items()
@@ -64,19 +67,21 @@ def to_files(identifier: Identifier) -> dict[str, bytes]:
         seed=identifier.seed,
     )
     files = {_MODEL: msgspec.json.format(msgspec.json.encode(stored), indent=1)}
-    for name, expert in identifier.experts.items():
+    for name, expert in identifier.horizon_models.items():
         files[f"{name}.npz"] = pack(
             {
                 **expert.forest.to_arrays(),
                 "known_leaves": expert.leaves,
                 "known_service": expert.service,
-                **{f"space_{name}": array for name, array in expert.space.to_arrays().items() if name != "service"},
+                **{
+                    f"space_{name}": array for name, array in expert.neighbours.to_arrays().items() if name != "service"
+                },
             }
         )
     files[_CALIBRATION] = pack(
         {"similarity": identifier.similarity}
         | {
-            f"{number}.{condition.name}.{name}": array
+            f"{number}.{_STORED_CONDITIONS[condition]}.{name}": array
             for number, conditions in enumerate(identifier.calibrations.values())
             for condition, calibration in zip(Condition, conditions, strict=True)
             for name, array in calibration.to_arrays().items()
@@ -100,23 +105,29 @@ def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise InputError(f"{_MODEL} is no model: {error}", where=where, hint=_REMEDY) from None
     _check(stored, where)
-    looks = tuple(Look(look.kind, look.length_s) for look in stored.looks)
-    expected = {_MODEL, _CALIBRATION, *(f"{look.name}.npz" for look in looks)}
+    windows = _windows(stored)
+    expected = {_MODEL, _CALIBRATION, *(f"{each.name}.npz" for each in windows)}
     if set(files) != expected:
         odd = sorted(set(files) ^ expected)[0]
         raise InputError(f"{odd} is missing or does not belong to the model", where=where, hint=_REMEDY)
-    experts = {look.name: _expert(files[f"{look.name}.npz"], stored, f"{where}/{look.name}.npz") for look in looks}
+    models = {each.name: _expert(files[f"{each.name}.npz"], stored, f"{where}/{each.name}.npz") for each in windows}
     packed = unpack(files[_CALIBRATION], where=f"{where}/{_CALIBRATION}")
     services = len(stored.services)
     return Identifier(
         services=tuple(stored.services),
         columns=tuple(stored.columns),
         features=tuple(stored.features),
-        looks=looks,
-        experts=experts,
+        windows=windows,
+        horizon_models=models,
         calibrations={
             tuple(each.looks): tuple(
-                _calibration(packed, f"{number}.{condition.name}", temperature, services, f"{where}/{_CALIBRATION}")
+                _calibration(
+                    packed,
+                    f"{number}.{_STORED_CONDITIONS[condition]}",
+                    temperature,
+                    services,
+                    f"{where}/{_CALIBRATION}",
+                )
                 for condition, temperature in zip(Condition, each.temperatures, strict=True)
             )
             for number, each in enumerate(stored.calibrations)
@@ -127,9 +138,14 @@ def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
     )
 
 
+def _windows(stored: _StoredModel) -> tuple[ObservationWindow, ...]:
+    kinds = {name: kind for kind, name in STORED_KINDS.items()}
+    return tuple(ObservationWindow(kinds[each.kind], each.length_s) for each in stored.looks)
+
+
 def _check(stored: _StoredModel, where: str) -> None:
     """Refuse a description that the code could not work with."""
-    names = [Look(look.kind, look.length_s).name for look in stored.looks]
+    names = [each.name for each in _windows(stored)]
     births = [name for name, look in zip(names, stored.looks, strict=True) if look.kind == "birth"]
     needed = {tuple(dict.fromkeys((a, b))) for n, a in enumerate(births) for b in births[n:]}
     needed |= {(name,) for name in names}
@@ -156,10 +172,10 @@ def _check(stored: _StoredModel, where: str) -> None:
             raise InputError(f"{_MODEL} is no model: {fault}", where=where, hint=_REMEDY)
 
 
-def _expert(content: bytes, stored: _StoredModel, where: str) -> Expert:
+def _expert(content: bytes, stored: _StoredModel, where: str) -> HorizonModel:
     arrays = unpack(content, where=where)
     services = len(stored.services)
-    forest = from_arrays(arrays, n_features=len(stored.features), n_classes=services, where=where)
+    forest = forest_from_arrays(arrays, n_features=len(stored.features), n_classes=services, where=where)
     leaves, service = arrays.get("known_leaves"), arrays.get("known_service")
     if (
         leaves is None
@@ -172,10 +188,12 @@ def _expert(content: bytes, stored: _StoredModel, where: str) -> Expert:
         or np.any((service < 0) | (service >= services))
     ):
         raise InputError("its training containers are not readable", where=where, hint=_REMEDY)
-    return Expert(forest, leaves, service, _space(arrays, service, len(stored.features), where))
+    return HorizonModel(forest, leaves, service, _space(arrays, service, len(stored.features), where))
 
 
-def _space(arrays: Mapping[str, NDArray[Any]], service: NDArray[np.int16], features: int, where: str) -> Space:
+def _space(
+    arrays: Mapping[str, NDArray[Any]], service: NDArray[np.int16], features: int, where: str
+) -> NearestNeighbours:
     chosen, scale, weight, points = (arrays.get(f"space_{name}") for name in ("feature", "scale", "weight", "points"))
     if (
         chosen is None or scale is None or weight is None or points is None
@@ -186,7 +204,7 @@ def _space(arrays: Mapping[str, NDArray[Any]], service: NDArray[np.int16], featu
         or not (np.all(scale > 0) and np.isfinite(scale).all() and np.all(weight >= 0) and np.isfinite(weight).all())
     ):  # fmt: skip
         raise InputError("its space of features is not readable", where=where, hint=_REMEDY)
-    return Space(chosen, scale, weight, points, service)
+    return NearestNeighbours(chosen, scale, weight, points, service)
 
 
 def _similarity(arrays: Mapping[str, NDArray[Any]], services: int, where: str) -> NDArray[np.float64]:
@@ -224,8 +242,8 @@ def _calibration(
         raise InputError("a calibration is not readable", where=where, hint=_REMEDY)
     if any(np.any(np.diff(parts[name], axis=-1) < 0) for name in ("deviations", "familiarity")):
         raise InputError("a calibration is not in order", where=where, hint=_REMEDY)
-    typicality = Typicality(parts["usual"], parts["deviations"], parts["familiarity"])
-    return Calibration(temperature, typicality, Bounds(parts["least"], basis))
+    typicality = OodScore(parts["usual"], parts["deviations"], parts["familiarity"])
+    return Calibration(temperature, typicality, ConformalQuantiles(parts["least"], basis))
 
 
 def pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:

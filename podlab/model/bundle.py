@@ -137,7 +137,7 @@ def save(
         libraries={"python": platform.python_version(), **_versions()},
         services=list(identifier.services),
         columns=list(identifier.columns),
-        horizons_s=[look.length_s for look in identifier.looks if look.kind == "birth"],
+        horizons_s=[look.length_s for look in identifier.windows if look.kind == "startup"],
         seed=identifier.seed,
         recordings=[RecordingEntry(path.name, *fingerprint(path)) for path in recordings],
         scores=dict(scores or {}),

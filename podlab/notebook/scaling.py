@@ -17,7 +17,7 @@ from podlab.data.store import append, open_dataset
 from podlab.detect import Library
 from podlab.detect.replay import replay
 from podlab.evaluation.growth import Growth, fit_growth
-from podlab.features.windows import read_rows
+from podlab.features.rows import read_rows
 from podlab.identify import fit
 from podlab.identify.dataset import identify_dataset
 from podlab.identify.identifier import Identifier

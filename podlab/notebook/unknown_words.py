@@ -9,7 +9,7 @@ import pandas as pd
 
 from podlab.evaluation.bootstrap import Estimate
 from podlab.evaluation.unknown import ALL, NOVELTY
-from podlab.identify import Answer
+from podlab.identify import Prediction
 from podlab.notebook.numbers import format_number
 from podlab.notebook.tables import interval
 
@@ -120,7 +120,7 @@ def rule_facts(table: pd.DataFrame) -> dict[str, Any]:
     return {name: _estimate(line, name).to_json() for name in names} | {"n_deployments": line["n_deployments"]}
 
 
-def most_telling(answers: Sequence[Answer]) -> int:
+def most_telling(answers: Sequence[Prediction]) -> int:
     """Choose whose answer is worth explaining: the least sure one of those that name a service, or of all.
 
     Returns

@@ -12,7 +12,7 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from podlab.evaluation.unknown import DOUBT, NOVELTY
-from podlab.identify.typicality import KNOWN_SHARE
+from podlab.identify.novelty import NOVELTY_THRESHOLD
 from podlab.plots.style import BLUE, ORANGE, VERMILION, counted, new_figure, podlab_style, share_axis
 
 FloatArray = NDArray[np.float64]
@@ -48,7 +48,7 @@ def plot_novelty(decisions: pd.DataFrame, near: Sequence[str] = ()) -> Figure:
             ]
             name = f"{label} ({counted(rest.size, 'container')})"
             axes.step(rest, np.arange(1, rest.size + 1) / rest.size, line, color=colour, label=name, where="post")
-        axes.axvline(1.0 - KNOWN_SHARE, color="black", linestyle=":", linewidth=1.2, label="refused beyond this")
+        axes.axvline(1.0 - NOVELTY_THRESHOLD, color="black", linestyle=":", linewidth=1.2, label="refused beyond this")
         axes.set_xscale("log")
         axes.set_xlim(_FAMILIAR, _NOVEL)
         axes.set_xticks([1.0, 0.1, 0.01, 1e-3, _NOVEL], ["0", "0.9", "0.99", "0.999", "nearly 1"])

@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from podlab.identify.answer import Answer
-from podlab.identify.decide import Reason
+from podlab.identify.early import Reason
+from podlab.identify.prediction import Prediction
 from podlab.kubernetes.objects import Change, WatchedContainer, WatchedPod
 
 #: Init and ephemeral containers come and go with a task; what they serve, nobody watches over.
@@ -21,7 +21,7 @@ _MOST_KEPT = 3
 
 
 class Sight(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What the last look at a container said; the fields are those of :class:`podlab.identify.Answer`, cut short."""
+    """What the last look at a container said; its fields are some of those of :class:`podlab.identify.Prediction`."""
 
     candidates: tuple[tuple[str, float], ...]
     similar: tuple[tuple[str, float], ...]
@@ -31,7 +31,7 @@ class Sight(msgspec.Struct, frozen=True, gc=False, array_like=True):
     model: str
 
     @classmethod
-    def of(cls, answer: Answer) -> Sight:
+    def of(cls, answer: Prediction) -> Sight:
         """Keep what is told of an answer."""
         best = tuple(answer.candidates.items())[:_MOST_KEPT]
         return cls(
@@ -59,7 +59,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     service : str or None
         None: unknown.
     reason : str
-        As :class:`podlab.identify.decide.Decision` has it.
+        As :class:`podlab.identify.early.Decision` has it.
     revisions : int
         How many decisions were taken back before.
     at_s : float

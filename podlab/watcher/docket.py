@@ -8,19 +8,19 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.identify.answer import Answer
-from podlab.identify.decide import (
+from podlab.identify.early import (
     UNKNOWN,
     WAITING,
     Decision,
-    Decisions,
-    Looks,
-    Policy,
-    begin,
-    looks_of,
-    step,
-    tell,
+    DecisionStates,
+    PredictionArrays,
+    TriggerPolicy,
+    initial_states,
+    prediction_arrays,
+    to_decisions,
+    update_states,
 )
+from podlab.identify.prediction import Prediction
 from podlab.watcher.cases import Case
 from podlab.watcher.journal import Entry
 
@@ -64,7 +64,7 @@ class Docket:
 
     Parameters
     ----------
-    policy : Policy
+    policy : TriggerPolicy
     pace : Pace
 
     Attributes
@@ -73,11 +73,11 @@ class Docket:
         Those that are looked at.
     """
 
-    def __init__(self, policy: Policy, pace: Pace) -> None:
+    def __init__(self, policy: TriggerPolicy, pace: Pace) -> None:
         self.cases: list[Case] = []
         self._policy = policy
         self._pace = pace
-        self._state = begin(0)
+        self._state = initial_states(0)
 
     def admit(self, cases: Sequence[Case]) -> None:
         """Take in new containers, waiting."""
@@ -90,16 +90,16 @@ class Docket:
         numbers = [UNKNOWN if entry.service is None else place[entry.service] for entry in entries]
         waited_s = np.array([entry.waited_s for entry in entries], dtype=np.float64)
         told = replace(
-            begin(len(cases)),
+            initial_states(len(cases)),
             service=np.array(numbers, dtype=np.int64),
             first_s=waited_s,
             since_s=waited_s,
             revisions=np.array([entry.revisions for entry in entries], dtype=np.int64),
         )
         self.cases += cases
-        names = [field.name for field in fields(Decisions)]
+        names = [field.name for field in fields(DecisionStates)]
         joined = {name: np.concatenate([getattr(self._state, name), getattr(told, name)]) for name in names}
-        self._state = Decisions(**joined)
+        self._state = DecisionStates(**joined)
 
     def dismiss(self, numbers: Collection[int]) -> None:
         """Let containers go."""
@@ -121,13 +121,13 @@ class Docket:
         self._keep(np.flatnonzero(~(decided & (service == WAITING))).tolist())
 
     def decide(
-        self, answers: dict[int, Answer], services: Sequence[str], steady_s: float
+        self, answers: dict[int, Prediction], services: Sequence[str], steady_s: float
     ) -> list[tuple[Case, Decision, float]]:
         """Take looks into account.
 
         Parameters
         ----------
-        answers : dict of int to Answer
+        answers : dict of int to Prediction
             By number of the case; the others only wait.
         services : sequence of str
             The model's.
@@ -141,9 +141,9 @@ class Docket:
         """
         waited_s = np.array([steady_s - case.met_s - case.blind_s for case in self.cases])
         before = self._state.service
-        self._state = step(self._state, self._policy, waited_s, self._looks(answers, services))
+        self._state = update_states(self._state, self._policy, waited_s, self._looks(answers, services))
         changed = np.flatnonzero(self._state.service != before)
-        decisions = tell(self._state.take(changed), services)
+        decisions = to_decisions(self._state.take(changed), services)
         return [
             (self.cases[row], decision, float(waited_s[row]))
             for row, decision in zip(changed.tolist(), decisions, strict=True)
@@ -180,12 +180,12 @@ class Docket:
         slow_s = self._pace.settle_s
         return np.array([case.number for case in self.cases if case.gap_s < slow_s], dtype=np.int64)
 
-    def _looks(self, answers: dict[int, Answer], services: Sequence[str]) -> Looks:
+    def _looks(self, answers: dict[int, Prediction], services: Sequence[str]) -> PredictionArrays:
         rows = [row for row, case in enumerate(self.cases) if case.number in answers]
-        said = looks_of([answers[self.cases[row].number] for row in rows], services)
+        said = prediction_arrays([answers[self.cases[row].number] for row in rows], services)
         count = len(self.cases)
-        looks = Looks(np.zeros(count, np.int64), np.zeros(count), np.ones(count), np.full(count, np.nan))
-        for field in fields(Looks):
+        looks = PredictionArrays(np.zeros(count, np.int64), np.zeros(count), np.ones(count), np.full(count, np.nan))
+        for field in fields(PredictionArrays):
             getattr(looks, field.name)[rows] = getattr(said, field.name)
         return looks
 

@@ -15,7 +15,7 @@ import msgspec
 
 from podlab.errors import InputError, PodlabError
 from podlab.files import atomic_file, explain_os_error
-from podlab.identify.decide import Reason
+from podlab.identify.early import Reason
 from podlab.watcher.cases import unpack_sight
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from podlab.errors import PodlabError
-from podlab.identify.answer import Answer
-from podlab.identify.decide import Policy
+from podlab.identify.early import TriggerPolicy
+from podlab.identify.prediction import Prediction
 from podlab.sources import LiveSource
 from podlab.watcher.announce import Announcer, Sink
 from podlab.watcher.announcement import Announcement, DecisionAnnouncement
@@ -67,7 +67,7 @@ class Watcher:
         What was announced before.
     cluster : str
         This cluster's name.
-    policy : Policy
+    policy : TriggerPolicy
         When something is decided.
     pace : Pace
     clock : Clock
@@ -93,7 +93,7 @@ class Watcher:
         journal: Journal,
         *,
         cluster: str = "local",
-        policy: Policy | None = None,
+        policy: TriggerPolicy | None = None,
         pace: Pace | None = None,
         clock: Clock | None = None,
         metrics: Metrics | None = None,
@@ -108,7 +108,7 @@ class Watcher:
         self.database_error: str | None = None
         self.last_tick_s: float | None = None
         self._source = source
-        policy = policy or Policy()
+        policy = policy or TriggerPolicy()
         # Half of what a container is waited for: early enough that nothing is said of the first of them.
         self.health = health or SourceHealth(policy.timeout_s / 2)
         self._journal = journal
@@ -270,9 +270,9 @@ class Watcher:
             self._announcer.put(news)
             self.metrics.anomalies.labels(news.service or "unknown", news.kind).inc()
 
-    def _look(self, fresh: Sequence[Case]) -> dict[int, Answer]:
+    def _look(self, fresh: Sequence[Case]) -> dict[int, Prediction]:
         """Ask the model about the containers with new samples; answers by number."""
-        answers: dict[int, Answer] = {}
+        answers: dict[int, Prediction] = {}
         for begin_at in range(0, len(fresh), _BATCH):
             by_number = {case.number: case for case in fresh[begin_at : begin_at + _BATCH]}
             rows = self._history.of(np.array(list(by_number), dtype=np.int64))
@@ -290,7 +290,7 @@ class Watcher:
                     by_number[number].sight = Sight.of(answer)
         return answers
 
-    def _decide(self, answers: dict[int, Answer], steady_s: float) -> None:
+    def _decide(self, answers: dict[int, Prediction], steady_s: float) -> None:
         """Move every container's decision on, and have told what changed."""
         now_s = self._clock.now()
         for case, decision, waited_s in self._docket.decide(answers, self.model.identifier.services, steady_s):

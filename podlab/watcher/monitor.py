@@ -15,7 +15,7 @@ from podlab.detect.donors import donors_of_decision
 from podlab.detect.library import Library
 from podlab.detect.scorer import Scorer
 from podlab.detect.ticks import sample, ticks
-from podlab.features.windows import Rows, read_ages, read_values
+from podlab.features.rows import Rows, read_ages, read_values
 from podlab.sources import LiveSource
 from podlab.watcher.alarms import Alarms
 from podlab.watcher.anomaly import MODEL_REPLACED, NO_SAMPLES, AnomalyAnnouncement

@@ -18,7 +18,7 @@ import pandas as pd
 from podlab.config import Settings
 from podlab.data.catalogue import FEATURE_METRICS
 from podlab.errors import InputError, PodlabError
-from podlab.identify.decide import Policy
+from podlab.identify.early import TriggerPolicy
 from podlab.kubernetes.client import ApiConnection, connect
 from podlab.kubernetes.informer import PodInformer
 from podlab.live import live_source, writable_database
@@ -48,7 +48,7 @@ _MARGIN_S: Final = 60.0
 #: With --once: how long to wait for the list of pods.
 _LIST_S: Final = 60.0
 #: With --once there is one look, which decides.
-_AT_ONCE: Final = Policy(looks=1, timeout_s=1e-9)
+_AT_ONCE: Final = TriggerPolicy(consecutive=1, timeout_s=1e-9)
 
 
 def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> None:
@@ -93,7 +93,7 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
         watcher = Watcher(
             _Leavable(source, stop), model, _sinks(settings, lines, connection, instance, once, dry_run), journal,
             cluster=settings.cluster, clock=clock,
-            policy=_AT_ONCE if once else Policy(timeout_s=settings.metrics_timeout.total_seconds()),
+            policy=_AT_ONCE if once else TriggerPolicy(timeout_s=settings.metrics_timeout.total_seconds()),
             pace=Pace(
                 settings.watch_interval.total_seconds(), window_s=settings.fetch_window.total_seconds(),
                 asking_s=inf if once else Pace.asking_s, told_per_s=inf if once or dry_run else Pace.told_per_s,

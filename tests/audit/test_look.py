@@ -6,13 +6,13 @@ import pytest
 
 from podlab.audit.look import BIRTH, MIDLIFE, number_within, take_looks
 from podlab.errors import InputError
-from podlab.identify import table
+from podlab.identify import feature_table
 from tests.support.synthetic import make_samples
 
 
 def test_birth_is_what_identification_looks_at(samples: pd.DataFrame) -> None:
     look = take_looks(samples, length_s=10)[BIRTH]
-    known = table(samples, 10.0)
+    known = feature_table(samples, 10.0)
     np.testing.assert_array_equal(look.X, known.X)
     assert look.names == known.names
     assert look.deployments["deployment"].is_unique

@@ -13,7 +13,7 @@ from podlab.detect.detector import smooth
 from podlab.detect.library import replay_signals
 from podlab.detect.scorer import KNOWN_AFTER_S
 from podlab.detect.ticks import sample, ticks
-from podlab.features.windows import Rows, read_rows
+from podlab.features.rows import Rows, read_rows
 from tests.detect.conftest import leak
 
 Donors = Sequence[tuple[str, float]]

@@ -16,7 +16,7 @@ from sklearn.ensemble import IsolationForest
 from podlab.detect import Library, fit_library
 from podlab.detect import storage as detectors
 from podlab.errors import InputError
-from podlab.features.windows import read_rows
+from podlab.features.rows import read_rows
 from podlab.model import bundle
 from tests.detect.conftest import leak
 from tests.detect.test_scorer import own_services, run

@@ -11,7 +11,7 @@ import pytest
 from podlab.errors import InputError
 from podlab.evaluation import anytime
 from podlab.evaluation.replay import Replay, replay
-from podlab.identify.decide import UNKNOWN, Looks, Policy
+from podlab.identify.early import UNKNOWN, PredictionArrays, TriggerPolicy
 from tests.support.synthetic import make_samples
 
 SERVICES = ("mysql", "nginx")
@@ -25,7 +25,7 @@ def made(truth: list[int], best: list[list[int]], confidence: list[list[float]],
         services=SERVICES,
         at_s=at_s,
         looks=tuple(
-            Looks(
+            PredictionArrays(
                 np.array([own[k] for own in best]), np.array([own[k] for own in confidence]),
                 np.full(count, 0.5 if known else 1.0), np.full(count, at_s[k]),
             )
@@ -50,7 +50,9 @@ def settling() -> Replay:
 
 
 def test_a_policy_is_replayed_look_by_look(settling: Replay):
-    outcome = anytime.decide(settling, Policy(confidence=0.9, looks=1, revise_confidence=0.9, revise_looks=2))
+    outcome = anytime.decide(
+        settling, TriggerPolicy(confidence=0.9, consecutive=1, revise_confidence=0.9, revise_consecutive=2)
+    )
     assert outcome.first.tolist() == [0, 0] * 10
     assert outcome.final.tolist() == [0, 1] * 10
     assert outcome.decided_s.tolist() == [20.0, 10.0] * 10
@@ -59,7 +61,7 @@ def test_a_policy_is_replayed_look_by_look(settling: Replay):
 
 def test_who_is_never_sure_counts_as_unknown_after_the_whole_time(settling: Replay):
     for timeout_s in (80.0, 1000.0):
-        outcome = anytime.decide(settling, Policy(confidence=1.0, revise_confidence=1.0, timeout_s=timeout_s))
+        outcome = anytime.decide(settling, TriggerPolicy(confidence=1.0, revise_confidence=1.0, timeout_s=timeout_s))
         assert set(outcome.final) == {UNKNOWN}
         assert set(outcome.decided_s) == {80.0}
 
@@ -72,7 +74,7 @@ def test_a_fixed_time_takes_the_best_guess(settling: Replay):
 
 
 def test_scores_have_intervals_over_deployments(settling: Replay):
-    scores = anytime.describe(settling, anytime.decide(settling, Policy(0.9, 1, 0.9, 2)))
+    scores = anytime.describe(settling, anytime.decide(settling, TriggerPolicy(0.9, 1, 0.9, 2)))
     assert scores["median_s"].value == 10.0
     assert scores["p90_s"].value == 20.0
     assert scores["error"].value == 0.0
@@ -85,16 +87,16 @@ def test_scores_have_intervals_over_deployments(settling: Replay):
 
 def test_for_a_service_that_no_model_knows_unknown_is_right():
     strangers = made([UNKNOWN] * 4, [[0] * 4] * 4, [[0.99] * 4, [0.3] * 4] * 2)
-    scores = anytime.describe(strangers, anytime.decide(strangers, Policy(timeout_s=40.0)))
+    scores = anytime.describe(strangers, anytime.decide(strangers, TriggerPolicy(timeout_s=40.0)))
     assert scores["right"].value == 0.5
     assert scores["error"].value == 1.0
     assert strangers.known().truth.size == 0
 
 
 def test_the_soonest_policy_that_keeps_to_the_error_is_chosen(settling: Replay):
-    hasty = Policy(confidence=0.9, looks=1, revise_looks=None)
-    revocable = Policy(confidence=0.9, looks=1, revise_confidence=0.9, revise_looks=2)
-    slow = Policy(confidence=0.97, looks=3, revise_confidence=0.97)
+    hasty = TriggerPolicy(confidence=0.9, consecutive=1, revise_consecutive=None)
+    revocable = TriggerPolicy(confidence=0.9, consecutive=1, revise_confidence=0.9, revise_consecutive=2)
+    slow = TriggerPolicy(confidence=0.97, consecutive=3, revise_confidence=0.97)
     candidates = [slow, hasty, revocable]
     assert anytime.choose(settling, candidates, target_error=0.02, target_revised=1.0) == revocable
     assert anytime.choose(settling, candidates, target_error=1.0) == hasty
@@ -102,15 +104,15 @@ def test_the_soonest_policy_that_keeps_to_the_error_is_chosen(settling: Replay):
 
 
 def test_answering_at_once_and_correcting_it_later_does_not_pay(settling: Replay):
-    revocable = Policy(confidence=0.9, looks=1, revise_confidence=0.9, revise_looks=2)
-    slow = Policy(confidence=0.97, looks=3, revise_confidence=0.97)
+    revocable = TriggerPolicy(confidence=0.9, consecutive=1, revise_confidence=0.9, revise_consecutive=2)
+    slow = TriggerPolicy(confidence=0.97, consecutive=3, revise_confidence=0.97)
     assert anytime.choose(settling, [revocable, slow]) == slow
 
 
 def test_a_fold_is_judged_by_a_policy_chosen_without_it(settling: Replay):
     # Fold 1 holds all that turn: without them the hasty policy looks as good as any, and is then found out on them.
-    hasty = Policy(confidence=0.9, looks=1, revise_looks=None)
-    careful = Policy(confidence=0.97, looks=3, revise_confidence=0.97)
+    hasty = TriggerPolicy(confidence=0.9, consecutive=1, revise_consecutive=None)
+    careful = TriggerPolicy(confidence=0.97, consecutive=3, revise_confidence=0.97)
     policies, outcome = anytime.choose_by_fold(settling, [careful, hasty])
     assert policies == [careful, hasty]
     assert outcome.final[settling.fold == 1].tolist() == [0] * 10
@@ -123,7 +125,7 @@ def test_offered_policies_differ_and_ask_more_for_revising():
 
 
 def test_the_curve_compares_rules_on_the_same_containers(settling: Replay):
-    curve = anytime.curve(settling, Policy(0.9, 1, 0.9, 2, timeout_s=80.0))
+    curve = anytime.curve(settling, TriggerPolicy(0.9, 1, 0.9, 2, timeout_s=80.0))
     assert set(curve["rule"]) == {"revocable", "plain threshold", "fixed time"}
     assert (curve["n_deployments"] == 20).all()
     at = curve.set_index(["rule", "setting"])

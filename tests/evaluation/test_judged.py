@@ -10,7 +10,7 @@ from podlab.errors import InputError
 from podlab.evaluation.judged import judge, leave_services_out
 from podlab.evaluation.replay import as_replay, look_by_look
 from podlab.evaluation.scenarios import MIDLIFE, Scenario
-from podlab.identify.decide import UNKNOWN
+from podlab.identify.early import UNKNOWN
 from tests.support.synthetic import make_samples
 
 SERVICES = ("nginx", "mysql", "redis", "postgres")

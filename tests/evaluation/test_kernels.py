@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from podlab.evaluation.kernels import RidgeOnKernels, _compete, describe_kernels
-from podlab.features.windows import cut
+from podlab.features.windows import make_windows
 from tests.support.synthetic import make_samples
 
 
@@ -35,7 +35,7 @@ def test_the_best_kernel_counts_by_its_fit_and_the_worst_by_once(dilation: int) 
 
 def test_any_window_is_described_by_numbers_and_services_are_told_apart_by_them() -> None:
     samples = make_samples(("nginx", "mysql"), deployments_per_service=4, seconds=30)
-    windows = cut(samples.assign(io_read_bytes=np.nan), horizon_s=12.0)
+    windows = make_windows(samples.assign(io_read_bytes=np.nan), horizon_s=12.0)
     X = describe_kernels(windows)
     assert np.isfinite(X).all()
     assert X.shape[0] == 8

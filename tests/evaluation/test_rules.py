@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from podlab.evaluation.rules import compare_rules
-from podlab.identify.decide import UNKNOWN
+from podlab.identify.early import UNKNOWN
 from tests.evaluation.test_anytime import made
 
 

@@ -22,13 +22,15 @@ from podlab.evaluation.unknown import (
     separate,
     separation_table,
 )  # fmt: skip
-from podlab.identify import Answer
+from podlab.identify import Prediction
 
 RELATIVES = {"valkey": ("redis", "memcached"), "batch": (), "nginx": ("nginx",)}
 
 
-def said(service: str, number: int, novelty: float, confidence: float, best: str, similar: tuple[str, ...]) -> Answer:
-    return Answer(
+def said(
+    service: str, number: int, novelty: float, confidence: float, best: str, similar: tuple[str, ...]
+) -> Prediction:
+    return Prediction(
         cluster="c", namespace="n", pod=f"{service}-{number}", pod_uid=None, container="main", seconds_observed=59.0,
         service=best if novelty <= 0.98 else None, confidence=confidence, candidates={best: confidence},
         similar=tuple((name, 0.5 - 0.1 * place) for place, name in enumerate(similar)), known=novelty <= 0.98,

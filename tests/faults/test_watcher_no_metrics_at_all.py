@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from podlab.errors import PodlabError
-from podlab.identify.decide import Policy
+from podlab.identify.early import TriggerPolicy
 from podlab.watcher.source_health import SourceHealth
 from tests.support.watching import make_watched, pods_of
 from tests.watcher.conftest import MakeBench, bench, model, samples
@@ -39,7 +39,7 @@ def test_it_is_said_once_and_of_no_single_container(
 
 
 def test_each_is_told_once_metrics_come(bench: MakeBench, samples: pd.DataFrame) -> None:
-    here = bench(policy=Policy(timeout_s=20.0))
+    here = bench(policy=TriggerPolicy(timeout_s=20.0))
     here.table.fault = PodlabError("it is down", where="table")
     here.appear(*pods_of(samples))
     here.run(50)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from podlab.identify import Answer, Identifier, fit
+from podlab.identify import Identifier, Prediction, fit
 from tests.support.synthetic import make_samples
 
 SERVICES = ("nginx", "mysql", "redis")
@@ -29,7 +29,7 @@ def others() -> pd.DataFrame:
     return make_samples(SERVICES, deployments_per_service=3, seconds=100, seed=5)
 
 
-def hits(answers: list[Answer], samples: pd.DataFrame) -> float:
+def hits(answers: list[Prediction], samples: pd.DataFrame) -> float:
     """Part of the containers that got their own service."""
     truth = samples.drop_duplicates("pod").set_index("pod")["service"]
     return sum(answer.service == truth[answer.pod] for answer in answers) / len(truth)

@@ -9,19 +9,19 @@ import pandas as pd
 import pytest
 
 from podlab.data.catalogue import CONTAINER_KEY
-from podlab.identify.answer import Answer, put_into_words
+from podlab.identify.prediction import Prediction, make_predictions
 
 SERVICES = tuple("abcdefg")
 
 
 def answer(
     probability: list[float], proximity: list[float] | None = None, *, novelty: float = 0.5, usable: bool = True
-) -> Answer:
+) -> Prediction:
     found = np.array([probability])
-    [told] = put_into_words(
+    [told] = make_predictions(
         pd.DataFrame({name: ["x"] for name in CONTAINER_KEY}), np.array([12.5]), SERVICES[: len(probability)], found,
-        np.array([proximity or probability]), np.array([novelty]), shortlist=found >= 0.2,
-        promise=np.array(["each service"], dtype=object), usable=np.array([usable]), columns=[("rx_bytes",)],
+        np.array([proximity or probability]), np.array([novelty]), prediction_set=found >= 0.2,
+        coverage=np.array(["class-conditional"], dtype=object), usable=np.array([usable]), columns=[("rx_bytes",)],
         model="m@1",
     )  # fmt: skip
     return told
@@ -32,8 +32,8 @@ def test_the_most_probable_service_comes_first_and_only_those_of_the_set_are_on_
     assert told.service == "c"
     assert told.confidence == 0.6
     assert list(told.candidates.items()) == [("c", 0.6), ("b", 0.3), ("a", 0.1)]
-    assert told.shortlist == ("c", "b")
-    assert told.promise == "each service"
+    assert told.prediction_set == ("c", "b")
+    assert told.coverage == "class-conditional"
 
 
 def test_the_five_most_similar_are_named_and_votes_decide_between_those_alike() -> None:
@@ -51,7 +51,7 @@ def test_it_is_known_unless_more_than_98_of_100_known_containers_look_more_famil
 def test_of_a_container_that_shows_nothing_nothing_is_said() -> None:
     told = answer([0.9, 0.1], novelty=0.1, usable=False)
     assert (told.service, told.known, told.confidence, told.novelty) == (None, False, 0.0, 1.0)
-    assert (told.candidates, told.similar, told.shortlist, told.promise) == ({}, (), (), "none")
+    assert (told.candidates, told.similar, told.prediction_set, told.coverage) == ({}, (), (), "none")
 
 
 def test_numbers_are_rounded_in_json() -> None:

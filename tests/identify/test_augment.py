@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from podlab.data.catalogue import FEATURE_METRICS
 from podlab.features.features import feature_names, series_in
-from podlab.features.windows import read_rows, series_of
-from podlab.identify.augment import draw_intervals_s, draw_machines, drop_columns, move_to_machines, thin
+from podlab.features.rows import read_rows
+from podlab.features.windows import series_of
+from podlab.identify.augment import downsample, draw_hardware, draw_intervals_s, drop_columns, shift_hardware
 from tests.support.synthetic import make_samples
 
 SERIES = series_of(FEATURE_METRICS)
@@ -27,7 +28,7 @@ def windows(count: int = 200) -> np.ndarray:
 
 
 def test_memory_keeps_its_order_and_nothing_turns_negative() -> None:
-    moved = move_to_machines(windows(), SERIES, draw_machines(200, np.random.default_rng(1)))
+    moved = shift_hardware(windows(), SERIES, draw_hardware(200, np.random.default_rng(1)))
     assert moved.dtype == np.float32
     assert np.all(moved >= 0)
     assert np.all(moved[:, RESIDENT] <= moved[:, WORKING] * 1.000001)
@@ -36,7 +37,7 @@ def test_memory_keeps_its_order_and_nothing_turns_negative() -> None:
 
 def test_machines_differ_and_a_machine_changes_all_cells_alike() -> None:
     cells = windows()
-    moved = move_to_machines(cells, SERIES, draw_machines(200, np.random.default_rng(1)))
+    moved = shift_hardware(cells, SERIES, draw_hardware(200, np.random.default_rng(1)))
     factor = moved[:, AT["cpu_usage_nanocores"]] / cells[:, AT["cpu_usage_nanocores"]]
     np.testing.assert_allclose(factor, np.broadcast_to(factor[:, :1], factor.shape), rtol=1e-5)
     assert 0.25 < np.log(factor[:, 0]).std() < 0.45
@@ -44,29 +45,29 @@ def test_machines_differ_and_a_machine_changes_all_cells_alike() -> None:
 
 
 def test_a_container_stays_on_its_machine_in_every_look() -> None:
-    cells, machine = windows(), draw_machines(200, np.random.default_rng(1))
-    both = move_to_machines(cells, SERIES, machine)
+    cells, machine = windows(), draw_hardware(200, np.random.default_rng(1))
+    both = shift_hardware(cells, SERIES, machine)
     some = [3, 50, 199]
-    np.testing.assert_array_equal(move_to_machines(cells[some], SERIES, machine[some]), both[some])
+    np.testing.assert_array_equal(shift_hardware(cells[some], SERIES, machine[some]), both[some])
 
 
 @given(lacking=st.sets(st.sampled_from(SERIES), max_size=len(SERIES) - 1))
 def test_what_is_not_measured_is_not_measured_elsewhere(lacking: set[str]) -> None:
-    cells, machine = windows(5), draw_machines(5, np.random.default_rng(2))
+    cells, machine = windows(5), draw_hardware(5, np.random.default_rng(2))
     blank = cells.copy()
     blank[:, [AT[name] for name in lacking]] = np.nan
-    moved = move_to_machines(blank, SERIES, machine)
+    moved = shift_hardware(blank, SERIES, machine)
     np.testing.assert_array_equal(np.isnan(moved), np.isnan(blank))
     # A series that is no column at all is like one without a value.
     there = tuple(name for name in SERIES if name not in lacking)
-    rest = move_to_machines(cells[:, [AT[name] for name in there]], there, machine)
+    rest = shift_hardware(cells[:, [AT[name] for name in there]], there, machine)
     np.testing.assert_allclose(rest, moved[:, [AT[name] for name in there]], rtol=1e-6)
 
 
 def test_machines_hardly_differ_in_sizes_and_traffic_but_much_in_what_is_read_from_disk() -> None:
     nothing_else = windows(2000)
     nothing_else[:, [AT["rootfs_used_bytes"], AT["logsfs_used_bytes"]]] *= 1e6  # beside which an offset is nothing
-    moved = move_to_machines(nothing_else, SERIES, draw_machines(2000, np.random.default_rng(1)))
+    moved = shift_hardware(nothing_else, SERIES, draw_hardware(2000, np.random.default_rng(1)))
     spread = dict(zip(SERIES, np.log(moved[:, :, 0] / nothing_else[:, :, 0]).std(axis=0), strict=True))
     alike = [spread[f"{name}_bytes"] for name in ("rootfs_used", "logsfs_used", "volume_used", "rx", "tx")]
     assert min(alike) > 0
@@ -78,7 +79,7 @@ def test_machines_hardly_differ_in_sizes_and_traffic_but_much_in_what_is_read_fr
 
 def test_a_machine_adds_something_to_files_and_memory_only() -> None:
     nothing = np.zeros((500, len(SERIES), 10), dtype=np.float32)
-    moved = move_to_machines(nothing, SERIES, draw_machines(500, np.random.default_rng(1)))
+    moved = shift_hardware(nothing, SERIES, draw_hardware(500, np.random.default_rng(1)))
     added = {name: float(np.median(moved[:, AT[name]])) for name in SERIES}
     assert {name for name, bytes_ in added.items() if bytes_} == {
         "memory_working_set_bytes", "memory_usage_bytes", "rootfs_used_bytes", "logsfs_used_bytes",
@@ -89,7 +90,7 @@ def test_a_machine_adds_something_to_files_and_memory_only() -> None:
 def test_thinning_keeps_the_first_row_of_each_interval_of_every_container() -> None:
     rows = read_rows(make_samples(("nginx", "redis"), deployments_per_service=2, seconds=100))
     interval_s = np.array([0.0, 10.0, 10.0, 25.0])
-    thinned = thin(rows, interval_s, np.random.default_rng(0))
+    thinned = downsample(rows, interval_s, np.random.default_rng(0))
     left = [thinned.offset_s[thinned.code == number] for number in range(4)]
     whole = [rows.offset_s[rows.code == number] for number in range(4)]
     np.testing.assert_array_equal(left[0], whole[0])

@@ -82,7 +82,7 @@ def test_answers_are_blind_to_identity(
     assert len({answer.service for answer in before}) > 1
     told = [
         [
-            (answer.candidates, answer.novelty, answer.similar, answer.shortlist, answer.seconds_observed)
+            (answer.candidates, answer.novelty, answer.similar, answer.prediction_set, answer.seconds_observed)
             for answer in own
         ]
         for own in (before, after)

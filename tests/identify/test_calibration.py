@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from podlab.identify.calibration import add_votes, agreement, calibrate, log_votes, measure, soften
+from podlab.identify.calibration import agreement, calibrate, combine_logits, measure, softmax, to_logits
 
 
 def overconfident(rows: int = 4000) -> tuple[np.ndarray, np.ndarray]:
@@ -15,20 +15,20 @@ def overconfident(rows: int = 4000) -> tuple[np.ndarray, np.ndarray]:
     said = np.where(rng.random(rows) < 0.7, truth, (truth + rng.integers(1, 3, rows)) % 3)
     probability = np.full((rows, 3), 0.025)
     probability[np.arange(rows), said] = 0.95
-    return log_votes(probability), truth
+    return to_logits(probability), truth
 
 
 def test_temperature_makes_confidence_mean_what_it_says() -> None:
     added, truth = overconfident()
     calibration = calibrate(added, truth, np.arange(truth.size).astype(str), added, added, 1)
     assert calibration.temperature > 1.5
-    assert soften(added, calibration.temperature).max(axis=1).mean() == pytest.approx(0.7, abs=0.02)
+    assert softmax(added, calibration.temperature).max(axis=1).mean() == pytest.approx(0.7, abs=0.02)
 
 
 def test_probabilities_add_up_and_keep_their_order() -> None:
     added, _ = overconfident(50)
     for temperature in (0.2, 1.0, 8.0):
-        probability = soften(added, temperature)
+        probability = softmax(added, temperature)
         np.testing.assert_allclose(probability.sum(axis=1), 1.0)
         np.testing.assert_array_equal(probability.argmax(axis=1), added.argmax(axis=1))
 
@@ -43,18 +43,18 @@ def test_measures_are_those_of_the_answered_service() -> None:
 
 def test_two_experts_that_say_the_same_agree_as_much_as_each_says() -> None:
     one = np.log([[0.7, 0.2, 0.1]])
-    assert agreement(add_votes([one, one]), 2) == pytest.approx([0.7])
-    assert agreement(add_votes([one, np.log([[0.1, 0.2, 0.7]])]), 2)[0] < 0.7
+    assert agreement(combine_logits([one, one]), 2) == pytest.approx([0.7])
+    assert agreement(combine_logits([one, np.log([[0.1, 0.2, 0.7]])]), 2)[0] < 0.7
 
 
 def test_the_longest_look_has_twice_the_vote_of_the_one_before() -> None:
     before, last = np.log([[0.8, 0.2]]), np.log([[0.4, 0.6]])
-    np.testing.assert_allclose(add_votes([before, last]), last + before / 2)
-    np.testing.assert_array_equal(add_votes([last]), last)
+    np.testing.assert_allclose(combine_logits([before, last]), last + before / 2)
+    np.testing.assert_array_equal(combine_logits([last]), last)
 
 
 def test_a_vote_of_none_is_no_proof_of_absence() -> None:
-    votes = np.exp(log_votes(np.array([[1.0, 0.0, 0.0]])))
+    votes = np.exp(to_logits(np.array([[1.0, 0.0, 0.0]])))
     assert votes.sum() == pytest.approx(1.0)
     assert 0.005 < votes[0, 1] < 0.02
     assert votes[0, 0] > 0.95
@@ -65,7 +65,7 @@ def test_timid_votes_are_sharpened_and_wild_ones_blunted() -> None:
     timid = np.log(np.tile([0.4, 0.3, 0.3], (1000, 1)))
     assert calibrate(timid, truth, truth.astype(str), timid, timid, 1).temperature == pytest.approx(0.2)
     wrong = 1 + truth % 2
-    wild = log_votes(np.tile([1.0, 0.0, 0.0], (1000, 1)))
+    wild = to_logits(np.tile([1.0, 0.0, 0.0], (1000, 1)))
     assert calibrate(wild, wrong, truth.astype(str), wild, wild, 1).temperature == pytest.approx(8.0)
 
 
@@ -78,10 +78,10 @@ def test_copies_on_other_machines_count_for_what_is_known_but_not_for_probabilit
     both = calibrate(twice, np.tile(truth, 2), np.tile(groups, 2), near, near, 1, as_seen=800)
     alone = calibrate(added, truth, groups, near[:800], near[:800], 1)
     assert both.temperature == alone.temperature
-    np.testing.assert_array_equal(both.bounds.least, alone.bounds.least)
+    np.testing.assert_array_equal(both.quantiles.least, alone.quantiles.least)
     far = measure(added[:1], np.full((1, 3), 0.5), np.array([0.5]), 1)
     answered = added[:1].argmax(axis=1)
-    assert both.typicality.novelty(far, answered) < alone.typicality.novelty(far, answered)
+    assert both.ood_score.novelty(far, answered) < alone.ood_score.novelty(far, answered)
 
 
 def test_known_containers_stay_known_and_sets_hold_them() -> None:
@@ -90,9 +90,9 @@ def test_known_containers_stay_known_and_sets_hold_them() -> None:
     answered = added.argmax(axis=1)
     calibration = calibrate(added, answered, np.arange(500).astype(str), near, near, 1)
     measures = measure(added, near, near[np.arange(500), answered], 1)
-    assert np.mean(calibration.typicality.novelty(measures, answered) > 0.98) <= 0.03
-    assert calibration.bounds.promise == "each service"
-    inside = calibration.bounds.shortlist(soften(added, calibration.temperature))
+    assert np.mean(calibration.ood_score.novelty(measures, answered) > 0.98) <= 0.03
+    assert calibration.quantiles.coverage == "class-conditional"
+    inside = calibration.quantiles.prediction_set(softmax(added, calibration.temperature))
     assert inside[np.arange(500), answered].all()
 
 
@@ -100,5 +100,5 @@ def test_without_held_out_containers_nothing_is_strange_and_nothing_promised() -
     none = np.empty((0, 3))
     calibration = calibrate(none, np.empty(0, dtype=np.intp), np.empty(0, dtype=str), none, none, 1)
     assert calibration.temperature == 1.0
-    assert calibration.typicality.novelty(np.array([[0.1, 0.0, 0.0]]), np.array([0])).tolist() == [0.0]
-    assert calibration.bounds.promise == "none"
+    assert calibration.ood_score.novelty(np.array([[0.1, 0.0, 0.0]]), np.array([0])).tolist() == [0.0]
+    assert calibration.quantiles.coverage == "none"

@@ -1,11 +1,11 @@
-"""Sets that hold the right service as often as they promise."""
+"""Sets that hold the right service as often as they coverage."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from podlab.identify.conformal import FEWEST_DEPLOYMENTS, learn_bounds
+from podlab.identify.calibration import FEWEST_DEPLOYMENTS, fit_conformal_quantiles
 
 
 def drawn(number: int, seed: int, services: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -19,10 +19,10 @@ def drawn(number: int, seed: int, services: int = 4) -> tuple[np.ndarray, np.nda
 
 
 def test_each_service_is_covered_where_it_has_enough_deployments() -> None:
-    bounds = learn_bounds(*drawn(2000, 0))
+    bounds = fit_conformal_quantiles(*drawn(2000, 0))
     probability, truth, _ = drawn(20_000, 1)
-    inside = bounds.shortlist(probability)[np.arange(truth.size), truth]
-    assert bounds.promise == "each service"
+    inside = bounds.prediction_set(probability)[np.arange(truth.size), truth]
+    assert bounds.coverage == "class-conditional"
     for service in range(4):
         assert inside[truth == service].mean() >= 0.93
 
@@ -31,50 +31,53 @@ def test_each_service_is_covered_where_it_has_enough_deployments() -> None:
 def test_coverage_holds_on_average_over_trainings(each: int) -> None:
     covered = []
     for seed in range(60):
-        bounds = learn_bounds(*drawn(4 * each, seed))
+        bounds = fit_conformal_quantiles(*drawn(4 * each, seed))
         probability, truth, _ = drawn(400, 1000 + seed)
-        covered.append(bounds.shortlist(probability)[np.arange(truth.size), truth].mean())
+        covered.append(bounds.prediction_set(probability)[np.arange(truth.size), truth].mean())
     assert np.mean(covered) >= 0.94
 
 
 def test_what_few_deployments_cannot_promise_is_said() -> None:
-    assert learn_bounds(*drawn(4 * FEWEST_DEPLOYMENTS, 0)).promise == "each service"
-    assert learn_bounds(*drawn(4 * FEWEST_DEPLOYMENTS - 4, 0)).promise == "all services"
-    assert learn_bounds(*drawn(FEWEST_DEPLOYMENTS - 1, 0)).promise == "none"
+    assert fit_conformal_quantiles(*drawn(4 * FEWEST_DEPLOYMENTS, 0)).coverage == "class-conditional"
+    assert fit_conformal_quantiles(*drawn(4 * FEWEST_DEPLOYMENTS - 4, 0)).coverage == "marginal"
+    assert fit_conformal_quantiles(*drawn(FEWEST_DEPLOYMENTS - 1, 0)).coverage == "none"
     probability, truth, groups = drawn(4 * FEWEST_DEPLOYMENTS, 0)
-    one_short = learn_bounds(probability[1:], truth[1:], groups[1:])
-    assert one_short.promise == "all services"
+    one_short = fit_conformal_quantiles(probability[1:], truth[1:], groups[1:])
+    assert one_short.coverage == "marginal"
     assert one_short.basis.tolist() == [1, 2, 2, 2]
-    nothing = learn_bounds(np.empty((0, 4)), np.empty(0, dtype=np.intp), np.empty(0, dtype=str))
-    assert nothing.promise == "none"
+    nothing = fit_conformal_quantiles(np.empty((0, 4)), np.empty(0, dtype=np.intp), np.empty(0, dtype=str))
+    assert nothing.coverage == "none"
     assert nothing.least.tolist() == [0.0] * 4
 
 
 def test_nineteen_deployments_are_enough_for_a_promise() -> None:
     """The least n for which one in n + 1 is no more than 5 %."""
-    assert [learn_bounds(*drawn(4 * each, 0)).promise for each in (18, 19)] == ["all services", "each service"]
-    assert [learn_bounds(*drawn(number, 0)).promise for number in (18, 19)] == ["none", "all services"]
+    assert [fit_conformal_quantiles(*drawn(4 * each, 0)).coverage for each in (18, 19)] == [
+        "marginal",
+        "class-conditional",
+    ]
+    assert [fit_conformal_quantiles(*drawn(number, 0)).coverage for number in (18, 19)] == ["none", "marginal"]
 
 
 @pytest.mark.parametrize(("deployments", "bound"), [(19, 0.01), (38, 0.01), (39, 0.02), (58, 0.02), (59, 0.03)])
 def test_at_most_one_in_twenty_may_be_below_the_bound(deployments: int, bound: float) -> None:
     own = np.arange(1, deployments + 1)[::-1] / 100
     probability, truth = np.column_stack([own, 1 - own]), np.zeros(deployments, dtype=np.intp)
-    bounds = learn_bounds(probability, truth, np.arange(deployments).astype(str))
+    bounds = fit_conformal_quantiles(probability, truth, np.arange(deployments).astype(str))
     assert bounds.least[0] == bound
     at_the_edge, below = np.array([[bound, 1 - bound], [np.nextafter(bound, 0), 1 - bound]])
-    assert bounds.shortlist(at_the_edge[None])[0, 0]
-    assert not bounds.shortlist(below[None])[0, 0]
+    assert bounds.prediction_set(at_the_edge[None])[0, 0]
+    assert not bounds.prediction_set(below[None])[0, 0]
 
 
 def test_containers_of_one_deployment_are_one_case() -> None:
     probability, truth, groups = drawn(4 * FEWEST_DEPLOYMENTS, 0)
     few = np.array([str(number // 40 * 4 + service) for number, service in enumerate(truth)])
-    assert learn_bounds(probability, truth, groups).promise == "each service"
-    assert learn_bounds(probability, truth, few).promise == "none"
+    assert fit_conformal_quantiles(probability, truth, groups).coverage == "class-conditional"
+    assert fit_conformal_quantiles(probability, truth, few).coverage == "none"
 
 
 def test_the_most_probable_service_is_always_in_its_set() -> None:
-    bounds = learn_bounds(*drawn(400, 0))
-    assert np.all(bounds.shortlist(np.full((1, 4), 0.25))[:, 0])
-    assert bounds.shortlist(np.array([[0.0, 0.0, 0.01, 0.99]])).tolist() == [[False, False, False, True]]
+    bounds = fit_conformal_quantiles(*drawn(400, 0))
+    assert np.all(bounds.prediction_set(np.full((1, 4), 0.25))[:, 0])
+    assert bounds.prediction_set(np.array([[0.0, 0.0, 0.01, 0.99]])).tolist() == [[False, False, False, True]]

@@ -8,17 +8,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podlab.errors import InputError
-from podlab.identify import Answer
-from podlab.identify.decide import UNKNOWN, WAITING, Decider, Decision, Looks, Policy, begin, looks_of, step, tell
+from podlab.identify import Prediction
+from podlab.identify.early import (
+    UNKNOWN,
+    WAITING,
+    Decision,
+    EarlyClassifier,
+    PredictionArrays,
+    TriggerPolicy,
+    initial_states,
+    prediction_arrays,
+    to_decisions,
+    update_states,
+)
 from tests.support.naive_decide import NaiveLook, decide_naively
 
 SERVICES = ("mysql", "nginx", "redis")
-POLICY = Policy(confidence=0.9, looks=2, revise_confidence=0.9, revise_looks=3, timeout_s=60)
+POLICY = TriggerPolicy(confidence=0.9, consecutive=2, revise_confidence=0.9, revise_consecutive=3, timeout_s=60)
 
 
-def answer(service: str, confidence: float = 0.95, *, seen_s: float = 0.0, known: bool = True) -> Answer:
+def answer(service: str, confidence: float = 0.95, *, seen_s: float = 0.0, known: bool = True) -> Prediction:
     others = [name for name in SERVICES if name != service]
-    return Answer(
+    return Prediction(
         cluster="c", namespace="n", pod="p", pod_uid="u", container="main", seconds_observed=seen_s,
         service=service if known else None, confidence=confidence,
         candidates={service: confidence, **dict.fromkeys(others, (1 - confidence) / 2)},
@@ -26,13 +37,13 @@ def answer(service: str, confidence: float = 0.95, *, seen_s: float = 0.0, known
     )  # fmt: skip
 
 
-def watch(*answers: Answer | None, policy: Policy = POLICY, every_s: float = 5.0) -> list[Decision]:
+def watch(*answers: Prediction | None, policy: TriggerPolicy = POLICY, every_s: float = 5.0) -> list[Decision]:
     """Show a container's answers every few seconds, each from more seconds than the one before."""
-    decider = Decider(SERVICES, policy)
+    decider = EarlyClassifier(SERVICES, policy)
     told = []
     for number, said in enumerate(answers, start=1):
         at_s = number * every_s
-        fresh = None if said is None else Answer(**{**vars(said), "seconds_observed": at_s})
+        fresh = None if said is None else Prediction(**{**vars(said), "seconds_observed": at_s})
         told.append(decider.see(at_s, fresh))
     return told
 
@@ -70,7 +81,7 @@ def test_an_answer_is_taken_back_when_the_container_stays_strange():
 
 
 def test_an_answer_is_not_taken_back_by_what_a_known_container_may_look_like():
-    somewhat = Answer(**{**vars(answer("redis", known=False)), "novelty": 0.99})
+    somewhat = Prediction(**{**vars(answer("redis", known=False)), "novelty": 0.99})
     assert watch(*[answer("redis")] * 2, *[somewhat] * 9)[-1] == Decision("redis", True, 10.0, 0, "confident")
     assert watch(*[somewhat] * 12)[-1].reason == "unlike", "while it waits, it is as strange as any"
 
@@ -82,7 +93,7 @@ def test_a_strange_container_is_unknown_only_when_the_time_is_up():
 
 
 @pytest.mark.parametrize(("last", "reason"), [(answer("redis", 0.5), "unsure"), (None, "unseen")])
-def test_gives_up_at_the_timeout_and_says_why(last: Answer | None, reason: str):
+def test_gives_up_at_the_timeout_and_says_why(last: Prediction | None, reason: str):
     assert watch(*[last] * 12)[-1] == Decision(None, True, 60.0, 0, reason)
 
 
@@ -92,28 +103,33 @@ def test_evidence_that_comes_after_the_timeout_still_counts():
 
 
 def test_a_look_that_saw_nothing_new_is_not_counted():
-    decider = Decider(SERVICES, POLICY)
+    decider = EarlyClassifier(SERVICES, POLICY)
     same = answer("redis", seen_s=10.0)
     assert not any(decider.see(at_s, same).decided for at_s in (10.0, 15.0, 20.0))
     assert decider.see(25.0, answer("redis", seen_s=20.0)).service == "redis"
 
 
 def test_without_revising_the_first_decision_stays():
-    final = Policy(confidence=0.9, looks=1, revise_looks=None, timeout_s=60)
+    final = TriggerPolicy(confidence=0.9, consecutive=1, revise_consecutive=None, timeout_s=60)
     assert watch(answer("redis"), *[answer("nginx", 1.0)] * 20, policy=final)[-1].service == "redis"
 
 
 def test_an_answer_without_candidates_counts_as_nothing_seen():
-    empty = Answer(**{**vars(answer("redis")), "candidates": {}, "service": None, "known": False, "novelty": 1.0})
-    assert np.isnan(looks_of([empty], SERVICES).observed_s).all()
+    empty = Prediction(**{**vars(answer("redis")), "candidates": {}, "service": None, "known": False, "novelty": 1.0})
+    assert np.isnan(prediction_arrays([empty], SERVICES).observed_s).all()
     assert watch(*[empty] * 12)[-1].reason == "unseen"
 
 
 def test_containers_come_and_go():
-    state = step(begin(3), Policy(looks=1), 5.0, looks_of([answer(name) for name in SERVICES], SERVICES))
+    state = update_states(
+        initial_states(3),
+        TriggerPolicy(consecutive=1),
+        5.0,
+        prediction_arrays([answer(name) for name in SERVICES], SERVICES),
+    )
     state = state.take(np.array([2, 0])).add(1)
     assert state.service.tolist() == [2, 0, WAITING]
-    assert [decision.service for decision in tell(state, SERVICES)] == ["redis", "mysql", None]
+    assert [decision.service for decision in to_decisions(state, SERVICES)] == ["redis", "mysql", None]
 
 
 @pytest.mark.parametrize(
@@ -122,21 +138,23 @@ def test_containers_come_and_go():
         {"confidence": 1.1},
         {"revise_confidence": -0.1},
         {"revise_novelty": 2.0},
-        {"looks": 0},
-        {"revise_looks": 0},
+        {"consecutive": 0},
+        {"revise_consecutive": 0},
         {"timeout_s": 0.0},
     ],
 )
 def test_a_policy_out_of_range_is_refused(bad: dict[str, float]):
     with pytest.raises(InputError, match="policy"):
-        Policy(**bad)  # type: ignore[arg-type]
+        TriggerPolicy(**bad)  # type: ignore[arg-type]
 
 
 def test_the_ends_of_a_policys_range_are_valid_and_mean_what_they_say():
-    any_look = Policy(confidence=0.0, looks=1, revise_confidence=0.0, revise_looks=1, revise_novelty=0.0)
+    any_look = TriggerPolicy(
+        confidence=0.0, consecutive=1, revise_confidence=0.0, revise_consecutive=1, revise_novelty=0.0
+    )
     told = watch(answer("redis", 0.0), answer("nginx", 0.0, known=False), policy=any_look)
     assert [decision.reason for decision in told] == ["confident", "unlike"]
-    certain = Policy(confidence=1.0, looks=1, revise_confidence=1.0, revise_novelty=1.0)
+    certain = TriggerPolicy(confidence=1.0, consecutive=1, revise_confidence=1.0, revise_novelty=1.0)
     assert [decision.decided for decision in watch(answer("redis", 0.999), answer("redis", 1.0), policy=certain)] == [
         False,
         True,
@@ -145,7 +163,7 @@ def test_the_ends_of_a_policys_range_are_valid_and_mean_what_they_say():
 
 @pytest.mark.parametrize("timeout_s", [0.001, 0.5, 1.0])
 def test_a_timeout_of_less_than_a_second_is_a_timeout(timeout_s: float):
-    decider = Decider(SERVICES, Policy(timeout_s=timeout_s))
+    decider = EarlyClassifier(SERVICES, TriggerPolicy(timeout_s=timeout_s))
     assert not decider.see(timeout_s / 2, None).decided
     assert decider.see(timeout_s, None) == Decision(None, True, timeout_s, 0, "unseen")
 
@@ -157,19 +175,19 @@ _LOOK = st.tuples(
     st.sampled_from([None, 0.0, 2.0, 5.0]),
 )
 _POLICIES = st.builds(
-    Policy,
+    TriggerPolicy,
     confidence=st.sampled_from([0.5, 0.9]),
-    looks=st.integers(1, 3),
+    consecutive=st.integers(1, 3),
     revise_confidence=st.sampled_from([0.5, 0.9]),
-    revise_looks=st.sampled_from([None, 1, 2]),
+    revise_consecutive=st.sampled_from([None, 1, 2]),
     timeout_s=st.sampled_from([20.0, 1000.0]),
     revise_novelty=st.sampled_from([0.98, 0.99, 1.0]),
 )
 
 
 @given(st.lists(st.lists(_LOOK, min_size=12, max_size=12), min_size=1, max_size=5), _POLICIES)
-def test_many_containers_at_once_as_one_by_one(containers: list[list[tuple]], policy: Policy):
-    state = begin(len(containers))
+def test_many_containers_at_once_as_one_by_one(containers: list[list[tuple]], policy: TriggerPolicy):
+    state = initial_states(len(containers))
     seen_s = np.zeros(len(containers))
     told: list[list[NaiveLook]] = [[] for _ in containers]
     for number in range(12):
@@ -178,7 +196,7 @@ def test_many_containers_at_once_as_one_by_one(containers: list[list[tuple]], po
         seen_s += [more or 0.0 for *_, more in now]
         observed_s = [np.nan if more is None else float(seen) for (*_, more), seen in zip(now, seen_s, strict=True)]
         best, confidence, novelty = (np.array([look[k] for look in now]) for k in range(3))
-        state = step(state, policy, at_s, Looks(best, confidence, novelty, np.array(observed_s)))
+        state = update_states(state, policy, at_s, PredictionArrays(best, confidence, novelty, np.array(observed_s)))
         for own, look, observed in zip(told, now, observed_s, strict=True):
             own.append(NaiveLook(at_s, *look[:3], None if np.isnan(observed) else observed))
     for row, looks in enumerate(told):

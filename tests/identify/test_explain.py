@@ -10,7 +10,7 @@ import pytest
 
 from podlab.data.catalogue import CATALOGUE
 from podlab.features.windows import SERIES
-from podlab.identify import Answer, Identifier, fit
+from podlab.identify import Identifier, Prediction, fit
 from podlab.identify.explain import Evidence, Explanation, explain, format_amount
 from tests.support.synthetic import make_samples
 
@@ -22,7 +22,7 @@ def few(others: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def explained(identifier: Identifier, few: pd.DataFrame) -> list[tuple[Answer, Explanation]]:
+def explained(identifier: Identifier, few: pd.DataFrame) -> list[tuple[Prediction, Explanation]]:
     answers = identifier.identify(few, horizon_s=30.0)
     told = explain(identifier, few, answers, horizon_s=30.0)
     return [(answer, own) for answer, own in zip(answers, told, strict=True) if own is not None]
@@ -32,7 +32,7 @@ def without(samples: pd.DataFrame, metric: str) -> pd.DataFrame:
     return samples.assign(**{name: samples[name].where(np.zeros(len(samples), dtype=bool)) for name in SERIES[metric]})
 
 
-def test_it_is_about_the_answer_and_the_runner_up(explained: list[tuple[Answer, Explanation]]):
+def test_it_is_about_the_answer_and_the_runner_up(explained: list[tuple[Prediction, Explanation]]):
     assert len(explained) == 3
     for answer, own in explained:
         assert [own.service, own.rival] == list(answer.candidates)[:2]
@@ -42,7 +42,7 @@ def test_it_is_about_the_answer_and_the_runner_up(explained: list[tuple[Answer, 
         assert sizes == sorted(sizes, reverse=True)
 
 
-def test_shares_add_up_to_the_log_odds(explained: list[tuple[Answer, Explanation]]):
+def test_shares_add_up_to_the_log_odds(explained: list[tuple[Prediction, Explanation]]):
     for answer, own in explained:
         probability, rival = list(answer.candidates.values())[:2]
         assert sum(said.share for said in own.evidence) == pytest.approx(np.log(probability / rival))
@@ -50,7 +50,7 @@ def test_shares_add_up_to_the_log_odds(explained: list[tuple[Answer, Explanation
 
 
 def test_without_a_metric_is_what_the_model_says_when_it_is_not_measured(
-    identifier: Identifier, few: pd.DataFrame, explained: list[tuple[Answer, Explanation]]
+    identifier: Identifier, few: pd.DataFrame, explained: list[tuple[Prediction, Explanation]]
 ):
     # Of three containers only one lacks the metric, so that the table as a whole still has it.
     answer, own = explained[0]

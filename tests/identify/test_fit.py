@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from podlab.errors import InputError
-from podlab.features.windows import read_rows, sight
+from podlab.features.rows import observation_spans, read_rows
 from podlab.identify import Identifier, fit
-from podlab.identify.looks import Look, choose_looks
+from podlab.identify.observation import ObservationWindow, choose_windows
 from podlab.identify.storage import to_files
-from podlab.identify.train import deal_folds
+from podlab.identify.training import assign_folds
 from tests.identify.conftest import hits
 from tests.support.synthetic import make_samples
 
@@ -75,10 +75,10 @@ def test_a_horizon_without_seconds_is_refused(small: pd.DataFrame, horizon_s: fl
 
 
 def test_a_horizon_in_which_few_show_a_sample_gets_no_expert(small: pd.DataFrame) -> None:
-    births = [look.name for look in fit(small, horizons_s=[0.01, 1.5, 8.0], jobs=1).looks if look.kind == "birth"]
+    births = [look.name for look in fit(small, horizons_s=[0.01, 1.5, 8.0], jobs=1).windows if look.kind == "startup"]
     assert births == ["birth1.5s", "birth8s"]
-    default = [look.name for look in fit(small, jobs=1).looks]
-    assert [look.name for look in fit(small, horizons_s=[0.01], jobs=1).looks] == default
+    default = [look.name for look in fit(small, jobs=1).windows]
+    assert [look.name for look in fit(small, horizons_s=[0.01], jobs=1).windows] == default
 
 
 def test_another_column_may_tell_deployments_apart(small: pd.DataFrame) -> None:
@@ -115,7 +115,7 @@ def test_the_same_seed_gives_the_same_bytes(small: pd.DataFrame) -> None:
 def test_minutes_between_samples_choose_longer_horizons() -> None:
     samples = make_samples(("nginx", "redis"), deployments_per_service=2, seconds=700, interval_s=60)
     model = fit(samples, jobs=1)
-    assert [look.name for look in model.looks if look.kind == "birth"] == ["birth120s", "birth300s", "birth600s"]
+    assert [look.name for look in model.windows if look.kind == "startup"] == ["birth120s", "birth300s", "birth600s"]
     new = make_samples(("nginx", "redis"), deployments_per_service=2, seconds=700, interval_s=60, seed=3)
     assert hits(model.identify(new), new) == 1.0
 
@@ -124,7 +124,7 @@ def test_containers_met_in_mid_life_only_can_be_learned() -> None:
     samples = make_samples(("nginx", "redis"), deployments_per_service=3, seconds=400)
     old = samples[samples["time"] > samples["started_at"] + pd.Timedelta(seconds=200)]
     model = fit(old, jobs=1)
-    assert {look.kind for look in model.looks} == {"midlife"}
+    assert {look.kind for look in model.windows} == {"steady"}
     answers = model.identify(old)
     assert hits(answers, old) == 1.0
     assert all(190 < answer.seconds_observed < 200 for answer in answers)
@@ -135,12 +135,12 @@ def test_few_long_containers_give_no_expert_for_long_stretches() -> None:
     long = make_samples(("nginx", "redis"), deployments_per_service=1, seconds=500, interval_s=10, seed=1)
     long["deployment"] += "-long"
     mixed = read_rows(pd.concat([short, long], ignore_index=True))
-    assert _stretches(choose_looks(sight(mixed), None)) == [60.0]
-    assert _stretches(choose_looks(sight(read_rows(long)), None)) == [60.0, 300.0]
+    assert _stretches(choose_windows(observation_spans(mixed), None)) == [60.0]
+    assert _stretches(choose_windows(observation_spans(read_rows(long)), None)) == [60.0, 300.0]
 
 
-def _stretches(looks: tuple[Look, ...]) -> list[float]:
-    return [look.length_s for look in looks if look.kind == "midlife"]
+def _stretches(looks: tuple[ObservationWindow, ...]) -> list[float]:
+    return [look.length_s for look in looks if look.kind == "steady"]
 
 
 def test_progress_is_told_from_start_to_end(small: pd.DataFrame) -> None:
@@ -153,7 +153,7 @@ def test_progress_is_told_from_start_to_end(small: pd.DataFrame) -> None:
 def test_folds_keep_deployments_whole_and_spread_services() -> None:
     truth = np.repeat([0, 1, 2], 20)
     groups = np.array([f"{service}-{number // 2}" for number, service in enumerate(truth)])
-    folds = deal_folds(groups, truth, seed=0)
+    folds = assign_folds(groups, truth, seed=0)
     for group in set(groups):
         assert len(set(folds[groups == group])) == 1
     for service in range(3):
@@ -168,9 +168,13 @@ def test_scores_come_from_deployments_held_out(identifier: Identifier) -> None:
 
 
 def test_what_was_recorded_for_longer_than_any_horizon_is_seen_as_a_whole() -> None:
-    looks = choose_looks(sight(read_rows(make_samples(("nginx",), deployments_per_service=3, seconds=241))), None)
-    assert [look.length_s for look in looks if look.kind == "birth"] == [10.0, 30.0, 60.0, 120.0, 240.0]
-    little_more = sight(read_rows(make_samples(("nginx",), deployments_per_service=3, seconds=160)))
-    assert [look.length_s for look in choose_looks(little_more, None) if look.kind == "birth"][-1] == 120.0
-    asked = choose_looks(sight(read_rows(make_samples(("nginx",), deployments_per_service=3, seconds=241))), [60.0])
-    assert [look.length_s for look in asked if look.kind == "birth"] == [60.0]
+    looks = choose_windows(
+        observation_spans(read_rows(make_samples(("nginx",), deployments_per_service=3, seconds=241))), None
+    )
+    assert [look.length_s for look in looks if look.kind == "startup"] == [10.0, 30.0, 60.0, 120.0, 240.0]
+    little_more = observation_spans(read_rows(make_samples(("nginx",), deployments_per_service=3, seconds=160)))
+    assert [look.length_s for look in choose_windows(little_more, None) if look.kind == "startup"][-1] == 120.0
+    asked = choose_windows(
+        observation_spans(read_rows(make_samples(("nginx",), deployments_per_service=3, seconds=241))), [60.0]
+    )
+    assert [look.length_s for look in asked if look.kind == "startup"] == [60.0]

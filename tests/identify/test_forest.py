@@ -9,7 +9,7 @@ import pytest
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 from podlab.errors import InputError
-from podlab.identify.forest import MAX_DEPTH, Forest, from_arrays, from_sklearn
+from podlab.identify.forest import MAX_DEPTH, Forest, forest_from_arrays, forest_from_sklearn
 
 
 def data(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -25,7 +25,7 @@ def data(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def forest() -> Forest:
     X, y = data(200, 0)
-    return from_sklearn(ExtraTreesClassifier(15, random_state=0).fit(X, y), 4)
+    return forest_from_sklearn(ExtraTreesClassifier(15, random_state=0).fit(X, y), 4)
 
 
 @pytest.mark.parametrize("kind", [ExtraTreesClassifier, RandomForestClassifier])
@@ -38,7 +38,7 @@ def test_same_answers_as_scikit_learn(kind: type[Any]) -> None:
     thresholds = model.estimators_[0].tree_.threshold.astype(np.float32)
     thresholds = thresholds[np.isfinite(thresholds)]
     new[: thresholds.size, 0] = thresholds[: len(new)]
-    flat = from_sklearn(model, 4)
+    flat = forest_from_sklearn(model, 4)
     np.testing.assert_allclose(flat.predict(new), model.predict_proba(new), rtol=0, atol=1e-12)
     np.testing.assert_array_equal(flat.leaves(new) - flat.roots, model.apply(new))
 
@@ -46,7 +46,7 @@ def test_same_answers_as_scikit_learn(kind: type[Any]) -> None:
 def test_services_that_a_fold_lacks_get_no_votes() -> None:
     X, y = data(100, 3)
     model = ExtraTreesClassifier(5, random_state=0).fit(X[y != 2], y[y != 2])
-    votes = from_sklearn(model, 4).predict(X)
+    votes = forest_from_sklearn(model, 4).predict(X)
     assert votes.shape == (100, 4)
     assert not votes[:, 2].any()
     np.testing.assert_allclose(votes.sum(axis=1), 1.0)
@@ -54,7 +54,7 @@ def test_services_that_a_fold_lacks_get_no_votes() -> None:
 
 def test_arrays_come_back_as_they_went(forest: Forest) -> None:
     arrays = forest.to_arrays()
-    again = from_arrays(arrays, n_features=12, n_classes=4, where="a.npz")
+    again = forest_from_arrays(arrays, n_features=12, n_classes=4, where="a.npz")
     for name, array in again.to_arrays().items():
         assert array.dtype == arrays[name].dtype
         np.testing.assert_array_equal(array, arrays[name], err_msg=name)
@@ -115,14 +115,14 @@ def test_a_crafted_forest_is_refused(forest: Forest) -> None:
     for fault, crafts in faults.items():
         for craft in crafts:
             with pytest.raises(InputError, match=fault):
-                from_arrays(crafted(forest, **craft), n_features=12, n_classes=4, where="a.npz")
+                forest_from_arrays(crafted(forest, **craft), n_features=12, n_classes=4, where="a.npz")
 
 
 def test_a_missing_array_is_named(forest: Forest) -> None:
     arrays = forest.to_arrays()
     del arrays["threshold"]
     with pytest.raises(InputError, match=r"a\.npz: no usable forest: array 'threshold' is missing"):
-        from_arrays(arrays, n_features=12, n_classes=4, where="a.npz")
+        forest_from_arrays(arrays, n_features=12, n_classes=4, where="a.npz")
 
 
 def naive_leaf(nodes: dict[str, np.ndarray], root: int, x: np.ndarray) -> int:

@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from podlab.features.features import feature_names
-from podlab.identify.forest import from_arrays
-from podlab.identify.grow import grow_forest, view_features
+from podlab.identify.forest import feature_subspaces, fit_subspace_forest, forest_from_arrays
 
 NAMES = feature_names(("cpu_usage_nanocores", "memory_rss_bytes", "volume_used_bytes"))
 
@@ -24,11 +23,11 @@ def labelled(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def grow(trees: int, seed: int = 0):
     X, y = labelled()
-    return grow_forest(X, y, np.ones(y.size), NAMES, services=2, trees=trees, seed=seed, jobs=1)
+    return fit_subspace_forest(X, y, np.ones(y.size), NAMES, services=2, trees=trees, seed=seed, jobs=1)
 
 
 def test_each_view_shows_one_kind_of_evidence_and_no_two_are_alike() -> None:
-    views = [{NAMES[n] for n in view} for view in view_features(NAMES)]
+    views = [{NAMES[n] for n in view} for view in feature_subspaces(NAMES)]
     assert all(view for view in views)
     assert len({frozenset(view) for view in views}) == len(views)
     assert set().union(*views) == set(NAMES)
@@ -42,14 +41,14 @@ def test_each_view_shows_one_kind_of_evidence_and_no_two_are_alike() -> None:
 
 def test_one_family_only_is_seen_whole_and_by_its_shapes() -> None:
     names = feature_names(("memory_rss_bytes", "memory_usage_bytes"))
-    everything, whole, shapes = (view.tolist() for view in view_features(names))
+    everything, whole, shapes = (view.tolist() for view in feature_subspaces(names))
     assert everything == whole == list(range(len(names)))
     assert set(shapes) < set(whole)
 
 
 def test_trees_see_everything_where_there_are_no_files() -> None:
     names = feature_names(("cpu_usage_nanocores", "memory_rss_bytes"))
-    assert view_features(names)[0].tolist() == list(range(len(names)))
+    assert feature_subspaces(names)[0].tolist() == list(range(len(names)))
 
 
 def test_a_family_that_misleads_does_not_decide_alone() -> None:
@@ -63,7 +62,7 @@ def test_a_family_that_misleads_does_not_decide_alone() -> None:
 def test_as_many_trees_as_wanted_that_a_file_may_hold() -> None:
     forest = grow(50)
     assert forest.roots.size == 50
-    again = from_arrays(forest.to_arrays(), n_features=len(NAMES), n_classes=2, where="here")
+    again = forest_from_arrays(forest.to_arrays(), n_features=len(NAMES), n_classes=2, where="here")
     X, y = labelled(seed=2)
     np.testing.assert_array_equal(again.predict(X), forest.predict(X))
     assert np.allclose(forest.predict(X).sum(axis=1), 1)

@@ -15,7 +15,8 @@ from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS
 from podlab.data.recordings import write_recording
 from podlab.data.samples import check_samples
 from podlab.errors import InputError
-from podlab.features.windows import cut, read_rows
+from podlab.features.rows import read_rows
+from podlab.features.windows import make_windows
 from podlab.identify import Identifier
 from podlab.identify.identifier import usable
 from podlab.model import bundle
@@ -145,7 +146,7 @@ def test_usable_is_who_has_a_value_in_a_window(others: pd.DataFrame) -> None:
     rows = read_rows(bare)
     for columns in (FEATURE_METRICS, ("rx_bytes",), ("rx_bytes", "memory_rss_bytes")):
         for horizon_s in (0.2, 20.0, None):
-            expected = cut(rows, horizon_s=horizon_s, columns=columns).usable
+            expected = make_windows(rows, horizon_s=horizon_s, columns=columns).usable
             kept = rows if horizon_s is None else rows.take((rows.offset_s >= 0) & (rows.offset_s < horizon_s))
             np.testing.assert_array_equal(usable(kept, columns, horizon_s), expected)
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from podlab.identify.similarity import similarity_of
-from podlab.identify.space import Space, lay_out
+from podlab.identify.novelty import NearestNeighbours, fit_nearest_neighbours
+from podlab.identify.proximity import service_similarity
 
 
-def space_of(features: int = 50) -> tuple[Space, np.ndarray, np.ndarray]:
+def space_of(features: int = 50) -> tuple[NearestNeighbours, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     service = np.repeat([0, 1, 2], 12)
     X = (rng.normal(0, 0.3, (36, features)) + service[:, None] * 2).astype(np.float32)
     X[rng.random(X.shape) < 0.1] = np.nan
-    return lay_out(X, service, np.linspace(1, 0, features)), X, service
+    return fit_nearest_neighbours(X, service, np.linspace(1, 0, features)), X, service
 
 
-def naive(space: Space, row: np.ndarray, service: int) -> float:
+def naive(space: NearestNeighbours, row: np.ndarray, service: int) -> float:
     """Minus the logarithm of the distance to the nearest, one feature after the other."""
     found = []
     for point in space.points[space.service == service]:
@@ -34,33 +34,33 @@ def test_closeness_is_the_naive_one() -> None:
     space, X, service = space_of()
     rows = X + np.float32(0.2)
     wanted = [naive(space, row, one) for row, one in zip(rows, service, strict=True)]
-    np.testing.assert_allclose(space.closeness(rows, service.astype(np.intp)), wanted, rtol=1e-4)
-    each = space.closeness_to_each(rows, 3)
-    np.testing.assert_array_equal(each[np.arange(36), service], space.closeness(rows, service.astype(np.intp)))
+    np.testing.assert_allclose(space.neg_log_distance(rows, service.astype(np.intp)), wanted, rtol=1e-4)
+    each = space.neg_log_distances(rows, 3)
+    np.testing.assert_array_equal(each[np.arange(36), service], space.neg_log_distance(rows, service.astype(np.intp)))
 
 
 def test_the_own_service_is_closest() -> None:
     space, X, service = space_of()
-    np.testing.assert_array_equal(space.closeness_to_each(X + np.float32(0.05), 3).argmax(axis=1), service)
+    np.testing.assert_array_equal(space.neg_log_distances(X + np.float32(0.05), 3).argmax(axis=1), service)
 
 
 def test_what_nobody_shows_is_far_away() -> None:
     space, X, _ = space_of()
     nothing = np.full((1, X.shape[1]), np.nan, dtype=np.float32)
-    assert space.closeness(nothing, np.array([1])) == -np.log(6.0)
+    assert space.neg_log_distance(nothing, np.array([1])) == -np.log(6.0)
 
 
 def test_features_never_seen_are_not_chosen() -> None:
     _, X, service = space_of()
     X[:, 0] = np.nan
-    space = lay_out(X, service, np.linspace(1, 0, X.shape[1]))
+    space = fit_nearest_neighbours(X, service, np.linspace(1, 0, X.shape[1]))
     assert 0 not in space.feature
     np.testing.assert_allclose(space.weight.sum(), 1.0, rtol=1e-5)
 
 
 def test_similarity_is_symmetric_and_highest_with_oneself() -> None:
     near = np.array([[0.8, 0.4, 0.0], [0.6, 0.2, 0.0], [0.3, 0.9, 0.0], [np.nan, np.nan, np.nan]])
-    alike = similarity_of([near], np.array([0, 0, 1, 2]), 3)
+    alike = service_similarity([near], np.array([0, 0, 1, 2]), 3)
     np.testing.assert_array_equal(alike, alike.T)
     np.testing.assert_array_equal(np.diag(alike), 1.0)
     np.testing.assert_allclose(alike[0, 1], (0.3 + 0.3) / (0.7 + 0.9))

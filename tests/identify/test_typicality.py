@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from podlab.identify.typicality import KEPT_QUANTILES, KNOWN_SHARE, learn_typicality
+from podlab.identify.novelty import KEPT_QUANTILES, NOVELTY_THRESHOLD, fit_ood_score
 
 
 def held_out(each: int = 100) -> tuple[np.ndarray, np.ndarray]:
@@ -16,7 +16,7 @@ def held_out(each: int = 100) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_novelty_rises_with_strangeness() -> None:
-    typicality = learn_typicality(*held_out(), 2)
+    typicality = fit_ood_score(*held_out(), 2)
     steps = np.linspace(-0.5, 2.0, 60)[:, None] * np.ones(3)
     novelty = typicality.novelty(steps, np.zeros(60, dtype=np.intp))
     assert np.all(np.diff(novelty) <= 0)
@@ -25,42 +25,42 @@ def test_novelty_rises_with_strangeness() -> None:
 
 
 def test_each_service_has_its_own_measure() -> None:
-    typicality = learn_typicality(*held_out(), 2)
+    typicality = fit_ood_score(*held_out(), 2)
     loose = np.full((1, 3), 0.4)
     assert typicality.novelty(loose, np.array([1]))[0] < 0.9
     assert typicality.novelty(loose, np.array([0]))[0] > 0.99
 
 
 def test_most_new_containers_of_known_services_stay_known() -> None:
-    typicality = learn_typicality(*held_out(), 2)
+    typicality = fit_ood_score(*held_out(), 2)
     rng = np.random.default_rng(1)
     answered = np.repeat([0, 1], 500)
     fresh = rng.normal(np.array([0.9, 0.4])[answered][:, None], 0.03, (1000, 3))
-    kept = np.mean(typicality.novelty(fresh, answered) <= KNOWN_SHARE)
+    kept = np.mean(typicality.novelty(fresh, answered) <= NOVELTY_THRESHOLD)
     assert 0.95 <= kept <= 1.0
 
 
 def test_a_service_never_answered_is_measured_by_all() -> None:
     measures, answered = held_out()
-    typicality = learn_typicality(measures, answered, 3)
+    typicality = fit_ood_score(measures, answered, 3)
     np.testing.assert_allclose(typicality.usual[:, 2], np.median(measures, axis=0))
 
 
 def test_few_held_out_containers_reject_nobody_like_them() -> None:
     measures, answered = held_out(3)
-    typicality = learn_typicality(measures, answered, 2)
-    assert np.all(typicality.novelty(measures, answered) <= KNOWN_SHARE)
+    typicality = fit_ood_score(measures, answered, 2)
+    assert np.all(typicality.novelty(measures, answered) <= NOVELTY_THRESHOLD)
 
 
 def test_without_held_out_containers_nothing_is_strange() -> None:
-    typicality = learn_typicality(np.empty((0, 3)), np.empty(0, dtype=np.intp), 2)
+    typicality = fit_ood_score(np.empty((0, 3)), np.empty(0, dtype=np.intp), 2)
     assert typicality.novelty(np.zeros((1, 3)), np.array([1])).tolist() == [0.0]
 
 
 def test_a_service_held_out_once_is_measured_mostly_by_all() -> None:
     measures, answered = held_out()
     measures, answered = np.append(measures, [[0.1] * 3], axis=0), np.append(answered, 2)
-    usual = learn_typicality(measures, answered, 3).usual
+    usual = fit_ood_score(measures, answered, 3).usual
     common = np.median(measures, axis=0)
     np.testing.assert_allclose(usual[:, 2], (0.1 + 4 * common) / 5)
     np.testing.assert_allclose(usual[:, 0], 0.9, atol=0.03)
@@ -68,7 +68,7 @@ def test_a_service_held_out_once_is_measured_mostly_by_all() -> None:
 
 def test_what_is_kept_of_many_held_out_containers_is_little_and_says_the_same() -> None:
     measures, answered = held_out(600)
-    typicality = learn_typicality(measures, answered, 2)
+    typicality = fit_ood_score(measures, answered, 2)
     assert typicality.familiarity.shape == (KEPT_QUANTILES,)
     assert typicality.deviations.shape == (3, KEPT_QUANTILES)
     novelty = np.sort(typicality.novelty(measures, answered))
@@ -77,7 +77,7 @@ def test_what_is_kept_of_many_held_out_containers_is_little_and_says_the_same() 
 
 def test_the_strangest_of_all_held_out_containers_is_as_strange_as_their_number_allows() -> None:
     measures = np.arange(1.0, 100.0)[:, None]
-    typicality = learn_typicality(measures, np.zeros(99, dtype=np.intp), 1)
+    typicality = fit_ood_score(measures, np.zeros(99, dtype=np.intp), 1)
     novelty = typicality.novelty(np.array([[1.0], [50.0], [99.0], [-48.0]]), np.zeros(4, dtype=np.intp))
     assert abs(novelty[0] - 0.99) < 0.005
     assert abs(novelty[1] - 0.5) < 0.03

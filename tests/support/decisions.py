@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from podlab.identify.decide import Reason
+from podlab.identify.early import Reason
 from podlab.kubernetes.objects import WatchedContainer
 from podlab.watcher.announcement import DecisionAnnouncement
 from podlab.watcher.cases import Sight, Verdict, key_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from podlab.identify.decide import UNKNOWN, WAITING, Policy
-from podlab.identify.typicality import KNOWN_SHARE
+from podlab.identify.early import UNKNOWN, WAITING, TriggerPolicy
+from podlab.identify.novelty import NOVELTY_THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class NaiveLook:
     observed_s: float | None
 
 
-def decide_naively(policy: Policy, looks: Sequence[NaiveLook]) -> tuple[int, float | None, int]:
+def decide_naively(policy: TriggerPolicy, looks: Sequence[NaiveLook]) -> tuple[int, float | None, int]:
     """Give the service decided on, since when, and how often a decision was revised."""
     decided, since_s, revisions = WAITING, None, 0
     row: list[int] = []  # what looks in a row spoke for, since the last decision
@@ -29,14 +29,14 @@ def decide_naively(policy: Policy, looks: Sequence[NaiveLook]) -> tuple[int, flo
         new_evidence = look.observed_s is not None and look.observed_s > last_observed_s
         if new_evidence:
             last_observed_s = look.observed_s
-            like = look.novelty <= (policy.revise_novelty if decided >= 0 else KNOWN_SHARE)
+            like = look.novelty <= (policy.revise_novelty if decided >= 0 else NOVELTY_THRESHOLD)
             said = look.best if like else UNKNOWN
             if decided == WAITING:
                 speaks = like and look.confidence >= policy.confidence
-                needed = policy.looks
+                needed = policy.consecutive
             else:
                 speaks = said != decided and (not like or look.confidence >= policy.revise_confidence)
-                needed = policy.revise_looks
+                needed = policy.revise_consecutive
             if not speaks:
                 row = []
             elif row and row[-1] != said:

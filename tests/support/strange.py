@@ -11,7 +11,7 @@ import pandas as pd
 
 from podlab.detect import Library, Scorer
 from podlab.detect.ticks import sample
-from podlab.features.windows import read_rows
+from podlab.features.rows import read_rows
 from tests.support.synthetic import make_samples
 from tests.support.watching import Bench, make_bench, starting_together
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from podlab.data.samples import INSTANCE_KEY
 from podlab.errors import PodlabError
-from podlab.identify.decide import Policy
+from podlab.identify.early import TriggerPolicy
 from podlab.kubernetes.objects import Change, WatchedContainer, WatchedPod
 from podlab.sources import LiveSource, NothingThereError
 from podlab.watcher.announce import Sink
@@ -173,7 +173,7 @@ def make_bench(
     begin_s: float | None = None,
     sinks: Collection[Sink] = (),
     journal: Journal | None = None,
-    policy: Policy | None = None,
+    policy: TriggerPolicy | None = None,
     pace: Pace | None = None,
     anomalies: bool = False,
     all_pods: bool = False,

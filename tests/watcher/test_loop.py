@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from podlab.identify.decide import Policy
+from podlab.identify.early import TriggerPolicy
 from podlab.watcher.docket import Pace
 from podlab.watcher.journal import Journal
 from tests.support.synthetic import make_samples
@@ -95,7 +95,7 @@ def test_a_container_that_ended_without_a_sample_is_nothing_to_tell_of(bench: Ma
 
 def test_metrics_that_come_after_the_time_was_up_turn_the_decision(bench: MakeBench, samples: pd.DataFrame) -> None:
     late = samples["pod"].iloc[0]
-    here = bench(policy=Policy(timeout_s=20.0))
+    here = bench(policy=TriggerPolicy(timeout_s=20.0))
     here.table.delay_s, here.table.delayed = 40.0, (late,)
     here.appear(*pods_of(samples))
     here.run(140)

@@ -20,7 +20,7 @@ from podlab.detect import Library, fit_library
 from podlab.detect.dataset import score_dataset
 from podlab.detect.recording import score_recording
 from podlab.errors import InputError
-from podlab.identify import Answer, Identifier
+from podlab.identify import Identifier, Prediction
 from podlab.identify.dataset import identify_dataset
 from podlab.identify.explain import explain
 from tests.support.lives import make_lives, scatter, small_files
@@ -40,7 +40,7 @@ def lives() -> pd.DataFrame:
     return make_lives()
 
 
-def by_name(answers: list[Answer]) -> list[Answer]:
+def by_name(answers: list[Prediction]) -> list[Prediction]:
     return sorted(answers, key=lambda answer: (answer.pod or "", answer.seconds_observed))
 
 

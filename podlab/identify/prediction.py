@@ -12,14 +12,20 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from podlab.data.catalogue import CONTAINER_KEY
-from podlab.identify.conformal import Promise
-from podlab.identify.typicality import KNOWN_SHARE
+from podlab.identify.calibration import Coverage
+from podlab.identify.novelty import NOVELTY_THRESHOLD
 
 _MOST_SIMILAR = 5
+#: What the JSON line calls them.
+_STORED_COVERAGE: dict[Coverage, str] = {
+    "class-conditional": "each service",
+    "marginal": "all services",
+    "none": "none",
+}
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """One container's identification; the fields are those of the JSON line.
 
     Attributes
@@ -43,10 +49,10 @@ class Answer:
         Part of the training's own held-out containers that looked more familiar, 0 to 1.
     model : str
         ``name@digest`` of the model that answered.
-    shortlist : tuple of str
+    prediction_set : tuple of str
         The 95 % set: services that cannot be ruled out, if it is a known one at all; the most probable first.
-    promise : {"each service", "all services", "none"}
-        For what the shortlist holds the right service in 95 % of new deployments: for each service; on average over
+    coverage : {"class-conditional", "marginal", "none"}
+        For what the set holds the right service in 95 % of new deployments: for each service; on average over
         all, where some have too few deployments held out; or it is not promised, where all together have too few.
     columns : tuple of str
         The model's metric columns of which the container showed a value: what the answer rests on.
@@ -65,8 +71,8 @@ class Answer:
     known: bool
     novelty: float
     model: str
-    shortlist: tuple[str, ...] = ()
-    promise: Promise = "none"
+    prediction_set: tuple[str, ...] = ()
+    coverage: Coverage = "none"
     columns: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
@@ -85,13 +91,13 @@ class Answer:
             "known": self.known,
             "novelty": round(self.novelty, 6),
             "model": self.model,
-            "shortlist": list(self.shortlist),
-            "promise": self.promise,
+            "shortlist": list(self.prediction_set),
+            "promise": _STORED_COVERAGE[self.coverage],
             "columns": list(self.columns),
         }
 
 
-def put_into_words(
+def make_predictions(
     containers: pd.DataFrame,
     observed_s: NDArray[np.float64],
     services: Sequence[str],
@@ -99,12 +105,12 @@ def put_into_words(
     proximity: NDArray[np.float64],
     novelty: NDArray[np.float64],
     *,
-    shortlist: NDArray[np.bool_],
-    promise: NDArray[np.object_],
+    prediction_set: NDArray[np.bool_],
+    coverage: NDArray[np.object_],
     usable: NDArray[np.bool_],
     columns: Sequence[tuple[str, ...]],
     model: str,
-) -> list[Answer]:
+) -> list[Prediction]:
     """Make the answers of many containers from what was found about them.
 
     Parameters
@@ -119,9 +125,9 @@ def put_into_words(
         Of each service.
     novelty : array (n_containers,)
         Part of the held-out containers that looked more familiar.
-    shortlist : array of bool (n_containers, n_services)
+    prediction_set : array of bool (n_containers, n_services)
         Whether a service is in the 95 % set.
-    promise : array of object (n_containers,)
+    coverage : array of object (n_containers,)
         For what the sets' coverage is promised.
     usable : array of bool (n_containers,)
         Whether a container shows a value; one that does not gets no service.
@@ -134,15 +140,15 @@ def put_into_words(
     order = np.argsort(-probability, axis=1, kind="stable")
     # A resemblance of 0 is common far away; the votes then say which service is the more similar one.
     nearest = np.lexsort((-probability, -proximity), axis=1)[:, :_MOST_SIMILAR]
-    inside = np.take_along_axis(shortlist, order, axis=1).tolist()
+    inside = np.take_along_axis(prediction_set, order, axis=1).tolist()
     likely, shares = names[order].tolist(), np.take_along_axis(probability, order, axis=1).tolist()
     similar, near = names[nearest].tolist(), np.take_along_axis(proximity, nearest, axis=1).tolist()
     who = zip(*(pa.array(containers[name]).to_pylist() for name in CONTAINER_KEY), strict=True)
     told = zip(observed_s.tolist(), novelty.tolist(), usable.tolist(), strict=True)
     answers = []
     for row, (identity, (seconds, novel, shown)) in enumerate(zip(who, told, strict=True)):
-        known = shown and novel <= KNOWN_SHARE
-        said = Answer(
+        known = shown and novel <= NOVELTY_THRESHOLD
+        said = Prediction(
             **dict(zip(CONTAINER_KEY, identity, strict=True)),
             seconds_observed=seconds,
             service=likely[row][0] if known else None,
@@ -152,8 +158,8 @@ def put_into_words(
             known=known,
             novelty=novel if shown else 1.0,
             model=model,
-            shortlist=tuple(compress(likely[row], inside[row])) if shown else (),
-            promise=promise[row] if shown else "none",
+            prediction_set=tuple(compress(likely[row], inside[row])) if shown else (),
+            coverage=coverage[row] if shown else "none",
             columns=columns[row],
         )
         answers.append(said)

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podlab.errors import InputError
-from podlab.identify.answer import Answer
-from podlab.identify.typicality import KNOWN_SHARE
+from podlab.identify.novelty import NOVELTY_THRESHOLD
+from podlab.identify.prediction import Prediction
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -34,18 +34,18 @@ Reason = Literal["waiting", "confident", "turned", "unsure", "unlike", "unseen"]
 
 
 @dataclass(frozen=True)
-class Policy:
+class TriggerPolicy:
     """When to answer, when to revise, and when to stop waiting.
 
     Attributes
     ----------
     confidence : float
         Least calibrated probability of a service for a look to speak for it, 0 to 1.
-    looks : int
+    consecutive : int
         So many looks in a row must speak for the same service before it is answered.
     revise_confidence : float
         The same, for a look to speak against what was decided.
-    revise_looks : int or None
+    revise_consecutive : int or None
         So many looks in a row must speak for the same other service, or find the container like none, before a
         decision is revised; None: the first decision stays.
     timeout_s : float
@@ -61,9 +61,9 @@ class Policy:
     """
 
     confidence: float = 0.95
-    looks: int = 2
+    consecutive: int = 2
     revise_confidence: float = 0.95
-    revise_looks: int | None = 3
+    revise_consecutive: int | None = 3
     timeout_s: float = 120.0
     revise_novelty: float = 0.995
 
@@ -71,14 +71,14 @@ class Policy:
         for name in ("confidence", "revise_confidence", "revise_novelty"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}", where="policy", hint="use a value from 0 to 1")
-        if self.looks < 1 or (self.revise_looks is not None and self.revise_looks < 1):
+        if self.consecutive < 1 or (self.revise_consecutive is not None and self.revise_consecutive < 1):
             raise InputError("needs at least one look", where="policy")
         if not self.timeout_s > 0:
             raise InputError("the timeout must be longer than 0", where="policy")
 
 
 @dataclass(frozen=True)
-class Looks:
+class PredictionArrays:
     """What the model said about some containers at one moment.
 
     Attributes
@@ -102,15 +102,15 @@ class Looks:
     @property
     def known(self) -> BoolArray:
         """Whether the container is like the known services at all (n,)."""
-        return np.asarray(self.novelty <= KNOWN_SHARE)
+        return np.asarray(self.novelty <= NOVELTY_THRESHOLD)
 
 
-def looks_of(answers: Sequence[Answer], services: Sequence[str]) -> Looks:
+def prediction_arrays(answers: Sequence[Prediction], services: Sequence[str]) -> PredictionArrays:
     """Take from answers what a decision needs.
 
     Parameters
     ----------
-    answers : sequence of Answer (n,)
+    answers : sequence of Prediction (n,)
         One for each container; one without candidates counts as nothing seen.
     services : sequence of str
         Gives each service its number.
@@ -118,7 +118,7 @@ def looks_of(answers: Sequence[Answer], services: Sequence[str]) -> Looks:
     number = {service: n for n, service in enumerate(services)}
     best = [number[next(iter(answer.candidates))] if answer.candidates else 0 for answer in answers]
     seen = [answer.seconds_observed if answer.candidates else np.nan for answer in answers]
-    return Looks(
+    return PredictionArrays(
         np.array(best, dtype=np.int64),
         np.array([answer.confidence for answer in answers], dtype=np.float64),
         np.array([answer.novelty for answer in answers], dtype=np.float64),
@@ -127,8 +127,8 @@ def looks_of(answers: Sequence[Answer], services: Sequence[str]) -> Looks:
 
 
 @dataclass(frozen=True)
-class Decisions:
-    """Where some containers stand; made by :func:`begin` and moved on by :func:`step`, each (n,).
+class DecisionStates:
+    """Where some containers stand; made by :func:`initial_states` and moved on by :func:`update_states`, each (n,).
 
     Attributes
     ----------
@@ -154,40 +154,42 @@ class Decisions:
     streak: IntArray
     observed_s: FloatArray
 
-    def take(self, rows: IntArray) -> Decisions:
+    def take(self, rows: IntArray) -> DecisionStates:
         """Keep some containers, in this order."""
-        return Decisions(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+        return DecisionStates(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
-    def add(self, number: int) -> Decisions:
+    def add(self, number: int) -> DecisionStates:
         """Put that many containers behind, waiting."""
-        new = begin(number)
+        new = initial_states(number)
         names = [field.name for field in fields(self)]
-        return Decisions(**{name: np.concatenate([getattr(self, name), getattr(new, name)]) for name in names})
+        return DecisionStates(**{name: np.concatenate([getattr(self, name), getattr(new, name)]) for name in names})
 
 
-def begin(number: int) -> Decisions:
+def initial_states(number: int) -> DecisionStates:
     """Begin to wait for so many containers."""
     none = np.zeros(number, dtype=np.int64)
     never = np.full(number, np.nan)
-    return Decisions(none + WAITING, never, never, none, none + WAITING, none, np.full(number, -1.0))
+    return DecisionStates(none + WAITING, never, never, none, none + WAITING, none, np.full(number, -1.0))
 
 
-def step(state: Decisions, policy: Policy, at_s: float | FloatArray, looks: Looks) -> Decisions:
+def update_states(
+    state: DecisionStates, policy: TriggerPolicy, at_s: float | FloatArray, looks: PredictionArrays
+) -> DecisionStates:
     """Take one more look at each container into account.
 
     Parameters
     ----------
-    state : Decisions (n,)
+    state : DecisionStates (n,)
         Where they stood.
-    policy : Policy
+    policy : TriggerPolicy
     at_s : float or array (n,)
         Now, in seconds since the waiting for each container began: its start, or when it was met.
-    looks : Looks (n,)
+    looks : PredictionArrays (n,)
         What is said of them now.
 
     Returns
     -------
-    Decisions
+    DecisionStates
         Where they stand now.
     """
     now_s = np.broadcast_to(np.asarray(at_s, dtype=np.float64), state.service.shape)
@@ -204,11 +206,13 @@ def step(state: Decisions, policy: Policy, at_s: float | FloatArray, looks: Look
     goes_on = np.where(speaks_for == state.said, state.streak, 0)
     streak = np.where(counts, np.where(speaks, goes_on + 1, 0), state.streak)
 
-    needed = np.where(waiting, policy.looks, np.inf if policy.revise_looks is None else policy.revise_looks)
+    needed = np.where(
+        waiting, policy.consecutive, np.inf if policy.revise_consecutive is None else policy.revise_consecutive
+    )
     decided = counts & speaks & (streak >= needed)
     given_up = waiting & ~decided & (now_s >= policy.timeout_s)
     changed = decided | given_up
-    return Decisions(
+    return DecisionStates(
         service=np.where(decided, speaks_for, np.where(given_up, UNKNOWN, state.service)),
         first_s=np.where(changed & waiting, now_s, state.first_s),
         since_s=np.where(changed, now_s, state.since_s),
@@ -245,48 +249,48 @@ class Decision:
     reason: Reason
 
 
-class Decider:
+class EarlyClassifier:
     """Decides for one container.
 
     Parameters
     ----------
     services : sequence of str
         The model's.
-    policy : Policy
+    policy : TriggerPolicy
 
     Examples
     --------
-    >>> decider = Decider(("nginx", "redis"), Policy(timeout_s=60))
+    >>> decider = EarlyClassifier(("nginx", "redis"), TriggerPolicy(timeout_s=60))
     >>> decider.see(5.0, None)
     Decision(service=None, decided=False, since_s=None, revisions=0, reason='waiting')
     >>> decider.see(60.0, None)
     Decision(service=None, decided=True, since_s=60.0, revisions=0, reason='unseen')
     """
 
-    def __init__(self, services: Sequence[str], policy: Policy) -> None:
+    def __init__(self, services: Sequence[str], policy: TriggerPolicy) -> None:
         self._services = tuple(services)
         self._policy = policy
-        self._state = begin(1)
+        self._state = initial_states(1)
 
-    def see(self, at_s: float, answer: Answer | None) -> Decision:
+    def see(self, at_s: float, answer: Prediction | None) -> Decision:
         """Take one more answer into account, or with None only that time has passed.
 
         Parameters
         ----------
         at_s : float
             Now, in seconds since the waiting began.
-        answer : Answer, optional
+        answer : Prediction, optional
             What the model says from all that was seen so far.
         """
-        looks = looks_of([answer], self._services) if answer is not None else _NOTHING
-        self._state = step(self._state, self._policy, at_s, looks)
-        return tell(self._state, self._services)[0]
+        looks = prediction_arrays([answer], self._services) if answer is not None else _NOTHING
+        self._state = update_states(self._state, self._policy, at_s, looks)
+        return to_decisions(self._state, self._services)[0]
 
 
-_NOTHING = Looks(np.zeros(1, dtype=np.int64), np.zeros(1), np.ones(1), np.full(1, np.nan))
+_NOTHING = PredictionArrays(np.zeros(1, dtype=np.int64), np.zeros(1), np.ones(1), np.full(1, np.nan))
 
 
-def tell(state: Decisions, services: Sequence[str]) -> list[Decision]:
+def to_decisions(state: DecisionStates, services: Sequence[str]) -> list[Decision]:
     """Put where containers stand into words, one each."""
     rows = zip(*(getattr(state, field.name).tolist() for field in fields(state)), strict=True)
     return [

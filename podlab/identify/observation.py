@@ -14,48 +14,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podlab.errors import InputError
-from podlab.features.windows import Sighting
+from podlab.features.rows import ObservationSpans
 
 #: Horizons tried by default, in seconds; those that the training data cannot fill are left out. What half of the
 #: containers showed in all is added where it is at least twice the longest of them.
 HORIZONS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 #: Lengths of stretches of mid-life, in seconds.
-STRETCHES_S = (60.0, 300.0, 1800.0)
+SEGMENT_LENGTHS_S = (60.0, 300.0, 1800.0)
 #: Beside the longest birth that a container has filled, the shortest one of at least this part of it keeps its vote:
 #: the start is a fingerprint that later seconds dilute, but what was seen of it must not be too little.
-COMPANION_SHARE = 0.25
+COMPANION_MIN_FRACTION = 0.25
 _LEAST_ROWS = 2
 #: Of one container at most this many stretches are used, so that a long recording costs no more.
-MAX_STRETCHES = 3
+MAX_SEGMENTS = 3
+
+Kind = Literal["startup", "steady"]
+#: What files call them.
+STORED_KINDS: dict[Kind, Literal["birth", "midlife"]] = {"startup": "birth", "steady": "midlife"}
 
 
 @dataclass(frozen=True)
-class Look:
-    """One expert's view.
+class ObservationWindow:
+    """What one model looks at: the first seconds of a container, or a segment of its steady state.
 
     Attributes
     ----------
-    kind : {"birth", "midlife"}
+    kind : {"startup", "steady"}
         Whether the window begins at the container's start.
     length_s : float
         Its length.
     """
 
-    kind: Literal["birth", "midlife"]
+    kind: Kind
     length_s: float
 
     @property
     def name(self) -> str:
-        """Such as ``birth10s``; names the expert's file."""
-        return f"{self.kind}{self.length_s:g}s"
+        """Such as ``birth10s``: the name of the model's file, which keeps the words of the first format."""
+        return f"{STORED_KINDS[self.kind]}{self.length_s:g}s"
 
 
-def choose_looks(sighting: Sighting, horizons_s: Sequence[float] | None) -> tuple[Look, ...]:
+def choose_windows(spans: ObservationSpans, horizons_s: Sequence[float] | None) -> tuple[ObservationWindow, ...]:
     """Choose what experts to train, from what the training containers can show.
 
     Parameters
     ----------
-    sighting : Sighting
+    spans : ObservationSpans
         Of the training containers.
     horizons_s : sequence of float, optional
         Horizons to use instead of those of :data:`HORIZONS_S` that hold two samples and that half the containers seen
@@ -69,57 +73,57 @@ def choose_looks(sighting: Sighting, horizons_s: Sequence[float] | None) -> tupl
     """
     if any(horizon_s <= 0 for horizon_s in horizons_s or ()):
         raise InputError("a horizon must be longer than 0 s", where="horizons")
-    born = sighting.from_birth
-    interval_s = sighting.typical_interval_s
-    looks: list[Look] = []
+    born = spans.start_observed
+    interval_s = spans.typical_interval_s
+    looks: list[ObservationWindow] = []
     if born.any():
-        reach_s = float(np.median(sighting.until_s[born]))
-        given_s = shown_horizons(sighting, horizons_s or ())
+        reach_s = float(np.median(spans.until_s[born]))
+        given_s = covered_horizons(spans, horizons_s or ())
         chosen_s = given_s or [
             each for each in HORIZONS_S if _LEAST_ROWS * interval_s <= each * 1.05 and each <= reach_s * 1.05
         ]
-        looks += [Look("birth", horizon_s) for horizon_s in chosen_s]
+        looks += [ObservationWindow("startup", horizon_s) for horizon_s in chosen_s]
         if not looks:
-            looks.append(Look("birth", max(round(reach_s), 1.0)))
+            looks.append(ObservationWindow("startup", max(round(reach_s), 1.0)))
         elif horizons_s is None and looks[-1].length_s < HORIZONS_S[-1] and reach_s * 1.05 >= 2 * looks[-1].length_s:
             # Half of what was recorded would be seen by no expert; two digits, so that folds have the same one.
-            looks.append(Look("birth", float(f"{reach_s:.2g}")))
-    seen = int((sighting.rows > 0).sum())
-    stretches: list[Look] = []
-    for length_s in STRETCHES_S:
-        begins = stretch_begins(sighting, length_s)
+            looks.append(ObservationWindow("startup", float(f"{reach_s:.2g}")))
+    seen = int((spans.rows > 0).sum())
+    stretches: list[ObservationWindow] = []
+    for length_s in SEGMENT_LENGTHS_S:
+        begins = segment_starts(spans, length_s)
         if 3 * interval_s > length_s or not begins:
             continue
         # Few long containers make a poor expert: several short looks of one that learned from all tell more.
         if not stretches or 2 * np.isfinite(begins[0]).sum() >= seen:
-            stretches.append(Look("midlife", length_s))
+            stretches.append(ObservationWindow("steady", length_s))
     looks += stretches
     if not looks:
-        span_s = np.nanmedian(sighting.until_s - sighting.first_s)
-        looks.append(Look("midlife", max(round(float(span_s)), 1.0)))
+        span_s = np.nanmedian(spans.until_s - spans.first_s)
+        looks.append(ObservationWindow("steady", max(round(float(span_s)), 1.0)))
     return tuple(looks)
 
 
-def shown_horizons(sighting: Sighting, horizons_s: Sequence[float]) -> list[float]:
+def covered_horizons(spans: ObservationSpans, horizons_s: Sequence[float]) -> list[float]:
     """Give the horizons, ascending, in which half the containers seen from birth show a sample."""
-    first_s = sighting.first_s[sighting.from_birth]
+    first_s = spans.first_s[spans.start_observed]
     return [float(each) for each in sorted(set(horizons_s)) if first_s.size and np.median(first_s) < each]
 
 
-def stretch_begins(sighting: Sighting, length_s: float) -> list[NDArray[np.float64]]:
+def segment_starts(spans: ObservationSpans, length_s: float) -> list[NDArray[np.float64]]:
     """Lay stretches of mid-life over the training containers.
 
     Returns
     -------
     list of array (n_containers,)
-        For each of up to :data:`MAX_STRETCHES` stretches where it begins in each container, NaN where the container
+        For each of up to :data:`MAX_SEGMENTS` stretches where it begins in each container, NaN where the container
         has no such stretch. A stretch begins at least half its length after the start; where the start was not seen,
         at the first row. They overlap by half.
     """
-    earliest_s = np.where(sighting.from_birth, 0.5 * length_s, sighting.first_s)
-    latest_s = sighting.until_s * 1.02 - length_s
+    earliest_s = np.where(spans.start_observed, 0.5 * length_s, spans.first_s)
+    latest_s = spans.until_s * 1.02 - length_s
     begins = []
-    for number in range(MAX_STRETCHES):
+    for number in range(MAX_SEGMENTS):
         begin_s = earliest_s + number * 0.5 * length_s
         begin_s = np.where(begin_s <= latest_s, begin_s, np.nan)
         if np.isnan(begin_s).all():
