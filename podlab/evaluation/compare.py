@@ -26,7 +26,7 @@ def score_baselines(
     scores: dict[str, dict[float, Scores]] = {name: {} for name in (*names, ROW_TREE)}
     rule_metrics = {}
     for horizon_s in horizons:
-        features = identify.table(dataset.samples, horizon_s, columns)
+        features = identify.feature_table(dataset.samples, horizon_s, columns)
         usable = features.containers["usable"].to_numpy(bool)
         answers: dict[str, list[TextArray]] = {name: [] for name in names}
         metrics: Counter[str] = Counter()

@@ -164,7 +164,6 @@ def _loss(added: FloatArray, truth: NDArray[np.intp], temperature: float) -> flo
     return float(-np.log(own + 1e-12).mean())
 
 
-FloatArray = NDArray[np.float64]
 Coverage = Literal["class-conditional", "marginal", "none"]
 
 #: How often a set shall hold the right service.

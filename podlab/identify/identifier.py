@@ -228,10 +228,6 @@ class EnsemblePrediction:
         )
 
 
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-
-
 @dataclass(frozen=True)
 class Identifier:
     """Tells which service runs in a container.

@@ -132,8 +132,6 @@ def _quantiles(ascending: FloatArray) -> FloatArray:
     return np.quantile(ascending, np.linspace(0, 1, KEPT_QUANTILES))
 
 
-FloatArray = NDArray[np.float64]
-
 #: Features that the forest hardly asks for are noise in a distance.
 _FEATURES = 32
 #: One feature that is far off counts as so many usual deviations, and no more.

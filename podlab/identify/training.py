@@ -130,7 +130,7 @@ def fit(
     near = [each.near[Condition.RECORDED] for each in held_out.values()]
     scores = {"containers": len(truth), "groups": len(set(groups)), **scores}
     return Identifier(
-        services=names, columns=used, features=feature_names(series_of(used)), looks=looks, horizon_models=experts,
+        services=names, columns=used, features=feature_names(series_of(used)), windows=looks, horizon_models=experts,
         calibrations=calibrations, similarity=service_similarity(near, truth, len(names)),
         interval_s=spans.typical_interval_s, seed=seed, scores=scores,
     )  # fmt: skip
