@@ -23,9 +23,8 @@ import pandas as pd
 
 from podlab.data.recordings import read_recording
 from podlab.data.samples import INSTANCE_KEY
-from podlab.detect import Library, fit_library
-from podlab.detect.replay import replay
-from podlab.detect.scorer import KNOWN_AFTER_S
+from podlab.detect import DetectorLibrary, fit_library
+from podlab.detect.scoring import KNOWN_AFTER_S, score_rows
 from podlab.evaluation.detection import read_faulty
 from podlab.evaluation.splits import plan_splits
 from podlab.features.rows import Rows, read_rows
@@ -45,12 +44,12 @@ def thin(samples: pd.DataFrame, interval_s: float, begin_s: float = 0.0) -> pd.D
     return step.drop_duplicates([*INSTANCE_KEY, "step"]).drop(columns="step").reset_index(drop=True)
 
 
-def raised(rows: Rows, library: Library, holds_s: Sequence[float]) -> dict[float, np.ndarray]:
+def raised(rows: Rows, library: DetectorLibrary, holds_s: Sequence[float]) -> dict[float, np.ndarray]:
     """Tell at which rows alarms are raised (n_rows,), by how long a score must stay above the threshold."""
     services = rows.containers["service"].astype(str).tolist()
     alarms = {hold_s: Alarms(len(services), raised_after_s=hold_s) for hold_s in holds_s}
     found = {hold_s: np.zeros(len(rows.code), dtype=bool) for hold_s in holds_s}
-    for which, said in replay(rows, library, lambda who, _: ((services[who], 1.0),)):
+    for which, said in score_rows(rows, library, lambda who, _: ((services[who], 1.0),)):
         whose, time_s = rows.code[which], rows.offset_s[which]
         row_of = dict(zip(whose.tolist(), which.tolist(), strict=True))
         for hold_s, own in alarms.items():
@@ -60,7 +59,7 @@ def raised(rows: Rows, library: Library, holds_s: Sequence[float]) -> dict[float
     return found
 
 
-def faults_found(samples: pd.DataFrame, library: Library) -> list[dict[str, float]]:
+def faults_found(samples: pd.DataFrame, library: DetectorLibrary) -> list[dict[str, float]]:
     """Count the faults in which an alarm is raised, and alarms before a container's first fault."""
     faulty = read_faulty(samples)
     lines = []
@@ -83,7 +82,7 @@ def faults_found(samples: pd.DataFrame, library: Library) -> list[dict[str, floa
     return lines
 
 
-def false_alarms(parts: Sequence[tuple[pd.DataFrame, Library]]) -> list[dict[str, float]]:
+def false_alarms(parts: Sequence[tuple[pd.DataFrame, DetectorLibrary]]) -> list[dict[str, float]]:
     """Count alarms in normal containers in the first minute that they are seen, and later by container-day."""
     counts = {hold_s: np.zeros(2) for hold_s in HOLDS_S}
     containers, days = 0, 0.0
@@ -109,7 +108,7 @@ def false_alarms(parts: Sequence[tuple[pd.DataFrame, Library]]) -> list[dict[str
     ]
 
 
-def halves(samples: pd.DataFrame) -> list[tuple[pd.DataFrame, Library]]:
+def halves(samples: pd.DataFrame) -> list[tuple[pd.DataFrame, DetectorLibrary]]:
     """Give each half of the deployments, and detectors that learned from the other."""
     deployments = samples.drop_duplicates("deployment")[["service", "deployment"]].reset_index(drop=True)
     found = []

@@ -33,7 +33,7 @@ from benchmarks.measure import status_bytes
 from podlab.data.recordings import read_recording, read_training
 from podlab.data.store import append, open_dataset
 from podlab.detect import fit_library
-from podlab.detect.dataset import score_dataset
+from podlab.detect.recording import score_dataset
 from podlab.identify import fit
 from podlab.identify.dataset import identify_dataset
 from podlab.model import bundle

@@ -26,8 +26,8 @@ from podlab.parallel import use_scheduler
 from podlab.sources.series import Rule, parse_mapping, read_series
 
 if TYPE_CHECKING:
-    from podlab.detect import Library
-    from podlab.detect.recording import Scoring
+    from podlab.detect import DetectorLibrary
+    from podlab.detect.recording import RecordingScores
     from podlab.identify import Identifier
 
 #: What is told of containers waits for the file of scores to be complete: so much of it in memory, more on disk.
@@ -88,10 +88,9 @@ def score(
             )
 
 
-def _score_all(files: list[Path], identifier: Identifier, library: Library) -> Iterator[Scoring]:
+def _score_all(files: list[Path], identifier: Identifier, library: DetectorLibrary) -> Iterator[RecordingScores]:
     """Score all files at once, then each data set piece by piece."""
-    from podlab.detect.dataset import score_dataset
-    from podlab.detect.recording import score_recording
+    from podlab.detect.recording import score_dataset, score_recording
 
     plain, folders = split_recordings(files)
     if plain:
@@ -101,8 +100,8 @@ def _score_all(files: list[Path], identifier: Identifier, library: Library) -> I
 
 
 def _score_series(
-    files: list[Path], rules: tuple[Rule, ...], identifier: Identifier, library: Library
-) -> Iterator[Scoring]:
+    files: list[Path], rules: tuple[Rule, ...], identifier: Identifier, library: DetectorLibrary
+) -> Iterator[RecordingScores]:
     """Score series of another format, one after the other."""
     from podlab.detect.recording import score_recording
 
@@ -110,7 +109,7 @@ def _score_series(
         yield score_recording(read_series(path, rules), identifier, library)
 
 
-def _write(scorings: Iterator[Scoring], path: Path, lines: IO[str]) -> None:
+def _write(scorings: Iterator[RecordingScores], path: Path, lines: IO[str]) -> None:
     """Write scores as they come, and what is told of each container as a line of JSON."""
     writer = None
     try:
@@ -125,7 +124,7 @@ def _write(scorings: Iterator[Scoring], path: Path, lines: IO[str]) -> None:
             writer.close()
 
 
-def _lines_of(scoring: Scoring) -> list[dict[str, object]]:
+def _lines_of(scoring: RecordingScores) -> list[dict[str, object]]:
     """Tell of each container what it is and when it was strange."""
     last_row = [*(scoring.first_row[1:] - 1).tolist(), len(scoring.table) - 1]
     return [

@@ -1,20 +1,20 @@
 """Anomaly detectors, and the library of them by service.
 
-A detector is learned from normal rows of many deployments of a service, and is reused on a new container from its
-first sample on: scale, ranks and threshold are the donor's; only the container's own usual is learned as it goes, from
-all of its first minute, and from then on never from rows that are held to be strange.
+A detector is trained on normal rows of many deployments of a service, and watches a new container from its first sample
+on: scaler, reference distributions and threshold come from training; only the baseline of the container is learned on
+the fly, from all of its first minute, and after that never from rows that look anomalous.
 
-Any detector that scikit-learn or pyod would understand can take part: give :func:`fit_library` a ``make_parts`` that
-makes some.
+Any outlier detector of scikit-learn's or pyod's kind can take part: give :func:`fit_library` a ``make_estimators``, and
+make its class storable with :func:`register_component`.
 """
 
-from podlab.detect.detector import Detector, default_parts
-from podlab.detect.donors import donors_of, donors_of_decision
-from podlab.detect.library import Library, fit_library
-from podlab.detect.scorer import Scored, Scorer
+from podlab.detect.components import register_component
+from podlab.detect.detector import Detector, default_estimators
+from podlab.detect.library import DetectorLibrary, fit_library
+from podlab.detect.scoring import Scorer, StepScores, source_detectors, source_detectors_of_decision
 from podlab.detect.signals import SIGNALS
 
 __all__ = [
-    "SIGNALS", "Detector", "Library", "Scored", "Scorer", "default_parts", "donors_of", "donors_of_decision",
-    "fit_library",
+    "SIGNALS", "Detector", "DetectorLibrary", "Scorer", "StepScores", "default_estimators", "fit_library",
+    "register_component", "source_detectors", "source_detectors_of_decision",
 ]  # fmt: skip

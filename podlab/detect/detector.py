@@ -1,8 +1,8 @@
-"""A service's detector: what is usual for it, the estimators that judge rows, and how rare their judgement is.
+"""A service's detector: a scaler, two ensembles of outlier detectors, and reference distributions of their scores.
 
-Rows are judged twice: what they are, against the service, and how they changed, against the container itself. The
-first counts only while the container's own usual is hardly known. A container that is unlike others of its service
-from its first second on, and stays as it is, is another configuration and no fault.
+Rows are judged twice: their values against the service, and their changes against the container's own baseline. The
+first counts only while the baseline is hardly known: a container that differs from others of its service from its
+first second on, and stays so, has another configuration and no fault.
 """
 
 from __future__ import annotations
@@ -14,105 +14,105 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.detect.measures import strangeness
-from podlab.detect.signals import LONGEST_STEP_S, SIGNALS, Observed
-from podlab.detect.tail import Tail, learn_tail
-from podlab.detect.usual import Usual, learn_usual
+from podlab.detect.components import outlier_scores
+from podlab.detect.reference import ParetoTailEcdf, RobustScaler, fit_ecdf, fit_scaler
+from podlab.detect.signals import LONGEST_STEP_S, SIGNALS, ObservedSignals
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-MakeParts = Callable[[int], Sequence[Any]]
+MakeEstimators = Callable[[int], Sequence[Any]]
 
-#: Strangeness is a mean over about this long: one odd second is no fault.
+#: Time constant of the exponential smoothing of evidence: one outlying second is no fault.
 SMOOTHING_S = 6.0
-#: After so long of learning its own usual a container is judged half as much against its service.
+#: After so long of learning its baseline a container is judged half as much against its service.
 _SERVICE_COUNTS_S = 30.0
 _FOLDS = 4
+_VALUES, _CHANGES = slice(0, len(SIGNALS)), slice(len(SIGNALS), 2 * len(SIGNALS))
 
 
 @dataclass(frozen=True)
-class Jury:
-    """Estimators that judge the same rows.
+class DetectorEnsemble:
+    """Outlier detectors that judge the same rows.
 
     Attributes
     ----------
-    parts : tuple of detectors
-        Fitted on standardised rows; any that :func:`podlab.detect.measures.strangeness` understands.
-    tails : tuple of Tail
-        How rare each part's strangeness is in normal deployments that it did not learn from.
+    components : tuple
+        Fitted on standardised rows; any that :func:`podlab.detect.components.outlier_scores` accepts.
+    ecdfs : tuple of ParetoTailEcdf
+        Distribution of each component's scores in normal deployments that were held out.
     """
 
-    parts: tuple[Any, ...]
-    tails: tuple[Tail, ...]
+    components: tuple[Any, ...]
+    ecdfs: tuple[ParetoTailEcdf, ...]
 
-    def rarity(self, far: FloatArray) -> FloatArray:
-        """Give the parts' mean rarity of each row (n,)."""
-        found = [tail.rarity(strangeness(part, far)) for part, tail in zip(self.parts, self.tails, strict=True)]
+    def rarity(self, deviations: FloatArray) -> FloatArray:
+        """Give the components' mean rarity of each row (n,)."""
+        each = zip(self.components, self.ecdfs, strict=True)
+        found = [ecdf.rarity(outlier_scores(component, deviations)) for component, ecdf in each]
         return np.asarray(np.mean(found, axis=0))
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What a detector says of rows before smoothing.
+class Evidence:
+    """What a detector gives for rows before smoothing.
 
     Attributes
     ----------
-    evidence : array of float64 (n,)
-        Of being strange.
-    changed : array of float64 (n,)
-        The part of it that is about changes only.
-    far : array of float64 (n, 2 * n_signals)
-        How many strays each signal, then each change, is from its usual.
+    total : array of float64 (n,)
+        Rarity of values and changes, weighted.
+    changes : array of float64 (n,)
+        Rarity of the changes alone.
+    deviations : array of float64 (n, 2 * n_signals)
+        Standardised deviation of each signal, then of each change.
     """
 
-    evidence: FloatArray
-    changed: FloatArray
-    far: FloatArray
+    total: FloatArray
+    changes: FloatArray
+    deviations: FloatArray
 
 
 @dataclass(frozen=True)
 class Detector:
-    """Tells how strange rows are for one service, or for all together.
+    """An anomaly detector for one service, or for all together.
 
     Attributes
     ----------
-    usual : Usual
-        Where signals and changes lie.
-    of_service, of_change : Jury
-        Judge what rows are, and how they changed.
-    evidence, changed : Tail
-        How rare the smoothed evidence is in normal deployments that it did not learn from, and its part about changes.
+    scaler : RobustScaler
+    value_ensemble, change_ensemble : DetectorEnsemble
+        Judge values against the service, and changes against the container's own baseline.
+    evidence_ecdf, change_ecdf : ParetoTailEcdf
+        Distribution of the smoothed evidence, and of its part from changes, in normal deployments held out.
     deployments, rows : int
-        What it learned from.
+        What it was trained on.
     """
 
-    usual: Usual
-    of_service: Jury
-    of_change: Jury
-    evidence: Tail
-    changed: Tail
+    scaler: RobustScaler
+    value_ensemble: DetectorEnsemble
+    change_ensemble: DetectorEnsemble
+    evidence_ecdf: ParetoTailEcdf
+    change_ecdf: ParetoTailEcdf
     deployments: int
     rows: int
 
-    def judge(self, seen: Observed, age_s: FloatArray) -> Judged:
-        """Judge rows (n,)."""
-        far = self.usual.standardise(seen, age_s)
-        service, change = (jury.rarity(far[:, part]) for jury, part in self._juries)
-        return Judged(weigh(service, change, seen), change, far)
+    def evidence(self, observed: ObservedSignals, age_s: FloatArray) -> Evidence:
+        """Judge rows (n,), each by itself."""
+        deviations = self.scaler.standardise(observed, age_s)
+        values = self.value_ensemble.rarity(deviations[:, _VALUES])
+        changes = self.change_ensemble.rarity(deviations[:, _CHANGES])
+        return Evidence(weigh(values, changes, observed), changes, deviations)
 
-    @property
-    def _juries(self) -> tuple[tuple[Jury, slice], ...]:
-        return ((self.of_service, _SERVICE), (self.of_change, _CHANGE))
+    def rarity(
+        self, observed: ObservedSignals, age_s: FloatArray, time_s: FloatArray, container: IntArray
+    ) -> FloatArray:
+        """Give the rarity of rows (n,) in order of container and time, smoothed in time."""
+        return self.evidence_ecdf.rarity(smooth(self.evidence(observed, age_s).total, time_s, container))
 
 
-_SERVICE, _CHANGE = slice(0, len(SIGNALS)), slice(len(SIGNALS), 2 * len(SIGNALS))
-
-
-def weigh(service: FloatArray, change: FloatArray, seen: Observed) -> FloatArray:
-    """Put both judgements together by how well the container's own usual is known (n,)."""
-    learned_s = seen.learned_s.max(axis=1).astype(np.float64)
+def weigh(values: FloatArray, changes: FloatArray, observed: ObservedSignals) -> FloatArray:
+    """Combine both rarities by how well the container's own baseline is known (n,)."""
+    learned_s = observed.learned_s.max(axis=1).astype(np.float64)
     weight = 0.5 / (1.0 + (learned_s / _SERVICE_COUNTS_S) ** 2)
-    return np.asarray(weight * service + (1.0 - weight) * change)
+    return np.asarray(weight * values + (1.0 - weight) * changes)
 
 
 @dataclass(frozen=True)
@@ -121,15 +121,15 @@ class TrainingRows:
 
     Attributes
     ----------
-    seen : Observed
-        What they show, every container having learned from each of its rows.
+    observed : ObservedSignals
+        Their signals, with baselines that learned from each row.
     age_s : array of float64 (n,)
-        The container's age.
+        Container age.
     container, group : array of int64 (n,)
-        Which container a row is of, and which rows are held out together.
+        Number of the container, and of the group that is held out together.
     """
 
-    seen: Observed
+    observed: ObservedSignals
     age_s: FloatArray
     container: IntArray
     group: IntArray
@@ -140,80 +140,81 @@ class TrainingRows:
         step_s = np.diff(self.age_s)[np.diff(self.container) == 0]
         return float(np.minimum(step_s, LONGEST_STEP_S).sum())
 
-    def only(self, chosen: NDArray[Any]) -> TrainingRows:
+    def take(self, chosen: NDArray[Any]) -> TrainingRows:
         """Keep some rows."""
-        return TrainingRows(self.seen.only(chosen), self.age_s[chosen], self.container[chosen], self.group[chosen])
+        return TrainingRows(self.observed.take(chosen), self.age_s[chosen], self.container[chosen], self.group[chosen])
 
 
-def default_parts(seed: int) -> tuple[Any, ...]:
-    """Make the estimators that a detector is made of, not yet fitted."""
-    from podlab.detect.estimators import (  # scoring does without scikit-learn
-        KMeansDistance,
-        RobustZ,
-        ShrunkMahalanobis,
-    )
+def default_estimators(seed: int) -> tuple[Any, ...]:
+    """Make podlab's own estimators, not yet fitted."""
+    from podlab.detect.estimators import KMeansDistance, RobustZ, ShrunkMahalanobis  # scoring needs no scikit-learn
 
     return RobustZ(), KMeansDistance(random_state=seed), ShrunkMahalanobis()
 
 
 def fit_detector(
-    rows: TrainingRows, *, seed: int, deployments: int, make_parts: MakeParts = default_parts, by_age: bool = True
+    rows: TrainingRows,
+    *,
+    seed: int,
+    deployments: int,
+    make_estimators: MakeEstimators = default_estimators,
+    by_age: bool = True,
 ) -> tuple[Detector, FloatArray]:
-    """Learn from normal rows of several groups.
+    """Fit a detector to normal rows of several groups.
 
-    Ranks come from rows held out by group: in a deployment never seen, more is strange than in those learned from.
+    The reference distributions come from cross-validation by group: scores are higher in unseen deployments than in
+    those of the training.
 
     Parameters
     ----------
     rows : TrainingRows
-        Of two groups at least.
+        Of at least two groups.
     seed : int
-        Of all chance.
     deployments : int
-        How many there are, to be kept.
-    make_parts : callable
+        Their number, for the record.
+    make_estimators : callable
         Makes the estimators from a seed.
     by_age : bool
-        Whether something else is usual at each age.
+        Fit the scaler for each age band.
 
     Returns
     -------
     tuple of (Detector, array of float64 (n,))
-        And how rare each row would have been held to be, held out.
+        The detector, and the rarity of each row when it was held out.
     """
     names, number = np.unique(rows.group, return_inverse=True)
     fold = number % min(_FOLDS, names.size)
-    found = np.zeros((2, len(make_parts(seed)), len(fold)))
+    scores = np.zeros((2, len(make_estimators(seed)), len(fold)))
     for held_out in np.unique(fold):
-        own = rows.only(fold == held_out)
-        usual, juries = _fit_parts(rows.only(fold != held_out), make_parts, seed, by_age)
-        far = usual.standardise(own.seen, own.age_s)
-        for strange, parts, part in zip(found, juries, (_SERVICE, _CHANGE), strict=True):
-            strange[:, fold == held_out] = [strangeness(each, far[:, part]) for each in parts]
-    tails = [tuple(learn_tail(values) for values in strange) for strange in found]
-    service, change = (
-        np.mean([tail.rarity(values) for tail, values in zip(own, strange, strict=True)], axis=0)
-        for own, strange in zip(tails, found, strict=True)
+        own = rows.take(fold == held_out)
+        scaler, fitted = _fit_components(rows.take(fold != held_out), make_estimators, seed, by_age)
+        deviations = scaler.standardise(own.observed, own.age_s)
+        for found, components, part in zip(scores, fitted, (_VALUES, _CHANGES), strict=True):
+            found[:, fold == held_out] = [outlier_scores(each, deviations[:, part]) for each in components]
+    ecdfs = [tuple(fit_ecdf(each) for each in found) for found in scores]
+    values, changes = (
+        np.mean([ecdf.rarity(each) for ecdf, each in zip(own_ecdfs, found, strict=True)], axis=0)
+        for own_ecdfs, found in zip(ecdfs, scores, strict=True)
     )
-    smoothed = smooth(weigh(service, change, rows.seen), rows.age_s, rows.container)
-    evidence, changed = learn_tail(smoothed), learn_tail(smooth(change, rows.age_s, rows.container))
-    usual, juries = _fit_parts(rows, make_parts, seed, by_age)
-    of_service, of_change = (Jury(parts, own) for parts, own in zip(juries, tails, strict=True))
-    detector = Detector(usual, of_service, of_change, evidence, changed, deployments, len(rows.age_s))
-    return detector, evidence.rarity(smoothed)
+    smoothed = smooth(weigh(values, changes, rows.observed), rows.age_s, rows.container)
+    evidence_ecdf, change_ecdf = fit_ecdf(smoothed), fit_ecdf(smooth(changes, rows.age_s, rows.container))
+    scaler, fitted = _fit_components(rows, make_estimators, seed, by_age)
+    ensembles = (DetectorEnsemble(components, own) for components, own in zip(fitted, ecdfs, strict=True))
+    detector = Detector(scaler, *ensembles, evidence_ecdf, change_ecdf, deployments, len(rows.age_s))
+    return detector, evidence_ecdf.rarity(smoothed)
 
 
-def _fit_parts(
-    rows: TrainingRows, make_parts: MakeParts, seed: int, by_age: bool
-) -> tuple[Usual, list[tuple[Any, ...]]]:
-    """Learn what is usual, and fit the parts that judge values and those that judge changes."""
-    usual = learn_usual(rows.seen, rows.age_s, by_age=by_age)
-    far = usual.standardise(rows.seen, rows.age_s)
-    juries = []
-    for part in (_SERVICE, _CHANGE):
-        fitted = [each.fit(far[:, part]) for each in make_parts(seed)]
-        juries.append(tuple(each.freeze() if hasattr(each, "freeze") else each for each in fitted))
-    return usual, juries
+def _fit_components(
+    rows: TrainingRows, make_estimators: MakeEstimators, seed: int, by_age: bool
+) -> tuple[RobustScaler, list[tuple[Any, ...]]]:
+    """Fit the scaler, the components that judge values, and those that judge changes."""
+    scaler = fit_scaler(rows.observed, rows.age_s, by_age=by_age)
+    deviations = scaler.standardise(rows.observed, rows.age_s)
+    components = []
+    for part in (_VALUES, _CHANGES):
+        fitted = [each.fit(deviations[:, part]) for each in make_estimators(seed)]
+        components.append(tuple(each.freeze() if hasattr(each, "freeze") else each for each in fitted))
+    return scaler, components
 
 
 def smoothing_share(step_s: FloatArray) -> FloatArray:
@@ -222,7 +223,7 @@ def smoothing_share(step_s: FloatArray) -> FloatArray:
 
 
 def smooth(values: FloatArray, time_s: FloatArray, container: IntArray) -> FloatArray:
-    """Smooth values in time within each container (n,); rows are in order of container and time."""
+    """Smooth values exponentially in time within each container (n,); rows are in order of container and time."""
     out = values.copy()
     share = smoothing_share(np.diff(time_s, prepend=0.0))
     for row in np.flatnonzero(np.diff(container, prepend=-1) == 0):

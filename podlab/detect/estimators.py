@@ -1,7 +1,7 @@
-"""Detectors as scikit-learn estimators on rows of standardised signals.
+"""Outlier detectors as scikit-learn estimators on standardised signals.
 
-They keep to scikit-learn's convention: ``score_samples`` falls with strangeness. Rows are as
-:meth:`podlab.detect.usual.Usual.standardise` gives them: finite, 0 where a signal is as usual or missing.
+By scikit-learn's convention ``score_samples`` falls for outliers. Rows come from
+:meth:`podlab.detect.reference.RobustScaler.standardise`: finite, 0 where a signal is usual or missing.
 """
 
 from __future__ import annotations
@@ -14,20 +14,28 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.cluster import KMeans
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from podlab.detect.measures import Ellipse, NearestMode, RootMeanSquare
+from podlab.detect.components import MahalanobisDistance, NearestCentre, RootMeanSquare
 
 FloatArray = NDArray[np.float64]
 
-#: Training rows farther out than this pull no centre after them.
-_FAR = 5.0
-#: Nor stretch what is usual farther than this.
-_FAR_VARIED = 8.0
+#: Training rows are clipped here, so that outliers among them neither attract a centre nor stretch the covariance.
+_CLIP_CENTRES = 5.0
+_CLIP_COVARIANCE = 8.0
 
 
 class _Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
-    """What the detectors share: the threshold at the training's own quantile, as scikit-learn wants one."""
+    """Shared methods; a subclass fits itself and gives its scoring component by ``freeze``."""
 
     contamination: float
+
+    def freeze(self) -> Any:
+        """Give the component that scores rows without scikit-learn."""
+        raise NotImplementedError
+
+    def score_samples(self, X: Any) -> FloatArray:
+        """Give each row's normality (n,), lower for outliers."""
+        check_is_fitted(self)
+        return np.asarray(self.freeze().score_samples(validate_data(self, X, dtype=np.float64, reset=False)))
 
     def decision_function(self, X: Any) -> FloatArray:
         """Give ``score_samples`` less the threshold (n,): negative for outliers."""
@@ -37,21 +45,19 @@ class _Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         """Give -1 for outliers, else 1 (n,)."""
         return np.where(self.decision_function(X) < 0, -1, 1)
 
-    def score_samples(self, X: Any) -> FloatArray:
-        """Give each row's normality (n,), the lower the stranger."""
-        raise NotImplementedError
-
-    def _set_offset(self, X: FloatArray) -> None:
-        self.offset_ = float(np.quantile(self.score_samples(X), self.contamination))
+    def _set_offset(self, rows: FloatArray) -> Self:
+        """Put the threshold at the training rows' own quantile."""
+        self.offset_ = float(np.quantile(self.freeze().score_samples(rows), self.contamination))
+        return self
 
 
 class RobustZ(_Detector):
-    """Root mean square of a row: how many strays its signals are from usual, all together.
+    """Root mean square of a row's robust z-scores.
 
     Parameters
     ----------
     contamination : float
-        Part of the training that ``predict`` calls outliers.
+        Share of the training rows that ``predict`` calls outliers.
     """
 
     def __init__(self, contamination: float = 0.001) -> None:
@@ -59,33 +65,25 @@ class RobustZ(_Detector):
 
     def fit(self, X: Any, y: object = None) -> Self:
         """Learn the threshold only (n, n_features)."""
-        self._set_offset(validate_data(self, X, dtype=np.float64))
-        return self
-
-    def score_samples(self, X: Any) -> FloatArray:
-        """Give each row's normality (n,), the lower the stranger."""
-        check_is_fitted(self)
-        rows = validate_data(self, X, dtype=np.float64, reset=False)
-        return self.freeze().score_samples(rows)
+        return self._set_offset(validate_data(self, X, dtype=np.float64))
 
     def freeze(self) -> RootMeanSquare:
-        """Give what it comes down to."""
+        """Give the component that scores rows without scikit-learn."""
         return RootMeanSquare()
 
 
 class KMeansDistance(_Detector):
-    """Distance to the nearest of the modes that normal rows come in: idle, starting, loaded, writing and so on.
+    """Distance to the nearest k-means centre: normal rows form clusters such as idle, starting, loaded, writing.
 
     Parameters
     ----------
     n_clusters : int
-        Modes, at most.
+        Largest number of centres.
     max_rows : int
-        Training rows that are looked at.
+        Largest number of training rows, drawn at random.
     contamination : float
-        Part of the training that ``predict`` calls outliers.
+        Share of the training rows that ``predict`` calls outliers.
     random_state : int
-        Seed.
     """
 
     def __init__(
@@ -97,39 +95,32 @@ class KMeansDistance(_Detector):
         self.random_state = random_state
 
     def fit(self, X: Any, y: object = None) -> Self:
-        """Find the modes (n, n_features)."""
+        """Find the centres (n, n_features)."""
         rows = validate_data(self, X, dtype=np.float64)
         drawn = np.random.default_rng(self.random_state).permutation(len(rows))[: self.max_rows]
-        near = np.clip(rows[np.sort(drawn)], -_FAR, _FAR)
+        near = np.clip(rows[np.sort(drawn)], -_CLIP_CENTRES, _CLIP_CENTRES)
         clusters = min(self.n_clusters, len(np.unique(near, axis=0)))
         found = KMeans(clusters, n_init=1, max_iter=30, random_state=self.random_state).fit(near)
         self.cluster_centers_ = np.asarray(found.cluster_centers_, dtype=np.float64)
-        self._set_offset(rows)
-        return self
+        return self._set_offset(rows)
 
-    def score_samples(self, X: Any) -> FloatArray:
-        """Give each row's normality (n,), the lower the stranger."""
-        check_is_fitted(self)
-        rows = validate_data(self, X, dtype=np.float64, reset=False)
-        return self.freeze().score_samples(rows)
-
-    def freeze(self) -> NearestMode:
-        """Give what it comes down to."""
-        return NearestMode(self.cluster_centers_)
+    def freeze(self) -> NearestCentre:
+        """Give the component that scores rows without scikit-learn."""
+        return NearestCentre(self.cluster_centers_)
 
 
 class ShrunkMahalanobis(_Detector):
-    """Mahalanobis distance: a row is strange where signals part that go together otherwise, such as work and requests.
+    """Mahalanobis distance with a ridge: rows are outliers where signals that usually go together do not.
 
-    In directions in which normal rows vary a lot it tells little; a reconstruction by principal components would leave
-    these out altogether.
+    Directions in which normal rows vary a lot count little, but they count: a reconstruction by principal components
+    would ignore them.
 
     Parameters
     ----------
     ridge : float
-        Added to all variances, which are about 1 for standardised signals; what never varied may vary a little.
+        Added to all variances, which are about 1 for standardised signals.
     contamination : float
-        Part of the training that ``predict`` calls outliers.
+        Share of the training rows that ``predict`` calls outliers.
     """
 
     def __init__(self, ridge: float = 0.3, contamination: float = 0.001) -> None:
@@ -139,54 +130,14 @@ class ShrunkMahalanobis(_Detector):
     def fit(self, X: Any, y: object = None) -> Self:
         """Learn mean and covariance (n, n_features)."""
         rows = validate_data(self, X, dtype=np.float64)
-        near = np.clip(rows, -_FAR_VARIED, _FAR_VARIED)
+        near = np.clip(rows, -_CLIP_COVARIANCE, _CLIP_COVARIANCE)
         self.location_ = near.mean(axis=0)
-        apart = near - self.location_
-        covariance = apart.T @ apart / max(len(near) - 1, 1) + self.ridge * np.eye(near.shape[1])
+        centred = near - self.location_
+        covariance = centred.T @ centred / max(len(near) - 1, 1) + self.ridge * np.eye(near.shape[1])
         values, directions = np.linalg.eigh(covariance)
-        self.root_ = directions / np.sqrt(values)
-        self._set_offset(rows)
-        return self
+        self.whitening_ = directions / np.sqrt(values)
+        return self._set_offset(rows)
 
-    def score_samples(self, X: Any) -> FloatArray:
-        """Give each row's normality (n,), the lower the stranger."""
-        check_is_fitted(self)
-        rows = validate_data(self, X, dtype=np.float64, reset=False)
-        return self.freeze().score_samples(rows)
-
-    def freeze(self) -> Ellipse:
-        """Give what it comes down to."""
-        return Ellipse(self.location_, self.root_)
-
-
-class Reconstruction(_Detector):
-    """What is left of a row when it is put together again from the few directions in which normal rows vary most.
-
-    Parameters
-    ----------
-    n_components : int
-        Directions, at most.
-    contamination : float
-        Part of the training that ``predict`` calls outliers.
-    """
-
-    def __init__(self, n_components: int = 10, contamination: float = 0.001) -> None:
-        self.n_components = n_components
-        self.contamination = contamination
-
-    def fit(self, X: Any, y: object = None) -> Self:
-        """Find the principal components (n, n_features)."""
-        rows = validate_data(self, X, dtype=np.float64)
-        near = np.clip(rows, -_FAR, _FAR)
-        self.location_ = near.mean(axis=0)
-        apart = near - self.location_
-        _, directions = np.linalg.eigh(apart.T @ apart)
-        self.rest_ = directions[:, : max(near.shape[1] - self.n_components, 1)]
-        self._set_offset(rows)
-        return self
-
-    def score_samples(self, X: Any) -> FloatArray:
-        """Give each row's normality (n,), the lower the stranger."""
-        check_is_fitted(self)
-        rows = validate_data(self, X, dtype=np.float64, reset=False)
-        return np.asarray(-np.sqrt(np.mean(((rows - self.location_) @ self.rest_) ** 2, axis=1)))
+    def freeze(self) -> MahalanobisDistance:
+        """Give the component that scores rows without scikit-learn."""
+        return MahalanobisDistance(self.location_, self.whitening_)

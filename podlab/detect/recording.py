@@ -1,24 +1,27 @@
-"""Scoring a recording as a watcher would have seen it: nothing of a row's future is used for it."""
+"""Scoring recordings as a watcher would have: no score depends on its row's future."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from podlab.data.samples import INSTANCE_KEY
-from podlab.detect.donors import donors_of
-from podlab.detect.drivers import Driver, drivers_of
-from podlab.detect.library import SAME_ALARM_S, Library
-from podlab.detect.replay import replay
+from podlab.data.store import Dataset
+from podlab.data.store.index import read_index
+from podlab.data.store.spread import over_containers
+from podlab.data.store.stream import Section, stream
+from podlab.detect.library import SAME_ALARM_S, DetectorLibrary
+from podlab.detect.scoring import ContributingSignal, contributing_signals, score_rows, source_detectors
 from podlab.features.rows import Rows, observation_spans, read_rows
+from podlab.identify.dataset import metrics_in
 from podlab.identify.identifier import Identifier
-from podlab.identify.prediction import Prediction
 
-#: Seconds seen of a container after which it is identified (again).
+#: Seconds observed after which a container is identified (again).
 IDENTIFIED_AT_S = (10.0, 30.0, 60.0, 120.0)
 #: The columns of a table of scores.
 COLUMNS = ("time", "namespace", "pod", "pod_uid", "container", "service", "score", "anomaly")
@@ -26,25 +29,25 @@ COLUMNS = ("time", "namespace", "pod", "pod_uid", "container", "service", "score
 
 @dataclass(frozen=True)
 class Alarm:
-    """A stretch in which a container was anomalous, short pauses included.
+    """A period in which a container was anomalous, short pauses included.
 
     Attributes
     ----------
     row : int
-        The table's row at which the score was highest.
+        The table's row with the highest score.
     since, until : Timestamp
-        Its first and last anomalous row.
+        First and last anomalous row.
     score : float
         The highest.
-    drivers : tuple of Driver
-        What drove the score then.
+    signals : tuple of ContributingSignal
+        What contributed to the highest score.
     """
 
     row: int
     since: pd.Timestamp
     until: pd.Timestamp
     score: float
-    drivers: tuple[Driver, ...]
+    signals: tuple[ContributingSignal, ...]
 
     def to_json(self) -> dict[str, object]:
         """Give the JSON object."""
@@ -52,12 +55,12 @@ class Alarm:
             "since": self.since.isoformat(),
             "until": self.until.isoformat(),
             "score": round(self.score, 6),
-            "drivers": [driver.to_json() for driver in self.drivers],
+            "drivers": [signal.to_json() for signal in self.signals],
         }
 
 
 @dataclass(frozen=True)
-class Scoring:
+class RecordingScores:
     """The scores of a recording.
 
     Attributes
@@ -79,20 +82,19 @@ class Scoring:
 
 
 def score_recording(
-    samples: pd.DataFrame, identifier: Identifier, library: Library, *, metrics: Collection[str] | None = None
-) -> Scoring:
-    """Identify all containers step by step, and score every sample by the detectors of what was known by then.
+    samples: pd.DataFrame, identifier: Identifier, library: DetectorLibrary, *, metrics: Collection[str] | None = None
+) -> RecordingScores:
+    """Identify all containers step by step, and score each sample by the source detectors known at its time.
 
     Parameters
     ----------
     samples : DataFrame
-        A checked samples table with whatever columns and sampling interval.
+        A checked samples table with any columns and sampling interval.
     identifier : Identifier
-        Tells the donors; before the first identification the pooled detector watches.
-    library : Library
-        The detectors.
+        Chooses the source detectors; the pooled detector watches before the first identification.
+    library : DetectorLibrary
     metrics : collection of str, optional
-        The metric columns of which there is any value, where these samples are a part of more.
+        Metric columns that have any value, if these samples are a part of more.
 
     Raises
     ------
@@ -101,14 +103,21 @@ def score_recording(
     """
     ordered = samples.sort_values([*INSTANCE_KEY, "time"], kind="stable", ignore_index=True)
     rows = read_rows(ordered)
-    seen_s = _seen_s(rows)
-    answers = [_identify(ordered, rows, seen_s, until_s, identifier, metrics) for until_s in IDENTIFIED_AT_S]
-    step = np.searchsorted(IDENTIFIED_AT_S, seen_s, side="right")
+    spans = observation_spans(rows)
+    # Observed since the container's start, or since its first row if that was later.
+    observed_s = rows.offset_s - np.where(spans.start_observed, 0.0, spans.first_s)[rows.code]
+    is_first = np.diff(rows.code, prepend=-1) != 0
+    answers = [
+        identifier.identify(ordered[(observed_s < until_s) | is_first].reset_index(drop=True), metrics=metrics)
+        for until_s in IDENTIFIED_AT_S
+    ]
+    step = np.searchsorted(IDENTIFIED_AT_S, observed_s, side="right")
     score, anomaly = np.zeros(len(rows.code)), np.zeros(len(rows.code), dtype=bool)
-    far: dict[int, NDArray[np.float64]] = {}
-    for which, said in replay(rows, library, lambda who, at: donors_of(answers[at - 1][who]), step):
-        score[which], anomaly[which] = said.score, said.anomaly
-        far |= dict(zip(which[said.anomaly].tolist(), said.far[said.anomaly].astype(np.float32), strict=True))
+    deviations: dict[int, NDArray[np.float64]] = {}
+    for which, found in score_rows(rows, library, lambda who, at: source_detectors(answers[at - 1][who]), step):
+        score[which], anomaly[which] = found.score, found.anomaly
+        kept = found.deviations[found.anomaly].astype(np.float32)
+        deviations |= dict(zip(which[found.anomaly].tolist(), kept, strict=True))
 
     services = np.array(
         [[None] * len(rows.containers), *([answer.service for answer in each] for each in answers)], dtype=object
@@ -117,43 +126,59 @@ def score_recording(
     table["service"] = pd.Series(services[step, rows.code], index=table.index, dtype="str")
     table["score"], table["anomaly"] = score, anomaly
     first_row = np.searchsorted(rows.code, np.arange(len(rows.containers)))
-    alarms = _alarms(rows, ordered["time"], score, anomaly, far)
-    return Scoring(table, rows.containers, first_row, alarms)
-
-
-def _seen_s(rows: Rows) -> NDArray[np.float64]:
-    """For how long a container was seen at each row (n_rows,): since its start, or its first row if that was later."""
-    spans = observation_spans(rows)
-    begin_s = np.where(spans.start_observed, 0.0, spans.first_s)
-    return np.asarray(rows.offset_s - begin_s[rows.code])
-
-
-def _identify(
-    ordered: pd.DataFrame,
-    rows: Rows,
-    seen_s: NDArray[np.float64],
-    until_s: float,
-    identifier: Identifier,
-    metrics: Collection[str] | None,
-) -> Sequence[Prediction]:
-    """Identify each container by what was seen of it until then, and by its first row at least."""
-    early = (seen_s < until_s) | (np.diff(rows.code, prepend=-1) != 0)
-    return identifier.identify(ordered[early].reset_index(drop=True), metrics=metrics)
+    return RecordingScores(table, rows.containers, first_row, _alarms(rows, table, deviations))
 
 
 def _alarms(
-    rows: Rows,
-    time: pd.Series,
-    score: NDArray[np.float64],
-    anomaly: NDArray[np.bool_],
-    far: dict[int, NDArray[np.float64]],
+    rows: Rows, table: pd.DataFrame, deviations: dict[int, NDArray[np.float64]]
 ) -> tuple[tuple[Alarm, ...], ...]:
-    """Put anomalous rows of one container that are near each other together."""
+    """Join anomalous rows of one container that are close together."""
     found: list[list[Alarm]] = [[] for _ in range(len(rows.containers))]
-    where = np.flatnonzero(anomaly)
+    time, score = table["time"], table["score"].to_numpy(np.float64)
+    where = np.flatnonzero(table["anomaly"].to_numpy(bool))
     apart = (np.diff(rows.code[where]) != 0) | (np.diff(rows.offset_s[where]) > SAME_ALARM_S)
     for own in np.split(where, np.flatnonzero(apart) + 1) if where.size else []:
         peak = int(own[score[own].argmax()])
-        alarm = Alarm(peak, time[own[0]], time[own[-1]], float(score[peak]), drivers_of(far[peak]))
+        alarm = Alarm(peak, time[own[0]], time[own[-1]], float(score[peak]), contributing_signals(deviations[peak]))
         found[int(rows.code[peak])].append(alarm)
     return tuple(tuple(each) for each in found)
+
+
+def score_dataset(dataset: Dataset, identifier: Identifier, library: DetectorLibrary) -> Iterator[RecordingScores]:
+    """Score the containers of a data set, each when its last row has been read.
+
+    Memory holds the rows of the containers that live at one time, so a data set may be many times larger than memory.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    identifier, library
+        As for :func:`score_recording`, which gives the same scores of all rows at once.
+
+    Yields
+    ------
+    RecordingScores
+        Of some containers; clusters one after another, and in each in the order in which containers end.
+
+    Raises
+    ------
+    InputError
+        If a partition is not what its manifest says, or the data set has none of the model's columns.
+    """
+    indexes = [read_index(dataset, cluster) for cluster in dataset.clusters]
+    metrics = metrics_in(identifier, indexes)
+    work = partial(_score_section, identifier=identifier, library=library, metrics=metrics)
+    yield from over_containers(dataset, indexes, work)
+
+
+def _score_section(
+    dataset: Dataset,
+    section: Section,
+    *,
+    identifier: Identifier,
+    library: DetectorLibrary,
+    metrics: frozenset[str],
+) -> Iterator[RecordingScores]:
+    """Score the containers of a section of a data set."""
+    for batch in stream(dataset, section):
+        yield score_recording(batch.samples, identifier, library, metrics=metrics)

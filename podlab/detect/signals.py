@@ -1,19 +1,19 @@
-"""Samples to signals: what a detector looks at, brought up to date with each sample in constant time and memory.
+"""Samples to signals: what a detector looks at, updated with each sample in constant time and memory.
 
-Every series gives one or two signals, each on a scale where a step means about the same for a small and a large
-container, ``arcsinh(value / unit)``: linear near 0, logarithmic above the unit.
+Every series gives one or two signals on a scale on which a step means about the same for a small and a large container,
+``arcsinh(value / unit)``: linear near 0, logarithmic above the unit.
 
 - a *counter* gives its rate, never its level. A step where it falls (a restart, a wrap) has no rate;
-- a *gauge* gives its level, and the rate at which it grows: a leak grows long before its level is strange;
-- a few *contrasts* of two signals tell work without requests, and the like, whatever the load is.
+- a *gauge* gives its level, and its growth per second: a leak grows long before its level is anomalous;
+- a few *contrasts* of two signals show work without requests, and the like, at any load.
 
-Signals are means over the last seconds. One without a value in the present sample is missing (NaN) now. Beside each
-stands its change from the container's own usual, and how far such changes went until now.
+Signals are means over the last seconds; one without a value in the present sample is missing (NaN). With each comes its
+change from the container's own baseline, and the mean square of such changes so far.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, Family
+from podlab.features.rows import Rows
 from podlab.features.windows import SERIES
 
 FloatArray = NDArray[np.float64]
@@ -29,19 +30,19 @@ IntArray = NDArray[np.int64]
 
 #: A signal is a mean over about this long, weighted exponentially.
 FAST_S = 5.0
-#: A container's own usual is a mean over about this long, and so is how far it strays from it.
+#: The baseline of a container is a mean over about this long, and so is the mean square of its changes.
 SLOW_S = 240.0
 SPREAD_S = 300.0
-#: A sample stands for so long at most: nothing is known of a gap.
+#: A sample stands for so long at most: nothing is known about a gap.
 LONGEST_STEP_S = 60.0
-#: A change farther than this counts as this in how far changes go.
-FARTHEST_CHANGE = 3.0
-#: Per second, this much is as good as nothing.
+#: Changes are clipped here before their mean square is taken.
+MAX_CHANGE = 3.0
+#: Amounts per second that count as nothing.
 _RATE_UNITS = {"cpu": 1e6, "filesystem": 2.0**12, "volume": 2.0**12, "network": 1e3, "io": 2.0**12, "memory": 2.0**16}
 _FAULTS_UNIT = 10.0
 _LEVEL_UNIT = 2.0**20
-#: Over a shorter step there is no rate: a clock is not that exact.
-_LEAST_STEP_S = 1e-3
+#: Over a shorter step there is no rate: clocks are not that exact.
+_MIN_STEP_S = 1e-3
 _COUNTERS = tuple(name for name in FEATURE_METRICS if CATALOGUE[name].kind == "counter")
 _GAUGES = tuple(name for name in FEATURE_METRICS if CATALOGUE[name].kind == "gauge")
 
@@ -63,7 +64,7 @@ class _Signal:
 
     @property
     def unit(self) -> float:
-        """What is as good as nothing."""
+        """Amount that counts as nothing."""
         if self.level:
             return _LEVEL_UNIT
         return _FAULTS_UNIT if "faults" in self.series else _RATE_UNITS[CATALOGUE[self.series].family]
@@ -89,8 +90,8 @@ _LEFT, _RIGHT = ([_NUMBER[pair[side]] for pair in _CONTRASTS] for side in (0, 1)
 
 #: Names of all signals, in order: the metrics' own, then the contrasts.
 SIGNALS: tuple[str, ...] = (*_NUMBER, *(f"{left} per {right}" for left, right in _CONTRASTS))
-#: Whether a signal is looked at for changes (n_signals,). What was written stays on a file system when the fault is
-#: over: there the growth tells of the change.
+#: Whether changes of a signal are used (n_signals,). What was written stays on a file system after the fault, so there
+#: only the growth counts.
 CHANGES = np.array(
     [not (signal.level and CATALOGUE[signal.series].family in ("filesystem", "volume")) for signal in _PLAIN]
     + [True] * len(_CONTRASTS)
@@ -98,38 +99,51 @@ CHANGES = np.array(
 
 
 @dataclass(frozen=True)
-class Observed:
-    """What a sample of each of some containers, or each of some rows, shows.
+class ObservedSignals:
+    """Signals of a sample of each of some containers, or of some rows.
 
     Attributes
     ----------
-    now : array (n, n_signals)
-        The signals; NaN where missing, as in ``change``.
+    value : array (n, n_signals)
+        NaN where missing, as in ``change``.
     change : array (n, n_signals)
-        How far each is from the container's own usual until then.
-    square : array (n, n_signals)
-        Mean square of the changes until then.
+        Difference from the container's baseline so far.
+    mean_square : array (n, n_signals)
+        Mean square of the changes so far.
     learned_s : array (n, n_signals)
-        Seconds that the own usual was learned for until then.
+        Seconds for which the baseline has learned.
     """
 
-    now: NDArray[Any]
+    value: NDArray[Any]
     change: NDArray[Any]
-    square: NDArray[Any]
+    mean_square: NDArray[Any]
     learned_s: NDArray[Any]
 
-    def only(self, chosen: NDArray[Any]) -> Observed:
+    @classmethod
+    def empty(cls, rows: int) -> ObservedSignals:
+        """Make room for the signals of so many rows, at half the precision where that is enough."""
+        shape = (rows, len(SIGNALS))
+        return cls(np.empty(shape), np.empty(shape), np.empty(shape, np.float32), np.empty(shape, np.float32))
+
+    def take(self, chosen: NDArray[Any]) -> ObservedSignals:
         """Keep some rows."""
-        return Observed(self.now[chosen], self.change[chosen], self.square[chosen], self.learned_s[chosen])
+        return ObservedSignals(
+            self.value[chosen], self.change[chosen], self.mean_square[chosen], self.learned_s[chosen]
+        )
+
+    def put(self, which: IntArray, other: ObservedSignals) -> None:
+        """Overwrite some rows."""
+        for name, array in vars(self).items():
+            array[which] = getattr(other, name)
 
 
 class SignalState:
-    """What must be kept of each container between two samples: a few numbers, however long it lives.
+    """State of each container between two samples: a few numbers, however long it lives.
 
     Parameters
     ----------
     size : int
-        How many containers.
+        Number of containers.
     """
 
     def __init__(self, size: int) -> None:
@@ -153,7 +167,7 @@ class SignalState:
         vars(self).update(vars(fresh))
 
     def forget(self, which: IntArray) -> None:
-        """Begin anew with some containers, whose places others take."""
+        """Reset some containers, whose numbers others take."""
         fresh = SignalState(1)
         for name, array in vars(self).items():
             array[which] = vars(fresh)[name]
@@ -165,7 +179,7 @@ class SignalState:
         values: Mapping[str, NDArray[Any]],
         valid: Mapping[str, BoolArray],
         ages: Mapping[Family, FloatArray] | None = None,
-    ) -> Observed:
+    ) -> ObservedSignals:
         """Take one sample of each of some containers.
 
         Parameters
@@ -173,7 +187,7 @@ class SignalState:
         which : array of int64 (n,)
             Their numbers, none twice.
         time_s : array of float64 (n,)
-            When it was taken; one container keeps to one clock. Over a step back there is no rate.
+            Time of the sample, on one clock for each container. Over a step back there is no rate.
         values, valid : mapping of str to array (n,)
             By metric column, as in :class:`podlab.features.rows.Rows`; counters are int64.
         ages : mapping of str to array (n,), optional
@@ -181,8 +195,8 @@ class SignalState:
 
         Returns
         -------
-        Observed
-            Nothing of it is learned yet: see :meth:`learn`.
+        ObservedSignals
+            Baselines do not learn from it yet: see :meth:`learn`.
         """
         now = self._read(which, time_s, values, valid, ages or {})
         mean, mean_s = self._mean[which], self._mean_s[which]
@@ -194,12 +208,12 @@ class SignalState:
         self._mean_s[which] = np.where(there, time_s[:, None], mean_s)
         plain = np.where(there, np.arcsinh(mean / _UNIT), np.nan)
         signals = np.concatenate([plain, plain[:, _LEFT] - plain[:, _RIGHT]], axis=1)
-        return Observed(signals, signals - self._slow[which], self._square[which], self._learned_s[which])
+        return ObservedSignals(signals, signals - self._slow[which], self._square[which], self._learned_s[which])
 
     def learn(self, which: IntArray, time_s: FloatArray, signals: FloatArray) -> None:
-        """Move the own usual of some containers towards their signals, as :meth:`observe` gave them (n, n_signals).
+        """Update the baselines of some containers with their signals, as :meth:`observe` gave them (n, n_signals).
 
-        At first it is the plain mean, later one over the last minutes. NaN teaches nothing.
+        At first a baseline is the plain mean, later one over the last minutes. NaN changes nothing.
         """
         slow, slow_s, learned_s = self._slow[which], self._slow_s[which], self._learned_s[which]
         there = ~np.isnan(signals)
@@ -209,7 +223,7 @@ class SignalState:
             part = np.nan_to_num(step_s / total_s)
         share = np.where(np.isnan(slow), 1.0, np.maximum(part, -np.expm1(-step_s / SLOW_S)))
         moved = np.nan_to_num(slow) * (1 - share) + share * np.nan_to_num(signals)
-        change = np.clip(np.nan_to_num(signals - slow), -FARTHEST_CHANGE, FARTHEST_CHANGE)
+        change = np.clip(np.nan_to_num(signals - slow), -MAX_CHANGE, MAX_CHANGE)
         spread = np.maximum(part, -np.expm1(-step_s / SPREAD_S)) * (change**2 - self._square[which])
         self._square[which] += np.where(there & ~np.isnan(slow), spread, 0.0)
         self._slow[which] = np.where(there, moved, slow)
@@ -217,7 +231,7 @@ class SignalState:
         self._learned_s[which] = np.where(there, total_s, learned_s)
 
     def pause(self, which: IntArray, time_s: FloatArray) -> None:
-        """Let time pass for the own usual of some containers without learning from it."""
+        """Let time pass for the baselines of some containers without learning."""
         slow_s = self._slow_s[which]
         self._slow_s[which] = np.where(np.isnan(slow_s), slow_s, time_s[:, None])
 
@@ -244,7 +258,7 @@ class SignalState:
                 own_s = time_s if age_s is None else time_s - age_s
                 step_s = own_s - before_s
                 with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-                    rate = np.where(there & (step_s >= _LEAST_STEP_S), (now - before) / step_s, np.nan)
+                    rate = np.where(there & (step_s >= _MIN_STEP_S), (now - before) / step_s, np.nan)
                 if names is _COUNTERS:
                     found[name, False] = np.where(now >= before, rate, np.nan)
                 else:
@@ -262,5 +276,38 @@ class SignalState:
 
 
 def unit_of(signal: str) -> float:
-    """Give the value of a metric's own signal that is as good as nothing."""
+    """Give the amount of a metric that counts as nothing."""
     return float(_UNIT[_NUMBER[signal]])
+
+
+def samples_at(
+    rows: Rows, which: IntArray
+) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.bool_]], dict[Family, NDArray[np.float64]]]:
+    """Give values of some rows (n,) by metric, where they are valid, and ages of counters by family."""
+    return (
+        {name: rows.values[name][which] for name in rows.metrics},
+        {name: rows.valid[name][which] for name in rows.metrics},
+        {family: age_s[which] for family, age_s in rows.ages.items()},
+    )
+
+
+def time_steps(rows: Rows) -> Iterator[IntArray]:
+    """Give the numbers of the rows that are their containers' first, then second, and so on (n,)."""
+    count = np.bincount(rows.code, minlength=len(rows.containers))
+    first = np.cumsum(count) - count
+    order = np.argsort(-count, kind="stable")
+    sorted_count = count[order]
+    for number in range(int(sorted_count[0]) if count.size else 0):
+        alive = order[: np.searchsorted(-sorted_count, -number, side="left")]
+        yield np.sort(first[alive] + number)
+
+
+def observe_rows(rows: Rows) -> ObservedSignals:
+    """Give the signals of all rows, with baselines that learn from each of them."""
+    out, state = ObservedSignals.empty(len(rows.code)), SignalState(len(rows.containers))
+    for which in time_steps(rows):
+        container, time_s = rows.code[which], rows.offset_s[which]
+        observed = state.observe(container, time_s, *samples_at(rows, which))
+        state.learn(container, time_s, observed.value)
+        out.put(which, observed)
+    return out

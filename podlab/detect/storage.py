@@ -1,4 +1,10 @@
-"""A library as the bytes of two files, and back; nothing in them is run, and nothing is believed unchecked."""
+"""A library as the bytes of two files, and back. Nothing in them is executed, and everything is checked.
+
+``detectors.json`` names the services, the signals and, if they are not podlab's own, the kinds of the components.
+``detectors.npz`` holds the arrays of all detectors, those of the pooled one last. podlab's own components are stacked
+into arrays over all detectors; the arrays of others are stored one by one, by the name
+``<detector>.<ensemble>.<component>.<array>``.
+"""
 
 from __future__ import annotations
 
@@ -9,156 +15,234 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.detect.detector import Detector, Jury
-from podlab.detect.library import Library
-from podlab.detect.measures import Ellipse, NearestMode, RootMeanSquare
+from podlab.detect.components import (
+    ComponentKind,
+    MahalanobisDistance,
+    NearestCentre,
+    RootMeanSquare,
+    kind_named,
+    kind_of,
+    outlier_scores,
+)
+from podlab.detect.detector import Detector, DetectorEnsemble
+from podlab.detect.library import DetectorLibrary
+from podlab.detect.reference import AGES_S, LEVELS, ParetoTailEcdf, RobustScaler
 from podlab.detect.signals import SIGNALS
-from podlab.detect.tail import LEVELS, Tail
-from podlab.detect.usual import AGES_S, Usual
 from podlab.errors import InputError
 from podlab.identify.storage import pack, unpack
 
-_WORDS, _ARRAYS = "detectors.json", "detectors.npz"
+_HEAD, _ARRAYS = "detectors.json", "detectors.npz"
 #: The files that hold a library.
-FILES = (_WORDS, _ARRAYS)
-_REMEDY = "fit the model again"
+FILES = (_HEAD, _ARRAYS)
+_HINT = "fit the model again"
 _WIDTH = len(SIGNALS)
-_PARTS = [RootMeanSquare, NearestMode, Ellipse]
-#: Tails of a detector: of each part of both juries, of their evidence, and of its part about changes.
-_TAILS = 2 * len(_PARTS) + 2
+_OWN = (RootMeanSquare, NearestCentre, MahalanobisDistance)
+_FLOAT, _INT = np.dtype(np.float64), np.dtype(np.int64)
 
 
-class _Words(msgspec.Struct, forbid_unknown_fields=True):
+class _Head(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     services: list[str]
     signals: list[str]
+    components: list[str] = []
 
 
-def to_files(library: Library) -> dict[str, bytes]:
+def to_files(library: DetectorLibrary) -> dict[str, bytes]:
     """Write a library as files by name; the same library gives the same bytes.
 
     Raises
     ------
     InputError
-        If a detector has other parts than podlab's own, which could be stored as running code only.
+        If a component's class is not registered, or detectors have different components.
     """
     detectors = (*library.detectors.values(), library.pooled)
-    for detector in detectors:
-        parts = (*detector.of_service.parts, *detector.of_change.parts)
-        if [type(part) for part in parts] != 2 * _PARTS:
-            names = ", ".join(sorted({type(part).__name__ for part in parts} - {part.__name__ for part in _PARTS}))
-            raise InputError(
-                f"detectors made of {names or 'fewer parts'} cannot be stored without code",
-                hint="keep them in memory, or fit the default",
-            )
-    juries = [(detector.of_service, detector.of_change) for detector in detectors]
-    tails = [
-        (*jury.tails, *other.tails, detector.evidence, detector.changed)
-        for detector, (jury, other) in zip(detectors, juries, strict=True)
+    ensembles = [each for detector in detectors for each in (detector.value_ensemble, detector.change_ensemble)]
+    kinds = _kinds_of(ensembles)
+    own = tuple(kind.type for kind in kinds) == _OWN
+    ecdfs = [
+        (*values.ecdfs, *changes.ecdfs, detector.evidence_ecdf, detector.change_ecdf)
+        for detector, values, changes in zip(detectors, ensembles[::2], ensembles[1::2], strict=True)
     ]
-    modes = [jury.parts[1].modes for pair in juries for jury in pair]
-    words = _Words(list(library.detectors), list(SIGNALS))
+    head = _Head(list(library.detectors), list(SIGNALS), [] if own else [kind.name for kind in kinds])
     arrays: dict[str, NDArray[Any]] = {
-        "centre": np.stack([detector.usual.centre for detector in detectors]),
-        "stray": np.stack([detector.usual.stray for detector in detectors]),
-        "modes": np.concatenate(modes),
-        "mode_count": np.array([len(own) for own in modes], dtype=np.int64),
-        "middle": np.array([[jury.parts[2].middle for jury in pair] for pair in juries]),
-        "root": np.array([[jury.parts[2].root for jury in pair] for pair in juries]),
-        "levels": np.array([[tail.levels for tail in own] for own in tails]),
-        "share": np.array([[tail.share for tail in own] for own in tails]),
-        "shape": np.array([[tail.shape for tail in own] for own in tails]),
+        "centre": np.stack([detector.scaler.location for detector in detectors]),
+        "stray": np.stack([detector.scaler.scale for detector in detectors]),
+        **(_stack_own(ensembles) if own else _list_arrays(ensembles, kinds)),
+        "levels": np.array([[each.levels for each in group] for group in ecdfs]),
+        "share": np.array([[each.share for each in group] for group in ecdfs]),
+        "shape": np.array([[each.shape for each in group] for group in ecdfs]),
         "learned": np.array([[detector.deployments, detector.rows] for detector in detectors], dtype=np.int64),
         "threshold": np.array([library.threshold, library.pooled_threshold]),
     }
-    return {_WORDS: msgspec.json.format(msgspec.json.encode(words), indent=1), _ARRAYS: pack(arrays)}
+    return {_HEAD: msgspec.json.format(msgspec.json.encode(head), indent=1), _ARRAYS: pack(arrays)}
 
 
-def from_files(files: Mapping[str, bytes], *, services: Sequence[str], where: str) -> Library:
+def _kinds_of(ensembles: Sequence[DetectorEnsemble]) -> list[ComponentKind]:
+    """Find the kinds of the components that all ensembles have."""
+    found = [[kind_of(each) for each in ensemble.components] for ensemble in ensembles]
+    odd = {type(each).__name__ for ensemble in ensembles for each in ensemble.components if kind_of(each) is None}
+    if odd:
+        raise InputError(
+            f"detectors made of {', '.join(sorted(odd))} cannot be stored without code",
+            hint="make the class storable with podlab.detect.register_component, or keep the library in memory",
+        )
+    if any(kinds != found[0] for kinds in found):
+        raise InputError("detectors made of different components cannot be stored together", hint=_HINT)
+    return [kind for kind in found[0] if kind is not None]
+
+
+def _stack_own(ensembles: Sequence[DetectorEnsemble]) -> dict[str, NDArray[Any]]:
+    """Stack the arrays of podlab's own components: (n_detectors, 2, ...), and all cluster centres in one."""
+    _, centres, distances = zip(*(ensemble.components for ensemble in ensembles), strict=True)
+    mean, whitening = ([getattr(each, name) for each in distances] for name in ("mean", "whitening"))
+    return {
+        "modes": np.concatenate([each.centres for each in centres]),
+        "mode_count": np.array([len(each.centres) for each in centres], dtype=np.int64),
+        "middle": np.array(mean).reshape(-1, 2, _WIDTH),
+        "root": np.array(whitening).reshape(-1, 2, _WIDTH, _WIDTH),
+    }
+
+
+def _list_arrays(ensembles: Sequence[DetectorEnsemble], kinds: Sequence[ComponentKind]) -> dict[str, NDArray[Any]]:
+    """List the arrays of all components by name."""
+    return {
+        f"{number // 2}.{number % 2}.{place}.{name}": np.asarray(array)
+        for number, ensemble in enumerate(ensembles)
+        for place, (component, kind) in enumerate(zip(ensemble.components, kinds, strict=True))
+        for name, array in kind.to_arrays(component).items()
+    }
+
+
+def from_files(files: Mapping[str, bytes], *, services: Sequence[str], where: str) -> DetectorLibrary:
     """Read a library from its files.
 
     Parameters
     ----------
     files : mapping of str to bytes
-        By name; others than :data:`FILES` are not looked at.
+        By name; others than :data:`FILES` are ignored.
     services : sequence of str
-        What the model can answer: no other service has a detector.
+        Services of the model; no other one may have a detector.
     where : str
         The bundle, for errors.
 
     Raises
     ------
     InputError
-        If a file is missing, is no such file (a pickle, say), or holds anything that cannot be a library.
+        If a file is missing, is no such file (a pickle, say), names components that are not registered, or holds
+        anything that cannot be a library.
     """
     if absent := [name for name in FILES if name not in files]:
-        raise InputError(f"{absent[0]} is missing", where=where, hint=_REMEDY)
+        raise InputError(f"{absent[0]} is missing", where=where, hint=_HINT)
     try:
-        words = msgspec.json.decode(files[_WORDS], type=_Words)
+        head = msgspec.json.decode(files[_HEAD], type=_Head)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise InputError(f"{_WORDS} is no library: {error}", where=where, hint=_REMEDY) from None
-    if tuple(words.signals) != SIGNALS:
-        raise InputError(f"{_WORDS} was made for other signals than this version's", where=where, hint=_REMEDY)
-    if len(set(words.services)) != len(words.services) or not set(words.services) <= set(services):
-        raise InputError(f"{_WORDS} names services that the model does not have", where=where, hint=_REMEDY)
+        raise InputError(f"{_HEAD} is no library: {error}", where=where, hint=_HINT) from None
+    if tuple(head.signals) != SIGNALS:
+        raise InputError(f"{_HEAD} was made for other signals than this version's", where=where, hint=_HINT)
+    if len(set(head.services)) != len(head.services) or not set(head.services) <= set(services):
+        raise InputError(f"{_HEAD} names services that the model does not have", where=where, hint=_HINT)
+    kinds = [_find_kind(name, where) for name in head.components]
     arrays = unpack(files[_ARRAYS], where=f"{where}/{_ARRAYS}")
-    if not _are_sound(arrays, len(words.services) + 1):
-        raise InputError("holds no usable detectors", where=f"{where}/{_ARRAYS}", hint=_REMEDY)
-    modes = np.split(arrays["modes"], np.cumsum(arrays["mode_count"])[:-1])
-    detectors = [_detector(arrays, number, modes[2 * number : 2 * number + 2]) for number in range(len(modes) // 2)]
+    number = len(head.services) + 1
+    try:
+        _check_shared(arrays, number, len(kinds) or len(_OWN))
+        ensembles = _read_listed(arrays, number, kinds) if kinds else _read_own(arrays, number)
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError):
+        raise InputError("holds no usable detectors", where=f"{where}/{_ARRAYS}", hint=_HINT) from None
+    detectors = [_read_detector(arrays, each, ensembles[2 * each : 2 * each + 2]) for each in range(number)]
     threshold, pooled_threshold = arrays["threshold"].tolist()
-    return Library(dict(zip(words.services, detectors, strict=False)), detectors[-1], threshold, pooled_threshold)
-
-
-def _are_sound(arrays: Mapping[str, NDArray[Any]], count: int) -> bool:
-    """Tell whether the arrays are of the right kinds, shapes and ranges."""
-    ages, floats, whole = len(AGES_S) + 1, np.dtype(np.float64), np.dtype(np.int64)
-    wanted: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
-        "centre": (floats, (count, ages, 2 * _WIDTH)),
-        "stray": (floats, (count, ages, 2 * _WIDTH)),
-        "mode_count": (whole, (2 * count,)),
-        "middle": (floats, (count, 2, _WIDTH)),
-        "root": (floats, (count, 2, _WIDTH, _WIDTH)),
-        "levels": (floats, (count, _TAILS, LEVELS)),
-        "share": (floats, (count, _TAILS)),
-        "shape": (floats, (count, _TAILS)),
-        "learned": (whole, (count, 2)),
-        "threshold": (floats, (2,)),
-    }
-    if set(arrays) != {*wanted, "modes"}:
-        return False
-    if any((arrays[name].dtype, arrays[name].shape) != kind for name, kind in wanted.items()):
-        return False
-    number, modes = arrays["mode_count"], arrays["modes"]
-    if np.any(number < 1) or np.any(number > len(modes)) or number.sum() != len(modes):
-        return False
-    if modes.dtype != floats or modes.shape != (len(modes), _WIDTH):
-        return False
-    return bool(
-        all(np.isfinite(array).all() for array in arrays.values())
-        and np.all(arrays["stray"] > 0)
-        and np.all(np.diff(arrays["levels"], axis=-1) >= 0)
-        and np.all(arrays["levels"][..., -1] > 0)
-        and np.all((arrays["share"] > 0) & (arrays["share"] < 1))
-        and np.all(arrays["shape"] > 0)
-        and np.all(arrays["learned"] >= 0)
-        and np.all(arrays["threshold"] > 0)
+    return DetectorLibrary(
+        dict(zip(head.services, detectors, strict=False)), detectors[-1], threshold, pooled_threshold
     )
 
 
-def _detector(arrays: Mapping[str, NDArray[Any]], number: int, modes: Sequence[NDArray[np.float64]]) -> Detector:
-    *tails, evidence, changed = (
-        Tail(levels, share, shape)
+def _find_kind(name: str, where: str) -> ComponentKind:
+    kind = kind_named(name)
+    if kind is None:
+        raise InputError(
+            f"{_HEAD} names components of the unknown kind {name!r:.60}",
+            where=where,
+            hint="import the module that registers it with podlab.detect.register_component, or install its package",
+        )
+    return kind
+
+
+def _require(*conditions: Any) -> None:
+    """Refuse what is not sound."""
+    if not all(np.all(each) for each in conditions):
+        raise ValueError
+
+
+_SHARED = ("centre", "stray", "levels", "share", "shape", "learned", "threshold")
+_STACKED = ("modes", "mode_count", "middle", "root")
+
+
+def _check_shared(arrays: Mapping[str, NDArray[Any]], number: int, components: int) -> None:
+    """Check kinds, shapes and ranges of the arrays that all libraries have."""
+    ages, ecdfs = len(AGES_S) + 1, 2 * components + 2
+    shapes: dict[str, tuple[int, ...]] = {
+        "centre": (number, ages, 2 * _WIDTH),
+        "stray": (number, ages, 2 * _WIDTH),
+        "levels": (number, ecdfs, LEVELS),
+        "share": (number, ecdfs),
+        "shape": (number, ecdfs),
+        "learned": (number, 2),
+        "threshold": (2,),
+    }
+    for name, shape in shapes.items():
+        _require(arrays[name].shape == shape, arrays[name].dtype == (_INT if name == "learned" else _FLOAT))
+    _require(*(np.isfinite(array) for array in arrays.values()))
+    share, levels = arrays["share"], arrays["levels"]
+    _require(arrays["stray"] > 0, arrays["shape"] > 0, arrays["threshold"] > 0, arrays["learned"] >= 0)
+    _require(share > 0, share < 1, np.diff(levels, axis=-1) >= 0, levels[..., -1] > 0)
+
+
+def _read_own(arrays: Mapping[str, NDArray[Any]], number: int) -> list[tuple[Any, ...]]:
+    """Read podlab's own components: those of each detector's two ensembles, in order."""
+    _require(set(arrays) == {*_SHARED, *_STACKED})
+    centres, count, mean, whitening = (arrays[name] for name in _STACKED)
+    _require(count.shape == (2 * number,), count.dtype == _INT)
+    _require(count >= 1, count <= len(centres), count.sum() == len(centres))
+    _require(centres.shape == (len(centres), _WIDTH), mean.shape == (number, 2, _WIDTH))
+    _require(whitening.shape == (number, 2, _WIDTH, _WIDTH))
+    _require(*(each.dtype == _FLOAT for each in (centres, mean, whitening)))
+    return [
+        (RootMeanSquare(), NearestCentre(own), MahalanobisDistance(own_mean, own_whitening))
+        for own, own_mean, own_whitening in zip(
+            np.split(centres, np.cumsum(count)[:-1]), np.concatenate(mean), np.concatenate(whitening), strict=True
+        )
+    ]
+
+
+def _read_listed(
+    arrays: Mapping[str, NDArray[Any]], number: int, kinds: Sequence[ComponentKind]
+) -> list[tuple[Any, ...]]:
+    """Read other components, and try each on a row."""
+    found: dict[tuple[int, int], dict[str, NDArray[Any]]] = {
+        (ensemble, place): {} for ensemble in range(2 * number) for place in range(len(kinds))
+    }
+    for name, array in arrays.items():
+        if name not in _SHARED:
+            detector, side, place, own_name = name.split(".", 3)
+            found[2 * int(detector) + int(side), int(place)][own_name] = array
+    components = {key: kinds[key[1]].from_arrays(own) for key, own in found.items()}
+    for component in components.values():
+        score = outlier_scores(component, np.zeros((1, _WIDTH)))
+        _require(score.shape == (1,), np.isfinite(score))
+    return [tuple(components[ensemble, place] for place in range(len(kinds))) for ensemble in range(2 * number)]
+
+
+def _read_detector(arrays: Mapping[str, NDArray[Any]], number: int, components: Sequence[tuple[Any, ...]]) -> Detector:
+    ecdfs = [
+        ParetoTailEcdf(levels, share, shape)
         for levels, share, shape in zip(
             arrays["levels"][number], arrays["share"][number].tolist(), arrays["shape"][number].tolist(), strict=True
         )
+    ]
+    values, changes = components
+    return Detector(
+        RobustScaler(arrays["centre"][number], arrays["stray"][number]),
+        DetectorEnsemble(values, tuple(ecdfs[: len(values)])),
+        DetectorEnsemble(changes, tuple(ecdfs[len(values) : -2])),
+        *ecdfs[-2:],
+        *arrays["learned"][number].tolist(),
     )
-    of_service, of_change = (
-        Jury(
-            (RootMeanSquare(), NearestMode(own), Ellipse(arrays["middle"][number, side], arrays["root"][number, side])),
-            tuple(tails[side * len(_PARTS) : (side + 1) * len(_PARTS)]),
-        )
-        for side, own in enumerate(modes)
-    )
-    deployments, rows = arrays["learned"][number].tolist()
-    usual = Usual(arrays["centre"][number], arrays["stray"][number])
-    return Detector(usual, of_service, of_change, evidence, changed, deployments, rows)

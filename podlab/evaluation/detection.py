@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from podlab.data.samples import INSTANCE_KEY
-from podlab.detect.library import SAME_ALARM_S, START_S, Library, count_alarms, fit_library
-from podlab.detect.replay import replay
-from podlab.detect.signals import SIGNALS, Observed
+from podlab.detect.library import SAME_ALARM_S, START_S, DetectorLibrary, count_alarms, fit_library
+from podlab.detect.scoring import score_rows
+from podlab.detect.signals import ObservedSignals
 from podlab.evaluation.bootstrap import Estimate, interval, mean_interval, wilson
 from podlab.evaluation.splits import plan_splits
 from podlab.evaluation.strange import Faults, auroc, faults_in, vus_pr
@@ -89,16 +89,14 @@ def read_faulty(samples: pd.DataFrame) -> Faulty:
     )
 
 
-def watch(faulty: Faulty, library: Library) -> tuple[FloatArray, Observed]:
+def watch(faulty: Faulty, library: DetectorLibrary) -> tuple[FloatArray, ObservedSignals]:
     """Score all rows by the detector of the true service: rarity by the threshold (n_rows,), and what rows showed."""
     services = faulty.rows.containers["service"].astype(str).tolist()
-    shape = (len(faulty.rows.code), len(SIGNALS))
-    seen = Observed(np.empty(shape), np.empty(shape), np.empty(shape, np.float32), np.empty(shape, np.float32))
-    rarity = np.zeros(shape[0])
-    for which, said in replay(faulty.rows, library, lambda who, _: ((services[who], 1.0),)):
+    seen = ObservedSignals.empty(len(faulty.rows.code))
+    rarity = np.zeros(len(faulty.rows.code))
+    for which, said in score_rows(faulty.rows, library, lambda who, _: ((services[who], 1.0),)):
         rarity[which] = said.rarity
-        for name, array in vars(seen).items():
-            array[which] = getattr(said.seen, name)
+        seen.put(which, said.observed)
     return rarity, seen
 
 
@@ -208,7 +206,7 @@ def false_alarms(
         services = rows.containers["service"].astype(str).tolist()
         strange = np.zeros(len(rows.code), dtype=bool)
         donors = [((service, 1.0),) for service in services]
-        for which, said in replay(rows, library, lambda who, _, donors=donors: donors[who]):  # type: ignore[misc]
+        for which, said in score_rows(rows, library, lambda who, _, donors=donors: donors[who]):  # type: ignore[misc]
             strange[which] = said.anomaly
         new = rows.offset_s < START_S
         for number in range(len(rows.containers)):

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 
 from podlab.detect.detector import Detector, TrainingRows, fit_detector, smooth
-from podlab.detect.estimators import Reconstruction
-from podlab.detect.library import Library, choose_threshold
-from podlab.detect.recording import Scoring
-from podlab.detect.signals import Observed
+from podlab.detect.library import DetectorLibrary, choose_threshold
+from podlab.detect.recording import RecordingScores
+from podlab.detect.signals import ObservedSignals
 from podlab.evaluation.bootstrap import mean_interval
 from podlab.evaluation.detection import Faulty, score_faults
 from podlab.evaluation.strange import faults_in, vus_pr
@@ -52,18 +52,20 @@ class Rivals:
         return pd.DataFrame(lines)
 
 
-def compare_rivals(faulty: Faulty, library: Library, reused: FloatArray, seen: Observed, *, seed: int = 0) -> Rivals:
+def compare_rivals(
+    faulty: Faulty, library: DetectorLibrary, reused: FloatArray, seen: ObservedSignals, *, seed: int = 0
+) -> Rivals:
     """Score a recording of faults by every way to get a detector.
 
     Parameters
     ----------
     faulty : Faulty
-    library : Library
+    library : DetectorLibrary
         Learned from other deployments.
     reused : array of float64 (n_rows,)
         Scores by the detectors of the true services, and what the rows showed, from
         :func:`podlab.evaluation.detection.watch`.
-    seen : Observed
+    seen : ObservedSignals
 
     Notes
     -----
@@ -90,11 +92,11 @@ def compare_rivals(faulty: Faulty, library: Library, reused: FloatArray, seen: O
     return Rivals(scores)
 
 
-def judge_all(faulty: Faulty, seen: Observed, detector: Detector, threshold: float) -> FloatArray:
+def judge_all(faulty: Faulty, seen: ObservedSignals, detector: Detector, threshold: float) -> FloatArray:
     """Score all rows by one detector (n_rows,)."""
     rows = faulty.rows
-    evidence = detector.judge(seen, rows.offset_s).evidence
-    return np.asarray(detector.evidence.rarity(smooth(evidence, rows.offset_s, rows.code)) / threshold)
+    evidence = detector.evidence(seen, rows.offset_s).total
+    return np.asarray(detector.evidence_ecdf.rarity(smooth(evidence, rows.offset_s, rows.code)) / threshold)
 
 
 def _minute(faulty: Faulty) -> NDArray[np.int64]:
@@ -105,7 +107,7 @@ def _minute(faulty: Faulty) -> NDArray[np.int64]:
     return out
 
 
-def _fit_each(faulty: Faulty, seen: Observed, learned: BoolArray, seed: int) -> FloatArray:
+def _fit_each(faulty: Faulty, seen: ObservedSignals, learned: BoolArray, seed: int) -> FloatArray:
     """Fit a detector for each deployment on some of its rows, and score all of its rows (n_rows,)."""
     rows, out = faulty.rows, np.zeros(len(faulty.rows.code))
     rarities, fitted = [], []
@@ -114,16 +116,16 @@ def _fit_each(faulty: Faulty, seen: Observed, learned: BoolArray, seed: int) -> 
         if used.size < _FEWEST_ROWS:
             continue
         blocks = np.arange(used.size) * _BLOCKS // used.size
-        training = TrainingRows(seen.only(used), rows.offset_s[used], rows.code[used], blocks)
+        training = TrainingRows(seen.take(used), rows.offset_s[used], rows.code[used], blocks)
         detector, rare = fit_detector(training, seed=seed, deployments=1, by_age=False)
         rarities.append((rare, training))
         fitted.append((own, detector))
     threshold = choose_threshold(rarities) if rarities else 1.0
     for own, detector in fitted:
         in_order = np.sort(own)
-        evidence = detector.judge(seen.only(in_order), rows.offset_s[in_order]).evidence
+        evidence = detector.evidence(seen.take(in_order), rows.offset_s[in_order]).total
         smoothed = smooth(evidence, rows.offset_s[in_order], rows.code[in_order])
-        out[in_order] = detector.evidence.rarity(smoothed) / threshold
+        out[in_order] = detector.evidence_ecdf.rarity(smoothed) / threshold
     return out
 
 
@@ -187,7 +189,7 @@ class Transfer:
     own_gain: float
 
 
-def transfer(faulty: Faulty, library: Library, seen: Observed, similarity: pd.DataFrame) -> Transfer:
+def transfer(faulty: Faulty, library: DetectorLibrary, seen: ObservedSignals, similarity: pd.DataFrame) -> Transfer:
     """Score every service's faults by every other service's detector.
 
     Parameters
@@ -223,7 +225,9 @@ def transfer(faulty: Faulty, library: Library, seen: Observed, similarity: pd.Da
     return Transfer(found, *(float(np.nanmean(each)) if each else np.nan for each in (ranks, regrets, chance, gains)))
 
 
-def part_volumes(faulty: Faulty, library: Library, seen: Observed, names: Sequence[str]) -> dict[str, FloatArray]:
+def part_volumes(
+    faulty: Faulty, library: DetectorLibrary, seen: ObservedSignals, names: Sequence[str]
+) -> dict[str, FloatArray]:
     """Score all rows by each part alone of the true services' detectors, by changes (n_rows,); by the part's name."""
     rows = faulty.rows
     services = np.asarray(rows.containers["service"].astype(str))[rows.code]
@@ -231,28 +235,48 @@ def part_volumes(faulty: Faulty, library: Library, seen: Observed, names: Sequen
     for service in np.unique(services):
         detector = library.detectors.get(service, library.pooled)
         own = np.flatnonzero(services == service)
-        far = detector.usual.standardise(seen.only(own), rows.offset_s[own])[:, seen.now.shape[1] :]
-        jury = detector.of_change
-        for name, part, tail in zip(names, jury.parts, jury.tails, strict=True):
+        far = detector.scaler.standardise(seen.take(own), rows.offset_s[own])[:, seen.value.shape[1] :]
+        jury = detector.change_ensemble
+        for name, part, tail in zip(names, jury.components, jury.ecdfs, strict=True):
             rare = tail.rarity(-part.score_samples(far))
             out[name][own] = smooth(rare, rows.offset_s[own], rows.code[own])
     return out
 
 
+class _Reconstruction:
+    """Root mean square of what the first principal components leave of a row."""
+
+    def fit(self, X: FloatArray) -> _Reconstruction:
+        """Fit the components to normal rows (n, n_features)."""
+        self._pca = PCA(10).fit(np.clip(X, -5.0, 5.0))
+        return self
+
+    def score_samples(self, X: FloatArray) -> FloatArray:
+        """Give each row's normality (n,), lower for outliers."""
+        left = X - self._pca.inverse_transform(self._pca.transform(X))
+        return np.asarray(-np.sqrt(np.mean(left**2, axis=1)))
+
+
 def other_parts(seed: int) -> tuple[Any, ...]:
     """Make the estimators that a detector is not made of, for :func:`podlab.detect.library.fit_library`."""
-    return IsolationForest(random_state=seed), Reconstruction()
+    return IsolationForest(random_state=seed), _Reconstruction()
 
 
 def end_to_end(
-    faulty: Faulty, told: Scoring, library: Library, seen: Observed, similarity: pd.DataFrame, *, seed: int = 0
+    faulty: Faulty,
+    told: RecordingScores,
+    library: DetectorLibrary,
+    seen: ObservedSignals,
+    similarity: pd.DataFrame,
+    *,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Score faults as podlab finds out the services itself, and with a wrong label on purpose.
 
     Parameters
     ----------
     faulty : Faulty
-    told : Scoring
+    told : RecordingScores
         Of the same samples, from :func:`podlab.detect.recording.score_recording`.
     library, seen, similarity
         As for :func:`transfer`.
@@ -270,9 +294,9 @@ def end_to_end(
             continue
         donor = others[int(similarity.loc[service, others].to_numpy(np.float64).argmax())]
         own = np.flatnonzero(services == service)
-        evidence = library.detectors[donor].judge(seen.only(own), faulty.rows.offset_s[own]).evidence
+        evidence = library.detectors[donor].evidence(seen.take(own), faulty.rows.offset_s[own]).total
         smoothed = smooth(evidence, faulty.rows.offset_s[own], faulty.rows.code[own])
-        wrong[own] = library.detectors[donor].evidence.rarity(smoothed) / library.threshold
+        wrong[own] = library.detectors[donor].evidence_ecdf.rarity(smoothed) / library.threshold
     table = Rivals({"wrong label on purpose": wrong}).table(faulty, seed=seed)
     found = told.table["anomaly"].to_numpy(bool)
     rarity = np.where(found, 1.0, 0.0) + told.table["score"].to_numpy(np.float64)

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 import podlab
-from podlab.detect import Library
+from podlab.detect import DetectorLibrary
 from podlab.detect import storage as detectors
 from podlab.errors import InputError
 from podlab.files import atomic_folder, refuse_unwritable
@@ -69,13 +69,13 @@ class Bundle:
         What it says about itself.
     identifier : Identifier
         The model, which signs its answers with ``name@digest``.
-    library : Library or None
+    library : DetectorLibrary or None
         The detectors by service; None where the bundle has none.
     """
 
     info: BundleInfo
     identifier: Identifier
-    library: Library | None = None
+    library: DetectorLibrary | None = None
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def save(
     recordings: Sequence[Path] = (),
     scores: Mapping[str, object] | None = None,
     created: datetime | None = None,
-    library: Library | None = None,
+    library: DetectorLibrary | None = None,
 ) -> BundleInfo:
     """Write a model as a bundle; an older bundle there is replaced when the new one is complete.
 
@@ -114,7 +114,7 @@ def save(
         What was measured, as JSON values.
     created : datetime, optional
         By default now.
-    library : Library, optional
+    library : DetectorLibrary, optional
         The detectors by service.
 
     Raises
@@ -182,7 +182,7 @@ def add_scores(folder: Path, scores: Mapping[str, object]) -> BundleInfo:
     return _write(folder, manifest, files, library)
 
 
-def _write(folder: Path, manifest: Manifest, files: dict[str, bytes], library: Library | None) -> BundleInfo:
+def _write(folder: Path, manifest: Manifest, files: dict[str, bytes], library: DetectorLibrary | None) -> BundleInfo:
     """Write the files with their card and the manifest, all or nothing."""
     files = {**files, CARD: _write_card(manifest, library).encode()}
     manifest.files = {
@@ -239,7 +239,7 @@ def list_models(root: Path) -> list[BundleInfo]:
     return found
 
 
-def _write_card(manifest: Manifest, library: Library | None) -> str:
+def _write_card(manifest: Manifest, library: DetectorLibrary | None) -> str:
     """Write the model card, Markdown."""
     detectors = "none: it cannot score"
     if library is not None:

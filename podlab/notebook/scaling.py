@@ -14,8 +14,8 @@ import pandas as pd
 from podlab.data.catalogue import LABELS
 from podlab.data.samples import INSTANCE_KEY
 from podlab.data.store import append, open_dataset
-from podlab.detect import Library
-from podlab.detect.replay import replay
+from podlab.detect import DetectorLibrary
+from podlab.detect.scoring import score_rows
 from podlab.evaluation.growth import Growth, fit_growth
 from podlab.features.rows import read_rows
 from podlab.identify import fit
@@ -73,7 +73,7 @@ def sizes_up_to(most: int, *, steps: int = 5, least: int = 2) -> list[int]:
 def measure(
     recording: pd.DataFrame,
     identifier: Identifier,
-    library: Library,
+    library: DetectorLibrary,
     folder: Path,
     *,
     most_rows: int,
@@ -128,7 +128,7 @@ def _measure_datasets(
 
 
 def _measure_in_memory(
-    bare: pd.DataFrame, identifier: Identifier, library: Library, most_containers: int, repeats: int
+    bare: pd.DataFrame, identifier: Identifier, library: DetectorLibrary, most_containers: int, repeats: int
 ) -> list[Cost]:
     table = many_containers(beginnings(bare, DECIDE_S), most_containers)
     costs: list[Cost] = []
@@ -175,10 +175,10 @@ def _cpu_s(work: Callable[[], object]) -> float:
     return time.process_time() - before_s
 
 
-def _tick_cpu_s(samples: pd.DataFrame, library: Library) -> float:
+def _tick_cpu_s(samples: pd.DataFrame, library: DetectorLibrary) -> float:
     """Score some samples of each container by its service's detector, all containers at once; mean of the ticks."""
     names = list(library.detectors)
-    scored = replay(read_rows(samples), library, lambda container, _: [(names[container % len(names)], 1.0)])
+    scored = score_rows(read_rows(samples), library, lambda container, _: [(names[container % len(names)], 1.0)])
     next(scored)  # makes room, and chooses the detectors
     before_s = time.process_time()
     ticks = sum(1 for _ in islice(scored, _TICKS))

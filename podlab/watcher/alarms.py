@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.detect.drivers import Driver, drivers_of
 from podlab.detect.library import SAME_ALARM_S
-from podlab.detect.scorer import Scored
+from podlab.detect.scoring import ContributingSignal, StepScores, contributing_signals
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -34,8 +33,8 @@ class Alarm:
     last_s : float
         The last one so far.
     score, rarity : float
-        Of the strangest sample so far, as :class:`podlab.detect.scorer.Scored` has them.
-    drivers : tuple of Driver
+        Of the strangest sample so far, as :class:`podlab.detect.scoring.StepScores` has them.
+    drivers : tuple of ContributingSignal
         What drove the score then.
     told_s : float or None
         When it was told; None: it is not told, since another one was shortly before.
@@ -45,7 +44,7 @@ class Alarm:
     last_s: float
     score: float = 0.0
     rarity: float = 0.0
-    drivers: tuple[Driver, ...] = ()
+    drivers: tuple[ContributingSignal, ...] = ()
     told_s: float | None = None
 
     def to_json(self) -> dict[str, object]:
@@ -117,7 +116,7 @@ class Alarms:
         self.standing[place] = Alarm(since_s, since_s, told_s=since_s)
         self._stands[place] = True
 
-    def step(self, which: IntArray, time_s: FloatArray, said: Scored, may_rise: BoolArray) -> Iterator[Change]:
+    def step(self, which: IntArray, time_s: FloatArray, said: StepScores, may_rise: BoolArray) -> Iterator[Change]:
         """Take the scores of one sample of each of some containers.
 
         Parameters
@@ -126,7 +125,7 @@ class Alarms:
             Their numbers, none twice.
         time_s : array of float64 (n,)
             Times of the samples.
-        said : Scored
+        said : StepScores
         may_rise : array of bool (n,)
             Whether there may be a new alarm.
 
@@ -152,7 +151,7 @@ class Alarms:
                 alarm.last_s = max(alarm.last_s, at_s)
                 if said.rarity[row] > alarm.rarity:
                     alarm.score, alarm.rarity = float(said.score[row]), float(said.rarity[row])
-                    alarm.drivers = drivers_of(said.far[row])
+                    alarm.drivers = contributing_signals(said.deviations[row])
             over = at_s - alarm.last_s > SAME_ALARM_S
             if over:
                 self.forget(which[row : row + 1])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from podlab.detect.drivers import Driver
+from podlab.detect.scoring import ContributingSignal
 from podlab.watcher.announcement import Announcement, Kind, describe
 from podlab.watcher.journal import Entry
 
@@ -34,7 +34,7 @@ class AnomalyAnnouncement(Announcement):
         When it was told first.
     score : float
         The highest so far.
-    drivers : tuple of Driver
+    drivers : tuple of ContributingSignal
         What drove the score then.
     untold : int
         How many alarms before this one were left out.
@@ -51,7 +51,7 @@ class AnomalyAnnouncement(Announcement):
     until_s: float
     told_s: float
     score: float
-    drivers: tuple[Driver, ...]
+    drivers: tuple[ContributingSignal, ...]
     untold: int
     over: str | None
 
@@ -89,7 +89,7 @@ class AnomalyAnnouncement(Announcement):
             return f"{name} is as {usual} again; {lasted}"
         if self.over:
             return f"{name}: nobody knows whether it is as {usual}, since {self.over}; {lasted}"
-        why = ": " + "; ".join(driver.words for driver in self.drivers) if self.drivers else ""
+        why = ": " + "; ".join(driver.text for driver in self.drivers) if self.drivers else ""
         more = f" ({self.untold} more since the last one told)" if self.untold else ""
         return f"{name} is not as {usual} since {since} UTC{why}{more}"
 

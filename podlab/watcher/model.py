@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from podlab.detect import Library
+from podlab.detect import DetectorLibrary
 from podlab.errors import InputError
 from podlab.identify.identifier import Identifier
 from podlab.model import bundle
@@ -44,7 +44,7 @@ class ModelSlot:
         return self._bundle.identifier
 
     @property
-    def library(self) -> Library | None:
+    def library(self) -> DetectorLibrary | None:
         """The detectors that came with it, if any."""
         return self._bundle.library
 

@@ -11,10 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from podlab.data.catalogue import AGES, FEATURE_METRICS
-from podlab.detect.donors import donors_of_decision
-from podlab.detect.library import Library
-from podlab.detect.scorer import Scorer
-from podlab.detect.ticks import sample, ticks
+from podlab.detect.library import DetectorLibrary
+from podlab.detect.scoring import Scorer, source_detectors_of_decision
+from podlab.detect.signals import samples_at, time_steps
 from podlab.features.rows import Rows, read_ages, read_values
 from podlab.sources import LiveSource
 from podlab.watcher.alarms import Alarms
@@ -43,7 +42,7 @@ class Monitor:
 
     Parameters
     ----------
-    library : Library or None
+    library : DetectorLibrary or None
         The detectors; None: no container is scored.
     cluster : str
         This cluster's name.
@@ -59,7 +58,7 @@ class Monitor:
     """
 
     def __init__(
-        self, library: Library | None, *, cluster: str, steady: Callable[[], float], unnamed: bool = False
+        self, library: DetectorLibrary | None, *, cluster: str, steady: Callable[[], float], unnamed: bool = False
     ) -> None:
         self._cluster = cluster
         self._unnamed = unnamed
@@ -72,13 +71,13 @@ class Monitor:
         self._waited: dict[int, int] = {}  # rounds in which there was no time to ask for a case, by its number
         self._begin(library)
 
-    def _begin(self, library: Library | None) -> None:
+    def _begin(self, library: DetectorLibrary | None) -> None:
         self._library = library
         self._scorer = None if library is None else Scorer(library, self.room)
         self._alarms = Alarms(self.room)
         self._partial = Partial(self.room)
 
-    def renew(self, library: Library | None) -> None:
+    def renew(self, library: DetectorLibrary | None) -> None:
         """Change to another model's detectors: alarms that stand are closed, and nothing is known of any container."""
         for place, alarm in self._alarms.standing.items():
             self._bulletin.over(self._at[place], alarm, MODEL_REPLACED)
@@ -157,9 +156,9 @@ class Monitor:
         assert self._scorer is not None
         place = np.array([each.place for each in them], dtype=np.int64)[rows.code]
         decided = np.array([each.verdict is not None for each in them], dtype=bool)[rows.code]
-        for which in ticks(rows):
+        for which in time_steps(rows):
             age_s = rows.offset_s[which]
-            said = self._scorer.score(place[which], age_s, age_s, *sample(rows, which))
+            said = self._scorer.score(place[which], age_s, age_s, *samples_at(rows, which))
             for change in self._alarms.step(place[which], time_s[which], said, decided[which]):
                 self._bulletin.note(self._at[change.place], change)
 
@@ -275,9 +274,9 @@ class Monitor:
             watched.verdict = verdict
             sight = verdict.sight
             candidates, similar = (sight.candidates, sight.similar) if sight else ((), ())
-            named = donors_of_decision(verdict.service, candidates, similar)
+            named = source_detectors_of_decision(verdict.service, candidates, similar)
             watched.donors = tuple((name, weight) for name, weight in named if name in self._library.detectors)
             changed.append(watched)
         if self._scorer is not None and changed:
             which = np.array([watched.place for watched in changed], dtype=np.int64)
-            self._scorer.set_donors(which, [watched.donors for watched in changed])
+            self._scorer.set_source_detectors(which, [watched.donors for watched in changed])

@@ -8,21 +8,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podlab.detect import Library, fit_library
+from podlab.detect import DetectorLibrary, fit_library
 from tests.support.synthetic import make_samples
 
 SERVICES = ("nginx", "redis", "mysql")
 
 
 @cache
-def _library() -> Library:
+def _library() -> DetectorLibrary:
     found = fit_library(make_samples(SERVICES, deployments_per_service=8, seconds=90))
     assert found is not None
     return found
 
 
 @pytest.fixture
-def library() -> Library:
+def library() -> DetectorLibrary:
     return _library()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from podlab.detect import donors_of_decision
+from podlab.detect import source_detectors_of_decision
 
 Shares = list[tuple[str, float]]
 
@@ -26,4 +26,4 @@ Shares = list[tuple[str, float]]
 def test_the_service_decided_on_and_who_is_near(
     service: str | None, candidates: Shares, similar: Shares, donors: Shares
 ) -> None:
-    assert list(donors_of_decision(service, candidates, similar)) == donors
+    assert list(source_detectors_of_decision(service, candidates, similar)) == donors

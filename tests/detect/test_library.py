@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import IsolationForest
 
-from podlab.detect import Library, fit_library
+from podlab.detect import DetectorLibrary, fit_library
 from podlab.detect.library import count_alarms
 from tests.detect.conftest import SERVICES, leak
 from tests.support.synthetic import make_samples
 
 
-def test_every_service_has_a_detector_and_says_what_it_learned_from(library: Library) -> None:
+def test_every_service_has_a_detector_and_says_what_it_learned_from(library: DetectorLibrary) -> None:
     assert sorted(library.detectors) == sorted(SERVICES)
     for detector in library.detectors.values():
         assert detector.deployments == 8
@@ -21,13 +21,13 @@ def test_every_service_has_a_detector_and_says_what_it_learned_from(library: Lib
     assert library.pooled.deployments == 24
 
 
-def test_the_same_samples_give_the_same_library(library: Library) -> None:
+def test_the_same_samples_give_the_same_library(library: DetectorLibrary) -> None:
     again = fit_library(make_samples(SERVICES, deployments_per_service=8, seconds=90))
     assert again is not None
     assert again.threshold == library.threshold
     for service, detector in library.detectors.items():
-        assert np.array_equal(detector.usual.centre, again.detectors[service].usual.centre)
-        assert np.array_equal(detector.evidence.levels, again.detectors[service].evidence.levels)
+        assert np.array_equal(detector.scaler.location, again.detectors[service].scaler.location)
+        assert np.array_equal(detector.evidence_ecdf.levels, again.detectors[service].evidence_ecdf.levels)
 
 
 def test_nothing_is_learned_from_a_fault_or_after_it() -> None:
@@ -38,7 +38,7 @@ def test_nothing_is_learned_from_a_fault_or_after_it() -> None:
     assert a is not None
     assert b is not None
     assert a.threshold == b.threshold
-    assert np.array_equal(a.pooled.usual.centre, b.pooled.usual.centre)
+    assert np.array_equal(a.pooled.scaler.location, b.pooled.scaler.location)
 
 
 def test_a_service_recorded_once_is_left_to_the_pooled_detector() -> None:
@@ -62,14 +62,14 @@ def test_columns_and_services_limit_what_is_learned() -> None:
     assert found is not None
     assert other is not None
     assert sorted(found.detectors) == ["nginx", "redis"]
-    assert np.array_equal(found.pooled.usual.centre, other.pooled.usual.centre)
+    assert np.array_equal(found.pooled.scaler.location, other.pooled.scaler.location)
 
 
 def test_any_detector_of_scikit_learn_can_take_part() -> None:
     samples = make_samples(SERVICES[:2], deployments_per_service=3, seconds=40)
-    found = fit_library(samples, make_parts=lambda seed: [IsolationForest(n_estimators=20, random_state=seed)])
+    found = fit_library(samples, make_estimators=lambda seed: [IsolationForest(n_estimators=20, random_state=seed)])
     assert found is not None
-    assert isinstance(found.pooled.of_change.parts[0], IsolationForest)
+    assert isinstance(found.pooled.change_ensemble.components[0], IsolationForest)
 
 
 def test_alarms_near_each_other_are_one() -> None:

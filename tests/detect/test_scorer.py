@@ -8,23 +8,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podlab.detect import Library, Scored, Scorer
+from podlab.detect import DetectorLibrary, Scorer, StepScores
 from podlab.detect.detector import smooth
-from podlab.detect.library import replay_signals
-from podlab.detect.scorer import KNOWN_AFTER_S
-from podlab.detect.ticks import sample, ticks
+from podlab.detect.library import observe_rows
+from podlab.detect.scoring import KNOWN_AFTER_S
+from podlab.detect.signals import samples_at, time_steps
 from podlab.features.rows import Rows, read_rows
 from tests.detect.conftest import leak
 
 Donors = Sequence[tuple[str, float]]
 
 
-def run(library: Library, rows: Rows, donors: Sequence[Donors], *, only: int | None = None) -> dict[str, np.ndarray]:
+def run(
+    library: DetectorLibrary, rows: Rows, donors: Sequence[Donors], *, only: int | None = None
+) -> dict[str, np.ndarray]:
     """Score all rows, or one container's."""
     scorer = Scorer(library, len(rows.containers))
-    scorer.set_donors(np.arange(scorer.size), donors)
+    scorer.set_source_detectors(np.arange(scorer.size), donors)
     told = {name: np.full(len(rows.code), np.nan) for name in ("score", "rarity", "anomaly")}
-    for which in ticks(rows):
+    for which in time_steps(rows):
         here = which if only is None else which[rows.code[which] == only]
         said = step(scorer, rows, here)
         for name, values in told.items():
@@ -32,15 +34,15 @@ def run(library: Library, rows: Rows, donors: Sequence[Donors], *, only: int | N
     return told
 
 
-def step(scorer: Scorer, rows: Rows, which: np.ndarray) -> Scored:
-    return scorer.score(rows.code[which], rows.offset_s[which], rows.offset_s[which], *sample(rows, which))
+def step(scorer: Scorer, rows: Rows, which: np.ndarray) -> StepScores:
+    return scorer.score(rows.code[which], rows.offset_s[which], rows.offset_s[which], *samples_at(rows, which))
 
 
 def own_services(rows: Rows) -> list[Donors]:
     return [((service, 1.0),) for service in rows.containers["service"]]
 
 
-def test_one_container_alone_scores_as_among_others(library: Library, samples: pd.DataFrame) -> None:
+def test_one_container_alone_scores_as_among_others(library: DetectorLibrary, samples: pd.DataFrame) -> None:
     rows = read_rows(leak(samples))
     together = run(library, rows, own_services(rows))
     for number in range(len(rows.containers)):
@@ -50,24 +52,26 @@ def test_one_container_alone_scores_as_among_others(library: Library, samples: p
             assert alone[name][own] == pytest.approx(together[name][own], abs=1e-9)
 
 
-def test_scores_are_those_of_the_batch_while_nothing_is_strange(library: Library, samples: pd.DataFrame) -> None:
+def test_scores_are_those_of_the_batch_while_nothing_is_strange(
+    library: DetectorLibrary, samples: pd.DataFrame
+) -> None:
     rows = read_rows(samples)
     streamed = run(library, rows, own_services(rows))
-    seen = replay_signals(rows)
+    seen = observe_rows(rows)
     for number, service in enumerate(rows.containers["service"]):
         own = rows.code == number
         detector = library.detectors[service]
-        judged = detector.judge(seen.only(own), rows.offset_s[own])
-        smoothed = [smooth(each, rows.offset_s[own], rows.code[own]) for each in (judged.evidence, judged.changed)]
-        rarity = detector.evidence.rarity(smoothed[0]) / library.threshold
-        learned = detector.changed.rarity(smoothed[1]) < 0.7 * library.threshold
+        judged = detector.evidence(seen.take(own), rows.offset_s[own])
+        smoothed = [smooth(each, rows.offset_s[own], rows.code[own]) for each in (judged.total, judged.changes)]
+        rarity = detector.evidence_ecdf.rarity(smoothed[0]) / library.threshold
+        learned = detector.change_ecdf.rarity(smoothed[1]) < 0.7 * library.threshold
         learned |= rows.offset_s[own] < KNOWN_AFTER_S
         calm = np.cumsum(~learned) == 0  # until the first row that is not learned from
         assert calm[:5].all()
         assert streamed["rarity"][own][calm] == pytest.approx(rarity[calm])
 
 
-def test_a_fault_is_strange_and_normal_life_is_not(library: Library, samples: pd.DataFrame) -> None:
+def test_a_fault_is_strange_and_normal_life_is_not(library: DetectorLibrary, samples: pd.DataFrame) -> None:
     rows = read_rows(leak(samples))
     told = run(library, rows, own_services(rows))
     assert ((told["score"] >= 0) & (told["score"] <= 1)).all()
@@ -77,7 +81,7 @@ def test_a_fault_is_strange_and_normal_life_is_not(library: Library, samples: pd
     assert np.mean(alarmed) <= 0.2
 
 
-def test_a_fault_is_never_learned_however_long_it_lasts(library: Library, samples: pd.DataFrame) -> None:
+def test_a_fault_is_never_learned_however_long_it_lasts(library: DetectorLibrary, samples: pd.DataFrame) -> None:
     ever = leak(samples)
     stuck = ever["anomaly"].to_numpy(dtype=bool)
     for name in ("memory_usage_bytes", "memory_working_set_bytes", "memory_rss_bytes"):
@@ -86,7 +90,7 @@ def test_a_fault_is_never_learned_however_long_it_lasts(library: Library, sample
     assert told["anomaly"][rows.offset_s > 85].all()
 
 
-def test_another_configuration_alarms_at_its_start_at_most(library: Library, samples: pd.DataFrame) -> None:
+def test_another_configuration_alarms_at_its_start_at_most(library: DetectorLibrary, samples: pd.DataFrame) -> None:
     odd = samples.copy()
     odd["rootfs_used_bytes"] = samples["rootfs_used_bytes"] + 4e9  # from its first second on, and for good
     told = run(library, rows := read_rows(odd), own_services(rows))
@@ -95,18 +99,20 @@ def test_another_configuration_alarms_at_its_start_at_most(library: Library, sam
     assert told["anomaly"][rows.offset_s > 75].tolist() == plain["anomaly"][rows.offset_s > 75].tolist()
 
 
-def test_a_container_unlike_its_service_still_learns_its_own_usual(library: Library, samples: pd.DataFrame) -> None:
+def test_a_container_unlike_its_service_still_learns_its_own_usual(
+    library: DetectorLibrary, samples: pd.DataFrame
+) -> None:
     odd = samples.copy()
     for name in ("memory_usage_bytes", "memory_working_set_bytes", "memory_rss_bytes"):
         odd[name] = samples[name] * 50
     rows = read_rows(odd)
     scorer = Scorer(library, len(rows.containers))
-    scorer.set_donors(np.arange(scorer.size), own_services(rows))
-    learned_s = [said.seen.learned_s.max() for said in (step(scorer, rows, which) for which in ticks(rows))]
+    scorer.set_source_detectors(np.arange(scorer.size), own_services(rows))
+    learned_s = [said.observed.learned_s.max() for said in (step(scorer, rows, which) for which in time_steps(rows))]
     assert learned_s[70] > KNOWN_AFTER_S - 5
 
 
-def test_donors_are_mixed_and_change(library: Library, samples: pd.DataFrame) -> None:
+def test_donors_are_mixed_and_change(library: DetectorLibrary, samples: pd.DataFrame) -> None:
     rows = read_rows(samples[samples["service"] == "redis"].reset_index(drop=True))
     count = len(rows.containers)
     of = {
@@ -124,23 +130,23 @@ def test_donors_are_mixed_and_change(library: Library, samples: pd.DataFrame) ->
     assert of["unknown"].tolist() == of["never heard of"].tolist()
 
 
-def test_a_sample_without_values_keeps_the_score(library: Library, samples: pd.DataFrame) -> None:
+def test_a_sample_without_values_keeps_the_score(library: DetectorLibrary, samples: pd.DataFrame) -> None:
     rows = read_rows(samples)
     scorer = Scorer(library, len(rows.containers))
-    first, second, third = list(ticks(rows))[:3]
+    first, second, third = list(time_steps(rows))[:3]
     step(scorer, rows, first)
     before = step(scorer, rows, second)
     nothing = {name: np.zeros(third.size, dtype=bool) for name in rows.metrics}
-    values, _, _ = sample(rows, third)
+    values, _, _ = samples_at(rows, third)
     after = scorer.score(rows.code[third], rows.offset_s[third], rows.offset_s[third], values, nothing)
     assert after.score.tolist() == before.score.tolist()
 
 
-def test_room_is_made_and_taken_back(library: Library, samples: pd.DataFrame) -> None:
+def test_room_is_made_and_taken_back(library: DetectorLibrary, samples: pd.DataFrame) -> None:
     rows = read_rows(samples)
     scorer, fresh = Scorer(library, 1), Scorer(library, len(rows.containers))
     scorer.resize(len(rows.containers))
-    first, second = list(ticks(rows))[:2]
+    first, second = list(time_steps(rows))[:2]
     step(scorer, rows, first)
     step(scorer, rows, second)
     scorer.forget(np.arange(scorer.size))

@@ -23,8 +23,8 @@ def feed(state: SignalState, time_s: float, values: Mapping[str, float], number:
     which, when = np.array([number]), np.array([time_s])
     arrays = {name: np.array([values.get(name, 0)], dtype=kinds[name]) for name in METRICS}
     seen = state.observe(which, when, arrays, {name: np.array([name in values]) for name in METRICS})
-    state.learn(which, when, seen.now)
-    return seen.now[0], seen.change[0], seen.square[0]
+    state.learn(which, when, seen.value)
+    return seen.value[0], seen.change[0], seen.mean_square[0]
 
 
 @given(st.lists(st.tuples(st.floats(-1, 30), VALUES), max_size=12))

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import IsolationForest
 
-from podlab.detect import Library, fit_library
+from podlab.detect import DetectorLibrary, fit_library
 from podlab.detect import storage as detectors
 from podlab.errors import InputError
 from podlab.features.rows import read_rows
@@ -27,7 +27,7 @@ from tests.support.synthetic import make_samples
 SERVICES = ("mysql", "nginx", "redis")
 
 
-def test_a_loaded_library_scores_as_the_saved_one(library: Library, samples: pd.DataFrame) -> None:
+def test_a_loaded_library_scores_as_the_saved_one(library: DetectorLibrary, samples: pd.DataFrame) -> None:
     files = detectors.to_files(library)
     loaded = detectors.from_files(files, services=SERVICES, where="model")
     assert detectors.to_files(loaded) == files
@@ -97,7 +97,7 @@ HARM = {
 
 
 @pytest.mark.parametrize("harm", HARM.values(), ids=HARM)
-def test_crafted_arrays_are_refused(library: Library, harm: Callable[[dict[str, np.ndarray]], object]) -> None:
+def test_crafted_arrays_are_refused(library: DetectorLibrary, harm: Callable[[dict[str, np.ndarray]], object]) -> None:
     files = detectors.to_files(library)
     with np.load(io.BytesIO(files["detectors.npz"])) as file:
         arrays = dict(file)
@@ -122,7 +122,7 @@ def test_files_that_are_none_are_refused(tmp_path: Path, name: str, content: byt
         bundle.load(tmp_path / "a")
 
 
-def test_services_that_the_model_does_not_have_are_refused(library: Library) -> None:
+def test_services_that_the_model_does_not_have_are_refused(library: DetectorLibrary) -> None:
     with pytest.raises(InputError, match="services that the model does not have"):
         detectors.from_files(detectors.to_files(library), services=("nginx",), where="model")
 
@@ -138,8 +138,8 @@ def test_a_format_that_promises_detectors_must_hold_them(tmp_path: Path) -> None
         bundle.load(tmp_path / "b")
 
 
-def test_parts_of_others_are_not_stored(library: Library) -> None:
-    jury = replace(library.pooled.of_change, parts=(IsolationForest(),))
-    strange = replace(library, pooled=replace(library.pooled, of_change=jury))
+def test_parts_of_others_are_not_stored(library: DetectorLibrary) -> None:
+    ensemble = replace(library.pooled.change_ensemble, components=(IsolationForest(),))
+    strange = replace(library, pooled=replace(library.pooled, change_ensemble=ensemble))
     with pytest.raises(InputError, match="IsolationForest cannot be stored"):
         detectors.to_files(strange)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from podlab.detect import Library, fit_library
+from podlab.detect import DetectorLibrary, fit_library
 from podlab.identify import Identifier, fit
 from tests.support.synthetic import make_samples
 
@@ -17,7 +17,7 @@ def small_identifier() -> Identifier:
 
 
 @cache
-def small_library() -> Library:
+def small_library() -> DetectorLibrary:
     """Detectors of the same services."""
     library = fit_library(make_samples(("nginx", "redis"), deployments_per_service=6, seconds=150, interval_s=2.0))
     assert library is not None

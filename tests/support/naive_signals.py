@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from podlab.data.catalogue import CATALOGUE
 from podlab.detect.signals import (
-    FARTHEST_CHANGE,
     FAST_S,
     LONGEST_STEP_S,
+    MAX_CHANGE,
     SIGNALS,
     SLOW_S,
     SPREAD_S,
@@ -64,7 +64,7 @@ def naive_signals(
             total_s = learned_s + step_s
             part = step_s / total_s if total_s else 0.0
             share = max(part, 1 - math.exp(-step_s / SLOW_S))
-            change = max(-FARTHEST_CHANGE, min(FARTHEST_CHANGE, value - centre))
+            change = max(-MAX_CHANGE, min(MAX_CHANGE, value - centre))
             square += max(part, 1 - math.exp(-step_s / SPREAD_S)) * (change**2 - square)
             usual[name] = [centre + share * (value - centre), time_s, total_s, square]
     return told

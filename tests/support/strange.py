@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from podlab.detect import Library, Scorer
-from podlab.detect.ticks import sample
+from podlab.detect import DetectorLibrary, Scorer
+from podlab.detect.signals import samples_at
 from podlab.features.rows import read_rows
 from tests.support.synthetic import make_samples
 from tests.support.watching import Bench, make_bench, starting_together
@@ -59,14 +59,14 @@ def watched(here: Bench) -> dict[str, dict[str, object]]:
 
 
 def scored_naively(
-    samples: pd.DataFrame, library: Library, donors_from: dict[str, tuple[float, str]]
+    samples: pd.DataFrame, library: DetectorLibrary, donors_from: dict[str, tuple[float, str]]
 ) -> Iterator[tuple[str, float, float]]:
     """Score each container by itself, a row at a time: pod, time and score.
 
     Parameters
     ----------
     samples : DataFrame
-    library : Library
+    library : DetectorLibrary
     donors_from : dict of str to (float, str)
         By pod: since when, in seconds since 1970, which service's detector watches it; until then the pooled one.
     """
@@ -80,7 +80,7 @@ def scored_naively(
         for row in range(len(rows.code)):
             age_s = rows.offset_s[row : row + 1]
             if not named and begin_s + age_s[0] > since_s:
-                scorer.set_donors(one, [[(service, 1.0)]])
+                scorer.set_source_detectors(one, [[(service, 1.0)]])
                 named = True
-            said = scorer.score(one, age_s, age_s, *sample(rows, np.array([row])))
+            said = scorer.score(one, age_s, age_s, *samples_at(rows, np.array([row])))
             yield str(pod), round(begin_s + float(age_s[0]), 3), float(said.score[0])

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from podlab.detect import SIGNALS, Scored
-from podlab.detect.signals import Observed
+from podlab.detect import SIGNALS, StepScores
+from podlab.detect.signals import ObservedSignals
 from podlab.watcher.alarms import Alarms, Change
 
-NOTHING = Observed(*(np.zeros((1, len(SIGNALS))) for _ in range(4)))
+NOTHING = ObservedSignals(*(np.zeros((1, len(SIGNALS))) for _ in range(4)))
 
 
 def step(alarms: Alarms, time_s: float, rarity: float, *, place: int = 0, may_rise: bool = True) -> list[Change]:
     far = np.zeros((1, 2 * len(SIGNALS)))
     far[0, 0] = 3.0 * rarity
-    said = Scored(np.array([1 - 10.0**-rarity]), np.array([rarity]), np.array([rarity > 1]), far, NOTHING)
+    said = StepScores(np.array([1 - 10.0**-rarity]), np.array([rarity]), np.array([rarity > 1]), far, NOTHING)
     return list(alarms.step(np.array([place]), np.array([time_s]), said, np.array([may_rise])))
 
 
@@ -49,8 +49,8 @@ def test_an_alarm_is_what_its_strangest_sample_was() -> None:
     [change] = changes
     assert (change.alarm.since_s, change.alarm.last_s, change.alarm.rarity) == (0.0, 30.0, 3.0)
     [driver] = change.alarm.drivers
-    assert (driver.signal, driver.strays) == (SIGNALS[0], pytest.approx(9.0))
-    assert driver.words == f"{SIGNALS[0]} 9.0 deviations above what is usual for the service"
+    assert (driver.signal, driver.deviation) == (SIGNALS[0], pytest.approx(9.0))
+    assert driver.text == f"{SIGNALS[0]} 9.0 deviations above what is usual for the service"
 
 
 def test_none_is_raised_where_none_may_be() -> None:

@@ -15,7 +15,7 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from podlab.data.catalogue import Family
-from podlab.detect import Library, Scored, Scorer
+from podlab.detect import DetectorLibrary, Scorer, StepScores
 from podlab.errors import InputError
 from podlab.kubernetes.informer import InformerStatus
 from podlab.model import bundle
@@ -58,7 +58,7 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float, float]]:
             values: Mapping[str, NDArray[Any]],
             valid: Mapping[str, NDArray[np.bool_]],
             ages: Mapping[Family, NDArray[np.float64]] | None = None,
-        ) -> Scored:
+        ) -> StepScores:
             said = super().score(which, time_s, age_s, values, valid, ages)
             kept.extend(zip(which.tolist(), age_s.tolist(), said.score.tolist(), strict=True))
             return said
@@ -443,7 +443,7 @@ def test_flapping_is_told_once_in_ten_minutes_with_how_often_it_was(watchful_mod
     assert len({line["id"] for line in told}) == 4
 
 
-def save(folder: Path, name: str, library: Library | None) -> None:
+def save(folder: Path, name: str, library: DetectorLibrary | None) -> None:
     bundle.save(small_identifier(), folder, name=name, library=library)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from podlab.config_types import PodName
-from podlab.detect.drivers import Driver
+from podlab.detect.scoring import ContributingSignal
 from podlab.kubernetes.client import ApiConnection
 from podlab.kubernetes.errors import ForbiddenError
 from podlab.sources.influx_http import InfluxDatabase
@@ -124,7 +124,10 @@ def alarm(over: str | None = None) -> AnomalyAnnouncement:
     return AnomalyAnnouncement(
         "key", container, START, "local", 0.0, of_service="redis", donors=(("redis", 1.0),),
         since_s=1_767_600_300.0, until_s=1_767_600_320.5, told_s=1_767_600_300.0, score=0.9999,
-        drivers=(Driver("rx_bytes", 12.3, "itself"), Driver("memory_rss_bytes", -20.0, "service")), untold=0, over=over,
+        drivers=(
+            ContributingSignal("rx_bytes", 12.3, "itself"), ContributingSignal("memory_rss_bytes", -20.0, "service")
+        ),
+        untold=0, over=over,
     )  # fmt: skip
 
 

@@ -16,9 +16,8 @@ from podlab.data.store import append, open_dataset
 from podlab.data.store.carry import Reach
 from podlab.data.store.index import read_index
 from podlab.data.store.stream import Section, stream
-from podlab.detect import Library, fit_library
-from podlab.detect.dataset import score_dataset
-from podlab.detect.recording import score_recording
+from podlab.detect import DetectorLibrary, fit_library
+from podlab.detect.recording import score_dataset, score_recording
 from podlab.errors import InputError
 from podlab.identify import Identifier, Prediction
 from podlab.identify.dataset import identify_dataset
@@ -86,14 +85,14 @@ def test_a_data_set_without_the_models_columns(identifier: Identifier, tmp_path:
 
 
 @pytest.fixture(scope="module")
-def library(identifier: Identifier) -> Library:
+def library(identifier: Identifier) -> DetectorLibrary:
     samples = make_samples(("nginx", "mysql", "redis"), deployments_per_service=4, seconds=60, interval_s=2, seed=5)
     fitted = fit_library(samples, columns=identifier.columns)
     assert fitted is not None
     return fitted
 
 
-def test_the_same_scores(lives: pd.DataFrame, identifier: Identifier, library: Library, tmp_path: Path) -> None:
+def test_the_same_scores(lives: pd.DataFrame, identifier: Identifier, library: DetectorLibrary, tmp_path: Path) -> None:
     with small_files(50, 100):
         folder = scatter(lives, tmp_path / "fleet", 2, 0)
         parts = list(score_dataset(open_dataset(folder), identifier, library))

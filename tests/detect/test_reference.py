@@ -7,23 +7,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podlab.detect.signals import CHANGES, SIGNALS, Observed
-from podlab.detect.tail import learn_tail
-from podlab.detect.usual import FARTHEST, learn_usual
+from podlab.detect.reference import MAX_DEVIATION, fit_ecdf, fit_scaler
+from podlab.detect.signals import CHANGES, SIGNALS, ObservedSignals
 
 
-def observed(values: np.ndarray, *, change: float = 0.0, square: float = 0.0, learned_s: float = 0.0) -> Observed:
+def observed(
+    values: np.ndarray, *, change: float = 0.0, square: float = 0.0, learned_s: float = 0.0
+) -> ObservedSignals:
     """Rows of which only the first signals have values."""
     now = np.full((len(values), len(SIGNALS)), np.nan)
     now[:, : values.shape[1]] = values
-    return Observed(now, np.full_like(now, change), np.full_like(now, square), np.full_like(now, learned_s))
+    return ObservedSignals(now, np.full_like(now, change), np.full_like(now, square), np.full_like(now, learned_s))
 
 
 def test_each_age_has_its_own_usual() -> None:
     rng = np.random.default_rng(0)
     age_s = np.repeat([2.0, 200.0], 500)
     signals = np.where(age_s[:, None] < 5, 3.0, 0.0) + rng.normal(0, 0.5, (1000, 1))
-    usual = learn_usual(observed(signals), age_s)
+    usual = fit_scaler(observed(signals), age_s)
     far = usual.standardise(observed(np.array([[3.0], [3.0]])), np.array([2.0, 200.0]))
     assert abs(far[0, 0]) < 0.5
     assert far[1, 0] == pytest.approx(6, abs=1)
@@ -32,7 +33,7 @@ def test_each_age_has_its_own_usual() -> None:
 def test_nothing_is_unusual_before_the_first_age_that_was_seen() -> None:
     rng = np.random.default_rng(0)
     age_s = np.concatenate([np.full(5, 2.0), np.repeat([20.0, 200.0], 500)])
-    usual = learn_usual(observed(rng.normal(8.0, 0.5, (age_s.size, 1))), age_s)
+    usual = fit_scaler(observed(rng.normal(8.0, 0.5, (age_s.size, 1))), age_s)
     young, older, between = usual.standardise(observed(np.zeros((3, 1)), change=9.0), np.array([2.0, 20.0, 90.0]))
     assert np.abs(young).max() < 1e-6
     assert older[0] < -10
@@ -43,24 +44,24 @@ def test_of_a_single_life_all_ages_are_taken_together() -> None:
     rng = np.random.default_rng(0)
     age_s = np.arange(400.0)
     signals = np.where(age_s[:, None] < 150, 8.0, 7.0) + rng.normal(0, 0.1, (400, 1))
-    usual = learn_usual(observed(signals), age_s, by_age=False)
-    assert (usual.centre == usual.centre[0]).all()
+    usual = fit_scaler(observed(signals), age_s, by_age=False)
+    assert (usual.location == usual.location[0]).all()
     far = usual.standardise(observed(np.full((3, 1), 20.0)), np.array([1.0, 50.0, 300.0]))
     assert far[0, 0] == far[1, 0] == far[2, 0] > 5
 
 
 def test_constant_missing_and_huge_signals_are_handled() -> None:
     signals = np.column_stack([np.full(100, 2.0), np.full(100, np.nan)])
-    usual = learn_usual(observed(signals), np.arange(100.0))
+    usual = fit_scaler(observed(signals), np.arange(100.0))
     far = usual.standardise(observed(np.array([[2.0, 5.0], [np.nan, np.nan], [1e9, -1e9]])), np.full(3, 70.0))
     assert np.isfinite(far).all()
     assert far[0, 0] == 0
     assert (far[1] == 0).all()
-    assert far[2, :2].tolist() == [FARTHEST, -FARTHEST]
+    assert far[2, :2].tolist() == [MAX_DEVIATION, -MAX_DEVIATION]
 
 
 def test_an_own_spread_replaces_the_service_s_as_it_is_known() -> None:
-    usual = learn_usual(observed(np.zeros((100, 1))), np.full(100, 200.0))
+    usual = fit_scaler(observed(np.zeros((100, 1))), np.full(100, 200.0))
     age_s = np.array([200.0])
     first, restless, steady = (
         usual.standardise(observed(np.zeros((1, 1)), change=1.0, square=square, learned_s=learned_s), age_s)
@@ -74,7 +75,7 @@ def test_an_own_spread_replaces_the_service_s_as_it_is_known() -> None:
 
 @given(st.lists(st.floats(0, 1e6), min_size=12, max_size=400))
 def test_rarity_rises_with_the_value_even_beyond_all_known(values: list[float]) -> None:
-    tail = learn_tail(np.array(values))
+    tail = fit_ecdf(np.array(values))
     asked = np.sort(np.concatenate([values, np.max(values) * np.array([1.0, 2.0, 4.0]) + [0, 1, 2]]))
     rarity = tail.rarity(asked)
     assert np.isfinite(rarity).all()
@@ -83,7 +84,7 @@ def test_rarity_rises_with_the_value_even_beyond_all_known(values: list[float]) 
 
 
 def test_rarity_is_the_rank_among_normal_values() -> None:
-    tail = learn_tail(np.arange(1.0, 10_001))
+    tail = fit_ecdf(np.arange(1.0, 10_001))
     assert tail.rarity(np.array([5000.0, 9000.0])) == pytest.approx([-np.log10(0.5), 1.0], abs=0.01)
 
 

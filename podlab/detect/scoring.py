@@ -1,0 +1,337 @@
+"""Streaming scores: every container is watched from its first sample on, by detectors learned from other containers.
+
+The *source detectors* of a container are those of the services that it may be; without any, the pooled detector
+watches. A step takes one sample of each of any number of containers and costs the same however long they live. A
+recording is scored by the same steps, so both give the same scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podlab.data.catalogue import Family
+from podlab.detect.detector import Detector, smoothing_share
+from podlab.detect.library import DetectorLibrary
+from podlab.detect.reference import MAX_DEVIATION
+from podlab.detect.signals import SIGNALS, ObservedSignals, SignalState, samples_at, time_steps
+from podlab.features.rows import Rows
+from podlab.identify.prediction import Prediction
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+#: Services and weights, the heaviest first.
+SourceDetectors = Sequence[tuple[str, float]]
+
+#: Source detectors of a container, at most.
+MAX_SOURCE_DETECTORS = 3
+#: A container's baseline learns only from rows whose change's rarity is below this share of the threshold.
+_CALM = 0.7
+#: Until it has learned for so long it learns from all rows: without a baseline there are no changes, and a start
+#: unlike the service's would stay anomalous for ever.
+KNOWN_AFTER_S = 60.0
+#: A service less probable than this, besides the one decided on, is no source.
+_MIN_PROBABILITY = 0.2
+#: Nor is one less similar than this to an unknown container: the most similar other service's detector gave eight
+#: times the pooled one's false alarms (docs/results.md), so it must be nearly the same service.
+_MIN_SIMILARITY = 0.8
+#: Signals that deviate less than this do not contribute to a score.
+_MIN_DEVIATION = 2.0
+
+
+@dataclass(frozen=True)
+class StepScores:
+    """Scores of one sample of each of some containers.
+
+    Attributes
+    ----------
+    score : array of float64 (n,)
+        0 to 1: the share of normal rows that are less anomalous, by the source detectors.
+    rarity : array of float64 (n,)
+        ``-log10(1 - score)``, divided by the threshold: anomalous above 1.
+    anomaly : array of bool (n,)
+    deviations : array of float64 (n, 2 * n_signals)
+        Standardised deviation of each signal, then of each signal's change.
+    observed : ObservedSignals
+        The signals of the samples.
+    """
+
+    score: FloatArray
+    rarity: FloatArray
+    anomaly: BoolArray
+    deviations: FloatArray
+    observed: ObservedSignals
+
+
+class Scorer:
+    """Scores the samples of containers, which it knows by their numbers.
+
+    Parameters
+    ----------
+    library : DetectorLibrary
+    size : int
+        Number of containers.
+    """
+
+    def __init__(self, library: DetectorLibrary, size: int) -> None:
+        self._detectors: tuple[Detector, ...] = (*library.detectors.values(), library.pooled)
+        self._number = {name: number for number, name in enumerate(library.detectors)}
+        self._threshold = np.full(len(self._detectors), library.threshold)
+        self._threshold[-1] = library.pooled_threshold
+        self._state = SignalState(size)
+        self._smoothed = np.zeros((size, 2))  # total evidence, and that of changes
+        self._smoothed_s = np.full(size, np.nan)
+        self._source = np.full((size, MAX_SOURCE_DETECTORS), -1, dtype=np.int64)
+        self._weight = np.zeros((size, MAX_SOURCE_DETECTORS))
+        self.set_source_detectors(np.arange(size), [()] * size)
+
+    @property
+    def size(self) -> int:
+        """Number of containers there is room for."""
+        return len(self._smoothed)
+
+    def resize(self, size: int) -> None:
+        """Make room for more containers; the pooled detector watches new ones."""
+        before = self.size
+        self._state.resize(size)
+        self._smoothed = np.concatenate([self._smoothed, np.zeros((size - before, 2))])
+        self._smoothed_s = np.append(self._smoothed_s, np.full(size - before, np.nan))
+        self._source = np.concatenate([self._source, np.full((size - before, MAX_SOURCE_DETECTORS), -1)])
+        self._weight = np.concatenate([self._weight, np.zeros((size - before, MAX_SOURCE_DETECTORS))])
+        self.set_source_detectors(np.arange(before, size), [()] * (size - before))
+
+    def forget(self, which: IntArray) -> None:
+        """Reset some containers, whose numbers others take."""
+        self._state.forget(which)
+        self._smoothed[which], self._smoothed_s[which] = 0.0, np.nan
+        self.set_source_detectors(which, [()] * which.size)
+
+    def set_source_detectors(self, which: IntArray, sources: Sequence[SourceDetectors]) -> None:
+        """Choose the detectors of some containers from their next sample on.
+
+        Parameters
+        ----------
+        which : array of int64 (n,)
+            The containers.
+        sources : sequence of sequence of (str, float) (n,)
+            Services and weights, the heaviest first. Services without a detector are ignored; the pooled detector
+            watches where none is left.
+        """
+        for container, named in zip(which.tolist(), sources, strict=True):
+            known = [(self._number[name], weight) for name, weight in named if name in self._number and weight > 0]
+            known = known[:MAX_SOURCE_DETECTORS] or [(len(self._detectors) - 1, 1.0)]
+            total = sum(weight for _, weight in known)
+            self._source[container], self._weight[container] = -1, 0.0
+            for place, (number, weight) in enumerate(known):
+                self._source[container, place], self._weight[container, place] = number, weight / total
+
+    def score(
+        self,
+        which: IntArray,
+        time_s: FloatArray,
+        age_s: FloatArray,
+        values: Mapping[str, NDArray[Any]],
+        valid: Mapping[str, BoolArray],
+        ages: Mapping[Family, FloatArray] | None = None,
+    ) -> StepScores:
+        """Score one sample of each of some containers.
+
+        Parameters
+        ----------
+        which : array of int64 (n,)
+            Their numbers, none twice.
+        time_s, age_s : array of float64 (n,)
+            Time of the sample, on one clock for each container, and the container's age then.
+        values, valid : mapping of str to array (n,)
+            By metric column, as in :class:`podlab.features.rows.Rows`; counters are int64.
+        ages : mapping of str to array (n,), optional
+            By family of metrics, as there.
+
+        Returns
+        -------
+        StepScores
+            A sample without any value keeps the container's last score.
+        """
+        observed = self._state.observe(which, time_s, values, valid, ages)
+        source, weight = self._source[which], self._weight[which]
+        row, place = np.nonzero(source >= 0)
+        pair_source, pair_weight = source[row, place], weight[row, place]
+        order = np.argsort(pair_source, kind="stable")
+        ends = np.searchsorted(pair_source[order], np.arange(len(self._detectors) + 1))
+        parts = [
+            (detector, order[begin:end])
+            for detector, begin, end in zip(self._detectors, ends[:-1], ends[1:], strict=True)
+            if end > begin
+        ]
+
+        def mix(pairs: FloatArray) -> FloatArray:
+            return np.asarray(np.bincount(row, weights=pair_weight * pairs, minlength=which.size))
+
+        pair_evidence, deviations = np.zeros((2, row.size)), np.zeros((which.size, 2 * observed.value.shape[1]))
+        for detector, pairs in parts:
+            found = detector.evidence(observed.take(row[pairs]), age_s[row[pairs]])
+            pair_evidence[:, pairs] = found.total, found.changes
+            deviations[row[pairs]] += pair_weight[pairs, None] * found.deviations
+        evidence = np.stack([mix(each) for each in pair_evidence], axis=1)
+
+        has_values = ~np.isnan(observed.value).all(axis=1)
+        smoothed, smoothed_s = self._smoothed[which], self._smoothed_s[which]
+        with np.errstate(invalid="ignore"):
+            share = np.where(np.isnan(smoothed_s), 1.0, smoothing_share(time_s - smoothed_s))
+        smoothed = np.where(has_values[:, None], smoothed + share[:, None] * (evidence - smoothed), smoothed)
+        self._smoothed[which] = smoothed
+        self._smoothed_s[which] = np.where(has_values, time_s, smoothed_s)
+
+        pair_rarity = np.zeros((2, row.size))
+        for detector, pairs in parts:
+            own = smoothed[row[pairs]]
+            pair_rarity[:, pairs] = detector.evidence_ecdf.rarity(own[:, 0]), detector.change_ecdf.rarity(own[:, 1])
+        rarity, change_rarity = (mix(each) for each in pair_rarity)
+        threshold = mix(self._threshold[pair_source])
+        known = observed.learned_s.max(axis=1) >= KNOWN_AFTER_S
+        calm = ~known | (change_rarity < _CALM * threshold)
+        self._state.learn(which[calm], time_s[calm], observed.value[calm])
+        self._state.pause(which[~calm], time_s[~calm])
+        return StepScores(
+            -np.expm1(-rarity * np.log(10.0)), rarity / threshold, rarity > threshold, deviations, observed
+        )
+
+
+def score_rows(
+    rows: Rows,
+    library: DetectorLibrary,
+    sources: Callable[[int, int], SourceDetectors],
+    knowledge: IntArray | None = None,
+) -> Iterator[tuple[IntArray, StepScores]]:
+    """Score all rows in the order in which a watcher would see them.
+
+    Parameters
+    ----------
+    rows : Rows
+    library : DetectorLibrary
+    sources : callable
+        Gives the source detectors of a container by its number and level of knowledge.
+    knowledge : array of int64 (n_rows,), optional
+        Level of knowledge about the container at each row; ``sources`` is called whenever it rises. At level 0 the
+        pooled detector watches. By default level 1 throughout.
+
+    Yields
+    ------
+    tuple of (array of int64 (n,), StepScores)
+        Numbers of rows, at most one of each container, and their scores.
+    """
+    level = np.ones(len(rows.code), dtype=np.int64) if knowledge is None else knowledge
+    scorer = Scorer(library, len(rows.containers))
+    at = np.zeros(scorer.size, dtype=np.int64)
+    started = ~np.asarray(rows.containers["started_at"].array.isna())
+    age_s = np.where(started[rows.code], rows.offset_s, np.inf)
+    for which in time_steps(rows):
+        container = rows.code[which]
+        new = level[which] > at[container]
+        at[container] = np.maximum(at[container], level[which])
+        scorer.set_source_detectors(
+            container[new], [sources(number, int(at[number])) for number in container[new].tolist()]
+        )
+        yield which, scorer.score(container, rows.offset_s[which], age_s[which], *samples_at(rows, which))
+
+
+def source_detectors(answer: Prediction) -> tuple[tuple[str, float], ...]:
+    """Choose a container's source detectors and their weights, the heaviest first.
+
+    They are the services that cannot be ruled out, by their probability. An unknown container has none: the pooled
+    detector watches it.
+
+    Examples
+    --------
+    >>> source_detectors(Prediction("local", "shop", "db-0", None, "main", 10.0, None, 0.0, {}, (), False, 1.0, "m@1"))
+    ()
+    """
+    if not answer.known:
+        return ()
+    return tuple((service, answer.candidates[service]) for service in answer.prediction_set)
+
+
+def source_detectors_of_decision(
+    service: str | None, candidates: SourceDetectors, similar: SourceDetectors
+) -> tuple[tuple[str, float], ...]:
+    """Choose the source detectors of a container after a decision, with their weights, the heaviest first.
+
+    Parameters
+    ----------
+    service : str or None
+        The decision; None: unknown.
+    candidates : sequence of (str, float)
+        Services and their probability.
+    similar : sequence of (str, float)
+        Services and the container's similarity to them, used if it is unknown.
+
+    Examples
+    --------
+    >>> source_detectors_of_decision("redis", [("redis", 0.7), ("memcached", 0.25), ("nginx", 0.05)], [])
+    (('redis', 0.7), ('memcached', 0.25))
+    >>> source_detectors_of_decision("redis", [], [])
+    (('redis', 1.0),)
+    >>> source_detectors_of_decision(None, [("redis", 0.4)], [("redis", 0.3)])
+    ()
+    """
+    if service is None:
+        return tuple((name, value) for name, value in similar if value >= _MIN_SIMILARITY)
+    split = tuple((name, value) for name, value in candidates if name == service or value >= _MIN_PROBABILITY)
+    return split if service in dict(split) else ((service, 1.0),)
+
+
+@dataclass(frozen=True)
+class ContributingSignal:
+    """A signal that contributes to a score.
+
+    Attributes
+    ----------
+    signal : str
+        One of :data:`podlab.detect.signals.SIGNALS`.
+    deviation : float
+        Its standardised deviation, positive above the reference.
+    against : {"service", "itself"}
+        Whether its value deviates from the service, or its change from the container's own baseline.
+    """
+
+    signal: str
+    deviation: float
+    against: Literal["service", "itself"]
+
+    @property
+    def text(self) -> str:
+        """Describe it for people."""
+        size, side = abs(self.deviation), "above" if self.deviation > 0 else "below"
+        times = f"{MAX_DEVIATION:.0f} or more" if size >= MAX_DEVIATION else f"{size:.1f}"
+        whose = "what is usual for the service" if self.against == "service" else "its own usual"
+        return f"{self.signal} {times} deviations {side} {whose}"
+
+    def to_json(self) -> dict[str, object]:
+        """Give the JSON object."""
+        return {"signal": self.signal, "strays": round(self.deviation, 2), "against": self.against}
+
+
+def contributing_signals(deviations: FloatArray, *, most: int = 3) -> tuple[ContributingSignal, ...]:
+    """List the signals that contribute to one row's score, those that deviate most first.
+
+    Parameters
+    ----------
+    deviations : array of float64 (2 * n_signals,)
+        A row of :attr:`StepScores.deviations`.
+    most : int
+        Largest number; a signal counts once, by the larger deviation of its value and its change.
+    """
+    value, change = deviations[: len(SIGNALS)], deviations[len(SIGNALS) :]
+    changed = np.abs(change) > np.abs(value)
+    larger = np.where(changed, change, value)
+    order = np.argsort(-np.abs(larger), kind="stable")[:most]
+    return tuple(
+        ContributingSignal(SIGNALS[number], float(larger[number]), "itself" if changed[number] else "service")
+        for number in order.tolist()
+        if abs(larger[number]) >= _MIN_DEVIATION
+    )
