@@ -101,11 +101,9 @@ class Detector:
         changes = self.change_ensemble.rarity(deviations[:, _CHANGES])
         return Evidence(weigh(values, changes, observed), changes, deviations)
 
-    def rarity(
-        self, observed: ObservedSignals, age_s: FloatArray, time_s: FloatArray, container: IntArray
-    ) -> FloatArray:
-        """Give the rarity of rows (n,) in order of container and time, smoothed in time."""
-        return self.evidence_ecdf.rarity(smooth(self.evidence(observed, age_s).total, time_s, container))
+    def rarity(self, observed: ObservedSignals, age_s: FloatArray, container: IntArray) -> FloatArray:
+        """Give the rarity of rows (n,) in order of container and age, smoothed in time."""
+        return self.evidence_ecdf.rarity(smooth(self.evidence(observed, age_s).total, age_s, container))
 
 
 def weigh(values: FloatArray, changes: FloatArray, observed: ObservedSignals) -> FloatArray:

@@ -7,14 +7,14 @@ import pytest
 
 from podlab.detect.detector import TrainingRows, smooth, weigh
 from podlab.detect.library import choose_threshold, count_alarms
-from podlab.detect.signals import SIGNALS, Observed
+from podlab.detect.signals import SIGNALS, ObservedSignals
 
 
-def observed(learned_s: list[float]) -> Observed:
+def observed(learned_s: list[float]) -> ObservedSignals:
     shape = (len(learned_s), len(SIGNALS))
     learned = np.zeros(shape)
     learned[:, 0] = learned_s
-    return Observed(np.zeros(shape), np.zeros(shape), np.zeros(shape), learned)
+    return ObservedSignals(np.zeros(shape), np.zeros(shape), np.zeros(shape), learned)
 
 
 def rows(age_s: np.ndarray, container: np.ndarray) -> TrainingRows:

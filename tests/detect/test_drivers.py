@@ -34,13 +34,13 @@ def test_words_say_which_way_how_far_and_from_what() -> None:
 def test_three_drive_at_most_and_none_that_is_less_than_two_deviations_away() -> None:
     far = np.zeros(2 * len(SIGNALS))
     far[:4] = 3.0, 4.0, -5.0, 6.0
-    assert [driver.strays for driver in drivers_of(far)] == [6.0, -5.0, 4.0]
+    assert [driver.deviation for driver in contributing_signals(far)] == [6.0, -5.0, 4.0]
     far[:4] = 2.0, 1.99, -2.0, -1.99
-    assert [driver.strays for driver in drivers_of(far)] == [2.0, -2.0]
+    assert [driver.deviation for driver in contributing_signals(far)] == [2.0, -2.0]
 
 
 def test_where_value_and_change_are_as_far_away_it_is_unusual_for_the_service() -> None:
     far = np.zeros(2 * len(SIGNALS))
     far[0] = far[len(SIGNALS)] = 4.0
-    assert [driver.against for driver in drivers_of(far)] == ["service"]
-    assert Driver("rx_bytes", 3.456, "service").to_json()["strays"] == 3.46
+    assert [driver.against for driver in contributing_signals(far)] == ["service"]
+    assert ContributingSignal("rx_bytes", 3.456, "service").to_json()["strays"] == 3.46

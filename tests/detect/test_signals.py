@@ -98,7 +98,7 @@ def test_what_is_as_good_as_nothing_is_one_step_above_it(
     for time_s, value in enumerate(values):
         sample = {metric: np.array([value], dtype=kind)}
         seen = state.observe(which, np.array([float(time_s)]), sample, {metric: np.array([True])})
-    assert seen.now[0, SIGNALS.index(name)] == pytest.approx(np.arcsinh(told))
+    assert seen.value[0, SIGNALS.index(name)] == pytest.approx(np.arcsinh(told))
 
 
 def test_a_mean_follows_within_seconds_and_the_own_usual_within_minutes() -> None:
@@ -126,4 +126,4 @@ def test_counters_read_before_their_row_have_rates_over_their_own_times() -> Non
     for time_s, age_s, count in ((10.0, 2.0, 0), (20.0, 2.0, 10_000), (30.0, 7.0, 15_000)):
         ages = {"network": np.array([age_s])}
         seen = state.observe(which, np.array([time_s]), {"rx_bytes": np.array([count])}, valid, ages)
-    assert seen.now[0, SIGNALS.index("rx_bytes")] == pytest.approx(np.arcsinh(1.0))
+    assert seen.value[0, SIGNALS.index("rx_bytes")] == pytest.approx(np.arcsinh(1.0))
