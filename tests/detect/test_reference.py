@@ -89,23 +89,23 @@ def test_rarity_is_the_rank_among_normal_values() -> None:
 
 
 def test_a_hundredth_of_normal_values_is_the_tail_and_ten_at_least() -> None:
-    assert learn_tail(np.arange(1.0, 10_001)).share == pytest.approx(0.01, abs=1e-4)
-    assert learn_tail(np.arange(1.0, 101)).share == pytest.approx(10 / 101)
-    assert learn_tail(np.arange(1.0, 5)).share == pytest.approx(3 / 5)
+    assert fit_ecdf(np.arange(1.0, 10_001)).share == pytest.approx(0.01, abs=1e-4)
+    assert fit_ecdf(np.arange(1.0, 101)).share == pytest.approx(10 / 101)
+    assert fit_ecdf(np.arange(1.0, 5)).share == pytest.approx(3 / 5)
 
 
 def test_beyond_all_known_values_rarity_rises_as_steeply_as_the_tail_did() -> None:
     """Of a Pareto distribution the part above x is x**-2."""
-    rarity = learn_tail(np.arange(1, 20_001) ** -0.5 * 200).rarity(np.array([20.0, 200.0, 2000.0]))
+    rarity = fit_ecdf(np.arange(1, 20_001) ** -0.5 * 200).rarity(np.array([20.0, 200.0, 2000.0]))
     assert rarity == pytest.approx([-np.log10(0.005), 4.3, 6.3], abs=0.25)
 
 
 def test_nothing_is_rarer_than_one_in_a_trillion() -> None:
-    assert learn_tail(np.full(1000, 1.0)).rarity(np.array([1e300])).tolist() == [12.0]
+    assert fit_ecdf(np.full(1000, 1.0)).rarity(np.array([1e300])).tolist() == [12.0]
 
 
 def test_a_value_that_normal_data_never_leaves_is_not_rare_but_what_is_above_it_is() -> None:
-    constant, twice = learn_tail(np.full(1000, 3.0)).rarity(np.array([3.0, 6.0]))
+    constant, twice = fit_ecdf(np.full(1000, 3.0)).rarity(np.array([3.0, 6.0]))
     assert constant < 2.01
     assert twice > 6
 
@@ -113,7 +113,7 @@ def test_a_value_that_normal_data_never_leaves_is_not_rare_but_what_is_above_it_
 def test_normal_values_stray_by_their_standard_deviation_and_constant_ones_by_a_tenth() -> None:
     rng = np.random.default_rng(0)
     signals = np.column_stack([rng.normal(4.0, 0.7, 5000), np.full(5000, 2.0)])
-    far = learn_usual(observed(signals), np.full(5000, 200.0)).standardise(
+    far = fit_scaler(observed(signals), np.full(5000, 200.0)).standardise(
         observed(np.array([[4.7, 2.2]])), np.array([200.0])
     )
     assert far[0, 0] == pytest.approx(1.0, abs=0.08)
@@ -123,7 +123,7 @@ def test_normal_values_stray_by_their_standard_deviation_and_constant_ones_by_a_
 @pytest.mark.parametrize(("age_s", "young"), [(4.9, True), (5.0, False)])
 def test_a_start_is_over_after_five_seconds(age_s: float, young: bool) -> None:
     signals = np.repeat([[3.0], [0.0]], 30, axis=0)
-    usual = learn_usual(observed(signals), np.repeat([2.0, 10.0], 30))
+    usual = fit_scaler(observed(signals), np.repeat([2.0, 10.0], 30))
     far = usual.standardise(observed(np.array([[3.0]])), np.array([age_s]))
     assert (abs(far[0, 0]) < 0.01) == young
 
@@ -133,11 +133,11 @@ def test_an_age_needs_twenty_rows_to_have_an_usual_of_its_own() -> None:
     for count, own in ((20, True), (19, False)):
         age_s = np.concatenate([np.full(100, 2.0), np.full(count, 20.0), np.full(200, 200.0)])
         signals = np.where(age_s[:, None] == 20.0, 5.0, 0.0) + rng.normal(0, 0.2, (age_s.size, 1))
-        far = learn_usual(observed(signals), age_s).standardise(observed(np.array([[5.0]])), np.array([20.0]))
+        far = fit_scaler(observed(signals), age_s).standardise(observed(np.array([[5.0]])), np.array([20.0]))
         assert (abs(far[0, 0]) < 2) == own
 
 
 def test_a_container_steadier_than_its_service_is_judged_by_a_twentieth_at_least() -> None:
-    usual = learn_usual(observed(np.zeros((100, 1))), np.full(100, 200.0))
+    usual = fit_scaler(observed(np.zeros((100, 1))), np.full(100, 200.0))
     far = usual.standardise(observed(np.zeros((1, 1)), change=0.1, learned_s=1e9), np.array([200.0]))
     assert far[0, len(SIGNALS)] == pytest.approx(2.0)
