@@ -21,7 +21,7 @@ from podlab.errors import InputError
 from podlab.files import atomic_file
 from podlab.notebook.pages import render
 from podlab.notebook.provenance import describe_run
-from podlab.notebook.scrub import scrub, secret_values
+from podlab.notebook.redact import redact, secret_values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,7 +110,7 @@ class Results:
         if not re.fullmatch(r"\w+", name):
             raise ValueError(f"{name!r} is not made of letters, digits and _")
         file = f"{self.notebook}-{name}.svg"
-        svg = scrub(_draw_svg(figure), self._secrets)
+        svg = redact(_draw_svg(figure), self._secrets)
         with atomic_file(self.reports / FIGURES / file) as temporary:
             temporary.write_text(svg, encoding="utf-8")
         self._found["figures"][name] = {"file": file, "caption": caption}
@@ -126,7 +126,7 @@ class Results:
         self._write()
 
     def _write(self) -> None:
-        write_json(scrub(self._found, self._secrets), self.reports / RESULTS / f"{self.notebook}.json")
+        write_json(redact(self._found, self._secrets), self.reports / RESULTS / f"{self.notebook}.json")
 
 
 def read_results(reports: Path) -> dict[str, dict[str, Any]]:

@@ -30,7 +30,7 @@ from podlab.notebook.made import refuse_other_notebook
 from podlab.notebook.pages import write_notebook_page
 from podlab.notebook.parameters import parse_parameters, read_parameters
 from podlab.notebook.project import find_root
-from podlab.notebook.scrub import scrub, scrub_text, secret_values
+from podlab.notebook.redact import redact, redact_text, secret_values
 from podlab.progress import Progress
 
 #: A cell that runs longer has gone astray; the longest of podlab's own takes a few minutes on slow machines.
@@ -145,7 +145,7 @@ def run_notebook(
         keeper.note_failure(f"it ran longer than {cell_timeout_s} s")
     finally:
         keeper.notebook_complete()
-        write_notebook_page(keeper.scrubbed(), page, failed_cell=keeper.failed_cell, error=keeper.error)
+        write_notebook_page(keeper.redacted(), page, failed_cell=keeper.failed_cell, error=keeper.error)
     return RunResult(
         path, keeper.target, page, time.monotonic() - started_s, failed_cell=keeper.failed_cell, error=keeper.error
     )
@@ -210,12 +210,12 @@ class _Keeper(NotebookExecutionManager):  # type: ignore[misc]
         self._code = [index for index, cell in enumerate(notebook.cells) if _is_run(cell)]
         self._running: int | None = None
 
-    def scrubbed(self) -> NotebookNode:
-        return cast(NotebookNode, scrub(self.nb, self._secrets))
+    def redacted(self) -> NotebookNode:
+        return cast(NotebookNode, redact(self.nb, self._secrets))
 
     def save(self, **_: Any) -> None:
         with atomic_file(self.target) as temporary:
-            text = nbformat.writes(self.scrubbed())  # type: ignore[no-untyped-call]
+            text = nbformat.writes(self.redacted())  # type: ignore[no-untyped-call]
             temporary.write_text(text + "\n", encoding="utf-8")
         self.last_save_time = self.now()
 
@@ -254,7 +254,7 @@ class _Keeper(NotebookExecutionManager):  # type: ignore[misc]
 
     def _remember(self, cell_index: int, error: str) -> None:
         self.failed_cell = self._code.index(cell_index) + 1
-        self.error = scrub_text(error, self._secrets)
+        self.error = redact_text(error, self._secrets)
 
     def _report(self, done: int, what: str) -> None:
         if self._progress is not None:

@@ -96,13 +96,13 @@ class HttpPeer:
         """How the server is reached, to stand behind its address; empty where it is asked directly."""
         return "" if self.proxy is None else f" by the proxy of {self.proxy.variable}"
 
-    def scrub(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """Take the secrets out of a text of others."""
         return without_secrets(text, self._secrets)
 
     def explain(self, error: httpx.HTTPError, *, where: str) -> PodlabError:
         """Turn a fault between here and the server into an error that says what to do."""
-        said = self.scrub((str(error).splitlines() or [""])[0] or type(error).__name__)
+        said = self.redact((str(error).splitlines() or [""])[0] or type(error).__name__)
         fault = explain_tls(said, prefix=self.prefix)
         if fault is not None:
             return InputError(fault.message, where=where, hint=fault.hint)

@@ -183,16 +183,16 @@ class InfluxDatabase:
         if answer.status_code in _REFUSED:
             raise self.refusal(said or answer.reason_phrase, answer.status_code)
         if answer.is_server_error:
-            what = f"InfluxDB failed with {answer.status_code}: {self._peer.scrub(said)}"
+            what = f"InfluxDB failed with {answer.status_code}: {self._peer.redact(said)}"
             raise PodlabError(what, where=self.name, hint="try again")
         raise self.refusal(said, answer.status_code)
 
     def _busy(self, said: str) -> PodlabError:
-        what = f"InfluxDB is asked too often or too much by others: {self._peer.scrub(said)}"
+        what = f"InfluxDB is asked too often or too much by others: {self._peer.redact(said)}"
         return PodlabError(what, where=self.name, hint="try again later")
 
     def _too_much(self, said: str) -> AnswerTooLargeError:
-        what = f"InfluxDB refuses so much at once: {self._peer.scrub(said)}"
+        what = f"InfluxDB refuses so much at once: {self._peer.redact(said)}"
         return AnswerTooLargeError(what, where=self.name, hint="fetch a shorter span")
 
     def refusal(self, said: str, status: int | None = None) -> PodlabError:
@@ -201,7 +201,7 @@ class InfluxDatabase:
             return self._busy(said)
         if _TOO_MUCH.search(said):
             return self._too_much(said)
-        said = self._peer.scrub(said)
+        said = self._peer.redact(said)
         said_low, major = said.lower(), self.version.major
         if status in _REFUSED or any(word in said_low for word in _AUTHORIZATION_WORDS):
             return self._refused_user(said)

@@ -201,12 +201,12 @@ class PrometheusApi:
         if not answer.is_success:
             self._peer.check_proxy(answer, where=self.name)
             refused = read_refusal(bytes(body))
-            raise (explain or self._refused)(answer, replace(refused, said=self._peer.scrub(refused.said)))
+            raise (explain or self._refused)(answer, replace(refused, said=self._peer.redact(refused.said)))
         return bytes(body)
 
     def refusal(self, refused: Refusal) -> PodlabError:
         """Turn what the server said in refusal into one clear line."""
-        said = self._peer.scrub(refused.said)
+        said = self._peer.redact(refused.said)
         if refused.kind in ("timeout", "canceled"):
             return PodlabError(f"the server gave up: {said}", where=self.name, hint="fetch a shorter span or try again")
         if _TOO_MUCH.search(said):
@@ -255,7 +255,7 @@ class PrometheusApi:
             return PodlabError(f"the server is asked too often: {said}", where=self.name, hint="try again later")
         if answer.is_redirect or status in _NO_PATH:
             leads = answer.headers.get("Location", "").partition("?")[0]
-            said = f"it leads to {self._peer.scrub(leads)}" if answer.is_redirect and leads else said
+            said = f"it leads to {self._peer.redact(leads)}" if answer.is_redirect and leads else said
             return NoSuchPathError(
                 f"there is no Prometheus API at this address: {status} {said}", where=self.name,
                 hint="set prometheus_url to what stands before /api/v1, such as http://mimir/prometheus",

@@ -12,7 +12,7 @@ import pytest
 from podlab.cli import command_names
 from tests.cli.conftest import Call
 
-FIXTURES = Path(__file__).parents[1] / "workbench" / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "notebook" / "fixtures"
 
 
 @pytest.mark.parametrize(

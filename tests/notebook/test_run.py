@@ -153,7 +153,7 @@ def test_secrets_stand_in_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             assert part not in written
 
 
-def test_no_secret_no_scrubbing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_no_redaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PODLAB_INFLUXDB_PASSWORD", raising=False)
     assert "***" not in run("good", tmp_path).executed.read_text()
 

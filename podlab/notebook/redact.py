@@ -41,14 +41,14 @@ def secret_values() -> tuple[str, ...]:
     return tuple(sorted(forms, key=len, reverse=True))
 
 
-def scrub_text(text: str, secrets: Sequence[str]) -> str:
+def redact_text(text: str, secrets: Sequence[str]) -> str:
     """Replace every secret in a text."""
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
     return text
 
 
-def scrub(value: Any, secrets: Sequence[str]) -> Any:
+def redact(value: Any, secrets: Sequence[str]) -> Any:
     """Replace every secret in all texts of a nested value.
 
     Parameters
@@ -64,9 +64,9 @@ def scrub(value: Any, secrets: Sequence[str]) -> Any:
         A copy of the same shape, dicts of the same class. Keys stay, and so do the values of :data:`KEPT`.
     """
     if isinstance(value, str):
-        return scrub_text(value, secrets)
+        return redact_text(value, secrets)
     if isinstance(value, list | tuple):
-        return [scrub(part, secrets) for part in value]
+        return [redact(part, secrets) for part in value]
     if isinstance(value, dict):
-        return type(value)((key, part if key in KEPT else scrub(part, secrets)) for key, part in value.items())
+        return type(value)((key, part if key in KEPT else redact(part, secrets)) for key, part in value.items())
     return value
