@@ -37,7 +37,7 @@ from podlab.detect.recording import score_dataset
 from podlab.identify import fit
 from podlab.identify.dataset import identify_dataset
 from podlab.model import bundle
-from podlab.notebook.copies import copy_containers
+from podlab.notebook.scaling import copy_containers
 from podlab.parallel import use_scheduler
 
 RECORDING = Path("data/recordings/second.parquet")

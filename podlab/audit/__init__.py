@@ -1,19 +1,36 @@
 """Is a recording fit to learn from? Counts, gaps, duplicates, what separates services, and what else could do so."""
 
-from podlab.audit.columns import audit_columns
-from podlab.audit.confounding import Confounding, audit_confounding
-from podlab.audit.counts import count_by_pattern, count_groups, count_placements, cross
-from podlab.audit.duplicates import audit_duplicates, in_both, rows_in_files
-from podlab.audit.faults import FaultAudit, audit_faults
-from podlab.audit.look import Look, take_looks, thin_looks
-from podlab.audit.neighbours import nearest_known, nearest_pairs
-from podlab.audit.separation import Trial, ablations, separate_by_metric, shuffled_scores, tell_from_draws
-from podlab.audit.sites import separate_sites
-from podlab.audit.surroundings import host_load, surroundings
+from podlab.audit.confounding import Confounding, audit_confounding, nearest_known, nearest_pairs
+from podlab.audit.contents import (
+    FaultAudit,
+    audit_columns,
+    audit_duplicates,
+    audit_faults,
+    count_by_pattern,
+    count_groups,
+    count_placements,
+    cross,
+    host_load,
+    in_both,
+    rows_in_files,
+    sampling_gaps,
+    surroundings,
+)
+from podlab.audit.separation import (
+    Trial,
+    ablations,
+    separate_by_metric,
+    separate_sites,
+    shuffled_scores,
+    tell_from_draws,
+)
+from podlab.audit.summary import summarise
+from podlab.audit.windows import WindowTable, cut_windows, sample_deployments
 
 __all__ = [
-    "Confounding", "FaultAudit", "Look", "Trial", "ablations", "audit_columns", "audit_confounding",
-    "audit_duplicates", "audit_faults", "count_by_pattern", "count_groups", "count_placements", "cross", "host_load",
-    "in_both", "nearest_known", "nearest_pairs", "rows_in_files", "separate_by_metric", "separate_sites",
-    "shuffled_scores", "surroundings", "take_looks", "tell_from_draws", "thin_looks",
+    "Confounding", "FaultAudit", "Trial", "WindowTable", "ablations", "audit_columns", "audit_confounding",
+    "audit_duplicates", "audit_faults", "count_by_pattern", "count_groups", "count_placements", "cross",
+    "cut_windows", "host_load", "in_both", "nearest_known", "nearest_pairs", "rows_in_files", "sample_deployments",
+    "sampling_gaps", "separate_by_metric", "separate_sites", "shuffled_scores", "summarise", "surroundings",
+    "tell_from_draws",
 ]  # fmt: skip

@@ -14,13 +14,119 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import false_discovery_control  # type: ignore[import-untyped]
 
-from podlab.audit.look import Look
-from podlab.audit.neighbours import distances, nearest
-from podlab.audit.surroundings import surroundings
+from podlab.audit.contents import surroundings
+from podlab.audit.windows import WindowTable
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS
 from podlab.data.draws import KNOB_PREFIX
 from podlab.features.rows import FloatArray
+
+#: Nearer to each other than this part of what is usual, two deployments may be one, recorded twice.
+SUSPICIOUS: Final = 0.1
+
+
+def distances(look: WindowTable) -> FloatArray:
+    """Measure how unlike the deployments of a look are.
+
+    Returns
+    -------
+    array of float64 (n_deployments, n_deployments)
+        Euclidean distance of standardised features, divided by the square root of their number, so that 1 is one
+        standard deviation in each of them. A missing value stands at the mean, and a constant feature counts for
+        nothing. A deployment is infinitely far from itself.
+    """
+    seen = ~np.isnan(look.X)
+    X = np.where(seen, look.X, 0.0).astype(np.float64)
+    count = np.maximum(seen.sum(axis=0), 1)
+    centred = np.where(seen, X - X.sum(axis=0) / count, 0.0)
+    spread = np.sqrt(np.square(centred).sum(axis=0) / count)
+    # Levels are logarithms kept as float32: less spread than this is rounding.
+    varied = spread > 1e-6
+    Z = centred[:, varied] / spread[varied]
+    squares = np.square(Z).sum(axis=1)
+    found = squares[:, None] + squares[None, :] - 2 * Z @ Z.T
+    np.fill_diagonal(found, np.inf)
+    return np.asarray(np.sqrt(found.clip(0) / max(1, Z.shape[1])))
+
+
+def nearest(found: FloatArray, allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Find each one's nearest among those allowed (n, n) -> (n,), -1 where there is none."""
+    reach = np.where(allowed, found, np.inf)
+    best = reach.argmin(axis=1)
+    return np.where(np.isfinite(reach[np.arange(len(reach)), best]), best, -1)
+
+
+def nearest_pairs(look: WindowTable) -> pd.DataFrame:
+    """Tell each deployment's nearest neighbour, the most alike pairs first.
+
+    Returns
+    -------
+    DataFrame (n_deployments,)
+        ``deployment``, ``service``, ``neighbour``, ``neighbour's service``, ``distance``, ``times the usual``
+        (of the median of all these distances), ``same service``, and ``suspicious``: nearer than :data:`SUSPICIOUS`
+        times the usual.
+    """
+    found = distances(look)
+    best = nearest(found, np.isfinite(found))
+    names = look.deployments["deployment"].to_numpy(object)
+    distance = found[np.arange(len(best)), best]
+    usual = float(np.median(distance))
+    relative = distance / usual if usual > 0 else np.zeros(distance.size)
+    table = pd.DataFrame(
+        {
+            "deployment": names,
+            "service": look.services,
+            "neighbour": names[best],
+            "neighbour's service": look.services[best],
+            "distance": distance,
+            "times the usual": relative,
+            "same service": look.services == look.services[best],
+            "suspicious": relative < SUSPICIOUS,
+        }
+    )
+    return table.sort_values("distance", kind="stable", ignore_index=True)
+
+
+def nearest_known(known: WindowTable, unknown: WindowTable) -> pd.DataFrame:
+    """Tell which known service each unknown one is most like.
+
+    Parameters
+    ----------
+    known, unknown : WindowTable
+        Of the same window.
+
+    Returns
+    -------
+    DataFrame
+        One line per unknown service: ``service``, ``deployments``, ``most like`` (the known service that most of its
+        deployments have for their nearest), ``of them %`` (how many have), and ``times the usual``: the median
+        distance to the nearest known deployment, by the median among known ones.
+    """
+    names = [name for name in known.names if name in unknown.names]
+    columns = [[look.names.index(name) for name in names] for look in (known, unknown)]
+    X = np.vstack([known.X[:, columns[0]], unknown.X[:, columns[1]]])
+    both = WindowTable(
+        known.name, X, tuple(names), pd.concat([known.deployments, unknown.deployments], ignore_index=True)
+    )
+    found = distances(both)
+    is_known = np.arange(len(X)) < len(known.X)
+    allowed = np.isfinite(found) & is_known[None, :]
+    best = nearest(found, allowed)
+    distance = found[np.arange(best.size), best]
+    table = pd.DataFrame({"service": both.services, "like": both.services[best], "distance": distance})[~is_known]
+    usual = float(np.median(distance[is_known]))
+    by_service = table.groupby("service")
+    told = pd.DataFrame(
+        {
+            "deployments": by_service.size(),
+            "most like": by_service["like"].agg(lambda like: like.value_counts().index[0]),
+            "of them %": by_service["like"].agg(lambda like: 100 * float(like.value_counts(normalize=True).iloc[0])),
+            "times the usual": by_service["distance"].median() / usual if usual > 0 else float("nan"),
+        }
+    )
+    return told.reset_index()
+
 
 #: Two numbers are close if they differ by no more than this share of all pairs of different services do.
 CLOSE_SHARE: Final = 0.1
@@ -96,14 +202,14 @@ class Property:
         return pd.api.types.is_numeric_dtype(self.told)
 
 
-def properties_of(look: Look, beside: pd.DataFrame, *, in_common: bool = True) -> list[Property]:
+def properties_of(look: WindowTable, beside: pd.DataFrame, *, in_common: bool = True) -> list[Property]:
     """List what the deployments of a look may share.
 
     Parameters
     ----------
-    look : Look
+    look : WindowTable
     beside : DataFrame (n_deployments,)
-        From :func:`podlab.audit.surroundings.surroundings`.
+        From :func:`podlab.audit.contents.surroundings`.
     in_common : bool
         Only what two services have in common: nothing else can be shared by look-alikes.
 
@@ -176,7 +282,10 @@ class Confounding:
             self.tied.rename(columns={"explained": "observed"}).assign(asked=TIED),
         )
         columns = ["property", "window", "asked", "observed", "chance", "low", "high", "p"]
-        found = pd.concat([table.loc[_discovered(table["p"]), columns] for table in asked], ignore_index=True)
+        found = pd.concat(
+            [table.loc[false_discovery_control(table["p"]) <= FALSE_SHARE, columns] for table in asked],
+            ignore_index=True,
+        )
         both = found.groupby(["property", "window"])["asked"].transform("nunique")
         order = found.assign(both=both).sort_values(
             ["both", "property", "window"], ascending=[False, True, True], kind="stable"
@@ -184,23 +293,15 @@ class Confounding:
         return order[columns].reset_index(drop=True)
 
 
-def _discovered(p: pd.Series) -> NDArray[np.bool_]:
-    """Whether each test is significant at a false discovery rate of :data:`FALSE_SHARE` (n,)."""
-    values = p.to_numpy(np.float64)
-    ordered = np.sort(values)
-    below = np.flatnonzero(ordered <= FALSE_SHARE * np.arange(1, values.size + 1) / max(1, values.size))
-    return np.asarray(values <= (ordered[below[-1]] if below.size else -1.0))
-
-
 def audit_confounding(
-    looks: Mapping[str, Look], everything: pd.DataFrame, *, permutations: int = 2000, seed: int = 0
+    looks: Mapping[str, WindowTable], everything: pd.DataFrame, *, permutations: int = 2000, seed: int = 0
 ) -> Confounding:
     """Ask both questions of each look, see the module.
 
     Parameters
     ----------
-    looks : mapping of str to Look
-        From :func:`podlab.audit.look.take_looks`.
+    looks : mapping of str to WindowTable
+        From :func:`podlab.audit.windows.cut_windows`.
     everything : DataFrame
         Samples of all that was recorded meanwhile, for what ran beside.
     permutations, seed
@@ -220,7 +321,7 @@ def _varies(found: Property, services: pd.Series | None) -> bool:
     return found.is_number or services is None or bool(services.groupby(found.told).nunique().gt(1).any())
 
 
-def visible(look: Look, properties: list[Property], *, permutations: int = 2000, seed: int = 0) -> pd.DataFrame:
+def visible(look: WindowTable, properties: list[Property], *, permutations: int = 2000, seed: int = 0) -> pd.DataFrame:
     """Test whether deployments of different services that look alike share a property.
 
     Each deployment's nearest neighbour among those of other services is found in the space of features; and, as a
@@ -230,7 +331,7 @@ def visible(look: Look, properties: list[Property], *, permutations: int = 2000,
 
     Parameters
     ----------
-    look : Look
+    look : WindowTable
     properties : list of Property
         From :func:`properties_of`.
     permutations : int
@@ -265,7 +366,7 @@ def visible(look: Look, properties: list[Property], *, permutations: int = 2000,
     return pd.DataFrame(rows, columns=["window", "features", "property", "pairs", *_TESTED, "close", "unit"])
 
 
-def _pairs(look: Look, other: NDArray[np.bool_]) -> dict[str, NDArray[np.int64]]:
+def _pairs(look: WindowTable, other: NDArray[np.bool_]) -> dict[str, NDArray[np.int64]]:
     """Pairs of deployments by their kind (n_pairs, 2)."""
     found = distances(look)
     best = nearest(found, np.isfinite(found))
@@ -274,7 +375,7 @@ def _pairs(look: Look, other: NDArray[np.bool_]) -> dict[str, NDArray[np.int64]]
     return {kind: np.column_stack([np.flatnonzero(whom >= 0), whom[whom >= 0]]) for kind, whom in to.items()}
 
 
-def tied(look: Look, properties: list[Property], *, permutations: int = 2000, seed: int = 0) -> pd.DataFrame:
+def tied(look: WindowTable, properties: list[Property], *, permutations: int = 2000, seed: int = 0) -> pd.DataFrame:
     """Test whether the service of a deployment goes with a property.
 
     Returns

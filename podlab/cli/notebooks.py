@@ -25,7 +25,14 @@ def run(
         list[str] | None,
         typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A parameter of it.", show_default=False),
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of reports.")] = Path("reports"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of reports: reports, with --quick reports/quick, for one notebook reports/single.",
+            show_default=False,
+        ),
+    ] = None,
     whole_chain: Annotated[
         bool, typer.Option("--all", help="Run all notebooks in order and build the report.")
     ] = False,
@@ -48,24 +55,20 @@ def run(
     settings = load_settings()
     given = _parse(parameters or [])
     if notebook is not None:
-        _run_one(notebook, given, out, settings)
+        _run_one(notebook, given, out or Path("reports/single"), settings)
     elif whole_chain:
-        _run_all(given, out, settings, quick=quick, repeat=repeat)
+        _run_all(given, out or Path("reports/quick" if quick else "reports"), settings, quick=quick, repeat=repeat)
     else:
         from podlab.notebook.report import build_report
 
-        print(build_report(out))
+        print(build_report(out or Path("reports")))
 
 
 def _run_one(notebook: Path, given: dict[str, str], out: Path, settings: Settings) -> None:
-    from podlab.notebook.chain import parameters_from
-    from podlab.notebook.made import PAGES
-    from podlab.notebook.run import run_notebook
+    from podlab.notebook.chain import run_single
 
     with show_progress(notebook.stem) as progress:
-        done = run_notebook(
-            notebook, {**parameters_from(settings, notebook), **given}, out_dir=out / PAGES, progress=progress
-        )
+        done = run_single(notebook, given, reports_dir=out, settings=settings, progress=progress)
     print(done.html)
     done.raise_if_failed()
 
@@ -85,12 +88,14 @@ def _run_all(given: dict[str, str], out: Path, settings: Settings, *, quick: boo
                 command=shlex.join(["podlab", *sys.argv[1:]]),
                 progress=progress,
             )
+        if chain.skipped:
+            print(f"nothing changed in {', '.join(chain.skipped)}: not run again", file=sys.stderr)
         for path in (*(done.html for done in chain.runs), *([chain.report] if chain.report else [])):
             print(path)
         try:
             chain.raise_if_failed()
         except PodlabError as error:
-            # Whoever asked to repeat wants the next round to have its chance: a database may be back by then.
+            # With --repeat the next round gets its chance: a database may be back by then.
             if not repeat:
                 raise
             print(f"podlab: {error}", file=sys.stderr)

@@ -1,26 +1,48 @@
-"""All notebooks in their order, and the report of them: the workbench's main job."""
+"""Run all notebooks in order, skip those whose inputs did not change, and build the report."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import podlab
 from podlab.config import Settings, explicitly_set
+from podlab.data.draws import draws_file
+from podlab.data.recordings import fingerprint
+from podlab.data.store import is_dataset_path
 from podlab.data.units import format_duration
 from podlab.errors import InputError
-from podlab.notebook.made import PAGES, forget_runs, refuse_other_files
+from podlab.files import sha256_of
+from podlab.model import bundle
+from podlab.notebook.card import put_on_card
 from podlab.notebook.parameters import parse_parameters, read_parameters
 from podlab.notebook.project import find_root
-from podlab.notebook.report import CHAIN, build_report
-from podlab.notebook.results import RESULTS, RUN_FILE, write_json
+from podlab.notebook.report import CHAIN, PAGES, build_report, forget_runs, refuse_other_files
+from podlab.notebook.results import (
+    RESULTS,
+    RUN_FILE,
+    library_versions,
+    new_run_id,
+    read_results,
+    read_run,
+    write_json,
+)
 from podlab.notebook.run import RunResult, read_notebook, run_notebook
 from podlab.progress import Progress
 
-#: A look at whether everything works, not at how good it is: the small recording, and little of everything. The quick
-#: chain says so on its report.
+#: The default folder of reports: that of the product. Any other folder keeps its samples and its model inside.
+REPORTS: Final = Path("reports")
+#: The default folder of ``--quick``.
+QUICK_REPORTS: Final = REPORTS / "quick"
+#: The parameter that names what a notebook writes and later ones read, and its place in a folder of reports.
+WRITES: Final = {"01_collect": ("samples", "samples.parquet"), "02_train": ("model_path", "models/default")}
+#: The small recording and little of everything, to see that it works. The report says that it is a quick run.
 QUICK: Mapping[str, str] = {
     "recordings": "data/recordings/first.parquet",
     "unknown_recordings": "",
@@ -44,17 +66,20 @@ QUICK: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Chain:
-    """What came of running all notebooks.
+    """The outcome of running all notebooks.
 
     Attributes
     ----------
     runs : tuple of RunResult
-        In their order, up to the first that failed.
+        Of the notebooks that ran, in their order, up to the first that failed.
+    skipped : tuple of str
+        The notebooks whose results stand, because none of their inputs changed.
     report : Path or None
         The report's page; ``None`` where the first notebook failed before it had any result.
     """
 
     runs: tuple[RunResult, ...]
+    skipped: tuple[str, ...]
     report: Path | None
 
     def raise_if_failed(self) -> None:
@@ -73,15 +98,20 @@ def train_all(
     command: str = "make train",
     progress: Progress | None = None,
 ) -> Chain:
-    """Run all notebooks in their order, stop at the first that fails, and build the report of what is there.
+    """Run all notebooks in their order, stop at the first that fails, and build the report.
+
+    A notebook is skipped if it ran to its end before and nothing that it depends on changed since: its source and
+    parameters, the recordings, podlab and its libraries, and the inputs of the notebooks whose files it reads. So a
+    run goes on where the last one failed.
 
     Parameters
     ----------
     notebooks_dir : Path
         Holds the notebooks of :data:`podlab.notebook.report.CHAIN`.
     reports_dir : Path
-        Takes ``index.html``, ``notebooks/``, ``results/`` and ``figures/``; what an earlier run of these notebooks
-        made is removed first, so that no report mixes two. Nothing else there is touched.
+        Takes ``index.html``, ``notebooks/``, ``results/`` and ``figures/``. What an earlier run made of a notebook that
+        runs again is removed first; nothing else there is touched. Unless it is :data:`REPORTS`, or parameters or
+        settings name other places, the collected samples and the model go there as well.
     settings : Settings
         Those set by the user become parameters of the notebooks that have them.
     parameters : mapping of str to object, optional
@@ -91,7 +121,7 @@ def train_all(
     command : str
         What the report names as the way to get it again.
     progress : callable, optional
-        Told about each cell.
+        Called before each cell.
 
     Raises
     ------
@@ -99,23 +129,112 @@ def train_all(
         Before anything runs or is removed: if a notebook is missing, a parameter is unknown to all or mistyped, or
         the reports would replace a file that no run made.
     """
+    root = find_root(notebooks_dir)
     given = (dict(QUICK) if quick else {}) | dict(parameters or {})
-    given.setdefault("reports", str(_from_root(reports_dir, find_root(notebooks_dir))))
+    given.setdefault("reports", str(_from_root(reports_dir, root)))
+    for name, place in own_places(reports_dir, root).items():
+        if name not in explicitly_set(settings):
+            given.setdefault(name, place)
     wanted = _share_out(notebooks_dir, settings, given)
     refuse_other_files(reports_dir, [notebooks_dir / f"{name}.ipynb" for name in wanted])
-    forget_runs(reports_dir, wanted)
+    keys = _input_keys(notebooks_dir, wanted, root or Path.cwd())
+    last = read_run(reports_dir) or {}
+    done = {
+        name: entry for name, entry in _finished(last, reports_dir, wanted, root).items() if entry["key"] == keys[name]
+    }
+    run_id = str(last["id"]) if done else new_run_id()
+    _refuse_older(reports_dir, run_id)
+    forget_runs(reports_dir, [name for name in wanted if name not in done])
+    run: dict[str, Any] = {
+        "id": run_id,
+        "quick": quick,
+        "command": command,
+        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": 0.0,
+        "model": last.get("model") if done else None,
+        "notebooks": [],
+    }
     runs: list[RunResult] = []
-    began = datetime.now(UTC)
     for name, values in wanted.items():
-        result = run_notebook(
-            notebooks_dir / f"{name}.ipynb", values, out_dir=reports_dir / PAGES, progress=_prefix(progress, name)
-        )
-        runs.append(result)
-        write_json(_tell(runs, command, began, quick=quick), reports_dir / RUN_FILE)
-        if not result.ok:
+        if name in done:
+            entry = done[name]
+        else:
+            result = run_notebook(
+                notebooks_dir / f"{name}.ipynb", values, out_dir=reports_dir / PAGES, run_id=run_id,
+                progress=_prefix(progress, name),
+            )  # fmt: skip
+            runs.append(result)
+            entry = _describe(result, keys[name])
+            if result.ok and name in WRITES:
+                entry["output"] = _output_digest(_from(root, values, WRITES[name][0]))
+        run["notebooks"].append(entry)
+        run["seconds"] = round(sum(each["seconds"] for each in run["notebooks"]), 1)
+        write_json(run, reports_dir / RUN_FILE)
+        if entry["error"]:
             break
+    else:
+        if runs and "02_train" in wanted:
+            info = put_on_card(_from(root, wanted["02_train"], "model_path"), reports_dir)
+            run["model"] = f"{info.name}, digest {info.digest}"
+            write_json(run, reports_dir / RUN_FILE)
     has_results = any((reports_dir / RESULTS).glob("*.json"))
-    return Chain(tuple(runs), build_report(reports_dir) if has_results else None)
+    return Chain(tuple(runs), tuple(done), build_report(reports_dir) if has_results else None)
+
+
+def run_single(
+    notebook: Path,
+    parameters: Mapping[str, object],
+    *,
+    reports_dir: Path,
+    settings: Settings,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Run one notebook into a folder of reports.
+
+    A notebook of one's own joins the run whose report is there. One of podlab's own is refused there, since a report
+    is about one run.
+
+    Parameters
+    ----------
+    notebook : Path
+    parameters : mapping of str to object
+        Values by name, before the settings.
+    reports_dir : Path
+        What the notebook writes for others (samples, model) goes there as well, unless it is :data:`REPORTS` or a
+        parameter or setting names another place.
+    settings : Settings
+    progress : callable, optional
+
+    Raises
+    ------
+    InputError
+        As :func:`podlab.notebook.run.run_notebook`.
+    """
+    root = find_root(notebook.parent)
+    known = read_parameters(read_notebook(notebook), where=str(notebook))
+    last = read_run(reports_dir)
+    if last is not None and notebook.stem in CHAIN:
+        raise InputError(
+            "holds the report of a run of all notebooks",
+            where=str(reports_dir),
+            hint="use --all, which runs what changed, or choose another folder (--out)",
+        )
+    values: dict[str, object] = {}
+    if "reports" in known:
+        values["reports"] = str(_from_root(reports_dir, root))
+    own, _ = WRITES.get(notebook.stem, ("", ""))
+    values |= {name: place for name, place in own_places(reports_dir, root).items() if name == own}
+    values |= parameters_from(settings, notebook) | dict(parameters)
+    run_id = last.get("id") if last is not None else None
+    return run_notebook(notebook, values, out_dir=reports_dir / PAGES, run_id=run_id, progress=progress)
+
+
+def own_places(reports_dir: Path, root: Path | None) -> dict[str, str]:
+    """Name the places of samples and model in a folder of reports; the default folder's are the product's own."""
+    folder = _from_root(reports_dir, root)
+    if folder == REPORTS:
+        return {}
+    return {name: str(folder / place) for name, place in WRITES.values()}
 
 
 def parameters_from(settings: Settings, notebook: Path) -> dict[str, object]:
@@ -128,6 +247,14 @@ def parameters_from(settings: Settings, notebook: Path) -> dict[str, object]:
     """
     known = read_parameters(read_notebook(notebook), where=str(notebook))
     return {name: _as_parameter(value) for name, value in explicitly_set(settings).items() if name in known}
+
+
+def _refuse_older(reports_dir: Path, run_id: str) -> None:
+    """Refuse to begin a run whose report could not be built, because of an own notebook's results of an older run."""
+    for name, found in read_results(reports_dir).items():
+        if name not in CHAIN and found.get("run") != run_id:
+            hint = f"remove {RESULTS}/{name}.json, and run {name} again afterwards"
+            raise InputError(f"{name} belongs to an older run than the report would", where=str(reports_dir), hint=hint)
 
 
 def _share_out(notebooks_dir: Path, settings: Settings, given: Mapping[str, object]) -> dict[str, dict[str, object]]:
@@ -151,6 +278,76 @@ def _share_out(notebooks_dir: Path, settings: Settings, given: Mapping[str, obje
     return shared
 
 
+def _input_keys(notebooks_dir: Path, wanted: Mapping[str, Mapping[str, object]], root: Path) -> dict[str, str]:
+    """Digest all that a notebook's results depend on, by notebook; inputs are read relative to the root."""
+    package = [(str(path), path.read_bytes()) for path in sorted(Path(podlab.__file__).parent.rglob("*.py"))]
+    common = [library_versions(), hashlib.sha256(repr(package).encode()).hexdigest()]
+    digests: dict[Path, str] = {}
+    keys: dict[str, str] = {}
+    for name, given in wanted.items():
+        notebook = read_notebook(notebooks_dir / f"{name}.ipynb")
+        known = read_parameters(notebook, where=name)
+        values = {parameter: each.default for parameter, each in known.items()} | parse_parameters(
+            known, given, where=name
+        )
+        written = {parameter: keys.get(writer, "") for writer, (parameter, _) in WRITES.items() if parameter in values}
+        files = _named_files(
+            [value for parameter, value in values.items() if parameter not in (*written, "reports")], root
+        )
+        digests |= {path: fingerprint(path)[0] for path in files if path not in digests}
+        cells = [cell.source for cell in notebook.cells]
+        parts = [common, cells, values, written, [digests[path] for path in files]]
+        # What a live source holds is new each time.
+        live = "" if values.get("source", "recording") == "recording" else uuid.uuid4().hex
+        keys[name] = hashlib.sha256(json.dumps([parts, live], default=str).encode()).hexdigest()
+    return keys
+
+
+def _named_files(values: Iterable[object], root: Path) -> list[Path]:
+    """Find the recordings, and the tables of draws next to them, that parameters name."""
+    texts = [
+        text for value in values for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)
+    ]
+    paths = [root / text for text in texts if text]
+    return [path for named in paths for path in (named, draws_file(named)) if path.is_file() or is_dataset_path(path)]
+
+
+def _finished(
+    last: Mapping[str, Any], reports_dir: Path, wanted: Mapping[str, Mapping[str, object]], root: Path | None
+) -> dict[str, dict[str, Any]]:
+    """Return the entries of the last run's notebooks whose results, pages and files are still there and unchanged."""
+    found: dict[str, dict[str, Any]] = {}
+    results = read_results(reports_dir) if last.get("id") else {}
+    for entry in last.get("notebooks", ()):
+        name = entry["notebook"]
+        own = results.get(name, {})
+        if name not in wanted or entry["error"] or not own.get("complete") or own.get("run") != last["id"]:
+            continue
+        if not (reports_dir / PAGES / f"{name}.html").is_file():
+            continue
+        if name in WRITES and entry.get("output") != _output_digest(_from(root, wanted[name], WRITES[name][0])):
+            continue
+        found[name] = entry
+    return found
+
+
+def _output_digest(path: Path) -> str | None:
+    """Digest a file or a model; scores and card, which later notebooks add to a model, are left out."""
+    if path.is_file():
+        return sha256_of(path)
+    try:
+        files = bundle.verify(path).manifest["files"]
+    except InputError:
+        return None
+    return hashlib.sha256(json.dumps({k: v for k, v in files.items() if k != bundle.CARD}).encode()).hexdigest()
+
+
+def _from(root: Path | None, values: Mapping[str, object], name: str) -> Path:
+    """Return the path that a parameter names, relative to the project's root; its default where it is not given."""
+    default = Settings.model_fields["model_path"].default if name == "model_path" else "data/collected/samples.parquet"
+    return (root or Path.cwd()) / str(values.get(name, default))
+
+
 def _from_root(folder: Path, root: Path | None) -> Path:
     """Name a folder as the notebooks see it, which work in the project's root."""
     whole = folder.resolve()
@@ -169,18 +366,10 @@ def _prefix(progress: Progress | None, name: str) -> Progress | None:
     return lambda done, total, what="": progress(done, total, f"{name}: {what}" if what else name)
 
 
-def _tell(runs: list[RunResult], command: str, began: datetime, *, quick: bool) -> dict[str, Any]:
+def _describe(run: RunResult, key: str) -> dict[str, Any]:
     return {
-        "quick": quick,
-        "command": command,
-        "started_at": began.isoformat(timespec="seconds"),
-        "seconds": round(sum(run.seconds for run in runs), 1),
-        "notebooks": [
-            {
-                "notebook": run.notebook.stem,
-                "seconds": round(run.seconds, 1),
-                "error": None if run.ok else f"cell {run.failed_cell}: {run.error}",
-            }
-            for run in runs
-        ],
+        "notebook": run.notebook.stem,
+        "key": key,
+        "seconds": round(run.seconds, 1),
+        "error": None if run.ok else f"cell {run.failed_cell}: {run.error}",
     }

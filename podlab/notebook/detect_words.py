@@ -9,7 +9,7 @@ import pandas as pd
 
 from podlab.evaluation.bootstrap import Estimate
 from podlab.evaluation.reuse import LONG, POOLED, REUSED, SCRATCH, Transfer
-from podlab.notebook.numbers import format_number
+from podlab.notebook.tables import format_number
 
 
 def written(value: Estimate) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from podlab.evaluation import Conditions
 from podlab.evaluation.conditions import TO_OTHER
 from podlab.evaluation.scenarios import BIRTH, LONG, MACHINE, MIDLIFE, RECORDING, SELDOM
-from podlab.notebook.numbers import format_number
+from podlab.notebook.tables import format_number
 
 #: Macro-F1 to reach: group, condition, containers, and at least how much.
 _LEAST = (

@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 
 from podlab.files import atomic_file
-from podlab.notebook.numbers import format_number
+from podlab.notebook.tables import format_number
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 

@@ -1,8 +1,10 @@
-"""The report: one page made of what the notebooks handed on, and of nothing else."""
+"""The report: one page made of the notebooks' results. Files that no run made are never replaced."""
 
 from __future__ import annotations
 
 import base64
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,22 +12,29 @@ from jinja2 import UndefinedError
 
 from podlab.errors import InputError
 from podlab.files import atomic_file
-from podlab.notebook.made import PAGES, REPORT, refuse_other_page
 from podlab.notebook.pages import render_page
-from podlab.notebook.results import FIGURES, read_results, read_run
+from podlab.notebook.results import FIGURES, RESULTS, RUN_FILE, read_results, read_run
 
-#: The notebooks in their order, and what each is for.
+#: The notebooks in their order, and what each is about.
 CHAIN: Final = {
     "01_collect": "what was recorded",
-    "02_train": "the model and what it leans on",
-    "03_evaluate": "how good it is, and what that must be compared with",
+    "02_train": "the model and its most important metrics",
+    "03_evaluate": "accuracy on deployments that training did not see, next to baselines",
     "04_learning_curve": "what more deployments would bring",
     "05_data_audit": "whether the data are fit to learn from",
-    "06_identify": "what it is worth under other clusters' conditions, and beside other classifiers",
-    "07_unknown_and_similar": "what no model knows, what it resembles, and how soon to say so",
-    "09_detectors": "whether a detector learned elsewhere watches a new container from its first minute",
-    "10_scale": "what it would cost where nobody measured",
+    "06_identify": "accuracy in other conditions, and other classifiers",
+    "07_unknown_and_similar": "unknown services, similar services, and when to decide",
+    "09_detectors": "anomaly detectors without a warm-up",
+    "10_scale": "what it costs, and what more would cost",
 }
+#: Tables of targets; the report puts them together.
+TARGETS: Final = ("targets", "goals")
+#: Where the notebooks' pages are, below the folder of reports.
+PAGES: Final = "notebooks"
+#: The report's page, and how its title begins in every version of podlab.
+REPORT: Final = "index.html"
+_REPORT_TITLE: Final = "<title>podlab: "
+_HINT: Final = "choose another folder (--out), or move it away"
 
 
 def build_report(reports_dir: Path) -> Path:
@@ -34,8 +43,9 @@ def build_report(reports_dir: Path) -> Path:
     Parameters
     ----------
     reports_dir : Path
-        With ``results/*.json``, ``figures/*.svg`` and ``notebooks/*.html`` as the notebooks left them. What is not
-        there is named on the page as missing.
+        With ``results/*.json``, ``figures/*.svg`` and ``notebooks/*.html`` as the notebooks left them. Each file of
+        results is a section, in the order of their names. A notebook of podlab's own without results is named as
+        missing.
 
     Returns
     -------
@@ -45,12 +55,13 @@ def build_report(reports_dir: Path) -> Path:
     Raises
     ------
     InputError
-        If there are no results at all, they are damaged, or the page cannot be written.
+        If there are no results at all, they are damaged or of several runs, or the page cannot be written.
     """
     results = read_results(reports_dir)
     if not results:
         raise InputError("no results", where=str(reports_dir), hint="run the notebooks first, such as with make train")
     try:
+        _refuse_mixed(reports_dir, results)
         text = _render(reports_dir, results)
     except (LookupError, TypeError, UndefinedError) as error:
         raise InputError(
@@ -65,28 +76,63 @@ def build_report(reports_dir: Path) -> Path:
     return page
 
 
+def _refuse_mixed(reports_dir: Path, results: dict[str, dict[str, Any]]) -> None:
+    by_run: dict[str, list[str]] = {}
+    for name, found in results.items():
+        by_run.setdefault(str(found.get("run")), []).append(name)
+    if len(by_run) > 1:
+        (first, *_), *_, (other, *_) = by_run.values()
+        raise InputError(
+            f"its results are of {len(by_run)} runs, {first} and {other} of different ones",
+            where=str(reports_dir),
+            hint="run all notebooks into one folder (podlab run --all --out DIR)",
+        )
+
+
 def _render(reports_dir: Path, results: dict[str, dict[str, Any]]) -> str:
-    """Write the page's text; what the results lack is an error of some kind."""
-    for found in results.values():
-        for figure in found["figures"].values():
-            figure["source"] = _embed(reports_dir / FIGURES / figure["file"])
     run = read_run(reports_dir)
+    sections = [_describe(reports_dir, name, results.get(name), run) for name in sorted({*CHAIN, *results})]
+    evaluate = results.get("03_evaluate", {}).get("facts", {})
+    models = [found["facts"]["model"] for found in results.values() if "model" in found["facts"]]
     return render_page(
         "report.html",
-        results=results,
+        sections=sections,
         run=run,
-        notebooks=[_describe(reports_dir, name, about, results.get(name), run) for name, about in CHAIN.items()],
-        collect=results.get("01_collect"),
-        train=results.get("02_train"),
-        evaluate=results.get("03_evaluate"),
-        curve=results.get("04_learning_curve"),
-        audit=results.get("05_data_audit"),
-        identify=results.get("06_identify"),
-        strange=results.get("07_unknown_and_similar"),
-        detectors=results.get("09_detectors"),
-        scale=results.get("10_scale"),
+        summary=evaluate if "headlines" in evaluate else None,
+        targets=_collect_targets(results),
+        model=(run or {}).get("model") or (models[-1] if models else None),
         provenance=_newest_provenance(results),
     )
+
+
+def _describe(reports_dir: Path, name: str, found: dict[str, Any] | None, run: dict[str, Any] | None) -> dict[str, Any]:
+    """Describe one notebook: its title, whether it ran to its end, and its tables and figures in their order."""
+    page = f"{PAGES}/{name}.html"
+    ran = next((each for each in run["notebooks"] if each["notebook"] == name), None) if run else None
+    return {
+        "name": name,
+        "title": _heading(reports_dir / PAGES / f"{name}.ipynb") or name,
+        "about": CHAIN.get(name, ""),
+        "page": page if (reports_dir / page).is_file() else None,
+        "complete": found is not None and found["complete"],
+        "error": ran["error"] if ran else None,
+        "seconds": ran["seconds"] if ran else None,
+        "conclusion": found["facts"].get("conclusion", "") if found else "",
+        "parts": _parts(reports_dir, found) if found else [],
+    }
+
+
+def _parts(reports_dir: Path, found: dict[str, Any]) -> list[dict[str, Any]]:
+    # Results of earlier versions do not tell their order.
+    order = found.get("order") or [[kind, name] for kind in ("figures", "tables") for name in found[kind]]
+    parts = []
+    for kind, name in order:
+        part = found[kind][name]
+        if kind == "figures":
+            parts.append({**part, "kind": kind, "source": _embed(reports_dir / FIGURES / part["file"])})
+        elif name not in TARGETS:
+            parts.append({"fold": False, **part, "kind": kind})
+    return parts
 
 
 def _embed(path: Path) -> str:
@@ -96,20 +142,29 @@ def _embed(path: Path) -> str:
         raise InputError("a figure is missing", where=str(path), hint="run its notebook again") from error
 
 
-def _describe(
-    reports_dir: Path, name: str, about: str, found: dict[str, Any] | None, run: dict[str, Any] | None
-) -> dict[str, Any]:
-    """Tell of one notebook: where its page is, whether it came to its end, how long it took."""
-    page = f"{PAGES}/{name}.html"
-    ran = next((each for each in run["notebooks"] if each["notebook"] == name), None) if run else None
-    return {
-        "name": name,
-        "about": about,
-        "page": page if (reports_dir / page).is_file() else None,
-        "complete": found is not None and found["complete"],
-        "error": ran["error"] if ran else None,
-        "seconds": ran["seconds"] if ran else None,
-    }
+def _collect_targets(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put the notebooks' tables of targets together where their columns are the same; missed targets first."""
+    collected: dict[tuple[str, ...], dict[str, Any]] = {}
+    for found in results.values():
+        for name in TARGETS:
+            if table := found["tables"].get(name):
+                same = collected.setdefault(tuple(table["columns"]), {**table, "rows": []})
+                same["rows"] = same["rows"] + table["rows"]
+    for table in collected.values():
+        if "reached" in table["columns"]:
+            reached = table["columns"].index("reached")
+            table["rows"].sort(key=lambda row: str(row[reached]).startswith(("yes", "✓")))
+    return list(collected.values())
+
+
+def _heading(notebook: Path) -> str:
+    """Return the first heading of an executed notebook."""
+    for cell in _read(notebook).get("cells", []):
+        lines = "".join(cell.get("source", "")).splitlines() if cell.get("cell_type") == "markdown" else []
+        for line in lines:
+            if line.startswith("# "):
+                return str(line[2:].strip())
+    return ""
 
 
 def _newest_provenance(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -119,3 +174,86 @@ def _newest_provenance(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
     recordings = {each["sha256"]: each for found in results.values() for each in found["provenance"]["recordings"]}
     seeds = sorted({found["provenance"]["seed"] for found in results.values()} - {None})
     return newest | {"recordings": list(recordings.values()), "seeds": seeds}
+
+
+def refuse_other_notebook(source: Path, out_dir: Path) -> None:
+    """Refuse a folder in which a notebook's run would replace a notebook that no run made.
+
+    Raises
+    ------
+    InputError
+        If the executed notebook would replace its own source, or somebody's notebook.
+    """
+    target = out_dir / f"{source.stem}.ipynb"
+    if target.exists() and source.exists() and target.samefile(source):
+        raise InputError(
+            f"its folder {out_dir.name}/ holds the notebooks themselves",
+            where=str(out_dir.parent),
+            hint="choose another folder (--out)",
+        )
+    metadata = _read(target).get("metadata")
+    # papermill notes in the metadata of what it ran.
+    if target.exists() and not (isinstance(metadata, dict) and "papermill" in metadata):
+        raise InputError("is a notebook that no run made", where=str(target), hint=_HINT)
+
+
+def refuse_other_files(reports_dir: Path, sources: Iterable[Path]) -> None:
+    """Refuse a folder of reports in which a run of all notebooks would replace a file that no run made.
+
+    Nothing is recognised by its name alone: results say which notebook wrote them, and the page has podlab's title.
+
+    Raises
+    ------
+    InputError
+        If there is such a file; it is named.
+    """
+    for source in sources:
+        refuse_other_notebook(source, reports_dir / PAGES)
+        results = reports_dir / RESULTS / f"{source.stem}.json"
+        if results.exists() and _read(results).get("notebook") != source.stem:
+            raise InputError("is no file of podlab's results", where=str(results), hint=_HINT)
+    run = reports_dir / RUN_FILE
+    if run.exists() and "notebooks" not in _read(run):
+        raise InputError("is no file of podlab's", where=str(run), hint=_HINT)
+    refuse_other_page(reports_dir / REPORT)
+
+
+def refuse_other_page(page: Path) -> None:
+    """Refuse to replace a page that is not a report of podlab's."""
+    if page.is_file() and _REPORT_TITLE not in page.read_text(encoding="utf-8", errors="replace"):
+        raise InputError("is a page that podlab did not make", where=str(page), hint=_HINT)
+
+
+def forget_runs(reports_dir: Path, names: Iterable[str]) -> None:
+    """Remove what earlier runs of these notebooks made; everything else stays.
+
+    Call :func:`refuse_other_files` before.
+
+    Parameters
+    ----------
+    reports_dir : Path
+        The folder of reports.
+    names : iterable of str
+        The notebooks' names, without folder and suffix.
+    """
+    for name in names:
+        executed = reports_dir / PAGES / f"{name}.ipynb"
+        if executed.exists():
+            executed.with_suffix(".html").unlink(missing_ok=True)
+            executed.unlink()
+        results = reports_dir / RESULTS / f"{name}.json"
+        if results.exists():
+            for figure in _read(results).get("figures", {}).values():
+                file = Path(figure["file"]).name
+                if file.startswith(f"{name}-"):
+                    (reports_dir / FIGURES / file).unlink(missing_ok=True)
+            results.unlink()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a JSON object; nothing where it is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

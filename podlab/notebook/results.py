@@ -1,6 +1,7 @@
-"""What a notebook hands on to the report: facts, tables and figures, written down as they come.
+"""The results of a notebook: facts, tables, figures and measures, shown in the notebook and kept for the report.
 
-A notebook shows each of them by the same call, so that what it shows and what the report says cannot differ.
+They are kept only in a run (``podlab run``, ``make train``), which names itself to the kernel. Cells run by hand show
+their results and write nothing, so that they cannot change the report of a run.
 """
 
 from __future__ import annotations
@@ -8,35 +9,49 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
+import platform
 import re
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
+import podlab
+from podlab.data.recordings import fingerprint
 from podlab.errors import InputError
 from podlab.files import atomic_file
 from podlab.notebook.pages import render
-from podlab.notebook.provenance import describe_run
 from podlab.notebook.redact import redact, secret_values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from podlab.evaluation.bootstrap import Estimate
+
 #: Where results and figures are, below the folder of reports.
 RESULTS: Final = "results"
 FIGURES: Final = "figures"
-#: What is known of the last run of all notebooks, beside their results.
+#: The last run of all notebooks, next to their results.
 RUN_FILE: Final = "run.json"
+#: Where cells run by hand write what a run would write elsewhere, below the folder of reports.
+SCRATCH: Final = "scratch"
+#: The environment variable by which a run names itself to the kernel.
+RUN_VARIABLE: Final = "NOTEBOOK_RUN_ID"
+#: The libraries whose version may change a number.
+_LIBRARIES: Final = ("numpy", "pandas", "pyarrow", "scikit-learn", "matplotlib", "papermill")
 
 
 class Results:
-    """The results of one notebook, in ``results/<notebook>.json`` and ``figures/<notebook>-*.svg``.
+    """The results of one notebook.
 
-    The file is written anew after each call, so that it holds what there was when a later cell failed.
+    In a run they are kept in ``results/<notebook>.json`` and ``figures/<notebook>-*.svg``. The file is written after
+    each call, so that it holds what there was when a later cell failed. By hand they are only shown.
 
     Parameters
     ----------
@@ -47,7 +62,7 @@ class Results:
     recordings : sequence of Path or str
         The files of samples that the results are about.
     seed : int, optional
-        The seed that everything random was made from.
+        The seed of everything random.
 
     Raises
     ------
@@ -56,81 +71,147 @@ class Results:
     """
 
     def __init__(
-        self, notebook: str, reports: Path | str, *, recordings: Sequence[Path | str] = (), seed: int | None = None
+        self,
+        notebook: str,
+        reports: Path | str = "reports",
+        *,
+        recordings: Sequence[Path | str] = (),
+        seed: int | None = None,
     ) -> None:
         self.notebook = notebook
         self.reports = Path(reports)
+        self.run_id = os.environ.get(RUN_VARIABLE)
         self._secrets = secret_values()
         self._found: dict[str, Any] = {
             "notebook": notebook,
+            "run": self.run_id,
             "complete": False,
             "provenance": describe_run([Path(path) for path in recordings], seed),
+            "order": [],
             "facts": {},
+            "measures": {},
             "tables": {},
             "figures": {},
         }
         self._write()
 
+    def __repr__(self) -> str:
+        where = f"kept in {self.reports}" if self.run_id else "only shown, not part of a run"
+        return f"Results({self.notebook!r}, {where})"
+
+    def output(self, path: Path | str) -> Path:
+        """Return where to write a file or folder that other notebooks read: in a run the path itself.
+
+        Cells run by hand get a place in the folder of scratch files instead, and a line says so.
+        """
+        if self.run_id:
+            return Path(path)
+        scratch = self.reports / SCRATCH / Path(path).name
+        print(f"Run by hand: written to {scratch}, not to {path}.")  # noqa: T201
+        return scratch
+
     def facts(self, **values: object) -> None:
-        """Hand on single values by name: texts, numbers, lists and dicts of them."""
+        """Keep single values by name: texts, numbers, lists and dicts of them."""
         self._found["facts"] |= {name: plain(value) for name, value in values.items()}
         self._write()
 
-    def table(self, name: str, frame: pd.DataFrame, caption: str) -> None:
-        """Hand on a table and show it.
+    def measure(self, name: str, value: float | Estimate, deployments: int | None = None) -> None:
+        """Keep a number that a target of ``data/targets.toml`` is about.
 
         Parameters
         ----------
         name : str
-            What the report calls it by.
+            The target's ``measure``.
+        value : float or Estimate
+            An estimate brings its 95 % interval along.
+        deployments : int, optional
+            How many were tested.
+        """
+        low, high = getattr(value, "low", None), getattr(value, "high", None)
+        number = getattr(value, "value", value)
+        found = {"value": number, "low": low, "high": high, "deployments": deployments}
+        self._found["measures"][name] = plain(found)
+        self._write()
+
+    def targets(self, caption: str = "Targets and results.") -> None:
+        """Show the notebook's targets next to what was measured, as the report does."""
+        from podlab.notebook.tables import compare_targets, read_targets
+
+        own = [target for target in read_targets() if target.notebook == self.notebook]
+        self.table("targets", compare_targets(own, self._found["measures"]), caption)
+
+    def table(self, name: str, frame: pd.DataFrame, caption: str, *, fold: bool = False) -> None:
+        """Show a table and keep it.
+
+        Parameters
+        ----------
+        name : str
+            What the report calls it.
         frame : DataFrame
-            To be shown as it is, without its index; floats get two decimals.
+            Shown as it is, without its index; floats get two decimals.
         caption : str
-            What the table tells, in a sentence.
+            What the table shows, in a sentence.
+        fold : bool
+            Whether the report shows only the caption until it is opened.
         """
         rows = [[plain(value) for value in row] for row in frame.itertuples(index=False)]
         table = {"caption": caption, "columns": [str(column) for column in frame.columns], "rows": rows}
-        self._found["tables"][name] = table
-        self._write()
+        self._keep("tables", name, {**table, "fold": fold})
         from IPython.display import HTML, display
 
         display(HTML(render("macros.html", "table", table)))  # type: ignore[no-untyped-call]
 
     def figure(self, name: str, figure: Figure, caption: str) -> None:
-        """Hand on a figure and show it.
+        """Show a figure and keep it.
 
         Parameters
         ----------
         name : str
-            What the report calls it by; letters, digits and ``_``.
+            What the report calls it; letters, digits and ``_``.
         figure : matplotlib Figure
         caption : str
-            What the figure shows, in a sentence; it is also read out to those who do not see it.
+            What the figure shows, in a sentence; screen readers read it.
         """
         if not re.fullmatch(r"\w+", name):
             raise ValueError(f"{name!r} is not made of letters, digits and _")
         file = f"{self.notebook}-{name}.svg"
         svg = redact(_draw_svg(figure), self._secrets)
-        with atomic_file(self.reports / FIGURES / file) as temporary:
-            temporary.write_text(svg, encoding="utf-8")
-        self._found["figures"][name] = {"file": file, "caption": caption}
-        self._write()
+        if self.run_id:
+            with atomic_file(self.reports / FIGURES / file) as temporary:
+                temporary.write_text(svg, encoding="utf-8")
+        self._keep("figures", name, {"file": file, "caption": caption})
         from IPython.display import display
 
         display({"image/svg+xml": svg, "text/plain": caption}, raw=True, metadata={"alt": caption})  # type: ignore[no-untyped-call]
+        # A figure of pyplot would be shown a second time at the end of the cell.
+        import matplotlib.pyplot as plt
+
+        plt.close(figure)
 
     def finish(self) -> None:
-        """Say that the notebook came to its end."""
+        """Mark the notebook as run to its end."""
         self._found["complete"] = True
         self._found["provenance"]["finished_at"] = datetime.now(UTC).isoformat(timespec="seconds")
         self._write()
 
+    def _keep(self, kind: str, name: str, found: dict[str, Any]) -> None:
+        if [kind, name] not in self._found["order"]:
+            self._found["order"].append([kind, name])
+        self._found[kind][name] = found
+        self._write()
+
     def _write(self) -> None:
-        write_json(redact(self._found, self._secrets), self.reports / RESULTS / f"{self.notebook}.json")
+        if self.run_id:
+            write_json(redact(self._found, self._secrets), self.reports / RESULTS / f"{self.notebook}.json")
+
+
+def new_run_id() -> str:
+    """Make an identifier for a run."""
+    return uuid.uuid4().hex[:12]
 
 
 def read_results(reports: Path) -> dict[str, dict[str, Any]]:
-    """Read what all notebooks handed on, by notebook, sorted.
+    """Read the results of all notebooks, by notebook, sorted.
 
     Raises
     ------
@@ -141,7 +222,7 @@ def read_results(reports: Path) -> dict[str, dict[str, Any]]:
 
 
 def read_run(reports: Path) -> dict[str, Any] | None:
-    """Read what :func:`podlab.notebook.chain.train_all` wrote of its last run, ``None`` if there was none."""
+    """Read what :func:`podlab.notebook.chain.train_all` wrote about its last run, ``None`` if there was none."""
     path = reports / RUN_FILE
     return _read_json(path) if path.exists() else None
 
@@ -163,12 +244,12 @@ def write_json(value: object, target: Path) -> None:
 
 
 def plain(value: object) -> Any:
-    """Turn a value into what JSON knows; what is missing or not finite becomes ``None``.
+    """Turn a value into JSON's types; what is missing or not finite becomes ``None``.
 
     Raises
     ------
     TypeError
-        If it is made of something else than texts, numbers, times, lists and dicts.
+        If it consists of something else than texts, numbers, times, lists and dicts.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -186,7 +267,7 @@ def plain(value: object) -> Any:
         return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
         return [plain(part) for part in value]
-    raise TypeError(f"cannot hand on a {type(value).__name__}")
+    raise TypeError(f"cannot keep a {type(value).__name__}")
 
 
 def _draw_svg(figure: Figure) -> str:
@@ -197,3 +278,55 @@ def _draw_svg(figure: Figure) -> str:
     with mpl.rc_context({"svg.hashsalt": "podlab"}):
         figure.savefig(drawn, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
     return drawn.getvalue()
+
+
+def describe_run(recordings: Sequence[Path], seed: int | None) -> dict[str, Any]:
+    """Collect what someone needs to get the same numbers again.
+
+    Parameters
+    ----------
+    recordings : sequence of Path
+        The files and data sets of samples.
+    seed : int or None
+
+    Returns
+    -------
+    dict
+        ``started_at``, ``seed``, ``podlab``, ``python``, ``versions`` by library, ``machine`` (no host name), and
+        ``recordings`` with ``file``, ``sha256`` and ``bytes``.
+
+    Raises
+    ------
+    InputError
+        If a recording cannot be read.
+    """
+    digests = [(path.name, *fingerprint(path)) for path in recordings]
+    return {
+        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": seed,
+        "podlab": podlab.__version__,
+        "python": platform.python_version(),
+        "versions": library_versions(),
+        "machine": f"{_processor()}, {len(os.sched_getaffinity(0))} cores, {platform.system()} {platform.machine()}",
+        "recordings": [{"file": name, "sha256": digest, "bytes": size} for name, digest, size in digests],
+    }
+
+
+def library_versions() -> dict[str, str]:
+    """Return the installed versions of the libraries that may change a number."""
+    found = {}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            found[library] = "not installed"
+    return found
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "unknown processor"
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else "unknown processor"

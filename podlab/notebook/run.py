@@ -1,23 +1,32 @@
-"""Running one notebook from top to bottom, with parameters, in this very Python.
+"""Run one notebook from top to bottom, with parameters, in this Python.
 
-papermill runs the cells and keeps the book of them. What it lets pass is caught here: unknown and mistyped
-parameters, a kernel that died, files half-written, secrets in what a cell printed.
+papermill runs the cells and records their state. This module adds what papermill does not check: unknown and mistyped
+parameters, a dead kernel, half-written files, and secrets in the outputs.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
 import nbformat
 import traitlets.log
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NotebookExecutionManager
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
@@ -25,41 +34,48 @@ from papermill.parameterize import parameterize_notebook
 from podlab.errors import InputError, PodlabError
 from podlab.files import atomic_file
 from podlab.interrupts import stop_on_sigterm
-from podlab.notebook.kernel import KERNEL_NAME, execute_cells
-from podlab.notebook.made import refuse_other_notebook
+from podlab.notebook.packing import pack
 from podlab.notebook.pages import write_notebook_page
 from podlab.notebook.parameters import parse_parameters, read_parameters
 from podlab.notebook.project import find_root
 from podlab.notebook.redact import redact, redact_text, secret_values
+from podlab.notebook.report import refuse_other_notebook
+from podlab.notebook.results import RUN_VARIABLE, new_run_id
 from podlab.progress import Progress
 
-#: A cell that runs longer has gone astray; the longest of podlab's own takes a few minutes on slow machines.
+KERNEL_NAME: Final = "python3"
+#: The longest cells of podlab's own notebooks take a few minutes on slow machines.
 CELL_TIMEOUT_S: Final = 3600
+_START_TIMEOUT_S: Final = 60
 
-#: What nbformat raises for a file that is no notebook.
+#: What nbformat raises for a file that is not a notebook.
 _NO_NOTEBOOK: Final = (
     ValueError, LookupError, AttributeError, TypeError, AssertionError, RecursionError, nbformat.ValidationError,
 )  # fmt: skip
 
+# nbclient logs as an error what it also raises.
+_quiet = logging.getLogger(__name__)
+_quiet.setLevel(logging.CRITICAL + 1)
+
 
 @dataclass(frozen=True)
 class RunResult:
-    """What came of running a notebook.
+    """The outcome of running a notebook.
 
     Attributes
     ----------
     notebook : Path
         What was run.
     executed : Path
-        The notebook with its outputs, as far as it came.
+        The notebook with its outputs, up to the cell that failed.
     html : Path
         The same as a page.
     seconds : float
-        Time taken, the kernel's start included.
+        Time taken, including the kernel's start.
     failed_cell : int or None
-        Which code cell failed, counted from 1 as in its prompt.
+        The code cell that failed, counted from 1 as in its prompt.
     error : str or None
-        One line: why.
+        The reason, in one line.
     """
 
     notebook: Path
@@ -87,31 +103,34 @@ def run_notebook(
     parameters: Mapping[str, object] | None = None,
     *,
     out_dir: Path,
+    run_id: str | None = None,
     progress: Progress | None = None,
     cell_timeout_s: int = CELL_TIMEOUT_S,
 ) -> RunResult:
-    """Run a notebook and keep it, executed, with a page of it.
+    """Run a notebook; write it with its outputs, and as a page.
 
-    Its working folder is the project's root, so paths among the parameters are relative to that; outside of any
+    The working folder is the project's root, so that paths among the parameters are relative to it; outside of a
     project it is the current folder.
 
     Parameters
     ----------
     path : Path
-        The notebook; it stays as it is.
+        The notebook; it is not changed.
     parameters : mapping of str to object, optional
         Values by name, as text or in the parameter's own type.
     out_dir : Path
-        Takes ``<stem>.ipynb``, after each cell, and ``<stem>.html``, at the end, also when a cell fails.
+        Takes ``<stem>.ipynb`` after each cell, and ``<stem>.html`` at the end, also when a cell fails.
+    run_id : str, optional
+        The run that the notebook's results belong to; a new one by default.
     progress : callable, optional
-        Told about each cell.
+        Called before each cell.
     cell_timeout_s : int
-        After so many seconds a cell counts as failed.
+        A cell that runs longer has failed.
 
     Returns
     -------
     RunResult
-        Also when a cell failed, ran too long, or took the kernel down with it.
+        Also when a cell failed, ran too long, or ended the kernel.
 
     Raises
     ------
@@ -135,7 +154,7 @@ def run_notebook(
     keeper.notebook_start()
     try:
         with stop_on_sigterm():
-            execute_cells(keeper, find_root(path.parent) or Path.cwd(), cell_timeout_s)
+            _execute_cells(keeper, find_root(path.parent) or Path.cwd(), run_id or new_run_id(), cell_timeout_s)
     except KeyboardInterrupt:
         keeper.note_failure("stopped from outside")
         raise
@@ -167,7 +186,7 @@ def read_notebook(path: Path) -> NotebookNode:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=where) from error
     except _NO_NOTEBOOK as error:
-        # A place is known where it is a notebook, but for a detail.
+        # A notebook with one wrong detail: say which.
         place = ".".join(map(str, getattr(error, "absolute_path", ())))
         detail = f": {place}: {str(error).splitlines()[0][:100]}" if place else ""
         raise InputError(f"not a notebook{detail}", where=where, hint="give a file that JupyterLab opens") from error
@@ -179,8 +198,8 @@ def read_notebook(path: Path) -> NotebookNode:
 
 
 def _to_current_format(text: str) -> NotebookNode:
-    """Read a notebook of any version of the format as one of the current, valid and with an id in each cell."""
-    # nbformat logs and warns of what is older or invalid; podlab says it in one line of its own, or converts it.
+    """Read a notebook of any version of the format as a valid one of the current version, with an id in each cell."""
+    # nbformat logs and warns about what is older or invalid; podlab converts it, or refuses it in one line.
     nbformat_log = cast(logging.Logger, traitlets.log.get_logger())
     disabled, nbformat_log.disabled = nbformat_log.disabled, True
     try:
@@ -189,7 +208,7 @@ def _to_current_format(text: str) -> NotebookNode:
             converted = nbformat.reads(text, as_version=nbformat.current_nbformat)  # type: ignore[no-untyped-call]
             converted["nbformat_minor"] = max(converted["nbformat_minor"], nbformat.current_nbformat_minor)
             _, normal = nbformat.validator.normalize(converted)
-            # A converted notebook is made of nodes of its old version, which papermill takes for no notebook.
+            # A converted notebook consists of nodes of its old version, which papermill does not accept.
             notebook = cast(NotebookNode, nbformat.from_dict(normal))  # type: ignore[no-untyped-call]
             nbformat.validate(notebook)
             return notebook
@@ -198,7 +217,7 @@ def _to_current_format(text: str) -> NotebookNode:
 
 
 class _Keeper(NotebookExecutionManager):  # type: ignore[misc]
-    """Writes the notebook down after each cell, whole and without secrets, and remembers what failed."""
+    """Writes the notebook after each cell, whole and without secrets, and remembers what failed."""
 
     def __init__(self, notebook: NotebookNode, target: Path, secrets: Sequence[str], progress: Progress | None) -> None:
         super().__init__(notebook, progress_bar=False)
@@ -243,7 +262,7 @@ class _Keeper(NotebookExecutionManager):  # type: ignore[misc]
         self._remember(self._running, why)
 
     def notebook_complete(self, **kwargs: Any) -> None:
-        # papermill calls every cell after the last one run "completed"; the ones that never ran are not.
+        # papermill marks every cell after the last one run as "completed"; those that never ran are not.
         never_run = [cell for cell in self.nb.cells if cell.metadata.papermill["status"] == self.PENDING]
         super().notebook_complete(**kwargs)
         for cell in never_run:
@@ -266,9 +285,62 @@ def _is_run(cell: NotebookNode) -> bool:
 
 
 def _heading_above(notebook: NotebookNode, index: int) -> str:
-    """Find the heading under which a cell stands, to say what is going on."""
+    """Find the last heading before a cell, for the progress display."""
     for cell in reversed(notebook.cells[: index + 1]):
         headings = [line for line in cell.source.splitlines() if line.startswith("#") and cell.cell_type == "markdown"]
         if headings:
             return str(headings[-1]).lstrip("#").strip()
     return ""
+
+
+class _ThisPython(KernelSpecManager):
+    """Knows one kernel: the Python that podlab runs in, whatever kernels are installed on the machine."""
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return KernelSpec(argv=argv, display_name=kernel_name, language="python")
+
+
+def _execute_cells(keeper: NotebookExecutionManager, folder: Path, run_id: str, cell_timeout_s: int) -> None:
+    """Run the cells of the keeper's notebook in a new kernel in that folder, and stop the kernel in any case.
+
+    Raises nbclient's DeadKernelError and CellTimeoutError; an exception in a cell goes to the keeper instead.
+    """
+    with tempfile.TemporaryDirectory(prefix="podlab-") as private:
+        # Sockets in a private folder: nobody else can connect, and two runs cannot take each other's ports.
+        manager = AsyncKernelManager(
+            kernel_name=KERNEL_NAME,
+            kernel_spec_manager=_ThisPython(),
+            transport="ipc",
+            connection_file=str(Path(private) / "kernel.json"),
+        )
+        groups: list[int] = []
+
+        def note_group(**_: object) -> None:
+            if isinstance(manager.provisioner, LocalProvisioner) and manager.provisioner.pgid is not None:
+                groups.append(manager.provisioner.pgid)
+
+        client = PapermillNotebookClient(
+            keeper,
+            km=manager,
+            timeout=cell_timeout_s,
+            startup_timeout=_START_TIMEOUT_S,
+            log=_quiet,
+            # The kernel's own log would go to our stderr; what fails in a cell comes as a message anyway.
+            extra_arguments=["--log-level=CRITICAL", f"--Session.packer={pack.__module__}.{pack.__name__}"],
+            on_notebook_start=note_group,
+        )
+        # The user's own IPython start-up files must not change what a notebook gives.
+        environment = os.environ | {"IPYTHONDIR": private, "PYDEVD_DISABLE_FILE_VALIDATION": "1", RUN_VARIABLE: run_id}
+        environment |= {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+        try:
+            client.execute(cwd=str(folder), env=environment, cleanup_kc=True)
+        except DeadKernelError:
+            # The processes it started outlive it, such as joblib's, which wait for work.
+            for group in groups:
+                with suppress(ProcessLookupError):
+                    os.killpg(group, signal.SIGTERM)
+            raise
+        except RuntimeError as error:
+            what = f"no kernel could be started: {error}"
+            raise PodlabError(what, where=sys.executable, hint="install podlab[workbench] in it") from error

@@ -1,21 +1,167 @@
-"""Tables for people from what an evaluation found: the numbers that matter, with their intervals in words."""
+"""Tables for people: how numbers and intervals are written, and the targets next to what was measured."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from podlab.evaluation import Evaluation
-from podlab.evaluation.bootstrap import Estimate
-from podlab.evaluation.result import CONTROL, MODEL, ByHorizon
-from podlab.notebook.numbers import format_number
+from podlab.errors import InputError
+from podlab.evaluation.result import CONTROL, MODEL
+
+if TYPE_CHECKING:
+    from podlab.evaluation import Evaluation
+    from podlab.evaluation.bootstrap import Estimate
+    from podlab.evaluation.result import ByHorizon
+
+#: Where the targets stand, below the project's root.
+TARGETS_FILE: Final = Path("data/targets.toml")
+YES, NO, NOT_MEASURED = "✓ yes", "✗ no", "not measured"
+
+
+def format_number(value: float) -> str:
+    """Write a number with two decimals, with three where two would read 1.00 or 0.00 for something that is neither.
+
+    Examples
+    --------
+    >>> format_number(0.876), format_number(0.9955), format_number(0.0004), format_number(1.0), format_number(-0.0001)
+    ('0.88', '0.996', '0.000', '1.00', '0.000')
+    """
+    short = f"{value:.2f}"
+    text = f"{value:.3f}" if float(short) in (0.0, 1.0) and float(short) != value else short
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def format_interval(low: float | None, high: float | None) -> str:
+    """Write an interval, ``-`` where it is undefined.
+
+    Examples
+    --------
+    >>> format_interval(0.81, 0.93), format_interval(float("nan"), 1.0)
+    ('0.81 to 0.93', '-')
+    """
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return "-"
+    return f"{format_number(low)} to {format_number(high)}"
+
+
+def format_estimate(value: float, low: float, high: float) -> str:
+    """Write a value with its interval, such as ``0.88 (0.81 to 0.93)``; ``-`` where there is no value."""
+    if math.isnan(value):
+        return "-"
+    interval = format_interval(low, high)
+    return format_number(value) if interval == "-" else f"{format_number(value)} ({interval})"
+
+
+def interval_column(table: pd.DataFrame, low: str = "low", high: str = "high") -> list[str]:
+    """Write the intervals between two columns, one text per row."""
+    return [format_interval(*pair) for pair in zip(table[low], table[high], strict=True)]
+
+
+def estimate_column(table: pd.DataFrame, value: str, low: str = "low", high: str = "high") -> list[str]:
+    """Write a column of values with their intervals, one text per row."""
+    return [format_estimate(*line) for line in zip(table[value], table[low], table[high], strict=True)]
 
 
 def interval(estimate: Estimate) -> str:
-    """Write an interval in words, ``-`` where it is undefined."""
-    return _interval(estimate.low, estimate.high)
+    """Write the interval of an estimate, ``-`` where it is undefined."""
+    return format_interval(estimate.low, estimate.high)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A goal for one number that a notebook measures.
+
+    Attributes
+    ----------
+    name : str
+        What is to be reached, in words.
+    notebook : str
+        The notebook that measures it.
+    measure : str
+        The name under which it hands the number on (:meth:`podlab.notebook.results.Results.measure`).
+    at_least, at_most : float or None
+        The bounds; one or both.
+    """
+
+    name: str
+    notebook: str
+    measure: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.at_least is None and self.at_most is None:
+            raise ValueError(f"target {self.name!r} has neither at_least nor at_most")
+
+    @property
+    def goal(self) -> str:
+        """The bounds in words."""
+        if self.at_least is None:
+            return f"at most {self.at_most:g}"
+        return f"at least {self.at_least:g}" if self.at_most is None else f"{self.at_least:g} to {self.at_most:g}"
+
+    def is_reached(self, value: float) -> bool:
+        """Whether a value is within the bounds."""
+        return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
+
+
+def read_targets(path: Path = TARGETS_FILE) -> list[Target]:
+    """Read the targets; none where there is no such file.
+
+    Raises
+    ------
+    InputError
+        If the file is not TOML, or an entry is not a target.
+    """
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8")).get("target", [])
+        return [Target(**entry) for entry in entries]
+    except FileNotFoundError:
+        return []
+    except (ValueError, TypeError) as error:
+        raise InputError(f"not a list of targets: {error}", where=str(path), hint="see its first lines") from error
+
+
+def compare_targets(targets: Sequence[Target], measures: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Compare targets with what was measured, missed targets first.
+
+    Parameters
+    ----------
+    targets : sequence of Target
+    measures : mapping of str to mapping
+        By name: ``value``, ``low``, ``high`` and ``deployments``, each of them ``None`` where unknown.
+
+    Returns
+    -------
+    DataFrame
+        ``target``, ``goal``, ``reached`` (``✓ yes``, ``✗ no`` or ``not measured``), ``value``, ``95 % interval`` and
+        ``deployments``.
+    """
+    rows = []
+    for target in targets:
+        found = measures.get(target.measure, {})
+        value = found.get("value")
+        rows.append(
+            {
+                "target": target.name,
+                "goal": target.goal,
+                "reached": NOT_MEASURED if value is None else YES if target.is_reached(value) else NO,
+                "value": "-" if value is None else f"{value:.3f}" if abs(value) < 2 else f"{value:.1f}",
+                "95 % interval": format_interval(found.get("low"), found.get("high")),
+                "deployments": found.get("deployments"),
+            }
+        )
+    columns = ["target", "goal", "reached", "value", "95 % interval", "deployments"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.sort_values(
+        "reached", key=lambda reached: reached.map({NO: 0, NOT_MEASURED: 1, YES: 2}), kind="stable"
+    )
 
 
 def headlines(evaluation: Evaluation) -> dict[str, Any]:
@@ -98,7 +244,7 @@ def service_table(evaluation: Evaluation, horizon_s: float) -> pd.DataFrame:
             "service": table["service"],
             "recall": table["recall"],
             "its 95 % interval": [
-                _interval(*pair) for pair in zip(table["recall_low"], table["recall_high"], strict=True)
+                format_interval(*pair) for pair in zip(table["recall_low"], table["recall_high"], strict=True)
             ],
             "precision": table["precision"],
             "F1": table["f1"],
@@ -117,7 +263,7 @@ def leak_words(leak: pd.DataFrame) -> pd.DataFrame:
             "accuracy": leak["accuracy"],
             "macro-F1": leak["macro_f1"],
             "its 95 % interval": [
-                _interval(*pair) for pair in zip(leak["macro_f1_low"], leak["macro_f1_high"], strict=True)
+                format_interval(*pair) for pair in zip(leak["macro_f1_low"], leak["macro_f1_high"], strict=True)
             ],
             "best guess": leak["best_guess"],
         }
@@ -130,7 +276,7 @@ def deployment_curve_words(curve: pd.DataFrame) -> pd.DataFrame:
         {
             "deployments of each service": curve["deployments"],
             "macro-F1": curve["macro_f1"],
-            "its 95 % interval": [_interval(*pair) for pair in zip(curve["low"], curve["high"], strict=True)],
+            "its 95 % interval": [format_interval(*pair) for pair in zip(curve["low"], curve["high"], strict=True)],
             "accuracy": curve["accuracy"],
         }
     )
@@ -144,7 +290,3 @@ def row_curve_words(curve: pd.DataFrame) -> pd.DataFrame:
     names = {"same deployments": "accuracy, rows of the same deployments",
              "other deployments": "accuracy, rows of other deployments"}  # fmt: skip
     return wide[list(names)].rename(columns=names).rename_axis("rows trained on").reset_index()
-
-
-def _interval(low: float, high: float) -> str:
-    return "-" if math.isnan(low) or math.isnan(high) else f"{format_number(low)} to {format_number(high)}"

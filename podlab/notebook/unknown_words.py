@@ -10,8 +10,7 @@ import pandas as pd
 from podlab.evaluation.bootstrap import Estimate
 from podlab.evaluation.unknown import ALL, NOVELTY
 from podlab.identify import Prediction
-from podlab.notebook.numbers import format_number
-from podlab.notebook.tables import interval
+from podlab.notebook.tables import format_number, interval
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 

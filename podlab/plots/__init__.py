@@ -3,24 +3,16 @@
 from podlab.plots.audit import (
     plot_ablations,
     plot_confounding,
-    plot_faults,
-    plot_gaps,
-    plot_host_load,
-    plot_nearest,
     plot_separation,
-    plot_sites,
 )
 from podlab.plots.bakeoff import plot_costs, plot_critical_difference
 from podlab.plots.conditions import plot_by_age, plot_conditions, plot_sets
 from podlab.plots.curves import plot_deployment_curve, plot_leak, plot_row_curve
 from podlab.plots.detect import plot_by_minute, plot_fault_kinds, plot_transfer
 from podlab.plots.identify import plot_anytime, plot_explanation
-from podlab.plots.recording import plot_deployments, plot_traces
-from podlab.plots.scale import plot_scaling
 from podlab.plots.scores import plot_by_horizon, plot_confusion, plot_recall, plot_reliability
 from podlab.plots.service_map import plot_service_map
 from podlab.plots.unknown import plot_novelty, plot_risk_coverage, plot_similar_services, plot_unknown_services
-from podlab.plots.watch import plot_lanes, plot_outcomes
 
 __all__ = [
     "plot_ablations",
@@ -34,28 +26,18 @@ __all__ = [
     "plot_costs",
     "plot_critical_difference",
     "plot_deployment_curve",
-    "plot_deployments",
     "plot_explanation",
     "plot_fault_kinds",
-    "plot_faults",
-    "plot_gaps",
-    "plot_host_load",
-    "plot_lanes",
     "plot_leak",
-    "plot_nearest",
     "plot_novelty",
-    "plot_outcomes",
     "plot_recall",
     "plot_reliability",
     "plot_risk_coverage",
     "plot_row_curve",
-    "plot_scaling",
     "plot_separation",
     "plot_service_map",
     "plot_sets",
     "plot_similar_services",
-    "plot_sites",
-    "plot_traces",
     "plot_transfer",
     "plot_unknown_services",
 ]

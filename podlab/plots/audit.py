@@ -4,112 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from podlab.audit.confounding import ANOTHER, WRONG
-from podlab.audit.neighbours import SUSPICIOUS
-from podlab.data.samples import INSTANCE_KEY
 from podlab.plots.style import BLUE, GREEN, GREY, ORANGE, VERMILION, counted, new_figure, podlab_style, share_axis
 
 _WINDOW_COLOURS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"))
-#: A longer time without any sample is drawn as none.
-_PAUSE_S = 60.0
-
-
-def plot_gaps(samples: pd.DataFrame) -> Figure:
-    """Draw how many gaps between samples, and between starts and first samples, are longer than so many seconds.
-
-    Parameters
-    ----------
-    samples : DataFrame
-        A samples table.
-    """
-    by_container = samples.groupby(list(INSTANCE_KEY), dropna=False)["time"]
-    first = samples.loc[by_container.idxmin()]
-    gaps = {
-        "between samples": (by_container.diff(), BLUE, "-"),
-        "start to first sample": (first["time"] - first["started_at"], ORANGE, "--"),
-    }
-    with podlab_style():
-        figure = new_figure(6.8, 4.0)
-        axes = figure.add_subplot()
-        for name, (gap, colour, dashes) in gaps.items():
-            ordered = np.sort(gap.dropna().dt.total_seconds())
-            if not ordered.size:
-                continue
-            longer = 1 - np.arange(ordered.size) / ordered.size
-            label = f"{name} ({ordered.size:,})"
-            axes.step(ordered, longer, color=colour, linestyle=dashes, linewidth=1.8, where="pre", label=label)
-        axes.set_yscale("log")
-        axes.set_xlim(left=0)
-        axes.set_xlabel("seconds")
-        axes.set_ylabel("share that is at least so long")
-        axes.set_title("Gaps: a recorder in step falls steeply at its interval", loc="left")
-        axes.legend(frameon=False)
-    return figure
-
-
-def plot_host_load(load: pd.DataFrame) -> Figure:
-    """Draw how many containers ran at once, and how much processor they used, by time.
-
-    Parameters
-    ----------
-    load : DataFrame
-        From :func:`podlab.audit.host_load`. Pauses without any container are left out.
-    """
-    by_time = load.groupby("bin")[["containers", "cores"]].sum()
-    step_s = by_time.index.to_series().diff().dt.total_seconds()
-    usual_s = float(step_s.median()) if len(step_s) > 1 else 0.0
-    minutes = step_s.where(step_s <= _PAUSE_S, usual_s).fillna(0).cumsum() / 60
-    pauses = minutes[step_s > _PAUSE_S]
-    with podlab_style():
-        figure = new_figure(8.0, 4.2)
-        panels = figure.subplots(2, 1, sharex=True)
-        for axes, column, colour, label in (
-            (panels[0], "containers", BLUE, "containers at once"),
-            (panels[1], "cores", ORANGE, "cores used by them"),
-        ):
-            axes.fill_between(minutes, by_time[column], step="post", color=colour, alpha=0.35, linewidth=0)
-            axes.step(minutes, by_time[column], where="post", color=colour, linewidth=1.2)
-            for pause in pauses:
-                axes.axvline(pause, color=GREY, linestyle=":", linewidth=1)
-            axes.set_ylim(bottom=0)
-            axes.set_ylabel(label)
-        label = "minutes recorded (dotted: a pause, left out)" if len(pauses) else "minutes recorded"
-        figure.supxlabel(label, fontsize=10)
-        panels[0].set_title("How busy the recorded machine was", loc="left")
-    return figure
-
-
-def plot_sites(table: pd.DataFrame) -> Figure:
-    """Draw how well sites are told apart by each family of metrics.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From :func:`podlab.audit.separate_sites`, with a line at least.
-    """
-    names = list(table["features"].unique())
-    place = {name: float(len(names) - number) for number, name in enumerate(names)}
-    with podlab_style():
-        figure = new_figure(8.0, 1.9 + 0.42 * len(names))
-        axes = figure.add_subplot()
-        axes.axvline(0.5, color="black", linestyle=":", linewidth=1.2, label="guessing")
-        for number, (window, own) in enumerate(table.groupby("window", sort=False)):
-            colour, marker = _WINDOW_COLOURS[number]
-            at = own["features"].map(place) + 0.2 * (1 - number)
-            axes.hlines(at, own["low"], own["high"], color=colour, linewidth=3, alpha=0.4)
-            label = f"{window} ({counted(int(own['deployments'].max()), 'deployment')})"
-            axes.plot(own["auc"], at, marker, color=colour, markersize=6, label=label)
-        axes.set_yticks(list(place.values()), list(place))
-        axes.set_ylim(0.4, len(names) + 0.6)
-        axes.grid(visible=False, axis="y")
-        share_axis(axes, "x", "area under the ROC curve")
-        figure.suptitle("Can the site be told? Forests on deployments not seen; lines: 95 % intervals", fontsize=11)
-        figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    return figure
 
 
 def plot_separation(table: pd.DataFrame) -> Figure:
@@ -167,39 +68,6 @@ def _plot_by_window(table: pd.DataFrame, what: str, title: str, shuffled: pd.Dat
     return figure
 
 
-def plot_nearest(pairs: pd.DataFrame) -> Figure:
-    """Draw how far each deployment is from its nearest neighbour.
-
-    Parameters
-    ----------
-    pairs : DataFrame
-        From :func:`podlab.audit.nearest_pairs`.
-    """
-    with podlab_style():
-        figure = new_figure(6.8, 4.0)
-        axes = figure.add_subplot()
-        positive = pairs["times the usual"].clip(lower=1e-4)
-        edges = np.geomspace(min(0.5 * SUSPICIOUS, float(positive.min())), max(2.0, float(positive.max())), 36)
-        same = pairs["same service"].to_numpy(bool)
-        groups = {"of the same service": (same, BLUE, None), "of another service": (~same, VERMILION, "//")}
-        bottom = np.zeros(edges.size - 1)
-        for name, (chosen, colour, hatch) in groups.items():
-            counts, _ = np.histogram(positive[chosen], edges)
-            label = f"{name} ({int(chosen.sum())})"
-            axes.bar(
-                edges[:-1], counts, np.diff(edges), bottom=bottom, align="edge", color=colour, alpha=0.75, hatch=hatch,
-                edgecolor="white", linewidth=0.4, label=label,
-            )  # fmt: skip
-            bottom += counts
-        axes.axvline(SUSPICIOUS, color="black", linestyle="--", linewidth=1.2, label="nearer is suspicious")
-        axes.set_xscale("log")
-        axes.set_xlabel("distance to the nearest neighbour, in medians of these distances")
-        axes.set_ylabel("deployments")
-        axes.set_title("Is any deployment there twice?", loc="left")
-        figure.legend(loc="outside lower center", ncols=3, frameon=False, title="nearest neighbour")
-    return figure
-
-
 def plot_confounding(table: pd.DataFrame) -> Figure:
     """Draw what look-alikes of different services share, beside what they would share by chance.
 
@@ -241,34 +109,3 @@ def _draw_beside_chance(axes: Axes, table: pd.DataFrame, place: dict[str, float]
         axes.plot(own["shared"], at, marker, color=colour, markersize=6, label=kind)
     axes.grid(visible=False, axis="y")
     share_axis(axes, "x", "share of pairs")
-
-
-def plot_faults(by_service: pd.DataFrame) -> Figure:
-    """Draw how many faults of each kind there are on each service.
-
-    Parameters
-    ----------
-    by_service : DataFrame
-        From :attr:`podlab.audit.FaultAudit.by_service`.
-    """
-    with podlab_style():
-        figure = new_figure(3.2 + 0.42 * by_service.shape[1], 1.9 + 0.34 * by_service.shape[0])
-        axes = figure.add_subplot()
-        counts = by_service.to_numpy()
-        sns.heatmap(
-            by_service,
-            ax=axes,
-            vmin=0,
-            vmax=1.5 * max(1, counts.max()),
-            cmap="Blues",
-            annot=np.where(counts > 0, counts.astype(str), ""),
-            fmt="",
-            cbar=False,
-            linewidths=0.5,
-            linecolor="#dddddd",
-        )
-        axes.set(xlabel="service", ylabel="kind of fault")
-        axes.tick_params(axis="x", rotation=90)
-        axes.tick_params(axis="y", rotation=0)
-        axes.set_title(counted(int(counts.sum()), "fault"), loc="left")
-    return figure

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podlab.audit.look import Look
+from podlab.audit.windows import WindowTable
 from podlab.features.features import feature_names
 from tests.support.synthetic import EPOCH, make_samples
 
@@ -19,7 +19,7 @@ def samples() -> pd.DataFrame:
     return make_samples(SERVICES, deployments_per_service=6, seconds=30)
 
 
-def make_look(X: np.ndarray, services: list[str], **labels: object) -> Look:
+def make_look(X: np.ndarray, services: list[str], **labels: object) -> WindowTable:
     """Make a look of as many features of one series as ``X`` has columns; labels are columns, too."""
     names = feature_names(("memory_rss_bytes",))[: X.shape[1]]
     born = EPOCH + pd.to_timedelta(np.arange(len(X)) * 7.0, unit="s")
@@ -33,4 +33,4 @@ def make_look(X: np.ndarray, services: list[str], **labels: object) -> Look:
             **labels,
         }
     )
-    return Look("birth", X.astype(np.float32), names, deployments)
+    return WindowTable("start-up", X.astype(np.float32), names, deployments)

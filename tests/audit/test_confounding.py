@@ -21,7 +21,7 @@ from podlab.audit.confounding import (
     tied,
     visible,
 )
-from podlab.audit.look import Look, take_looks
+from podlab.audit.windows import WindowTable, cut_windows
 from podlab.features.features import feature_names
 from tests.audit.conftest import make_look
 from tests.support.synthetic import draw_design, make_samples
@@ -29,7 +29,9 @@ from tests.support.synthetic import draw_design, make_samples
 PATTERNS = ("idle", "steady", "heavy", "bursty")
 
 
-def look_of(*, service_weight: float = 1.0, pattern_weight: float = 0.0, per_service: int = 20, seed: int = 0) -> Look:
+def look_of(
+    *, service_weight: float = 1.0, pattern_weight: float = 0.0, per_service: int = 20, seed: int = 0
+) -> WindowTable:
     """Deployments of five services, every pattern equally often in each; features are real ones of memory."""
     rng = np.random.default_rng(seed)
     names = feature_names(("memory_rss_bytes",))
@@ -41,7 +43,7 @@ def look_of(*, service_weight: float = 1.0, pattern_weight: float = 0.0, per_ser
     return make_look(X, list(services), load=pd.array(patterns, dtype="str"))
 
 
-def patterns_of(look: Look) -> list[Property]:
+def patterns_of(look: WindowTable) -> list[Property]:
     return [Property("load pattern", look.deployments["load"])]
 
 
@@ -82,7 +84,7 @@ def test_chance_keeps_how_often_each_service_has_a_pattern() -> None:
     look = look_of()
     lone = look.deployments.assign(load="steady")
     table = visible(
-        Look(look.name, look.X, look.names, lone), [Property("load pattern", lone["load"])], permutations=50
+        WindowTable(look.name, look.X, look.names, lone), [Property("load pattern", lone["load"])], permutations=50
     )
     assert (table["chance"] == 1).all()
     assert (table["excess"] == 0).all()
@@ -93,7 +95,7 @@ def test_numbers_are_shared_when_they_are_close() -> None:
     look = look_of()
     drift = pd.Series(np.random.default_rng(1).permutation(100.0 * np.arange(100)))
     X = look.X + np.float32(0.002) * drift.to_numpy(np.float32)[:, None]
-    drifting = Look(look.name, X, look.names, look.deployments)
+    drifting = WindowTable(look.name, X, look.names, look.deployments)
     for own, excess in ((look, False), (drifting, True)):
         found = visible(own, [Property("start time", drift, "s")], permutations=300).iloc[0]
         assert found["chance"] == pytest.approx(0.1, abs=0.05)
@@ -151,11 +153,11 @@ def test_a_whole_recording_is_asked_about_all_it_has_labels_for() -> None:
     # Two versions in each service, turn about.
     number = samples["deployment"].str.rpartition("-")[2].astype(int)
     samples["version"] = np.where(number < 2, "9.1", "10.2")
-    looks = take_looks(samples, length_s=10)
+    looks = cut_windows(samples, length_s=10)
     found = audit_confounding(looks, samples, permutations=20)
     assert isinstance(found, Confounding)
     asked = ["load pattern", "version number", "start time"]
-    assert list(looks) == ["birth", "mid-life"]
+    assert list(looks) == ["start-up", "steady state"]
     for window in looks:
         own = found.visible[(found.visible["window"] == window) & (found.visible["features"] == "all")]
         assert list(own["property"].unique())[:3] == asked
@@ -166,14 +168,14 @@ def test_what_only_one_service_has_is_not_asked() -> None:
     look = look_of()
     own = look.deployments.assign(load=look.deployments["service"] + " load")
     beside = pd.DataFrame({"containers beside": np.nan, "cores beside": np.nan}, index=own.index)
-    asked = properties_of(Look(look.name, look.X, look.names, own), beside)
+    asked = properties_of(WindowTable(look.name, look.X, look.names, own), beside)
     assert [each.name for each in asked] == ["start time"]
 
 
 def test_what_was_drawn_is_asked_about_and_data_lie_only_where_a_service_has_any() -> None:
     samples, draws = draw_design(make_samples(deployments_per_service=6, seconds=25), sites=("alpha", "bravo"))
     draws.loc[draws["service"] == "redis", "data_in"] = "none"
-    look = take_looks(samples, length_s=10, draws=draws)["birth"]
+    look = cut_windows(samples, length_s=10, draws=draws)["start-up"]
     beside = pd.DataFrame({"containers beside": np.nan, "cores beside": np.nan}, index=look.deployments.index)
     asked = {each.name: each for each in properties_of(look, beside)}
     assert {

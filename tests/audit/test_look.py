@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podlab.audit.look import BIRTH, MIDLIFE, number_within, take_looks
+from podlab.audit.windows import START_UP, STEADY_STATE, cut_windows, number_within
 from podlab.errors import InputError
 from podlab.identify import feature_table
 from tests.support.synthetic import make_samples
 
 
 def test_birth_is_what_identification_looks_at(samples: pd.DataFrame) -> None:
-    look = take_looks(samples, length_s=10)[BIRTH]
+    look = cut_windows(samples, length_s=10)[START_UP]
     known = feature_table(samples, 10.0)
     np.testing.assert_array_equal(look.X, known.X)
     assert look.names == known.names
@@ -21,12 +21,12 @@ def test_birth_is_what_identification_looks_at(samples: pd.DataFrame) -> None:
 
 
 def test_mid_life_begins_a_window_after_the_start_or_later(samples: pd.DataFrame) -> None:
-    look = take_looks(samples, length_s=10)[MIDLIFE].deployments
+    look = cut_windows(samples, length_s=10)[STEADY_STATE].deployments
     begin_s = (look["begin"] - look["born"]).dt.total_seconds()
     assert begin_s.between(14, 16).all()
     assert ((look["end"] - look["begin"]).dt.total_seconds() == 10).all()
     # 30 s hold no 16 s that begin 16 s after the start.
-    assert list(take_looks(samples, length_s=16)) == [BIRTH]
+    assert list(cut_windows(samples, length_s=16)) == [START_UP]
 
 
 def test_replicas_and_later_lives_of_a_deployment_count_once(samples: pd.DataFrame) -> None:
@@ -35,8 +35,8 @@ def test_replicas_and_later_lives_of_a_deployment_count_once(samples: pd.DataFra
         started_at=life["started_at"] + pd.Timedelta(hours=1), time=life["time"] + pd.Timedelta(hours=1)
     )
     replica = life.assign(pod="other-pod")
-    looks = take_looks(pd.concat([again, replica, samples], ignore_index=True), length_s=10)
-    own = looks[BIRTH].deployments
+    looks = cut_windows(pd.concat([again, replica, samples], ignore_index=True), length_s=10)
+    own = looks[START_UP].deployments
     assert len(own) == 24
     assert own.loc[own["deployment"] == "nginx-0", "born"].to_list() == [life["started_at"].iloc[0]]
 
@@ -48,19 +48,19 @@ def test_deployments_with_faults_and_rows_without_labels_are_left_out(samples: p
         anomaly=pd.array(faulty & (samples.groupby("deployment").cumcount() == 5), dtype="boolean"),
         service=samples["service"].mask(unlabelled),
     )
-    left = set(take_looks(told, length_s=10)[BIRTH].deployments["deployment"])
+    left = set(cut_windows(told, length_s=10)[START_UP].deployments["deployment"])
     assert left == set(samples["deployment"]) - {"nginx-0", "redis-1"}
 
 
 def test_a_start_that_nobody_knows_is_the_first_row(samples: pd.DataFrame) -> None:
     unknown = samples.assign(started_at=pd.Series(pd.NaT, index=samples.index, dtype="datetime64[ns, UTC]"))
-    own = take_looks(unknown, length_s=10)[BIRTH].deployments.set_index("pod")
+    own = cut_windows(unknown, length_s=10)[START_UP].deployments.set_index("pod")
     first = samples.groupby("pod")["time"].min()
     assert (own["born"] == first.reindex(own.index)).all()
 
 
 def test_features_can_be_chosen_by_column(samples: pd.DataFrame) -> None:
-    look = take_looks(samples, length_s=10)[BIRTH].only(("rx_bytes", "tx_bytes"))
+    look = cut_windows(samples, length_s=10)[START_UP].only(("rx_bytes", "tx_bytes"))
     assert {name.partition(".")[0] for name in look.names} == {"rx_bytes", "tx_bytes", "rx_bytes/tx_bytes"}
     assert look.X.shape == (24, len(look.names))
     assert len(look.names) == 25
@@ -78,10 +78,10 @@ def test_numbers_within_a_service_are_by_age() -> None:
 
 def test_what_cannot_be_looked_at_is_refused(samples: pd.DataFrame) -> None:
     with pytest.raises(InputError, match="no row has a deployment"):
-        take_looks(samples.drop(columns="deployment"))
+        cut_windows(samples.drop(columns="deployment"))
     with pytest.raises(InputError, match="every labelled deployment has a fault"):
-        take_looks(samples.assign(anomaly=pd.array([True] * len(samples), dtype="boolean")))
+        cut_windows(samples.assign(anomaly=pd.array([True] * len(samples), dtype="boolean")))
     lone = make_samples(("nginx",), deployments_per_service=2, seconds=12)
     with pytest.raises(InputError, match="fewer than 2 services"):
-        take_looks(lone, length_s=10)
-    assert list(take_looks(lone, length_s=10, fewest_services=1)) == [BIRTH]
+        cut_windows(lone, length_s=10)
+    assert list(cut_windows(lone, length_s=10, fewest_services=1)) == [START_UP]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from podlab.audit.neighbours import distances, nearest_known, nearest_pairs
+from podlab.audit.confounding import distances, nearest_known, nearest_pairs
 from tests.audit.conftest import make_look
 
 

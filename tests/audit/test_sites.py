@@ -20,7 +20,7 @@ def two_sites() -> pd.DataFrame:
 
 def test_the_family_that_gives_the_site_away_is_found(two_sites: pd.DataFrame) -> None:
     table = audit.separate_sites(two_sites, TRIAL, length_s=12)
-    assert list(table["window"].unique()) == ["first 10 s", "first 12 s", "12 s of mid-life"]
+    assert list(table["window"].unique()) == ["first 10 s", "first 12 s", "12 s of steady state"]
     assert set(table["sites"]) == {2}
     first = table[table["window"] == "first 10 s"].set_index("features")
     assert first.loc["network", "auc"] > 0.9

@@ -138,7 +138,7 @@ def side_by_side(begins_s: list[float], cores: list[float], *, seconds: int = 60
 
 def test_what_ran_beside_leaves_out_the_container_itself() -> None:
     samples = side_by_side([0, 0, 0, 600], [0.1, 0.2, 0.4, 0.3])
-    deployments = audit.take_looks(samples, length_s=50)["birth"].deployments
+    deployments = audit.cut_windows(samples, length_s=50)["start-up"].deployments
     beside = audit.surroundings(samples, deployments).set_index(deployments["deployment"])
     assert beside["containers beside"].to_dict() == {"d0": 2, "d1": 2, "d2": 2, "d3": 0}
     assert beside["cores beside"].to_dict() == pytest.approx({"d0": 0.6, "d1": 0.5, "d2": 0.3, "d3": 0.0}, abs=1e-6)
@@ -146,7 +146,7 @@ def test_what_ran_beside_leaves_out_the_container_itself() -> None:
 
 def test_machines_do_not_share_their_load() -> None:
     samples = side_by_side([0, 0], [0.1, 0.2]).assign(node=lambda table: "node of " + table["pod"])
-    deployments = audit.take_looks(samples, length_s=50)["birth"].deployments
+    deployments = audit.cut_windows(samples, length_s=50)["start-up"].deployments
     assert audit.surroundings(samples, deployments)["containers beside"].to_list() == [0, 0]
     assert set(audit.host_load(samples)["containers"]) == {1}
 

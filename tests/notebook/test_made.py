@@ -11,8 +11,7 @@ import pytest
 from podlab.config import load_settings
 from podlab.errors import InputError
 from podlab.notebook.chain import train_all
-from podlab.notebook.made import forget_runs
-from podlab.notebook.report import CHAIN
+from podlab.notebook.report import CHAIN, forget_runs
 from podlab.notebook.run import run_notebook
 from tests.notebook.conftest import NOTEBOOKS
 
@@ -101,6 +100,5 @@ def test_only_what_earlier_runs_made_is_removed(tmp_path: Path) -> None:
     figures = {"a": {"file": f"{name}-a.svg"}, "b": {"file": "../notes.txt"}, "c": {"file": "logo.svg"}}
     write(tmp_path / "results" / f"{name}.json", {"notebook": name, "figures": figures})
     write(tmp_path / "figures" / f"{name}-a.svg", "<svg/>")
-    write(tmp_path / "run.json", {"notebooks": []})
     forget_runs(tmp_path, CHAIN)
     assert set(contents(tmp_path)) == kept

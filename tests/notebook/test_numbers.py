@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from podlab.notebook.numbers import format_number
+from podlab.notebook.tables import format_number
 
 
 @pytest.mark.parametrize(

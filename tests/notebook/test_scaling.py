@@ -1,4 +1,4 @@
-"""What work costs by size: copies are like the recording, projections are the law's, the notebook hands all on."""
+"""What work costs by size: copies are like the recording, and the notebook projects what it measured."""
 
 from __future__ import annotations
 
@@ -16,36 +16,15 @@ from podlab.data.recordings import write_recording
 from podlab.data.samples import INSTANCE_KEY, is_sound
 from podlab.detect import fit_library
 from podlab.model import bundle
-from podlab.notebook import scaling
-from podlab.notebook.copies import beginnings, many_containers
 from podlab.notebook.run import run_notebook
-from podlab.notebook.scale_words import Load, growth_words, projection_words
+from podlab.notebook.scaling import first_seconds, many_containers
 from tests.notebook.conftest import NOTEBOOKS
 from tests.support.synthetic import make_samples
-
-CPU_S_PER_ROW, CPU_S_PER_CONTAINER, CPU_S_PER_TICK, CPU_S_PER_SERVICE = 3e-6, 2e-4, 7e-6, 0.1
-LOAD = Load(
-    rows=1e10, containers=1e6, services=1000, interval_s=10.0, list_us=46.0, client_us=8.3, server_us=25.0
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def samples() -> pd.DataFrame:
     return make_samples(("nginx", "mysql", "redis"), deployments_per_service=3, seconds=20)
-
-
-def measured() -> scaling.Measured:
-    """Give costs that follow the law exactly."""
-    laws = {
-        scaling.DATASET: (0.05, CPU_S_PER_ROW, 1e5), scaling.DECIDE: (0.1, CPU_S_PER_CONTAINER, 1e3),
-        scaling.TICK: (0.01, CPU_S_PER_TICK, 1e3), scaling.TRAIN: (2.0, CPU_S_PER_SERVICE, 3),
-    }  # fmt: skip
-    costs = [
-        (work, size, fixed + each * size)
-        for work, (fixed, each, least) in laws.items()
-        for size in np.repeat([least, 3 * least, 9 * least], 2)
-    ]
-    return scaling.Measured(pd.DataFrame(costs, columns=["work", "size", "cpu_s"]), bytes_per_row=50.0)
 
 
 @pytest.mark.parametrize("number", [2, 9, 25])
@@ -66,28 +45,10 @@ def test_copies_are_as_many_as_asked_and_like_the_recording(samples: pd.DataFram
 
 
 def test_of_a_life_only_its_beginning(samples: pd.DataFrame) -> None:
-    some = beginnings(samples, 7.0)
+    some = first_seconds(samples, 7.0)
     ages = (some["time"] - some["started_at"]).dt.total_seconds()
     assert ages.max() < 7
     assert some["pod"].nunique() == samples["pod"].nunique()
-
-
-def test_the_projection_is_the_laws(samples: pd.DataFrame) -> None:
-    told = projection_words(measured(), LOAD).set_index("what")["projected"].to_dict()
-    assert told == {
-        "identify a data set": "8.3 CPU hours",  # 1e10 rows at 3 us
-        "keep it on disk": "500 GB",
-        "train a model": "100 CPU s",
-        "watcher: decide": "200 CPU s",
-        "watcher: score a tick": "7.0 CPU s",
-        "watcher: list all pods": "46 CPU s",
-        "watcher: fetch a round": "8.3 CPU s",
-        "databases: answer a round": "25 CPU s",
-        "databases: take in": "100,000 rows a second",
-    }
-    words = growth_words(measured()).set_index("work")
-    assert words.loc[scaling.DATASET, ["measured at", "each, CPU µs"]].tolist() == ["100,000 to 900,000", "3.0"]
-    assert (words["exponent at the largest sizes"] <= 1).all()
 
 
 def test_the_notebook_measures_projects_and_hands_on(samples: pd.DataFrame, tmp_path: Path) -> None:
@@ -104,10 +65,15 @@ def test_the_notebook_measures_projects_and_hands_on(samples: pd.DataFrame, tmp_
     found: dict[str, Any] = json.loads((tmp_path / "reports" / "results" / "10_scale.json").read_text())
     assert found["complete"]
     assert (set(found["figures"]), set(found["tables"])) == ({"scaling"}, {"growth", "workers", "projection"})
-    assert [row[0] for row in found["tables"]["growth"]["rows"]] == list(scaling.COUNTED)
+    assert [row[0] for row in found["tables"]["growth"]["rows"]] == [
+        "identify a data set",
+        "decide at once",
+        "score one time step",
+        "train a model",
+    ]
     measured_at = {row[0]: row[2] for row in found["tables"]["growth"]["rows"]}
-    assert measured_at[scaling.DATASET].endswith("600")
-    assert measured_at[scaling.DECIDE] == "2 to 30"
+    assert measured_at["identify a data set"].endswith("600")
+    assert measured_at["decide at once"] == "2 to 30"
     assert found["facts"]["bytes_per_row"] > 10
     loads = {row[0]: row[1] for row in found["tables"]["projection"]["rows"]}
     assert loads["identify a data set"] == "10,000,000,000 rows"

@@ -8,9 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from podlab import plots
-from podlab.audit import host_load
 from podlab.audit.confounding import ANOTHER, WRONG
-from podlab.errors import InputError
 from podlab.evaluation.scores import score
 from tests.support.synthetic import make_samples
 
@@ -60,35 +58,23 @@ def deployment_curve() -> pd.DataFrame:
 
 
 def by_metric() -> pd.DataFrame:
-    rows = [{"window": w, "metric": m, "macro_f1": 0.5} for w in ("birth", "mid-life") for m in ("rx_bytes", "memory")]
+    windows, metrics = ("start-up", "steady state"), ("rx_bytes", "memory")
+    rows = [{"window": window, "metric": metric, "macro_f1": 0.5} for window in windows for metric in metrics]
     return pd.DataFrame(rows[:3]).assign(low=0.4, high=0.7, deployments=96, chance=0.1)
 
 
 def by_chance() -> pd.DataFrame:
     rows = [
         {"window": window, "property": name, "pairs": pairs, "shared": 0.3}
-        for window in ("birth", "mid-life")
+        for window in ("start-up", "steady state")
         for name in ("load pattern", "start time")
         for pairs in (ANOTHER, WRONG)
     ]
     return pd.DataFrame(rows).assign(features="all", chance=0.25, low=0.2, high=0.28)
 
 
-def by_site() -> pd.DataFrame:
-    rows = [
-        {"window": window, "features": features, "auc": 0.7, "low": 0.6, "high": 0.8, "deployments": 1300}
-        for window in ("first 10 s", "first 60 s", "60 s of mid-life")
-        for features in ("all", "filesystem", "network")
-    ]
-    return pd.DataFrame(rows)
-
-
-def pairs() -> pd.DataFrame:
-    return pd.DataFrame({"times the usual": [0.0, 0.05, 1, 1.2, 3], "same service": [True, False, True, False, True]})
-
-
 #: Figures whose lines are named one by one.
-NAMED_IN_WORDS = ("recall", "leak", "ablations", "separation", "confounding", "sites")
+NAMED_IN_WORDS = ("recall", "leak", "ablations", "separation", "confounding")
 FIGURES = {
     "ablations": lambda scores, samples: plots.plot_ablations(
         by_metric().rename(columns={"metric": "features"}), by_metric()
@@ -98,19 +84,11 @@ FIGURES = {
     "confounding without errors": lambda scores, samples: plots.plot_confounding(
         by_chance()[lambda table: table["pairs"] == ANOTHER]
     ),
-    "faults": lambda scores, samples: plots.plot_faults(pd.DataFrame([[1, 0]], ["leak"], ["nginx", "redis"])),
-    "gaps": lambda scores, samples: plots.plot_gaps(samples),
-    "host": lambda scores, samples: plots.plot_host_load(host_load(samples)),
-    "nearest": lambda scores, samples: plots.plot_nearest(pairs()),
     "separation": lambda scores, samples: plots.plot_separation(by_metric()),
-    "sites": lambda scores, samples: plots.plot_sites(by_site()),
     "confusion": lambda scores, samples: plots.plot_confusion(scores),
     "recall": lambda scores, samples: plots.plot_recall(scores),
     "reliability": lambda scores, samples: plots.plot_reliability(scores),
     "by_horizon": lambda scores, samples: plots.plot_by_horizon(by_horizon(), chance=1 / 12),
-    "deployments": lambda scores, samples: plots.plot_deployments(samples),
-    "traces": lambda scores, samples: plots.plot_traces(samples),
-    "traces of a counter": lambda scores, samples: plots.plot_traces(samples, "rx_bytes"),
     "leak": lambda scores, samples: plots.plot_leak(leak()),
     "row curve": lambda scores, samples: plots.plot_row_curve(row_curve()),
     "deployment curve": lambda scores, samples: plots.plot_deployment_curve(deployment_curve()),
@@ -154,17 +132,3 @@ def test_a_score_without_confidence_can_be_drawn():
     [axes] = figure.axes
     assert [line.get_label() for line in axes.get_lines()] == ["promise kept"]
     assert not axes.collections
-
-
-def test_a_counter_is_drawn_as_a_rate_without_the_step_of_a_restart(samples):
-    one = samples[samples["pod"] == samples["pod"].iloc[0]].assign(rx_bytes=np.arange(0, 2**20 * 20, 2**20)[:20])
-    one["rx_bytes"] = one["rx_bytes"].where(one.index < 10, one["rx_bytes"] - one["rx_bytes"].iloc[10]).astype("Int64")
-    one["time"] = one["started_at"] + pd.to_timedelta(np.arange(20), unit="s")
-    line = plots.plot_traces(one, "rx_bytes").axes[0].get_lines()[0]
-    assert np.asarray(line.get_ydata()) == pytest.approx(1.0)
-    assert len(line.get_ydata()) == 18
-
-
-def test_a_missing_metric_is_refused(samples):
-    with pytest.raises(InputError, match="no metric 'queue_length'"):
-        plots.plot_traces(samples, "queue_length")

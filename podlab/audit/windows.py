@@ -1,4 +1,4 @@
-"""One feature row per deployment, from its birth and from the middle of its life: what the audit compares."""
+"""One feature row per deployment, at its start and in its steady state: what the audit compares."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from podlab.features.rows import BoolArray, FloatArray, ObservationSpans, observ
 from podlab.features.windows import make_windows, series_of
 
 #: From the container's start.
-BIRTH: Final = "birth"
+START_UP: Final = "start-up"
 #: From the middle of what was seen of the container, never sooner than a window's length after its start.
-MIDLIFE: Final = "mid-life"
+STEADY_STATE: Final = "steady state"
 
 
 @dataclass(frozen=True)
-class Look:
+class WindowTable:
     """One window of each deployment's first life that shows it.
 
     Attributes
     ----------
     name : str
-        :data:`BIRTH` or :data:`MIDLIFE`.
+        :data:`START_UP` or :data:`STEADY_STATE`.
     X : array of float32 (n_deployments, n_features)
         NaN where a series is missing.
     names : tuple of str
@@ -53,7 +53,7 @@ class Look:
         """Each deployment's service (n_deployments,)."""
         return self.deployments["service"].to_numpy(object)
 
-    def only(self, columns: tuple[str, ...]) -> Look:
+    def only(self, columns: tuple[str, ...]) -> WindowTable:
         """Keep the features that can be made from these metric columns."""
         wanted = set(feature_names(series_of(columns)))
         chosen = [name in wanted for name in self.names]
@@ -61,10 +61,10 @@ class Look:
         return replace(self, X=self.X[:, chosen], names=names)
 
 
-def take_looks(
+def cut_windows(
     samples: pd.DataFrame, *, length_s: float = 60.0, fewest_services: int = 2, draws: pd.DataFrame | None = None
-) -> dict[str, Look]:
-    """Look at the birth and at the mid-life of every deployment, by every metric that was measured.
+) -> dict[str, WindowTable]:
+    """Cut a window at the start and one in the steady state of every deployment, by every metric that was measured.
 
     Parameters
     ----------
@@ -80,8 +80,8 @@ def take_looks(
 
     Returns
     -------
-    dict of str to Look
-        :data:`BIRTH` and :data:`MIDLIFE`, or one of them.
+    dict of str to WindowTable
+        :data:`START_UP` and :data:`STEADY_STATE`, or one of them.
 
     Raises
     ------
@@ -96,18 +96,18 @@ def take_looks(
     if draws is not None:
         deployments = join_draws(deployments, draws)
     found = {}
-    for name, begin_s in ((BIRTH, _births(spans)), (MIDLIFE, _middles(spans, length_s))):
+    for name, begin_s in ((START_UP, _starts(spans)), (STEADY_STATE, _middles(spans, length_s))):
         windows = make_windows(rows, horizon_s=length_s, begin_s=np.nan_to_num(begin_s))
         X, names = feature_matrix(windows)
         shown = np.isfinite(begin_s) & windows.usable
         begin = deployments["born"] + pd.to_timedelta(begin_s, unit="s")
         told = deployments.assign(begin=begin, end=begin + pd.Timedelta(seconds=length_s))
-        look = _first_lives(Look(name, X[shown], names, told[shown]))
+        look = _first_lives(WindowTable(name, X[shown], names, told[shown]))
         if len(set(look.services)) >= fewest_services:
             found[name] = look
     if not found:
         raise InputError(
-            f"fewer than {fewest_services} services were seen from birth or for {length_s:g} s of mid-life",
+            f"fewer than {fewest_services} services were seen at the start or for {length_s:g} s of steady state",
             hint="give a recording of more services, or a shorter window",
         )
     return found
@@ -127,7 +127,7 @@ def _normal(samples: pd.DataFrame) -> pd.DataFrame:
     return normal
 
 
-def _births(spans: ObservationSpans) -> FloatArray:
+def _starts(spans: ObservationSpans) -> FloatArray:
     return np.where(spans.start_observed, 0.0, np.nan)
 
 
@@ -197,12 +197,12 @@ def place_within(services: pd.Series, values: pd.Series) -> pd.Series:
     return order / last.where(last > 0)
 
 
-def thin_looks(looks: Mapping[str, Look], per_service: int, *, seed: int = 0) -> dict[str, Look]:
+def sample_deployments(looks: Mapping[str, WindowTable], per_service: int, *, seed: int = 0) -> dict[str, WindowTable]:
     """Keep some deployments of each service, so that what trains many models stays quick.
 
     Parameters
     ----------
-    looks : mapping of str to Look
+    looks : mapping of str to WindowTable
     per_service : int
         How many at most, the same ones in every look; 0 keeps all.
     seed : int
@@ -226,7 +226,7 @@ def _natural(text: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
-def _first_lives(look: Look) -> Look:
+def _first_lives(look: WindowTable) -> WindowTable:
     """Keep each deployment once: replicas and later lives of one deployment are not independent of it."""
     order = look.deployments["born"].argsort(kind="stable").to_numpy()
     first = np.sort(order[~look.deployments["deployment"].iloc[order].duplicated().to_numpy()])
