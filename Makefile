@@ -27,12 +27,12 @@ BIN := .venv/bin
 help:  ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 11
 
-train: .venv/.installed  ## Set up and run the whole chain on the recording in data/; ends with the reports' paths
+train: .venv/.installed  ## Set up and run all notebooks whose inputs changed on the recording in data/; prints the reports' paths
 	$(BIN)/podlab run --all -p recordings=$(call listed,$(RECORDING)) -p other_recordings=$(call listed,$(OTHER)) \
 		-p unknown_recordings=$(call listed,$(UNKNOWN)) -p fault_recordings=$(call listed,$(FAULTS)) \
 		-p normal_recordings=$(call listed,$(NORMAL)) -p deployments_per_service=$(PER_SERVICE)
 
-quick: .venv/.installed  ## The same chain on a small recording in a few minutes, to see that it works
+quick: .venv/.installed  ## The same on a small recording in a few minutes, to see that it works; into reports/quick
 	$(BIN)/podlab run --all --quick
 
 test: .venv/.installed  ## Set up and pass all tests
@@ -66,12 +66,12 @@ lint: .venv/.installed  ## Style, types, directions of imports, stripped noteboo
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/nbstripout --verify notebooks/*.ipynb
+	$(BIN)/nbstripout --verify notebooks/0[1-9]*.ipynb notebooks/1*.ipynb
 
 format: .venv/.installed  ## Put code and notebooks into the common form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/nbstripout notebooks/*.ipynb
+	$(BIN)/nbstripout notebooks/0[1-9]*.ipynb notebooks/1*.ipynb
 
 bench: .venv/.installed  ## Measure podlab beside its peers
 	$(BIN)/python -m benchmarks.features

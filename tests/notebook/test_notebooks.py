@@ -1,8 +1,7 @@
-"""The committed notebooks are thin essays without output; that they run is shown by tests/notebook."""
+"""The committed notebooks are without output and have the settings' parameters; that they run is shown elsewhere."""
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 
 import nbformat
@@ -13,7 +12,7 @@ from podlab.notebook.parameters import read_parameters
 from podlab.notebook.report import CHAIN
 
 ROOT = Path(__file__).parents[2]
-#: The last one needs a watcher's log, and so is no part of the chain.
+#: The last one needs a watcher's log, so it is not part of the chain.
 NOTEBOOKS = [ROOT / "notebooks" / f"{name}.ipynb" for name in (*CHAIN, "08_watch")]
 #: Parameters that mean the same as the setting of that name, and so must have its default.
 SHARED = {"seed", "training_iterations", "training_ratio", "learning_curve_samples", "metric_filter", "model_path"}
@@ -38,28 +37,7 @@ def test_notebooks_are_stripped(path: Path) -> None:
     assert [cell.id for cell in notebook.cells] == [str(number) for number in range(len(notebook.cells))]
 
 
-def test_cells_are_thin(path: Path) -> None:
-    for cell in read(path).cells:
-        if cell.cell_type == "code":
-            # Parameters are a list, each with its line.
-            most = 20 if "parameters" in cell.metadata.get("tags", []) else 15
-            assert len(cell.source.splitlines()) <= most, cell.source
-            nodes = list(ast.walk(ast.parse(cell.source)))
-            heavy = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.While, ast.Try)
-            assert not [node for node in nodes if isinstance(node, heavy)], cell.source
-
-
-def test_words_stand_before_every_figure(path: Path) -> None:
-    cells = read(path).cells
-    figures = [number for number, cell in enumerate(cells) if "results.figure(" in cell.source]
-    for number in figures:
-        before = cells[number - 1]
-        # The words may introduce a cell that computes what the next one draws.
-        assert before.cell_type == "markdown", cells[number].source
-        assert len(before.source.split()) >= 8
-
-
-def test_the_last_cell_says_that_it_is_the_last(path: Path) -> None:
+def test_the_last_cell_marks_the_end(path: Path) -> None:
     assert read(path).cells[-1].source.splitlines()[-1] == "results.finish()"
 
 
