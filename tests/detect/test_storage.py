@@ -19,7 +19,7 @@ from podlab.errors import InputError
 from podlab.features.rows import read_rows
 from podlab.model import bundle
 from tests.detect.conftest import leak
-from tests.detect.test_scorer import own_services, run
+from tests.detect.test_scoring import own_services, run
 from tests.support.bundles import change_manifest, replace_file
 from tests.support.models import small_identifier
 from tests.support.synthetic import make_samples

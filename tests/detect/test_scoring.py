@@ -1,4 +1,4 @@
-"""Scores as samples come: the same for one container and for many, from its donors, and never learned from faults."""
+"""Streaming scores, the choice of source detectors, and the signals that contribute to a score."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podlab.detect import DetectorLibrary, Scorer, StepScores
+from podlab.detect import DetectorLibrary, Scorer, StepScores, source_detectors_of_decision
 from podlab.detect.detector import smooth
 from podlab.detect.library import observe_rows
-from podlab.detect.scoring import KNOWN_AFTER_S
-from podlab.detect.signals import samples_at, time_steps
+from podlab.detect.scoring import KNOWN_AFTER_S, ContributingSignal, contributing_signals
+from podlab.detect.signals import SIGNALS, samples_at, time_steps
 from podlab.features.rows import Rows, read_rows
 from tests.detect.conftest import leak
 
@@ -151,3 +151,64 @@ def test_room_is_made_and_taken_back(library: DetectorLibrary, samples: pd.DataF
     step(scorer, rows, second)
     scorer.forget(np.arange(scorer.size))
     assert step(scorer, rows, first).rarity.tolist() == step(fresh, rows, first).rarity.tolist()
+
+
+Shares = list[tuple[str, float]]
+
+
+@pytest.mark.parametrize(
+    ("service", "candidates", "similar", "donors"),
+    [
+        ("redis", [("redis", 0.97), ("nginx", 0.03)], [("redis", 0.9)], [("redis", 0.97)]),
+        ("redis", [("redis", 0.7), ("memcached", 0.25), ("nginx", 0.05)], [], [("redis", 0.7), ("memcached", 0.25)]),
+        ("redis", [("nginx", 0.9), ("redis", 0.1)], [], [("nginx", 0.9), ("redis", 0.1)]),
+        ("redis", [], [], [("redis", 1.0)]),  # decided before a restart
+        ("redis", [("nginx", 0.9)], [], [("redis", 1.0)]),
+        ("redis", [("redis", 0.6), ("valkey", 0.2), ("nginx", 0.19)], [], [("redis", 0.6), ("valkey", 0.2)]),
+        (None, [("redis", 0.9)], [("redis", 0.3)], []),
+        (None, [], [("redis", 0.8), ("valkey", 0.79)], [("redis", 0.8)]),
+        (None, [], [("redis", 0.9), ("memcached", 0.85), ("nginx", 0.1)], [("redis", 0.9), ("memcached", 0.85)]),
+    ],
+)  # fmt: skip
+def test_the_service_decided_on_and_who_is_near(
+    service: str | None, candidates: Shares, similar: Shares, donors: Shares
+) -> None:
+    assert list(source_detectors_of_decision(service, candidates, similar)) == donors
+
+
+def test_the_farthest_come_first_and_the_usual_not_at_all() -> None:
+    far = np.zeros(2 * len(SIGNALS))
+    cpu, rx, tx = (SIGNALS.index(name) for name in ("cpu_usage_nanocores", "rx_bytes", "tx_bytes"))
+    far[cpu], far[len(SIGNALS) + cpu], far[len(SIGNALS) + rx], far[tx] = 3.0, 9.0, -12.0, 1.5
+    assert contributing_signals(far) == (
+        ContributingSignal("rx_bytes", -12.0, "itself"),
+        ContributingSignal("cpu_usage_nanocores", 9.0, "itself"),
+    )
+    assert contributing_signals(far, most=1)[0].to_json() == {
+        "signal": "rx_bytes",
+        "strays": -12.0,
+        "against": "itself",
+    }
+    assert contributing_signals(np.zeros(2 * len(SIGNALS))) == ()
+
+
+def test_words_say_which_way_how_far_and_from_what() -> None:
+    assert ContributingSignal("rx_bytes", -12.04, "itself").text == "rx_bytes 12.0 deviations below its own usual"
+    assert ContributingSignal("rx_bytes", 20.0, "service").text == (
+        "rx_bytes 20 or more deviations above what is usual for the service"
+    )
+
+
+def test_three_drive_at_most_and_none_that_is_less_than_two_deviations_away() -> None:
+    far = np.zeros(2 * len(SIGNALS))
+    far[:4] = 3.0, 4.0, -5.0, 6.0
+    assert [driver.deviation for driver in contributing_signals(far)] == [6.0, -5.0, 4.0]
+    far[:4] = 2.0, 1.99, -2.0, -1.99
+    assert [driver.deviation for driver in contributing_signals(far)] == [2.0, -2.0]
+
+
+def test_where_value_and_change_are_as_far_away_it_is_unusual_for_the_service() -> None:
+    far = np.zeros(2 * len(SIGNALS))
+    far[0] = far[len(SIGNALS)] = 4.0
+    assert [driver.against for driver in contributing_signals(far)] == ["service"]
+    assert ContributingSignal("rx_bytes", 3.456, "service").to_json()["strays"] == 3.46
