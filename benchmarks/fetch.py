@@ -19,9 +19,9 @@ import pandas as pd
 from influxdb import DataFrameClient, InfluxDBClient
 
 from podlab.data.catalogue import FEATURE_METRICS
-from podlab.sources.influx_schema import BLKIO, CONTAINER, DOCKER_LABELS, NETWORK, VOLUME, docker_name, measurements
 from podlab.sources.influxdb import InfluxSource
-from podlab.sources.line_protocol import format_fields, format_tags
+from podlab.sources.influxdb_syntax import format_fields, format_tags
+from podlab.sources.telegraf import BLKIO, CONTAINER, DOCKER_LABELS, NETWORK, VOLUME, docker_name, measurements
 from tests.support.influxd import Influxd, running_influxd
 
 SPAN_S = 600

@@ -24,7 +24,7 @@ from benchmarks.measure import has_peer
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
 from podlab.data.samples import check_samples
 from podlab.sources.prometheus import PrometheusSource
-from podlab.sources.prometheus_write import series_of, write_series
+from podlab.sources.remote_write import series_of, write_series
 from tests.support.prometheusd import ANY_AGE, Prometheusd, running_prometheus, running_victoria
 
 NAMES = sorted({place.name for c in FEATURE_METRICS if (place := CATALOGUE[c].prometheus) is not None})

@@ -19,10 +19,8 @@ import pandas as pd
 from prometheus_client.parser import text_string_to_metric_families
 
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
-from podlab.sources.kubelet import KubeletSource
-from podlab.sources.kubelet_cadvisor import CADVISOR
-from podlab.sources.kubelet_http import KubeletAddress
-from podlab.sources.kubelet_stats import SUMMARY
+from podlab.sources.kubelet import KubeletAddress, KubeletSource
+from podlab.sources.kubelet_answers import CADVISOR, SUMMARY
 
 SPAN_S, INTERVAL_S, PODS_PER_NODE = 600, 10, 50
 START = pd.Timestamp("2026-01-01T00:00:00Z")

@@ -17,8 +17,8 @@ import pandas as pd
 from podlab.data.catalogue import FEATURE_METRICS
 from podlab.data.recordings import read_recording
 from podlab.identify import Identifier, fit
-from podlab.sources.influx_http import InfluxDatabase
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.prometheus import PrometheusSource
 from podlab.sources.replay import replay
 from tests.support.certificates import make_certificate

@@ -35,7 +35,7 @@ from benchmarks.measure import status_bytes
 from benchmarks.watcher import LONGEST_S, TICK_S, Cluster, make_parser
 from benchmarks.watcher_child import old_entry
 from podlab.kubernetes.objects import WatchedPod
-from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.watcher.cases import key_of
 from podlab.watcher.journal import Journal
 from tests.support.certificates import make_certificate

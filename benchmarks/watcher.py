@@ -37,7 +37,7 @@ from podlab.data.catalogue import CATALOGUE
 from podlab.data.recordings import read_recording
 from podlab.data.samples import check_samples
 from podlab.kubernetes.objects import Change, WatchedContainer, WatchedPod
-from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.replay import replay
 from tests.support.influxd import Influxd, running_influxd
 

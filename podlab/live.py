@@ -13,13 +13,12 @@ from podlab.data.labels import LabelReport, LabelRules, apply_labels, label_cont
 from podlab.data.samples import INSTANCE_KEY
 from podlab.kubernetes.client import connect
 from podlab.kubernetes.inventory import list_kubelets, read_inventory
-from podlab.sources import LiveSource
-from podlab.sources.influx_http import InfluxDatabase
 from podlab.sources.influxdb import InfluxSource
-from podlab.sources.kubelet import KubeletSource
-from podlab.sources.kubelet_http import KubeletClient
+from podlab.sources.influxdb_client import InfluxDatabase
+from podlab.sources.kubelet import KubeletClient, KubeletSource
 from podlab.sources.prometheus import PrometheusSource
-from podlab.sources.prometheus_http import PrometheusApi
+from podlab.sources.prometheus_client import PrometheusApi
+from podlab.sources.protocol import LiveSource
 
 #: So long a kubelet may take for a whole answer.
 _KUBELET_S: Final = 10.0

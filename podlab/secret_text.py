@@ -53,7 +53,7 @@ def clean_password(value: str, *, where: str) -> str:
     return value
 
 
-def without_secrets(text: str, secrets: Iterable[str | None]) -> str:
+def redact(text: str, secrets: Iterable[str | None]) -> str:
     """Take secrets out of a text of others, such as what a server or a library says of a request.
 
     Parameters
@@ -64,7 +64,7 @@ def without_secrets(text: str, secrets: Iterable[str | None]) -> str:
 
     Examples
     --------
-    >>> without_secrets("Illegal header value b'Bearer abc'", ["abc"])
+    >>> redact("Illegal header value b'Bearer abc'", ["abc"])
     "Illegal header value b'Bearer ***'"
     """
     for secret in sorted((s for s in secrets if s and len(s) >= _SHORTEST), key=len, reverse=True):

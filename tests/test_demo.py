@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from podlab.sources.influx_http import InfluxDatabase
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.influxdb_client import InfluxDatabase
 from tests.support.influxd import Influxd
 from tools import demo
 

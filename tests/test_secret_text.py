@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from podlab.errors import InputError
-from podlab.secret_text import clean_password, clean_token, without_secrets
+from podlab.secret_text import clean_password, clean_token, redact
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_an_empty_secret_is_told(given: str) -> None:
 def test_a_secret_is_taken_out_of_a_text_however_it_is_written() -> None:
     secret = "hunter2'\\ä"
     packed = base64.b64encode(secret.encode()).decode()
-    told = without_secrets(f"{secret} {secret!r} {packed} and all else", [None, "", secret])
+    told = redact(f"{secret} {secret!r} {packed} and all else", [None, "", secret])
     assert "hunter2" not in told
     assert packed not in told
     assert told.endswith("and all else")

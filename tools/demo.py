@@ -31,7 +31,7 @@ from podlab.data.catalogue import CATALOGUE
 from podlab.data.recordings import read_recording, write_recording
 from podlab.errors import PodlabError
 from podlab.model import bundle
-from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.replay import replay
 from tests.support.influxd import free_ports, running_influxd
 from tests.support.kubeapi import KubeApi

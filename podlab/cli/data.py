@@ -153,7 +153,7 @@ def replay(
 
     Example: podlab replay data/recordings/first.parquet --to influxdb --now
     """
-    from podlab.sources.prometheus_dialect import CADVISOR, OPENTELEMETRY
+    from podlab.sources.prometheus_query import CADVISOR, OPENTELEMETRY
     from podlab.sources.replay import replay as write
 
     settings = load_settings(

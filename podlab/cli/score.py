@@ -21,9 +21,9 @@ from podlab.data.recordings import read_recording
 from podlab.data.store import open_dataset
 from podlab.errors import InputError
 from podlab.files import atomic_file, refuse_inputs
+from podlab.importing.labelled_series import Rule, parse_mapping, read_series
 from podlab.model import bundle
 from podlab.parallel import use_scheduler
-from podlab.sources.series import Rule, parse_mapping, read_series
 
 if TYPE_CHECKING:
     from podlab.detect import DetectorLibrary

@@ -173,7 +173,7 @@ class RecordingSource:
         return ", ".join(str(path) for path in self.paths)
 
     def fetch(self, since: datetime, until: datetime) -> pd.DataFrame:
-        """Read the samples with ``since <= time < until``; see :class:`podlab.sources.Source`."""
+        """Read the samples with ``since <= time < until``; see :class:`podlab.sources.protocol.Source`."""
         samples = read_recording(self.paths)
         inside = samples[(samples["time"] >= since) & (samples["time"] < until)].reset_index(drop=True)
         if inside.empty:

@@ -17,18 +17,31 @@ from podlab.data.deployments import deployments_of
 from podlab.data.samples import INSTANCE_KEY, MISSING_NUMBERS, MISSING_WORDS, as_numbers, check_samples, known_text
 from podlab.data.units import parse_duration_s
 from podlab.errors import InputError
-from podlab.importing.containers import (
+from podlab.importing.mapping import (
+    TEXT,
+    Age,
+    Column,
+    Fixed,
+    FromColumn,
+    FromFile,
+    Mapping,
+    Origin,
+    QuantityError,
+    is_nothing_of_nothing,
+    read_quantities,
+)
+from podlab.importing.readers import ForeignTable, read_table
+from podlab.importing.rows import (
     DESCRIPTION,
+    GAUGES_OF_MEMORY,
+    as_counters,
     contradictions,
+    drop_rows_of_nothing,
     fill_descriptions,
     fill_identity,
+    restarts,
     starts_of_ages,
 )
-from podlab.importing.counters import GAUGES_OF_MEMORY, as_counters, drop_rows_of_nothing, restarts
-from podlab.importing.mapping import Age, Column, Fixed, FromColumn, FromFile, Mapping, Origin
-from podlab.importing.quantities import TEXT, QuantityError, is_nothing_of_nothing, read_quantities
-from podlab.importing.readers import read_table
-from podlab.importing.table import ForeignTable
 from podlab.importing.times import read_times, times_in_order
 from podlab.sources.prometheus_series import PAUSE
 

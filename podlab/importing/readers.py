@@ -5,21 +5,232 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from podlab.data.store.rows import to_frame
 from podlab.errors import InputError, PodlabError
-from podlab.importing.arff import read_arff
+from podlab.files import decode_text
 from podlab.importing.mapping import FileFormat
-from podlab.importing.table import ForeignTable, begin_of, from_rows, read_text
-from podlab.sources.prometheus_wire import RefusedError, read_matrix
+from podlab.sources.prometheus_client import RefusedError, read_matrix
+
+_MOST_SHOWN: Final = 40
+_ESCAPE: Final = "\x1b"
+
+
+@dataclass(frozen=True)
+class ForeignTable:
+    """What a file holds.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        Its columns as they are called there, by position.
+    lines : ndarray of int64, shape (n_rows,)
+        Where each row is, counted from 1.
+    unit : str
+        What is counted: ``line``, or ``row`` or ``value`` where a file has no lines.
+    """
+
+    rows: pd.DataFrame
+    lines: npt.NDArray[np.int64]
+    unit: str
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, lines: Sequence[int] | npt.NDArray[np.int64], unit: str) -> ForeignTable:
+        """Make one; columns of one name are told apart as ``name (1)``, ``name (2)`` unless they hold the same."""
+        return cls(_name_apart(rows.reset_index(drop=True)), np.asarray(lines, dtype=np.int64), unit)
+
+    def at(self, position: int) -> str:
+        """Say where a row is, such as ``line 7``."""
+        return f"{self.unit} {self.lines[position]}"
+
+
+def read_text(path: Path) -> str:
+    """Read a text file, in UTF-8 or as its byte order mark says.
+
+    Raises
+    ------
+    ValueError
+        If it is no such text, or holds the control codes of a terminal; the error says in which line.
+    """
+    content = path.read_bytes()
+    try:
+        text = decode_text(content)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ValueError(f"line {line}: is no UTF-8 text") from error
+    if (found := text.find(_ESCAPE)) >= 0:
+        number = text.count("\n", 0, found) + 1
+        begins = text[found - 1 : found] in ("", "\n")
+        what = f"{'begins with' if begins else 'holds'} terminal control codes (docker stats without --no-stream?)"
+        raise ValueError(f"line {number}: {what}")
+    return text
+
+
+def begin_of(text: str, number: int) -> str:
+    """Show how a line begins, counted from 1."""
+    line = text.split("\n", number)[number - 1].rstrip("\r")
+    return repr(line[:_MOST_SHOWN] + ("..." if len(line) > _MOST_SHOWN else ""))
+
+
+def from_rows(rows: Sequence[Sequence[str]], lines: Sequence[int], text: str) -> ForeignTable:
+    """Make a table of rows, of which the first names the columns.
+
+    Raises
+    ------
+    ValueError
+        If a row has more or fewer fields than that.
+    """
+    # An empty line has no field; editors and shells leave one at the end.
+    filled = [(row, line) for row, line in zip(rows, lines, strict=True) if row]
+    if not filled:
+        return ForeignTable.of(pd.DataFrame(), [], "line")
+    (names, _), *data = filled
+    for row, line in data:
+        if len(row) != len(names):
+            raise ValueError(f"line {line} has {len(row)} fields, not {len(names)}: {begin_of(text, line)}")
+    cells = [[field or None for field in row] for row, _ in data]
+    return ForeignTable.of(
+        pd.DataFrame(cells, columns=pd.Index(list(names)), dtype="object"), [line for _, line in data], "line"
+    )
+
+
+def _name_apart(rows: pd.DataFrame) -> pd.DataFrame:
+    names = [str(name) for name in rows.columns]
+    if len(set(names)) == len(names):
+        return rows.set_axis(names, axis=1)
+    kept, called = [], []
+    for name in dict.fromkeys(names):
+        places = [place for place, other in enumerate(names) if other == name]
+        first = rows.iloc[:, places[0]]
+        if all(first.equals(rows.iloc[:, place]) for place in places):
+            places = places[:1]
+        kept += places
+        called += [name] if len(places) == 1 else [f"{name} ({number})" for number in range(1, len(places) + 1)]
+    return rows.iloc[:, kept].set_axis(called, axis=1)
+
+
+_QUOTED: Final = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+_ATTRIBUTE: Final = re.compile(rf"@attribute\s+({_QUOTED}|[^\s{{]+)\s*(.*)", re.IGNORECASE)
+#: A value in quotes, or what stands up to the next comma.
+_VALUE: Final = re.compile(rf"\s*(?:({_QUOTED})\s*|([^,]*))(,|$)")
+_NUMBERS: Final = ("numeric", "real", "integer")
+_MISSING: Final = "?"
+
+
+@dataclass(frozen=True)
+class _Attribute:
+    """A column: its name, and the values that are allowed where they are declared."""
+
+    name: str
+    allowed: tuple[str, ...] | None
+
+
+def read_arff(path: Path) -> ForeignTable:
+    """Read a dense file.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or a value is not of those that its attribute declares; the error says in which line.
+    """
+    text = read_text(path)
+    attributes: list[_Attribute] = []
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    in_data = False
+    for number, line in enumerate(text.split("\n"), 1):
+        told = _without_comment(line).strip()
+        if not told:
+            continue
+        if in_data:
+            rows.append(_read_row(told, attributes, number, text))
+            lines.append(number)
+        elif told.lower().startswith("@attribute"):
+            attributes.append(_read_attribute(told, number))
+        elif told.lower().startswith("@data"):
+            in_data = True
+        elif not told.lower().startswith("@relation"):
+            raise ValueError(f"line {number}: is no part of a header: {begin_of(text, number)}")
+    if not in_data:
+        raise ValueError("there is no @data")
+    return from_rows([[each.name for each in attributes], *rows], [0, *lines], text)
+
+
+def _without_comment(line: str) -> str:
+    """Take off what stands behind a ``%`` outside of quotes, as Weka does."""
+    if "%" not in line:
+        return line
+    at = 0
+    for found in re.finditer(rf"{_QUOTED}|%", line):
+        at = found.start()
+        if found[0] == "%":
+            return line[:at]
+    return line
+
+
+def _read_attribute(told: str, number: int) -> _Attribute:
+    found = _ATTRIBUTE.fullmatch(told)
+    if found is None or not found[2]:
+        raise ValueError(f"line {number}: {told[:60]!r} is no attribute")
+    name, kind = _unquote(found[1]), found[2].strip()
+    if kind.startswith("{"):
+        if not kind.endswith("}"):
+            raise ValueError(f"line {number}: the values of {name!r} do not end with }}")
+        return _Attribute(name, tuple(value for value, _ in _split(kind[1:-1], number)))
+    word = kind.split()[0].lower()
+    if word not in (*_NUMBERS, "string", "date"):
+        raise ValueError(f"line {number}: {name!r} is of a type that is not read: {word!r}")
+    return _Attribute(name, None)
+
+
+def _read_row(told: str, attributes: list[_Attribute], number: int, text: str) -> list[str]:
+    if told.startswith("{"):
+        raise ValueError(f"line {number}: sparse data is not read; save it as dense ARFF")
+    values = _split(told, number)
+    if len(values) == 1 and len(attributes) > 1:
+        # Weka takes blanks between values, too.
+        values = _split(re.sub(rf"({_QUOTED})|\s+", lambda found: found[1] or ",", told), number)
+    if len(values) != len(attributes):
+        shown = begin_of(text, number)
+        raise ValueError(f"line {number} has {len(values)} fields, not {len(attributes)}: {shown}")
+    row = []
+    for (value, quoted), attribute in zip(values, attributes, strict=True):
+        missing = value == _MISSING and not quoted
+        if attribute.allowed is not None and not missing and value not in attribute.allowed:
+            known = ", ".join(attribute.allowed[:20])
+            raise ValueError(f"line {number}: {value!r} is none of {known}, the values of {attribute.name!r}")
+        row.append("" if missing else value)
+    return row
+
+
+def _split(told: str, number: int) -> list[tuple[str, bool]]:
+    """Part values at commas, and say which stood in quotes."""
+    values: list[tuple[str, bool]] = []
+    at = 0
+    while True:
+        found = _VALUE.match(told, at)
+        if found is None or (found[2] is not None and found[2][:1] in ("'", '"')):
+            raise ValueError(f"line {number}: a quote that does not end: {told[at : at + 40]!r}")
+        values.append((_unquote(found[1]), True) if found[1] is not None else (found[2].strip(), False))
+        if not found[3]:
+            return values
+        at = found.end()
+
+
+def _unquote(name: str) -> str:
+    return re.sub(r"\\(.)", r"\1", name[1:-1]) if name[:1] in ("'", '"') else name
+
 
 #: Columns of a Prometheus answer beside its labels.
 TIME_MS: Final = "time_ms"

@@ -14,7 +14,7 @@ from podlab.data.image_names import names_image
 from podlab.errors import PodlabError
 from podlab.kubernetes.errors import ExpiredError, ForbiddenError
 from podlab.kubernetes.objects import Item, ListedPod, Node, OwnedMeta, Page
-from podlab.sources.kubelet_http import KubeletAddress
+from podlab.sources.kubelet import KubeletAddress
 
 if TYPE_CHECKING:
     # The official client takes a second to import, which those who only enrich samples need not wait for.

@@ -13,7 +13,7 @@ import pandas as pd
 from podlab.data.samples import check_samples
 from podlab.errors import PodlabError
 from podlab.progress import Progress
-from podlab.sources import Source
+from podlab.sources.protocol import Source
 
 log = logging.getLogger(__name__)
 

@@ -17,13 +17,20 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from podlab.data.catalogue import CATALOGUE
 from podlab.data.samples import check_samples
 from podlab.errors import InputError, PodlabError
-from podlab.sources import NothingThereError
-from podlab.sources import influx_prometheus as prometheus_input
-from podlab.sources import influx_schema as schema
-from podlab.sources.influx_agents import AGENT_TAG, one_agent
-from podlab.sources.influx_http import AnswerTooLargeError, InfluxDatabase, quote_identifier
-from podlab.sources.influx_table import join_measurements, make_grid
-from podlab.sources.influx_wire import PartialAnswerError, RefusedError, Rows, join_rows, read_rows, read_series
+from podlab.http import TooLargeError
+from podlab.sources import telegraf, telegraf_scraped
+from podlab.sources.influxdb_client import (
+    InfluxDatabase,
+    PartialAnswerError,
+    RefusedError,
+    Rows,
+    join_rows,
+    read_rows,
+    read_series,
+)
+from podlab.sources.influxdb_syntax import quote_identifier
+from podlab.sources.protocol import NothingThereError
+from podlab.sources.telegraf import AGENT_TAG, join_measurements, make_grid, one_agent
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +116,7 @@ class InfluxSource:
         self.database.close()
 
     def fetch(self, since: datetime, until: datetime, *, pods: Collection[str] | None = None) -> pd.DataFrame:
-        """Read the samples with ``since <= time < until``; see :class:`podlab.sources.LiveSource`.
+        """Read the samples with ``since <= time < until``; see :class:`podlab.sources.protocol.LiveSource`.
 
         One statement takes the names of a few hundred pods well; the server's work grows with pods times series.
         Two pods of one name are told apart by what carries their uid: Docker's names, or a replay. Where nothing does
@@ -129,7 +136,7 @@ class InfluxSource:
             raise InputError("the span ends before it begins", where=f"{since} to {until}")
         if pods is not None and (parts := self._divide(pods)):
             return self._fetch_parts(since, until, parts)
-        container, *others = schema.measurements(self.columns)
+        container, *others = telegraf.measurements(self.columns)
         rows_of = {container.name: self._read(container, since_ns, until_ns, pods)}
         if not len(rows_of[container.name].series):
             scraped = self._scraped(self.columns, since_ns, until_ns, pods)
@@ -139,18 +146,18 @@ class InfluxSource:
                 what = f"no rows of {container.name} of the {len(pods)} pods asked for"
                 raise NothingThereError(what, where=self.name)
             raise self._explain_nothing(since, until)
-        identity = [m for m in others if m.name == schema.IDENTITY]
+        identity = [m for m in others if m.name == telegraf.IDENTITY]
         rows_of |= self._read_all(identity, since_ns, until_ns, pods)
         grid = make_grid(rows_of, cluster=self.cluster)
         # What belongs to the first and last rows may have been measured just outside the span.
         margin_ns = int(grid.interval_ns.max(initial=0)) // 2
-        rest = [m for m in others if m.name != schema.IDENTITY]
+        rest = [m for m in others if m.name != telegraf.IDENTITY]
         rows_of |= self._read_all(rest, since_ns - margin_ns, until_ns + margin_ns, pods)
         frame = join_measurements(grid, rows_of, cluster=self.cluster)
-        lacking = prometheus_input.lacking_columns(frame, self.columns)
+        lacking = telegraf_scraped.lacking_columns(frame, self.columns)
         scraped = self._scraped(lacking, since_ns - margin_ns, until_ns + margin_ns, pods) if lacking else None
         if scraped is not None:
-            frame = prometheus_input.add_scraped(frame, scraped, lacking)
+            frame = telegraf_scraped.add_scraped(frame, scraped, lacking)
         return check_samples(frame, where=self.name)
 
     def _scraped(
@@ -159,10 +166,10 @@ class InfluxSource:
         """Read what Telegraf's ``prometheus`` input wrote of some columns; None where it wrote nothing."""
         there, all_in_one = self._scraped_names()
 
-        def read(measurement: schema.Measurement, wider_ns: int) -> Rows:
+        def read(measurement: telegraf.Measurement, wider_ns: int) -> Rows:
             return self._read(measurement, since_ns - wider_ns, until_ns + wider_ns, pods)
 
-        rows = prometheus_input.read_scraped(
+        rows = telegraf_scraped.read_scraped(
             read, there, columns, since_ns, until_ns,
             cluster=self.cluster, all_in_one=all_in_one, margin_ns=_SCRAPE_MARGIN_NS,
         )  # fmt: skip
@@ -173,12 +180,12 @@ class InfluxSource:
         if self._names is None or time.monotonic() - self._names_s > _RENEW_NAMES_S:
             try:
                 measurements: dict[str, list[str]] = {str(row[0]): [] for row in self._ask("SHOW MEASUREMENTS")}
-                if prometheus_input.ALL_IN_ONE in measurements:
-                    fields = self._ask(f"SHOW FIELD KEYS FROM {quote_identifier(prometheus_input.ALL_IN_ONE)}")
-                    measurements[prometheus_input.ALL_IN_ONE] = [str(row[0]) for row in fields]
+                if telegraf_scraped.ALL_IN_ONE in measurements:
+                    fields = self._ask(f"SHOW FIELD KEYS FROM {quote_identifier(telegraf_scraped.ALL_IN_ONE)}")
+                    measurements[telegraf_scraped.ALL_IN_ONE] = [str(row[0]) for row in fields]
             except RefusedError as error:
                 raise self.database.refusal(error.message) from None
-            self._names, self._names_s = prometheus_input.present_names(measurements), time.monotonic()
+            self._names, self._names_s = telegraf_scraped.present_names(measurements), time.monotonic()
         return self._names
 
     def _divide(self, pods: Collection[str]) -> list[list[str]]:
@@ -187,7 +194,7 @@ class InfluxSource:
         if len(names) < 2 or self.database.version.major < 3:
             return []
         # A name may stand there twice, and each of its dots takes twelve characters.
-        questions = (measurement.query(names) for measurement in schema.measurements(self.columns))
+        questions = (measurement.query(names) for measurement in telegraf.measurements(self.columns))
         if max(len(quote(question)) for question in questions) <= _MOST_QUESTION_CHARACTERS:
             return []
         return [names[: len(names) // 2], names[len(names) // 2 :]]
@@ -204,15 +211,15 @@ class InfluxSource:
         return found[0] if len(found) == 1 else check_samples(pd.concat(found, ignore_index=True), where=self.name)
 
     def _read_all(
-        self, wanted: list[schema.Measurement], since_ns: int, until_ns: int, pods: Collection[str] | None
+        self, wanted: list[telegraf.Measurement], since_ns: int, until_ns: int, pods: Collection[str] | None
     ) -> dict[str, Rows]:
         found = {m.name: self._read(m, since_ns, until_ns, pods) for m in wanted}
-        for name in (name for name, rows in found.items() if not len(rows.series) and name != schema.IDENTITY):
+        for name in (name for name, rows in found.items() if not len(rows.series) and name != telegraf.IDENTITY):
             log.info("%s: no rows of %s; its columns are missing", self.name, name)
         return {name: rows for name, rows in found.items() if len(rows.series)}
 
     def _read(
-        self, measurement: schema.Measurement, since_ns: int, until_ns: int, pods: Collection[str] | None
+        self, measurement: telegraf.Measurement, since_ns: int, until_ns: int, pods: Collection[str] | None
     ) -> Rows:
         width_ns = int(self.slice_s * _NS_PER_S)
         widest_ns = until_ns - since_ns
@@ -225,7 +232,7 @@ class InfluxSource:
             try:
                 answer = self._query(measurement.query(pods), {"since": start_ns, "until": end_ns, **measurement.only})
                 rows = self._rows_of(answer, measurement)
-            except (AnswerTooLargeError, PartialAnswerError) as error:
+            except (TooLargeError, PartialAnswerError) as error:
                 # Where the server has set a limit to spans, one that was refused would be so again.
                 width_ns = widest_ns = (end_ns - start_ns) // 2
                 if width_ns < _MIN_SLICE_NS:
@@ -244,13 +251,13 @@ class InfluxSource:
         rows = join_rows(parts)
         return rows if AGENT_TAG in measurement.tags else one_agent(rows)
 
-    def _rows_of(self, answer: bytes, measurement: schema.Measurement) -> Rows:
+    def _rows_of(self, answer: bytes, measurement: telegraf.Measurement) -> Rows:
         try:
             return read_rows(answer, measurement.fields, measurement.tags_asked_for, where=self.name)
         except RefusedError as error:
             raise self.database.refusal(error.message) from None
 
-    def _check_numbers(self, rows: Rows, measurement: schema.Measurement) -> None:
+    def _check_numbers(self, rows: Rows, measurement: telegraf.Measurement) -> None:
         """Refuse what somebody else wrote into Telegraf's fields."""
         for name, values in rows.fields.items():
             if name not in CATALOGUE or (is_numeric_dtype(values) and not is_bool_dtype(values)):
@@ -268,9 +275,9 @@ class InfluxSource:
     def _explain_nothing(self, since: datetime, until: datetime) -> InputError:
         """Say why there are no rows: nothing was ever written there, or elsewhere, or not in this span."""
         names = [str(row[0]) for row in self._ask("SHOW MEASUREMENTS")]
-        wanted = [measurement.name for measurement in schema.measurements(self.columns)]
+        wanted = [measurement.name for measurement in telegraf.measurements(self.columns)]
         if wanted[0] not in names:
-            missing = ", ".join(name for name in wanted if name not in names and name != schema.IDENTITY)
+            missing = ", ".join(name for name in wanted if name not in names and name != telegraf.IDENTITY)
             has = ", ".join(names[:_MAX_NAMES_SHOWN]) + (", ..." if len(names) > _MAX_NAMES_SHOWN else "")
             return InputError(
                 f"the database has {has or 'no measurement at all'}; missing are {missing}",

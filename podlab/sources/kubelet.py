@@ -1,27 +1,290 @@
-"""Samples straight from the kubelets, for a cluster that has no database of metrics: what came since it was opened."""
+"""Samples straight from the kubelets, for a cluster without a database of metrics: those since it was opened."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
-from typing import Final
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
 
+import numpy as np
 import pandas as pd
+import urllib3
 
-from podlab.data.catalogue import MEASURED_METRICS
+from podlab.data.catalogue import AGES, CATALOGUE, MEASURED_METRICS
 from podlab.data.samples import check_samples
 from podlab.errors import InputError, PodlabError
-from podlab.sources import NothingThereError
-from podlab.sources.kubelet_cadvisor import CADVISOR, add_cadvisor, needs_cadvisor
-from podlab.sources.kubelet_http import KubeletAddress
-from podlab.sources.kubelet_stats import NS_PER_S, SUMMARY, Reading, read_summary, told_columns
-from podlab.sources.ring import Ring
+from podlab.http import KUBELET, HttpClient, one_line
+from podlab.sources.kubelet_answers import (
+    CADVISOR,
+    MISSING,
+    NS_PER_S,
+    SUMMARY,
+    Instance,
+    Reading,
+    add_cadvisor,
+    needs_cadvisor,
+    read_summary,
+    stored_columns,
+)
+from podlab.sources.protocol import NothingThereError
+from podlab.sources.time_join import Ints
 
 log = logging.getLogger(__name__)
+
+#: 250 pods, four devices each, with all of cAdvisor's families take about 20 MB.
+_MAX_BYTES: Final = 128_000_000
+_RIGHTS: Final = {SUMMARY: "nodes/stats", CADVISOR: "nodes/metrics"}
+#: Connections kept open, the least used closed first: one to each node of a large cluster.
+_MAX_CONNECTIONS: Final = 1024
+
+#: Each takes 16 bytes and 8 a column: 10,000 containers each 10 s for 16 minutes.
+_MOST_ROWS: Final = 1_000_000
+
+
+_NOBODY: Final = np.zeros(0, dtype=np.int64)
+
+
+class KubeletAddress(NamedTuple):
+    """Where a node's kubelet listens."""
+
+    node: str
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"https://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+
+class KubeletClient:
+    """Asks kubelets directly, each at its node's own address; threads may share it.
+
+    A kubelet checks the caller's token and rights with the API server: ``get`` on ``nodes/stats`` for ``/stats/*`` and
+    on ``nodes/metrics`` for ``/metrics/*``
+    (https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/). The way through the API server would
+    need ``nodes/proxy``, which also lets its holder run commands in every container.
+
+    Parameters
+    ----------
+    headers : callable
+        Gives the headers that say who asks, anew for each request: tokens are renewed.
+    authority : str, optional
+        File with the certificates that sign the kubelets' own; the system's by default.
+    verify : bool
+        False: take any certificate. Whoever can stand in between then gets the token.
+    certificate, key : str, optional
+        Files with the caller's own certificate.
+    timeout_s : float
+        Longest time for a whole answer.
+    max_bytes : int
+        A longer answer is not read to its end.
+    """
+
+    def __init__(
+        self,
+        headers: Callable[[], Mapping[str, str]],
+        authority: str | None = None,
+        verify: bool = True,
+        certificate: str | None = None,
+        key: str | None = None,
+        timeout_s: float = 10.0,
+        max_bytes: int = _MAX_BYTES,
+    ) -> None:
+        options: dict[str, Any] = {"ca_certs": authority} if verify else {"assert_hostname": False}
+        pool = urllib3.PoolManager(
+            num_pools=_MAX_CONNECTIONS, maxsize=1, cert_reqs="CERT_REQUIRED" if verify else "CERT_NONE",
+            cert_file=certificate, key_file=key, **options,
+        )  # fmt: skip
+        if not verify:
+            # It was chosen, and said so once; not again for each answer.
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        self._http = HttpClient(KUBELET, pool, timeout_s=timeout_s)
+        self._headers, self._max_bytes = headers, max_bytes
+
+    def close(self) -> None:
+        """Close the open connections."""
+        self._http.close()
+
+    def get(self, address: KubeletAddress, path: str) -> bytes:
+        """Read one answer.
+
+        Raises
+        ------
+        InputError
+            If the kubelet is not trusted, or refuses the caller.
+        PodlabError
+            If it cannot be reached, fails, takes too long, or answers at too great length.
+        """
+        where = f"node {address.node} ({address.url})"
+        answer = self._http.send(
+            "GET", address.url + path, where=where, headers=self._headers(), max_bytes=self._max_bytes
+        )
+        if answer.status != HTTPStatus.OK:
+            raise _refusal(answer.status, path, one_line(answer.body[:300].decode("utf-8", "replace")), where)
+        return answer.body
+
+
+def _refusal(status: int, path: str, message: str, where: str) -> PodlabError:
+    if status == HTTPStatus.UNAUTHORIZED:
+        hint = "renew the token; the kubelet must check tokens with the API server (authentication.webhook.enabled)"
+        return InputError("the kubelet does not accept the credentials (401)", where=where, hint=hint)
+    if status == HTTPStatus.FORBIDDEN:
+        hint = f"grant the verb get on {_RIGHTS.get(path, path)} (deploy/overlays/kubelet/rbac.yaml)"
+        return InputError(f"no right to {path} (403): {message}", where=where, hint=hint)
+    return PodlabError(f"the kubelet answered {path} with {status}: {message}", where=where)
+
+
+class _Block(NamedTuple):
+    came_s: float
+    code: Ints
+    time_ns: Ints
+    numbers: Ints
+
+
+class Ring:
+    """Samples that came within the last ``window_s``; threads may share it.
+
+    Its size is bounded by the window, and by a number of rows beyond which the oldest are dropped early.
+
+    Parameters
+    ----------
+    window_s : float
+        How long a sample is kept after it came; by our clock, whatever the nodes' clocks say.
+    columns : tuple of str
+        Of all readings; see :func:`podlab.sources.kubelet_answers.stored_columns`.
+    most_rows : int
+        No more samples than these.
+    """
+
+    def __init__(self, window_s: float, columns: tuple[str, ...], most_rows: int = _MOST_ROWS) -> None:
+        self.window_s = window_s
+        self.columns = columns
+        self.most_rows = most_rows
+        self._blocks: deque[_Block] = deque()
+        self._codes: dict[Instance, int] = {}
+        self._newest_ns: dict[int, int] = {}
+        self._next = 0
+        self._rows = 0
+        self._dropped = False
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def add(self, readings: Sequence[Reading], came_s: float) -> int:
+        """Take in what some nodes said; a sample that is not newer than its container's last one is left out.
+
+        A kubelet measures each 10 s or so and gives the same sample until then.
+
+        Parameters
+        ----------
+        readings : sequence of Reading
+        came_s : float
+            When they came, in seconds since 1970.
+
+        Returns
+        -------
+        int
+            How many samples were new.
+        """
+        with self._lock:
+            parts = [part for reading in readings if (part := self._fresh(reading)) is not None]
+            if parts:
+                code, time_ns, values = (np.concatenate(each) for each in zip(*parts, strict=True))
+                self._blocks.append(_Block(came_s, code, time_ns, values))
+                self._rows += len(code)
+            self._forget(came_s)
+            return sum(len(code) for code, _, _ in parts)
+
+    def _fresh(self, reading: Reading) -> tuple[Ints, Ints, Ints] | None:
+        code = np.empty(len(reading.instances), dtype=np.int64)
+        new = np.zeros(len(reading.instances), dtype=bool)
+        for row, (instance, at_ns) in enumerate(zip(reading.instances, reading.time_ns.tolist(), strict=True)):
+            number = self._codes.get(instance)
+            if number is None:
+                number = self._codes[instance] = self._next
+                self._next += 1
+            code[row] = number
+            # A kubelet measures no more often; the same sample may be told with and without its milliseconds.
+            if at_ns // NS_PER_S > self._newest_ns.get(number, MISSING) // NS_PER_S:
+                self._newest_ns[number] = at_ns
+                new[row] = True
+        return (code[new], reading.time_ns[new], reading.numbers[new]) if new.any() else None
+
+    def _forget(self, now_s: float) -> None:
+        forgotten = False
+        while self._blocks and (self._blocks[0].came_s < now_s - self.window_s or self._rows > self.most_rows):
+            if self._rows > self.most_rows and not self._dropped:
+                log.warning("more than %d samples in %g s: the oldest are dropped early", self.most_rows, self.window_s)
+                self._dropped = True
+            self._rows -= len(self._blocks.popleft().code)
+            forgotten = True
+        if forgotten:
+            # Whoever has no sample left is gone.
+            live = set(np.unique(np.concatenate([block.code for block in self._blocks] or [_NOBODY])).tolist())
+            self._codes = {instance: code for instance, code in self._codes.items() if code in live}
+            self._newest_ns = {code: at_ns for code, at_ns in self._newest_ns.items() if code in live}
+
+    def select(self, since_ns: int, until_ns: int, *, pods: Collection[str] | None = None) -> pd.DataFrame:
+        """Give the samples with ``since_ns <= time < until_ns``, of all pods or of those with one of these names.
+
+        Returns
+        -------
+        DataFrame
+            A samples table that is not checked yet, without ``cluster``; columns of which nothing is known are absent.
+        """
+        with self._lock:
+            blocks, instances = list(self._blocks), {code: each for each, code in self._codes.items()}
+        parts = []
+        wanted = None
+        if pods is not None:
+            wanted = np.array([code for code, each in instances.items() if each.pod in pods], dtype=np.int64)
+        for block in blocks:
+            keep = (block.time_ns >= since_ns) & (block.time_ns < until_ns)
+            if wanted is not None:
+                keep &= np.isin(block.code, wanted)
+            if keep.any():
+                parts.append((block.code[keep], block.time_ns[keep], block.numbers[keep]))
+        if not parts:
+            return pd.DataFrame({"time": pd.Series(dtype="datetime64[ns, UTC]")})
+        code, time_ns, values = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return _to_frame([instances[number] for number in np.unique(code)], np.unique(code, return_inverse=True)[1],
+                         time_ns, values, self.columns)  # fmt: skip
+
+
+def _to_frame(
+    instances: Sequence[Instance], row: Ints, time_ns: Ints, values: Ints, columns: Sequence[str]
+) -> pd.DataFrame:
+    def text(name: str) -> pd.Series:
+        given = pd.Series([getattr(each, name) or None for each in instances], dtype="str")
+        return given.take(row).reset_index(drop=True)
+
+    def moments(ns: Ints) -> pd.Series:
+        return pd.Series(pd.to_datetime(ns, utc=True, unit="ns"))
+
+    started_ns = np.array([each.started_ns for each in instances], dtype=np.int64)[row]
+    names = ("node", "namespace", "pod", "pod_uid", "container")
+    table = {"time": moments(time_ns), **{name: text(name) for name in names}}
+    table["started_at"] = moments(started_ns).where(started_ns != MISSING)
+    for number, name in enumerate(columns):
+        told = values[:, number] != MISSING
+        if told.any():
+            if name in AGES.values():
+                age_s = (time_ns - values[:, number]) / NS_PER_S
+                table[name] = pd.Series(np.where(told, age_s.round(3), np.nan))
+            elif CATALOGUE[name].kind == "counter":
+                table[name] = pd.Series(pd.arrays.IntegerArray(np.ascontiguousarray(values[:, number]), ~told))
+            else:
+                table[name] = pd.Series(np.where(told, values[:, number].astype(np.float64), np.nan))
+    return pd.DataFrame(table)
+
 
 #: Nodes come and go more seldom than pods.
 _RENEW_NODES_S: Final = 60.0
@@ -40,7 +303,7 @@ class KubeletSource:
     nodes : callable
         Gives the kubelets' addresses; asked again each minute.
     get : callable
-        Reads one path of one kubelet, such as :meth:`podlab.sources.kubelet_http.KubeletClient.get`.
+        Reads one path of one kubelet, such as :meth:`KubeletClient.get`.
     cluster : str
         The cluster's name in samples.
     interval_s : float
@@ -77,7 +340,7 @@ class KubeletSource:
     ) -> None:
         self.cluster = cluster
         self.interval_s = interval_s
-        self.columns = told_columns(MEASURED_METRICS if columns is None else columns)
+        self.columns = stored_columns(MEASURED_METRICS if columns is None else columns)
         self.ring = Ring(window_s, self.columns)
         #: What is wrong with a node just now, by its name.
         self.failures: dict[str, PodlabError] = {}
@@ -148,16 +411,16 @@ class KubeletSource:
                 try:
                     readings.append(future.result())
                 except PodlabError as error:
-                    self._tell(node, error)
+                    self._report(node, error)
                 except Exception as error:
                     if self._stop.is_set():
                         raise  # it was given up
                     # Whatever one node said, the others' samples are taken in.
                     log.debug("node %s", node, exc_info=True)
                     what = f"its answer cannot be read: {type(error).__name__}: {error}"
-                    self._tell(node, PodlabError(what, where=f"node {node}"))
+                    self._report(node, PodlabError(what, where=f"node {node}"))
                 else:
-                    self._tell(node, None)
+                    self._report(node, None)
                     self._check_clock(node, readings[-1])
             new = self.ring.add(readings, self._clock())
             self._polled.set()
@@ -194,7 +457,7 @@ class KubeletSource:
                 self.without_cadvisor.pop(address.node, None)
         return reading
 
-    def _tell(self, node: str, error: PodlabError | None) -> None:
+    def _report(self, node: str, error: PodlabError | None) -> None:
         """Tell once when a node begins to fail, and when it does no more."""
         before = self.failures.pop(node, None)
         if error is not None:
@@ -219,7 +482,7 @@ class KubeletSource:
             )
 
     def fetch(self, since: datetime, until: datetime, *, pods: Collection[str] | None = None) -> pd.DataFrame:
-        """Give the samples with ``since <= time < until``; see :class:`podlab.sources.LiveSource`.
+        """Give the samples with ``since <= time < until``; see :class:`podlab.sources.protocol.LiveSource`.
 
         The first time waits until the nodes were asked once.
 

@@ -15,43 +15,36 @@ import pandas as pd
 from podlab.data.catalogue import CATALOGUE, PrometheusPlace
 from podlab.data.samples import check_samples
 from podlab.errors import InputError
-from podlab.sources import NothingThereError
-from podlab.sources.nearest import NOTHING, Ints, nearest_rows
-from podlab.sources.prometheus_dialect import (
+from podlab.sources.prometheus_client import PrometheusApi, RawSeries
+from podlab.sources.prometheus_query import (
     CADVISOR,
     CADVISORS_OWN,
     COLUMNS,
-    SHARED_NAMES,
-    Dialect,
-    choose_dialect,
-    names_of,
-)
-from podlab.sources.prometheus_http import PrometheusApi
-from podlab.sources.prometheus_observers import choose_observers, find_twins
-from podlab.sources.prometheus_read import (
     MAX_ANSWER_BYTES,
+    SHARED_NAMES,
     SLICE_S,
+    Dialect,
     Matchers,
     MissingLabelError,
     PrometheusReader,
     Span,
-)
-from podlab.sources.prometheus_rows import (
-    CPU_COUNTER,
-    STARTED,
-    ScrapedRows,
-    join_scraped,
-    needed_columns,
+    choose_dialect,
+    names_of,
 )
 from podlab.sources.prometheus_series import (
+    STARTED,
     Owned,
     Owner,
+    choose_observers,
     claim_of,
     container_of,
+    find_twins,
     make_points,
     pod_of,
 )
-from podlab.sources.prometheus_wire import RawSeries
+from podlab.sources.prometheus_table import CPU_COUNTER, ScrapedRows, join_scraped, needed_columns
+from podlab.sources.protocol import NothingThereError
+from podlab.sources.time_join import NOTHING, Ints, nearest_rows
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +130,7 @@ class PrometheusSource:
         self.reader.api.close()
 
     def fetch(self, since: datetime, until: datetime, *, pods: Collection[str] | None = None) -> pd.DataFrame:
-        """Read the samples with ``since <= time < until``; see :class:`podlab.sources.LiveSource`.
+        """Read the samples with ``since <= time < until``; see :class:`podlab.sources.protocol.LiveSource`.
 
         ``pod_uid`` comes from the cgroup's path (label ``id``) or from kube-state-metrics; ``started_at`` from
         ``container_start_time_seconds``. ``cpu_usage_nanocores`` is the growth of the counter since the sample before.

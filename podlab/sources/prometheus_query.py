@@ -1,10 +1,136 @@
-"""Writing what is asked of Prometheus: selectors, whose values are always quoted here."""
+"""Asking Prometheus: by which names it knows the metrics, selectors of series, and samples read slice by slice.
+
+OpenTelemetry's kubeletstats receiver reads the kubelets' ``/stats/summary``; its metrics:
+https://github.com/open-telemetry/opentelemetry-collector-contrib/blob/main/receiver/kubeletstatsreceiver/documentation.md.
+On their way into Prometheus names are translated: dots become underscores or stay, and unit and ``_total`` are appended
+or not, which makes four ways (``translation_strategy``):
+https://prometheus.io/docs/guides/opentelemetry/. Who a series is about stands in its resource's attributes, which must
+have become labels: ``k8s_pod_name`` or ``k8s.pod.name``, and so on.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
+
+from podlab.data.catalogue import CATALOGUE, OpenTelemetryPlace, PrometheusPlace
+from podlab.errors import InputError, PodlabError
+from podlab.http import TooLargeError
+from podlab.sources.prometheus_client import (
+    NoSuchPathError,
+    PrometheusApi,
+    RawSeries,
+    RefusedError,
+    join_series,
+    read_matrix,
+    read_names,
+)
+from podlab.sources.prometheus_series import PAUSE
+
+_SUFFIXES: Final = {"By": "bytes", "s": "seconds"}
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One way of naming.
+
+    Attributes
+    ----------
+    name : str
+        For people.
+    places : dict of str to PrometheusPlace
+        Column of the samples table -> metric.
+    pod_labels, container_labels : tuple of str
+        How labels may be called, the first one that is there counts.
+    """
+
+    name: str
+    places: dict[str, PrometheusPlace]
+    pod_labels: tuple[str, ...]
+    container_labels: tuple[str, ...]
+
+    def names(self, columns: Collection[str]) -> set[str]:
+        """Name the metrics that hold some columns."""
+        return {place.name for column, place in self.places.items() if column in columns}
+
+
+def _translate(place: OpenTelemetryPlace, *, dots: bool, suffixes: bool) -> PrometheusPlace:
+    def label(name: str | None) -> str | None:
+        return name if dots or name is None else name.replace(".", "_")
+
+    name = place.name if dots else place.name.replace(".", "_")
+    if suffixes:
+        unit = _SUFFIXES.get(place.unit)
+        # A gauge without a unit is taken for a ratio, which page faults are not.
+        unit = "ratio" if place.unit == "1" and not place.monotonic else unit
+        name += "".join(f"_{part}" for part in (unit, "total" if place.monotonic else None) if part)
+    return PrometheusPlace(name, place.only, label(place.part), place.whole, place.scale)
+
+
+def _opentelemetry(*, dots: bool, suffixes: bool) -> Dialect:
+    places = {
+        column: _translate(metric.opentelemetry, dots=dots, suffixes=suffixes)
+        for column, metric in CATALOGUE.items()
+        if metric.opentelemetry is not None
+    }
+    how = f"{'dots' if dots else 'underscores'}, {'with' if suffixes else 'no'} suffixes"
+    between = "." if dots else "_"
+
+    def labels(what: str) -> tuple[str, ...]:
+        # A scrape may have escaped the labels' names and not the metrics'.
+        names = [f"k8s{each}{what}{each}name" for each in (between, "_", ".")]
+        return tuple(dict.fromkeys(names))
+
+    return Dialect(f"OpenTelemetry ({how})", places, labels("pod"), labels("container"))
+
+
+CADVISOR: Final = Dialect(
+    "cAdvisor",
+    {column: metric.prometheus for column, metric in CATALOGUE.items() if metric.prometheus is not None},
+    ("exported_pod", "pod", "pod_name"),
+    ("exported_container", "container", "container_name"),
+)
+OPENTELEMETRY: Final = tuple(
+    _opentelemetry(dots=dots, suffixes=suffixes) for dots in (False, True) for suffixes in (True, False)
+)
+DIALECTS: Final = (CADVISOR, *OPENTELEMETRY)
+#: Every column that some dialect has.
+COLUMNS: Final = frozenset(column for dialect in DIALECTS for column in dialect.places)
+
+_CADVISORS: Final = frozenset(place.name for place in CADVISOR.places.values())
+#: Metrics of one name that are another's series: only labels tell them apart.
+SHARED_NAMES: Final = _CADVISORS & {place.name for each in OPENTELEMETRY for place in each.places.values()}
+#: Metrics that nobody else writes.
+CADVISORS_OWN: Final = _CADVISORS - SHARED_NAMES
+
+
+def names_of(columns: Collection[str]) -> set[str]:
+    """Name the metrics that hold some columns in any dialect."""
+    return {name for dialect in DIALECTS for name in dialect.names(columns)}
+
+
+def choose_dialect(present: Collection[str], labels_of: Mapping[str, Collection[str]]) -> Dialect:
+    """Choose by the metrics that are there; cAdvisor, which tells more, where there are both.
+
+    Parameters
+    ----------
+    present : collection of str
+        Metrics that are there.
+    labels_of : mapping of str to collection of str
+        Labels of the metrics of :data:`SHARED_NAMES` that are there, as far as nothing else tells the dialects apart.
+    """
+    if not CADVISORS_OWN.isdisjoint(present):
+        return CADVISOR
+    # Some names are the same in several translations: the one that explains most is meant.
+    known = {dialect.name: len(dialect.names(dialect.places).intersection(present)) for dialect in OPENTELEMETRY}
+    best = max(OPENTELEMETRY, key=lambda dialect: known[dialect.name])
+    if not (best.names(best.places) - SHARED_NAMES).isdisjoint(present):
+        return best
+    labels = {label for name in labels_of if name in best.names(best.places) for label in labels_of[name]}
+    return CADVISOR if labels.isdisjoint(best.pod_labels) else best
+
 
 #: What has a meaning in RE2, Prometheus' regular expressions. Nothing else is escaped, so that the server still
 #: knows a list of plain names when it sees one, and looks each up in its index.
@@ -83,3 +209,224 @@ def _write_name(label: str) -> str:
     if _DOTTED_NAME.fullmatch(label):
         return f'"{label}"'
     raise ValueError(f"{label!r} is not a label's name")
+
+
+_MS_PER_S: Final = 1_000
+# One answer: 600 s of 1,000 pods each 10 s take 2 to 4 MB.
+SLICE_S: Final = 600
+_MIN_SLICE_MS: Final = _MS_PER_S
+MAX_ANSWER_BYTES: Final = 64_000_000
+# An answer this many times smaller than the most allowed leaves room to ask for twice the span.
+_ROOM_TO_GROW: Final = 8
+# VictoriaMetrics takes questions of 16,384 bytes unless told otherwise; other parts of one are short.
+_MOST_NAMES_BYTES: Final = 14_000
+# In an address: gateways take 8,192 bytes of it, and some characters of a pattern take three there.
+_MOST_ADDRESS_BYTES: Final = 5_000
+
+
+class MissingLabelError(InputError):
+    """Series that tell of no pod or no container."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """What is asked for: a span of time, some pods or all, and by which labels the server knows them.
+
+    Attributes
+    ----------
+    since_ms, until_ms : int
+    pods : collection of str or None
+        None: all.
+    pod_labels, container_labels : tuple of str
+        Kubernetes' names for its labels that are used here, the first that a series has counts. Of several jobs each
+        may use others. Empty: not asked for.
+    """
+
+    since_ms: int
+    until_ms: int
+    pods: Collection[str] | None
+    pod_labels: tuple[str, ...]
+    container_labels: tuple[str, ...] = ()
+
+    def wider(self, before_ms: int, after_ms: int) -> Span:
+        """Reach further."""
+        return replace(self, since_ms=self.since_ms - before_ms, until_ms=self.until_ms + after_ms)
+
+    def matchers(self, *, containers: bool) -> list[Matchers]:
+        """Say for selectors which series are meant: those of the pods, or of their containers without the pause ones.
+
+        No series is in two of them, and each is in the one of the labels that it has.
+        """
+        found = [
+            replace(own, among={label: self.pods} if self.pods is not None else {})
+            for own, label in _by_first_of(self.pod_labels, [""])
+        ] or [Matchers()]
+        if not containers or not self.container_labels:
+            return found
+        of_containers = [own for own, _ in _by_first_of(self.container_labels, ["", PAUSE])]
+        return [pod.and_also(container) for pod in found for container in of_containers]
+
+
+@dataclass(frozen=True)
+class Matchers:
+    """Parts of a selector; as for :func:`podlab.sources.prometheus_query.selector`."""
+
+    equal: Mapping[str, str] = field(default_factory=dict)
+    unequal: Mapping[str, Collection[str]] = field(default_factory=dict)
+    among: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+    def and_also(self, other: Matchers) -> Matchers:
+        """Ask for what both ask for; they speak of other labels."""
+        return Matchers({**self.equal, **other.equal}, {**self.unequal, **other.unequal}, {**self.among, **other.among})
+
+
+def _by_first_of(labels: Collection[str], unequal: list[str]) -> Iterator[tuple[Matchers, str]]:
+    """Divide series by the first of some labels that they have."""
+    before: dict[str, str] = {}
+    for label in labels:
+        # Servers that hold names with dots may be too old to be asked by them; all such series are of pods.
+        can_be_asked = "." not in label
+        yield Matchers(dict(before), {label: unequal} if can_be_asked else {}), label
+        if can_be_asked:
+            before[label] = ""
+
+
+@dataclass
+class PrometheusReader:
+    """Asks one server for samples and names.
+
+    Parameters
+    ----------
+    api : PrometheusApi
+        The server, and who asks.
+    labels : mapping of str to str
+        Every question is only for series with these labels.
+    slice_s : float
+        The span asked for first, in seconds; it grows while answers stay small.
+    max_answer_bytes : int
+        When one answer would have more, or the server refuses so much, a shorter span is asked for.
+    """
+
+    api: PrometheusApi
+    labels: Mapping[str, str]
+    slice_s: float = SLICE_S
+    max_answer_bytes: int = MAX_ANSWER_BYTES
+
+    @property
+    def name(self) -> str:
+        """The server's address, and the labels if any."""
+        return self.api.name + "".join(f", {label}={value!r}" for label, value in self.labels.items())
+
+    def span(
+        self,
+        metrics: Collection[str],
+        since_ms: int,
+        until_ms: int,
+        pods: Collection[str] | None,
+        dialect: Dialect,
+    ) -> Span:
+        """Find out which of Kubernetes' names for its labels are used here."""
+        found = self.label_names(metrics, since_ms, until_ms)
+        if found is None:
+            return Span(since_ms, until_ms, pods, dialect.pod_labels if pods is not None else ())
+        pod_labels = tuple(label for label in dialect.pod_labels if label in found)
+        container_labels = tuple(label for label in dialect.container_labels if label in found)
+        if not pod_labels or not container_labels:
+            missing = (dialect.container_labels if pod_labels else dialect.pod_labels)[dialect is CADVISOR]
+            raise MissingLabelError(
+                f"the series of {min(metrics)} have no label {missing}", where=self.name,
+                hint="scrape the kubelets' /metrics/cadvisor, and keep its labels when relabelling"
+                if dialect is CADVISOR else
+                "let resource attributes become labels (promote_resource_attributes, resource_to_telemetry_conversion)",
+            )  # fmt: skip
+        return Span(since_ms, until_ms, pods, pod_labels, container_labels)
+
+    def label_names(self, metrics: Collection[str], since_ms: int, until_ms: int) -> set[str] | None:
+        """List the names of the labels that the metrics' series have; None where the server does not tell."""
+        return self._ask_names("labels", [selector(metrics, equal=self.labels)], since_ms, until_ms)
+
+    def present(self, names: Collection[str], since_ms: int, until_ms: int) -> set[str]:
+        """Find out which metrics are there at all; where the server does not tell, they may all be."""
+        told = self._ask_names("label/__name__/values", [selector(names, equal=self.labels)], since_ms, until_ms)
+        return set(names) if told is None else told & set(names)
+
+    def _ask_names(self, path: str, selectors: list[str], since_ms: int, until_ms: int) -> set[str] | None:
+        form = {"match[]": selectors, "start": _seconds(since_ms), "end": _seconds(until_ms)}
+        try:
+            return set(read_names(self.api.ask(path, form), where=self.api.name))
+        except NoSuchPathError:
+            # Some servers and gateways have questions for samples only; whether there is any API, those will tell.
+            return None
+        except RefusedError as error:
+            raise self.api.refusal(error.refusal) from None
+
+    def read(self, metric: str, span: Span, matchers: Collection[Matchers]) -> RawSeries:
+        """Read a metric's samples slice by slice, and where many values are named, of some of them after the others."""
+        selectors = [
+            selector(metric, equal={**self.labels, **meant.equal}, unequal=meant.unequal, among=some)
+            for meant in matchers
+            for some in _divide(meant.among, _MOST_ADDRESS_BYTES if self.api.only_get else _MOST_NAMES_BYTES)
+        ]
+        return join_series([part for text in selectors for part in self._read_slices(metric, text, span)])
+
+    def _read_slices(self, metric: str, text: str, span: Span) -> list[RawSeries]:
+        width_ms = int(self.slice_s * _MS_PER_S)
+        widest_ms = span.until_ms - span.since_ms
+        parts: list[RawSeries] = []
+        start_ms = span.since_ms
+        while start_ms < span.until_ms:
+            # A short rest is asked for with the slice before it: each question costs the server something.
+            is_last = span.until_ms - start_ms <= min(width_ms * 3 // 2, widest_ms)
+            end_ms = span.until_ms if is_last else start_ms + width_ms
+            # A range reaches from its end back, both ends included; before Prometheus 3 that is 1 ms too much.
+            form = {
+                "query": f"{text}[{end_ms - start_ms}ms]", "time": _seconds(end_ms - 1),
+                "timeout": f"{max(1, int(self.api.timeout_s))}s",
+            }  # fmt: skip
+            try:
+                answer = self.api.ask("query", form, max_bytes=self.max_answer_bytes)
+                raw = read_matrix(answer, where=self.api.name)
+            except RefusedError as error:
+                refusal = self.api.refusal(error.refusal)
+                if not isinstance(refusal, TooLargeError):
+                    raise refusal from None
+                # Where the server has set a limit to spans, one that was refused would be so again.
+                width_ms = widest_ms = self._narrower(end_ms - start_ms, metric, refusal)
+                continue
+            except TooLargeError as error:
+                width_ms = widest_ms = self._narrower(end_ms - start_ms, metric, error)
+                continue
+            parts.append(raw.between(start_ms, end_ms))
+            start_ms = end_ms
+            if len(answer) < self.max_answer_bytes // _ROOM_TO_GROW:
+                width_ms = min(width_ms * 2, widest_ms)
+        return parts
+
+    def _narrower(self, width_ms: int, metric: str, error: TooLargeError) -> int:
+        if width_ms // 2 < _MIN_SLICE_MS:
+            raise PodlabError(
+                f"even {width_ms / _MS_PER_S:g} s of {metric} are too much for one answer: {error.message}",
+                where=self.name,
+                hint="raise the server's limit, fetch fewer columns, or narrow prometheus_labels",
+            ) from error
+        return width_ms // 2
+
+
+def _divide(among: Mapping[str, Collection[str]], most_bytes: int) -> Iterator[dict[str, Collection[str]]]:
+    """Divide a label's values so that no question becomes too long for the server."""
+    for label, values in among.items():
+        part: list[str] = []
+        size = 0
+        for value in sorted(values):
+            size += len(quote_value(any_of([value])).encode())
+            if part and size > most_bytes:
+                yield {label: part}
+                part, size = [], len(quote_value(any_of([value])).encode())
+            part.append(value)
+        yield {label: part}
+    if not among:
+        yield {}
+
+
+def _seconds(ms: int) -> str:
+    return f"{ms // _MS_PER_S}.{ms % _MS_PER_S:03d}"

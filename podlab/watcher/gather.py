@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from podlab.errors import PodlabError
-from podlab.sources import LiveSource, NothingThereError
+from podlab.sources.protocol import LiveSource, NothingThereError
 from podlab.watcher.cases import Case
 from podlab.watcher.history import History
 

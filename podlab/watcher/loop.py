@@ -14,7 +14,7 @@ import pandas as pd
 from podlab.errors import PodlabError
 from podlab.identify.early import TriggerPolicy
 from podlab.identify.prediction import Prediction
-from podlab.sources import LiveSource
+from podlab.sources.protocol import LiveSource
 from podlab.watcher.announce import Announcer, Sink
 from podlab.watcher.announcement import Announcement, DecisionAnnouncement
 from podlab.watcher.cases import Case, Roster, Sight, Verdict

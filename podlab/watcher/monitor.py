@@ -15,7 +15,7 @@ from podlab.detect.library import DetectorLibrary
 from podlab.detect.scoring import Scorer, source_detectors_of_decision
 from podlab.detect.signals import samples_at, time_steps
 from podlab.features.rows import Rows, read_ages, read_values
-from podlab.sources import LiveSource
+from podlab.sources.protocol import LiveSource
 from podlab.watcher.alarms import Alarms
 from podlab.watcher.anomaly import MODEL_REPLACED, NO_SAMPLES, AnomalyAnnouncement
 from podlab.watcher.bulletin import NEVER, Bulletin, Watched

@@ -22,7 +22,7 @@ from podlab.identify.early import TriggerPolicy
 from podlab.kubernetes.client import ApiConnection, connect
 from podlab.kubernetes.informer import PodInformer
 from podlab.live import live_source, writable_database
-from podlab.sources import LiveSource
+from podlab.sources.protocol import LiveSource
 from podlab.watcher.announce import Sink
 from podlab.watcher.docket import Pace
 from podlab.watcher.http import StatusServer

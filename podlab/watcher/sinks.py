@@ -12,8 +12,8 @@ from podlab.config_types import PodName
 from podlab.errors import InputError
 from podlab.kubernetes.client import MERGE_PATCH, ApiConnection
 from podlab.kubernetes.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
-from podlab.sources.influx_http import InfluxDatabase
-from podlab.sources.line_protocol import format_fields, format_tags
+from podlab.sources.influxdb_client import InfluxDatabase
+from podlab.sources.influxdb_syntax import format_fields, format_tags
 from podlab.watcher.announcement import Announcement, DecisionAnnouncement, Kind
 from podlab.watcher.logs import JsonLines
 

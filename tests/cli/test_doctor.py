@@ -11,7 +11,7 @@ import pytest
 
 from podlab.doctor.cost import SCORE
 from podlab.model import bundle
-from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.replay import replay
 from tests.cli.conftest import Call
 from tests.support.bundles import write_bundle

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from podlab.data.catalogue import FEATURE_METRICS
-from podlab.sources.influx_schema import measurements
+from podlab.sources.telegraf import measurements
 from tests.deploy.conftest import DEPLOY, Objects, pod_specs
 
 FOLDER = DEPLOY / "telegraf"

@@ -10,7 +10,7 @@ import pytest
 
 from podlab.errors import PodlabError
 from podlab.sources.prometheus import PrometheusSource
-from podlab.sources.prometheus_http import PrometheusApi
+from podlab.sources.prometheus_client import PrometheusApi
 from tests.support.prometheusd import Prometheusd
 from tests.support.synthetic import make_samples
 from tests.support.tampering import Answer, Proxy, Tamper, tampering

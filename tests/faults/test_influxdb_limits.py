@@ -16,8 +16,9 @@ import pandas as pd
 import pytest
 
 from podlab.errors import InputError, PodlabError
-from podlab.sources.influx_http import AnswerTooLargeError, InfluxDatabase
+from podlab.http import TooLargeError
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.replay import replay
 from tests.support.influxd import Influxd
 from tests.support.synthetic import make_samples
@@ -180,7 +181,7 @@ def test_a_busy_server_is_not_asked_for_less(
         source = InfluxSource(server.url, filled, token="any")
         with pytest.raises(PodlabError, match=r"asked too often or too much by others: .*; try again later") as error:
             source.fetch(samples["time"].min(), samples["time"].max())
-    assert not isinstance(error.value, InputError | AnswerTooLargeError)
+    assert not isinstance(error.value, InputError | TooLargeError)
     assert len(server.spans_h) == 1
 
 

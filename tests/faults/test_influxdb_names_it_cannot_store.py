@@ -7,7 +7,7 @@ import pytest
 
 from podlab.data.samples import check_samples
 from podlab.errors import InputError
-from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.replay import replay
 from tests.support.influxd import Influxd
 from tests.support.synthetic import make_samples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.replay import replay
 from tests.sources.test_round_trip import fetch_all
 from tests.support.influxd import Influxd

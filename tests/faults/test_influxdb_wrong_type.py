@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from podlab.errors import InputError, PodlabError
-from podlab.sources.influx_schema import measurements
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.telegraf import measurements
 from tests.faults.influxdb_case import SINCE, UNTIL, fetch_from, pack
 from tests.support.influxd import Influxd
 

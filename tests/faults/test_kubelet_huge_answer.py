@@ -12,7 +12,7 @@ from tests.support.kubelet import Fault, running_cluster
 
 def test_memory_stays_bounded(samples: pd.DataFrame, certificates: tuple[Path, Path]) -> None:
     some = samples[samples["node"] == "node-0"]
-    with running_cluster(some, certificates, most_bytes=200_000) as cluster:
+    with running_cluster(some, certificates, max_bytes=200_000) as cluster:
         cluster.kubelets[0].always = Fault(body=b" " * 50_000_000)
         tracemalloc.start()
         try:

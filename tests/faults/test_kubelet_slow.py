@@ -19,7 +19,7 @@ def test_the_others_are_not_waited_for(samples: pd.DataFrame, certificates: tupl
         cluster.run(2)
         assert time.monotonic() - begun_s < 300
         assert set(cluster.fetch()["node"]) == {"node-0", "node-2"}
-        assert cluster.source.failures["node-1"].message == "the kubelet gave no whole answer within 5 s"
+        assert cluster.source.failures["node-1"].message == "the kubelet did not answer within 5 s"
 
 
 def test_what_comes_after_its_round_is_taken_in_with_the_next(

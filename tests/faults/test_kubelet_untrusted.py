@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from podlab.errors import InputError
-from podlab.sources.kubelet_http import KubeletClient
+from podlab.sources.kubelet import KubeletClient
 from tests.support.certificates import make_certificate
 from tests.support.kubelet import TOKEN, Kubelet
 

@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 
 from podlab.errors import InputError
-from podlab.sources.kubelet import KubeletSource
-from podlab.sources.kubelet_http import KubeletAddress
-from podlab.sources.kubelet_stats import Reading, read_summary
+from podlab.sources.kubelet import KubeletAddress, KubeletSource
+from podlab.sources.kubelet_answers import Reading, read_summary
 from tests.support.kubelet import Fault, running_cluster
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from podlab.errors import InputError
 from podlab.sources.prometheus import PrometheusSource
-from podlab.sources.prometheus_http import PrometheusApi
+from podlab.sources.prometheus_client import PrometheusApi
 from tests.faults.prometheus_case import fetch, refused, spoiled
 from tests.support.certificates import make_certificate
 from tests.support.prometheusd import Prometheusd
@@ -68,7 +68,7 @@ def test_a_token_that_expires_between_two_rounds(prometheusd: Prometheusd) -> No
 def test_an_authority_must_be_known(prometheusd: Prometheusd, tmp_path: Path) -> None:
     certificate, authority = make_certificate(tmp_path)
     with spoiled(prometheusd, lambda *_: None, certificate=certificate) as (proxy, samples, labels):
-        with pytest.raises(InputError, match=r"the server cannot be trusted: .*set prometheus_ca_file"):
+        with pytest.raises(InputError, match=r"Prometheus is not trusted: .*set prometheus_ca_file"):
             fetch(proxy.url, samples, labels)
         assert proxy.requests == []
         assert len(fetch(proxy.url, samples, labels, ca_file=authority)) == len(samples)

@@ -15,8 +15,8 @@ import pytest
 
 from podlab.errors import InputError, PodlabError
 from podlab.sources.prometheus import PrometheusSource
-from podlab.sources.prometheus_http import OutOfOrderError, PrometheusApi
-from podlab.sources.prometheus_write import series_of, write_series
+from podlab.sources.prometheus_client import OutOfOrderError, PrometheusApi
+from podlab.sources.remote_write import series_of, write_series
 from tests.faults.prometheus_case import fetch, few_samples, refused, spoiled
 from tests.support.prometheusd import Prometheusd
 from tests.support.tampering import Answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from podlab.errors import PodlabError
-from podlab.sources.prometheus_wire import read_matrix
+from podlab.sources.prometheus_client import read_matrix
 from tests.faults.prometheus_case import only_samples, refused
 from tests.support.prometheusd import Prometheusd
 from tests.support.tampering import Answer

@@ -11,8 +11,8 @@ import pytest
 from podlab.config import load_settings
 from podlab.errors import InputError, PodlabError
 from podlab.live import live_source
-from podlab.sources.influx_http import InfluxDatabase
-from podlab.sources.prometheus_http import PrometheusApi
+from podlab.sources.influxdb_client import InfluxDatabase
+from podlab.sources.prometheus_client import PrometheusApi
 from tests.faults.influxdb_case import SINCE, UNTIL, listening
 from tests.support.prometheusd import Prometheusd
 from tests.support.tampering import Answer, tampering

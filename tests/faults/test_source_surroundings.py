@@ -115,7 +115,7 @@ def test_an_authority_of_ones_own(
     certificate, authority = make_certificate(tmp_path)
     with tampering(prometheusd.url, lambda *_: None, certificate=certificate) as server:
         use(monkeypatch, source, server.url)
-        with pytest.raises(InputError, match=rf"the server cannot be trusted: .*; set {source}_ca_file"):
+        with pytest.raises(InputError, match=rf"is not trusted: .*; set {source}_ca_file"):
             fetch()
         assert server.requests == []
         for name in (f"PODLAB_{source.upper()}_CA_FILE", "SSL_CERT_FILE"):
@@ -129,5 +129,5 @@ def test_an_authority_of_ones_own(
 
 def test_tls_asked_of_a_server_without(source: str, prometheusd: Prometheusd, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, source, prometheusd.url.replace("http:", "https:"))
-    with pytest.raises(InputError, match=rf"the server speaks no TLS there: .*; write http:// in {source}_url"):
+    with pytest.raises(InputError, match=rf"does not speak TLS there: .*; write http:// in {source}_url"):
         fetch()

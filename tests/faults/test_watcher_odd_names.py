@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from podlab.kubernetes.client import ApiConnection
-from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.watcher.sinks import EventSink, InfluxSink
 from tests.support.influxd import Influxd
 from tests.support.kubeapi import Fault, KubeApi

@@ -31,11 +31,10 @@ from podlab.kubernetes.objects import PodEvent, decode_event, watched
 from podlab.model import bundle
 from podlab.notebook.parameters import parse_parameters, read_parameters
 from podlab.notebook.run import read_notebook
-from podlab.sources.influx_schema import CONTAINER, measurements
 from podlab.sources.influxdb import InfluxSource
-from podlab.sources.kubelet_cadvisor import add_cadvisor
-from podlab.sources.kubelet_stats import read_summary, told_columns
-from podlab.sources.prometheus_wire import RefusedError, read_matrix, read_names, read_refusal
+from podlab.sources.kubelet_answers import add_cadvisor, read_summary, stored_columns
+from podlab.sources.prometheus_client import RefusedError, read_matrix, read_names, read_refusal
+from podlab.sources.telegraf import CONTAINER, measurements
 from tests.fuzz.spoil import ODD, spoil_bytes, spoil_text, spoil_values
 from tests.support.bundles import replace_file, write_bundle
 from tests.support.synthetic import make_samples
@@ -135,7 +134,7 @@ def _kubelet_answers() -> tuple[Any, str]:
 def kubelet(rng: random.Random) -> None:
     """A kubelet's summary, and cAdvisor's metrics."""
     summary, cadvisor = _kubelet_answers()
-    told = told_columns(CATALOGUE)
+    told = stored_columns(CATALOGUE)
     reading = read_summary(_encoded(summary, rng) if rng.random() < 0.6 else json.dumps(summary).encode(), "n", told)
     add_cadvisor(reading, spoil_text(cadvisor, rng), "n", tolerance_s=30.0)
     assert (reading.told >= -1).all()

@@ -13,10 +13,9 @@ import pytest
 from podlab.errors import InputError, PodlabError
 from podlab.importing import read_mapping
 from podlab.notebook.parameters import parse_parameters, read_parameters
-from podlab.sources.exposition import read_family
-from podlab.sources.influx_wire import read_rows, read_series
-from podlab.sources.kubelet_stats import read_summary
-from podlab.sources.prometheus_wire import read_matrix, read_names, read_refusal
+from podlab.sources.influxdb_client import read_rows, read_series
+from podlab.sources.kubelet_answers import read_family, read_summary
+from podlab.sources.prometheus_client import read_matrix, read_names, read_refusal
 
 DEEP = b"[" * 100_000
 

@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podlab.importing import import_files, read_mapping
-from podlab.importing.mapping import Mapping
-from podlab.importing.quantities import read_quantities
+from podlab.importing.mapping import Mapping, read_quantities
 
 ROWS = st.lists(
     st.tuples(st.sampled_from("ab"), st.integers(0, 30), st.integers(1, 2**52), st.integers(0, 2**60)),

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podlab.errors import InputError
-from podlab.importing.arff import read_arff
 from podlab.importing.mapping import read_mapping
-from podlab.importing.readers import read_table
+from podlab.importing.readers import read_arff, read_table
 from tests.importing.conftest import BEGIN_S, CPU, LONG, MEMORY, RX, Import, answer_of
 
 JSON_LINE = f'{{"pod":"a","time":{BEGIN_S},"cpu":1}}\n'

@@ -13,7 +13,7 @@ from podlab.data.catalogue import LABELS
 from podlab.data.recordings import write_recording
 from podlab.errors import InputError
 from podlab.notebook.gather import gather, label_counts
-from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.replay import replay
 from tests.support.influxd import Influxd
 from tests.support.kubeapi import KubeApi

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from podlab.sources.influx_schema import read_docker_tags
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.telegraf import read_docker_tags
 from tests.support.influxd import Influxd
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

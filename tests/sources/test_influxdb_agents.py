@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podlab.sources.influx_agents import one_agent
-from podlab.sources.influx_wire import Rows
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.influxdb_client import Rows
+from podlab.sources.telegraf import one_agent
 from tests.support.influxd import Influxd
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from podlab.data.catalogue import FEATURE_METRICS
 from podlab.data.samples import MISSING_WORDS
-from podlab.sources import NothingThereError
-from podlab.sources.influx_http import InfluxDatabase
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.influxdb_client import InfluxDatabase
+from podlab.sources.protocol import NothingThereError
 from podlab.sources.replay import replay
 from tests.support.influxd import Influxd
 from tests.support.synthetic import make_samples

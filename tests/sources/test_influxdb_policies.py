@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from podlab.errors import InputError
-from podlab.sources.influx_http import InfluxDatabase
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.replay import replay
 from tests.support.influxd import Influxd
 from tests.support.synthetic import make_samples

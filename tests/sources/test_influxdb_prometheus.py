@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
-from podlab.sources.exposition import read_family
-from podlab.sources.influx_http import InfluxDatabase
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.influxdb_client import InfluxDatabase
+from podlab.sources.kubelet_answers import read_family
 from tests.support.influxd import Influxd
 
 ANSWER = (Path(__file__).parent / "kubelet-1.36" / "metrics-cadvisor.txt").read_bytes()

@@ -9,9 +9,8 @@ import pytest
 
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
 from podlab.errors import InputError
-from podlab.sources import NothingThereError
-from podlab.sources.kubelet import KubeletSource
-from podlab.sources.kubelet_http import KubeletAddress
+from podlab.sources.kubelet import KubeletAddress, KubeletSource
+from podlab.sources.protocol import NothingThereError
 from tests.support.kubelet import METRICS, STATS, running_cluster
 from tests.support.synthetic import make_samples
 from tests.support.watching import starting_together

@@ -11,10 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
-from podlab.sources.exposition import read_family
-from podlab.sources.kubelet import KubeletSource
-from podlab.sources.kubelet_http import KubeletAddress
-from podlab.sources.kubelet_stats import SUMMARY
+from podlab.sources.kubelet import KubeletAddress, KubeletSource
+from podlab.sources.kubelet_answers import SUMMARY, read_family
 
 ANSWERS = Path(__file__).parent / "kubelet-1.36"
 #: Its disks were counted for the whole node only, and cgroup v1 has no pressure.

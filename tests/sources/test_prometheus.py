@@ -12,8 +12,8 @@ import pytest
 from podlab.data.catalogue import AGES, ALL_COLUMNS, CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
 from podlab.data.samples import INSTANCE_KEY, check_samples
 from podlab.errors import InputError
-from podlab.sources import NothingThereError
 from podlab.sources.prometheus import PrometheusSource
+from podlab.sources.protocol import NothingThereError
 from tests.sources.test_round_trip import ODD_NAMES
 from tests.support.prometheusd import Prometheusd
 from tests.support.synthetic import make_samples

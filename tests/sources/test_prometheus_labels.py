@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from podlab.sources.prometheus import PrometheusSource
-from podlab.sources.prometheus_write import OutSeries, write_series
+from podlab.sources.remote_write import OutSeries, write_series
 from tests.support.prometheusd import Prometheusd
 
 BEGIN_MS = 1_767_600_000_000

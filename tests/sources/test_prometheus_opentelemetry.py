@@ -8,7 +8,7 @@ import pytest
 from podlab.data.catalogue import AGES, MEASURED_METRICS
 from podlab.data.samples import check_samples
 from podlab.sources.prometheus import PrometheusSource
-from podlab.sources.prometheus_dialect import CADVISOR, DIALECTS, OPENTELEMETRY, Dialect, choose_dialect
+from podlab.sources.prometheus_query import CADVISOR, DIALECTS, OPENTELEMETRY, Dialect, choose_dialect
 from podlab.sources.replay import replay
 from tests.sources.test_prometheus import fetch, to_milliseconds
 from tests.support.models import small_identifier

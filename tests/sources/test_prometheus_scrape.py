@@ -9,7 +9,7 @@ import pytest
 
 from podlab.data.samples import check_samples
 from podlab.sources.prometheus import PrometheusSource
-from podlab.sources.prometheus_write import series_of
+from podlab.sources.remote_write import series_of
 from tests.sources.test_prometheus import expected, to_milliseconds
 from tests.support.exporter import exporting
 from tests.support.models import small_identifier

@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podlab.data.catalogue import CATALOGUE, PrometheusPlace
-from podlab.sources.prometheus_observers import choose_observers
+from podlab.sources.prometheus_client import RawSeries
 from podlab.sources.prometheus_series import (
     Owned,
+    choose_observers,
     claim_of,
     container_of,
     make_points,
     pod_of,
     uid_in,
 )
-from podlab.sources.prometheus_wire import RawSeries
 
 UID = "577dee3a-0f95-4a6f-8c64-c72c45d5bb88"
 NEW = {"namespace": "shop", "pod": "web-1", "container": "main", "id": "/kubepods/x"}

@@ -9,9 +9,8 @@ import pytest
 
 from podlab.data.samples import check_samples
 from podlab.errors import InputError
-from podlab.sources.influx_http import InfluxDatabase
-from podlab.sources.influx_wire import read_series
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.influxdb_client import InfluxDatabase, read_series
 from podlab.sources.replay import replay
 from tests.support.influxd import Influxd
 from tests.support.synthetic import make_samples

@@ -12,7 +12,7 @@ import pytest
 from podlab.data.samples import check_samples
 from podlab.errors import InputError
 from podlab.sources.prometheus import PrometheusSource
-from podlab.sources.prometheus_http import OutOfOrderError, PrometheusApi
+from podlab.sources.prometheus_client import OutOfOrderError, PrometheusApi
 from podlab.sources.replay import replay
 from tests.sources.test_replay import NOW_S, Clock
 from tests.support.prometheusd import ANY_AGE, Prometheusd, running_prometheus, running_victoria

@@ -9,8 +9,8 @@ import pytest
 
 from podlab.data.catalogue import AGES, FEATURE_METRICS, MEASURED_METRICS
 from podlab.data.samples import check_samples
-from podlab.sources.influx_http import InfluxDatabase
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.replay import replay
 from tests.support.influxd import Influxd
 from tests.support.synthetic import make_samples

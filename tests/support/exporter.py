@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from podlab.sources.prometheus_write import OutSeries
+from podlab.sources.remote_write import OutSeries
 
 #: On a busy machine a scrape may run out of time: each sample is shown so often.
 SHOWN = 3

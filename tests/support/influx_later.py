@@ -1,6 +1,6 @@
 """InfluxDB 2.x and 3.x for tests, as far as ``/query`` goes: their HTTP behaviour in front of a real 1.x server's data.
 
-Where the behaviour is documented stands in :mod:`podlab.sources.influx_version`. No such server can be unpacked from
+Where the behaviour is documented stands in :mod:`podlab.sources.influxdb_client`. No such server can be unpacked from
 Debian's packages.
 """
 

@@ -23,8 +23,7 @@ from typing import Any, Self
 
 import pandas as pd
 
-from podlab.sources.kubelet import KubeletSource
-from podlab.sources.kubelet_http import KubeletAddress, KubeletClient
+from podlab.sources.kubelet import KubeletAddress, KubeletClient, KubeletSource
 
 TOKEN = "t0ken-of-the-reader"
 STATS, METRICS = ("get", "nodes/stats"), ("get", "nodes/metrics")
@@ -373,7 +372,7 @@ def running_cluster(
     *,
     token: str = TOKEN,
     timeout_s: float = 10.0,
-    most_bytes: int = 10_000_000,
+    max_bytes: int = 10_000_000,
     ahead_s: Mapping[str, float] | None = None,
     **options: Any,
 ) -> Iterator[Cluster]:
@@ -382,7 +381,7 @@ def running_cluster(
     at_s = [samples.groupby("pod")["time"].min().max().timestamp() - 0.9]
     client = KubeletClient(
         lambda: {"Authorization": f"Bearer {token}"}, authority=str(authority), timeout_s=timeout_s,
-        most_bytes=most_bytes,
+        max_bytes=max_bytes,
     )  # fmt: skip
     with ExitStack() as stack:
         kubelets = [

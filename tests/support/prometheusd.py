@@ -12,9 +12,9 @@ import httpx
 import pandas as pd
 import pytest
 
-from podlab.sources.prometheus_dialect import CADVISOR, Dialect
-from podlab.sources.prometheus_http import PrometheusApi
-from podlab.sources.prometheus_write import series_of, write_series
+from podlab.sources.prometheus_client import PrometheusApi
+from podlab.sources.prometheus_query import CADVISOR, Dialect
+from podlab.sources.remote_write import series_of, write_series
 from tests.support.debian import find_program, free_ports, running_server
 
 # Recordings of any age go into one server: without it, what is an hour older than the newest sample is refused.

@@ -23,7 +23,7 @@ import httpx
 import pandas as pd
 
 from podlab.data.samples import INSTANCE_KEY
-from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.replay import replay
 from tests.support.influxd import READER, Influxd
 from tests.support.kubeapi import KubeApi

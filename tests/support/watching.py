@@ -16,7 +16,7 @@ from podlab.data.samples import INSTANCE_KEY
 from podlab.errors import PodlabError
 from podlab.identify.early import TriggerPolicy
 from podlab.kubernetes.objects import Change, WatchedContainer, WatchedPod
-from podlab.sources import LiveSource, NothingThereError
+from podlab.sources.protocol import LiveSource, NothingThereError
 from podlab.watcher.announce import Sink
 from podlab.watcher.announcement import Announcement
 from podlab.watcher.docket import Pace

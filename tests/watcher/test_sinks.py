@@ -12,7 +12,7 @@ from podlab.config_types import PodName
 from podlab.detect.scoring import ContributingSignal
 from podlab.kubernetes.client import ApiConnection
 from podlab.kubernetes.errors import ForbiddenError
-from podlab.sources.influx_http import InfluxDatabase
+from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.watcher.announcement import Announcement, DecisionAnnouncement
 from podlab.watcher.anomaly import AnomalyAnnouncement
 from podlab.watcher.cases import Sight, Verdict

@@ -7,9 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podlab.errors import InputError
-from podlab.sources.influx_http import InfluxDatabase
-from podlab.sources.influx_wire import read_series
-from podlab.sources.line_protocol import format_fields, format_tags
+from podlab.sources.influxdb_client import InfluxDatabase, read_series
+from podlab.sources.influxdb_syntax import format_fields, format_tags
 from tests.support.influxd import Influxd
 
 ODD = st.sampled_from(list("\\\\\\,= \"'\t\r#$%üß日🙂a"))

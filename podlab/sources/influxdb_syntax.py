@@ -1,10 +1,11 @@
-"""InfluxDB's line protocol: one point a line, escaped as the server reads it.
+"""Text that InfluxDB reads: InfluxQL with names and values in it, and points in line protocol.
 
 https://docs.influxdata.com/influxdb/v1/write_protocols/line_protocol_reference/
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from podlab.errors import InputError
@@ -87,3 +88,39 @@ def _format_value(value: float | bool | str) -> str:
 
 def _escape(name: str) -> str:
     return name.replace(",", "\\,").replace("=", "\\=").replace(" ", "\\ ")
+
+
+def quote_identifier(name: str) -> str:
+    r"""Write a database's, measurement's or field's name as InfluxQL wants it.
+
+    Examples
+    --------
+    >>> print(quote_identifier('my "db"'))
+    "my \"db\""
+    """
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def fill_in(text: str, bound: Mapping[str, object]) -> str:
+    r"""Put values in place of their names, for a server that binds none.
+
+    Parameters
+    ----------
+    text : str
+        InfluxQL with ``$name`` where a value belongs.
+    bound : mapping
+        Whole numbers, and texts, which are quoted so that they end nowhere but at their end:
+        https://docs.influxdata.com/influxdb/v1/query_language/spec/#strings.
+
+    Examples
+    --------
+    >>> print(fill_in("WHERE time >= $since AND host = $host", {"since": 5, "host": "it's"}))
+    WHERE time >= 5 AND host = 'it\'s'
+    """
+
+    def literal(value: object) -> str:
+        if isinstance(value, int):
+            return str(value)
+        return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
+
+    return re.sub(r"\$(\w+)", lambda found: literal(bound[found[1]]) if found[1] in bound else found[0], text)

@@ -6,8 +6,8 @@ import hypothesis.strategies as st
 import numpy as np
 from hypothesis import given, settings
 
-from podlab.sources.kubelet_stats import MISSING, NS_PER_S, Instance, Reading
-from podlab.sources.ring import Ring
+from podlab.sources.kubelet import Ring
+from podlab.sources.kubelet_answers import MISSING, NS_PER_S, Instance, Reading
 
 COLUMN = "memory_usage_bytes"
 COLUMNS = (COLUMN, "rx_bytes", "network_age_seconds")

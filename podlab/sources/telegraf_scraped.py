@@ -14,14 +14,13 @@ import numpy as np
 import pandas as pd
 
 from podlab.data.catalogue import AGES, CATALOGUE, PrometheusPlace
-from podlab.sources.influx_schema import Measurement
-from podlab.sources.influx_wire import Rows
-from podlab.sources.nearest import NOTHING, Ints, match_rows, sampling_interval
-from podlab.sources.prometheus_dialect import CADVISOR
-from podlab.sources.prometheus_observers import choose_observers
-from podlab.sources.prometheus_rows import CPU_COUNTER, CPU_RATE, STARTED, ScrapedRows, join_scraped, needed_columns
-from podlab.sources.prometheus_series import PAUSE, Owned, container_of, pod_of
-from podlab.sources.prometheus_wire import RawSeries
+from podlab.sources.influxdb_client import Rows
+from podlab.sources.prometheus_client import RawSeries
+from podlab.sources.prometheus_query import CADVISOR
+from podlab.sources.prometheus_series import PAUSE, STARTED, Owned, choose_observers, container_of, pod_of
+from podlab.sources.prometheus_table import CPU_COUNTER, CPU_RATE, ScrapedRows, join_scraped, needed_columns
+from podlab.sources.telegraf import Measurement
+from podlab.sources.time_join import NOTHING, Ints, match_rows, sampling_interval
 
 ALL_IN_ONE: Final = "prometheus"
 #: Labels as tags, and what Telegraf adds: who wrote it.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podlab.sources.nearest import NOTHING, match_rows, nearest_rows, sampling_interval
+from podlab.sources.time_join import NOTHING, match_rows, nearest_rows, sampling_interval
 
 ROWS = st.lists(st.tuples(st.integers(0, 3), st.integers(-20, 20)), max_size=25)
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from podlab.errors import InputError
-from podlab.sources.series import parse_mapping, read_series
+from podlab.importing.labelled_series import parse_mapping, read_series
 from tests.support.machine import MAPPING, write_machine
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from prometheus_client.parser import text_string_to_metric_families
 
 from podlab.errors import PodlabError
-from podlab.sources.exposition import read_family
+from podlab.sources.kubelet_answers import read_family
 
 NAMES = ("container_fs_reads_bytes_total", "container_fs_reads_total", "container_fs_writes_bytes_total", "up")
 LABELS = st.dictionaries(

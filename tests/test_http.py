@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from podlab.authorities import explain_tls, trusted_authorities
 from podlab.errors import InputError
+from podlab.http import INFLUXDB, explain_tls, trusted_authorities
 
 
 def names(context: ssl.SSLContext) -> list[str]:
@@ -52,23 +52,23 @@ FAILED = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {} (_ssl.c
 
 
 @pytest.mark.parametrize(
-    ("said", "what", "hint"),
+    ("message", "what", "hint"),
     [
-        (FAILED.format("self-signed certificate"), "be trusted: self-signed", "set influxdb_ca_file"),
-        (FAILED.format("unable to get local issuer certificate"), "cannot be trusted: unable", "set influxdb_ca_file"),
-        (FAILED.format("Hostname mismatch, certificate is not valid for 'db'"), "be trusted", "set influxdb_url"),
-        (FAILED.format("IP address mismatch, certificate is not valid for '::1'"), "be trusted", "set influxdb_url"),
-        (FAILED.format("certificate has expired"), "cannot be trusted: certificate has expired", "renew"),
-        (FAILED.format("certificate is not yet valid"), "cannot be trusted", "set the clock"),
-        ("[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)", "speaks no TLS", "write http://"),
-        ("[SSL: RECORD_LAYER_FAILURE] record layer failure (_ssl.c:1006)", "speaks no TLS", "write http://"),
+        (FAILED.format("self-signed certificate"), "InfluxDB is not trusted: self-signed", "set influxdb_ca_file"),
+        (FAILED.format("unable to get local issuer certificate"), "is not trusted: unable", "set influxdb_ca_file"),
+        (FAILED.format("Hostname mismatch, certificate is not valid for 'db'"), "not trusted", "set influxdb_url"),
+        (FAILED.format("IP address mismatch, certificate is not valid for '::1'"), "not trusted", "set influxdb_url"),
+        (FAILED.format("certificate has expired"), "is not trusted: certificate has expired", "renew"),
+        (FAILED.format("certificate is not yet valid"), "is not trusted", "set the clock"),
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)", "does not speak TLS", "write http://"),
+        ("[SSL: RECORD_LAYER_FAILURE] record layer failure (_ssl.c:1006)", "does not speak TLS", "write http://"),
         ("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required (_ssl.c:2580)",
          "without a client's certificate", "set influxdb_url"),
         ("[SSL: UNSUPPORTED_PROTOCOL] unsupported protocol (_ssl.c:1006)", "no TLS connection", "check influxdb_url"),
     ],
 )  # fmt: skip
-def test_each_fault_has_its_own_words(said: str, what: str, hint: str) -> None:
-    fault = explain_tls(said, prefix="influxdb")
+def test_each_fault_has_its_own_words(message: str, what: str, hint: str) -> None:
+    fault = explain_tls(message, INFLUXDB)
     assert fault is not None
     assert what in fault.message
     assert hint in fault.hint
@@ -76,4 +76,4 @@ def test_each_fault_has_its_own_words(said: str, what: str, hint: str) -> None:
 
 
 def test_other_faults_are_none_of_tls() -> None:
-    assert explain_tls("[Errno 111] Connection refused", prefix="influxdb") is None
+    assert explain_tls("[Errno 111] Connection refused", INFLUXDB) is None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podlab.sources.prometheus_wire import join_series, read_matrix, read_names
+from podlab.sources.prometheus_client import join_series, read_matrix, read_names
 
 LABELS = st.dictionaries(st.sampled_from(["pod", "id", "image"]), st.text(max_size=8), max_size=3)
 NUMBERS = st.floats(width=64).map(lambda x: {math.inf: "+Inf", -math.inf: "-Inf"}.get(x, "NaN" if x != x else repr(x)))

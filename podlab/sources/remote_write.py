@@ -18,13 +18,11 @@ import pyarrow as pa
 from podlab.data.catalogue import AGES, CATALOGUE
 from podlab.data.samples import INSTANCE_KEY, check_samples
 from podlab.errors import InputError
-from podlab.sources.nearest import Ints
 from podlab.sources.prometheus import POD_CLAIMS, POD_INFO, VOLUME
-from podlab.sources.prometheus_dialect import CADVISOR, Dialect
-from podlab.sources.prometheus_http import OutOfOrderError, PrometheusApi
-from podlab.sources.prometheus_rows import STARTED
-from podlab.sources.prometheus_series import PAUSE
-from podlab.sources.prometheus_wire import Floats
+from podlab.sources.prometheus_client import Floats, OutOfOrderError, PrometheusApi
+from podlab.sources.prometheus_query import CADVISOR, Dialect
+from podlab.sources.prometheus_series import PAUSE, STARTED
+from podlab.sources.time_join import Ints
 
 log = logging.getLogger(__name__)
 

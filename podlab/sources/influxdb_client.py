@@ -1,0 +1,470 @@
+r"""Talking to InfluxDB over HTTP: questions and points sent, answers read into columns, refusals explained in one line.
+
+All three versions are asked in InfluxQL at ``/query``:
+
+========  =====================================  ==========================================================
+version   who asks                               what differs
+========  =====================================  ==========================================================
+1.x       user and password                      msgpack answers, bound values
+2.x       ``Authorization: Token``, or a user    the same; the database must be mapped to a bucket (DBRP)
+3.x       ``Authorization: Bearer``              JSON answers, the question in the address, no bound values
+========  =====================================  ==========================================================
+
+2.x: https://docs.influxdata.com/influxdb/v2/api-guide/influxdb-1x/query/ and ``http/legacy/influxqld_handler.go`` of
+https://github.com/influxdata/influxdb (form fields ``q``, ``db``, ``epoch``, ``params``; ``Accept`` chooses the form).
+3.x: https://docs.influxdata.com/influxdb3/core/query-data/execute-queries/influxdb-v1-api/ and
+``influxdb3_server/src/http/v1.rs`` there (parameters are read from the address alone, ``Accept`` is JSON or CSV,
+parameterised questions are not supported at ``/query``; some releases give the tags of ``GROUP BY`` as columns).
+The version stands in the header ``X-Influxdb-Version`` of ``/ping``, else in the body of ``/health``:
+https://docs.influxdata.com/influxdb/v2/api/ping/, https://docs.influxdata.com/influxdb3/core/api/server-information/.
+
+msgpack is used because it alone is exact and unambiguous: integers keep their 64 bits, and tag values come back
+unchanged whatever characters they hold (CSV does not escape a backslash in them). It is also the quickest that
+the server writes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from urllib3.exceptions import HTTPError
+
+from podlab.errors import InputError, PodlabError
+from podlab.http import INFLUXDB, HttpClient, Response, TooLargeError, server_password, server_token, web_page
+from podlab.sources.influxdb_syntax import fill_in
+
+_MAX_SMALL_ANSWER_BYTES: Final = 8_000_000
+_AUTHORIZATION_WORDS = ("authoriz", "authenticat", "credentials", "insufficient permissions")
+_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+#: What 2.x says of a database that no bucket is mapped to, at /query and at /write.
+_UNMAPPED_WORDS = ("dbrp", "database not found", "retention policy not found")
+#: How servers say that a question asks for too much at once: 1.x (max-select-point, -series, -buckets, max-time-range,
+#: query-timeout), 2.x (memory allocation limit reached), 3.x (would exceed file limit, resources exhausted).
+_TOO_MUCH = re.compile(
+    r"max-(select|time|row)|(point|series|bucket|range|file|memory|size|query-timeout) limit|limit (reached|exceed)"
+    r"|exceeds? (the |its )?(\S+ )?(limit|maximum)|resources? ?exhausted|out of memory|memory exhausted"
+    r"|smaller time range|shorter time range|too large"
+    r"|too (much|many) (data|points|rows|series|files|buckets|partitions)"
+    r"|(process|scan|select|return) more than|(narrow|reduce|shorten) \S* ?(query|time)",
+    re.IGNORECASE,
+)
+#: What is refused because of others' questions, or of how many there were: the next may pass, a smaller one no sooner.
+_BUSY = re.compile(
+    r"concurrent|queue|too many requests|rate.?limit|plan limit|limited_|max-connection|too busy|overloaded",
+    re.IGNORECASE,
+)
+
+
+#: InfluxDB Cloud does not state a version; it speaks as 2.x does.
+_UNSTATED: Final = {True: 2, False: 1}
+_MAJOR: Final = re.compile(r"v?(\d+)\.\d")
+
+
+class InfluxVersion(NamedTuple):
+    """What a server says it is; ``text`` is empty where it says nothing."""
+
+    major: int
+    text: str
+
+
+class _Health(msgspec.Struct):
+    version: str = ""
+
+
+@dataclass
+class InfluxDatabase:
+    """A database on an InfluxDB server (1.x, 2.x or 3.x: it finds out by itself), and who asks.
+
+    Parameters
+    ----------
+    url : str
+        Such as ``http://influxdb:8086``, without user or password.
+    database : str
+        Its name; it need not be there yet. ``database/policy`` names a retention policy other than the default one.
+    user, password : str, optional
+        Sent in a header; never part of an address, an error or the representation.
+    timeout_s : float
+        How long to wait for a whole answer.
+    token : str, optional
+        What 2.x and 3.x know a user by, instead of user and password; kept as the password is.
+    ca_file : Path, optional
+        Certificates of the authorities to trust; the system's by default.
+    clock : callable
+        Seconds that only grow.
+    """
+
+    url: str
+    database: str
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    timeout_s: float = 60.0
+    token: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+
+    def __post_init__(self) -> None:
+        self._version: InfluxVersion | None = None
+        self._token = server_token(self.token, INFLUXDB)
+        self._http = HttpClient.to_server(
+            INFLUXDB, self.url, user=self.user, password=server_password(self.password, INFLUXDB), token=self._token,
+            ca_file=self.ca_file, timeout_s=self.timeout_s, clock=self.clock,
+        )  # fmt: skip
+
+    @property
+    def version(self) -> InfluxVersion:
+        """What the server is; asked once. Errors as of :meth:`query`."""
+        if self._version is None:
+            self._version = self._find_version()
+        return self._version
+
+    @property
+    def name(self) -> str:
+        """Address and database, for errors and reports."""
+        return f"{self._http.address}, database {self.database!r}"
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def query(
+        self, text: str, *, bound: Mapping[str, object] | None = None, max_bytes: int = _MAX_SMALL_ANSWER_BYTES
+    ) -> bytes:
+        """Run one statement and return the answer's bytes, msgpack or (3.x) JSON.
+
+        Parameters
+        ----------
+        text : str
+            InfluxQL; values stand in it as ``$name`` and come from ``bound``.
+        bound : mapping, optional
+            Values of the names in ``text``.
+        max_bytes : int
+            A longer answer is not read to its end.
+
+        Raises
+        ------
+        InputError
+            If the server cannot be reached, or refuses the user or the statement.
+        TooLargeError
+            If the answer has more than ``max_bytes``, or the server says that it were too much.
+        PodlabError
+            If the server fails, takes too long, or its answer breaks off.
+        """
+        form = {"q": text, "epoch": "ns", **self._place()}
+        if self.version.major == 3:
+            return self._send("GET", "/query", None, form | {"q": fill_in(text, bound or {})}, max_bytes)
+        if bound:
+            form["params"] = json.dumps(bound)
+        return self._send("POST", "/query", urlencode(form).encode(), {}, max_bytes)
+
+    def write(self, lines: bytes) -> None:
+        """Write points in line protocol, times in nanoseconds; errors as of :meth:`query`."""
+        parameters = {**self._place(), "precision": "ns"}
+        self._send("POST", "/write", lines, parameters, _MAX_SMALL_ANSWER_BYTES)
+
+    @property
+    def bare_name(self) -> str:
+        """The database's name without a policy, as statements name it."""
+        return self.database if self.version.major == 3 else self.database.partition("/")[0]
+
+    def _place(self) -> dict[str, str]:
+        # No name of a database may hold a slash in 1.x; in 3.x it is part of the name.
+        policy = self.database.partition("/")[2] if self.version.major < 3 else ""
+        return {"db": self.bare_name, **({"rp": policy} if policy else {})}
+
+    def _send(self, method: str, path: str, content: bytes | None, parameters: dict[str, str], max_bytes: int) -> bytes:
+        major = self.version.major
+        headers = {"Accept": "application/json" if major == 3 else "application/x-msgpack"}
+        if path == "/query" and content is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        if self._token is not None:
+            headers["Authorization"] = f"{'Token' if major == 2 else 'Bearer'} {self._token}"
+        address = f"{path}?{urlencode(parameters)}" if parameters else path
+        answer = self._http.send(method, address, where=self.name, body=content, headers=headers, max_bytes=max_bytes)
+        if not answer.is_success:
+            raise self._refusal_of(answer, is_question=path == "/query")
+        return answer.body
+
+    def _find_version(self) -> InfluxVersion:
+        # Every version takes this scheme here, and those that ask for none do not look.
+        headers = {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
+        text = ""
+        for path in ("/ping", "/health"):
+            answer = self._http.open("GET", path, where=self.name, headers=headers)
+            text = answer.headers.get("X-Influxdb-Version", "")
+            try:
+                if not text and 200 <= answer.status < 300:
+                    # Whatever listens there, no more than this is read of it.
+                    text = _version_in(answer.read1(4096))
+            except HTTPError as error:
+                raise self._http.explain(error, where=self.name) from None
+            finally:
+                answer.close()
+            if _MAJOR.match(text):
+                break
+        found = _MAJOR.match(text)
+        return InfluxVersion(min(int(found[1]), 3) if found else _UNSTATED[self._token is not None], text)
+
+    def _refusal_of(self, answer: Response, *, is_question: bool) -> PodlabError:
+        message = answer.headers.get("X-Influxdb-Error") or _error_in(answer.body)
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS or _BUSY.search(message):
+            return self._busy(message or answer.reason)
+        if is_question and (answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or _TOO_MUCH.search(message)):
+            return self._too_much(message or answer.reason)
+        if answer.status in _REFUSED:
+            return self.refusal(message or answer.reason, answer.status)
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            what = f"InfluxDB failed with {answer.status}: {self._http.redact(message)}"
+            return PodlabError(what, where=self.name, hint="try again")
+        return self.refusal(message, answer.status)
+
+    def _busy(self, message: str) -> PodlabError:
+        what = f"InfluxDB is asked too often or too much by others: {self._http.redact(message)}"
+        return PodlabError(what, where=self.name, hint="try again later")
+
+    def _too_much(self, message: str) -> TooLargeError:
+        what = f"InfluxDB refuses so much at once: {self._http.redact(message)}"
+        return TooLargeError(what, where=self.name, hint="fetch a shorter span")
+
+    def refusal(self, message: str, status: int | None = None) -> PodlabError:
+        """Turn a server's refusal into one clear line."""
+        if _BUSY.search(message):
+            return self._busy(message)
+        if _TOO_MUCH.search(message):
+            return self._too_much(message)
+        message = self._http.redact(message)
+        lower, major = message.lower(), self.version.major
+        if status in _REFUSED or any(word in lower for word in _AUTHORIZATION_WORDS):
+            return self._refused_user(message)
+        policy = self._place().get("rp", "autogen")
+        if major == 2 and any(word in lower for word in _UNMAPPED_WORDS):
+            return InputError(
+                f"InfluxDB {self.version.text} maps no bucket to this database: {message}",
+                where=self.name,
+                hint=f"influx v1 dbrp create --db {self.bare_name} --rp {policy} --default --bucket-id ID "
+                "(influx bucket list tells the ID)",
+            )
+        if "retention policy not found" in lower:
+            what, hint = "there is no such retention policy", "check what stands behind the slash of influxdb_database"
+            return InputError(what, where=self.name, hint=hint)
+        if "database not found" in lower:
+            return InputError("there is no such database", where=self.name, hint="check influxdb_database")
+        answered = "refuses the statement" if status is None else f"answered {status}"
+        return InputError(f"InfluxDB {answered}: {message}", where=self.name)
+
+    def _refused_user(self, message: str) -> InputError:
+        who = "a visitor without login" if self.user is None else f"user {self.user!r}"
+        hint = "check influxdb_user and influxdb_password"
+        if self.token is not None:
+            who = "the token"
+            hint = "check influxdb_token, when it expires, and that it may read the database"
+        if self.version.major == 2:
+            hint += "; the right is made by: influx auth create --read-bucket ID"
+        elif self.version.major == 3 and self.token is None:
+            hint = "InfluxDB 3 asks for a token: set influxdb_token or influxdb_token_file"
+        return InputError(f"InfluxDB refuses {who}: {message}", where=self.name, hint=hint)
+
+
+def _error_in(body: bytes) -> str:
+    """Find the server's words; it packs some refusals as was asked for, and others as JSON; 2.x has a ``message``."""
+    for decode in (msgspec.msgpack.decode, msgspec.json.decode):
+        try:
+            fields = decode(body)
+            return str(fields["error"] if "error" in fields else fields["message"])
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, KeyError, TypeError):
+            continue
+    return web_page(body) or (body[:200].decode("utf-8", "replace").splitlines() or [""])[0].strip()
+
+
+def _version_in(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=_Health).version
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return ""
+
+
+class _Series(msgspec.Struct):
+    columns: list[str]
+    tags: dict[str, str | None] | None = None
+    rows: list[tuple[Any, ...]] = msgspec.field(default=[], name="values")
+    partial: bool = False
+
+
+class _Result(msgspec.Struct):
+    series: list[_Series] = []
+    error: str | None = None
+    partial: bool = False
+
+
+class _Answer(msgspec.Struct):
+    results: list[_Result] = []
+    error: str | None = None
+
+
+_DECODER: Final = msgspec.msgpack.Decoder(_Answer)
+_JSON_DECODER: Final = msgspec.json.Decoder(_Answer)
+
+
+class RefusedError(PodlabError):
+    """The server answered with an error in the body; ``message`` is its own."""
+
+
+class PartialAnswerError(PodlabError):
+    """The server left rows out of its answer."""
+
+
+@dataclass
+class Rows:
+    """Rows of one measurement, in columns.
+
+    Attributes
+    ----------
+    tags : list of tuple of str
+        The tags' values of each series; empty where a series does not have the tag.
+    series : ndarray of int64, shape (n_rows,)
+        Which of ``tags`` a row belongs to.
+    time_ns : ndarray of int64, shape (n_rows,)
+        Nanoseconds since 1970, UTC.
+    fields : dict of str to Series
+        One column per field: ``Int64``, ``Float64``, ``boolean`` or ``str``, with gaps missing.
+    """
+
+    tags: list[tuple[str, ...]]
+    series: npt.NDArray[np.int64]
+    time_ns: npt.NDArray[np.int64]
+    fields: dict[str, pd.Series]
+
+
+def read_series(answer: bytes, *, where: str) -> list[_Series]:
+    """Read an answer of one statement.
+
+    Raises
+    ------
+    RefusedError
+        If the answer is an error; the server sends those with status 200 too.
+    PartialAnswerError
+        If the server left rows out.
+    PodlabError
+        If the answer is not what an InfluxDB server sends.
+    """
+    try:
+        # A map in msgpack never begins as one in JSON does.
+        decoded = (_JSON_DECODER if answer[:1] == b"{" else _DECODER).decode(answer)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise _no_answer(str(error), where) from error
+    series = []
+    for message in (decoded.error, *(result.error for result in decoded.results)):
+        if message is not None:
+            raise RefusedError(message, where=where)
+    for result in decoded.results:
+        if result.partial or any(each.partial for each in result.series):
+            raise PartialAnswerError("the server left rows out of its answer", where=where)
+        series += result.series
+    return series
+
+
+def read_rows(answer: bytes, fields: Mapping[str, str], tags: Sequence[str], *, where: str) -> Rows:
+    """Read the answer of ``SELECT fields ... GROUP BY tags``; errors as of :func:`read_series`.
+
+    Parameters
+    ----------
+    answer : bytes
+    fields : mapping of str to str
+        What each field is to be called -> its name in the answer.
+    tags : sequence of str
+    where : str
+        Where it came from, for errors.
+    """
+    expected = ["time", *fields.values()]
+    all_series = [
+        part
+        for series in read_series(answer, where=where)
+        for part in ([series] if series.columns == expected else _in_order(series, expected, tags, where))
+    ]
+    rows = [row for series in all_series for row in series.rows]
+    try:
+        time_ns, *values = _to_columns(rows, len(expected))
+        time_ns = np.array(time_ns, dtype=np.int64)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _no_answer("its rows are not times and values", where) from error
+    if len(values) != len(fields):
+        raise _no_answer("its rows have not the columns that it names", where)
+    if any(isinstance(value, list | dict) for column in values if isinstance(column, tuple) for value in column):
+        raise _no_answer("its rows hold more than plain values", where)
+    counts = [len(series.rows) for series in all_series]
+    return Rows(
+        tags=[tuple((series.tags or {}).get(tag) or "" for tag in tags) for series in all_series],
+        series=np.repeat(np.arange(len(all_series)), counts),
+        time_ns=time_ns,
+        fields={name: _to_series(column) for name, column in zip(fields, values, strict=True)},
+    )
+
+
+def _no_answer(why: str, where: str) -> PodlabError:
+    return PodlabError(
+        f"the answer is not InfluxDB's or broke off: {why}", where=where, hint="check that it is InfluxDB"
+    )
+
+
+def _in_order(series: _Series, expected: Sequence[str], tags: Sequence[str], where: str) -> list[_Series]:
+    """Put a series' columns into the order asked for; tags that stand among them (3.x) divide it."""
+    place = {name: number for number, name in enumerate(series.columns)}
+    if lost := [name for name in expected if name not in place]:
+        raise PodlabError(f"the answer lacks the column {lost[0]!r} that was asked for", where=where)
+    order = [place[name] for name in expected]
+    among = [tag for tag in tags if tag in place]
+    parts: dict[tuple[str | None, ...], list[tuple[Any, ...]]] = {}
+    for row in series.rows:
+        if len(row) != len(series.columns) or not all(isinstance(row[place[tag]], str | None) for tag in among):
+            raise _no_answer("its rows have not the columns that it names", where)
+        parts.setdefault(tuple(row[place[tag]] for tag in among), []).append(tuple(row[number] for number in order))
+    return [
+        _Series(list(expected), {**(series.tags or {}), **dict(zip(among, values, strict=True))}, rows)
+        for values, rows in parts.items()
+    ]
+
+
+def join_rows(parts: Sequence[Rows]) -> Rows:
+    """Put the rows of several answers to the same question, such as time slices, into one."""
+    parts = [part for part in parts if len(part.series)] or list(parts[:1])
+    offsets = np.cumsum([0, *(len(part.tags) for part in parts[:-1])])
+    return Rows(
+        tags=[tags for part in parts for tags in part.tags],
+        series=np.concatenate([part.series + offset for part, offset in zip(parts, offsets, strict=True)]),
+        time_ns=np.concatenate([part.time_ns for part in parts]),
+        fields={name: pd.concat([part.fields[name] for part in parts]) for name in parts[0].fields},
+    )
+
+
+def _to_columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[Any]:
+    """Turn rows into columns; integers throughout, which is what Telegraf writes, become arrays at once."""
+    if rows and all(type(value) is int for value in rows[0]):
+        # No type is asked for: numpy would cut fractions off, where a field has them from some row on.
+        table = np.array(rows)
+        if table.dtype == np.int64:
+            return list(np.ascontiguousarray(table.T))
+    return list(zip(*rows, strict=True)) if rows else [()] * width
+
+
+def _to_series(values: Any) -> pd.Series:
+    """Bring one field to its type without a way through float64, which would round integers."""
+    if isinstance(values, np.ndarray):
+        return pd.Series(pd.arrays.IntegerArray(values, np.zeros(len(values), dtype=bool)))
+    if all(value is None for value in values):
+        return pd.Series(pd.NA, index=range(len(values)), dtype="Int64")
+    column = pd.Series(pd.array(values))
+    if column.dtype == object and all(value is None or type(value) in (int, float) for value in values):
+        # Whole numbers beyond 64 bits: too large to be any metric, and seen to be so by those who read them.
+        return pd.Series([None if value is None else float(value) for value in values], dtype="Float64")
+    return column
