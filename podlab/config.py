@@ -13,9 +13,9 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,6 +26,7 @@ from pydantic_settings import (
 from podlab.config_types import Duration, File, HeaderText, Labels, Names, Namespaces, OwnPod, Sinks, Text, Url
 from podlab.errors import InputError
 from podlab.files import decode_text
+from podlab.plugins import SOURCES
 from podlab.secret_text import clean_password, clean_token
 
 PREFIX = "PODLAB_"
@@ -53,11 +54,18 @@ class _TomlFile(TomlConfigSettingsSource):
 
 
 class MetricsSource(enum.StrEnum):
-    """Where the metrics of a live cluster can be had."""
+    """podlab's own sources of metrics; installed packages may bring others (:data:`podlab.plugins.SOURCES`)."""
 
     INFLUXDB = "influxdb"
     PROMETHEUS = "prometheus"
     KUBELET = "kubelet"
+
+
+def _check_source(name: str) -> str:
+    return MetricsSource(name) if name in list(MetricsSource) else SOURCES.check(name)
+
+
+SourceName = Annotated[str, AfterValidator(_check_source)]
 
 
 class Settings(BaseSettings):
@@ -86,8 +94,9 @@ class Settings(BaseSettings):
     metric_filter: str = Field(
         "only-numbers-no-image-size", description="metrics to learn from: a filter's name or a list of columns"
     )
-    metrics_source: MetricsSource = Field(
-        MetricsSource.INFLUXDB, description=f"where the metrics of a live cluster are: {', '.join(MetricsSource)}"
+    metrics_source: SourceName = Field(
+        MetricsSource.INFLUXDB,
+        description=f"where the metrics of a live cluster are: {', '.join(MetricsSource)}, or a plugin's name",
     )
     influxdb_url: Url = Field("http://localhost:8086", description="address of InfluxDB")
     influxdb_user: Text = Field(None, description="user of InfluxDB; empty: no login")

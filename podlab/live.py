@@ -7,12 +7,13 @@ from typing import Final
 
 import pandas as pd
 
-from podlab.config import MetricsSource, Settings
+from podlab.config import Settings
 from podlab.data.catalogue import CONTAINER_KEY
 from podlab.data.labels import LabelReport, LabelRules, apply_labels, label_containers
 from podlab.data.samples import INSTANCE_KEY
 from podlab.kubernetes.client import connect
 from podlab.kubernetes.inventory import list_kubelets, read_inventory
+from podlab.plugins import SOURCES
 from podlab.sources.influxdb import InfluxSource
 from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.kubelet import KubeletClient, KubeletSource
@@ -37,26 +38,33 @@ def live_source(
     columns : collection of str, optional
         The metrics to fetch; all that the source holds by default.
 
+    The name stands for a function or class that is called with the settings, ``timeout_s`` and ``columns`` and returns
+    a :class:`podlab.sources.protocol.LiveSource`; other packages register theirs in the group ``podlab.sources`` of
+    entry points (``examples/custom_source.py``).
+
     Raises
     ------
     InputError
-        If a secret, the certificates or what the environment says of proxies cannot be used.
+        If there is no such source, or a secret, the certificates or the environment's proxies cannot be used.
     """
     wait_s = settings.metrics_timeout.total_seconds() if timeout_s is None else timeout_s
-    match settings.metrics_source:
-        case MetricsSource.INFLUXDB:
-            return InfluxSource(
-                settings.influxdb_url, settings.influxdb_database, settings.influxdb_user, settings.password(),
-                cluster=settings.cluster, timeout_s=wait_s, columns=columns, token=settings.secret("influxdb_token"),
-                ca_file=settings.influxdb_ca_file,
-            )  # fmt: skip
-        case MetricsSource.PROMETHEUS:
-            api = prometheus_api(settings, timeout_s=wait_s)
-            return PrometheusSource(
-                api, cluster=settings.cluster, columns=columns, labels=dict(settings.prometheus_labels)
-            )
-        case MetricsSource.KUBELET:
-            return _kubelet_source(settings, wait_s, columns).start()
+    source: LiveSource = SOURCES.load(settings.metrics_source)(settings, timeout_s=wait_s, columns=columns)
+    return source
+
+
+def influxdb_source(settings: Settings, *, timeout_s: float, columns: Collection[str] | None) -> LiveSource:
+    """Make the source ``influxdb``."""
+    return InfluxSource(
+        settings.influxdb_url, settings.influxdb_database, settings.influxdb_user, settings.password(),
+        cluster=settings.cluster, timeout_s=timeout_s, columns=columns, token=settings.secret("influxdb_token"),
+        ca_file=settings.influxdb_ca_file,
+    )  # fmt: skip
+
+
+def prometheus_source(settings: Settings, *, timeout_s: float, columns: Collection[str] | None) -> LiveSource:
+    """Make the source ``prometheus``."""
+    api = prometheus_api(settings, timeout_s=timeout_s)
+    return PrometheusSource(api, cluster=settings.cluster, columns=columns, labels=dict(settings.prometheus_labels))
 
 
 def prometheus_api(settings: Settings, *, timeout_s: float) -> PrometheusApi:
@@ -76,8 +84,8 @@ def writable_database(settings: Settings, *, timeout_s: float = 60.0) -> InfluxD
     )  # fmt: skip
 
 
-def _kubelet_source(settings: Settings, timeout_s: float, columns: Collection[str] | None) -> KubeletSource:
-    """Make the source that asks the kubelets with the credentials for the API server, which they check with it."""
+def kubelet_source(settings: Settings, *, timeout_s: float, columns: Collection[str] | None) -> LiveSource:
+    """Make the source ``kubelet``, with the credentials for the API server, by which kubelets check them."""
     connection = connect(settings.kubernetes_endpoint, settings.kubernetes_access)
     shown = connection.credentials
     interval_s = settings.kubelet_interval.total_seconds()
@@ -96,7 +104,7 @@ def _kubelet_source(settings: Settings, timeout_s: float, columns: Collection[st
     return KubeletSource(
         lambda: list_kubelets(connection), client.get, cluster=settings.cluster, interval_s=interval_s,
         window_s=window_s, columns=columns, let_go=let_go,
-    )  # fmt: skip
+    ).start()  # fmt: skip
 
 
 def cluster_inventory(settings: Settings) -> pd.DataFrame:

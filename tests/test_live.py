@@ -53,5 +53,8 @@ def test_each_source_of_the_settings_can_be_made(monkeypatch: pytest.MonkeyPatch
 
 def test_an_unknown_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PODLAB_METRICS_SOURCE", "carbon")
-    with pytest.raises(InputError, match="PODLAB_METRICS_SOURCE: Input should be 'influxdb'"):
+    with pytest.raises(
+        InputError,
+        match="METRICS_SOURCE: 'carbon' is no source of metrics; known are influxdb, ",
+    ):
         load_settings()

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from podlab.config import MetricsSource
 from podlab.data.store.store import is_dataset_path
 from podlab.data.units import parse_duration_s
 
@@ -38,7 +37,12 @@ MetricFilter = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.  [default: 0]")]
 Source = Annotated[
-    MetricsSource | None, typer.Option("--source", help="Where the metrics are.  [default: metrics_source, influxdb]")
+    str | None,
+    typer.Option(
+        "--source",
+        metavar="influxdb|prometheus|kubelet|PLUGIN",
+        help="Where the metrics are.  [default: setting metrics_source (influxdb)]",
+    ),
 ]
 MostRows = Annotated[
     int, typer.Option(min=1, metavar="N", help="Rows of data sets to learn from: if there are more, some are drawn.")

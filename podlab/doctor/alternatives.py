@@ -25,7 +25,7 @@ def look_at_alternatives(settings: Settings, model: BundleInfo | None) -> list[F
 
     A database is looked at where its address was given, kubelets where the API server is reached. They are asked once.
     """
-    found = (_look(settings, source, model) for source in MetricsSource if source is not settings.metrics_source)
+    found = (_look(settings, source, model) for source in MetricsSource if source != settings.metrics_source)
     return [replace(each, needed=False, alternative=True) for findings in found for each in findings]
 
 

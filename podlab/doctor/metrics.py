@@ -22,7 +22,7 @@ from podlab.model.bundle import BundleInfo
 from podlab.sources.kubelet import KubeletSource
 
 #: How each source is called.
-NAMES: Final = {
+NAMES: Final[dict[str, str]] = {
     MetricsSource.INFLUXDB: "metrics in InfluxDB",
     MetricsSource.PROMETHEUS: "metrics in Prometheus",
     MetricsSource.KUBELET: "metrics of the kubelets",
@@ -48,7 +48,7 @@ def look_at_metrics(settings: Settings, model: BundleInfo | None, rights: Sequen
     rights : sequence of Finding
         What :func:`podlab.doctor.rights.look_at_cluster` found: what is granted need not be advised.
     """
-    subject = NAMES[settings.metrics_source]
+    subject = NAMES.get(settings.metrics_source, f"metrics of {settings.metrics_source}")
     try:
         with closing(live_source(settings)) as source:
             if not source.has_past:
@@ -82,7 +82,7 @@ def look_at_metrics(settings: Settings, model: BundleInfo | None, rights: Sequen
 
 
 def further_columns(
-    source: MetricsSource, samples: pd.DataFrame, used: Sequence[str], *, may_read_metrics: bool = True
+    source: str, samples: pd.DataFrame, used: Sequence[str], *, may_read_metrics: bool = True
 ) -> Finding:
     """Tell which metrics there are that no model looks at yet: a recording holds them for later."""
     share = missing_shares(samples, [name for name in MEASURED_METRICS if name not in used])

@@ -12,7 +12,7 @@ _TELEGRAF: Final = "let Telegraf's kubernetes input write it: namepass = [{}] (d
 _KEEP: Final = "let Prometheus keep {} of the kubelets' {} (metric_relabel_configs drops it, or the job is missing)"
 _CADVISOR: Final = "/metrics/cadvisor"
 
-_REMEDIES: Final[dict[MetricsSource, dict[Family, str]]] = {
+_REMEDIES: Final[dict[str, dict[Family, str]]] = {
     MetricsSource.INFLUXDB: {
         "io": f"Telegraf reads block I/O from Docker only ([[inputs.docker]]); on containerd {_KUBELET}",
         "cpu": _TELEGRAF.format('"kubernetes_pod_container"'),
@@ -41,7 +41,7 @@ _REMEDIES: Final[dict[MetricsSource, dict[Family, str]]] = {
 
 _SCRAPE: Final = "let Telegraf's prometheus input read the kubelets' /metrics/cadvisor (docs/kubernetes.md)"
 #: Of metrics that no model looks at yet; where nothing stands, what is said of the others holds.
-_FURTHER: Final[dict[MetricsSource, dict[Family, str]]] = {
+_FURTHER: Final[dict[str, dict[Family, str]]] = {
     MetricsSource.INFLUXDB: {
         "cpu": _SCRAPE,
         "memory": _SCRAPE,
@@ -67,22 +67,22 @@ _PRESSURE: Final = "pressure is told from Kubernetes 1.34 on, and with control g
 _GRANT: Final = "grant get on nodes/metrics: kubectl apply -f deploy/overlays/kubelet/rbac.yaml"
 
 
-def remedy_for(source: MetricsSource, family: Family, *, further: bool = False, may_read_metrics: bool = True) -> str:
+def remedy_for(source: str, family: Family, *, further: bool = False, may_read_metrics: bool = True) -> str:
     """Say what to do where a family of metrics is missing.
 
     Parameters
     ----------
-    source : MetricsSource
+    source : str
     family : str
     further : bool
         Whether the metrics are such that no model looks at yet.
     may_read_metrics : bool
         Whether the kubelets' ``/metrics`` may be read, where block I/O stands, and most of the further metrics.
     """
-    if source is MetricsSource.KUBELET and (further or family == "io") and not may_read_metrics:
+    if source == MetricsSource.KUBELET and (further or family == "io") and not may_read_metrics:
         return f"{family}: {_GRANT}"
-    if further and (said := _FURTHER[source].get(family)):
+    if further and (said := _FURTHER.get(source, {}).get(family)):
         return f"{family}: {said}"
     if family == "pressure":
         return f"{family}: {_PRESSURE}"
-    return f"{family}: {_REMEDIES[source].get(family, 'update the kubelet and its container runtime')}"
+    return f"{family}: {_REMEDIES.get(source, {}).get(family, 'update the kubelet and its container runtime')}"

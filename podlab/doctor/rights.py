@@ -75,7 +75,7 @@ def rights_for(settings: Settings) -> Iterator[Right]:
         for verb in ("get", "update"):
             yield lease._replace(verb=verb, name=name)
     kubelet = "deploy/overlays/kubelet/rbac.yaml"
-    if settings.metrics_source is MetricsSource.KUBELET:
+    if settings.metrics_source == MetricsSource.KUBELET:
         yield Right("list", "nodes", "to find the kubelets", kubelet)
         yield Right("get", "nodes/stats", "for metrics", kubelet)
         yield Right("get", "nodes/metrics", "for block I/O", kubelet, needed=False)

@@ -10,16 +10,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from podlab.config import MetricsSource, Settings
+from podlab.config import Settings
 from podlab.data.labels import LabelReport, LabelRules, label_containers
 from podlab.data.recordings import read_recording, read_training
 from podlab.errors import InputError, PodlabError
 from podlab.evaluation.dataset import thin_deployments
 from podlab.kubernetes.inventory import enrich
 from podlab.live import cluster_inventory, label_samples, live_source
+from podlab.plugins import SOURCES
 from podlab.sources.collect import collect
 
-SOURCES = ("recording", *map(str, MetricsSource), "cluster")
+#: Of those that are not fetched live.
+_OTHERS = ("recording", "cluster")
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,13 @@ def gather(source: str, settings: Settings, *, recordings: Sequence[Path | str] 
     if source == "recording":
         samples = read_training([Path(path) for path in recordings], services=settings.services or None)
         return Gathered(_only(samples, settings), None)
-    if source in list(MetricsSource):
+    if source in SOURCES.names():
         # Whatever the setting says: the notebook's reader sees the parameter.
-        return _from_live(settings.model_copy(update={"metrics_source": MetricsSource(source)}))
+        return _from_live(settings.model_copy(update={"metrics_source": source}))
     if source == "cluster":
         inventory = cluster_inventory(settings)
         return Gathered(None, label_containers(inventory, LabelRules(services=settings.services)))
-    raise InputError(f"unknown source {source!r}", hint=f"choose one of {', '.join(SOURCES)}")
+    raise InputError(f"unknown source {source!r}", hint=f"choose one of {', '.join((*_OTHERS, *SOURCES.names()))}")
 
 
 def read_samples(files: Sequence[Path | str], *, deployments_per_service: int = 0, seed: int = 0) -> pd.DataFrame:
