@@ -30,6 +30,10 @@ class PodlabError(Exception):
         text = message if where is None else f"{where}: {message}"
         super().__init__(text if hint is None else f"{text}; {hint}")
 
+    def _render_traceback_(self) -> list[str]:
+        """Show the error in a notebook as one line; IPython asks for it."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class InputError(PodlabError):
     """The user's input, settings or surroundings are wrong; the command line exits with 2."""

@@ -25,7 +25,7 @@ START_UP: Final = "start-up"
 STEADY_STATE: Final = "steady state"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WindowTable:
     """One window of each deployment's first life that shows it.
 
@@ -47,6 +47,9 @@ class WindowTable:
     X: NDArray[np.float32]
     names: tuple[str, ...]
     deployments: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return f"WindowTable({self.name!r}, {self.X.shape[0]:,} deployments, {self.X.shape[1]} features)"
 
     @property
     def services(self) -> NDArray[np.object_]:

@@ -26,6 +26,10 @@ from podlab.progress import Progress
 
 log = logging.getLogger(__name__)
 
+#: One recording or several.
+Paths = Path | str | Sequence[Path | str]
+#: Where the recordings that come with podlab are.
+SHIPPED: Final = Path(__file__).parents[2] / "data" / "recordings"
 #: Rows that are learned from at most.
 MOST_TRAINING_ROWS: Final = 1_000_000
 _PARQUET_MAGIC: Final = b"PAR1"
@@ -34,13 +38,40 @@ _PARQUET_MIN_BYTES: Final = 12
 _MISSING_WORDS: Final = pa.array(["NaN", "nan", "NA", "<NA>", "null", "None"])
 
 
-def read_recording(paths: Sequence[Path], *, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def load(name: str, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Load a recording that comes with podlab.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``second`` or ``second-faults``: the file's name in ``data/recordings`` without its suffix.
+    columns : sequence of str, optional
+        As for :func:`read_recording`.
+
+    Returns
+    -------
+    DataFrame
+        A checked samples table.
+
+    Raises
+    ------
+    InputError
+        If there is no such recording; the error lists those there are.
+    """
+    path = SHIPPED / f"{name}.parquet"
+    if not path.is_file():
+        known = ", ".join(sorted(each.stem for each in SHIPPED.glob("*.parquet")))
+        raise InputError(f"no recording {name!r}", where=str(SHIPPED), hint=f"there are {known or 'none'}")
+    return read_recording(path, columns=columns)
+
+
+def read_recording(paths: Paths, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read recordings into one samples table.
 
     Parameters
     ----------
-    paths : sequence of Path
-        Parquet files, told by their content, files named ``.csv``, or data sets: folders or URLs of them.
+    paths : Path, str or sequence of them
+        Parquet files, recognised by their content, files named ``.csv``, or data sets: folders or URLs of them.
     columns : sequence of str, optional
         The metrics to read; identity and labels always are. All by default. Metrics that a file does not
         have are absent or missing in the result.
@@ -55,16 +86,17 @@ def read_recording(paths: Sequence[Path], *, columns: Sequence[str] | None = Non
     InputError
         If a file or partition cannot be read or is no samples table; the error names it.
     """
-    if not paths:
+    named = _as_list(paths)
+    if not named:
         raise InputError("no recording given", hint="name at least one file")
-    tables = [_read_one(path, columns) for path in paths]
+    tables = [_read_one(path, columns) for path in named]
     if len(tables) == 1:
         return tables[0]
-    return check_samples(pd.concat(tables, ignore_index=True), where=", ".join(str(path) for path in paths))
+    return check_samples(pd.concat(tables, ignore_index=True), where=", ".join(str(path) for path in named))
 
 
 def read_training(
-    paths: Sequence[Path],
+    paths: Paths,
     *,
     most_rows: int = MOST_TRAINING_ROWS,
     head_s: float = TRAINING_S,
@@ -77,7 +109,7 @@ def read_training(
 
     Parameters
     ----------
-    paths : sequence of Path
+    paths : Path, str or sequence of them
         As for :func:`read_recording`. Files are read whole.
     most_rows : int
         If data sets have more rows than this together, containers are drawn from them:
@@ -88,28 +120,33 @@ def read_training(
     InputError
         As :func:`read_recording` does; or if nothing in data sets that are too large is labelled.
     """
-    datasets = [open_dataset(path) for path in paths if is_dataset_path(path)]
+    named = _as_list(paths)
+    datasets = [open_dataset(path) for path in named if is_dataset_path(path)]
     rows = sum(dataset.rows for dataset in datasets)
     if rows <= most_rows:
-        return read_recording(paths)
+        return read_recording(named)
     drawn = sample_datasets(
         datasets, most_rows=most_rows, head_s=head_s, services=services, group=group, seed=seed, progress=progress
     )
     where = ", ".join(dataset.where for dataset in datasets)
     log.warning("%s: %d of %d rows are drawn to learn from; --most-rows allows for more", where, len(drawn), rows)
-    plain = [path for path in paths if not is_dataset_path(path)]
+    plain = [path for path in named if not is_dataset_path(path)]
     tables = [drawn, *([read_recording(plain)] if plain else [])]
     return check_samples(pd.concat(tables, ignore_index=True), where=where)
 
 
-def _read_one(path: Path, columns: Sequence[str] | None) -> pd.DataFrame:
+def _as_list(paths: Paths) -> list[Path | str]:
+    return [paths] if isinstance(paths, str | Path) else list(paths)
+
+
+def _read_one(path: Path | str, columns: Sequence[str] | None) -> pd.DataFrame:
     if is_dataset_path(path):
         return open_dataset(path).read(metrics=columns)
     left_out = set(CATALOGUE).difference(columns) if columns is not None else set()
     return check_samples(_read_file(Path(path), left_out), where=str(path))
 
 
-def fingerprint(path: Path) -> tuple[str, int]:
+def fingerprint(path: Path | str) -> tuple[str, int]:
     """Give the SHA-256 and the size in bytes of a recording, a file or a data set.
 
     Raises
@@ -121,14 +158,14 @@ def fingerprint(path: Path) -> tuple[str, int]:
         dataset = open_dataset(path)
         return dataset.digest, dataset.bytes
     try:
-        return sha256_of(path), path.stat().st_size
+        return sha256_of(Path(path)), Path(path).stat().st_size
     except FileNotFoundError:
         raise InputError("no such file", where=str(path)) from None
     except OSError as error:
-        raise explain_os_error(error, path) from error
+        raise explain_os_error(error, Path(path)) from error
 
 
-def write_recording(frame: pd.DataFrame, path: Path) -> None:
+def write_recording(frame: pd.DataFrame, path: Path | str) -> None:
     """Write a samples table as a Parquet file, or add it to a data set; whole or not at all.
 
     The same table gives the same file with the same version of pyarrow.
@@ -137,7 +174,7 @@ def write_recording(frame: pd.DataFrame, path: Path) -> None:
     ----------
     frame : DataFrame
         A samples table.
-    path : Path
+    path : Path or str
         The file to write; one that is there is replaced. A folder, a URL, or a new name without a suffix means a
         data set, to which the rows are added.
 
@@ -150,7 +187,7 @@ def write_recording(frame: pd.DataFrame, path: Path) -> None:
         append(frame, path)
         return
     table = pa.Table.from_pandas(check_samples(frame, where=str(path)), preserve_index=False)
-    with atomic_file(path) as temporary:
+    with atomic_file(Path(path)) as temporary:
         # pandas' own metadata names its version: without it the bytes depend on the samples alone.
         pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd")
 

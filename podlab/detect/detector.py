@@ -71,7 +71,7 @@ class Evidence:
     deviations: FloatArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Detector:
     """An anomaly detector for one service, or for all together.
 
@@ -93,6 +93,9 @@ class Detector:
     change_ecdf: ParetoTailEcdf
     deployments: int
     rows: int
+
+    def __repr__(self) -> str:
+        return f"Detector(trained on {self.rows:,} rows of {self.deployments} deployments)"
 
     def evidence(self, observed: ObservedSignals, age_s: FloatArray) -> Evidence:
         """Judge rows (n,), each by itself."""

@@ -28,7 +28,7 @@ _MIN_ROWS = 50
 _MAX_POOLED_ROWS = 20_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DetectorLibrary:
     """Detectors by service.
 
@@ -46,6 +46,9 @@ class DetectorLibrary:
     pooled: Detector
     threshold: float
     pooled_threshold: float
+
+    def __repr__(self) -> str:
+        return f"DetectorLibrary({len(self.detectors)} services, and one pooled detector)"
 
 
 def fit_library(

@@ -148,7 +148,7 @@ def _share(part: Matrix, whole: Matrix) -> Matrix:
     return np.where(whole > 0, part / whole, np.float32(0))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FeatureTable:
     """A feature matrix and whose rows they are.
 
@@ -166,6 +166,9 @@ class FeatureTable:
     X: NDArray[np.float32]
     names: tuple[str, ...]
     containers: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return f"FeatureTable({self.X.shape[0]:,} containers, {self.X.shape[1]} features)"
 
 
 def feature_table(

@@ -30,7 +30,7 @@ _CPU_AND_MEMORY = tuple(name for name in FEATURE_METRICS if CATALOGUE[name].fami
 _NEVER_ZERO = ("cpu_usage_core_nanoseconds", "memory_usage_bytes", "memory_working_set_bytes")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Rows:
     """The samples table as arrays, sorted by container and time.
 
@@ -57,6 +57,9 @@ class Rows:
     values: dict[str, NDArray[np.int64] | FloatArray]
     valid: dict[str, BoolArray]
     ages: dict[Family, FloatArray] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Rows({len(self.code):,} rows of {len(self.containers):,} containers, {len(self.valid)} metrics)"
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ _FEWEST_CELLS = 10
 _BLOCK_ROWS = 12_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Windows:
     """One window per container instance.
 
@@ -92,6 +92,9 @@ class Windows:
     series: tuple[str, ...]
     containers: pd.DataFrame
     spans: ObservationSpans
+
+    def __repr__(self) -> str:
+        return f"Windows({self.cells.shape[0]:,} containers, {self.cells.shape[1]} series, {self.cells.shape[2]} cells)"
 
     @property
     def usable(self) -> BoolArray:

@@ -228,7 +228,7 @@ class EnsemblePrediction:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Identifier:
     """Tells which service runs in a container.
 
@@ -269,6 +269,10 @@ class Identifier:
     seed: int
     scores: dict[str, object] = field(default_factory=dict)
     model: str = "unsaved@"
+
+    def __repr__(self) -> str:
+        about = f"{len(self.services)} services, {len(self.columns)} metric columns"
+        return f"Identifier({about}, windows: {', '.join(self.horizon_models)})"
 
     def identify(
         self,

@@ -59,7 +59,7 @@ log = logging.getLogger(__name__)
 _LIBRARIES = ("numpy", "pandas", "scikit-learn")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bundle:
     """A bundle that was read whole.
 
@@ -77,6 +77,9 @@ class Bundle:
     identifier: Identifier
     library: DetectorLibrary | None = None
 
+    def __repr__(self) -> str:
+        return f"Bundle({self.info.name!r}, {len(self.info.services)} services, digest {self.digest[:12]})"
+
     @property
     def manifest(self) -> dict[str, Any]:
         """Its manifest."""
@@ -90,10 +93,10 @@ class Bundle:
 
 def save(
     identifier: Identifier,
-    folder: Path,
+    folder: Path | str,
     *,
     name: str,
-    recordings: Sequence[Path] = (),
+    recordings: Sequence[Path | str] = (),
     scores: Mapping[str, object] | None = None,
     created: datetime | None = None,
     library: DetectorLibrary | None = None,
@@ -125,6 +128,7 @@ def save(
     """
     from podlab.data.recordings import fingerprint  # who only loads models never needs it
 
+    folder = Path(folder)
     refuse_target(folder, name)
     files = to_files(identifier)
     if library is not None:
@@ -139,7 +143,7 @@ def save(
         columns=list(identifier.columns),
         horizons_s=[look.length_s for look in identifier.windows if look.kind == "startup"],
         seed=identifier.seed,
-        recordings=[RecordingEntry(path.name, *fingerprint(path)) for path in recordings],
+        recordings=[RecordingEntry(Path(path).name, *fingerprint(path)) for path in recordings],
         scores=dict(scores or {}),
         files={},
     )
@@ -195,7 +199,7 @@ def _write(folder: Path, manifest: Manifest, files: dict[str, bytes], library: D
     return describe(folder, written, files[CARD])
 
 
-def load(folder: Path) -> Bundle:
+def load(folder: Path | str) -> Bundle:
     """Read a bundle after checking every digest.
 
     Raises
@@ -203,6 +207,7 @@ def load(folder: Path) -> Bundle:
     InputError
         If the folder is no bundle, is of another format, was changed, or holds no usable model; says which and where.
     """
+    folder = Path(folder)
     info, files = read_bundle(folder)
     own = detectors.FILES if info.manifest["format"] == FORMAT_WITH_DETECTORS else ()
     identifier = from_files({name: files[name] for name in files if name not in (CARD, *own)}, where=str(folder))
@@ -215,9 +220,9 @@ def load(folder: Path) -> Bundle:
     return Bundle(info, replace(identifier, scores=scores, model=f"{info.name}@{info.digest}"), library)
 
 
-def verify(folder: Path) -> BundleInfo:
+def verify(folder: Path | str) -> BundleInfo:
     """Check every digest of a bundle; raises as :func:`load` does."""
-    return read_bundle(folder)[0]
+    return read_bundle(Path(folder))[0]
 
 
 def list_models(root: Path) -> list[BundleInfo]:

@@ -59,7 +59,7 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
     files: dict[str, FileEntry]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BundleInfo:
     """What a bundle says about itself.
 
@@ -79,6 +79,9 @@ class BundleInfo:
     digest: str
     manifest: dict[str, Any]
     card: str
+
+    def __repr__(self) -> str:
+        return f"BundleInfo({self.name!r}, {len(self.services)} services, digest {self.digest[:12]}, in {self.folder})"
 
     @property
     def name(self) -> str:

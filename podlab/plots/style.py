@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -33,9 +34,18 @@ def podlab_style() -> Iterator[None]:
         yield
 
 
+class _DisplayedFigure(Figure):
+    """A figure that a notebook shows where it is a cell's last expression, also without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        drawn = io.BytesIO()
+        self.savefig(drawn, format="png", bbox_inches="tight")
+        return drawn.getvalue()
+
+
 def new_figure(width_in: float, height_in: float) -> Figure:
     """Make a figure outside pyplot's list of open ones, its parts kept from overlapping."""
-    figure = Figure(figsize=(width_in, height_in), dpi=110, layout="constrained")
+    figure = _DisplayedFigure(figsize=(width_in, height_in), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
