@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,43 @@ def test_models_in_a_folder_are_listed_and_broken_ones_named(
     assert f"{tmp_path}/broken/model.json: is missing" in caplog.text
     with pytest.raises(InputError, match="no such folder; fit a model first"):
         bundle.list_models(tmp_path / "nowhere")
+
+
+def test_its_digest_names_a_loaded_model(identifier: Identifier, tmp_path: Path) -> None:
+    info = bundle.save(identifier, tmp_path / "a", name="first")
+    assert bundle.load(tmp_path / "a").digest == info.digest
+
+
+def test_a_model_says_when_it_was_made(identifier: Identifier, tmp_path: Path) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    created = datetime.fromisoformat(bundle.save(identifier, tmp_path / "a", name="first").created)
+    assert before <= created <= datetime.now(UTC)
+    assert created.utcoffset() == timedelta(0)
+
+
+def test_scores_are_added_and_those_of_the_same_name_replaced(identifier: Identifier, tmp_path: Path) -> None:
+    bundle.save(identifier, tmp_path / "a", name="first", scores={"old": 1, "both": 1}, created=CREATED)
+    info = bundle.add_scores(tmp_path / "a", {"both": 2, "new": 2})
+    assert info.manifest["scores"] == {"old": 1, "both": 2, "new": 2}
+    assert bundle.load(tmp_path / "a").manifest == info.manifest
+    assert '"new": 2' in info.card
+
+
+def test_a_library_that_is_not_installed_is_left_out_of_the_manifest(
+    identifier: Identifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(name: str) -> str:
+        if name == "numpy":
+            raise PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(bundle, "version", version)
+    libraries = bundle.save(identifier, tmp_path / "a", name="first").manifest["libraries"]
+    assert set(libraries) == {"python", "pandas", "scikit-learn"}
+
+
+def test_the_card_says_what_a_model_does_not_have(identifier: Identifier, tmp_path: Path) -> None:
+    card = bundle.save(identifier, tmp_path / "a", name="first").card
+    assert "Anomaly detectors: none: it cannot score" in card
+    assert "- not named" in card
+    assert "have an expert: 10 s" in card

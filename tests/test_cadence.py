@@ -40,6 +40,15 @@ def test_each_group_is_measured_apart(told: pd.DataFrame) -> None:
         assert age_s.between(-20, 96).all()
 
 
+def test_file_systems_are_measured_once_a_minute(told: pd.DataFrame) -> None:
+    taken = told["time"] - pd.to_timedelta(told["filesystem_age_seconds"], unit="s")
+    for _, own in taken.groupby(told["pod"]):
+        since_s = (own.dropna() - own.min()).dt.total_seconds().to_numpy()
+        assert since_s.max() > 290
+        # Seen is the sample before the measurement, up to a second older.
+        assert (np.abs(since_s - 60 * np.round(since_s / 60)) < 1.8).all()
+
+
 def test_values_are_those_of_their_own_times(samples: pd.DataFrame, told: pd.DataFrame) -> None:
     at = samples.set_index(["pod", "time"])
     for row in told.head(40).to_dict("records"):

@@ -18,20 +18,29 @@ from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult
 
 ROOT = Path(__file__).parents[1]
+
+
+def _faults(kind: str) -> list[str]:
+    """List the tests of the faults that one kind of file or server may have."""
+    return sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests/faults").glob(f"test_{kind}_*.py"))
+
+
 #: What is changed, and the tests that should notice.
 PACKAGES = {
     "features": (["podlab/features"], [
-        "tests/test_windows.py", "tests/test_rows.py", "tests/test_cadence.py", "tests/test_features.py",
+        "tests/features", "tests/test_windows.py", "tests/test_rows.py", "tests/test_cadence.py",
+        "tests/test_features.py",
     ]),
     "identify": (["podlab/identify"], ["tests/identify"]),
     "detect": (["podlab/detect"], ["tests/detect"]),
-    "model": (["podlab/model"], ["tests/test_bundle.py", *sorted(
-        str(path.relative_to(ROOT)) for path in (ROOT / "tests/faults").glob("test_bundle_*.py")
-    )]),
+    "model": (["podlab/model"], ["tests/test_bundle.py", "tests/cli/test_promote.py", *_faults("bundle")]),
     "sources": (["podlab/sources"], ["tests/sources"]),
     "watch": (
         ["podlab/kubernetes/informer.py", "podlab/kubernetes/objects.py"],
-        ["tests/kubernetes/test_watch.py", "tests/kubernetes/test_events.py", "tests/kubernetes/test_pods.py"],
+        [
+            "tests/kubernetes/test_watch.py", "tests/kubernetes/test_events.py", "tests/kubernetes/test_pods.py",
+            *_faults("watch"),
+        ],
     ),
 }  # fmt: skip
 #: Changes that no test could notice: of types, which are text only, and of what is skipped on purpose.

@@ -67,3 +67,21 @@ def test_constant_rows_are_learned_from() -> None:
 def test_scoring_needs_no_scikit_learn() -> None:
     asked = "import sys, podlab.model.bundle, podlab.detect.scoring; sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0
+
+
+def test_what_never_varied_may_vary_by_the_root_of_the_ridge() -> None:
+    fitted = ShrunkMahalanobis(ridge=0.25).fit(np.zeros((50, 4)))
+    assert outlier_scores(fitted, np.full((1, 4), 0.5))[0] == pytest.approx(1.0)
+
+
+class Known:
+    """A detector of pyod's kind whose training rows scored 2 and 3."""
+
+    decision_scores_ = np.array([2.0, 3.0])
+
+    def decision_function(self, X: np.ndarray) -> np.ndarray:
+        return X[:, 0]
+
+
+def test_what_is_more_normal_than_any_training_row_is_not_strange_at_all() -> None:
+    assert outlier_scores(Known(), np.array([[1.0], [2.0], [5.0]])).tolist() == [0.0, 0.0, 3.0]

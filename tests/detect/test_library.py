@@ -77,3 +77,14 @@ def test_alarms_near_each_other_are_one() -> None:
     time_s = np.array([0.0, 10.0, 20.0, 60.0, 100.0, 5.0])
     assert count_alarms(strange, time_s, np.array([0, 0, 0, 0, 0, 1])) == 3
     assert count_alarms(np.zeros(6, dtype=bool), time_s, np.zeros(6, dtype=np.int64)) == 0
+
+
+def test_the_pooled_detector_learns_from_some_containers_where_there_are_many_rows(
+    library: DetectorLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = library.pooled.rows
+    monkeypatch.setattr("podlab.detect.library._MAX_POOLED_ROWS", whole // 2 + 1)
+    half = fit_library(make_samples(SERVICES, deployments_per_service=8, seconds=90))
+    assert half is not None
+    assert half.pooled.rows == pytest.approx(whole / 2, rel=0.05)
+    assert half.detectors["redis"].rows == library.detectors["redis"].rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -55,3 +56,28 @@ def test_a_pipe_does_not_make_it_wait(folder: Path) -> None:
     os.mkfifo(folder / "birth10s.npz")
     with pytest.raises(InputError, match=r"birth10s\.npz: is no plain file"):
         bundle.load(folder)
+
+
+def test_one_larger_than_any_is_not_read(folder: Path) -> None:
+    os.truncate(folder / "birth10s.npz", 2**30 + 1)  # sparse: takes no room
+    with pytest.raises(InputError, match=r"birth10s\.npz: is larger than 1073741824 bytes"):
+        bundle.load(folder)
+
+
+def test_a_disk_that_fails_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(InputError, match=r"manifest\.json: Input/output error"):
+        bundle.load(folder)
+
+
+def test_a_folder_that_kubernetes_mounted_is_read_through_its_links(folder: Path, tmp_path: Path) -> None:
+    digest, mounted = bundle.verify(folder).digest, tmp_path / "mounted"
+    mounted.mkdir()
+    folder.rename(mounted / "..2026_01_05")
+    (mounted / "..data").symlink_to("..2026_01_05")
+    for path in (mounted / "..data").iterdir():
+        (mounted / path.name).symlink_to(f"..data/{path.name}")
+    assert bundle.load(mounted).digest == digest

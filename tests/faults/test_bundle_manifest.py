@@ -72,3 +72,22 @@ def test_services_that_the_model_does_not_have(folder: Path) -> None:
     change_manifest(folder, lambda manifest: manifest.update(services=["nginx", "mysql"]))
     with pytest.raises(InputError, match="manifest and model tell of different services"):
         bundle.load(folder)
+
+
+def test_a_format_that_is_no_number(folder: Path) -> None:
+    change_manifest(folder, lambda manifest: manifest.update(format=True))
+    refused(folder, "format True is not known")
+
+
+def test_a_size_that_is_not_the_file_s(folder: Path) -> None:
+    def lie(manifest: dict[str, Any]) -> None:
+        manifest["files"]["model.json"]["size_bytes"] += 1
+
+    change_manifest(folder, lie)
+    refused(folder, r"model\.json: was changed")
+
+
+def test_one_larger_than_any_is_not_read(folder: Path) -> None:
+    with (folder / "manifest.json").open("ab") as file:
+        file.write(b" " * 2**22)
+    refused(folder, r"manifest\.json: is larger than 4194304 bytes")

@@ -154,3 +154,17 @@ def test_same_leaves_as_the_naive_twin_in_blocks_of_any_size(forest: Forest, mon
 def test_each_distribution_is_kept_once(forest: Forest) -> None:
     assert len(np.unique(forest.distributions, axis=0)) == len(forest.distributions)
     assert len(forest.distributions) < np.sum(~forest.inner)
+
+
+def test_a_feature_counts_by_how_early_it_is_asked_for(forest: Forest) -> None:
+    nodes, wanted = forest.to_arrays(), np.zeros(12)
+
+    def count(node: int, weight: float) -> None:
+        if nodes["feature"][node] >= 0:
+            wanted[nodes["feature"][node]] += weight
+            count(nodes["left"][node], weight / 2)
+            count(nodes["right"][node], weight / 2)
+
+    for root in nodes["roots"]:
+        count(root, 1.0)
+    np.testing.assert_allclose(forest.importance(12), wanted)

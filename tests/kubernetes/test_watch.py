@@ -56,6 +56,12 @@ def test_a_watch_is_asked_for_with_bookmarks_and_an_end(api: KubeApi, harness: I
     }  # fmt: skip
 
 
+def test_chance_lengthens_a_watch_by_up_to_a_half(api: KubeApi, harness: InformerHarness) -> None:
+    harness.informer._random = lambda: 0.51
+    harness.run()
+    assert api.requests[-1].params["timeoutSeconds"] == "76"
+
+
 def test_bookmarks_carry_the_version_on(api: KubeApi, harness: InformerHarness) -> None:
     """What happens to nodes moves the version as well, and would make it expire while no pod changes."""
     harness.run(partial(api.store.put, "nodes", {"metadata": {"name": "node"}}), api.store.compact)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hypothesis.strategies as st
 import numpy as np
+import pytest
 from hypothesis import given, settings
 
 from podlab.sources.kubelet import Ring
@@ -68,3 +69,56 @@ def test_when_the_network_was_measured_becomes_its_age() -> None:
     ages = ring.select(0, 9 * NS_PER_S)["network_age_seconds"]
     assert ages.tolist()[:2] == [-7.0, 2.0]
     assert np.isnan(ages.iloc[2])
+
+
+def at(*times_s: float) -> Reading:
+    """One container at these moments, none of which is told twice at once."""
+    told = np.full((len(times_s), len(COLUMNS)), MISSING, dtype=np.int64)
+    told[:, 1] = 2**60 + 1
+    time_ns = np.array([round(each * NS_PER_S) for each in times_s], dtype=np.int64)
+    return Reading([Instance("n", "", "p", "u", "main", 3 * NS_PER_S)] * len(times_s), time_ns, told, COLUMNS)
+
+
+def test_a_sample_that_is_told_again_with_its_milliseconds_is_the_same() -> None:
+    ring = Ring(100.0, COLUMNS)
+    assert [ring.add([at(time_s)], 0.0) for time_s in (5.0, 5.7, 6.0, 5.9)] == [1, 0, 1, 0]
+    assert ring.add([at(7.0, 8.0), at(8.0)], 0.0) == 2
+    assert len(ring) == 4
+
+
+def test_counters_stay_whole_and_starts_and_missing_names_are_told() -> None:
+    ring = Ring(100.0, COLUMNS)
+    ring.add([at(5.0), reading([(0, 1)])], 0.0)
+    got = ring.select(0, 9 * NS_PER_S)
+    assert got["rx_bytes"].tolist()[0] == 2**60 + 1
+    assert got["rx_bytes"].isna().tolist() == [False, True]
+    assert got["started_at"].isna().tolist() == [False, True]
+    assert got["started_at"][0].timestamp() == 3.0
+    assert got["namespace"].isna().tolist() == [True, False]
+
+
+def test_samples_are_selected_from_a_moment_on_and_up_to_another() -> None:
+    ring = Ring(100.0, COLUMNS)
+    ring.add([at(5.0, 6.0, 7.0)], 0.0)
+    assert len(ring.select(5 * NS_PER_S, 7 * NS_PER_S)) == 2
+
+
+def test_dropping_samples_early_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    ring = Ring(60.0, COLUMNS, most_rows=3)
+    for second in range(3):
+        ring.add([at(second)], second)
+    assert not caplog.messages
+    for second in range(3, 9):
+        ring.add([at(second)], second)
+    assert caplog.messages == ["more than 3 samples in 60 s: the oldest are dropped early"]
+    assert len(ring) == 3
+
+
+def test_samples_that_grow_old_are_forgotten_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    ring = Ring(60.0, COLUMNS)
+    ring.add([at(0.0)], 0.0)
+    ring.add([at(60.0)], 60.0)
+    assert len(ring) == 2
+    ring.add([], 60.5)
+    assert len(ring) == 1
+    assert not caplog.messages

@@ -66,3 +66,19 @@ def test_interval_is_the_median_step_of_each_group() -> None:
 def test_interval_without_any_step_is_the_default(count: int) -> None:
     ones = np.zeros(count, dtype=np.int64)
     assert sampling_interval(ones, ones, default=7).tolist() == [7] * count
+
+
+def test_of_an_even_number_of_steps_the_shorter_middle_one_counts_and_repeated_instants_are_no_step() -> None:
+    zeros = np.zeros(5, dtype=np.int64)
+    assert sampling_interval(zeros, np.array([40, 0, 10, 10, 30]), default=1).tolist() == [10] * 5
+    two = np.array([0, 0, 0])
+    assert sampling_interval(two, np.array([0, 10, 40]), default=1).tolist() == [10] * 3
+
+
+def test_a_row_just_within_the_tolerance_is_matched() -> None:
+    group = np.zeros(1, dtype=np.int64)
+    for tolerance, found in ((5, 0), (4, NOTHING)):
+        index = match_rows(
+            group, np.array([10]), group, np.array([15]), tolerance=np.array([tolerance]), user=group
+        )  # fmt: skip
+        assert index.tolist() == [found]
