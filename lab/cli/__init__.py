@@ -13,9 +13,6 @@ from lab.cli import manifests as lab_manifests
 from lab.cli.options import Catalogue, Engine, Images, Patterns, ServiceNames, parse_names, service_files
 from podlab.cli.options import Json, Seed
 from podlab.cli.output import print_json, print_table, show_progress
-from podlab.config import load_settings
-from podlab.data.units import parse_duration_s
-from podlab.files import refuse_inputs
 
 app = typer.Typer(help="Record real services under real load in real containers.", no_args_is_help=True)
 app.command()(lab_manifests.manifests)
@@ -150,6 +147,9 @@ def record(
     from lab.plan import Plan
     from lab.service import PATTERNS
     from lab.session import outputs_of, record_lab
+    from podlab.config import load_settings
+    from podlab.data.units import parse_duration_s
+    from podlab.files import refuse_inputs
 
     for target in outputs_of(out):
         refuse_inputs(target, service_files(catalogue))

@@ -11,8 +11,6 @@ import typer
 from lab.cli.options import Catalogue, Images, Patterns, ServiceNames, parse_names, service_files
 from podlab.cli.options import Json, Seed
 from podlab.cli.output import print_json
-from podlab.config import load_settings
-from podlab.files import refuse_inputs
 
 
 def manifests(
@@ -49,6 +47,8 @@ def manifests(
     from lab.plan import Plan
     from lab.pods import PodOptions
     from lab.service import PATTERNS
+    from podlab.config import load_settings
+    from podlab.files import refuse_inputs
 
     refuse_inputs(out, service_files(catalogue))
     chosen = select(load_all(catalogue), parse_names(services))

@@ -16,7 +16,6 @@ import podlab
 from podlab.cli import data, dataset, doctor, evaluate, importing, model, notebooks, score, watch
 from podlab.cli.output import escape_what_cannot_be_shown
 from podlab.errors import InputError, PodlabError
-from podlab.files import explain_os_error
 from podlab.interrupts import stop_on_sigterm
 
 _STOPPED = 130
@@ -81,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 on success, 1 when the work failed, 2 on wrong use or bad input, 130 when stopped by Ctrl-C or SIGTERM.
     """
+    from podlab.files import explain_os_error
+
     escape_what_cannot_be_shown()
     logging.basicConfig(level=logging.WARNING, format="podlab: %(levelname)s: %(message)s", stream=sys.stderr)
     logging.addLevelName(logging.WARNING, "warning")

@@ -7,9 +7,8 @@ import logging
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 
 from podlab.cli.options import (
@@ -23,16 +22,13 @@ from podlab.cli.options import (
     Source,
 )
 from podlab.cli.output import print_json, show_progress
-from podlab.config import Settings, load_settings
-from podlab.data.image_names import names_image
-from podlab.data.labels import LabelReport, LabelRules, read_label_table
-from podlab.data.recordings import read_recording, write_recording
-from podlab.data.samples import INSTANCE_KEY
-from podlab.data.store.store import url_of
 from podlab.errors import PodlabError
-from podlab.files import refuse_inputs, refuse_unwritable, shorten_name
-from podlab.kubernetes.inventory import enrich
-from podlab.live import cluster_inventory, label_samples, live_source, prometheus_api, writable_database
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from podlab.config import Settings
+    from podlab.data.labels import LabelReport
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +94,13 @@ def collect(
 
     Example: podlab collect --source influxdb --since 600s --services mysql,nginx --out samples.parquet
     """
+    from podlab.config import load_settings
+    from podlab.data.labels import LabelRules, read_label_table
+    from podlab.data.recordings import write_recording
+    from podlab.data.store.store import url_of
+    from podlab.files import refuse_inputs, refuse_unwritable
+    from podlab.kubernetes.inventory import enrich
+    from podlab.live import label_samples, live_source
     from podlab.sources.collect import collect as collect_rounds
 
     settings = load_settings(
@@ -153,6 +156,10 @@ def replay(
 
     Example: podlab replay data/recordings/first.parquet --to influxdb --now
     """
+    from podlab.config import load_settings
+    from podlab.data.recordings import read_recording
+    from podlab.files import refuse_inputs, shorten_name
+    from podlab.live import prometheus_api, writable_database
     from podlab.sources.prometheus_query import CADVISOR, OPENTELEMETRY
     from podlab.sources.replay import replay as write
 
@@ -189,6 +196,8 @@ def replay(
 
 def _read_inventory(settings: Settings, choice: InventoryChoice) -> pd.DataFrame | None:
     """List what runs in the cluster, or return None where that is not wanted or, if left open, not possible."""
+    from podlab.live import cluster_inventory
+
     if choice is InventoryChoice.NO:
         return None
     try:
@@ -201,6 +210,9 @@ def _read_inventory(settings: Settings, choice: InventoryChoice) -> pd.DataFrame
 
 
 def _tell(samples: pd.DataFrame, report: LabelReport | None, out: Path, as_json: bool) -> None:
+    from podlab.data.image_names import names_image
+    from podlab.data.samples import INSTANCE_KEY
+
     labels = {} if report is None else {
         "labelled": int(report.service.notna().sum()),
         "ambiguous": _names_of(report.ambiguous),

@@ -10,12 +10,7 @@ import typer
 
 from podlab.cli.options import Json
 from podlab.cli.output import print_json, print_table, show_progress
-from podlab.data.recordings import fingerprint, read_recording
-from podlab.data.store import append, is_dataset_path, open_dataset, sources_of
-from podlab.data.store import tidy as remove_leftovers
-from podlab.data.units import parse_duration_s
 from podlab.errors import InputError
-from podlab.files import refuse_inputs
 
 app = typer.Typer(
     help="Make, show and verify data sets: recordings in folders by cluster and day.", no_args_is_help=True
@@ -36,6 +31,10 @@ def add(
 
     Example: podlab dataset add data/fleet data/recordings/second.parquet
     """
+    from podlab.data.recordings import fingerprint, read_recording
+    from podlab.data.store import append, is_dataset_path, sources_of
+    from podlab.files import refuse_inputs
+
     if not is_dataset_path(folder, new=True):
         raise InputError("is a file, a folder is needed", where=str(folder), hint="choose another path")
     for file in files:
@@ -68,6 +67,8 @@ def show(folder: Folder, as_json: Json = False) -> None:
 
     Example: podlab dataset show data/fleet
     """
+    from podlab.data.store import open_dataset
+
     dataset = open_dataset(folder)
     told = [
         {
@@ -94,6 +95,8 @@ def verify(folder: Folder, as_json: Json = False) -> None:
 
     Example: podlab dataset verify data/fleet
     """
+    from podlab.data.store import open_dataset
+
     dataset = open_dataset(folder)
     with show_progress("verify") as progress:
         dataset.verify(progress)
@@ -114,6 +117,9 @@ def tidy(
 
     Example: podlab dataset tidy data/fleet --dry-run
     """
+    from podlab.data.store import tidy as remove_leftovers
+    from podlab.data.units import parse_duration_s
+
     age = timedelta(seconds=parse_duration_s(older_than, where="--older-than"))
     found = remove_leftovers(folder, older_than=age, dry_run=dry_run)
     if as_json:

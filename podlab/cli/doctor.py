@@ -17,7 +17,6 @@ from podlab.cli.options import (
     Source,
 )
 from podlab.cli.output import print_json, print_table
-from podlab.config import explicitly_set, load_settings
 
 
 def doctor(
@@ -38,6 +37,7 @@ def doctor(
 
     Example: podlab doctor --source kubelet --json
     """
+    from podlab.config import explicitly_set, load_settings
     from podlab.doctor import examine
 
     settings = load_settings(

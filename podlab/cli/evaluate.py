@@ -20,10 +20,7 @@ from podlab.cli.options import (
     parse_horizons_s,
 )
 from podlab.cli.output import print_json, print_table, show_progress
-from podlab.config import load_settings
-from podlab.data.recordings import MOST_TRAINING_ROWS, read_training
-from podlab.data.store.sample import TRAINING_S
-from podlab.parallel import use_scheduler
+from podlab.data import MOST_TRAINING_ROWS
 
 if TYPE_CHECKING:
     from podlab.evaluation.conditions import Conditions
@@ -64,11 +61,15 @@ def evaluate(
     draws beside the recording).
     """
     from podlab import evaluation
+    from podlab.config import load_settings
     from podlab.data.catalogue import ALL_COLUMNS
     from podlab.data.draws import find_draws
+    from podlab.data.recordings import read_training
+    from podlab.data.store.sample import TRAINING_S
     from podlab.evaluation.conditions import score_conditions
     from podlab.evaluation.filters import features_of
     from podlab.evaluation.scenarios import MIDLIFE, Scenario
+    from podlab.parallel import use_scheduler
 
     settings = load_settings(
         services=services,

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
 import typer
 
 from podlab.cli.options import Json
 from podlab.cli.output import print_json, print_table
-from podlab.data.recordings import write_recording
-from podlab.data.samples import INSTANCE_KEY
-from podlab.data.store.store import url_of
-from podlab.files import refuse_inputs, refuse_unwritable
-from podlab.importing import Imported, import_files, read_mapping
+
+if TYPE_CHECKING:
+    from podlab.importing import Imported
 
 
 def import_command(
@@ -35,6 +32,11 @@ def import_command(
 
     Example: podlab import docs/import/docker-stats.jsonl --mapping docs/import/docker-stats.toml --out mine.parquet
     """
+    from podlab.data.recordings import write_recording
+    from podlab.data.store.store import url_of
+    from podlab.files import refuse_inputs, refuse_unwritable
+    from podlab.importing import import_files, read_mapping
+
     refuse_inputs(out, [*files, mapping])
     if url_of(out) is None:
         refuse_unwritable(out)
@@ -52,6 +54,10 @@ def import_command(
 
 
 def _told(done: Imported, out: Path) -> dict[str, object]:
+    import pandas as pd
+
+    from podlab.data.samples import INSTANCE_KEY
+
     samples = done.samples
     services = samples["service"].value_counts() if "service" in samples else pd.Series(dtype="int64")
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,19 +23,12 @@ from podlab.cli.options import (
     split_recordings,
 )
 from podlab.cli.output import print_json, print_table, show_progress
-from podlab.config import load_settings
-from podlab.data.recordings import MOST_TRAINING_ROWS, read_recording, read_training
-from podlab.data.store import open_dataset
-from podlab.data.units import parse_duration_s
-from podlab.files import refuse_inputs
-from podlab.identify import Identifier, Prediction
-from podlab.identify.dataset import Identified, identify_dataset
-from podlab.identify.explain import Explanation
-from podlab.identify.explain import explain as explain_answers
-from podlab.model import bundle
-from podlab.model.promotion import PREVIOUS
-from podlab.model.promotion import promote as promote_bundle
-from podlab.parallel import use_scheduler
+from podlab.data import MOST_TRAINING_ROWS
+
+if TYPE_CHECKING:
+    from podlab.identify import Identifier, Prediction
+    from podlab.identify.dataset import Identified
+    from podlab.identify.explain import Explanation
 
 models = typer.Typer(help="List, show, verify and promote model bundles.", no_args_is_help=True)
 
@@ -57,8 +50,13 @@ def fit(
     Example: podlab fit data/recordings/first.parquet --out data/models/first
     """
     from podlab import identify as identification
+    from podlab.config import load_settings
+    from podlab.data.recordings import read_training
     from podlab.detect import fit_library
     from podlab.evaluation.filters import features_of
+    from podlab.files import refuse_inputs
+    from podlab.model import bundle
+    from podlab.parallel import use_scheduler
 
     settings = load_settings(services=services, metric_filter=metrics, seed=seed)
     refuse_inputs(out, files)
@@ -99,6 +97,12 @@ def identify(
 
     Example: podlab identify data/recordings/first.parquet --model data/models/default --horizon 60s --json
     """
+    from podlab.config import load_settings
+    from podlab.data.units import parse_duration_s
+    from podlab.identify.explain import explain as explain_answers
+    from podlab.model import bundle
+    from podlab.parallel import use_scheduler
+
     settings = load_settings(model_path=model)
     horizon_s = None if horizon is None else parse_duration_s(horizon, where="--horizon")
     identifier = bundle.load(settings.model_path).identifier
@@ -116,6 +120,10 @@ def _identify_all(
     identifier: Identifier, files: list[Path], horizon_s: float | None, *, whole: bool
 ) -> Iterator[Identified]:
     """Identify the containers of all files at once, then those of each data set piece by piece."""
+    from podlab.data.recordings import read_recording
+    from podlab.data.store import open_dataset
+    from podlab.identify.dataset import Identified, identify_dataset
+
     plain, folders = split_recordings(files)
     if plain:
         samples = read_recording(plain)
@@ -167,6 +175,8 @@ def list_models(
 
     Example: podlab models list
     """
+    from podlab.model import bundle
+
     found = bundle.list_models(root)
     if as_json:
         print_json([info.to_json() for info in found])
@@ -186,6 +196,8 @@ def show(
 
     Example: podlab models show data/models/default
     """
+    from podlab.model import bundle
+
     info = bundle.verify(folder)
     if as_json:
         print_json(info.manifest)
@@ -202,6 +214,8 @@ def verify(
 
     Example: podlab models verify data/models/default
     """
+    from podlab.model import bundle
+
     loaded = bundle.load(folder)
     if as_json:
         print_json({"folder": str(folder), "digest": loaded.digest, "valid": True})
@@ -221,6 +235,10 @@ def promote(
 
     Example: podlab models promote data/models/mine
     """
+    from podlab.config import load_settings
+    from podlab.model.promotion import PREVIOUS
+    from podlab.model.promotion import promote as promote_bundle
+
     target = load_settings(model_path=to).model_path
     info, before = promote_bundle(folder, target)
     if as_json:

@@ -6,13 +6,15 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from podlab.cli.output import show_progress
-from podlab.config import Settings, load_settings
 from podlab.errors import InputError, PodlabError
+
+if TYPE_CHECKING:
+    from podlab.config import Settings
 
 _NOTEBOOKS = Path("notebooks")
 
@@ -48,6 +50,8 @@ def run(
 
     Example: podlab run notebooks/03_evaluate.ipynb -p folds=3
     """
+    from podlab.config import load_settings
+
     if (notebook is not None) + whole_chain + report_only != 1 or ((repeat or quick) and not whole_chain):
         raise InputError(
             "give one notebook, or --all (which --quick and --repeat go with), or --report-only", where="podlab run"

@@ -7,9 +7,6 @@ from typing import Annotated
 
 import typer
 
-from podlab.data.store.store import is_dataset_path
-from podlab.data.units import parse_duration_s
-
 Files = Annotated[
     list[Path],
     typer.Argument(metavar="FILE...", help="Recordings: Parquet, CSV, folders of data sets.", show_default=False),
@@ -70,6 +67,8 @@ PrometheusUrl = Annotated[
 
 def parse_horizons_s(text: str | None, *, where: str = "--horizons") -> tuple[float, ...] | None:
     """Read ``10s,30s`` as seconds in rising order; None stays None."""
+    from podlab.data.units import parse_duration_s
+
     if text is None:
         return None
     horizons = sorted({parse_duration_s(part, where=where) for part in text.split(",")})
@@ -78,5 +77,7 @@ def parse_horizons_s(text: str | None, *, where: str = "--horizons") -> tuple[fl
 
 def split_recordings(files: list[Path]) -> tuple[list[Path], list[Path]]:
     """Tell files from the folders of data sets."""
+    from podlab.data.store.store import is_dataset_path
+
     folders = [path for path in files if is_dataset_path(path)]
     return [path for path in files if path not in folders], folders

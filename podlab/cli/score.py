@@ -9,26 +9,17 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import typer
 
 from podlab.cli.options import Files, Json, ModelFolder, Scheduler, split_recordings
 from podlab.cli.output import print_json, print_table
-from podlab.config import load_settings
-from podlab.data.catalogue import CONTAINER_KEY
-from podlab.data.recordings import read_recording
-from podlab.data.store import open_dataset
 from podlab.errors import InputError
-from podlab.files import atomic_file, refuse_inputs
-from podlab.importing.labelled_series import Rule, parse_mapping, read_series
-from podlab.model import bundle
-from podlab.parallel import use_scheduler
 
 if TYPE_CHECKING:
     from podlab.detect import DetectorLibrary
     from podlab.detect.recording import RecordingScores
     from podlab.identify import Identifier
+    from podlab.importing.labelled_series import Rule
 
 #: What is told of containers waits for the file of scores to be complete: so much of it in memory, more on disk.
 _MOST_LINES_BYTES = 8_000_000
@@ -61,6 +52,12 @@ def score(
 
     Example: podlab score data/recordings/second-faults.parquet --model data/models/default --out scores.parquet
     """
+    from podlab.config import load_settings
+    from podlab.files import atomic_file, refuse_inputs
+    from podlab.importing.labelled_series import parse_mapping
+    from podlab.model import bundle
+    from podlab.parallel import use_scheduler
+
     settings = load_settings(model_path=model)
     refuse_inputs(out, [*files, settings.model_path])
     loaded = bundle.load(settings.model_path)
@@ -90,6 +87,8 @@ def score(
 
 def _score_all(files: list[Path], identifier: Identifier, library: DetectorLibrary) -> Iterator[RecordingScores]:
     """Score all files at once, then each data set piece by piece."""
+    from podlab.data.recordings import read_recording
+    from podlab.data.store import open_dataset
     from podlab.detect.recording import score_dataset, score_recording
 
     plain, folders = split_recordings(files)
@@ -104,6 +103,7 @@ def _score_series(
 ) -> Iterator[RecordingScores]:
     """Score series of another format, one after the other."""
     from podlab.detect.recording import score_recording
+    from podlab.importing.labelled_series import read_series
 
     for path in files:
         yield score_recording(read_series(path, rules), identifier, library)
@@ -111,6 +111,9 @@ def _score_series(
 
 def _write(scorings: Iterator[RecordingScores], path: Path, lines: IO[str]) -> None:
     """Write scores as they come, and what is told of each container as a line of JSON."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     writer = None
     try:
         for scoring in scorings:
@@ -126,6 +129,10 @@ def _write(scorings: Iterator[RecordingScores], path: Path, lines: IO[str]) -> N
 
 def _lines_of(scoring: RecordingScores) -> list[dict[str, object]]:
     """Tell of each container what it is and when it was strange."""
+    import pyarrow as pa
+
+    from podlab.data.catalogue import CONTAINER_KEY
+
     last_row = [*(scoring.first_row[1:] - 1).tolist(), len(scoring.table) - 1]
     return [
         {

@@ -15,7 +15,6 @@ from podlab.cli.options import (
     PrometheusUrl,
     Source,
 )
-from podlab.config import load_settings
 
 
 def watch(
@@ -51,6 +50,7 @@ def watch(
 
     Example: podlab watch --model data/models/default --dry-run
     """
+    from podlab.config import load_settings
     from podlab.watcher.run import watch as run
 
     settings = load_settings(

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from podlab.data import MOST_TRAINING_ROWS
 from podlab.data.catalogue import AGES, CATALOGUE
 from podlab.data.samples import check_samples
 from podlab.data.store import append, is_dataset_path, open_dataset
@@ -30,8 +31,6 @@ log = logging.getLogger(__name__)
 Paths = Path | str | Sequence[Path | str]
 #: Where the recordings that come with podlab are.
 SHIPPED: Final = Path(__file__).parents[2] / "data" / "recordings"
-#: Rows that are learned from at most.
-MOST_TRAINING_ROWS: Final = 1_000_000
 _PARQUET_MAGIC: Final = b"PAR1"
 # Head and tail magic and the length of the footer: less is no whole Parquet file.
 _PARQUET_MIN_BYTES: Final = 12

@@ -48,7 +48,7 @@ def test_an_output_that_cannot_be_is_refused_before_any_work(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("podlab.identify.fit", lambda *_, **__: pytest.fail("it began to train"))
-    monkeypatch.setattr("podlab.cli.data.live_source", lambda *_, **__: pytest.fail("it began to collect"))
+    monkeypatch.setattr("podlab.live.live_source", lambda *_, **__: pytest.fail("it began to collect"))
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "mine").touch()
@@ -75,9 +75,10 @@ def test_a_command_that_is_stopped_says_so_and_leaves_nothing(
 ) -> None:
     code = f"""
 import os, signal, sys
-from podlab.cli import main, score
+from podlab.cli import main
+from podlab.data import recordings
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background is deaf to it, and its children
-score.read_recording = lambda files: os.kill(os.getpid(), {int(sent)})  # as it begins to write
+recordings.read_recording = lambda files: os.kill(os.getpid(), {int(sent)})  # as it begins to write
 sys.exit(main())
 """
     command = [sys.executable, "-c", code, "score", recording, "--model", model, "--out", tmp_path / "scores.parquet"]
