@@ -1,4 +1,4 @@
-"""What was aimed at, and what was reached: the conditions of other clusters in one compact table."""
+"""Tables of an evaluation under other conditions, and its targets."""
 
 from __future__ import annotations
 
@@ -7,29 +7,11 @@ import pandas as pd
 from podlab.evaluation import Conditions
 from podlab.evaluation.conditions import TO_OTHER
 from podlab.evaluation.scenarios import BIRTH, LONG, MACHINE, MIDLIFE, RECORDING, SELDOM
-from podlab.notebook.tables import format_number
-
-#: Macro-F1 to reach: group, condition, containers, and at least how much.
-_LEAST = (
-    (BIRTH, "10 s", "loaded", 0.80),
-    (BIRTH, "30 s", "loaded", 0.92),
-    (BIRTH, "60 s", "loaded", 0.96),
-    (BIRTH, "120 s", "loaded", 0.98),
-    (BIRTH, "120 s", "idle", 0.85),
-    (MIDLIFE, "60 s of mid-life", "all", 0.85),
-    (MIDLIFE, "300 s of mid-life", "all", 0.92),
-    (MIDLIFE, "60 s of mid-life, no filesystem", "all", 0.75),
-)
-#: Macro-F1 that may be lost: group, end of the condition's name, and at most how much.
-_MOST_LOST = ((SELDOM, "", 0.03), (MACHINE, "", 0.08), (RECORDING, TO_OTHER, 0.08))
-_CALIBRATION_ERROR, _COVERAGE, _SET_SIZE = 0.02, (0.94, 0.97), 1.1
-#: Macro-F1 may fall by so much from one horizon to a longer one.
-_MAY_FALL = 0.01
-YES, GUESSED, NO = "yes", "only if never unknown", "no"
+from podlab.notebook.tables import compare_targets, format_number, measures_of, read_targets
 
 
 def goals_table(found: Conditions, main: str = "60 s") -> pd.DataFrame:
-    """Compare what was found with what was aimed at.
+    """Compare the targets of the notebook about conditions with what was found.
 
     Parameters
     ----------
@@ -40,104 +22,35 @@ def goals_table(found: Conditions, main: str = "60 s") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``what``, ``goal``, ``reached`` (``yes``; ``only if never unknown``: the most probable service reaches it, but
-        answers of "unknown" count as wrong; ``no``), ``figure``, ``95 % interval``, ``best guess``, ``deployments``.
-        Conditions that no container showed are left out.
+        As :func:`podlab.notebook.tables.compare_targets`. Conditions that no container showed are left out.
     """
-    lines = []
-    for group, condition, containers, least in _LEAST:
-        line = found.line(group, condition, containers)
-        if line is not None:
-            what = f"{condition}{' from birth' if group == BIRTH else ''}, {containers}"
-            reached = (line["macro_f1"] >= least, line["best_guess"] >= least)
-            lines.append(_tell(what, f"at least {least:.2f}", reached, line, "macro_f1", "best_guess"))
-    lines += _falls(found)
-    for group, ending, most in _MOST_LOST:
-        own = found.table[(found.table["group"] == group) & found.table["condition"].str.endswith(ending)]
-        for _, line in own[own["lost"].notna()].iterrows():
-            what = f"lost: {line['condition']}"
-            reached = (line["lost"] <= most, line["guess_lost"] <= most)
-            lines.append(_tell(what, f"at most {most:.2f}", reached, line, "lost", "guess_lost"))
-    sure = found.line(BIRTH, main)
-    if sure is not None:
-        low, high = _COVERAGE
-        for name, what, goal, reached in (
-            ("calibration_error", "calibration error", f"at most {_CALIBRATION_ERROR}",
-             sure["calibration_error"] <= _CALIBRATION_ERROR),
-            ("coverage", "coverage of the 95 % sets", f"{low} to {high}", low <= sure["coverage"] <= high),
-            ("set_size", "mean size of the 95 % sets", f"at most {_SET_SIZE}", sure["set_size"] <= _SET_SIZE),
-        ):  # fmt: skip
-            lines.append(_tell(f"{main} from birth: {what}", goal, (reached, reached), sure, name, ""))
-    return pd.DataFrame(lines)
-
-
-def _falls(found: Conditions) -> list[dict[str, object]]:
-    """Tell the largest fall of macro-F1 from one horizon to any longer one."""
-    lines = []
-    for group, what in ((BIRTH, "all"), (LONG, "those recorded for longest")):
-        own = found.table[(found.table["group"] == group) & (found.table["containers"] == "all")]
-        own = own[own["horizon_s"].notna()].sort_values("horizon_s")
-        if len(own) < 2:
-            continue
-        answered, guessed = (float((own[name].cummax() - own[name]).max()) for name in ("macro_f1", "best_guess"))
-        lines.append(
-            {
-                "what": f"fall from {own['horizon_s'].iloc[0]:g} to {own['horizon_s'].iloc[-1]:g} s, {what}",
-                "goal": f"at most {_MAY_FALL}",
-                "reached": _reached((answered <= _MAY_FALL, guessed <= _MAY_FALL)),
-                "figure": f"{answered:.3f}",
-                "95 % interval": "-",
-                "best guess": f"{guessed:.3f}",
-                "deployments": int(own["n_deployments"].max()),
-            }
-        )
-    return lines
-
-
-def _tell(
-    what: str, goal: str, reached: tuple[bool, bool], line: pd.Series, name: str, guess: str
-) -> dict[str, object]:
-    spread = (line[name], line[f"{name}_low"], line[f"{name}_high"])
-    return tell_goal(what, goal, reached, spread, line["n_deployments"], line[guess] if guess else None)
-
-
-def tell_goal(
-    what: str,
-    goal: str,
-    reached: tuple[bool, bool],
-    figure: tuple[float, float, float],
-    deployments: int,
-    best_guess: float | None = None,
-) -> dict[str, object]:
-    """Put one goal into words: a line of :func:`goals_table`.
-
-    Parameters
-    ----------
-    what, goal : str
-    reached : tuple of (bool, bool)
-        By the answers, and by the most probable service alone.
-    figure : tuple of (float, float, float)
-        With the ends of its 95 % interval.
-    deployments : int
-        That were tested.
-    best_guess : float, optional
-        The same figure of the most probable service.
-    """
-    digits = 3 if figure[0] < 2 else 1  # shares, or seconds
-    value, low, high = (f"{number:.{digits}f}" for number in figure)
-    return {
-        "what": what,
-        "goal": goal,
-        "reached": _reached(reached),
-        "figure": value,
-        "95 % interval": f"{low} to {high}",
-        "best guess": "-" if best_guess is None else f"{best_guess:.3f}",
-        "deployments": int(deployments),
-    }
-
-
-def _reached(pair: tuple[bool, bool]) -> str:
-    return YES if pair[0] else GUESSED if pair[1] else NO
+    table = found.table.assign(
+        scored="macro-F1: " + found.table["group"] + ", " + found.table["condition"] + ", " + found.table["containers"],
+        dropped="drop: " + found.table["group"] + ", " + found.table["condition"],
+    )
+    scored = table[table["group"].isin([BIRTH, MIDLIFE])]
+    measures = measures_of(scored, "macro_f1", guess="best_guess", label="scored")
+    for group, ending in ((SELDOM, ""), (MACHINE, ""), (RECORDING, TO_OTHER)):
+        own = table[(table["group"] == group) & table["condition"].str.endswith(ending) & table["lost"].notna()]
+        measures |= measures_of(own, "lost", guess="guess_lost", label="dropped")
+    for group, name in ((BIRTH, ""), (LONG, ", recorded longest")):
+        own = table[(table["group"] == group) & (table["containers"] == "all") & table["horizon_s"].notna()]
+        own = own.sort_values("horizon_s")
+        if len(own) > 1:
+            drops = [float((own[each].cummax() - own[each]).max()) for each in ("macro_f1", "best_guess")]
+            measures[f"largest drop between horizons{name}"] = {
+                "value": drops[0], "best_guess": drops[1], "deployments": int(own["n_deployments"].max()),
+            }  # fmt: skip
+    own = table[(table["group"] == BIRTH) & (table["condition"] == main) & (table["containers"] == "all")]
+    for column, name in (
+        ("calibration_error", "calibration error"),
+        ("coverage", "coverage of the 95 % sets"),
+        ("set_size", "mean size of the 95 % sets"),
+    ):
+        measures |= measures_of(own.assign(name=name), column, label="name")
+    targets = [target for target in read_targets() if target.notebook == "06_identify"]
+    compared = compare_targets(targets, measures)
+    return compared[compared["value"] != "-"].reset_index(drop=True)
 
 
 def spread(line: pd.Series, name: str) -> str:

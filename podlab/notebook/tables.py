@@ -6,6 +6,7 @@ import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 #: Where the targets stand, below the project's root.
 TARGETS_FILE: Final = Path("data/targets.toml")
-YES, NO, NOT_MEASURED = "✓ yes", "✗ no", "not measured"
+YES, NO, GUESSED, NOT_MEASURED = "✓ yes", "✗ no", "✗ only without unknown", "not measured"
+_ORDER: Final = {NO: 0, GUESSED: 1, NOT_MEASURED: 2, YES: 3}
 
 
 def format_number(value: float) -> str:
@@ -134,34 +136,69 @@ def compare_targets(targets: Sequence[Target], measures: Mapping[str, Mapping[st
     Parameters
     ----------
     targets : sequence of Target
+        A ``measure`` with ``*`` stands for each number that fits.
     measures : mapping of str to mapping
-        By name: ``value``, ``low``, ``high`` and ``deployments``, each of them ``None`` where unknown.
+        By name: ``value``, and where known ``low``, ``high``, ``deployments`` and ``best_guess``: the same number if
+        the most probable service counted where the answer was "unknown".
 
     Returns
     -------
     DataFrame
-        ``target``, ``goal``, ``reached`` (``✓ yes``, ``✗ no`` or ``not measured``), ``value``, ``95 % interval`` and
-        ``deployments``.
+        ``target``, ``goal``, ``reached`` (``✓ yes``, ``✗ no``, ``✗ only without unknown`` if the best guess alone
+        reaches it, or ``not measured``), ``value``, ``95 % interval``, ``best guess`` and ``deployments``.
     """
     rows = []
     for target in targets:
-        found = measures.get(target.measure, {})
-        value = found.get("value")
-        rows.append(
-            {
-                "target": target.name,
-                "goal": target.goal,
-                "reached": NOT_MEASURED if value is None else YES if target.is_reached(value) else NO,
-                "value": "-" if value is None else f"{value:.3f}" if abs(value) < 2 else f"{value:.1f}",
-                "95 % interval": format_interval(found.get("low"), found.get("high")),
-                "deployments": found.get("deployments"),
-            }
-        )
-    columns = ["target", "goal", "reached", "value", "95 % interval", "deployments"]
+        matching = [name for name in measures if fnmatchcase(name, target.measure)]
+        for name in matching or ([target.measure] if "*" not in target.measure else []):
+            detail = f": {name.removeprefix(target.measure.partition('*')[0])}" if "*" in target.measure else ""
+            rows.append({"target": target.name + detail, "goal": target.goal, **_judge(target, measures.get(name, {}))})
+    columns = ["target", "goal", "reached", "value", "95 % interval", "best guess", "deployments"]
     table = pd.DataFrame(rows, columns=columns)
-    return table.sort_values(
-        "reached", key=lambda reached: reached.map({NO: 0, NOT_MEASURED: 1, YES: 2}), kind="stable"
-    )
+    return table.sort_values("reached", key=lambda reached: reached.map(_ORDER), kind="stable", ignore_index=True)
+
+
+def _judge(target: Target, found: Mapping[str, Any]) -> dict[str, Any]:
+    value, guess = found.get("value"), found.get("best_guess")
+    if value is None:
+        reached = NOT_MEASURED
+    elif target.is_reached(value):
+        reached = YES
+    else:
+        reached = GUESSED if guess is not None and target.is_reached(guess) else NO
+    return {
+        "reached": reached,
+        "value": _write(value),
+        "95 % interval": format_interval(found.get("low"), found.get("high")),
+        "best guess": _write(guess),
+        "deployments": found.get("deployments"),
+    }
+
+
+def _write(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}" if abs(value) < 2 else f"{value:.1f}"
+
+
+def measures_of(table: pd.DataFrame, name: str, *, guess: str = "", label: str) -> dict[str, dict[str, Any]]:
+    """Take one number of each row of a table, with its interval, under the names in a column.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With columns ``name``, ``name_low``, ``name_high`` and ``n_deployments``, and for a best guess ``guess``.
+    name, guess, label : str
+        The columns.
+    """
+    return {
+        str(row[label]): {
+            "value": float(row[name]),
+            "low": float(row[f"{name}_low"]),
+            "high": float(row[f"{name}_high"]),
+            "deployments": int(row["n_deployments"]),
+            "best_guess": float(row[guess]) if guess else None,
+        }
+        for row in table.to_dict("records")
+    }
 
 
 def headlines(evaluation: Evaluation) -> dict[str, Any]:

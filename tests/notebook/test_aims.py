@@ -23,11 +23,11 @@ def test_a_kind_left_out_is_compared_with_podlab_on_deployments_and_not_with_the
         rung("version left out", "left out", 0.9, 0.95),
         rung("configuration left out", "left out", 0.5, 0.8),
     ]
-    goals = left_out_goals(pd.DataFrame([tree, podlab, *left_out])).set_index("what")
-    assert goals["reached"].to_list() == ["yes", "only if never unknown", "no"]
-    assert goals["figure"].to_list() == ["0.040", "0.080", "0.480"]
-    assert goals["best guess"].to_list() == ["0.010", "0.040", "0.190"]
-    assert goals["95 % interval"].iloc[0] == "0.030 to 0.060"
+    goals = left_out_goals(pd.DataFrame([tree, podlab, *left_out])).set_index("target")
+    assert goals["reached"].to_list() == ["✗ no", "✗ only without unknown", "✓ yes"]
+    assert goals["value"].to_list() == ["0.480", "0.080", "0.040"]
+    assert goals["best guess"].to_list() == ["0.190", "0.040", "0.010"]
+    assert goals["95 % interval"].iloc[2] == "0.03 to 0.06"
     assert left_out_goals(pd.DataFrame([tree, podlab])).empty
 
 
@@ -46,8 +46,12 @@ def test_unknown_services_are_judged_by_novelty_in_one_scenario() -> None:
         ]
     )
     goals = unknown_goals(apart, "60 s", "strangers")
-    assert goals["reached"].to_list() == ["yes", "no", "no"]
-    assert goals["figure"].to_list() == ["0.981", "0.050", "0.849"]
+    assert dict(zip(goals["target"], goals["reached"], strict=True)) == {
+        "FPR at 95 % TPR: strangers, 60 s": "✗ no",
+        "AUROC, similar to a known service: strangers, 60 s": "✗ no",
+        "AUROC: strangers, 60 s": "✓ yes",
+    }
+    assert goals["value"].to_list() == ["0.050", "0.849", "0.981"]
     assert unknown_goals(apart.iloc[:0], "60 s", "strangers").empty
 
 
@@ -57,5 +61,6 @@ def test_time_is_judged_by_podlabs_own_rule() -> None:
     other = dict.fromkeys(own, 0.0)
     rules = pd.DataFrame([{"rule": "podlab's default", **own, "n_deployments": 9}, {**other, "n_deployments": 9}])
     goals = time_goals(rules)
-    assert goals["reached"].to_list() == ["yes", "no", "yes"]
-    assert goals["figure"].iloc[0] == "20.0"
+    assert goals["target"].iloc[0] == "Wrong final decisions"
+    assert goals["reached"].to_list() == ["✗ no", "✓ yes", "✓ yes"]
+    assert goals["value"].iloc[1] == "20.0"

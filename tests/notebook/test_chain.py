@@ -51,7 +51,7 @@ def test_each_notebook_hands_its_work_to_the_next(whole: Whole) -> None:
     assert loaded.library is not None
     measured = loaded.manifest["scores"]
     assert measured["deployments_held_out"]["n_deployments"] == 16
-    assert {each["what"] for each in measured["aimed_at_and_reached"]} >= {"10 s from birth: calibration error"}
+    assert {each["target"] for each in measured["aimed_at_and_reached"]} >= {"Expected calibration error"}
     assert measured["unknown_services"]["left_out"]["all"]["auroc"]["value"] > 0
     assert f"digest {loaded.digest}" in (whole.reports / "index.html").read_text()
     results = json.loads((whole.reports / "results" / "03_evaluate.json").read_text())

@@ -31,9 +31,9 @@ def test_it_tells_faults_and_what_each_way_to_a_detector_is_worth(tmp_path: Path
     assert lines["constant score"][2].startswith("0.50")
     assert found["facts"]["faults"] == 3
     goals = {row[0]: row[2] for row in found["tables"]["goals"]["rows"]}
-    assert goals["faults found"] == "yes"
+    assert goals["Faults found"] == "✓ yes"
     on_card = bundle.load(tmp_path / "model").manifest["scores"]["detectors"]
-    assert {row["what"]: row["reached"] for row in on_card["aimed_at_and_reached"]} == goals
+    assert {row["target"]: row["reached"] for row in on_card["aimed_at_and_reached"]} == goals
     assert (on_card["faults"], on_card["deployments"]) == (3, 3)
     assert set(on_card["per_day"]) >= {"value", "low", "high"}
 
