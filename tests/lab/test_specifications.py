@@ -90,7 +90,13 @@ def test_the_shell_passes_signals_on_and_ends_with_its_service(number: signal.Si
         "while True: signal.pause()"
     )
     shell = _specify(_deployment(REDIS, launcher="shell")).command[:4]
-    launcher = subprocess.Popen([*shell, sys.executable, "-c", service], stdout=subprocess.PIPE, text=True)
+    launcher = subprocess.Popen(
+        [*shell, sys.executable, "-c", service],
+        stdout=subprocess.PIPE,
+        text=True,
+        # What a shell was started deaf to (as below nohup), it cannot pass on.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    )
     assert launcher.stdout is not None
     assert launcher.stdout.readline() == "ready\n"
     os.kill(launcher.pid, number)
