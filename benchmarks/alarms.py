@@ -25,7 +25,7 @@ from podlab.data.recordings import read_recording
 from podlab.data.samples import INSTANCE_KEY
 from podlab.detect import DetectorLibrary, fit_library
 from podlab.detect.scoring import KNOWN_AFTER_S, score_rows
-from podlab.evaluation.detection import read_faulty
+from podlab.evaluation.anomalies import read_fault_recording
 from podlab.evaluation.splits import plan_splits
 from podlab.features.rows import Rows, read_rows
 from podlab.model import bundle
@@ -61,22 +61,22 @@ def raised(rows: Rows, library: DetectorLibrary, holds_s: Sequence[float]) -> di
 
 def faults_found(samples: pd.DataFrame, library: DetectorLibrary) -> list[dict[str, float]]:
     """Count the faults in which an alarm is raised, and alarms before a container's first fault."""
-    faulty = read_faulty(samples)
+    recording = read_fault_recording(samples)
     lines = []
-    for hold_s, marks in raised(faulty.rows, library, HOLDS_S).items():
+    for hold_s, marks in raised(recording.rows, library, HOLDS_S).items():
         delays = []
-        for own, faults in zip(faulty.series, faulty.faults, strict=True):
+        for own, faults in zip(recording.series, recording.faults, strict=True):
             for first, last in zip(faults.first.tolist(), faults.last.tolist(), strict=True):
                 hits = np.flatnonzero(marks[own[first : last + 1]])
                 if hits.size:
-                    delays.append(faulty.time_s[own[first + hits[0]]] - faulty.time_s[own[first]])
+                    delays.append(recording.time_s[own[first + hits[0]]] - recording.time_s[own[first]])
         lines.append(
             {
                 "hold_s": hold_s,
-                "faults": sum(faults.first.size for faults in faulty.faults),
+                "faults": sum(faults.first.size for faults in recording.faults),
                 "found": len(delays),
                 "median_delay_s": float(np.median(delays)),
-                "before_first_fault": int((faulty.before & marks).sum()),
+                "before_first_fault": int((recording.before_faults & marks).sum()),
             }
         )
     return lines

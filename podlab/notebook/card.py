@@ -54,8 +54,9 @@ def put_on_card(folder: Path, reports: Path) -> BundleInfo:
 
 
 def _goals(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Give the lines of a notebook's table of goals, where it has one."""
-    table = results.get("tables", {}).get("goals")
+    """Give the rows of a notebook's table of targets, where it has one."""
+    tables = results.get("tables", {})
+    table = tables.get("targets") or tables.get("goals")
     return [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]] if table else []
 
 

@@ -8,7 +8,6 @@ from podlab.plots.audit import (
 from podlab.plots.bakeoff import plot_costs, plot_critical_difference
 from podlab.plots.conditions import plot_by_age, plot_conditions, plot_sets
 from podlab.plots.curves import plot_deployment_curve, plot_leak, plot_row_curve
-from podlab.plots.detect import plot_by_minute, plot_fault_kinds, plot_transfer
 from podlab.plots.identify import plot_anytime, plot_explanation
 from podlab.plots.scores import plot_by_horizon, plot_confusion, plot_recall, plot_reliability
 from podlab.plots.service_map import plot_service_map
@@ -19,7 +18,6 @@ __all__ = [
     "plot_anytime",
     "plot_by_age",
     "plot_by_horizon",
-    "plot_by_minute",
     "plot_conditions",
     "plot_confounding",
     "plot_confusion",
@@ -27,7 +25,6 @@ __all__ = [
     "plot_critical_difference",
     "plot_deployment_curve",
     "plot_explanation",
-    "plot_fault_kinds",
     "plot_leak",
     "plot_novelty",
     "plot_recall",
@@ -38,6 +35,5 @@ __all__ = [
     "plot_service_map",
     "plot_sets",
     "plot_similar_services",
-    "plot_transfer",
     "plot_unknown_services",
 ]

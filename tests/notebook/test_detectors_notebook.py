@@ -23,17 +23,22 @@ SERVICES = ("nginx", "mysql", "redis")
 def test_it_tells_faults_and_what_each_way_to_a_detector_is_worth(tmp_path: Path) -> None:
     found = run(tmp_path)
     assert found["complete"]
-    assert set(found["figures"]) == {"minutes", "kinds", "transfer"}
-    assert set(found["tables"]) == {"loads", "rivals", "ahead", "kinds", "parts", "end_to_end", "goals"}
+    assert set(found["figures"]) == {"example", "minutes", "kinds", "transfer"}
+    assert set(found["tables"]) == {"loads", "rivals", "ahead", "kinds", "parts", "end_to_end", "targets"}
     lines = {row[0]: row for row in found["tables"]["rivals"]["rows"]}
     assert float(lines["reused"][1].split()[0]) > 0.9  # such a leak is hard to miss
     assert float(lines["constant score"][1].split()[0]) < 0.5
     assert lines["constant score"][2].startswith("0.50")
     assert found["facts"]["faults"] == 3
-    goals = {row[0]: row[2] for row in found["tables"]["goals"]["rows"]}
-    assert goals["Faults found"] == "✓ yes"
+    measures = found["measures"]
+    assert measures["faults found"]["value"] > 0.9
+    assert 0 <= measures["median delay, s"]["value"] < 20
+    assert 0 < measures["VUS-PR relative to own long history"]["value"] < 2
+    assert measures["false alarms per container start"]["low"] is not None
+    targets = {row[0]: row[2] for row in found["tables"]["targets"]["rows"]}
+    assert targets["Faults found"] == "✓ yes"
     on_card = bundle.load(tmp_path / "model").manifest["scores"]["detectors"]
-    assert {row["target"]: row["reached"] for row in on_card["aimed_at_and_reached"]} == goals
+    assert {row["target"]: row["reached"] for row in on_card["aimed_at_and_reached"]} == targets
     assert (on_card["faults"], on_card["deployments"]) == (3, 3)
     assert set(on_card["per_day"]) >= {"value", "low", "high"}
 
