@@ -41,7 +41,7 @@ def test_once_says_what_runs_now_and_ends(
     settings = {"watch_state": str(tmp_path / "announced.jsonl")}
     for _ in range(2):  # whatever was said before, by this one or by a watcher in the cluster
         with WatchProcess(api, tmp_path, model, influxd.url, database, ("--once",), settings) as watcher:
-            assert watcher.process.wait() == 0
+            assert watcher.process.wait() == 0, watcher.errors
             watcher.end_of_output()
         said = {line["pod"]: line["service"] for line in announcements(watcher.lines)}
         assert said == truth | {"silent": None}
@@ -57,7 +57,7 @@ def test_once_takes_as_long_as_it_takes_to_tell_everybody(
     # A round has no time for more than one Event.
     settings = {"watch_interval": "1ms"}
     with WatchProcess(api, tmp_path, model, influxd.url, database, ("--once",), settings) as watcher:
-        assert watcher.process.wait() == 0
+        assert watcher.process.wait() == 0, watcher.errors
     assert len(events(api)) == 4
 
 
@@ -133,6 +133,6 @@ def test_only_the_pods_that_are_asked_for_are_told_of(
         play(influxd, database, one.assign(namespace=namespace, pod=name, pod_uid=None))
     model = write_bundle(tmp_path / "model")
     with WatchProcess(api, tmp_path, model, influxd.url, database, ("--once", "--dry-run"), settings) as watcher:
-        assert watcher.process.wait() == 0
+        assert watcher.process.wait() == 0, watcher.errors
         watcher.end_of_output()
     assert {f"{line['namespace']}/{line['pod']}" for line in announcements(watcher.lines)} == told
