@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from podlab.errors import InputError
-from podlab.evaluation import watched
+from podlab.evaluation import watcher_log
 from tests.support.decisions import STARTED_AT, line, write_log
 
 
@@ -18,12 +18,12 @@ def _truth(**services: str) -> pd.DataFrame:
 
 
 def _judged(tmp_path: Path, *lines: str, **services: str) -> pd.DataFrame:
-    decisions = watched.read_decisions([write_log(tmp_path / "log", *lines)])
-    return watched.beside_truth(decisions, _truth(**services), unknown=["miner"])
+    decisions = watcher_log.read_decisions([write_log(tmp_path / "log", *lines)])
+    return watcher_log.join_truth(decisions, _truth(**services), unknown=["miner"])
 
 
 def test_decisions_are_read_among_other_lines_and_sorted_by_time(tmp_path: Path) -> None:
-    found = watched.read_decisions([write_log(tmp_path / "log", line("b", 20, None), line("a", 10, "nginx"))])
+    found = watcher_log.read_decisions([write_log(tmp_path / "log", line("b", 20, None), line("a", 10, "nginx"))])
     assert list(found["pod"]) == ["a", "b"]
     assert list(found["seconds"]) == [10.0, 20.0]
     assert list(found["service"].isna()) == [False, True]
@@ -32,11 +32,11 @@ def test_decisions_are_read_among_other_lines_and_sorted_by_time(tmp_path: Path)
 
 def test_two_replicas_that_say_the_same_said_it_once(tmp_path: Path) -> None:
     logs = [write_log(tmp_path / str(number), line("a", 10 + number, "nginx")) for number in range(2)]
-    assert list(watched.read_decisions(logs)["seconds"]) == [10.0]
+    assert list(watcher_log.read_decisions(logs)["seconds"]) == [10.0]
 
 
 def test_a_decision_before_the_start_is_one_at_the_start(tmp_path: Path) -> None:
-    assert list(watched.read_decisions([write_log(tmp_path / "log", line("a", -3, "nginx"))])["seconds"]) == [0.0]
+    assert list(watcher_log.read_decisions([write_log(tmp_path / "log", line("a", -3, "nginx"))])["seconds"]) == [0.0]
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,13 @@ def test_a_decision_before_the_start_is_one_at_the_start(tmp_path: Path) -> None
 )
 def test_a_log_that_tells_nothing_or_half_is_refused(tmp_path: Path, lines: list[str], words: str) -> None:
     with pytest.raises(InputError) as caught:
-        watched.read_decisions([write_log(tmp_path / "log", *lines)])
+        watcher_log.read_decisions([write_log(tmp_path / "log", *lines)])
     assert words in str(caught.value)
 
 
 def test_a_missing_log_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
-        watched.read_decisions([tmp_path / "nowhere"])
+        watcher_log.read_decisions([tmp_path / "nowhere"])
 
 
 def test_what_is_right_wrong_given_up_and_never_seen(tmp_path: Path) -> None:
@@ -71,15 +71,15 @@ def test_what_is_right_wrong_given_up_and_never_seen(tmp_path: Path) -> None:
     )  # fmt: skip
     told = dict(zip(judged["pod"], judged["outcome"], strict=True))
     assert told == {"a": "right", "b": "wrong", "c": "unknown", "d": "right", "e": "wrong", "f": "no metrics"}
-    assert set(watched.mistakes(judged)["pod"]) == {"b", "c", "e", "f"}
+    assert set(watcher_log.mistakes(judged)["pod"]) == {"b", "c", "e", "f"}
 
 
 def test_truth_that_is_missing_or_contradicts_itself_is_none(tmp_path: Path) -> None:
-    decisions = watched.read_decisions([write_log(tmp_path / "log", line("a", 10, "nginx"))])
+    decisions = watcher_log.read_decisions([write_log(tmp_path / "log", line("a", 10, "nginx"))])
     twofold = pd.concat([_truth(a="nginx"), _truth(a="redis")])
     for samples in (_truth(b="nginx"), twofold, _truth(a="nginx").drop(columns="service")):
         with pytest.raises(InputError, match="no container has both"):
-            watched.beside_truth(decisions, samples)
+            watcher_log.join_truth(decisions, samples)
 
 
 def test_the_last_word_counts_in_the_end_and_each_in_its_time(tmp_path: Path) -> None:
@@ -90,18 +90,18 @@ def test_the_last_word_counts_in_the_end_and_each_in_its_time(tmp_path: Path) ->
         line("b", 3, "redis"),
         a="nginx", b="redis",
     )  # fmt: skip
-    over_time = watched.outcomes_over_time(judged).set_index("seconds")
+    over_time = watcher_log.outcomes_over_time(judged).set_index("seconds")
     assert over_time["waiting"].tolist() == [1.0, 1.0, 0.5, 0.0, 0.0, 0.0]
     assert over_time["wrong"].tolist() == [0.0, 0.0, 0.5, 0.5, 0.0, 0.0]
     assert over_time["right"].tolist() == [0.0, 0.0, 0.0, 0.5, 1.0, 1.0]
     assert over_time.sum(axis=1).eq(1.0).all()
-    table = watched.by_service(judged).set_index("service").loc["nginx"]
+    table = watcher_log.by_service(judged).set_index("service").loc["nginx"]
     assert (table["right"], table["wrong"], table["revised"]) == (1, 0, 1)
     assert (table["median first decision, s"], table["latest last decision, s"]) == (2.0, 4.0)
-    assert watched.mistakes(judged).empty
+    assert watcher_log.mistakes(judged).empty
 
 
 def test_a_restarted_container_is_another_one(tmp_path: Path) -> None:
     again = STARTED_AT + pd.Timedelta(minutes=5)
     judged = _judged(tmp_path, line("a", 10, "nginx"), line("a", 8, "redis", started_at=again), a="nginx")
-    assert watched.last_decisions(judged)["outcome"].tolist() == ["right", "wrong"]
+    assert watcher_log.last_decisions(judged)["outcome"].tolist() == ["right", "wrong"]

@@ -1,4 +1,4 @@
-"""What a watcher announced, read from its log and set beside the truth over time."""
+"""Decisions in a watcher's log, compared with the truth over time."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from numpy.typing import NDArray
 
 from podlab.errors import InputError
 
-#: How a container stands at some moment, the best first. *Unknown* is a known service that was given up on; a service
-#: that no model was trained on is right when it is called unknown.
+#: Outcomes of a container at some moment, the best first. *Unknown* is a known service that was given up on; a service
+#: that no model was trained on is right if it is called unknown.
 OUTCOMES: Final = ("right", "wrong", "unknown", "no metrics", "waiting")
-#: What a line of the watcher's log says when it announces a decision; all other lines are about the watcher itself.
+#: Events of the log's lines that announce a decision; all other lines are about the watcher itself.
 _KINDS: Final = ("identified", "revised", "unknown", "no-metrics")
 _CONTAINER: Final = ["cluster", "namespace", "pod", "pod_uid", "container", "started_at"]
 _NAME: Final = ["namespace", "pod", "container"]
 
 
 def read_decisions(paths: Sequence[Path]) -> pd.DataFrame:
-    """Read the decisions from logs of ``podlab watch``, such as ``kubectl logs`` gives them.
+    """Read the decisions from logs of ``podlab watch``, as ``kubectl logs`` gives them.
 
     Parameters
     ----------
     paths : sequence of Path
-        Files of JSON lines, of one watcher or of several. Lines that are no JSON objects are left out: a container's
-        log holds what goes to its standard error as well.
+        Files of JSON lines, of one watcher or several. Lines that are no JSON objects are ignored: a container's log
+        contains its standard error as well.
 
     Returns
     -------
     DataFrame
-        A line for each decision in the order of time: cluster, namespace, pod, pod_uid, container, started_at,
+        A row for each decision in order of time: cluster, namespace, pod, pod_uid, container, started_at,
         decided_at, seconds (from start to decision), kind, service (missing: unknown), confidence, seconds_observed,
-        revisions, reason and model. What two watchers announced alike is there once.
+        revisions, reason and model. A decision announced by two watchers is there once.
 
     Raises
     ------
     InputError
-        If a file cannot be read, a decision in it is not whole, or there is none at all.
+        If a file cannot be read, a decision in it is incomplete, or there is none at all.
     """
     found = []
     for path in paths:
@@ -67,35 +67,35 @@ def read_decisions(paths: Sequence[Path]) -> pd.DataFrame:
 
 def _read_line(line: str, where: str) -> dict[str, Any] | None:
     try:
-        said = json.loads(line)
+        event = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(said, dict) or said.get("event") not in _KINDS:
+    if not isinstance(event, dict) or event.get("event") not in _KINDS:
         return None
     try:
-        always = {name: said[name] for name in [*_CONTAINER, "id", "decided_at", "service", "confidence", "revisions"]}
+        always = {name: event[name] for name in [*_CONTAINER, "id", "decided_at", "service", "confidence", "revisions"]}
     except KeyError as error:
         raise InputError(f"a decision without {error}", where=where, hint="give the log of podlab watch") from error
-    seen = {name: said.get(name) for name in ("reason", "seconds_observed", "model")}
-    return {**always, **seen, "kind": said["event"]}
+    seen = {name: event.get(name) for name in ("reason", "seconds_observed", "model")}
+    return {**always, **seen, "kind": event["event"]}
 
 
-def beside_truth(decisions: pd.DataFrame, samples: pd.DataFrame, unknown: Sequence[str] = ()) -> pd.DataFrame:
-    """Put the truth beside each decision.
+def join_truth(decisions: pd.DataFrame, samples: pd.DataFrame, unknown: Sequence[str] = ()) -> pd.DataFrame:
+    """Add the truth to each decision.
 
     Parameters
     ----------
     decisions : DataFrame
         From :func:`read_decisions`.
     samples : DataFrame
-        A samples table with ``service``; containers go by namespace, pod and name.
+        A samples table with ``service``; containers are matched by namespace, pod and name.
     unknown : sequence of str
         Services that the watcher's model was not trained on.
 
     Returns
     -------
     DataFrame
-        The decisions on containers whose truth is known, with ``truth`` and ``outcome`` of :data:`OUTCOMES`.
+        Decisions on containers whose truth is known, with ``truth`` and ``outcome``, one of :data:`OUTCOMES`.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def beside_truth(decisions: pd.DataFrame, samples: pd.DataFrame, unknown: Sequen
     """
     labelled = samples.dropna(subset="service") if "service" in samples else samples.head(0).assign(service=None)
     truth = labelled.drop_duplicates([*_NAME, "service"])
-    # A name that stood for two services says nothing.
+    # A name of two services has no truth.
     truth = truth.drop_duplicates(_NAME, keep=False).rename(columns={"service": "truth"})
     found = decisions.merge(truth[[*_NAME, "truth"]], on=_NAME)
     if found.empty:
@@ -113,49 +113,48 @@ def beside_truth(decisions: pd.DataFrame, samples: pd.DataFrame, unknown: Sequen
             where="samples",
             hint="give labelled samples of the containers that the watcher watched",
         )
-    strange = found["truth"].isin(list(unknown))
-    right = (found["service"] == found["truth"]) | (strange & found["service"].isna())
+    is_unknown = found["truth"].isin(list(unknown))
+    right = (found["service"] == found["truth"]) | (is_unknown & found["service"].isna())
     named, unseen = found["service"].notna(), found["kind"] == "no-metrics"
     found["outcome"] = np.select([unseen, right, named], ["no metrics", "right", "wrong"], "unknown")
     return found
 
 
 def last_decisions(judged: pd.DataFrame) -> pd.DataFrame:
-    """Keep what was last said of each container, with ``first_s``: when something was said first."""
+    """Keep the last decision on each container, with ``first_s``, the time of its first one."""
     grouped = judged.groupby(_CONTAINER, dropna=False, sort=False)
     return grouped.tail(1).assign(first_s=grouped["seconds"].transform("min")).reset_index(drop=True)
 
 
 def outcomes_over_time(judged: pd.DataFrame, *, step_s: float = 1.0) -> pd.DataFrame:
-    """Count how all containers stood at each moment of their life.
+    """Give the outcomes of all containers over time.
 
     Parameters
     ----------
     judged : DataFrame
-        From :func:`beside_truth`.
+        From :func:`join_truth`.
     step_s : float
-        From moment to moment.
+        Time between two moments.
 
     Returns
     -------
     DataFrame
-        A line for each moment: ``seconds`` since the start, and the share of containers in each of :data:`OUTCOMES`.
-        Containers count as if all lived as long as the last decision came late.
+        A row for each moment: ``seconds`` since the start, and the share of containers with each of :data:`OUTCOMES`.
+        All containers count until the time of the latest decision.
     """
     at_s = np.arange(0.0, judged["seconds"].max() + 2 * step_s, step_s)
-    stands = [_stands(own, at_s) for _, own in judged.groupby(_CONTAINER, dropna=False)]
-    shares = {outcome: np.mean([own == outcome for own in stands], axis=0) for outcome in OUTCOMES}
+    outcomes = [_outcome_at(own, at_s) for _, own in judged.groupby(_CONTAINER, dropna=False)]
+    shares = {outcome: np.mean([own == outcome for own in outcomes], axis=0) for outcome in OUTCOMES}
     return pd.DataFrame({"seconds": at_s, **shares})
 
 
-def _stands(own: pd.DataFrame, at_s: NDArray[np.float64]) -> NDArray[np.object_]:
-    said = np.array(["waiting", *own["outcome"]], dtype=object)
-    stands: NDArray[np.object_] = said[np.searchsorted(own["seconds"].to_numpy(), at_s, side="right")]
-    return stands
+def _outcome_at(own: pd.DataFrame, at_s: NDArray[np.float64]) -> NDArray[np.object_]:
+    outcomes = np.array(["waiting", *own["outcome"]], dtype=object)
+    return np.asarray(outcomes[np.searchsorted(own["seconds"].to_numpy(), at_s, side="right")])
 
 
 def by_service(judged: pd.DataFrame) -> pd.DataFrame:
-    """Sum up by true service: how many containers, how they ended, how long it took, how often it was taken back."""
+    """Summarise by true service: final outcomes, times of the decisions, number of revisions."""
     last = last_decisions(judged)
     counts = pd.crosstab(last["truth"], last["outcome"]).reindex(columns=OUTCOMES[:-1], fill_value=0)
     grouped = last.groupby("truth")
@@ -170,7 +169,7 @@ def by_service(judged: pd.DataFrame) -> pd.DataFrame:
 
 
 def mistakes(judged: pd.DataFrame) -> pd.DataFrame:
-    """List the containers that the watcher is not right about in the end, and what it says of them."""
+    """List the containers whose final outcome is not right, with the watcher's decision."""
     last = last_decisions(judged)
     columns = ["namespace", "pod", "container", "truth", "service", "confidence", "reason", "seconds"]
     return last.loc[last["outcome"] != "right", columns].reset_index(drop=True)
