@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from podlab.arrays import pack, unpack
 from podlab.detect.components import (
     ComponentKind,
     MahalanobisDistance,
@@ -29,7 +30,6 @@ from podlab.detect.library import DetectorLibrary
 from podlab.detect.reference import AGES_S, LEVELS, ParetoTailEcdf, RobustScaler
 from podlab.detect.signals import SIGNALS
 from podlab.errors import InputError
-from podlab.identify.storage import pack, unpack
 
 _HEAD, _ARRAYS = "detectors.json", "detectors.npz"
 #: The files that hold a library.

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pandas.api.extensions import ExtensionArray
 
-from podlab.data.catalogue import AGES, CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS, TIMES, Family
+from podlab.data.catalogue import AGES, CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS, MEASURED_METRICS, TIMES, Family
 from podlab.data.samples import INSTANCE_KEY
 
 FloatArray = NDArray[np.float64]
@@ -155,6 +155,11 @@ def read_rows(samples: pd.DataFrame, *, metrics: Sequence[str] = FEATURE_METRICS
 
     values, valid = read_values(columns, first_row, metrics)
     return Rows(containers, code, offset_s, values, valid, read_ages(columns))
+
+
+def metrics_to_read(columns: Sequence[str] | None) -> tuple[str, ...]:
+    """Name the metrics that :func:`read_rows` must read where these are used: they, and all that models use."""
+    return tuple(name for name in MEASURED_METRICS if name in FEATURE_METRICS or name in (columns or ()))
 
 
 def read_ages(columns: Mapping[str, ExtensionArray]) -> dict[Family, FloatArray]:

@@ -34,25 +34,10 @@ from podlab.features.rows import (
     IntArray,
     ObservationSpans,
     Rows,
+    metrics_to_read,
     observation_spans,
-    read_ages,
     read_rows,
-    read_values,
 )
-
-__all__ = [
-    "ALL_SERIES",
-    "SERIES",
-    "ObservationSpans",
-    "Rows",
-    "Windows",
-    "make_windows",
-    "observation_spans",
-    "read_ages",
-    "read_rows",
-    "read_values",
-    "series_of",
-]  # fmt: skip
 
 #: The series of a window by name, and the metric columns each is made from, the first usable one first. The rate of
 #: core-nanoseconds per second *is* nanocores, so that both CPU columns give one series and either may be missing.
@@ -135,7 +120,7 @@ def make_windows(
     Windows
         Of 60 cells, fewer when the horizon is shorter than 60 s: one a second, 10 at least.
     """
-    rows = samples if isinstance(samples, Rows) else read_rows(samples)
+    rows = samples if isinstance(samples, Rows) else read_rows(samples, metrics=metrics_to_read(columns))
     count = len(rows.containers)
     begin = np.broadcast_to(np.asarray(begin_s, dtype=np.float64), (count,))
     inside = rows.offset_s >= begin[rows.code]

@@ -3,6 +3,7 @@
 from podlab.features.features import FeatureTable, feature_table
 from podlab.identify.identifier import Identifier
 from podlab.identify.prediction import Prediction
+from podlab.identify.storage import register_classifier
 from podlab.identify.training import fit
 
-__all__ = ["FeatureTable", "Identifier", "Prediction", "feature_table", "fit"]
+__all__ = ["FeatureTable", "Identifier", "Prediction", "feature_table", "fit", "register_classifier"]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from podlab.data.catalogue import CATALOGUE
 from podlab.features.features import series_in
 from podlab.features.rows import Rows
-from podlab.features.windows import SERIES
+from podlab.features.windows import ALL_SERIES
 
 #: What other clusters lack: containerd without a Docker socket has no I/O; a bare kubelet no volumes; cAdvisor without
 #: a file system collector none of those; metrics-server gives CPU and working set only.
@@ -94,7 +94,7 @@ def drop_columns(matrix: NDArray[np.float32], names: Sequence[str], rng: np.rand
 
 
 def _is_lost(series: str, lack: frozenset[str]) -> bool:
-    family = CATALOGUE[SERIES[series][0]].family
+    family = CATALOGUE[ALL_SERIES[series][0]].family
     return family in lack or ("detail" in lack and series in _DETAIL)
 
 

@@ -145,7 +145,7 @@ class Explanation:
         return sentences or [f"No metric tells {self.service} from {self.rival}."]
 
     def _subject(self, own: Evidence) -> str:
-        words = _WORDS[own.metric]
+        words = _WORDS.get(own.metric, own.metric.replace("_", " "))
         amount = format_amount(own.metric, own.amount)
         return f"{words[0].upper()}{words[1:]} ({own.metric}, {amount} on average over {self.seconds_observed:.0f} s)"
 

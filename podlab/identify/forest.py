@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from podlab.arrays import ArraySpec, check_arrays
 from podlab.data.catalogue import CATALOGUE
 from podlab.errors import InputError
 from podlab.features.features import SHAPES, series_in
-from podlab.features.windows import SERIES
+from podlab.features.windows import ALL_SERIES
 
 #: No tree may be deeper; training stays below, and a forest from a file is refused.
 MAX_DEPTH = 48
@@ -188,7 +189,7 @@ def forest_from_sklearn(model: Any, n_classes: int) -> Forest:
         Columns of the answer.
     """
     classes = np.asarray(model.classes_, dtype=np.intp)
-    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _TYPES}
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _SPECS}
     offset = leaves = 0
     for estimator in model.estimators_:
         tree = estimator.tree_
@@ -227,10 +228,15 @@ def _round_down(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.where(rounded > threshold, np.nextafter(rounded, np.float32(-np.inf)), rounded)
 
 
-_TYPES = {
-    "roots": np.int32, "feature": np.int16, "threshold": np.float32, "left": np.int32, "right": np.int32,
-    "missing_left": np.bool_, "distributions": np.float64,
-}  # fmt: skip
+_SPECS = {
+    "roots": ArraySpec(np.int32, ("trees",), low=0, below="nodes"),
+    "feature": ArraySpec(np.int16, ("nodes",), low=-1, below="features"),
+    "threshold": ArraySpec(np.float32, ("nodes",), inf=True),  # an infinite one asks only whether the value is missing
+    "left": ArraySpec(np.int32, ("nodes",), low=0),
+    "right": ArraySpec(np.int32, ("nodes",), low=0),
+    "missing_left": ArraySpec(np.bool_, ("nodes",)),
+    "distributions": ArraySpec(np.float64, ("distributions", "classes"), low=0),
+}
 
 
 def forest_from_arrays(arrays: Mapping[str, NDArray[Any]], *, n_features: int, n_classes: int, where: str) -> Forest:
@@ -241,41 +247,29 @@ def forest_from_arrays(arrays: Mapping[str, NDArray[Any]], *, n_features: int, n
     InputError
         If an array is missing or of another type or length, or an index points outside.
     """
-    for name, dtype in _TYPES.items():
-        if name not in arrays:
-            raise _broken(f"array {name!r} is missing", where)
-        if arrays[name].dtype != dtype or arrays[name].ndim != (2 if name == "distributions" else 1):
-            raise _broken(f"array {name!r} has another type or shape", where)
+    nodes = arrays["feature"].size if "feature" in arrays else 0
+    arrays = check_arrays(
+        arrays,
+        _SPECS,
+        where=where,
+        sizes={"nodes": nodes, "features": min(n_features, _MOST_FEATURES), "classes": n_classes},
+    )
     roots, feature, distributions = arrays["roots"], arrays["feature"], arrays["distributions"]
-    if any(arrays[name].size != feature.size for name in ("threshold", "left", "right", "missing_left")):
-        raise _broken("arrays have different lengths", where)
-    if not roots.size or not _within(roots, 0, feature.size):
-        raise _broken("a root lies outside", where)
-    if not _within(feature, -1, min(n_features, _MOST_FEATURES)):
-        raise _broken("a node asks for a feature that there is not", where)
+    if not roots.size:
+        raise _broken("there is no tree", where)
     inner = feature >= 0
     here = np.flatnonzero(inner)
     for children in (arrays["left"][inner], arrays["right"][inner]):
-        if not _within(children, 0, feature.size) or np.any(children <= here):
+        if np.any((children >= nodes) | (children <= here)):
             raise _broken("a node's child lies outside or before it", where)
-    if not _within(arrays["left"][~inner], 0, distributions.shape[0]):
+    if np.any(arrays["left"][~inner] >= len(distributions)):
         raise _broken("a leaf has no distribution", where)
-    if distributions.shape[1] != n_classes or not _are_distributions(distributions):
+    if not np.allclose(distributions.sum(axis=1), 1.0, atol=1e-6):
         raise _broken("a leaf's distribution is none over the services", where)
-    if np.isnan(arrays["threshold"]).any():  # infinity is fine: such a node asks only whether the value is missing
-        raise _broken("a threshold is not a number", where)
     forest = assemble_forest(arrays)
     if _depth(forest) > MAX_DEPTH:
         raise _broken(f"a tree is deeper than {MAX_DEPTH}", where)
     return forest
-
-
-def _within(values: NDArray[Any], low: int, high: int) -> bool:
-    return bool(np.all((values >= low) & (values < high)))
-
-
-def _are_distributions(values: NDArray[np.float64]) -> bool:
-    return bool(np.all(values >= 0) and np.allclose(values.sum(axis=1), 1.0, atol=1e-6))
 
 
 def _depth(forest: Forest) -> int:
@@ -301,7 +295,7 @@ class _View:
     only_shapes: bool = False
 
     def shows(self, feature: str) -> bool:
-        families = {CATALOGUE[SERIES[series][0]].family for series in series_in(feature)}
+        families = {CATALOGUE[ALL_SERIES[series][0]].family for series in series_in(feature)}
         is_shape = "/" in feature or feature.rpartition(".")[2] in SHAPES
         return families <= self.families and (is_shape or not self.only_shapes)
 

@@ -1,13 +1,11 @@
-"""How the experts' votes on the containers of one table are collected and what they add up to.
-
-The fitted model: which experts look at which container, and what their votes add up to.
-"""
+"""The identifier: which service runs in each container of a samples table."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import compress
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -15,69 +13,292 @@ from numpy.typing import NDArray
 
 from podlab.data.catalogue import CATALOGUE
 from podlab.errors import InputError
-from podlab.features.features import feature_matrix
-from podlab.features.rows import ObservationSpans, Rows, observation_spans, read_rows
+from podlab.features.features import feature, feature_matrix, registered_features
+from podlab.features.rows import Rows, metrics_to_read, observation_spans, read_rows
 from podlab.features.windows import make_windows, series_of
 from podlab.identify.calibration import Calibration, Condition, combine_logits, measure, softmax, to_logits
-from podlab.identify.forest import Forest
-from podlab.identify.novelty import NearestNeighbours
+from podlab.identify.classifier import ClassifierModel, ForestModel
 from podlab.identify.observation import COMPANION_MIN_FRACTION, MAX_SEGMENTS, ObservationWindow
-from podlab.identify.prediction import Prediction, make_predictions
-from podlab.identify.proximity import service_proximity
+from podlab.identify.prediction import Prediction, make_predictions, predictions_table
+from podlab.progress import Progress
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-#: A container that is judged by an expert for another time of life is judged with this much less certainty.
-_MISFIT_TEMPERATURE = 2.0
+#: The temperature is raised by this where a container is predicted by a model of the wrong kind of window.
+_MISMATCH_TEMPERATURE = 2.0
 _LEAST_ROWS = 2
-#: Sampled this many times as seldom as in the training counts as seldom.
+#: Sampled this many times less often than in the training counts as sparse.
 _SPARSE_FACTOR = 1.5
 
 
-@dataclass(frozen=True)
-class HorizonModel:
-    """One forest and where the training containers fall in it.
+class Identifier:
+    """Identifies the service of containers from their metrics.
+
+    An estimator in the manner of scikit-learn: :meth:`fit` it to labelled samples, then :meth:`identify` or
+    :meth:`predict`. It is an ensemble of one model for each observation window, calibrated on deployments held out.
+
+    Parameters
+    ----------
+    estimator : object, optional
+        A scikit-learn classifier with ``predict_proba``, fitted anew for each observation window; by default podlab's
+        own forest. It gets standardised features; missing ones are replaced by the median unless it copes with them.
+    services : sequence of str, optional
+        Learn only these; by default all that are labelled.
+    columns : sequence of str, optional
+        Metric columns to learn from; by default all that have a value.
+    horizons_s : sequence of float, optional
+        Seconds since the start that get a model, if half the containers show a sample by then; by default, and where
+        none is left, chosen by what the samples show.
+    group : str
+        Column that tells independent deployments apart; they are held out as a whole.
+    seed : int
+        Same samples and seed, same model.
+    jobs : int, optional
+        Processes for training; by default all cores.
 
     Attributes
     ----------
-    forest : Forest
-        Votes for a service from the features of its look.
-    leaves : array of int32 (n_known, n_trees)
-        Leaves of training containers.
-    service : array of int16 (n_known,)
-        Their services, ascending.
-    space : NearestNeighbours
-        The same containers by their most important features.
+    services : tuple of str
+        What it can predict, in the order of all arrays by service.
+    columns : tuple of str
+        The metric columns that it learned from.
+    features : tuple of str
+        Columns of the feature matrix.
+    windows : tuple of ObservationWindow
+        Start-up before steady state, short before long.
+    horizon_models : mapping of str to (ForestModel or ClassifierModel)
+        By name of the window.
+    calibrations : mapping of tuple of str to tuple of Calibration
+        By names of the windows whose models are combined; one for each :class:`Condition`.
+    similarity : array of float64 (n_services, n_services)
+        How similar services are: :func:`podlab.identify.classifier.service_similarity`.
+    interval_s : float
+        Typical sampling interval of the training.
+    scores : dict
+        Scores on held-out deployments.
+    model : str
+        ``name@digest``, once saved.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> Identifier(LogisticRegression(), seed=1)
+    Identifier(estimator=LogisticRegression(), seed=1)
     """
 
-    forest: Forest
-    leaves: NDArray[np.int32]
-    service: NDArray[np.int16]
-    neighbours: NearestNeighbours
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        services: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        horizons_s: Sequence[float] | None = None,
+        group: str = "deployment",
+        seed: int = 0,
+        jobs: int | None = None,
+    ) -> None:
+        self._parameters: dict[str, Any] = {
+            "estimator": estimator, "services": services, "columns": columns, "horizons_s": horizons_s, "group": group,
+            "seed": seed, "jobs": jobs,
+        }  # fmt: skip
+        self.seed = seed
+        self._set_fitted()
 
+    @classmethod
+    def from_fitted(cls, *, seed: int = 0, **fitted: Any) -> Self:
+        """Make a fitted identifier of its attributes."""
+        identifier = cls(seed=seed)
+        identifier._set_fitted(**fitted)
+        return identifier
 
-@dataclass(frozen=True)
-class _Vote:
-    """One expert's view of some containers: log-votes, proximities (n, n_services), and features in its space."""
+    def _set_fitted(
+        self,
+        *,
+        services: tuple[str, ...] = (),
+        columns: tuple[str, ...] = (),
+        features: tuple[str, ...] = (),
+        windows: tuple[ObservationWindow, ...] = (),
+        horizon_models: Mapping[str, ForestModel | ClassifierModel] | None = None,
+        calibrations: Mapping[tuple[str, ...], tuple[Calibration, ...]] | None = None,
+        similarity: FloatArray | None = None,
+        interval_s: float = 0.0,
+        scores: dict[str, object] | None = None,
+        model: str = "unsaved@",
+    ) -> None:
+        self.services, self.columns, self.features, self.windows = services, columns, features, windows
+        self.horizon_models = horizon_models or {}
+        self.calibrations = calibrations or {}
+        self.similarity = np.eye(len(services)) if similarity is None else similarity
+        self.interval_s, self.scores, self.model = interval_s, scores or {}, model
 
-    votes: FloatArray
-    near: FloatArray
-    X: NDArray[np.float32]
-    neighbours: NearestNeighbours
+    def __repr__(self) -> str:
+        """Give its parameters, or once fitted what it knows."""
+        if not self.services:
+            default = Identifier().get_params()
+            shown = {name: each for name, each in self._parameters.items() if each != default[name]}
+            return f"Identifier({', '.join(f'{name}={each!r}' for name, each in shown.items())})"
+        about = f"{len(self.services)} services, {len(self.columns)} metric columns"
+        return f"Identifier({about}, windows: {', '.join(self.horizon_models)}, model: {self.model:.24})"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Take registered features along: another process may not know them."""
+        return {**self.__dict__, "registered": registered_features()}
 
-@dataclass(frozen=True)
-class _Seen:
-    """All models' views together: logits, proximities (n, n_services), distance to the likeliest service (n,)."""
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Register the features that came along."""
+        for name, function in state.pop("registered").items():
+            if name not in registered_features():
+                feature(name)(function)
+        self.__dict__.update(state)
 
-    votes: FloatArray
-    near: FloatArray
-    neg_log_distance: FloatArray
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Give the parameters, as scikit-learn's ``clone`` wants them."""
+        return dict(self._parameters)
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Change parameters; what was fitted is forgotten."""
+        self.__init__(**{**self._parameters, **parameters})  # type: ignore[misc]
+        return self
+
+    def require_fitted(self) -> None:
+        """Raise InputError if it is not fitted yet."""
+        if not self.services:
+            raise InputError("the identifier is not fitted yet", hint="call fit with labelled samples first")
+
+    def fit(
+        self, samples: pd.DataFrame, labels: Sequence[str] | None = None, *, progress: Progress | None = None
+    ) -> Self:
+        """Train on labelled containers.
+
+        Parameters
+        ----------
+        samples : DataFrame
+            A checked samples table. Containers without a label are left out.
+        labels : sequence of str (n_rows,), optional
+            The service of each row; by default the column ``service``.
+        progress : callable, optional
+            Called with steps done, steps in all, and what is being done.
+
+        Raises
+        ------
+        InputError
+            If labels or groups are missing, or there are not two services and two groups.
+        """
+        from podlab.identify.training import train
+
+        samples = samples if labels is None else samples.assign(service=pd.array(list(labels), dtype="str"))
+        self._set_fitted(**train(samples, progress=progress, **self._parameters))
+        return self
+
+    def identify(
+        self,
+        samples: pd.DataFrame,
+        *,
+        horizon_s: float | None = None,
+        metrics: Collection[str] | None = None,
+        left_out: NDArray[np.int64] | None = None,
+    ) -> list[Prediction]:
+        """Predict every container instance of a samples table.
+
+        Parameters
+        ----------
+        samples : DataFrame
+            A checked samples table, with whatever columns and sampling interval. Columns that the model did not learn
+            from are ignored; of those that it did some may be missing.
+        horizon_s : float, optional
+            Use only rows in [start, start + horizon); by default all.
+        metrics : collection of str, optional
+            The metric columns that have any value, where these samples are a part of more.
+        left_out : array of int64 (n_containers,), optional
+            How many rows of each container, in order of appearance, are not among the samples: see :meth:`reach`.
+
+        Returns
+        -------
+        list of Prediction
+            In order of the containers' appearance. A container without a value of any of the model's columns gets no
+            service, no candidates, confidence 0 and novelty 1.
+
+        Raises
+        ------
+        InputError
+            If it is not fitted, the horizon is not positive, or the table has none of the model's columns.
+        """
+        self.require_fitted()
+        if horizon_s is not None and not horizon_s > 0:
+            raise InputError("the horizon must be longer than 0", where="horizon")
+        there = samples.columns if metrics is None else metrics
+        if not any(column in there for column in self.columns):
+            raise InputError(
+                "the samples have none of the model's columns",
+                where=self.model,
+                hint=f"it was trained on {', '.join(self.columns)}",
+            )
+        rows = read_rows(samples, metrics=metrics_to_read(self.columns))
+        if horizon_s is not None:
+            rows = rows.take((rows.offset_s >= 0) & (rows.offset_s < horizon_s))
+        found = EnsemblePrediction(self, rows, metrics=metrics, left_out=left_out)
+        return make_predictions(
+            rows.containers,
+            found.spans.observed_s,
+            self.services,
+            found.probability,
+            found.proximity,
+            found.novelty,
+            prediction_set=found.prediction_set,
+            coverage=found.coverage,
+            usable=usable(rows, self.columns, horizon_s),
+            columns=columns_shown(rows, self.columns),
+            model=self.model,
+        )
+
+    def predict(self, samples: pd.DataFrame, *, horizon_s: float | None = None) -> pd.DataFrame:
+        """As :meth:`identify`, as a table.
+
+        Returns
+        -------
+        DataFrame
+            One row for each container, in order of appearance, as
+            :func:`podlab.identify.prediction.predictions_table` makes it.
+        """
+        return predictions_table(self.identify(samples, horizon_s=horizon_s), self.services)
+
+    def predict_proba(self, samples: pd.DataFrame, *, horizon_s: float | None = None) -> pd.DataFrame:
+        """Give the calibrated probability of each service.
+
+        Returns
+        -------
+        DataFrame
+            One row for each container, in order of appearance; a column for each service.
+        """
+        found = self.identify(samples, horizon_s=horizon_s)
+        index = pd.MultiIndex.from_tuples(
+            [(each.namespace, each.pod, each.container) for each in found], names=["namespace", "pod", "container"]
+        )
+        return pd.DataFrame([each.candidates for each in found], index=index, columns=list(self.services), dtype=float)
+
+    def reach(self, horizon_s: float | None = None) -> tuple[float, float]:
+        """Tell how many of a container's first and of its last seconds :meth:`identify` looks at."""
+        if horizon_s is not None:
+            return horizon_s, 0.0
+        startup_s, steady_s = (
+            max((each.length_s for each in self.windows if each.kind == kind), default=0.0)
+            for kind in ("startup", "steady")
+        )
+        return startup_s, MAX_SEGMENTS * steady_s
 
 
 class EnsemblePrediction:
-    """Collects the experts' votes on the containers of one table."""
+    """The combined predictions of an identifier's models for the containers of one table.
+
+    Attributes
+    ----------
+    probability, proximity : array of float64 (n_containers, n_services)
+    novelty : array of float64 (n_containers,)
+    prediction_set : array of bool (n_containers, n_services)
+    coverage : array of object (n_containers,)
+    spans : ObservationSpans
+    """
 
     def __init__(
         self,
@@ -98,252 +319,128 @@ class EnsemblePrediction:
         self.spans = observation_spans(rows)
         if left_out is not None:
             self.spans = replace(self.spans, rows=self.spans.rows + left_out)
-        self._metrics = [name for name in rows.metrics if rows.valid[name].any()] if metrics is None else metrics
-        self._condition = self._conditions()
-        self._births = [look for look in identifier.windows if look.kind == "startup"]
-        self._stretches = [look for look in identifier.windows if look.kind == "steady"]
+        metrics = [name for name in rows.metrics if rows.valid[name].any()] if metrics is None else metrics
+        incomplete = set(series_of(identifier.columns)) - set(series_of(tuple(metrics)))
+        self._condition = np.where(
+            self.spans.interval_s > _SPARSE_FACTOR * identifier.interval_s,
+            Condition.SPARSE_AND_INCOMPLETE if incomplete else Condition.SPARSE,
+            Condition.INCOMPLETE if incomplete else Condition.RECORDED,
+        )
+        self._startup = [each for each in identifier.windows if each.kind == "startup"]
+        self._steady = [each for each in identifier.windows if each.kind == "steady"]
+        self._predict()
 
-    def collect(self) -> None:
-        """Let the fitting experts vote on each container."""
+    def _predict(self) -> None:
+        """Choose the models for each container."""
         spans = self.spans
         seen = ~np.isnan(spans.first_s)
-        born = seen & (spans.start_observed if self._births and self._stretches else bool(self._births))
-        if self._births:
-            shown = self._births_shown(spans)
-            longest = shown.shape[1] - 1 - shown[:, ::-1].argmax(axis=1)
-            first = self._companions(shown, longest)
-            for a, early in enumerate(self._births):
-                for b, late in enumerate(self._births):
-                    self._judge_births(early, late, born & (first == a) & (longest == b))
-        for number, stretch in enumerate(self._stretches):
-            longer = self._stretches[number + 1 :]
-            span_s = spans.until_s - np.nan_to_num(spans.first_s)
-            fits = np.ones(seen.size, dtype=bool) if number == 0 else span_s * 1.02 >= stretch.length_s
-            if longer:
-                fits &= span_s * 1.02 < longer[0].length_s
-            self._judge_stretches(stretch, seen & ~born & fits)
+        at_start = seen & (spans.start_observed if self._startup and self._steady else bool(self._startup))
+        if self._startup:
+            # A late container is seen from its first row on where there is no model of the steady state.
+            late = ~spans.start_observed & (not self._steady)
+            begin_s = np.where(late, np.nan_to_num(spans.first_s), 0.0)
+            filled = self._filled(begin_s)
+            longest = filled.shape[1] - 1 - filled[:, ::-1].argmax(axis=1)
+            lengths_s = np.array([each.length_s for each in self._startup])
+            # Beside the longest window the shortest one that is not too short; itself where there is none.
+            companion = (filled & (lengths_s >= COMPANION_MIN_FRACTION * lengths_s[longest][:, None])).argmax(axis=1)
+            for a, short in enumerate(self._startup):
+                for b, long in enumerate(self._startup):
+                    self._predict_startup(short, long, at_start & (companion == a) & (longest == b), begin_s)
+        span_s = (spans.until_s - np.nan_to_num(spans.first_s)) * 1.02
+        for number, window in enumerate(self._steady):
+            fits = np.ones(seen.size, dtype=bool) if number == 0 else span_s >= window.length_s
+            if number + 1 < len(self._steady):
+                fits &= span_s < self._steady[number + 1].length_s
+            self._predict_steady(window, seen & ~at_start & fits)
 
-    def _births_shown(self, spans: ObservationSpans) -> BoolArray:
-        """Which births' looks each container can fill, at least one (n_containers, n_births)."""
-        begin_s = self._birth_begin_s()
-        rows, filled = np.zeros((2, begin_s.size, len(self._births)), dtype=np.intp)
-        for number, look in enumerate(self._births):
-            inside = self._rows.offset_s < (begin_s + look.length_s)[self._rows.code]
+    def _filled(self, begin_s: FloatArray) -> BoolArray:
+        """Which start-up windows each container fills, at least one (n_containers, n_windows)."""
+        rows, reached = np.zeros((2, begin_s.size, len(self._startup)), dtype=np.intp)
+        for number, window in enumerate(self._startup):
+            inside = self._rows.offset_s < (begin_s + window.length_s)[self._rows.code]
             rows[:, number] = np.bincount(self._rows.code[inside], minlength=begin_s.size)
-            filled[:, number] = (spans.until_s - begin_s) * 1.02 >= look.length_s
-        shown = (rows >= _LEAST_ROWS) & (filled > 0)
-        # Too young or sampled too seldom for any of them: the shortest one that has at least a row.
-        least = np.where((rows > 0).any(axis=1), (rows > 0).argmax(axis=1), len(self._births) - 1)
-        none = np.flatnonzero(~shown.any(axis=1))
-        shown[none, least[none]] = True
-        return shown
+            reached[:, number] = (self.spans.until_s - begin_s) * 1.02 >= window.length_s
+        filled = (rows >= _LEAST_ROWS) & (reached > 0)
+        # Too young or sampled too sparsely for any of them: the shortest one that has at least a row.
+        least = np.where((rows > 0).any(axis=1), (rows > 0).argmax(axis=1), len(self._startup) - 1)
+        none = np.flatnonzero(~filled.any(axis=1))
+        filled[none, least[none]] = True
+        return filled
 
-    def _companions(self, shown: BoolArray, longest: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Which birth speaks beside each container's longest one; that one itself where none fits (n_containers,)."""
-        lengths_s = np.array([look.length_s for look in self._births])
-        fits = shown & (lengths_s >= COMPANION_MIN_FRACTION * lengths_s[longest][:, None])
-        return np.asarray(fits.argmax(axis=1))
-
-    def _birth_begin_s(self) -> FloatArray:
-        """Where a birth's window begins: 0, or a late container's first row where no expert knows mid-life."""
-        late = ~self.spans.start_observed & (not self._stretches)
-        return np.where(late, np.nan_to_num(self.spans.first_s), 0.0)
-
-    def _judge_births(self, early: ObservationWindow, late: ObservationWindow, whose: BoolArray) -> None:
-        if not whose.any():
+    def _predict_startup(
+        self, short: ObservationWindow, long: ObservationWindow, chosen: BoolArray, begin_s: FloatArray
+    ) -> None:
+        if not chosen.any():
             return
-        begin_s = self._birth_begin_s()[whose]
-        rows = self._rows.only(whose)
-        looks = tuple(dict.fromkeys((early, late)))
-        seen = [self._vote(look, rows, begin_s) for look in looks]
-        votes = combine_logits([each.votes for each in seen])
-        near = np.mean([each.near for each in seen], axis=0)
-        answered = votes.argmax(axis=1)
-        neg_log_distance = np.mean([each.neighbours.neg_log_distance(each.X, answered) for each in seen], axis=0)
-        names = tuple(look.name for look in looks)
-        self._decide(whose, _Seen(votes, near, neg_log_distance), names, misfit=begin_s > 0)
+        rows, begin_s = self._rows.only(chosen), begin_s[chosen]
+        windows = tuple(dict.fromkeys((short, long)))
+        X, logits, proximity = zip(*(self._apply(window, rows, begin_s) for window in windows), strict=True)
+        combined = combine_logits(logits)
+        best = combined.argmax(axis=1)
+        distance = np.mean([self._distance(window, own, best) for window, own in zip(windows, X, strict=True)], axis=0)
+        names = tuple(window.name for window in windows)
+        self._calibrate(chosen, combined, np.mean(proximity, axis=0), distance, names, mismatch=begin_s > 0)
 
-    def _judge_stretches(self, look: ObservationWindow, whose: BoolArray) -> None:
-        if not whose.any():
+    def _predict_steady(self, window: ObservationWindow, chosen: BoolArray) -> None:
+        if not chosen.any():
             return
-        rows = self._rows.only(whose)
-        first_s, until_s = self.spans.first_s[whose], self.spans.until_s[whose]
-        votes = np.zeros((first_s.size, len(self._identifier.services)))
-        near = np.zeros_like(votes)
-        number = np.zeros((first_s.size, 1))
-        looked: list[tuple[BoolArray, _Vote]] = []
+        rows = self._rows.only(chosen)
+        first_s, until_s = self.spans.first_s[chosen], self.spans.until_s[chosen]
+        logits, proximity = np.zeros((2, first_s.size, len(self._identifier.services)))
+        number, distance = np.zeros((2, first_s.size))
+        segments: list[tuple[BoolArray, NDArray[np.float32]]] = []
         for back in range(1, MAX_SEGMENTS + 1):
-            begin_s = np.maximum(until_s - back * look.length_s, first_s)
-            fits = until_s - back * look.length_s >= first_s * 0.98 if back > 1 else np.ones(first_s.size, dtype=bool)
+            begin_s = np.maximum(until_s - back * window.length_s, first_s)
+            fits = until_s - back * window.length_s >= first_s * 0.98 if back > 1 else np.ones(first_s.size, dtype=bool)
             if not fits.any():
                 break
-            vote = self._vote(look, rows.only(fits), begin_s[fits])
-            looked.append((fits, vote))
-            votes[fits] += vote.votes
-            near[fits] += vote.near
+            X, own_logits, own_proximity = self._apply(window, rows.only(fits), begin_s[fits])
+            segments.append((fits, X))
+            logits[fits] += own_logits
+            proximity[fits] += own_proximity
             number[fits] += 1
-        answered = votes.argmax(axis=1)
-        neg_log_distance = np.zeros(first_s.size)
-        for fits, vote in looked:
-            neg_log_distance[fits] += vote.neighbours.neg_log_distance(vote.X, answered[fits])
-        # Stretches of one container are no independent witnesses: their votes are averaged, not added.
-        misfit = self.spans.start_observed[whose]
-        seen = _Seen(votes / number, near / number, neg_log_distance / number[:, 0])
-        self._decide(whose, seen, (look.name,), misfit=misfit)
+        best = logits.argmax(axis=1)
+        for fits, X in segments:
+            distance[fits] += self._distance(window, X, best[fits])
+        # Segments of one container are not independent: they are averaged, not added.
+        each = number[:, None]
+        mismatch = self.spans.start_observed[chosen]
+        self._calibrate(chosen, logits / each, proximity / each, distance / number, (window.name,), mismatch=mismatch)
 
-    def _vote(self, look: ObservationWindow, rows: Rows, begin_s: FloatArray) -> _Vote:
-        windows = make_windows(rows, horizon_s=look.length_s, begin_s=begin_s, columns=self._identifier.columns)
-        matrix, _ = feature_matrix(windows)
-        expert = self._identifier.horizon_models[look.name]
-        leaves = expert.forest.leaves(matrix)
-        votes = to_logits(expert.forest.predict_from(leaves))
-        near = service_proximity(leaves, expert.leaves, expert.service, len(self._identifier.services))
-        return _Vote(votes, near, matrix, expert.neighbours)
+    def _apply(
+        self, window: ObservationWindow, rows: Rows, begin_s: FloatArray
+    ) -> tuple[NDArray[np.float32], FloatArray, FloatArray]:
+        """Apply one model: features (n, n_features), logits and proximities (n, n_services)."""
+        cells = make_windows(rows, horizon_s=window.length_s, begin_s=begin_s, columns=self._identifier.columns)
+        X, _ = feature_matrix(cells, self._identifier.features)
+        model = self._identifier.horizon_models[window.name]
+        probability, proximity = model.predict(X, len(self._identifier.services))
+        return X, to_logits(probability), proximity
 
-    def _decide(self, whose: BoolArray, seen: _Seen, looks: tuple[str, ...], misfit: BoolArray) -> None:
-        self.proximity[whose] = seen.near
-        measures = measure(seen.votes, seen.near, seen.neg_log_distance, len(looks))
-        answered = seen.votes.argmax(axis=1)
-        for condition, calibration in zip(Condition, self._identifier.calibrations[looks], strict=True):
-            here = self._condition[whose] == condition
+    def _distance(self, window: ObservationWindow, X: NDArray[np.float32], service: NDArray[np.intp]) -> FloatArray:
+        return self._identifier.horizon_models[window.name].neighbours.neg_log_distance(X, service)
+
+    def _calibrate(
+        self, chosen: BoolArray, logits: FloatArray, proximity: FloatArray, neg_log_distance: FloatArray,
+        names: tuple[str, ...], *, mismatch: BoolArray,
+    ) -> None:  # fmt: skip
+        """Write the calibrated predictions of some containers; ``mismatch``: windows of the wrong kind were used."""
+        self.proximity[chosen] = proximity
+        measures = measure(logits, proximity, neg_log_distance, len(names))
+        best = logits.argmax(axis=1)
+        for condition, calibration in zip(Condition, self._identifier.calibrations[names], strict=True):
+            here = self._condition[chosen] == condition
             if not here.any():
                 continue
-            temperature = calibration.temperature * np.where(misfit[here], _MISFIT_TEMPERATURE, 1.0)
-            probability = softmax(seen.votes[here], temperature[:, None])
-            chosen = np.flatnonzero(whose)[here]
-            self.probability[chosen] = probability
-            self.novelty[chosen] = calibration.ood_score.novelty(measures[here], answered[here])
-            self.prediction_set[chosen] = calibration.quantiles.prediction_set(probability)
-            # Nothing was held out that was seen at the wrong time of life, so nothing can be promised of it.
-            self.coverage[chosen] = np.where(misfit[here], "none", calibration.quantiles.coverage)
-
-    def _conditions(self) -> NDArray[np.intp]:
-        """How each container was seen, compared with the training (n_containers,)."""
-        lacking = set(series_of(self._identifier.columns)) - set(series_of(tuple(self._metrics)))
-        seldom = self.spans.interval_s > _SPARSE_FACTOR * self._identifier.interval_s
-        return np.where(
-            seldom,
-            Condition.SPARSE_AND_INCOMPLETE if lacking else Condition.SPARSE,
-            Condition.INCOMPLETE if lacking else Condition.RECORDED,
-        )
-
-
-@dataclass(frozen=True, repr=False)
-class Identifier:
-    """Tells which service runs in a container.
-
-    Attributes
-    ----------
-    services : tuple of str
-        What it can answer, in the order of the experts' votes.
-    columns : tuple of str
-        The metric columns that it learned from.
-    features : tuple of str
-        Names of the features, in the order in which the forests count them.
-    windows : tuple of ObservationWindow
-        What the experts look at, births before mid-life, short before long.
-    experts : mapping of str to HorizonModel
-        By the look's name.
-    calibrations : mapping of tuple of str to tuple of Calibration
-        By the names of the looks whose votes are added; one for each :class:`Condition`.
-    similarity : array of float64 (n_services, n_services)
-        How alike services are, symmetric, 1 with itself: :func:`podlab.identify.proximity.service_similarity`.
-    interval_s : float
-        The training's typical sampling interval.
-    seed : int
-        That all chance in the training came from.
-    scores : dict
-        What held-out deployments gave during the training.
-    model : str
-        ``name@digest``, once saved.
-    """
-
-    services: tuple[str, ...]
-    columns: tuple[str, ...]
-    features: tuple[str, ...]
-    windows: tuple[ObservationWindow, ...]
-    horizon_models: Mapping[str, HorizonModel]
-    calibrations: Mapping[tuple[str, ...], tuple[Calibration, ...]]
-    similarity: FloatArray
-    interval_s: float
-    seed: int
-    scores: dict[str, object] = field(default_factory=dict)
-    model: str = "unsaved@"
-
-    def __repr__(self) -> str:
-        about = f"{len(self.services)} services, {len(self.columns)} metric columns"
-        return f"Identifier({about}, windows: {', '.join(self.horizon_models)})"
-
-    def identify(
-        self,
-        samples: pd.DataFrame,
-        *,
-        horizon_s: float | None = None,
-        metrics: Collection[str] | None = None,
-        left_out: NDArray[np.int64] | None = None,
-    ) -> list[Prediction]:
-        """Answer for every container instance of a samples table.
-
-        Parameters
-        ----------
-        samples : DataFrame
-            A checked samples table, with whatever columns and sampling interval; other columns than the model's
-            are not looked at, and of the model's some may be missing.
-        horizon_s : float, optional
-            Use only rows in [start, start + horizon); by default all.
-        metrics : collection of str, optional
-            The metric columns of which there is any value, where these samples are a part of more.
-        left_out : array of int64 (n_containers,), optional
-            How many rows of each container, in order of appearance, are not among the samples: see :meth:`reach`.
-
-        Returns
-        -------
-        list of Prediction
-            In the order of the containers' appearance. A container without a value of any of the model's columns
-            gets no service, no candidates, confidence 0 and novelty 1.
-
-        Raises
-        ------
-        InputError
-            If the horizon is not positive, or the table has none of the model's columns.
-        """
-        if horizon_s is not None and not horizon_s > 0:
-            raise InputError("the horizon must be longer than 0", where="horizon")
-        there = samples.columns if metrics is None else metrics
-        if not any(column in there for column in self.columns):
-            raise InputError(
-                "the samples have none of the model's columns",
-                where=self.model,
-                hint=f"it was trained on {', '.join(self.columns)}",
-            )
-        rows = read_rows(samples)
-        if horizon_s is not None:
-            rows = rows.take((rows.offset_s >= 0) & (rows.offset_s < horizon_s))
-        ensemble = EnsemblePrediction(self, rows, metrics=metrics, left_out=left_out)
-        ensemble.collect()
-        return make_predictions(
-            rows.containers,
-            ensemble.spans.observed_s,
-            self.services,
-            ensemble.probability,
-            ensemble.proximity,
-            ensemble.novelty,
-            prediction_set=ensemble.prediction_set,
-            coverage=ensemble.coverage,
-            usable=usable(rows, self.columns, horizon_s),
-            columns=columns_shown(rows, self.columns),
-            model=self.model,
-        )
-
-    def reach(self, horizon_s: float | None = None) -> tuple[float, float]:
-        """Tell how many of a container's first and of its last seconds :meth:`identify` looks at."""
-        if horizon_s is not None:
-            return horizon_s, 0.0
-        births_s, stretches_s = (
-            max((look.length_s for look in self.windows if look.kind == kind), default=0.0)
-            for kind in ("startup", "steady")
-        )
-        return births_s, MAX_SEGMENTS * stretches_s
+            temperature = calibration.temperature * np.where(mismatch[here], _MISMATCH_TEMPERATURE, 1.0)
+            probability = softmax(logits[here], temperature[:, None])
+            place = np.flatnonzero(chosen)[here]
+            self.probability[place] = probability
+            self.novelty[place] = calibration.ood_score.novelty(measures[here], best[here])
+            self.prediction_set[place] = calibration.quantiles.prediction_sets(probability)
+            # Nothing held out was observed in such windows, so there is no guarantee.
+            self.coverage[place] = np.where(mismatch[here], "none", calibration.quantiles.coverage)
 
 
 def usable(rows: Rows, columns: Sequence[str], horizon_s: float | None) -> BoolArray:

@@ -1,20 +1,17 @@
-"""How unlike the known services a container is, measured against training containers of deployments held out.
+"""Out-of-distribution score: how unlike the known services a container is.
 
-Three measures speak: how much the experts agree, the proximity to the answered service in the forest, and the
-distance to it in the space of features. Some services are always close together and others never, so each measure is
-compared with what is usual for the answered service; the ranks among held-out containers are then conformal p-values,
-and their logarithms are added (Fisher 1925).
+It rests on three measures: how much the horizon models agree, the forest proximity to the most probable service, and
+the distance to its nearest training container. Forest proximity asks whether two containers are on the same side of
+thresholds; one that is beyond all of them, with ten times the memory of any known one, looks near. A distance sees
+that.
 
-
-How close a container is to those of one service in a space of the features that tell services apart.
-
-Leaf proximity asks whether two containers fall on the same side of thresholds; a container beyond all of them, with
-ten times the memory of any known one, looks near. A distance sees that.
+Some services are always close together and others never, so each measure is compared with its median for the service.
+Ranks among held-out containers are conformal p-values; their logarithms are added (Fisher 1925).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,42 +19,50 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-#: The part of known containers that stays known.
+#: A container is unknown if its novelty is greater: 98 % of known ones stay known.
 NOVELTY_THRESHOLD = 0.98
-#: What is kept of a distribution, at most.
+#: A distribution is kept as so many quantiles at most.
 KEPT_QUANTILES = 257
-#: So many containers' worth of the common median is in each service's, which may have few of its own.
+#: The common median counts as so many containers in each service's, which may have few of its own.
 _SHRINKAGE = 4.0
-#: Beyond the strangest held-out container the tail falls by exp(-1) over the distance from it to the median.
+#: Beyond the most unusual held-out container the tail falls by exp(-1) over the distance from it to the median.
 _TAIL_RATE = 1.0
+
+#: Less important features are noise in a distance.
+_FEATURES = 32
+#: The deviation of one feature counts as so many scales at most.
+_FARTHEST = 6.0
+#: A feature that is constant within services has no scale; this part of its standard deviation stands in.
+_LEAST_DEVIATION = 0.05
+_NEAREST = 1e-6
 
 
 @dataclass(frozen=True)
 class OodScore:
-    """What is usual, and what held-out containers showed.
+    """Distributions of the measures among held-out containers.
 
     Attributes
     ----------
-    usual : array of float64 (n_measures, n_services)
-        Median of each measure where a service was answered.
+    medians : array of float64 (n_measures, n_services)
+        Of each measure where a service was the most probable one.
     deviations : array of float64 (n_measures, n_kept)
-        Held-out containers' measures less the usual; ascending along the second axis. Empty without such containers.
-    familiarity : array of float64 (n_kept,)
-        Their added logarithms of ranks, ascending.
+        Differences from the median, ascending; empty without held-out containers.
+    scores : array of float64 (n_kept,)
+        Sums of the logarithms of ranks, ascending.
     """
 
-    usual: FloatArray
+    medians: FloatArray
     deviations: FloatArray
-    familiarity: FloatArray
+    scores: FloatArray
 
-    def novelty(self, measures: FloatArray, answered: NDArray[np.intp]) -> FloatArray:
-        """Tell the part of the held-out containers that looked more familiar.
+    def novelty(self, measures: FloatArray, best: NDArray[np.intp]) -> FloatArray:
+        """Compute the share of held-out containers that look more like known ones.
 
         Parameters
         ----------
         measures : array of float64 (n, n_measures)
-            Each rises with familiarity.
-        answered : array of int (n,)
+            From :func:`podlab.identify.calibration.measure`.
+        best : array of int (n,)
             The most probable service.
 
         Returns
@@ -65,29 +70,22 @@ class OodScore:
         array of float64 (n,)
             0 to 1; 0 where nothing was held out.
         """
-        if not self.familiarity.size:
+        if not self.scores.size:
             return np.zeros(len(measures))
-        return 1.0 - np.exp(_log_tail(self.familiarity, self._familiarity(measures, answered)))
-
-    def _familiarity(self, measures: FloatArray, answered: NDArray[np.intp]) -> FloatArray:
-        apart = measures.T - self.usual[:, answered]
-        ranks = [_log_tail(known, own) for known, own in zip(self.deviations, apart, strict=True)]
-        return np.asarray(np.sum(ranks, axis=0))
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Give the arrays by name, for a file."""
-        return {"usual": self.usual, "deviations": self.deviations, "familiarity": self.familiarity}
+        deviation = measures.T - self.medians[:, best]
+        ranks = [_log_tail(known, own) for known, own in zip(self.deviations, deviation, strict=True)]
+        return 1.0 - np.exp(_log_tail(self.scores, np.asarray(np.sum(ranks, axis=0))))
 
 
-def fit_ood_score(measures: FloatArray, answered: NDArray[np.intp], services: int) -> OodScore:
-    """Learn what is usual.
+def fit_ood_score(measures: FloatArray, best: NDArray[np.intp], services: int) -> OodScore:
+    """Fit the score to held-out containers.
 
     Parameters
     ----------
     measures : array of float64 (n, n_measures)
-        Of held-out containers.
-    answered : array of int (n,)
-        The service that was the most probable one, right or wrong.
+        From :func:`podlab.identify.calibration.measure`.
+    best : array of int (n,)
+        The most probable service, right or wrong.
     services : int
         How many services there are.
     """
@@ -95,29 +93,26 @@ def fit_ood_score(measures: FloatArray, answered: NDArray[np.intp], services: in
     if not count:
         return OodScore(np.zeros((number, services)), np.empty((number, 0)), np.empty(0))
     common = np.median(measures, axis=0)
-    usual = np.tile(common[:, None], (1, services))
-    apart = np.empty_like(measures)
-    for service in np.unique(answered):
-        own = np.flatnonzero(answered == service)
-        usual[:, service] = _shrunk(measures[own], common)
+    medians = np.tile(common[:, None], (1, services))
+    deviation = np.empty_like(measures)
+    for service in np.unique(best):
+        own = np.flatnonzero(best == service)
+        medians[:, service] = _shrunk_median(measures[own], common)
         for row in own:  # compared with the others, as a new container will be
-            apart[row] = measures[row] - _shrunk(measures[own[own != row]], common)
-    deviations = np.sort(apart, axis=0).T
-    ranks = np.sum([_log_tail(known, own) for known, own in zip(deviations, apart.T, strict=True)], axis=0)
-    return OodScore(usual, np.array([_quantiles(known) for known in deviations]), _quantiles(np.sort(ranks)))
+            deviation[row] = measures[row] - _shrunk_median(measures[own[own != row]], common)
+    ascending = np.sort(deviation, axis=0).T
+    ranks = np.sum([_log_tail(known, own) for known, own in zip(ascending, deviation.T, strict=True)], axis=0)
+    return OodScore(medians, np.array([_quantiles(known) for known in ascending]), _quantiles(np.sort(ranks)))
 
 
-def _shrunk(own: FloatArray, common: FloatArray) -> FloatArray:
+def _shrunk_median(own: FloatArray, common: FloatArray) -> FloatArray:
     if not len(own):
         return common
     return np.asarray((np.median(own, axis=0) * len(own) + common * _SHRINKAGE) / (len(own) + _SHRINKAGE))
 
 
 def _log_tail(ascending: FloatArray, values: FloatArray) -> FloatArray:
-    """Logarithm of the probability that a container of the training's kind has no more than each value (n,).
-
-    A conformal p-value, which few held-out containers cannot make small; below the lowest of them it goes on falling.
-    """
+    """Logarithms of conformal p-values (n,); below the lowest held-out value they go on falling."""
     lowest = ascending[0]
     middle = ascending.size // 2  # np.median sorts what is sorted, and costs ten times as much
     reach = (ascending[middle] + ascending[-middle - 1]) / 2 - lowest
@@ -132,27 +127,18 @@ def _quantiles(ascending: FloatArray) -> FloatArray:
     return np.quantile(ascending, np.linspace(0, 1, KEPT_QUANTILES))
 
 
-#: Features that the forest hardly asks for are noise in a distance.
-_FEATURES = 32
-#: One feature that is far off counts as so many usual deviations, and no more.
-_FARTHEST = 6.0
-#: A feature that is constant within services has no usual deviation; this part of its whole one stands in.
-_LEAST_DEVIATION = 0.05
-_NEAREST = 1e-6
-
-
 @dataclass(frozen=True)
 class NearestNeighbours:
-    """Training containers by the most important features, in units of what is usual within a service.
+    """Training containers by the most important features, scaled by the spread within a service.
 
     Attributes
     ----------
     feature : array of int16 (n_chosen,)
         Columns of the feature matrix, ascending.
     scale : array of float32 (n_chosen,)
-        The usual deviation from the service's median.
+        Spread around the service's median.
     weight : array of float32 (n_chosen,)
-        Importance to the forest, adding up to 1.
+        Importance to the model; adds up to 1.
     points : array of float32 (n_known, n_chosen)
         Features of training containers, divided by ``scale``; NaN where missing.
     service : array of int16 (n_known,)
@@ -166,20 +152,20 @@ class NearestNeighbours:
     service: NDArray[np.int16]
 
     def neg_log_distance(self, X: NDArray[np.float32], service: NDArray[np.intp]) -> FloatArray:
-        """Tell how close each row is to the nearest training container of one service.
+        """Compute minus the logarithm of the distance to the nearest training container of one service.
 
         Parameters
         ----------
         X : array of float32 (n, n_features)
             The whole feature matrix.
         service : array of int (n,)
-            To which service.
+            One for each row.
 
         Returns
         -------
         array of float64 (n,)
-            Minus the logarithm of the mean, over features that both have, of the deviations' absolute values, each cut
-            off at 6; that of the farthest where they have none in common.
+            Of the weighted mean deviation over the features that both have, where each counts as 6 scales at most;
+            of 6 where they have none in common.
         """
         out = np.full(len(X), -np.log(_FARTHEST))
         rows = X[:, self.feature] / self.scale
@@ -187,40 +173,36 @@ class NearestNeighbours:
             here = np.flatnonzero(service == one)
             begin, end = np.searchsorted(self.service, [one, one + 1])
             own, points = rows[here], self.points[begin:end]
-            best = np.full(here.size, np.inf)
+            nearest = np.full(here.size, np.inf)
             if here.size < len(points):  # a step for each of the fewer ones
                 for number, row in enumerate(own):
-                    best[number] = self._distance(points, row).min()
+                    nearest[number] = self._distance(points, row).min()
             else:
                 for point in points:
-                    np.minimum(best, self._distance(own, point), out=best)
-            out[here] = -np.log(np.clip(best, _NEAREST, _FARTHEST))
+                    np.minimum(nearest, self._distance(own, point), out=nearest)
+            out[here] = -np.log(np.clip(nearest, _NEAREST, _FARTHEST))
         return out
 
     def neg_log_distances(self, X: NDArray[np.float32], services: int) -> FloatArray:
-        """As :meth:`neg_log_distance`, to each service (n, n_services)."""
+        """As :meth:`neg_log_distance`, for each service (n, n_services)."""
         each = [self.neg_log_distance(X, np.full(len(X), service)) for service in range(services)]
         return np.stack(each, axis=1)
 
     def _distance(self, rows: NDArray[np.float32], point: NDArray[np.float32]) -> FloatArray:
-        apart = np.minimum(np.abs(rows - point), _FARTHEST)
-        missing = np.asarray(np.isnan(apart))
+        deviation = np.minimum(np.abs(rows - point), _FARTHEST)
+        missing = np.asarray(np.isnan(deviation))
         if not missing.any():
-            return np.asarray(apart @ self.weight, dtype=np.float64)
+            return np.asarray(deviation @ self.weight, dtype=np.float64)
         shared = (~missing) @ self.weight
-        total = np.where(missing, np.float32(0), apart) @ self.weight
+        total = np.where(missing, np.float32(0), deviation) @ self.weight
         return np.asarray(np.where(shared > 0, total / np.maximum(shared, _NEAREST), _FARTHEST), dtype=np.float64)
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Give the arrays by name, for a file."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def fit_nearest_neighbours(
     X: NDArray[np.float32], service: NDArray[np.integer[Any]], importance: FloatArray,
-    usual: tuple[NDArray[np.float32], NDArray[np.integer[Any]]] | None = None,
+    reference: tuple[NDArray[np.float32], NDArray[np.integer[Any]]] | None = None,
 ) -> NearestNeighbours:  # fmt: skip
-    """Choose the features and their units.
+    """Choose the features and their scales.
 
     Parameters
     ----------
@@ -229,24 +211,25 @@ def fit_nearest_neighbours(
     service : array of int (n_known,)
         Their services, ascending.
     importance : array of float64 (n_features,)
-        To the forest.
-    usual : tuple of array of float32 (n, n_features) and array of int (n,), optional
-        Windows and their services that show what is usual within a service; by default those of ``X``.
+        Of features to the model.
+    reference : tuple of array of float32 (n, n_features) and array of int (n,), optional
+        Windows and their services that the scales are computed from; by default ``X`` and ``service``.
     """
     seen = np.asarray(~np.isnan(X).all(axis=0))
     order = np.argsort(-np.where(seen, importance, -1.0), kind="stable")[:_FEATURES]
     chosen = np.sort(order[seen[order]])
-    windows, whose = (X, service) if usual is None else usual
+    windows, labels = (X, service) if reference is None else reference
     part = windows[:, chosen].astype(np.float64)
-    apart = np.full_like(part, np.nan)
-    for one in np.unique(whose):
-        own = whose == one
-        there = ~np.isnan(part[own]).all(axis=0)
-        middle = np.full(chosen.size, np.nan)
-        middle[there] = np.nanmedian(part[own][:, there], axis=0)
-        apart[own] = part[own] - middle
+    deviation = np.full_like(part, np.nan)
+    for one in np.unique(labels):
+        own = labels == one
+        shown = ~np.isnan(part[own]).all(axis=0)
+        median = np.full(chosen.size, np.nan)
+        median[shown] = np.nanmedian(part[own][:, shown], axis=0)
+        deviation[own] = part[own] - median
     # Robust and plain deviation together: the first alone is 0 where most containers of each service are alike.
-    spread = np.sqrt((np.square(1.4826 * np.nanmedian(np.abs(apart), axis=0)) + np.nanmean(apart**2, axis=0)) / 2)
+    robust = 1.4826 * np.nanmedian(np.abs(deviation), axis=0)
+    spread = np.sqrt((np.square(robust) + np.nanmean(deviation**2, axis=0)) / 2)
     scale = np.maximum(spread, _LEAST_DEVIATION * np.nanstd(part, axis=0) + _NEAREST).astype(np.float32)
     weight = importance[chosen] + np.finfo(np.float64).tiny
     return NearestNeighbours(

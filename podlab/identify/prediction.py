@@ -164,3 +164,24 @@ def make_predictions(
         )
         answers.append(said)
     return answers
+
+
+def predictions_table(predictions: Sequence[Prediction], services: Sequence[str]) -> pd.DataFrame:
+    """Make a table of predictions.
+
+    Returns
+    -------
+    DataFrame (n_predictions,)
+        ``p_SERVICE``, the probability of each service, missing where a container shows nothing; ``known, predicted``
+        (missing where not known), ``novelty, prediction_set, coverage, similar, seconds_observed``.
+    """
+    found = pd.DataFrame([each.candidates for each in predictions], columns=list(services), dtype=float)
+    return found.add_prefix("p_").assign(
+        known=[each.known for each in predictions],
+        predicted=pd.array([each.service for each in predictions], dtype="str"),
+        novelty=np.array([each.novelty for each in predictions], dtype=np.float64),
+        prediction_set=pd.Series([each.prediction_set for each in predictions], dtype=object),
+        coverage=[each.coverage for each in predictions],
+        similar=pd.Series([each.similar for each in predictions], dtype=object),
+        seconds_observed=[each.seconds_observed for each in predictions],
+    )

@@ -1,38 +1,96 @@
-"""An identifier as the bytes of a few files, and back; nothing in them is run, and nothing is believed unchecked."""
+"""An identifier as the bytes of a few files, and back. Nothing in them is executed, and everything is checked.
+
+``model.json`` says what the model knows and looks at, ``calibration.npz`` holds what held-out deployments taught, and
+one ``.npz`` for each observation window holds its model: a forest, or a classifier of a registered kind. Names in the
+files are those of the first format.
+"""
 
 from __future__ import annotations
 
-import io
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.data.catalogue import FEATURE_METRICS
+from podlab.arrays import Arrays, ArraySpec, Codec, Codecs, check_arrays, pack, unpack
+from podlab.data.catalogue import MEASURED_METRICS
 from podlab.errors import InputError
 from podlab.features.features import feature_names
 from podlab.features.windows import series_of
 from podlab.identify.calibration import MEASURES, Calibration, Condition, ConformalQuantiles
+from podlab.identify.classifier import ClassifierModel, ForestModel
 from podlab.identify.forest import forest_from_arrays
-from podlab.identify.identifier import HorizonModel, Identifier
+from podlab.identify.identifier import Identifier
 from podlab.identify.novelty import NearestNeighbours, OodScore
 from podlab.identify.observation import STORED_KINDS, ObservationWindow
 
-_MODEL = "model.json"
-_CALIBRATION = "calibration.npz"
-_REMEDY = "fit the model again"
+_MODEL, _CALIBRATION = "model.json", "calibration.npz"
+_HINT = "fit the model again"
 _STORED_CONDITIONS = {
     Condition.RECORDED: "RECORDED",
     Condition.SPARSE: "SELDOM",
     Condition.INCOMPLETE: "LACKING",
     Condition.SPARSE_AND_INCOMPLETE: "SELDOM_AND_LACKING",
 }
+#: Prefix of the arrays that a registered classifier gives.
+_CLASSIFIER = "classifier."
+
+_KNOWN = {"known_service": ArraySpec(np.int16, ("known",), low=0, below="services", ascending=True)}
+_LEAVES = {"known_leaves": ArraySpec(np.int32, ("known", "trees"))}
+_NEIGHBOURS = {
+    "feature": ArraySpec(np.int16, ("chosen",), low=0, below="features"),
+    "scale": ArraySpec(np.float32, ("chosen",), above=0),
+    "weight": ArraySpec(np.float32, ("chosen",), low=0),
+    "points": ArraySpec(np.float32, ("known", "chosen"), nan=True, inf=True),
+}
+_SCALING = {
+    "fill": ArraySpec(np.float32, ("features",), nan=True),
+    "location": ArraySpec(np.float32, ("features",)),
+    "scale": ArraySpec(np.float32, ("features",), above=0),
+    "classes": ArraySpec(np.int64, ("classes",), low=0, below="services", ascending=True),
+}
+_OOD_SCORE = {
+    "usual": ArraySpec(np.float64, (MEASURES, "services"), inf=True),
+    "deviations": ArraySpec(np.float64, (MEASURES, "kept"), ascending=True, inf=True),
+    "familiarity": ArraySpec(np.float64, ("kept",), ascending=True, inf=True),
+}
+_QUANTILES = {
+    "least": ArraySpec(np.float64, ("services",), inf=True),
+    "basis": ArraySpec(np.int8, ("services",), low=0, high=2),
+}
+_SIMILARITY = {"similarity": ArraySpec(np.float64, ("services", "services"), low=0, high=1)}
+
+#: Kinds of classifiers that a bundle may hold beside podlab's forest.
+CLASSIFIERS = Codecs("podlab.classifiers")
 
 
-class _StoredLook(msgspec.Struct, forbid_unknown_fields=True):
+def register_classifier(
+    name: str, kind: type[Any], *, to_arrays: Callable[[Any], Arrays], from_arrays: Callable[[Arrays], Any]
+) -> None:
+    """Make identifiers with classifiers of a class storable.
+
+    Parameters
+    ----------
+    name : str
+        Name of the kind in bundles.
+    kind : type
+        The class of the fitted classifier.
+    to_arrays : callable
+        Gives the arrays of numbers of a fitted classifier, by name.
+    from_arrays : callable
+        Makes of them what has ``predict_proba``: (n, n_features) to (n, n_classes), classes ascending.
+
+    Notes
+    -----
+    A process that loads the bundle must have registered the kind too: by itself, or by an installed package with an
+    entry point of the group ``podlab.classifiers`` that has the kind's name and points to the registering module.
+    """
+    CLASSIFIERS.register(name, kind, to_arrays=to_arrays, from_arrays=from_arrays)
+
+
+class _StoredWindow(msgspec.Struct, forbid_unknown_fields=True):
     kind: Literal["birth", "midlife"]
     length_s: float
 
@@ -42,52 +100,81 @@ class _StoredCalibration(msgspec.Struct, forbid_unknown_fields=True):
     temperatures: list[float]
 
 
-class _StoredModel(msgspec.Struct, forbid_unknown_fields=True):
+class _StoredModel(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     services: list[str]
     columns: list[str]
     features: list[str]
-    looks: list[_StoredLook]
+    looks: list[_StoredWindow]
     calibrations: list[_StoredCalibration]
     interval_s: float
     seed: int
+    classifier: str = ""
 
 
 def to_files(identifier: Identifier) -> dict[str, bytes]:
-    """Write an identifier as files by name; the same identifier gives the same bytes."""
+    """Write an identifier as files by name; the same identifier gives the same bytes.
+
+    Raises
+    ------
+    InputError
+        If it is not fitted, or its classifier's class is not registered.
+    """
+    identifier.require_fitted()
+    codec = _codec_of(identifier)
     stored = _StoredModel(
         services=list(identifier.services),
         columns=list(identifier.columns),
         features=list(identifier.features),
-        looks=[_StoredLook(STORED_KINDS[each.kind], each.length_s) for each in identifier.windows],
+        looks=[_StoredWindow(STORED_KINDS[each.kind], each.length_s) for each in identifier.windows],
         calibrations=[
             _StoredCalibration(list(names), [each.temperature for each in conditions])
             for names, conditions in identifier.calibrations.items()
         ],
         interval_s=identifier.interval_s,
         seed=identifier.seed,
+        classifier="" if codec is None else codec.name,
     )
     files = {_MODEL: msgspec.json.format(msgspec.json.encode(stored), indent=1)}
-    for name, expert in identifier.horizon_models.items():
-        files[f"{name}.npz"] = pack(
-            {
-                **expert.forest.to_arrays(),
-                "known_leaves": expert.leaves,
-                "known_service": expert.service,
-                **{
-                    f"space_{name}": array for name, array in expert.neighbours.to_arrays().items() if name != "service"
-                },
-            }
-        )
-    files[_CALIBRATION] = pack(
-        {"similarity": identifier.similarity}
-        | {
-            f"{number}.{_STORED_CONDITIONS[condition]}.{name}": array
-            for number, conditions in enumerate(identifier.calibrations.values())
-            for condition, calibration in zip(Condition, conditions, strict=True)
-            for name, array in calibration.to_arrays().items()
-        }
-    )
+    for name, model in identifier.horizon_models.items():
+        files[f"{name}.npz"] = pack(_model_to_arrays(model, codec))
+    calibrations: dict[str, NDArray[Any]] = {"similarity": identifier.similarity}
+    for number, conditions in enumerate(identifier.calibrations.values()):
+        for condition, each in zip(Condition, conditions, strict=True):
+            prefix = f"{number}.{_STORED_CONDITIONS[condition]}."
+            ood, quantiles = each.ood_score, each.quantiles
+            parts = (ood.medians, ood.deviations, ood.scores, quantiles.lowest, quantiles.basis)
+            names = (prefix + name for name in (*_OOD_SCORE, *_QUANTILES))
+            calibrations.update(zip(names, parts, strict=True))
+    files[_CALIBRATION] = pack(calibrations)
     return files
+
+
+def _codec_of(identifier: Identifier) -> Codec | None:
+    """Find how the classifiers are stored; None for podlab's own forests."""
+    kinds = [each.classifier for each in identifier.horizon_models.values() if isinstance(each, ClassifierModel)]
+    codec = CLASSIFIERS.of(kinds[0]) if kinds else None
+    if kinds and codec is None:
+        raise InputError(
+            f"a {type(kinds[0]).__name__} cannot be saved without code",
+            hint="register its class with podlab.identify.register_classifier, or keep the model in memory",
+        )
+    return codec
+
+
+def _model_to_arrays(model: ForestModel | ClassifierModel, codec: Codec | None) -> dict[str, NDArray[Any]]:
+    near = model.neighbours
+    neighbours = {f"space_{name}": getattr(near, name) for name in _NEIGHBOURS}
+    if isinstance(model, ForestModel):
+        return {
+            **model.forest.to_arrays(), "known_leaves": model.leaves, "known_service": near.service, **neighbours,
+        }  # fmt: skip
+    own = {} if codec is None else codec.to_arrays(model.classifier)
+    return {
+        **{name: getattr(model, name) for name in _SCALING},
+        **{f"{_CLASSIFIER}{name}": np.asarray(array) for name, array in own.items()},
+        "known_service": near.service,
+        **neighbours,
+    }
 
 
 def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
@@ -101,191 +188,111 @@ def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
     try:
         stored = msgspec.json.decode(files[_MODEL], type=_StoredModel)
     except KeyError:
-        raise InputError(f"{_MODEL} is missing", where=where, hint=_REMEDY) from None
+        raise InputError(f"{_MODEL} is missing", where=where, hint=_HINT) from None
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise InputError(f"{_MODEL} is no model: {error}", where=where, hint=_REMEDY) from None
-    _check(stored, where)
-    windows = _windows(stored)
+        raise InputError(f"{_MODEL} is no model: {error}", where=where, hint=_HINT) from None
+    kinds = {name: kind for kind, name in STORED_KINDS.items()}
+    windows = tuple(ObservationWindow(kinds[each.kind], each.length_s) for each in stored.looks)
+    _check(stored, windows, where)
     expected = {_MODEL, _CALIBRATION, *(f"{each.name}.npz" for each in windows)}
     if set(files) != expected:
         odd = sorted(set(files) ^ expected)[0]
-        raise InputError(f"{odd} is missing or does not belong to the model", where=where, hint=_REMEDY)
-    models = {each.name: _expert(files[f"{each.name}.npz"], stored, f"{where}/{each.name}.npz") for each in windows}
+        raise InputError(f"{odd} is missing or does not belong to the model", where=where, hint=_HINT)
+    codec = _codec_named(stored.classifier, where)
     packed = unpack(files[_CALIBRATION], where=f"{where}/{_CALIBRATION}")
-    services = len(stored.services)
-    return Identifier(
+    sizes = {"services": len(stored.services)}
+    similarity = check_arrays(packed, _SIMILARITY, where=f"{where}/{_CALIBRATION}", sizes=sizes)["similarity"]
+    if np.any(similarity != similarity.T):
+        raise InputError("the similarity of services is not symmetric", where=f"{where}/{_CALIBRATION}", hint=_HINT)
+    return Identifier.from_fitted(
         services=tuple(stored.services),
         columns=tuple(stored.columns),
         features=tuple(stored.features),
         windows=windows,
-        horizon_models=models,
+        horizon_models={
+            each.name: _model_from_arrays(files[f"{each.name}.npz"], stored, codec, f"{where}/{each.name}.npz")
+            for each in windows
+        },
         calibrations={
             tuple(each.looks): tuple(
-                _calibration(
-                    packed,
-                    f"{number}.{_STORED_CONDITIONS[condition]}",
-                    temperature,
-                    services,
-                    f"{where}/{_CALIBRATION}",
-                )
+                _calibration(packed, f"{number}.{_STORED_CONDITIONS[condition]}.", temperature, sizes,
+                             f"{where}/{_CALIBRATION}")
                 for condition, temperature in zip(Condition, each.temperatures, strict=True)
             )
             for number, each in enumerate(stored.calibrations)
         },
-        similarity=_similarity(packed, services, f"{where}/{_CALIBRATION}"),
+        similarity=similarity,
         interval_s=stored.interval_s,
         seed=stored.seed,
-    )
+    )  # fmt: skip
 
 
-def _windows(stored: _StoredModel) -> tuple[ObservationWindow, ...]:
-    kinds = {name: kind for kind, name in STORED_KINDS.items()}
-    return tuple(ObservationWindow(kinds[each.kind], each.length_s) for each in stored.looks)
-
-
-def _check(stored: _StoredModel, where: str) -> None:
+def _check(stored: _StoredModel, windows: tuple[ObservationWindow, ...], where: str) -> None:
     """Refuse a description that the code could not work with."""
-    names = [each.name for each in _windows(stored)]
-    births = [name for name, look in zip(names, stored.looks, strict=True) if look.kind == "birth"]
-    needed = {tuple(dict.fromkeys((a, b))) for n, a in enumerate(births) for b in births[n:]}
-    needed |= {(name,) for name in names}
+    startup = [each.name for each in windows if each.kind == "startup"]
+    needed = {tuple(dict.fromkeys((a, b))) for n, a in enumerate(startup) for b in startup[n:]}
+    needed |= {(each.name,) for each in windows}
     order = [(look.kind, look.length_s) for look in stored.looks]
-    faults = {
-        "it knows fewer than two services": len(stored.services) < 2,
-        "it repeats a service": len(set(stored.services)) != len(stored.services),
-        "it uses columns that podlab does not know": not stored.columns
-        or not set(stored.columns) <= {*FEATURE_METRICS},
-        "it was made for other features than this version's": tuple(stored.features)
-        != feature_names(series_of(stored.columns)),
-        "its looks are none or in disorder": not order or order != sorted(set(order)),
-        "a look's length is not positive": not all(0 < look.length_s < np.inf for look in stored.looks),
+    temperatures = [each.temperatures for each in stored.calibrations]
+    features = feature_names(series_of(stored.columns))
+    sound = {
+        "it knows fewer than two services": len(stored.services) >= 2,
+        "it repeats a service": len(set(stored.services)) == len(stored.services),
+        "it uses columns that podlab does not know": stored.columns and set(stored.columns) <= {*MEASURED_METRICS},
+        "it was made for other features than this version's, or for features that are not registered": stored.features
+        and len(set(stored.features)) == len(stored.features)
+        and set(stored.features) <= set(features),
+        "its looks are none or in disorder": order and order == sorted(set(order)),
+        "a look's length is not positive": all(0 < look.length_s < np.inf for look in stored.looks),
         "a calibration is missing or repeated": sorted(tuple(each.looks) for each in stored.calibrations)
-        != sorted(needed),
-        "a temperature is missing or not positive": not all(
-            len(each.temperatures) == len(Condition) and all(0 < t < np.inf for t in each.temperatures)
-            for each in stored.calibrations
-        ),
-        "its sampling interval is negative": not 0 <= stored.interval_s < np.inf,
+        == sorted(needed),
+        "a temperature is missing or not positive": all(len(each) == len(Condition) for each in temperatures)
+        and all(0 < value < np.inf for each in temperatures for value in each),
+        "its sampling interval is negative": 0 <= stored.interval_s < np.inf,
     }
-    for fault, found in faults.items():
-        if found:
-            raise InputError(f"{_MODEL} is no model: {fault}", where=where, hint=_REMEDY)
+    for fault, is_sound in sound.items():
+        if not is_sound:
+            raise InputError(f"{_MODEL} is no model: {fault}", where=where, hint=_HINT)
 
 
-def _expert(content: bytes, stored: _StoredModel, where: str) -> HorizonModel:
+def _codec_named(name: str, where: str) -> Codec | None:
+    codec = CLASSIFIERS.named(name) if name else None
+    if name and codec is None:
+        raise InputError(
+            f"{_MODEL} names a classifier of the unknown kind {name!r:.60}",
+            where=where,
+            hint="import the module that registers it with podlab.identify.register_classifier",
+        )
+    return codec
+
+
+def _model_from_arrays(
+    content: bytes, stored: _StoredModel, codec: Codec | None, where: str
+) -> ForestModel | ClassifierModel:
     arrays = unpack(content, where=where)
-    services = len(stored.services)
-    forest = forest_from_arrays(arrays, n_features=len(stored.features), n_classes=services, where=where)
-    leaves, service = arrays.get("known_leaves"), arrays.get("known_service")
-    if (
-        leaves is None
-        or service is None
-        or leaves.dtype != np.int32
-        or service.dtype != np.int16
-        or service.ndim != 1
-        or leaves.shape != (service.size, forest.roots.size)
-        or np.any(np.diff(service) < 0)
-        or np.any((service < 0) | (service >= services))
-    ):
-        raise InputError("its training containers are not readable", where=where, hint=_REMEDY)
-    return HorizonModel(forest, leaves, service, _space(arrays, service, len(stored.features), where))
-
-
-def _space(
-    arrays: Mapping[str, NDArray[Any]], service: NDArray[np.int16], features: int, where: str
-) -> NearestNeighbours:
-    chosen, scale, weight, points = (arrays.get(f"space_{name}") for name in ("feature", "scale", "weight", "points"))
-    if (
-        chosen is None or scale is None or weight is None or points is None
-        or chosen.dtype != np.int16 or any(array.dtype != np.float32 for array in (scale, weight, points))
-        or chosen.ndim != 1 or not chosen.size or scale.shape != chosen.shape or weight.shape != chosen.shape
-        or points.shape != (service.size, chosen.size)
-        or np.any((chosen < 0) | (chosen >= features))
-        or not (np.all(scale > 0) and np.isfinite(scale).all() and np.all(weight >= 0) and np.isfinite(weight).all())
-    ):  # fmt: skip
-        raise InputError("its space of features is not readable", where=where, hint=_REMEDY)
-    return NearestNeighbours(chosen, scale, weight, points, service)
-
-
-def _similarity(arrays: Mapping[str, NDArray[Any]], services: int, where: str) -> NDArray[np.float64]:
-    found = arrays.get("similarity")
-    if found is None or found.dtype != np.float64 or found.shape != (services, services):
-        raise InputError("the similarity of services is not readable", where=where, hint=_REMEDY)
-    if not np.all((found >= 0) & (found <= 1)) or np.any(found != found.T):
-        raise InputError("the similarity of services is none", where=where, hint=_REMEDY)
-    return found
-
-
-def _calibration(
-    arrays: Mapping[str, NDArray[Any]], prefix: str, temperature: float, services: int, where: str
-) -> Calibration:
-    shapes: dict[str, tuple[int | None, ...]] = {
-        "usual": (MEASURES, services),
-        "deviations": (MEASURES, None),
-        "familiarity": (None,),
-        "least": (services,),
-    }
-    parts: dict[str, NDArray[np.float64]] = {}
-    for name, shape in shapes.items():
-        part = arrays.get(f"{prefix}.{name}")
-        if part is None or part.dtype != np.float64 or part.ndim != len(shape):
-            raise InputError("a calibration is not readable", where=where, hint=_REMEDY)
-        if any(wanted not in (None, there) for wanted, there in zip(shape, part.shape, strict=True)):
-            raise InputError("a calibration is not readable", where=where, hint=_REMEDY)
-        if np.isnan(part).any():
-            raise InputError("a calibration is not in order", where=where, hint=_REMEDY)
-        parts[name] = part
-    basis = arrays.get(f"{prefix}.basis")
-    if basis is None or basis.dtype != np.int8 or basis.shape != (services,) or np.any((basis < 0) | (basis > 2)):
-        raise InputError("a calibration is not readable", where=where, hint=_REMEDY)
-    if parts["deviations"].shape[1] != parts["familiarity"].size:
-        raise InputError("a calibration is not readable", where=where, hint=_REMEDY)
-    if any(np.any(np.diff(parts[name], axis=-1) < 0) for name in ("deviations", "familiarity")):
-        raise InputError("a calibration is not in order", where=where, hint=_REMEDY)
-    typicality = OodScore(parts["usual"], parts["deviations"], parts["familiarity"])
-    return Calibration(temperature, typicality, ConformalQuantiles(parts["least"], basis))
-
-
-def pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Write arrays as an uncompressed .npz; the same arrays give the same bytes."""
-    packed = io.BytesIO()
-    np.savez(packed, allow_pickle=False, **dict(arrays))
-    return packed.getvalue()
-
-
-def unpack(content: bytes, *, where: str) -> dict[str, NDArray[Any]]:
-    """Read the arrays of an uncompressed .npz, never more of them than the file is long.
-
-    Raises
-    ------
-    InputError
-        If it is no .npz (a pickle, say), is compressed or damaged, or holds Python objects.
-    """
+    sizes = {"services": len(stored.services), "features": len(stored.features)}
+    service = check_arrays(arrays, _KNOWN, where=where, sizes=sizes)["known_service"]
+    sizes["known"] = service.size
+    near = check_arrays(arrays, _NEIGHBOURS, prefix="space_", where=where, sizes=sizes)
+    if not near["feature"].size:
+        raise InputError("array 'space_feature' is empty", where=where, hint=_HINT)
+    neighbours = NearestNeighbours(**near, service=service)
+    if codec is None:
+        forest = forest_from_arrays(arrays, n_features=sizes["features"], n_classes=sizes["services"], where=where)
+        leaves = check_arrays(arrays, _LEAVES, where=where, sizes=sizes | {"trees": forest.roots.size})["known_leaves"]
+        return ForestModel(neighbours, forest, leaves)
+    scaling = check_arrays(arrays, _SCALING, where=where, sizes=sizes)
+    own = {name.removeprefix(_CLASSIFIER): array for name, array in arrays.items() if name.startswith(_CLASSIFIER)}
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = archive.infolist()
-            names = [member.filename for member in members]
-            if len(set(names)) != len(names) or not all(name.endswith(".npy") for name in names):
-                raise ValueError("it holds something else than arrays")
-            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-                raise ValueError("it is compressed")
-            return {name.removesuffix(".npy"): _read_array(archive.read(name)) for name in names}
-    except (ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise InputError(f"holds no arrays of numbers: {error}", where=where, hint=_REMEDY) from None
+        model = ClassifierModel(neighbours, codec.from_arrays(own), **scaling)
+        model.predict(np.zeros((1, sizes["features"]), dtype=np.float32), sizes["services"])
+    except Exception as error:  # noqa: BLE001 - a registered function may raise anything
+        message = f"holds no classifier of the kind {codec.name!r}: {type(error).__name__}: {error}"
+        raise InputError(message.replace("\n", " "), where=where, hint=_HINT) from None
+    return model
 
 
-def _read_array(content: bytes) -> NDArray[Any]:
-    """Read one .npy whose header says no more than there is."""
-    stream = io.BytesIO(content)
-    version = np.lib.format.read_magic(stream)
-    if version != (1, 0):
-        raise ValueError("an array has another version")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    if dtype.hasobject or dtype.kind not in "biuf" or (fortran and len(shape) > 1):
-        raise ValueError("an array holds something else than numbers")
-    size = 1
-    for length in shape:
-        size *= length
-    if any(length < 0 for length in shape) or size * dtype.itemsize != len(content) - stream.tell():
-        raise ValueError("an array is longer or shorter than its header says")
-    return np.frombuffer(content, dtype=dtype, offset=stream.tell()).reshape(shape)
+def _calibration(arrays: Arrays, prefix: str, temperature: float, sizes: dict[str, int], where: str) -> Calibration:
+    ood = check_arrays(arrays, _OOD_SCORE, prefix=prefix, where=where, sizes=sizes)
+    quantiles = check_arrays(arrays, _QUANTILES, prefix=prefix, where=where, sizes=sizes)
+    return Calibration(temperature, OodScore(*ood.values()), ConformalQuantiles(*quantiles.values()))

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -217,7 +217,8 @@ def load(folder: Path | str) -> Bundle:
         )
     library = detectors.from_files(files, services=identifier.services, where=str(folder)) if own else None
     scores = info.manifest["scores"]
-    return Bundle(info, replace(identifier, scores=scores, model=f"{info.name}@{info.digest}"), library)
+    identifier.scores, identifier.model = scores, f"{info.name}@{info.digest}"
+    return Bundle(info, identifier, library)
 
 
 def verify(folder: Path | str) -> BundleInfo:

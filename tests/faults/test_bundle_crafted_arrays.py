@@ -73,14 +73,14 @@ def test_training_containers_of_no_service(folder: Path) -> None:
     arrays = arrays_of(folder, "birth10s.npz")
     arrays["known_service"] = arrays["known_service"] + np.int16(2)
     replace_file(folder, "birth10s.npz", packed(arrays))
-    refused(folder, "its training containers are not readable")
+    refused(folder, "array 'known_service' holds values out of range")
 
 
 def test_a_calibration_out_of_order(folder: Path) -> None:
     arrays = arrays_of(folder, "calibration.npz")
     name = next(name for name in arrays if name.endswith(".familiarity"))
     replace_file(folder, "calibration.npz", packed({**arrays, name: arrays[name][::-1].copy()}))
-    refused(folder, "a calibration is not in order")
+    refused(folder, "familiarity' is not in order")
 
 
 @pytest.mark.parametrize("part", ["usual", "deviations", "familiarity", "least", "basis"])
@@ -88,22 +88,22 @@ def test_a_calibration_of_another_length(folder: Path, part: str) -> None:
     arrays = arrays_of(folder, "calibration.npz")
     name = next(name for name in arrays if name.endswith(f".{part}"))
     replace_file(folder, "calibration.npz", packed({**arrays, name: arrays[name][..., :-1]}))
-    refused(folder, "a calibration is not readable")
+    refused(folder, "has another type or shape")
 
 
 def test_a_similarity_that_is_none(folder: Path) -> None:
     arrays = arrays_of(folder, "calibration.npz")
     replace_file(folder, "calibration.npz", packed({**arrays, "similarity": arrays["similarity"] - 2}))
-    refused(folder, "the similarity of services is none")
+    refused(folder, "array 'similarity' holds values out of range")
     replace_file(folder, "calibration.npz", packed({**arrays, "similarity": arrays["similarity"][:1]}))
-    refused(folder, "the similarity of services is not readable")
+    refused(folder, "array 'similarity' has another type or shape")
 
 
 @pytest.mark.parametrize("part", ["feature", "scale", "weight", "points"])
 def test_a_space_that_does_not_fit(folder: Path, part: str) -> None:
     arrays = arrays_of(folder, "birth10s.npz")
     replace_file(folder, "birth10s.npz", packed({**arrays, f"space_{part}": arrays[f"space_{part}"][..., :-1].copy()}))
-    refused(folder, "its space of features is not readable")
+    refused(folder, "has another type or shape")
     without = {name: array for name, array in arrays.items() if name != f"space_{part}"}
     replace_file(folder, "birth10s.npz", packed(without))
-    refused(folder, "its space of features is not readable")
+    refused(folder, f"array 'space_{part}' is missing")

@@ -75,10 +75,10 @@ def test_copies_on_other_machines_count_for_what_is_known_but_not_for_probabilit
     near = np.full((1600, 3), 0.9)
     near[800:] = 0.5
     twice = np.concatenate([added, added])
-    both = calibrate(twice, np.tile(truth, 2), np.tile(groups, 2), near, near, 1, as_seen=800)
+    both = calibrate(twice, np.tile(truth, 2), np.tile(groups, 2), near, near, 1, as_recorded=800)
     alone = calibrate(added, truth, groups, near[:800], near[:800], 1)
     assert both.temperature == alone.temperature
-    np.testing.assert_array_equal(both.quantiles.least, alone.quantiles.least)
+    np.testing.assert_array_equal(both.quantiles.lowest, alone.quantiles.lowest)
     far = measure(added[:1], np.full((1, 3), 0.5), np.array([0.5]), 1)
     answered = added[:1].argmax(axis=1)
     assert both.ood_score.novelty(far, answered) < alone.ood_score.novelty(far, answered)
@@ -92,7 +92,7 @@ def test_known_containers_stay_known_and_sets_hold_them() -> None:
     measures = measure(added, near, near[np.arange(500), answered], 1)
     assert np.mean(calibration.ood_score.novelty(measures, answered) > 0.98) <= 0.03
     assert calibration.quantiles.coverage == "class-conditional"
-    inside = calibration.quantiles.prediction_set(softmax(added, calibration.temperature))
+    inside = calibration.quantiles.prediction_sets(softmax(added, calibration.temperature))
     assert inside[np.arange(500), answered].all()
 
 

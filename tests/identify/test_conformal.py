@@ -21,7 +21,7 @@ def drawn(number: int, seed: int, services: int = 4) -> tuple[np.ndarray, np.nda
 def test_each_service_is_covered_where_it_has_enough_deployments() -> None:
     bounds = fit_conformal_quantiles(*drawn(2000, 0))
     probability, truth, _ = drawn(20_000, 1)
-    inside = bounds.prediction_set(probability)[np.arange(truth.size), truth]
+    inside = bounds.prediction_sets(probability)[np.arange(truth.size), truth]
     assert bounds.coverage == "class-conditional"
     for service in range(4):
         assert inside[truth == service].mean() >= 0.93
@@ -33,7 +33,7 @@ def test_coverage_holds_on_average_over_trainings(each: int) -> None:
     for seed in range(60):
         bounds = fit_conformal_quantiles(*drawn(4 * each, seed))
         probability, truth, _ = drawn(400, 1000 + seed)
-        covered.append(bounds.prediction_set(probability)[np.arange(truth.size), truth].mean())
+        covered.append(bounds.prediction_sets(probability)[np.arange(truth.size), truth].mean())
     assert np.mean(covered) >= 0.94
 
 
@@ -47,7 +47,7 @@ def test_what_few_deployments_cannot_promise_is_said() -> None:
     assert one_short.basis.tolist() == [1, 2, 2, 2]
     nothing = fit_conformal_quantiles(np.empty((0, 4)), np.empty(0, dtype=np.intp), np.empty(0, dtype=str))
     assert nothing.coverage == "none"
-    assert nothing.least.tolist() == [0.0] * 4
+    assert nothing.lowest.tolist() == [0.0] * 4
 
 
 def test_nineteen_deployments_are_enough_for_a_promise() -> None:
@@ -64,10 +64,10 @@ def test_at_most_one_in_twenty_may_be_below_the_bound(deployments: int, bound: f
     own = np.arange(1, deployments + 1)[::-1] / 100
     probability, truth = np.column_stack([own, 1 - own]), np.zeros(deployments, dtype=np.intp)
     bounds = fit_conformal_quantiles(probability, truth, np.arange(deployments).astype(str))
-    assert bounds.least[0] == bound
+    assert bounds.lowest[0] == bound
     at_the_edge, below = np.array([[bound, 1 - bound], [np.nextafter(bound, 0), 1 - bound]])
-    assert bounds.prediction_set(at_the_edge[None])[0, 0]
-    assert not bounds.prediction_set(below[None])[0, 0]
+    assert bounds.prediction_sets(at_the_edge[None])[0, 0]
+    assert not bounds.prediction_sets(below[None])[0, 0]
 
 
 def test_containers_of_one_deployment_are_one_case() -> None:
@@ -79,5 +79,5 @@ def test_containers_of_one_deployment_are_one_case() -> None:
 
 def test_the_most_probable_service_is_always_in_its_set() -> None:
     bounds = fit_conformal_quantiles(*drawn(400, 0))
-    assert np.all(bounds.prediction_set(np.full((1, 4), 0.25))[:, 0])
-    assert bounds.prediction_set(np.array([[0.0, 0.0, 0.01, 0.99]])).tolist() == [[False, False, False, True]]
+    assert np.all(bounds.prediction_sets(np.full((1, 4), 0.25))[:, 0])
+    assert bounds.prediction_sets(np.array([[0.0, 0.0, 0.01, 0.99]])).tolist() == [[False, False, False, True]]

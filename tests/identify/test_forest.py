@@ -80,23 +80,26 @@ def test_a_crafted_forest_is_refused(forest: Forest) -> None:
     faults = {
         "a node's child lies": [
             {"left": changed(left, 0, 0)},  # a circle
-            {"right": changed(right, 0, -1)},
             {"right": changed(right, 0, feature.size)},
         ],
-        "a root lies outside": [{"roots": changed(forest.roots, 0, -5)}, {"roots": forest.roots[:0]}],
-        "asks for a feature": [
+        "there is no tree": [{"roots": forest.roots[:0]}],
+        "array 'roots' holds values out of range": [{"roots": changed(forest.roots, 0, -5)}],
+        "array 'right' holds values out of range": [{"right": changed(right, 0, -1)}],
+        "array 'feature' holds values out of range": [
             {"feature": changed(feature, 0, 12)},
             {"feature": changed(feature, 0, -2)},
         ],
         "a leaf has no distribution": [{"left": changed(left, leaf, len(forest.distributions))}],
         "a leaf's distribution is none": [
             {"distributions": forest.distributions * 2},
-            {"distributions": forest.distributions[:, :3]},
+        ],
+        "holds what is not a number": [
+            {"threshold": changed(threshold, 0, np.nan)},
             {"distributions": forest.distributions * np.nan},
         ],
-        "a threshold is not a number": [{"threshold": changed(threshold, 0, np.nan)}],
-        "different lengths": [{"threshold": threshold[:-1]}],
         "another type or shape": [
+            {"threshold": threshold[:-1]},
+            {"distributions": forest.distributions[:, :3]},
             {"feature": feature.astype(np.int64)},
             {"left": left.astype(">i4")},
             {"roots": forest.roots[None]},
@@ -121,7 +124,7 @@ def test_a_crafted_forest_is_refused(forest: Forest) -> None:
 def test_a_missing_array_is_named(forest: Forest) -> None:
     arrays = forest.to_arrays()
     del arrays["threshold"]
-    with pytest.raises(InputError, match=r"a\.npz: no usable forest: array 'threshold' is missing"):
+    with pytest.raises(InputError, match=r"a\.npz: array 'threshold' is missing"):
         forest_from_arrays(arrays, n_features=12, n_classes=4, where="a.npz")
 
 

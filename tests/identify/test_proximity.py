@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from podlab.identify import proximity
-from podlab.identify.proximity import service_proximity
+from podlab.identify import classifier
+from podlab.identify.classifier import service_proximity
 
 
 def naive_proximity(leaves: np.ndarray, known: np.ndarray, service: np.ndarray, n_services: int) -> np.ndarray:
@@ -22,10 +22,10 @@ def naive_proximity(leaves: np.ndarray, known: np.ndarray, service: np.ndarray, 
 @pytest.fixture(params=["few rows", "many rows", "many rows in small blocks", "leaves that most share"])
 def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param != "few rows":
-        monkeypatch.setattr(proximity, "_MANY_ROWS", 1)
-        monkeypatch.setattr(proximity, "_LOOK_UP_COST", 10**6 if request.param == "leaves that most share" else 0)
+        monkeypatch.setattr(classifier, "_MANY_ROWS", 1)
+        monkeypatch.setattr(classifier, "_LOOK_UP_COST", 10**6 if request.param == "leaves that most share" else 0)
     if request.param == "many rows in small blocks":
-        monkeypatch.setattr(proximity, "_BLOCK_RUNS", 40)
+        monkeypatch.setattr(classifier, "_BLOCK_RUNS", 40)
 
 
 @pytest.mark.usefixtures("_way")

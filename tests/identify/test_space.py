@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from podlab.identify.classifier import service_similarity
 from podlab.identify.novelty import NearestNeighbours, fit_nearest_neighbours
-from podlab.identify.proximity import service_similarity
 
 
 def space_of(features: int = 50) -> tuple[NearestNeighbours, np.ndarray, np.ndarray]:

@@ -43,7 +43,7 @@ def test_most_new_containers_of_known_services_stay_known() -> None:
 def test_a_service_never_answered_is_measured_by_all() -> None:
     measures, answered = held_out()
     typicality = fit_ood_score(measures, answered, 3)
-    np.testing.assert_allclose(typicality.usual[:, 2], np.median(measures, axis=0))
+    np.testing.assert_allclose(typicality.medians[:, 2], np.median(measures, axis=0))
 
 
 def test_few_held_out_containers_reject_nobody_like_them() -> None:
@@ -60,7 +60,7 @@ def test_without_held_out_containers_nothing_is_strange() -> None:
 def test_a_service_held_out_once_is_measured_mostly_by_all() -> None:
     measures, answered = held_out()
     measures, answered = np.append(measures, [[0.1] * 3], axis=0), np.append(answered, 2)
-    usual = fit_ood_score(measures, answered, 3).usual
+    usual = fit_ood_score(measures, answered, 3).medians
     common = np.median(measures, axis=0)
     np.testing.assert_allclose(usual[:, 2], (0.1 + 4 * common) / 5)
     np.testing.assert_allclose(usual[:, 0], 0.9, atol=0.03)
@@ -69,7 +69,7 @@ def test_a_service_held_out_once_is_measured_mostly_by_all() -> None:
 def test_what_is_kept_of_many_held_out_containers_is_little_and_says_the_same() -> None:
     measures, answered = held_out(600)
     typicality = fit_ood_score(measures, answered, 2)
-    assert typicality.familiarity.shape == (KEPT_QUANTILES,)
+    assert typicality.scores.shape == (KEPT_QUANTILES,)
     assert typicality.deviations.shape == (3, KEPT_QUANTILES)
     novelty = np.sort(typicality.novelty(measures, answered))
     np.testing.assert_allclose(novelty, np.linspace(0, 1, 1200), atol=0.03)

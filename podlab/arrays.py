@@ -1,0 +1,214 @@
+"""Arrays in files: ``.npz`` that is read without trust, one declarative spec for what must be in it, and codecs.
+
+A stored object is a dictionary of arrays of numbers. Reading one executes no code and believes nothing unchecked:
+:func:`unpack` takes plain arrays only, :func:`check_arrays` compares them with an :class:`ArraySpec` each, and
+:class:`Codecs` finds the pair of functions by which objects of a registered class become arrays and come back.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podlab.errors import InputError
+
+Arrays = Mapping[str, NDArray[Any]]
+
+_HINT = "fit the model again"
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """What a stored array must be.
+
+    Attributes
+    ----------
+    dtype : type
+        NumPy's.
+    shape : tuple of (int or str)
+        Lengths of the axes. A name stands for a length that all arrays have in common, or that the caller gives.
+    low, high : float, optional
+        No value is outside.
+    above : float, optional
+        All values are greater.
+    below : str, optional
+        The name of a length: all values are indices into it.
+    ascending : bool
+        Along the last axis no value is less than the one before.
+    nan, inf : bool
+        Whether a value may be missing, or infinite.
+    """
+
+    dtype: type
+    shape: tuple[int | str, ...]
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    below: str | None = None
+    ascending: bool = False
+    nan: bool = False
+    inf: bool = False
+
+    def fault(self, array: NDArray[Any] | None, sizes: dict[str, int]) -> str | None:
+        """Say what is wrong with an array; names of lengths that are new get a value in ``sizes``."""
+        if array is None:
+            return "is missing"
+        if array.dtype != self.dtype or array.ndim != len(self.shape):
+            return "has another type or shape"
+        for length, wanted in zip(array.shape, self.shape, strict=True):
+            if length != (sizes.setdefault(wanted, length) if isinstance(wanted, str) else wanted):
+                return "has another type or shape"
+        if array.dtype.kind == "f" and (
+            (not self.nan and np.isnan(array).any()) or (not self.inf and np.isinf(array).any())
+        ):
+            return "holds what is not a number"
+        limits = (
+            (self.low, np.greater_equal),
+            (self.high, np.less_equal),
+            (self.above, np.greater),
+            (None if self.below is None else sizes[self.below], np.less),
+        )
+        if any(limit is not None and not np.all(holds(array, limit)) for limit, holds in limits):
+            return "holds values out of range"
+        return "is not in order" if self.ascending and np.any(np.diff(array, axis=-1) < 0) else None
+
+
+def check_arrays(
+    arrays: Arrays, specs: Mapping[str, ArraySpec], *, where: str, sizes: Mapping[str, int], prefix: str = ""
+) -> dict[str, NDArray[Any]]:
+    """Check arrays against their specs, one after the other.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        From a file; others than those of the specs are ignored.
+    specs : mapping of str to ArraySpec
+        By name.
+    where : str
+        The file, for errors.
+    sizes : mapping of str to int
+        Lengths that are known, by the names that specs give them.
+    prefix : str
+        Stands before each name in the file.
+
+    Returns
+    -------
+    dict of str to array
+        The checked arrays, by name without the prefix.
+
+    Raises
+    ------
+    InputError
+        If an array is missing or not as specified; names it.
+    """
+    lengths = dict(sizes)
+    for name, spec in specs.items():
+        if fault := spec.fault(arrays.get(prefix + name), lengths):
+            raise InputError(f"array {prefix + name!r} {fault}", where=where, hint=_HINT)
+    return {name: arrays[prefix + name] for name in specs}
+
+
+def pack(arrays: Arrays) -> bytes:
+    """Write arrays as an uncompressed .npz; the same arrays give the same bytes."""
+    packed = io.BytesIO()
+    np.savez(packed, allow_pickle=False, **dict(arrays))
+    return packed.getvalue()
+
+
+def unpack(content: bytes, *, where: str) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an uncompressed .npz, never more of them than the file is long.
+
+    Raises
+    ------
+    InputError
+        If it is no .npz (a pickle, say), is compressed or damaged, or holds Python objects.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.infolist()
+            names = [member.filename for member in members]
+            if len(set(names)) != len(names) or not all(name.endswith(".npy") for name in names):
+                raise ValueError("it holds something else than arrays")
+            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+                raise ValueError("it is compressed")
+            return {name.removesuffix(".npy"): _read_array(archive.read(name)) for name in names}
+    except (ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise InputError(f"holds no arrays of numbers: {error}", where=where, hint=_HINT) from None
+
+
+def _read_array(content: bytes) -> NDArray[Any]:
+    """Read one .npy whose header says no more than there is."""
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    if version != (1, 0):
+        raise ValueError("an array has another version")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.hasobject or dtype.kind not in "biuf" or (fortran and len(shape) > 1):
+        raise ValueError("an array holds something else than numbers")
+    size = 1
+    for length in shape:
+        size *= length
+    if any(length < 0 for length in shape) or size * dtype.itemsize != len(content) - stream.tell():
+        raise ValueError("an array is longer or shorter than its header says")
+    return np.frombuffer(content, dtype=dtype, offset=stream.tell()).reshape(shape)
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How objects of one class are stored.
+
+    Attributes
+    ----------
+    name : str
+        In files.
+    type : type
+        The class.
+    to_arrays : callable
+        Gives an object's arrays by name.
+    from_arrays : callable
+        Makes the object again; runs on arrays of numbers that nobody vouches for.
+    """
+
+    name: str
+    type: type[Any]
+    to_arrays: Callable[[Any], Arrays]
+    from_arrays: Callable[[Arrays], Any]
+
+
+class Codecs:
+    """Classes that can be stored, registered by the program or offered by an installed package.
+
+    Parameters
+    ----------
+    entry_point_group : str
+        A package offers a class by an entry point of this group, whose name is the codec's and which points to the
+        module that registers it.
+    """
+
+    def __init__(self, entry_point_group: str) -> None:
+        self._group = entry_point_group
+        self._codecs: dict[str, Codec] = {}
+
+    def register(
+        self, name: str, kind: type[Any], *, to_arrays: Callable[[Any], Arrays], from_arrays: Callable[[Arrays], Any]
+    ) -> None:
+        """Make objects of a class storable; a later registration of the same name replaces it."""
+        self._codecs[name] = Codec(name, kind, to_arrays, from_arrays)
+
+    def of(self, stored: object) -> Codec | None:
+        """Find how an object is stored; None if its class is not registered."""
+        return next((codec for codec in self._codecs.values() if type(stored) is codec.type), None)
+
+    def named(self, name: str) -> Codec | None:
+        """Find a codec by its name; None if there is none."""
+        if name not in self._codecs:
+            for entry in entry_points(group=self._group, name=name):
+                entry.load()
+        return self._codecs.get(name)
