@@ -1,8 +1,9 @@
-"""Whether something else than the service decides who looks like whom: load, version, time, or what ran beside.
+"""Confounding: whether something other than the service makes deployments similar.
 
-Two questions, because either alone misleads. *Visible*: do deployments of different services that look alike share a
-property more often than chance has it? A load is meant to be visible, so that an excess there is no fault by itself.
-*Tied*: does the property tell the service? Only a property that is both can be learned in the service's place.
+Two questions, because either alone misleads. *Visible*: do nearest neighbours of different services share a property
+(load, version, time, co-located containers) more often than by chance? A load is meant to be visible, so that an excess
+there is no fault by itself. *Tied*: does the service explain the property? Only a property that is both can be learned
+instead of the service.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from podlab.features.rows import FloatArray
 SUSPICIOUS: Final = 0.1
 
 
-def distances(look: WindowTable) -> FloatArray:
-    """Measure how unlike the deployments of a look are.
+def distances(windows: WindowTable) -> FloatArray:
+    """Measure the distances between deployments.
 
     Returns
     -------
@@ -36,8 +37,8 @@ def distances(look: WindowTable) -> FloatArray:
         standard deviation in each of them. A missing value stands at the mean, and a constant feature counts for
         nothing. A deployment is infinitely far from itself.
     """
-    seen = ~np.isnan(look.X)
-    X = np.where(seen, look.X, 0.0).astype(np.float64)
+    seen = ~np.isnan(windows.X)
+    X = np.where(seen, windows.X, 0.0).astype(np.float64)
     count = np.maximum(seen.sum(axis=0), 1)
     centred = np.where(seen, X - X.sum(axis=0) / count, 0.0)
     spread = np.sqrt(np.square(centred).sum(axis=0) / count)
@@ -57,8 +58,8 @@ def nearest(found: FloatArray, allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.where(np.isfinite(reach[np.arange(len(reach)), best]), best, -1)
 
 
-def nearest_pairs(look: WindowTable) -> pd.DataFrame:
-    """Tell each deployment's nearest neighbour, the most alike pairs first.
+def nearest_pairs(windows: WindowTable) -> pd.DataFrame:
+    """Find each deployment's nearest neighbour, the most similar pairs first.
 
     Returns
     -------
@@ -67,21 +68,21 @@ def nearest_pairs(look: WindowTable) -> pd.DataFrame:
         (of the median of all these distances), ``same service``, and ``suspicious``: nearer than :data:`SUSPICIOUS`
         times the usual.
     """
-    found = distances(look)
+    found = distances(windows)
     best = nearest(found, np.isfinite(found))
-    names = look.deployments["deployment"].to_numpy(object)
+    names = windows.deployments["deployment"].to_numpy(object)
     distance = found[np.arange(len(best)), best]
     usual = float(np.median(distance))
     relative = distance / usual if usual > 0 else np.zeros(distance.size)
     table = pd.DataFrame(
         {
             "deployment": names,
-            "service": look.services,
+            "service": windows.services,
             "neighbour": names[best],
-            "neighbour's service": look.services[best],
+            "neighbour's service": windows.services[best],
             "distance": distance,
             "times the usual": relative,
-            "same service": look.services == look.services[best],
+            "same service": windows.services == windows.services[best],
             "suspicious": relative < SUSPICIOUS,
         }
     )
@@ -104,7 +105,7 @@ def nearest_known(known: WindowTable, unknown: WindowTable) -> pd.DataFrame:
         distance to the nearest known deployment, by the median among known ones.
     """
     names = [name for name in known.names if name in unknown.names]
-    columns = [[look.names.index(name) for name in names] for look in (known, unknown)]
+    columns = [[windows.names.index(name) for name in names] for windows in (known, unknown)]
     X = np.vstack([known.X[:, columns[0]], unknown.X[:, columns[1]]])
     both = WindowTable(
         known.name, X, tuple(names), pd.concat([known.deployments, unknown.deployments], ignore_index=True)
@@ -117,7 +118,7 @@ def nearest_known(known: WindowTable, unknown: WindowTable) -> pd.DataFrame:
     table = pd.DataFrame({"service": both.services, "like": both.services[best], "distance": distance})[~is_known]
     usual = float(np.median(distance[is_known]))
     by_service = table.groupby("service")
-    told = pd.DataFrame(
+    described = pd.DataFrame(
         {
             "deployments": by_service.size(),
             "most like": by_service["like"].agg(lambda like: like.value_counts().index[0]),
@@ -125,7 +126,7 @@ def nearest_known(known: WindowTable, unknown: WindowTable) -> pd.DataFrame:
             "times the usual": by_service["distance"].median() / usual if usual > 0 else float("nan"),
         }
     )
-    return told.reset_index()
+    return described.reset_index()
 
 
 #: Two numbers are close if they differ by no more than this share of all pairs of different services do.
@@ -137,7 +138,7 @@ PARTS: Final[dict[str, tuple[str, ...]]] = {
     "memory, filesystem, volume": ("memory", "filesystem", "volume"),
     "processes": ("processes",),
 }
-#: What deployments may share beside the service, and the columns that tell it. All of it is drawn, or made, without
+#: What deployments may share apart from the service, and its column. All of it is drawn, or made, without
 #: regard to the service.
 _WORDS: Final[dict[str, str]] = {
     "load pattern": "load",
@@ -150,7 +151,7 @@ _WORDS: Final[dict[str, str]] = {
     "earlier run": "earlier_run",
     "page cache": "page_cache",
     "open or closed loop": "closed_loop",
-    "begin of load": "load_begins",
+    "start of load": "load_begins",
     "means of probing": "probe_by",
 }
 #: The same of numbers, with their units.
@@ -163,95 +164,99 @@ _NUMBERS: Final[dict[str, tuple[str, str]]] = {
     "share of reads": ("read_share", ""),
     "time to the load": ("start_delay_s", "s"),
     "time between probes": ("probe_period_s", "s"),
-    "length of life": ("seconds", "s"),
+    "run time": ("seconds", "s"),
 }
 #: A knob that fewer services have is theirs alone.
 _FEWEST_SERVICES: Final = 3
 _TESTED: Final = ("number", "shared", "chance", "low", "high", "excess", "p")
 #: Kinds of pairs: each deployment's nearest neighbour of another service; its nearest of all, where that is wrong.
 ANOTHER: Final = "nearest of another service"
-WRONG: Final = "wrong nearest"
+WRONG: Final = "misclassified by 1-NN"
 #: The two questions.
-VISIBLE: Final = "shared by look-alikes of different services"
-TIED: Final = "goes with the service"
+VISIBLE: Final = "shared by nearest neighbours of different services"
+TIED: Final = "explained by the service"
 #: Share of what is reported as outside of chance that may be there by chance.
 FALSE_SHARE: Final = 0.05
 
 
 @dataclass(frozen=True)
 class Property:
-    """Something that deployments may share beside the service.
+    """Something that deployments may share apart from the service.
 
     Attributes
     ----------
     name : str
         Such as ``load pattern``.
-    told : Series (n_deployments,)
+    series : Series (n_deployments,)
         Words or numbers, missing where unknown.
     unit : str
         Of numbers.
     """
 
     name: str
-    told: pd.Series
+    series: pd.Series
     unit: str = ""
 
     @property
     def is_number(self) -> bool:
         """Whether values can be close instead of equal."""
-        return pd.api.types.is_numeric_dtype(self.told)
+        return pd.api.types.is_numeric_dtype(self.series)
 
 
-def properties_of(look: WindowTable, beside: pd.DataFrame, *, in_common: bool = True) -> list[Property]:
-    """List what the deployments of a look may share.
+def properties_of(windows: WindowTable, co_located: pd.DataFrame, *, in_common: bool = True) -> list[Property]:
+    """List what deployments may share.
 
     Parameters
     ----------
-    look : WindowTable
-    beside : DataFrame (n_deployments,)
+    windows : WindowTable
+    co_located : DataFrame (n_deployments,)
         From :func:`podlab.audit.contents.surroundings`.
     in_common : bool
-        Only what two services have in common: nothing else can be shared by look-alikes.
+        Only what two services have in common: nothing else can be shared by windows-alikes.
 
     Returns
     -------
     list of Property
         Load pattern, site, number of profile (or configuration) and version, where data lie, limits, load and knobs as
-        they were drawn, start time and what ran beside; without those that nothing tells. The rate of the load and the
-        memory limit are left out: they are multiples of what a service needs.
+        they were drawn, start time and co-located containers; without those that are unknown. The rate of the load and
+        the memory limit are left out: they are multiples of what a service needs.
     """
-    told = look.deployments
-    start_s = (told["born"] - told["born"].min()).dt.total_seconds()
+    described = windows.deployments
+    start_s = (described["born"] - described["born"].min()).dt.total_seconds()
     # Whether a service keeps any data is its own.
-    told = told.assign(data_in=told["data_in"].where(told["data_in"] != "none")) if "data_in" in told else told
-    possible = [Property(name, _as_words(told[column])) for name, column in _WORDS.items() if column in told]
+    described = (
+        described.assign(data_in=described["data_in"].where(described["data_in"] != "none"))
+        if "data_in" in described
+        else described
+    )
+    possible = [Property(name, _as_words(described[column])) for name, column in _WORDS.items() if column in described]
     possible += [
-        Property(name, told[column].astype("float64"), unit)
+        Property(name, described[column].astype("float64"), unit)
         for name, (column, unit) in _NUMBERS.items()
-        if column in told
+        if column in described
     ]
-    possible += [Property(column.replace(":", " "), told[column]) for column in _common_knobs(told)]
+    possible += [Property(column.replace(":", " "), described[column]) for column in _common_knobs(described)]
     possible += [
         Property("start time", start_s, "s"),
-        Property("containers beside", beside["containers beside"], "containers"),
-        Property("cores beside", beside["cores beside"], "cores"),
+        Property("co-located containers", co_located["co-located containers"], "containers"),
+        Property("co-located cores", co_located["co-located cores"], "cores"),
     ]
-    return [each for each in possible if _varies(each, told["service"] if in_common else None)]
+    return [each for each in possible if _varies(each, described["service"] if in_common else None)]
 
 
 def _as_words(values: pd.Series) -> pd.Series:
     return values.astype("str").where(values.notna())
 
 
-def _common_knobs(told: pd.DataFrame) -> list[str]:
+def _common_knobs(described: pd.DataFrame) -> list[str]:
     """Name the knobs that several services have."""
-    knobs = [str(column) for column in told if str(column).startswith(KNOB_PREFIX)]
-    return [knob for knob in knobs if told.loc[told[knob].notna(), "service"].nunique() >= _FEWEST_SERVICES]
+    knobs = [str(column) for column in described if str(column).startswith(KNOB_PREFIX)]
+    return [knob for knob in knobs if described.loc[described[knob].notna(), "service"].nunique() >= _FEWEST_SERVICES]
 
 
 @dataclass(frozen=True)
 class Confounding:
-    """What the tests of all looks found, one below the other.
+    """What the tests found in all windows.
 
     Attributes
     ----------
@@ -263,7 +268,7 @@ class Confounding:
     tied: pd.DataFrame
 
     def outside_of_chance(self) -> pd.DataFrame:
-        """List what is shared by look-alikes, or goes with the service, more often than chance has it.
+        """List what is shared by windows-alikes, or goes with the service, more often than chance has it.
 
         Of so many tests some lie outside of any interval by chance alone. So at most :data:`FALSE_SHARE` of those
         listed for either question are expected to be there by chance (Benjamini and Hochberg 1995, "Controlling the
@@ -294,48 +299,53 @@ class Confounding:
 
 
 def audit_confounding(
-    looks: Mapping[str, WindowTable], everything: pd.DataFrame, *, permutations: int = 2000, seed: int = 0
+    by_window: Mapping[str, WindowTable], everything: pd.DataFrame, *, permutations: int = 2000, seed: int = 0
 ) -> Confounding:
-    """Ask both questions of each look, see the module.
+    """Ask both questions in each window.
 
     Parameters
     ----------
-    looks : mapping of str to WindowTable
+    by_window : mapping of str to WindowTable
         From :func:`podlab.audit.windows.cut_windows`.
     everything : DataFrame
-        Samples of all that was recorded meanwhile, for what ran beside.
+        Samples of all that was recorded at the time, for co-located containers.
     permutations, seed
         As for :func:`visible`.
     """
     how = {"permutations": permutations, "seed": seed}
-    listed = [(look, properties_of(look, surroundings(everything, look.deployments))) for look in looks.values()]
+    listed = [
+        (windows, properties_of(windows, surroundings(everything, windows.deployments)))
+        for windows in by_window.values()
+    ]
     return Confounding(
-        visible=pd.concat([visible(look, properties, **how) for look, properties in listed], ignore_index=True),
-        tied=pd.concat([tied(look, properties, **how) for look, properties in listed], ignore_index=True),
+        visible=pd.concat([visible(windows, properties, **how) for windows, properties in listed], ignore_index=True),
+        tied=pd.concat([tied(windows, properties, **how) for windows, properties in listed], ignore_index=True),
     )
 
 
 def _varies(found: Property, services: pd.Series | None) -> bool:
-    if len(found.told.dropna().unique()) < 2:
+    if len(found.series.dropna().unique()) < 2:
         return False
-    return found.is_number or services is None or bool(services.groupby(found.told).nunique().gt(1).any())
+    return found.is_number or services is None or bool(services.groupby(found.series).nunique().gt(1).any())
 
 
-def visible(look: WindowTable, properties: list[Property], *, permutations: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Test whether deployments of different services that look alike share a property.
+def visible(
+    windows: WindowTable, properties: list[Property], *, permutations: int = 2000, seed: int = 0
+) -> pd.DataFrame:
+    """Test whether nearest neighbours of different services share a property.
 
     Each deployment's nearest neighbour among those of other services is found in the space of features; and, as a
     classifier by nearest neighbour would meet it, the nearest of all where that is of another service (``wrong``).
-    Chance is what the same pairs share when each service's values are dealt anew to its deployments: how often a
+    Chance is what the same pairs share when each service's values are permuted among its deployments: how often a
     property occurs with each service stays as it is, and only its tie to the features is cut.
 
     Parameters
     ----------
-    look : WindowTable
+    windows : WindowTable
     properties : list of Property
         From :func:`properties_of`.
     permutations : int
-        How often values are dealt anew.
+        Number of permutations.
     seed : int
         The same arguments give the same table.
 
@@ -348,53 +358,53 @@ def visible(look: WindowTable, properties: list[Property], *, permutations: int 
         of chance), ``excess`` (shared - chance), ``p`` (of so large a share or a larger one by chance) and ``close``
         (largest difference that counts as shared, in ``unit``; missing for words).
     """
-    other = look.services[:, None] != look.services[None, :]
-    dealt = _deal_within(look.services, permutations, seed)
+    other = windows.services[:, None] != windows.services[None, :]
+    permuted = _permute_within(windows.services, permutations, seed)
     likenesses = [_likeness(one, other) for one in properties]
     rows = []
     for part, families in PARTS.items():
-        kept = look.only(tuple(name for name in MEASURED_METRICS if CATALOGUE[name].family in families))
+        kept = windows.only(tuple(name for name in MEASURED_METRICS if CATALOGUE[name].family in families))
         for kind, pairs in _pairs(kept, other).items() if kept.names else ():
             if kind == WRONG and part != "all":
                 continue
             for one, likeness in zip(properties, likenesses, strict=True):
-                tested = _test(likeness, pairs, dealt)
+                tested = _test(likeness, pairs, permuted)
                 if tested:
-                    about = {"window": look.name, "features": part, "property": one.name, "pairs": kind}
+                    about = {"window": windows.name, "features": part, "property": one.name, "pairs": kind}
                     close = likeness.reach if one.is_number else float("nan")
                     rows.append({**about, **tested, "close": close, "unit": one.unit})
     return pd.DataFrame(rows, columns=["window", "features", "property", "pairs", *_TESTED, "close", "unit"])
 
 
-def _pairs(look: WindowTable, other: NDArray[np.bool_]) -> dict[str, NDArray[np.int64]]:
+def _pairs(windows: WindowTable, other: NDArray[np.bool_]) -> dict[str, NDArray[np.int64]]:
     """Pairs of deployments by their kind (n_pairs, 2)."""
-    found = distances(look)
+    found = distances(windows)
     best = nearest(found, np.isfinite(found))
     wrong = np.where(other[np.arange(best.size), best], best, -1)
     to = {ANOTHER: nearest(found, other), WRONG: wrong}
     return {kind: np.column_stack([np.flatnonzero(whom >= 0), whom[whom >= 0]]) for kind, whom in to.items()}
 
 
-def tied(look: WindowTable, properties: list[Property], *, permutations: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Test whether the service of a deployment goes with a property.
+def tied(windows: WindowTable, properties: list[Property], *, permutations: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Test whether the service explains a property.
 
     Returns
     -------
     DataFrame
         One line per property: ``property``, ``window``, ``number`` of deployments, ``explained`` (share of its
         variance that the service explains, see :func:`explained_share`), ``chance``, ``low``, ``high``, ``excess``
-        and ``p`` as in :func:`visible`, chance being values dealt to deployments of all services.
+        and ``p`` as in :func:`visible`, chance being values permuted over all deployments.
     """
     rows = []
     for one in properties:
-        known = one.told.notna().to_numpy()
-        services = pd.factorize(look.services[known])[0]
-        coded = one.told[known].rank() if one.is_number else pd.get_dummies(one.told[known])
+        known = one.series.notna().to_numpy()
+        services = pd.factorize(windows.services[known])[0]
+        coded = one.series[known].rank() if one.is_number else pd.get_dummies(one.series[known])
         numbers = np.asarray(coded, dtype=np.float64).reshape(len(services), -1)
         rng = np.random.default_rng(seed)
         drawn = [explained_share(services, rng.permutation(numbers)) for _ in range(permutations)]
-        told = _beside_chance(explained_share(services, numbers), np.array(drawn))
-        rows.append({"window": look.name, "property": one.name, "number": len(services), **told})
+        described = _compare_with_chance(explained_share(services, numbers), np.array(drawn))
+        rows.append({"window": windows.name, "property": one.name, "number": len(services), **described})
     return pd.DataFrame(rows, columns=["window", "property", *_TESTED]).rename(columns={"shared": "explained"})
 
 
@@ -437,26 +447,26 @@ class _Likeness:
 
 def _likeness(one: Property, other: NDArray[np.bool_]) -> _Likeness:
     if not one.is_number:
-        codes = pd.factorize(one.told)[0]
+        codes = pd.factorize(one.series)[0]
         return _Likeness(np.where(codes < 0, np.nan, codes), 0.0)
-    numbers = one.told.to_numpy(np.float64)
+    numbers = one.series.to_numpy(np.float64)
     apart = np.abs(numbers[:, None] - numbers[None, :])[other]
     return _Likeness(numbers, float(np.nanquantile(apart, CLOSE_SHARE)))
 
 
-def _test(likeness: _Likeness, pairs: NDArray[np.int64], dealt: NDArray[np.int64]) -> dict[str, float]:
-    """Compare what pairs (n_pairs, 2) share with what they share under each dealing; empty if nothing is known."""
+def _test(likeness: _Likeness, pairs: NDArray[np.int64], permuted: NDArray[np.int64]) -> dict[str, float]:
+    """Compare what pairs (n_pairs, 2) share with what they share under each permutation; empty if nothing is known."""
     here, there = pairs.T
     observed = float(likeness.share(here, there))
-    chance = likeness.share(dealt[:, here], dealt[:, there])
+    chance = likeness.share(permuted[:, here], permuted[:, there])
     chance = chance[np.isfinite(chance)]
     if not np.isfinite(observed) or not chance.size:
         return {}
     number = int(np.isfinite(likeness.numbers[pairs]).all(axis=1).sum())
-    return {"number": number, **_beside_chance(observed, chance)}
+    return {"number": number, **_compare_with_chance(observed, chance)}
 
 
-def _beside_chance(observed: float, drawn: FloatArray) -> dict[str, float]:
+def _compare_with_chance(observed: float, drawn: FloatArray) -> dict[str, float]:
     low, high = np.quantile(drawn, [0.025, 0.975])
     chance = float(drawn.mean())
     # Rounding must not make equal shares differ.
@@ -465,11 +475,11 @@ def _beside_chance(observed: float, drawn: FloatArray) -> dict[str, float]:
     return {"shared": observed, **interval, "excess": observed - chance, "p": p}
 
 
-def _deal_within(services: NDArray[np.object_], permutations: int, seed: int) -> NDArray[np.int64]:
-    """Whose value each deployment gets in each dealing, from its own service (permutations, n_deployments)."""
+def _permute_within(services: NDArray[np.object_], permutations: int, seed: int) -> NDArray[np.int64]:
+    """Whose value each deployment gets in each permutation, from its own service (permutations, n_deployments)."""
     rng = np.random.default_rng(seed)
-    dealt = np.empty((permutations, services.size), dtype=np.int64)
+    permuted = np.empty((permutations, services.size), dtype=np.int64)
     for service in sorted(set(services)):
         own = np.flatnonzero(services == service)
-        dealt[:, own] = own[rng.random((permutations, own.size)).argsort(axis=1)]
-    return dealt
+        permuted[:, own] = own[rng.random((permutations, own.size)).argsort(axis=1)]
+    return permuted

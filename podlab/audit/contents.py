@@ -30,27 +30,28 @@ def count_groups(samples: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``service``, ``deployments``, ``lives`` (container instances; more than deployments after restarts),
-        ``patterns``, ``profiles`` (or ``configurations``), ``sites``, ``versions``, ``rows``, ``minutes`` (of all
-        lives together), ``idle %`` (of the deployments) and ``fewest per pattern`` (deployments, 0 where a pattern of
-        the others is missing). What no
-        label tells is left out.
+        ``service``, ``deployments``, ``instances`` (of containers; more than deployments after restarts), ``patterns``,
+        ``profiles`` (or ``configurations``), ``sites``, ``versions``, ``rows``, ``minutes`` (of all instances),
+        ``idle %`` (of the deployments) and ``fewest per pattern`` (deployments, 0 where a pattern is missing). What
+        no label gives is left out.
     """
-    told = _with_design(samples)
-    lives = told.groupby("life").agg(service=("service", "first"), begin=("time", "min"), end=("time", "max"))
-    minutes = (lives["end"] - lives["begin"]).dt.total_seconds() / 60
-    by_service = told.groupby("service")
-    counts = pd.DataFrame({"deployments": by_service["deployment"].nunique()} if "deployment" in told else {})
-    counts["lives"] = by_service["life"].nunique()
+    described = _with_design(samples)
+    instances = described.groupby("instance").agg(
+        service=("service", "first"), begin=("time", "min"), end=("time", "max")
+    )
+    minutes = (instances["end"] - instances["begin"]).dt.total_seconds() / 60
+    by_service = described.groupby("service")
+    counts = pd.DataFrame({"deployments": by_service["deployment"].nunique()} if "deployment" in described else {})
+    counts["instances"] = by_service["instance"].nunique()
     names = {"load": "patterns", "profile": "profiles", "site": "sites", "version": "versions"}
-    if "profile" not in told or told["profile"].isna().all():
+    if "profile" not in described or described["profile"].isna().all():
         names = {"load": "patterns", "configuration": "configurations", "site": "sites", "version": "versions"}
     for label, name in names.items():
-        if label in told and told[label].notna().any():
+        if label in described and described[label].notna().any():
             counts[name] = by_service[label].nunique()
     counts["rows"] = by_service.size()
-    counts["minutes"] = minutes.groupby(lives["service"]).sum()
-    if {"load", "deployment"} <= set(told):
+    counts["minutes"] = minutes.groupby(instances["service"]).sum()
+    if {"load", "deployment"} <= set(described):
         crossed = cross(samples)
         idle = [load for load in crossed if str(load).startswith("idle")]
         counts["idle %"] = 100 * crossed[idle].sum(axis=1) / crossed.sum(axis=1)
@@ -60,8 +61,8 @@ def count_groups(samples: pd.DataFrame) -> pd.DataFrame:
 
 def cross(samples: pd.DataFrame) -> pd.DataFrame:
     """Count the deployments of each service (lines) under each load pattern (columns)."""
-    told = _with_design(samples).drop_duplicates("deployment")
-    return pd.crosstab(told["service"], told["load"])
+    described = _with_design(samples).drop_duplicates("deployment")
+    return pd.crosstab(described["service"], described["load"])
 
 
 def count_by_pattern(samples: pd.DataFrame) -> pd.DataFrame:
@@ -72,22 +73,22 @@ def count_by_pattern(samples: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         ``pattern``, ``deployments``, ``deployments %``, ``rows %``, ``mean cores``, and ``quiet %``: share of the rows
         in which the container used less than :data:`QUIET_CORES`. The last line is all of them. Empty where no label
-        tells the pattern.
+        gives the pattern.
     """
-    told = _with_design(samples)
-    if not {"load", "deployment"} <= set(told):
+    described = _with_design(samples)
+    if not {"load", "deployment"} <= set(described):
         return pd.DataFrame()
-    told = told.assign(cores=core_seconds_per_second(samples).reindex(told.index))
-    deployments = told["deployment"].nunique()
+    described = described.assign(cores=core_seconds_per_second(samples).reindex(described.index))
+    deployments = described["deployment"].nunique()
     rows = []
-    for pattern, own in [*told.groupby("load"), ("all", told)]:
+    for pattern, own in [*described.groupby("load"), ("all", described)]:
         known = own["cores"].dropna()
         rows.append(
             {
                 "pattern": pattern,
                 "deployments": own["deployment"].nunique(),
                 "deployments %": 100 * own["deployment"].nunique() / deployments,
-                "rows %": 100 * len(own) / len(told),
+                "rows %": 100 * len(own) / len(described),
                 "mean cores": known.mean(),
                 "quiet %": 100 * (known < QUIET_CORES).mean(),
             }
@@ -101,7 +102,7 @@ def count_placements(deployments: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     deployments : DataFrame (n_deployments,)
-        With ``service`` and what was drawn (``data_in``), such as those of a look.
+        With ``service`` and what was drawn (``data_in``), such as those of a :class:`podlab.audit.windows.WindowTable`.
 
     Returns
     -------
@@ -111,17 +112,17 @@ def count_placements(deployments: pd.DataFrame) -> pd.DataFrame:
     """
     if "data_in" not in deployments:
         return pd.DataFrame(columns=["service", "volume", "layer", "p"])
-    told = deployments[deployments["data_in"].isin(["volume", "layer"])]
-    counts = pd.crosstab(told["service"], told["data_in"]).reindex(columns=["volume", "layer"], fill_value=0)
+    described = deployments[deployments["data_in"].isin(["volume", "layer"])]
+    counts = pd.crosstab(described["service"], described["data_in"]).reindex(columns=["volume", "layer"], fill_value=0)
     p = [binomtest(int(volume), int(volume + layer)).pvalue for volume, layer in counts.to_numpy()]
     return counts.assign(p=p).rename_axis(None, axis="columns").reset_index()
 
 
 def _with_design(samples: pd.DataFrame) -> pd.DataFrame:
-    """Give the labelled rows with ``life`` (a number for each container instance), ``load`` and ``configuration``."""
+    """Give the labelled rows with ``instance`` (a number), ``load`` and ``configuration``."""
     labelled = samples[samples["service"].notna()]
-    told = labelled.assign(life=labelled.groupby(list(INSTANCE_KEY), dropna=False, sort=False).ngroup())
-    return told.assign(**split_variant(told["variant"])) if "variant" in told else told
+    described = labelled.assign(instance=labelled.groupby(list(INSTANCE_KEY), dropna=False, sort=False).ngroup())
+    return described.assign(**split_variant(described["variant"])) if "variant" in described else described
 
 
 #: A column is nearly constant if one value takes up this share of those given.
@@ -160,34 +161,36 @@ def audit_columns(samples: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One line per metric in the catalogue's order: ``column``, ``unit``, ``missing %`` of the rows, ``lives without
-        a value``, ``values`` (different ones), ``most frequent %`` and ``zero %`` of those given, ``lives constant %``
-        (of the lives with a value) and ``remark``: empty, or what is wrong: ``absent``, ``empty``, ``constant``,
-        ``nearly constant``, ``given by service`` (some services always have it and the others never), ``constant by
-        service`` (one value in each service, and not the same).
+        One line per metric in the catalogue's order: ``column``, ``unit``, ``missing %`` of the rows, ``instances
+        without a value``, ``values`` (different ones), ``most frequent %`` and ``zero %`` of those given,
+        ``instances constant %`` (of those with a value) and ``remark``: empty, or what is wrong: ``absent``,
+        ``empty``, ``constant``, ``nearly constant``, ``present by service`` (some services always have it, the others
+        never), ``constant by service`` (one value in each service, and not the same).
     """
     code = samples.groupby(list(INSTANCE_KEY), dropna=False, sort=False).ngroup()
     service = samples["service"] if "service" in samples else pd.Series(pd.NA, index=samples.index, dtype="str")
     rows = []
     for name, metric in CATALOGUE.items():
-        told = {"column": name, "unit": metric.unit}
+        described = {"column": name, "unit": metric.unit}
         if name not in samples:
-            rows.append({**told, "missing %": 100.0, "lives without a value": code.nunique(), "remark": "absent"})
+            rows.append(
+                {**described, "missing %": 100.0, "instances without a value": code.nunique(), "remark": "absent"}
+            )
             continue
         values = samples[name].astype("Float64").astype("float64")
         given = values.dropna()
-        by_life = values.groupby(code)
-        lives = by_life.nunique()
+        by_instance = values.groupby(code)
+        instances = by_instance.nunique()
         counts = given.value_counts()
         rows.append(
             {
-                **told,
+                **described,
                 "missing %": 100 * float(values.isna().mean()),
-                "lives without a value": int((lives == 0).sum()),
+                "instances without a value": int((instances == 0).sum()),
                 "values": len(counts),
                 "most frequent %": 100 * counts.iloc[0] / len(given) if len(given) else None,
                 "zero %": 100 * float((given == 0).mean()) if len(given) else None,
-                "lives constant %": 100 * float((lives[lives > 0] == 1).mean()) if len(given) else None,
+                "instances constant %": 100 * float((instances[instances > 0] == 1).mean()) if len(given) else None,
                 "remark": _remark(values, counts, code, service),
             }
         )
@@ -209,7 +212,7 @@ def _remark(values: pd.Series, counts: pd.Series, code: pd.Series, service: pd.S
         has_value = values.notna().groupby(code).any()
         share = has_value.groupby(service.groupby(code).first()).mean()
         if share.isin((0.0, 1.0)).all() and len(share.unique()) > 1:
-            return "given by service"
+            return "present by service"
     return "nearly constant" if counts.iloc[0] >= NEARLY * counts.sum() else ""
 
 
@@ -239,24 +242,24 @@ def audit_duplicates(samples: pd.DataFrame, *, rows_given: int | None = None) ->
     -------
     DataFrame
         One line per check: ``check``, ``found``, ``of`` (how many could have been) and ``what`` (of what):
-        rows that repeat a container and instant; rows whose metrics are those of the row before, and rows whose
-        metrics another life has, too; lives whose whole series of metrics another has, too; deployments with two
-        services, variants or versions; lives in two deployments; rows without a service or deployment.
+        rows that repeat a container and instant; rows identical to the row before, or to a row of another container;
+        container instances identical to another; deployments with two services, variants or versions; container
+        instances in two deployments; rows without a service or deployment.
     """
-    life = samples.groupby(list(INSTANCE_KEY), dropna=False, sort=False).ngroup()
+    instance = samples.groupby(list(INSTANCE_KEY), dropna=False, sort=False).ngroup()
     metrics = [name for name in MEASURED_METRICS if name in samples]
     digest = pd.util.hash_pandas_object(samples[metrics], index=False)
-    still = (digest == digest.shift()) & (life == life.shift())
-    lives_with = life.groupby(digest).transform("nunique")
-    whole = digest.groupby(life).agg(lambda values: hash(tuple(values)))
+    still = (digest == digest.shift()) & (instance == instance.shift())
+    instances_with = instance.groupby(digest).transform("nunique")
+    whole = digest.groupby(instance).agg(lambda values: hash(tuple(values)))
     checks = [
-        ("rows whose metrics are those of the row before", int(still.sum()), len(samples), "rows"),
-        ("rows whose metrics another life has, too", int((lives_with > 1).sum()), len(samples), "rows"),
+        ("rows identical to the row before", int(still.sum()), len(samples), "rows"),
+        ("rows identical to a row of another container", int((instances_with > 1).sum()), len(samples), "rows"),
         (
-            "lives whose whole series another life has, too",
+            "container instances identical to another",
             int(whole.duplicated(keep=False).sum()),
             len(whole),
-            "lives",
+            "instances",
         ),
     ]
     if rows_given is not None:
@@ -267,19 +270,19 @@ def audit_duplicates(samples: pd.DataFrame, *, rows_given: int | None = None) ->
             if label in samples:
                 several = int(by_deployment[label].nunique().gt(1).sum())
                 checks.append((f"deployments with two {label}s", several, by_deployment.ngroups, "deployments"))
-        split = int(samples["deployment"].groupby(life).nunique().gt(1).sum())
-        checks.append(("lives in two deployments", split, len(whole), "lives"))
+        split = int(samples["deployment"].groupby(instance).nunique().gt(1).sum())
+        checks.append(("container instances in two deployments", split, len(whole), "instances"))
     for label in ("service", "deployment"):
-        untold = int(samples[label].isna().sum()) if label in samples else len(samples)
-        checks.append((f"rows without a {label}", untold, len(samples), "rows"))
+        unlabelled = int(samples[label].isna().sum()) if label in samples else len(samples)
+        checks.append((f"rows without a {label}", unlabelled, len(samples), "rows"))
     return pd.DataFrame(checks, columns=["check", "found", "of", "what"])
 
 
-def in_both(samples: pd.DataFrame, beside: pd.DataFrame, label: str) -> list[str]:
+def shared_values(samples: pd.DataFrame, others: pd.DataFrame, label: str) -> list[str]:
     """Name the values of a label that two tables share, such as services said to be unknown to the first."""
-    if label not in samples or label not in beside:
+    if label not in samples or label not in others:
         return []
-    return sorted(set(samples[label].dropna()) & set(beside[label].dropna()))
+    return sorted(set(samples[label].dropna()) & set(others[label].dropna()))
 
 
 @dataclass(frozen=True)
@@ -298,9 +301,9 @@ class FaultAudit:
     rows_labelled : int
         Those of them that say whether there was a fault or not.
     rows_without_kind : int
-        Those in a fault of which no kind is told.
+        Those in a fault of which no kind is described.
     rows_kind_outside : int
-        Those that tell a kind and deny the fault.
+        Those with a kind that deny the fault.
     """
 
     intervals: pd.DataFrame
@@ -330,11 +333,11 @@ class FaultAudit:
 
 
 def audit_faults(samples: pd.DataFrame) -> FaultAudit | None:
-    """Find the faults that the labels ``anomaly`` and ``anomaly_kind`` tell of.
+    """Find the faults that the labels ``anomaly`` and ``anomaly_kind`` mark.
 
     A row stands for the time until the next of its container, the last for the container's usual step. A fault is an
-    unbroken run of rows of one container that are marked and tell one kind; where none is told, the kind is
-    ``(untold)``.
+    unbroken run of rows of one container of one kind; where none is given, the kind is
+    ``(unlabelled)``.
 
     Parameters
     ----------
@@ -352,8 +355,8 @@ def audit_faults(samples: pd.DataFrame) -> FaultAudit | None:
     code = ordered.groupby(list(INSTANCE_KEY), dropna=False, sort=False).ngroup()
     inside = ordered["anomaly"].fillna(False).astype(bool)
     no_words = pd.Series(pd.NA, index=ordered.index, dtype="str")
-    told_kind = ordered.get("anomaly_kind", no_words)
-    kind = told_kind.fillna("(untold)").where(inside, "")
+    given_kind = ordered.get("anomaly_kind", no_words)
+    kind = given_kind.fillna("(unlabelled)").where(inside, "")
     step_s = ordered.groupby(code)["time"].diff(-1).dt.total_seconds().abs()
     step_s = step_s.fillna(step_s.groupby(code).transform("median")).fillna(0.0)
     new = (code != code.shift()) | (kind != kind.shift())
@@ -377,8 +380,8 @@ def audit_faults(samples: pd.DataFrame) -> FaultAudit | None:
         seconds_outside=float(step_s[with_fault & ~inside].sum()),
         rows=int(with_fault.sum()),
         rows_labelled=int((with_fault & ordered["anomaly"].notna()).sum()),
-        rows_without_kind=int((inside & told_kind.isna()).sum()),
-        rows_kind_outside=int((~inside & told_kind.notna()).sum()),
+        rows_without_kind=int((inside & given_kind.isna()).sum()),
+        rows_kind_outside=int((~inside & given_kind.notna()).sum()),
     )
 
 
@@ -399,13 +402,13 @@ def host_load(samples: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         One line per machine and :data:`BIN_S` seconds in which any container was seen: ``cluster``, ``node``, ``bin``
-        (its first instant), ``containers``, and ``cores`` used by all of them (0 where nothing tells processor time).
+        (its first instant), ``containers``, and ``cores`` used by all of them (0 where processor time is unknown).
     """
     return _totals(_cells(samples))
 
 
 def surroundings(samples: pd.DataFrame, deployments: pd.DataFrame) -> pd.DataFrame:
-    """Tell what ran beside each deployment while it was looked at, itself left out.
+    """Measure what ran next to each deployment during its window.
 
     Parameters
     ----------
@@ -417,22 +420,22 @@ def surroundings(samples: pd.DataFrame, deployments: pd.DataFrame) -> pd.DataFra
     Returns
     -------
     DataFrame (n_deployments,)
-        ``containers beside`` and ``cores beside``: means over the window; missing without a row in it. Aligned to
-        ``deployments``.
+        ``co-located containers`` and ``co-located cores``: means over the window; missing without a row in it.
+        Aligned to ``deployments``.
     """
     cells = _cells(samples)
     totals = _totals(cells).rename(columns={"containers": "all", "cores": "all_cores"})
     own = deployments[[*INSTANCE_KEY, "begin", "end"]].assign(position=range(len(deployments)))
     seen = cells.merge(own, on=list(INSTANCE_KEY)).merge(totals, on=[*_HOST, "bin"])
     seen = seen[(seen["bin"] + pd.Timedelta(seconds=BIN_S) > seen["begin"]) & (seen["bin"] < seen["end"])]
-    beside = pd.DataFrame(
+    next_to = pd.DataFrame(
         {
             "position": seen["position"],
-            "containers beside": seen["all"] - 1.0,
-            "cores beside": (seen["all_cores"] - seen["cores"]).clip(lower=0.0),
+            "co-located containers": seen["all"] - 1.0,
+            "co-located cores": (seen["all_cores"] - seen["cores"]).clip(lower=0.0),
         }
     )
-    means: pd.DataFrame = beside.groupby("position").mean().reindex(range(len(deployments)))
+    means: pd.DataFrame = next_to.groupby("position").mean().reindex(range(len(deployments)))
     means.index = deployments.index
     return means
 
@@ -458,8 +461,8 @@ def _cells(samples: pd.DataFrame) -> pd.DataFrame:
     cells = table.groupby(["code", "bin"], as_index=False)["cores"].mean()
     # Where no row says on which machine it was, all were on one.
     who = samples.reindex(columns=[*INSTANCE_KEY, "node"]).assign(code=code).drop_duplicates("code")
-    told: pd.DataFrame = cells.merge(who, on="code")
-    return told
+    described: pd.DataFrame = cells.merge(who, on="code")
+    return described
 
 
 def _totals(cells: pd.DataFrame) -> pd.DataFrame:

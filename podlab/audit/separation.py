@@ -1,4 +1,4 @@
-"""What tells services apart: each metric by itself, families of metrics left out, and labels dealt at random."""
+"""What separates services, and sites: single metrics, groups of metrics, shuffled labels, circumstances."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ class Trial:
     Attributes
     ----------
     folds : int
-        Deployments are dealt into so many.
+        Number of folds, split by deployment.
     trees : int
         Of each forest.
     seed : int
-        The same looks and trial give the same scores.
+        The same windows and trial give the same scores.
     jobs : int, optional
         How many processes; by default as many as there are cores. The scores do not depend on it.
     """
@@ -74,14 +74,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class _Task:
-    """One forest to be scored by deployment: what it sees of a look, and what it is scored against."""
+    """One forest to be scored by deployment: what it sees of the windows, and what it is scored against."""
 
     X: NDArray[np.float32]
     plan: Plan
 
 
-def ablations(looks: Mapping[str, WindowTable], trial: Trial) -> pd.DataFrame:
-    """Score what can be told with some families of metrics only, trained anew each time.
+def ablations(by_window: Mapping[str, WindowTable], trial: Trial) -> pd.DataFrame:
+    """Score what can be predicted from some families of metrics only, trained anew each time.
 
     Returns
     -------
@@ -91,11 +91,11 @@ def ablations(looks: Mapping[str, WindowTable], trial: Trial) -> pd.DataFrame:
         the number of services).
     """
     about, tasks = [], []
-    for name, look in looks.items():
-        plan = _plan(look, trial)
+    for name, windows in by_window.items():
+        plan = _plan(windows, trial)
         done: set[tuple[str, ...]] = set()
         for what, columns in ABLATIONS.items():
-            kept = look.only(columns)
+            kept = windows.only(columns)
             if kept.names and kept.names not in done:
                 done.add(kept.names)
                 about.append({"window": name, "features": what, "number": len(kept.names)})
@@ -103,8 +103,8 @@ def ablations(looks: Mapping[str, WindowTable], trial: Trial) -> pd.DataFrame:
     return _table(about, tasks, _score_all(tasks, trial))
 
 
-def separate_by_metric(looks: Mapping[str, WindowTable], trial: Trial) -> pd.DataFrame:
-    """Score what each metric tells by itself, and what its level goes with.
+def separate_by_metric(by_window: Mapping[str, WindowTable], trial: Trial) -> pd.DataFrame:
+    """Score each metric alone, and explain the variance of its level.
 
     Returns
     -------
@@ -114,29 +114,29 @@ def separate_by_metric(looks: Mapping[str, WindowTable], trial: Trial) -> pd.Dat
         variance of its mean (as ``log(1 + x)``) that the service explains (``by_service``), that the load pattern does
         (``by_load``) and that the site does (``by_site``), each corrected for the number of groups, so that many
         services explain no more by chance than few patterns do (epsilon squared; Kelley 1935, "An unbiased correlation
-        ratio measure", Proceedings of the National Academy of Sciences 21:554-559); missing where no label tells.
+        ratio measure", Proceedings of the National Academy of Sciences 21:554-559); missing without labels.
     """
     about, tasks = [], []
-    for name, look in looks.items():
-        plan = _plan(look, trial)
+    for name, windows in by_window.items():
+        plan = _plan(windows, trial)
         for series in series_of(MEASURED_METRICS):
-            kept = look.only((series,))
-            level = look.X[:, look.names.index(f"{series}.mean")] if kept.names else np.array([np.nan])
-            # What is the same everywhere tells nothing, such as memory swapped out where nothing is.
+            kept = windows.only((series,))
+            level = windows.X[:, windows.names.index(f"{series}.mean")] if kept.names else np.array([np.nan])
+            # A constant separates nothing, such as memory swapped out where nothing is.
             if np.isnan(level).all() or np.nanmax(level) == np.nanmin(level):
                 continue
-            shares = {"by_service": _explained(look.deployments["service"], level)}
+            shares = {"by_service": _explained(windows.deployments["service"], level)}
             for what, label in (("by_load", "load"), ("by_site", "site")):
-                shares[what] = _explained(look.deployments[label], level) if label in look.deployments else np.nan
+                shares[what] = _explained(windows.deployments[label], level) if label in windows.deployments else np.nan
             about.append({"window": name, "metric": series, **shares})
             tasks.append(_Task(kept.X, plan))
     return _table(about, tasks, _score_all(tasks, trial))
 
 
-def shuffled_scores(look: WindowTable, trial: Trial, *, shuffles: int = 5) -> pd.DataFrame:
-    """Score forests that learn and are tested on services dealt to deployments at random.
+def shuffled_scores(windows: WindowTable, trial: Trial, *, shuffles: int = 5) -> pd.DataFrame:
+    """Score forests that are trained and tested on services shuffled over deployments.
 
-    Whatever they score above chance, the protocol gives away.
+    What they score above chance is a leak of the protocol.
 
     Returns
     -------
@@ -146,57 +146,60 @@ def shuffled_scores(look: WindowTable, trial: Trial, *, shuffles: int = 5) -> pd
     about, tasks = [], []
     rng = np.random.default_rng(trial.seed)
     for number in range(shuffles):
-        services = pd.array(rng.permutation(look.services), dtype="str")
-        dealt = replace(look, deployments=look.deployments.assign(service=services))
-        about.append({"window": look.name, "shuffle": number + 1})
-        tasks.append(_Task(look.X, _plan(dealt, trial)))
+        services = pd.array(rng.permutation(windows.services), dtype="str")
+        shuffled = replace(windows, deployments=windows.deployments.assign(service=services))
+        about.append({"window": windows.name, "shuffle": number + 1})
+        tasks.append(_Task(windows.X, _plan(shuffled, trial)))
     return _table(about, tasks, _score_all(tasks, trial))
 
 
-def tell_from_draws(look: WindowTable, everything: pd.DataFrame, trial: Trial, *, shuffles: int = 5) -> pd.DataFrame:
+def predict_from_draws(
+    windows: WindowTable, everything: pd.DataFrame, trial: Trial, *, shuffles: int = 5
+) -> pd.DataFrame:
     """Score forests that see no metric, only the circumstances of each deployment: its draws, load, site and start.
 
-    Nothing that is drawn may tell the service; so the score must be that of services dealt at random. Left out is what
+    Nothing that is drawn may predict the service, so the score must be that of shuffled services. Left out is what
     the service decides by itself: its knobs, which have its own ranges, and numbers of versions and configurations.
 
     Parameters
     ----------
-    look : WindowTable
+    windows : WindowTable
         Taken with a table of draws, where there is one.
     everything : DataFrame
-        Samples of all that was recorded meanwhile, for what ran beside.
+        Samples of all that was recorded at the time, for co-located containers.
     trial : Trial
     shuffles : int
-        How often services are dealt to deployments at random.
+        How often services are shuffled over deployments.
 
     Returns
     -------
     DataFrame
-        One line for the services as they are and one for each shuffle: ``services`` (``as recorded`` or ``dealt at
-        random``), ``macro_f1``, ``low``, ``high``, ``deployments``, ``chance``.
+        One line for the services as they are and one for each shuffle: ``services`` (``as recorded`` or ``shuffled``),
+        ``macro_f1``, ``low``, ``high``, ``deployments``, ``chance``.
     """
     properties = [
         each
-        for each in properties_of(look, surroundings(everything, look.deployments), in_common=False)
+        for each in properties_of(windows, surroundings(everything, windows.deployments), in_common=False)
         if not each.name.startswith("knob ") and each.name not in ("version number", "configuration number")
     ]
     # What is missing stands below all that is known.
     columns = [
-        each.told.fillna(-1.0) if each.is_number else pd.get_dummies(each.told, prefix=each.name) for each in properties
+        each.series.fillna(-1.0) if each.is_number else pd.get_dummies(each.series, prefix=each.name)
+        for each in properties
     ]
-    seen = replace(look, X=pd.concat(columns, axis=1).to_numpy(np.float32), names=())
+    seen = replace(windows, X=pd.concat(columns, axis=1).to_numpy(np.float32), names=())
     rng = np.random.default_rng(trial.seed)
     about, tasks = [{"services": "as recorded"}], [_Task(seen.X, _plan(seen, trial))]
     for _ in range(shuffles):
-        services = pd.array(rng.permutation(look.services), dtype="str")
-        dealt = replace(seen, deployments=look.deployments.assign(service=services))
-        about.append({"services": "dealt at random"})
-        tasks.append(_Task(seen.X, _plan(dealt, trial)))
+        services = pd.array(rng.permutation(windows.services), dtype="str")
+        shuffled = replace(seen, deployments=windows.deployments.assign(service=services))
+        about.append({"services": "shuffled"})
+        tasks.append(_Task(seen.X, _plan(shuffled, trial)))
     return _table(about, tasks, _score_all(tasks, trial))
 
 
-def _plan(look: WindowTable, trial: Trial) -> Plan:
-    return plan_splits(look.deployments, folds=trial.folds, seed=trial.seed)
+def _plan(windows: WindowTable, trial: Trial) -> Plan:
+    return plan_splits(windows.deployments, folds=trial.folds, seed=trial.seed)
 
 
 def _score_all(tasks: Sequence[_Task], trial: Trial) -> list[Estimate]:
@@ -222,7 +225,7 @@ def _answer(train: NDArray[np.float32], services: TextArray, test: NDArray[np.fl
 
 
 def _table(about: list[dict[str, Any]], tasks: Sequence[_Task], scores: Sequence[Estimate]) -> pd.DataFrame:
-    told = [
+    described = [
         {
             **each,
             "macro_f1": found.value,
@@ -233,7 +236,7 @@ def _table(about: list[dict[str, Any]], tasks: Sequence[_Task], scores: Sequence
         }
         for each, task, found in zip(about, tasks, scores, strict=True)
     ]
-    return pd.DataFrame(told)
+    return pd.DataFrame(described)
 
 
 def _explained(groups: pd.Series, level: NDArray[np.float32]) -> float:
@@ -255,7 +258,7 @@ _RESAMPLES: Final = 200
 def separate_sites(
     samples: pd.DataFrame, trial: Trial, *, length_s: float = 60.0, per_service: int = 0
 ) -> pd.DataFrame:
-    """Score how well a forest tells sites apart in deployments that it has not seen.
+    """Score how well a forest separates sites, on deployments that it was not trained on.
 
     Parameters
     ----------
@@ -279,51 +282,51 @@ def separate_sites(
     columns = ["window", "features", "number", "auc", "low", "high", "deployments", "sites"]
     if "site" not in samples or samples["site"].nunique() < 2:
         return pd.DataFrame(columns=columns)
-    told = samples[samples["site"].notna()].reset_index(drop=True)
-    whole = cut_windows(told, length_s=length_s)
-    windows: dict[str, WindowTable] = {}
+    described = samples[samples["site"].notna()].reset_index(drop=True)
+    whole = cut_windows(described, length_s=length_s)
+    by_window: dict[str, WindowTable] = {}
     if START_UP in whole:
-        windows[f"first {FIRST_S:g} s"] = cut_windows(told, length_s=FIRST_S)[START_UP]
-        windows[f"first {length_s:g} s"] = whole[START_UP]
+        by_window[f"first {FIRST_S:g} s"] = cut_windows(described, length_s=FIRST_S)[START_UP]
+        by_window[f"first {length_s:g} s"] = whole[START_UP]
     if STEADY_STATE in whole:
-        windows[f"{length_s:g} s of steady state"] = whole[STEADY_STATE]
-    windows = sample_deployments(windows, per_service * samples["site"].nunique(), seed=trial.seed)
+        by_window[f"{length_s:g} s of steady state"] = whole[STEADY_STATE]
+    by_window = sample_deployments(by_window, per_service * samples["site"].nunique(), seed=trial.seed)
     families = list(dict.fromkeys(CATALOGUE[name].family for name in MEASURED_METRICS))
     parts: dict[str, tuple[str, ...]] = {"all": MEASURED_METRICS}
     parts |= {family: tuple(m for m in MEASURED_METRICS if CATALOGUE[m].family == family) for family in families}
     asked = [
-        (window, part, look.only(columns_of))
-        for window, look in windows.items()
-        if len(look.deployments["site"].unique()) > 1
+        (name, part, windows.only(columns_of))
+        for name, windows in by_window.items()
+        if len(windows.deployments["site"].unique()) > 1
         for part, columns_of in parts.items()
     ]
-    asked = [(window, part, look) for window, part, look in asked if look.names]
-    found = Parallel(n_jobs=trial.jobs or cpu_count())(delayed(_auc)(look, trial) for _, _, look in asked)
+    asked = [each for each in asked if each[2].names]
+    found = Parallel(n_jobs=trial.jobs or cpu_count())(delayed(_auc)(windows, trial) for _, _, windows in asked)
     rows = [
         {
             "window": window,
             "features": part,
-            "number": len(look.names),
+            "number": len(windows.names),
             **scores,
-            "deployments": len(look.deployments),
-            "sites": look.deployments["site"].nunique(),
+            "deployments": len(windows.deployments),
+            "sites": windows.deployments["site"].nunique(),
         }
-        for (window, part, look), scores in zip(asked, found, strict=True)
+        for (window, part, windows), scores in zip(asked, found, strict=True)
     ]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _auc(look: WindowTable, trial: Trial) -> dict[str, float]:
+def _auc(windows: WindowTable, trial: Trial) -> dict[str, float]:
     """Out-of-fold AUC with its interval; folds are of deployments and spread each site over all of them."""
-    sites = look.deployments["site"].to_numpy(object).astype(str)
-    plan = plan_splits(look.deployments.assign(service=sites), folds=trial.folds, seed=trial.seed)
+    sites = windows.deployments["site"].to_numpy(object).astype(str)
+    plan = plan_splits(windows.deployments.assign(service=sites), folds=trial.folds, seed=trial.seed)
     names = np.unique(sites)
     probability = np.full((len(sites), names.size), np.nan)
     for split in plan.splits:
         model: Any = ExtraTreesClassifier(trial.trees, class_weight="balanced", random_state=trial.seed)
-        model.fit(look.X[split.train], sites[split.train])
+        model.fit(windows.X[split.train], sites[split.train])
         there = np.searchsorted(names, model.classes_)
-        probability[np.ix_(split.test, there)] = model.predict_proba(look.X[split.test])
+        probability[np.ix_(split.test, there)] = model.predict_proba(windows.X[split.test])
     tested = np.isfinite(probability).any(axis=1)
     scores, truth = np.nan_to_num(probability[tested]), sites[tested]
     rng = np.random.default_rng(trial.seed)

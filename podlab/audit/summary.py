@@ -35,10 +35,10 @@ def summarise(
     if len(further) == len(MEASURED_METRICS) - len(ORIGINAL_METRICS):
         wrong = wrong.drop(further.index)
     text = "; ".join(f"{remark}: {', '.join(own)}" for remark, own in wrong.groupby("remark", sort=False)["column"])
-    rows.append(("columns that are constant, absent or given by service", text or "none", wrong.empty))
+    rows.append(("columns that are constant, absent or specific to a service", text or "none", wrong.empty))
     for _, row in duplicates.iterrows():
         # A quiet container may well stand still for a second; that is no fault.
-        harmless = row["check"].startswith("rows whose metrics are those of the row before")
+        harmless = row["check"].startswith("rows identical to the row before")
         rows.append((row["check"], f"{row['found']:,} of {row['of']:,} {row['what']}", harmless or row["found"] == 0))
     close = int(pairs["suspicious"].sum())
     rows.append(("deployments suspiciously like another", f"{close:,} of {len(pairs):,}", close == 0))

@@ -27,7 +27,7 @@ STEADY_STATE: Final = "steady state"
 
 @dataclass(frozen=True, repr=False)
 class WindowTable:
-    """One window of each deployment's first life that shows it.
+    """One window of each deployment's first instance that shows it.
 
     Attributes
     ----------
@@ -39,8 +39,8 @@ class WindowTable:
         One per feature.
     deployments : DataFrame (n_deployments,)
         Identity and labels; ``load``, ``configuration``, ``configuration number`` or ``profile number``, and ``version
-        number`` (see :func:`number_within`) where the labels tell them; what was drawn for the deployment, where a
-        table tells it; the window's ``begin`` and ``end`` as instants, and ``born``, the instant of the start.
+        number`` (see :func:`number_within`) where the labels give them; what was drawn for the deployment, where a
+        table gives it; the window's ``begin`` and ``end`` as instants, and ``born``, the instant of the start.
     """
 
     name: str
@@ -77,7 +77,7 @@ def cut_windows(
     length_s : float
         Length of the windows, in seconds.
     fewest_services : int
-        A look that fewer services can show is left out.
+        A window that fewer services show is left out.
     draws : DataFrame, optional
         What was drawn for each deployment, from :func:`podlab.data.draws.find_draws`.
 
@@ -89,7 +89,7 @@ def cut_windows(
     Raises
     ------
     InputError
-        If no label says which service or deployment a row is of, or no look is left.
+        If no label says which service or deployment a row is of, or no window is left.
     """
     normal = _normal(samples)
     rows = read_rows(normal, metrics=MEASURED_METRICS)
@@ -100,14 +100,14 @@ def cut_windows(
         deployments = join_draws(deployments, draws)
     found = {}
     for name, begin_s in ((START_UP, _starts(spans)), (STEADY_STATE, _middles(spans, length_s))):
-        windows = make_windows(rows, horizon_s=length_s, begin_s=np.nan_to_num(begin_s))
-        X, names = feature_matrix(windows)
-        shown = np.isfinite(begin_s) & windows.usable
+        cells = make_windows(rows, horizon_s=length_s, begin_s=np.nan_to_num(begin_s))
+        X, names = feature_matrix(cells)
+        shown = np.isfinite(begin_s) & cells.usable
         begin = deployments["born"] + pd.to_timedelta(begin_s, unit="s")
-        told = deployments.assign(begin=begin, end=begin + pd.Timedelta(seconds=length_s))
-        look = _first_lives(WindowTable(name, X[shown], names, told[shown]))
-        if len(set(look.services)) >= fewest_services:
-            found[name] = look
+        described = deployments.assign(begin=begin, end=begin + pd.Timedelta(seconds=length_s))
+        windows = _first_instances(WindowTable(name, X[shown], names, described[shown]))
+        if len(set(windows.services)) >= fewest_services:
+            found[name] = windows
     if not found:
         raise InputError(
             f"fewer than {fewest_services} services were seen at the start or for {length_s:g} s of steady state",
@@ -135,7 +135,7 @@ def _starts(spans: ObservationSpans) -> FloatArray:
 
 
 def _middles(spans: ObservationSpans, length_s: float) -> FloatArray:
-    """Where the middle of the seen life begins; NaN where too little of it was seen (n_containers,)."""
+    """Where the middle of the seen instance begins; NaN where too little of it was seen (n_containers,)."""
     seen_from_s = np.where(spans.start_observed, 0.0, spans.first_s)
     middle_s = (seen_from_s + spans.until_s) / 2
     late_enough: BoolArray = middle_s - seen_from_s >= length_s
@@ -143,16 +143,18 @@ def _middles(spans: ObservationSpans, length_s: float) -> FloatArray:
 
 
 def _describe(containers: pd.DataFrame, seen_first: pd.Series) -> pd.DataFrame:
-    told = containers.assign(born=containers["started_at"].fillna(seen_first))
-    if "variant" in told:
-        told = told.assign(**split_variant(told["variant"]))
-    if "profile" in told and told["profile"].notna().any():
-        told["profile number"] = place_within(told["service"], told["profile"])
-    elif "configuration" in told:
-        told["configuration number"] = number_within(told["service"], told["configuration"], "configuration")
-    if "version" in told:
-        told["version number"] = number_within(told["service"], told["version"], "version")
-    return told
+    described = containers.assign(born=containers["started_at"].fillna(seen_first))
+    if "variant" in described:
+        described = described.assign(**split_variant(described["variant"]))
+    if "profile" in described and described["profile"].notna().any():
+        described["profile number"] = place_within(described["service"], described["profile"])
+    elif "configuration" in described:
+        described["configuration number"] = number_within(
+            described["service"], described["configuration"], "configuration"
+        )
+    if "version" in described:
+        described["version number"] = number_within(described["service"], described["version"], "version")
+    return described
 
 
 def number_within(services: pd.Series, values: pd.Series, noun: str) -> pd.Series:
@@ -188,7 +190,7 @@ def number_within(services: pd.Series, values: pd.Series, noun: str) -> pd.Serie
 def place_within(services: pd.Series, values: pd.Series) -> pd.Series:
     """Replace each service's values by their places in order, from 0 (the first) to 1 (the last).
 
-    Services have different numbers of profiles, so that a number itself would tell the service.
+    Services have different numbers of profiles, so that the number itself would identify the service.
 
     Examples
     --------
@@ -200,26 +202,32 @@ def place_within(services: pd.Series, values: pd.Series) -> pd.Series:
     return order / last.where(last > 0)
 
 
-def sample_deployments(looks: Mapping[str, WindowTable], per_service: int, *, seed: int = 0) -> dict[str, WindowTable]:
+def sample_deployments(
+    by_window: Mapping[str, WindowTable], per_service: int, *, seed: int = 0
+) -> dict[str, WindowTable]:
     """Keep some deployments of each service, so that what trains many models stays quick.
 
     Parameters
     ----------
-    looks : mapping of str to WindowTable
+    by_window : mapping of str to WindowTable
     per_service : int
-        How many at most, the same ones in every look; 0 keeps all.
+        How many at most, the same ones in every window; 0 keeps all.
     seed : int
         Draws them.
     """
     if not per_service:
-        return dict(looks)
-    named = pd.concat([look.deployments[["service", "deployment"]] for look in looks.values()]).drop_duplicates()
+        return dict(by_window)
+    named = pd.concat(
+        [windows.deployments[["service", "deployment"]] for windows in by_window.values()]
+    ).drop_duplicates()
     drawn = named.sort_values("deployment").sample(frac=1.0, random_state=seed).groupby("service").head(per_service)
     kept = set(drawn["deployment"])
     thinned = {}
-    for name, look in looks.items():
-        chosen = look.deployments["deployment"].isin(kept).to_numpy()
-        thinned[name] = replace(look, X=look.X[chosen], deployments=look.deployments[chosen].reset_index(drop=True))
+    for name, windows in by_window.items():
+        chosen = windows.deployments["deployment"].isin(kept).to_numpy()
+        thinned[name] = replace(
+            windows, X=windows.X[chosen], deployments=windows.deployments[chosen].reset_index(drop=True)
+        )
     return thinned
 
 
@@ -229,8 +237,8 @@ def _natural(text: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
-def _first_lives(look: WindowTable) -> WindowTable:
-    """Keep each deployment once: replicas and later lives of one deployment are not independent of it."""
-    order = look.deployments["born"].argsort(kind="stable").to_numpy()
-    first = np.sort(order[~look.deployments["deployment"].iloc[order].duplicated().to_numpy()])
-    return replace(look, X=look.X[first], deployments=look.deployments.iloc[first].reset_index(drop=True))
+def _first_instances(windows: WindowTable) -> WindowTable:
+    """Keep each deployment once: replicas and later instances of one deployment are not independent of it."""
+    order = windows.deployments["born"].argsort(kind="stable").to_numpy()
+    first = np.sort(order[~windows.deployments["deployment"].iloc[order].duplicated().to_numpy()])
+    return replace(windows, X=windows.X[first], deployments=windows.deployments.iloc[first].reset_index(drop=True))

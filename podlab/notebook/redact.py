@@ -1,21 +1,23 @@
-"""Taking the values of secrets out of everything that is about to be written."""
+"""What a notebook writes: without the values of secrets, and without text that no file can hold.
+
+The kernel of a run imports this module for :func:`pack`, so it imports little itself.
+"""
 
 from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-from podlab.config import Settings, is_secret, load_settings
-
 HIDDEN: Final = "**********"
-#: What makes a notebook's structure, and base64 of compressed pixels, which holds no text: a short secret found in
-#: them by chance would spoil the file.
+#: A notebook's structure, and base64 of compressed pixels: a short secret found in them by chance would spoil the file.
 KEPT: Final = frozenset({"cell_type", "id", "image/jpeg", "image/png", "output_type"})
 
-
+#: Half of a character of UTF-16 by itself.
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _QUOTED: Final[tuple[Callable[[str], str], ...]] = (
     lambda text: repr(text)[1:-1],
     lambda text: json.dumps(text)[1:-1],
@@ -34,6 +36,8 @@ def secret_values() -> tuple[str, ...]:
     InputError
         If the settings are no good.
     """
+    from podlab.config import Settings, is_secret, load_settings
+
     settings = load_settings()
     forms = {secret for name in Settings.model_fields if is_secret(name) and (secret := settings.secret(name))}
     for _ in range(2):  # a text may show a text that shows the secret
@@ -69,4 +73,35 @@ def redact(value: Any, secrets: Sequence[str]) -> Any:
         return [redact(part, secrets) for part in value]
     if isinstance(value, dict):
         return type(value)((key, part if key in KEPT else redact(part, secrets)) for key, part in value.items())
+    return value
+
+
+def pack(message: Any) -> bytes:
+    r"""Write a kernel's message as JSON; a lone surrogate, which no UTF-8 text can hold, is shown as ``\udcff``.
+
+    Paths that are not UTF-8 are full of them. Jupyter's own packer would leave the whole output out, and print a
+    traceback into the terminal.
+
+    Parameters
+    ----------
+    message : object
+        What Jupyter sends.
+
+    Examples
+    --------
+    >>> pack({"text": "a\udcff"})
+    b'{"text": "a\\\\udcff"}'
+    """
+    from jupyter_client.session import json_packer
+
+    return json_packer(_escape(message))
+
+
+def _escape(value: Any) -> Any:
+    if isinstance(value, str):
+        return _LONE_SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", value)
+    if isinstance(value, dict):
+        return {_escape(key): _escape(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escape(part) for part in value]
     return value

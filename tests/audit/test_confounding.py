@@ -167,7 +167,7 @@ def test_a_whole_recording_is_asked_about_all_it_has_labels_for() -> None:
 def test_what_only_one_service_has_is_not_asked() -> None:
     look = look_of()
     own = look.deployments.assign(load=look.deployments["service"] + " load")
-    beside = pd.DataFrame({"containers beside": np.nan, "cores beside": np.nan}, index=own.index)
+    beside = pd.DataFrame({"co-located containers": np.nan, "co-located cores": np.nan}, index=own.index)
     asked = properties_of(WindowTable(look.name, look.X, look.names, own), beside)
     assert [each.name for each in asked] == ["start time"]
 
@@ -176,7 +176,7 @@ def test_what_was_drawn_is_asked_about_and_data_lie_only_where_a_service_has_any
     samples, draws = draw_design(make_samples(deployments_per_service=6, seconds=25), sites=("alpha", "bravo"))
     draws.loc[draws["service"] == "redis", "data_in"] = "none"
     look = cut_windows(samples, length_s=10, draws=draws)["start-up"]
-    beside = pd.DataFrame({"containers beside": np.nan, "cores beside": np.nan}, index=look.deployments.index)
+    beside = pd.DataFrame({"co-located containers": np.nan, "co-located cores": np.nan}, index=look.deployments.index)
     asked = {each.name: each for each in properties_of(look, beside)}
     assert {
         "site",
@@ -188,7 +188,7 @@ def test_what_was_drawn_is_asked_about_and_data_lie_only_where_a_service_has_any
         "knob workers",
     } <= set(asked)
     assert "knob engine" not in asked  # of one service
-    data = asked["data in volume or layer"].told
+    data = asked["data in volume or layer"].series
     assert data[look.deployments["service"] == "redis"].isna().all()
     assert set(data.dropna()) == {"volume", "layer"}
 

@@ -53,7 +53,7 @@ def test_labels_that_contradict_each_other_are_counted(faulty: pd.DataFrame) -> 
     assert found is not None
     assert (found.rows_without_kind, found.rows_kind_outside) == (2, 3)
     assert (found.rows, found.rows_labelled) == (60, 56)
-    assert "(untold)" in set(found.intervals["kind"])
+    assert "(unlabelled)" in set(found.intervals["kind"])
 
 
 def test_a_recording_of_normal_life_has_none(samples: pd.DataFrame, faulty: pd.DataFrame) -> None:

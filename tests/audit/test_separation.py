@@ -86,9 +86,9 @@ def test_further_metrics_are_scored_beside_the_original_ones() -> None:
 def test_what_was_drawn_does_not_tell_the_service_unless_it_was_drawn_by_service() -> None:
     samples, draws = draw_design(make_samples(deployments_per_service=10, seconds=12), sites=("alpha", "bravo"))
     look = audit.cut_windows(samples, length_s=10, draws=draws)["start-up"]
-    table = audit.tell_from_draws(look, samples, TRIAL, shuffles=3)
-    assert table["services"].to_list() == ["as recorded", *["dealt at random"] * 3]
+    table = audit.predict_from_draws(look, samples, TRIAL, shuffles=3)
+    assert table["services"].to_list() == ["as recorded", *["shuffled"] * 3]
     assert table["low"].iloc[0] < 0.45
     unfair = draws.assign(launcher=draws["service"])
     look = audit.cut_windows(samples, length_s=10, draws=unfair)["start-up"]
-    assert audit.tell_from_draws(look, samples, TRIAL, shuffles=1)["macro_f1"].iloc[0] > 0.8
+    assert audit.predict_from_draws(look, samples, TRIAL, shuffles=1)["macro_f1"].iloc[0] > 0.8

@@ -19,7 +19,9 @@ OUTSIDE = pd.DataFrame(
 
 
 def duplicates(found: int) -> pd.DataFrame:
-    return pd.DataFrame({"check": ["lives in two deployments"], "found": found, "of": 9, "what": "lives"})
+    return pd.DataFrame(
+        {"check": ["container instances in two deployments"], "found": found, "of": 9, "what": "instances"}
+    )
 
 
 def summary(**changed: pd.DataFrame) -> dict[str, str]:
@@ -44,14 +46,14 @@ def test_a_clean_audit_asks_for_no_second_look() -> None:
     [
         ("counts", pd.DataFrame({"fewest per pattern": [0, 3]}), "deployments of the rarest service and pattern"),
         ("columns", pd.DataFrame({"column": ["rx_bytes"], "remark": ["constant"]}),
-         "columns that are constant, absent or given by service"),
+         "columns that are constant, absent or specific to a service"),
         ("duplicates", duplicates(1),
-         "lives in two deployments"),
+         "container instances in two deployments"),
         ("pairs", pd.DataFrame({"suspicious": [True, True]}), "deployments suspiciously like another"),
         ("shuffled", pd.DataFrame({"macro_f1": [0.5], "low": 0.4, "high": 0.6, "chance": 0.25}),
          "macro-F1 on shuffled labels"),
-        ("outside", OUTSIDE, "circumstances beyond chance: shared by look-alikes of different services"),
-        ("outside", OUTSIDE.assign(asked=TIED), "circumstances beyond chance: goes with the service"),
+        ("outside", OUTSIDE, "circumstances beyond chance: shared by nearest neighbours of different services"),
+        ("outside", OUTSIDE.assign(asked=TIED), "circumstances beyond chance: explained by the service"),
     ],
 )  # fmt: skip
 def test_each_fault_asks_for_a_second_look(part: str, found: pd.DataFrame, question: str) -> None:

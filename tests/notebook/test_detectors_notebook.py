@@ -12,6 +12,7 @@ from podlab import identify
 from podlab.data.recordings import write_recording
 from podlab.detect import fit_library
 from podlab.model import bundle
+from podlab.notebook.card import put_on_card
 from podlab.notebook.run import run_notebook
 from tests.detect.conftest import leak
 from tests.notebook.conftest import NOTEBOOKS
@@ -37,7 +38,8 @@ def test_it_tells_faults_and_what_each_way_to_a_detector_is_worth(tmp_path: Path
     assert measures["false alarms per container start"]["low"] is not None
     targets = {row[0]: row[2] for row in found["tables"]["targets"]["rows"]}
     assert targets["Faults found"] == "✓ yes"
-    on_card = bundle.load(tmp_path / "model").manifest["scores"]["detectors"]
+    assert "detectors" not in bundle.load(tmp_path / "model").manifest["scores"], "a single notebook changes no model"
+    on_card = put_on_card(tmp_path / "model", tmp_path / "reports").manifest["scores"]["detectors"]
     assert {row["target"]: row["reached"] for row in on_card["aimed_at_and_reached"]} == targets
     assert (on_card["faults"], on_card["deployments"]) == (3, 3)
     assert set(on_card["per_day"]) >= {"value", "low", "high"}

@@ -24,7 +24,7 @@ def test_groups_are_counted(samples: pd.DataFrame) -> None:
     hour = pd.Timedelta(hours=1)
     again = life.assign(started_at=life["started_at"] + hour, time=life["time"] + hour)
     counts = audit.count_groups(pd.concat([samples, again], ignore_index=True)).set_index("service")
-    assert counts.loc["nginx", ["deployments", "lives", "patterns", "versions"]].to_list() == [6, 7, 2, 1]
+    assert counts.loc["nginx", ["deployments", "instances", "patterns", "versions"]].to_list() == [6, 7, 2, 1]
     assert counts["idle %"].to_list() == [50.0] * 4
     assert counts["fewest per pattern"].to_list() == [3] * 4
     assert counts.loc["redis", "minutes"] == pytest.approx(6 * 29 / 60, rel=0.02)
@@ -34,7 +34,7 @@ def test_groups_are_counted(samples: pd.DataFrame) -> None:
 
 def test_counts_do_without_labels_beside_the_service(samples: pd.DataFrame) -> None:
     bare = samples.drop(columns=["deployment", "variant", "version"])
-    assert list(audit.count_groups(bare)) == ["service", "lives", "rows", "minutes"]
+    assert list(audit.count_groups(bare)) == ["service", "instances", "rows", "minutes"]
     assert audit.count_by_pattern(bare).empty
 
 
@@ -62,13 +62,13 @@ def test_columns_that_teach_nothing_or_too_much_are_remarked(samples: pd.DataFra
         "memory_usage_bytes": "constant",
         "memory_rss_bytes": "nearly constant",
         "logsfs_used_bytes": "constant by service",
-        "rootfs_used_bytes": "given by service",
+        "rootfs_used_bytes": "present by service",
         "volume_used_bytes": "empty",
         "io_read_bytes": "absent",
         "image_size_bytes": "constant by service",
     }
     assert table.loc["rootfs_used_bytes", "missing %"] == pytest.approx(100 * nginx.mean())
-    assert table.loc["rootfs_used_bytes", "lives without a value"] == 6
+    assert table.loc["rootfs_used_bytes", "instances without a value"] == 6
     assert table.loc["memory_rss_bytes", "zero %"] > 99
 
 
@@ -85,9 +85,9 @@ def test_planted_duplicates_are_counted(samples: pd.DataFrame) -> None:
     told.loc[told["deployment"] == "redis-0", "service"] = "nginx"
     told.loc[told["deployment"] == "redis-1", "deployment"] = "redis-0"
     counts = found(audit.audit_duplicates(told))
-    assert counts["rows whose metrics are those of the row before"] == 3
-    assert counts["rows whose metrics another life has, too"] == 2 * len(life)
-    assert counts["lives whose whole series another life has, too"] == 2
+    assert counts["rows identical to the row before"] == 3
+    assert counts["rows identical to a row of another container"] == 2 * len(life)
+    assert counts["container instances identical to another"] == 2
     assert counts["deployments with two services"] == 1
     assert counts["deployments with two variants"] == 1
     assert "rows that repeat a container and instant" not in counts
@@ -110,8 +110,8 @@ def test_rows_that_reading_leaves_out_are_counted(
 def test_unknown_services_among_the_known_are_named(samples: pd.DataFrame, tmp_path: Path) -> None:
     unknown = samples.replace({"service": {"nginx": "lighttpd", "mysql": "varnish", "redis": "varnish"}})
     write_recording(unknown, tmp_path / "unknown.parquet")
-    assert audit.in_both(samples, read_recording([tmp_path / "unknown.parquet"]), "service") == ["postgres"]
-    assert audit.in_both(samples, unknown.drop(columns="service"), "service") == []
+    assert audit.shared_values(samples, read_recording([tmp_path / "unknown.parquet"]), "service") == ["postgres"]
+    assert audit.shared_values(samples, unknown.drop(columns="service"), "service") == []
 
 
 def side_by_side(begins_s: list[float], cores: list[float], *, seconds: int = 60) -> pd.DataFrame:
@@ -140,14 +140,14 @@ def test_what_ran_beside_leaves_out_the_container_itself() -> None:
     samples = side_by_side([0, 0, 0, 600], [0.1, 0.2, 0.4, 0.3])
     deployments = audit.cut_windows(samples, length_s=50)["start-up"].deployments
     beside = audit.surroundings(samples, deployments).set_index(deployments["deployment"])
-    assert beside["containers beside"].to_dict() == {"d0": 2, "d1": 2, "d2": 2, "d3": 0}
-    assert beside["cores beside"].to_dict() == pytest.approx({"d0": 0.6, "d1": 0.5, "d2": 0.3, "d3": 0.0}, abs=1e-6)
+    assert beside["co-located containers"].to_dict() == {"d0": 2, "d1": 2, "d2": 2, "d3": 0}
+    assert beside["co-located cores"].to_dict() == pytest.approx({"d0": 0.6, "d1": 0.5, "d2": 0.3, "d3": 0.0}, abs=1e-6)
 
 
 def test_machines_do_not_share_their_load() -> None:
     samples = side_by_side([0, 0], [0.1, 0.2]).assign(node=lambda table: "node of " + table["pod"])
     deployments = audit.cut_windows(samples, length_s=50)["start-up"].deployments
-    assert audit.surroundings(samples, deployments)["containers beside"].to_list() == [0, 0]
+    assert audit.surroundings(samples, deployments)["co-located containers"].to_list() == [0, 0]
     assert set(audit.host_load(samples)["containers"]) == {1}
 
 
