@@ -36,8 +36,8 @@ from benchmarks.watcher import LONGEST_S, TICK_S, Cluster, make_parser
 from benchmarks.watcher_child import old_entry
 from podlab.kubernetes.objects import WatchedPod
 from podlab.sources.influxdb_client import InfluxDatabase
-from podlab.watcher.cases import key_of
-from podlab.watcher.journal import Journal
+from podlab.watcher.containers import key_of
+from podlab.watcher.state import StateStore
 from tests.support.certificates import make_certificate
 from tests.support.influxd import running_influxd
 from tests.support.kubeapi import KubeApi
@@ -212,7 +212,7 @@ def main() -> None:
         target = InfluxDatabase(server.url, database, *server.admin)
         cluster = Cluster(options.recording, target, begin=pd.Timestamp.now(tz="UTC"))
         pods, folder = Pods(api), Path(name)
-        old = begin(options.pods, cluster, pods, Journal(folder / "announced"))
+        old = begin(options.pods, cluster, pods, StateStore(folder / "announced"))
         grant(api)
         settings = {"watch_interval": f"{TICK_S}s", "watch_state": str(folder / "announced"), "watch_lease": LEASE}
         # As the image has it; a copy of the tree can be watched while another one is worked on.
@@ -234,7 +234,7 @@ def main() -> None:
             print(json.dumps({**meter.sum_up(), "waiting_or_unknown": sum(map(float, waiting))}))
 
 
-def begin(count: int, cluster: Cluster, pods: Pods, journal: Journal) -> list[WatchedPod]:
+def begin(count: int, cluster: Cluster, pods: Pods, store: StateStore) -> list[WatchedPod]:
     """Let pods be there that were decided on long ago; their series are in the database."""
     old = cluster.start(count, 0.0)
     cluster.write(TICK_S)
@@ -243,7 +243,7 @@ def begin(count: int, cluster: Cluster, pods: Pods, journal: Journal) -> list[Wa
         pods.put(pod)
     containers = [pod.containers[0] for pod in old]
     keys = [key_of(each, each.started_at) for each in containers if each.started_at is not None]
-    journal.record(old_entry(key, "nginx", time.time() - 3600) for key in keys)
+    store.record(old_entry(key, "nginx", time.time() - 3600) for key in keys)
     return old
 
 

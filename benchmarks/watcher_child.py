@@ -9,21 +9,19 @@ from dataclasses import dataclass
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 
-import pandas as pd
-
 from benchmarks.measure import status_bytes
 from podlab.data.catalogue import FEATURE_METRICS
 from podlab.kubernetes.client import connect
 from podlab.kubernetes.objects import Change
 from podlab.sources.influxdb import InfluxSource
-from podlab.watcher import run  # noqa: F401 - it is what imports all that a watcher needs
-from podlab.watcher.cases import Sight, key_of
-from podlab.watcher.journal import Entry, Journal
+from podlab.watcher import app  # noqa: F401 - it is what imports all that a watcher needs
+from podlab.watcher.containers import DecisionRecord, PredictionSummary, key_of
 from podlab.watcher.logs import JsonLines
-from podlab.watcher.loop import Clock, Watcher
-from podlab.watcher.memory import stay_small
-from podlab.watcher.model import ModelSlot
+from podlab.watcher.loop import Watcher
+from podlab.watcher.runtime import Clock, ReloadableModel, WatcherOptions, stay_small
+from podlab.watcher.samples import SampleArrays
 from podlab.watcher.sinks import EventSink, LogSink
+from podlab.watcher.state import StateStore
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def work(pipe: Connection) -> None:
     stay_small()
     setting: Setting = pipe.recv()
     at_s = 0.0
-    journal = Journal(None)
+    store = StateStore(None)
     with Path(os.devnull).open("w") as nowhere:
         sinks = [EventSink(connect(setting.kubernetes_url), "benchmark"), LogSink(JsonLines(nowhere))]
         source = InfluxSource(
@@ -78,7 +76,12 @@ def work(pipe: Connection) -> None:
         )
         clock = Clock(now=lambda: at_s, steady=lambda: at_s)
         watcher = Watcher(
-            source, ModelSlot(setting.model), sinks, journal, clock=clock, anomalies=setting.anomalies, all_pods=True
+            source,
+            ReloadableModel(setting.model),
+            sinks,
+            store,
+            WatcherOptions(anomalies=setting.anomalies, all_pods=True),
+            clock=clock,
         )
         scoring_s = time_scoring(watcher)
         while True:
@@ -90,30 +93,30 @@ def work(pipe: Connection) -> None:
             if told.known is not None:
                 containers = [change.pod.containers[0] for change in told.changes]
                 keys = [key_of(each, each.started_at) for each in containers if each.started_at is not None]
-                journal.record(old_entry(key, service, 0.0) for key, service in zip(keys, told.known, strict=True))
+                store.record(old_entry(key, service, 0.0) for key, service in zip(keys, told.known, strict=True))
             scoring_s[0] = 0.0
             cpu_s, wall_s = time.process_time(), time.perf_counter()
-            watcher.roster.put(told.changes)
-            watcher.tick()
+            watcher.registry.put(told.changes)
+            watcher.run_round()
             cpu_s, wall_s = time.process_time() - cpu_s, time.perf_counter() - wall_s
-            verdicts = [case.verdict for case in watcher.roster.cases()]
-            decided = sum(verdict is not None for verdict in verdicts)
+            decisions = [tracked.decision for tracked in watcher.registry.containers()]
+            decided = sum(decision is not None for decision in decisions)
             pipe.send(
                 Cost(
-                    cpu_s, wall_s, status_bytes("VmRSS"), status_bytes("VmHWM"), len(verdicts) - decided, decided,
+                    cpu_s, wall_s, status_bytes("VmRSS"), status_bytes("VmHWM"), len(decisions) - decided, decided,
                     watcher.waiting, watcher.active, watcher.database_error, scoring_s[0],
                     count_watched(watcher),
                 )
             )  # fmt: skip
 
 
-def old_entry(key: str, service: str, at_s: float) -> Entry:
+def old_entry(key: str, service: str, at_s: float) -> DecisionRecord:
     """Tell of a container that was decided on long ago."""
-    sight = Sight(
+    prediction = PredictionSummary(
         ((service, 0.95), ("second", 0.03), ("third", 0.01)), ((service, 0.4), ("second", 0.2), ("third", 0.1)),
         True, 0.3, 10.0, "default@" + "0" * 64,
     )  # fmt: skip
-    return Entry(key, service, "confident", 0, at_s, 20.0, seen=sight.pack())
+    return DecisionRecord(key, service, "confident", 0, at_s, 20.0, seen=prediction.pack())
 
 
 def time_scoring(watcher: Watcher) -> list[float]:
@@ -122,7 +125,7 @@ def time_scoring(watcher: Watcher) -> list[float]:
     if watcher.monitor is not None:
         take = watcher.monitor.take
 
-        def timed(samples: pd.DataFrame) -> None:
+        def timed(samples: SampleArrays) -> None:
             before_s = time.process_time()
             take(samples)
             spent_s[0] += time.process_time() - before_s
@@ -134,8 +137,9 @@ def time_scoring(watcher: Watcher) -> list[float]:
 def count_watched(watcher: Watcher) -> int:
     """Count the containers that are scored and know their own usual."""
     monitor = watcher.monitor
-    cases = watcher.roster.cases() if monitor else []
-    return sum(monitor.state(case.number) in ("watching", "anomalous") for case in cases) if monitor else 0
+    if monitor is None:
+        return 0
+    return sum(monitor.state(tracked) in ("watching", "anomalous") for tracked in watcher.registry.containers())
 
 
 if __name__ == "__main__":

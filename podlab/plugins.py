@@ -69,3 +69,10 @@ SOURCES: Final = Plugins(
     "source of metrics",
     {name: f"podlab.live:{name}_source" for name in ("influxdb", "prometheus", "kubelet")},
 )
+#: What makes a :class:`podlab.watcher.notify.Sink` of a :class:`podlab.watcher.sinks.SinkContext`. Sinks are called
+#: in this order: an Event sink knows what was announced before, so it comes before the log.
+SINKS: Final = Plugins(
+    "podlab.sinks",
+    "sink",
+    {name: f"podlab.watcher.sinks:{name}_sink" for name in ("event", "annotation", "influxdb", "log")},
+)

@@ -143,11 +143,11 @@ def _is_watcher_in_pod(arguments: Sequence[str]) -> bool:
 
 def _fail(message: str, exit_code: int, as_json: bool = False) -> int:
     if as_json:
-        from podlab.watcher.logs import JsonLines, tell_failure
+        from podlab.watcher.logs import JsonLines, write_failure
 
         # Where nobody takes the output, that is what is said below.
         with suppress(PodlabError):
-            tell_failure(message, JsonLines())
+            write_failure(message, JsonLines())
             return exit_code
     print(f"podlab: {' '.join(message.split())}", file=sys.stderr)
     return exit_code

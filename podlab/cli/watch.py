@@ -51,7 +51,7 @@ def watch(
     Example: podlab watch --model data/models/default --dry-run
     """
     from podlab.config import load_settings
-    from podlab.watcher.run import watch as run
+    from podlab.watcher.app import watch as run
 
     settings = load_settings(
         model_path=model, influxdb_url=influxdb_url, influxdb_database=influxdb_database, influxdb_user=influxdb_user,

@@ -194,7 +194,7 @@ def read_values(
             else:
                 values[name] = np.asarray(column, dtype=np.float64)
                 valid[name] = ~np.isnan(values[name])
-    _drop_empty_readings(values, valid, first_row)
+    drop_empty_readings(values, valid, first_row)
     return values, valid
 
 
@@ -234,7 +234,7 @@ def _differs(column: ExtensionArray) -> BoolArray:
     return np.asarray(differs, dtype=bool)
 
 
-def _drop_empty_readings(
+def drop_empty_readings(
     values: dict[str, NDArray[np.int64] | FloatArray], valid: dict[str, BoolArray], first_row: IntArray
 ) -> None:
     """Mark CPU and memory missing where an agent wrote 0 for all of them."""

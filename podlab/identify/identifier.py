@@ -193,7 +193,7 @@ class Identifier:
 
     def identify(
         self,
-        samples: pd.DataFrame,
+        samples: pd.DataFrame | Rows,
         *,
         horizon_s: float | None = None,
         metrics: Collection[str] | None = None,
@@ -203,9 +203,9 @@ class Identifier:
 
         Parameters
         ----------
-        samples : DataFrame
-            A checked samples table, with whatever columns and sampling interval. Columns that the model did not learn
-            from are ignored; of those that it did some may be missing.
+        samples : DataFrame or Rows
+            A checked samples table, or its arrays, with whatever columns and sampling interval. Columns that the model
+            did not learn from are ignored; of those that it did some may be missing.
         horizon_s : float, optional
             Use only rows in [start, start + horizon); by default all.
         metrics : collection of str, optional
@@ -227,14 +227,15 @@ class Identifier:
         self.require_fitted()
         if horizon_s is not None and not horizon_s > 0:
             raise InputError("the horizon must be longer than 0", where="horizon")
-        there = samples.columns if metrics is None else metrics
+        reading = metrics_to_read(self.columns)
+        rows = samples if isinstance(samples, Rows) else read_rows(samples, metrics=reading)
+        there = rows.metrics if metrics is None else metrics
         if not any(column in there for column in self.columns):
             raise InputError(
                 "the samples have none of the model's columns",
                 where=self.model,
                 hint=f"it was trained on {', '.join(self.columns)}",
             )
-        rows = read_rows(samples, metrics=metrics_to_read(self.columns))
         if horizon_s is not None:
             rows = rows.take((rows.offset_s >= 0) & (rows.offset_s < horizon_s))
         found = EnsemblePrediction(self, rows, metrics=metrics, left_out=left_out)

@@ -1,30 +1,33 @@
-"""When a score is an alarm: above the threshold for a while, and over when it was below for a while."""
+"""When scores become an alarm, and which alarms of a container are announced."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from podlab.detect.library import SAME_ALARM_S
 from podlab.detect.scoring import ContributingSignal, StepScores, contributing_signals
+from podlab.watcher.containers import TrackedContainer
+from podlab.watcher.notify import QUIET_S, USUAL_AGAIN, AnomalyAnnouncement
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
-#: A score that is above the threshold in all samples for so long is an alarm; of samples each 10 s it takes three.
-#: ``python -m benchmarks.alarms`` tells what less and more finds: beside none a quarter to two fifths of the false
-#: alarms, and nine tenths of the faults.
-RAISED_AFTER_S = 20.0
+#: A score above the threshold for this long is an alarm; with samples each 10 s it takes three.
+#: ``python -m benchmarks.alarms`` shows what less and more finds: compared with none, a quarter to two fifths of the
+#: false alarms, and nine tenths of the faults.
+RAISED_AFTER_S: Final = 20.0
 
 
 @dataclass(slots=True, eq=False)
 class Alarm:
-    """A stretch in which a container is anomalous; times are those of samples, in seconds since 1970.
+    """A span in which a container is anomalous; times are those of samples, in seconds since 1970.
 
     Attributes
     ----------
@@ -33,64 +36,64 @@ class Alarm:
     last_s : float
         The last one so far.
     score, rarity : float
-        Of the strangest sample so far, as :class:`podlab.detect.scoring.StepScores` has them.
-    drivers : tuple of ContributingSignal
-        What drove the score then.
-    told_s : float or None
-        When it was told; None: it is not told, since another one was shortly before.
+        Of the most anomalous sample so far, as in :class:`podlab.detect.scoring.StepScores`.
+    signals : tuple of ContributingSignal
+        What contributed to that score.
+    announced_s : float or None
+        When it was announced; None: it is not, because another one was shortly before.
     """
 
     since_s: float
     last_s: float
     score: float = 0.0
     rarity: float = 0.0
-    drivers: tuple[ContributingSignal, ...] = ()
-    told_s: float | None = None
+    signals: tuple[ContributingSignal, ...] = ()
+    announced_s: float | None = None
 
     def to_json(self) -> dict[str, object]:
-        """Give what is known of it as JSON values."""
+        """Describe it as JSON values."""
         return {
             "since": datetime.fromtimestamp(self.since_s, UTC).isoformat(timespec="milliseconds"),
             "score": round(self.score, 6),
-            "drivers": [driver.to_json() for driver in self.drivers],
+            "drivers": [signal.to_json() for signal in self.signals],
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """What a sample changed.
+class AlarmChange:
+    """What a sample changed about an alarm.
 
     Attributes
     ----------
-    place : int
-        Number of the container.
+    slot : int
+        Of the container.
     alarm : Alarm
-        Which is raised, goes on, or is over.
+        Which is raised, continues, or is over.
     time_s : float
         Time of the sample.
     over : bool
     """
 
-    place: int
+    slot: int
     alarm: Alarm
     time_s: float
     over: bool
 
 
 class Alarms:
-    """The alarms of containers by their numbers.
+    """The alarms of containers by their slots.
 
     Parameters
     ----------
     size : int
-        How many containers there are.
+        Number of containers.
     raised_after_s : float
         How long a score must stay above the threshold.
 
     Attributes
     ----------
     standing : dict of int to Alarm
-        By number of the container.
+        By slot.
     """
 
     def __init__(self, size: int, *, raised_after_s: float = RAISED_AFTER_S) -> None:
@@ -106,53 +109,107 @@ class Alarms:
         self._stands = np.append(self._stands, np.zeros(more, dtype=bool))
 
     def forget(self, which: IntArray) -> None:
-        """Begin anew with some containers, whose places others take."""
-        for place in which.tolist():
-            self.standing.pop(place, None)
+        """Reset some slots, which other containers take."""
+        for slot in which.tolist():
+            self.standing.pop(slot, None)
         self._above_since_s[which], self._stands[which] = np.nan, False
 
-    def restore(self, place: int, since_s: float) -> None:
-        """Let an alarm stand that was told before a restart."""
-        self.standing[place] = Alarm(since_s, since_s, told_s=since_s)
-        self._stands[place] = True
+    def restore(self, slot: int, since_s: float) -> None:
+        """Let an alarm stand that was announced before a restart."""
+        self.standing[slot] = Alarm(since_s, since_s, announced_s=since_s)
+        self._stands[slot] = True
 
-    def step(self, which: IntArray, time_s: FloatArray, said: StepScores, may_rise: BoolArray) -> Iterator[Change]:
+    def step(
+        self, which: IntArray, time_s: FloatArray, scores: StepScores, may_rise: BoolArray
+    ) -> Iterator[AlarmChange]:
         """Take the scores of one sample of each of some containers.
 
         Parameters
         ----------
         which : array of int64 (n,)
-            Their numbers, none twice.
+            Their slots, none twice.
         time_s : array of float64 (n,)
             Times of the samples.
-        said : StepScores
+        scores : StepScores
         may_rise : array of bool (n,)
             Whether there may be a new alarm.
 
         Yields
         ------
-        Change
+        AlarmChange
             For each alarm that is raised or stands.
         """
         stood = self._stands[which]
-        above = said.anomaly & may_rise & ~stood
+        above = scores.anomaly & may_rise & ~stood
         since_s = self._above_since_s[which]
         since_s = np.where(above, np.where(np.isnan(since_s), time_s, since_s), np.nan)
         self._above_since_s[which] = since_s
         with np.errstate(invalid="ignore"):
             raised = above & (time_s - since_s >= self._raised_after_s)
         for row in np.flatnonzero(stood | raised).tolist():
-            place, at_s = int(which[row]), float(time_s[row])
+            slot, at_s = int(which[row]), float(time_s[row])
             if raised[row]:
-                self.standing[place] = Alarm(float(since_s[row]), at_s)
-                self._stands[place] = True
-            alarm = self.standing[place]
-            if said.anomaly[row]:
+                self.standing[slot] = Alarm(float(since_s[row]), at_s)
+                self._stands[slot] = True
+            alarm = self.standing[slot]
+            if scores.anomaly[row]:
                 alarm.last_s = max(alarm.last_s, at_s)
-                if said.rarity[row] > alarm.rarity:
-                    alarm.score, alarm.rarity = float(said.score[row]), float(said.rarity[row])
-                    alarm.drivers = contributing_signals(said.deviations[row])
+                if scores.rarity[row] > alarm.rarity:
+                    alarm.score, alarm.rarity = float(scores.score[row]), float(scores.rarity[row])
+                    alarm.signals = contributing_signals(scores.deviations[row])
             over = at_s - alarm.last_s > SAME_ALARM_S
             if over:
                 self.forget(which[row : row + 1])
-            yield Change(place, alarm, at_s, over)
+            yield AlarmChange(slot, alarm, at_s, over)
+
+
+class AlarmThrottle:
+    """Collects the announcements of alarms' beginnings and ends, of each container one alarm in a while.
+
+    Parameters
+    ----------
+    cluster : str
+    steady : callable
+        A clock that never goes back, in seconds.
+    """
+
+    def __init__(self, cluster: str, steady: Callable[[], float]) -> None:
+        self._cluster = cluster
+        self._steady = steady
+        self._new: list[AnomalyAnnouncement] = []
+
+    def take(self) -> list[AnomalyAnnouncement]:
+        """Return the announcements since the last call."""
+        new, self._new = self._new, []
+        return new
+
+    def note(self, tracked: TrackedContainer, change: AlarmChange) -> None:
+        """Announce an alarm that is raised, stands or is over, if it is to be."""
+        alarm = change.alarm
+        if change.over:
+            if alarm.announced_s is None:
+                tracked.alarms_omitted += 1
+            else:
+                self.close(tracked, alarm, USUAL_AGAIN)
+        elif alarm.announced_s is None:
+            at_s = max(alarm.since_s, tracked.alarm_announced_s + QUIET_S)
+            if change.time_s >= at_s:
+                alarm.announced_s = tracked.alarm_announced_s = at_s
+                self._announce(tracked, alarm, at_s, None)
+                tracked.alarms_omitted = 0
+
+    def close(self, tracked: TrackedContainer, alarm: Alarm, why: str) -> None:
+        """Announce that an alarm is over, if its beginning was announced."""
+        if alarm.announced_s is not None:
+            self._announce(tracked, alarm, alarm.announced_s, why)
+
+    def _announce(self, tracked: TrackedContainer, alarm: Alarm, announced_s: float, over: str | None) -> None:
+        self._new.append(
+            AnomalyAnnouncement(
+                tracked, self._cluster, self._steady(),
+                of_service=tracked.detectors_for.service if tracked.detectors_for else None,
+                source_detectors=tracked.source_detectors, since_s=alarm.since_s, until_s=alarm.last_s,
+                announced_s=announced_s, score=alarm.score, signals=alarm.signals,
+                omitted=tracked.alarms_omitted, over=over,
+            )
+        )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the watcher writes to its output: one JSON object a line, announcements and log records alike."""
+"""The watcher's output: one JSON object per line, announcements and log records alike."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Any, Final, TextIO
+
+from pythonjsonlogger.json import JsonFormatter
 
 from podlab.errors import PodlabError
 from podlab.kubernetes.errors import one_line
 
-#: The same trouble is told once in so many seconds.
-_QUIET_S = 60.0
-#: Trouble that differs in nothing but numbers is the same.
-_NUMBER = re.compile(r"\d+")
-_MOST_KINDS = 1000
+#: The same message is logged once in this many seconds.
+_QUIET_S: Final = 60.0
+#: Messages that differ only in numbers are the same.
+_NUMBER: Final = re.compile(r"\d+")
+_MOST_KINDS: Final = 1000
 
 
 class JsonLines:
@@ -46,15 +48,14 @@ class JsonLines:
         Raises
         ------
         PodlabError
-            If nobody takes it: the disk is full, or the reader is gone.
+            If the disk is full, or the reader is gone.
         """
         stamp = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="milliseconds")
-        told = {"time": stamp, **fields}
-        line = json.dumps(told, ensure_ascii=False, allow_nan=False, default=str)
+        line = json.dumps({"time": stamp, **fields}, ensure_ascii=False, allow_nan=False, default=str)
         try:
             line.encode(getattr(self._stream, "encoding", None) or "utf-8")
         except UnicodeEncodeError:
-            line = json.dumps(told, allow_nan=False, default=str)
+            line = json.dumps({"time": stamp, **fields}, allow_nan=False, default=str)
         try:
             with self._lock:
                 self._stream.write(line + "\n")
@@ -63,8 +64,25 @@ class JsonLines:
             raise PodlabError(f"the output cannot be written: {error}", hint="see where it goes") from error
 
 
+class _Formatter(JsonFormatter):
+    """Names a log record's fields as the announcements' lines do."""
+
+    def __init__(self) -> None:
+        names = {"levelname": "level", "exc_info": "trace", "name": "logger"}
+        super().__init__(["levelname", "message", "exc_info", "name"], rename_fields=names)
+
+    def formatException(self, ei: Any) -> list[str]:  # noqa: N802
+        """Show where it happened, but no values, which may be anything."""
+        return [f"{frame.name} {frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(ei[2])]
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        """Put the level in small letters and the message on one line."""
+        log_data["level"], log_data["message"] = log_data["level"].lower(), one_line(log_data["message"])
+        return {"event": "log", **{name: value for name, value in log_data.items() if value is not None}}
+
+
 class JsonHandler(logging.Handler):
-    """Puts log records among the JSON lines; one that repeats is left out for a minute.
+    """Writes log records among the JSON lines; a repeated one is left out for a minute.
 
     Parameters
     ----------
@@ -75,31 +93,39 @@ class JsonHandler(logging.Handler):
 
     def __init__(self, lines: JsonLines, steady: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
+        self.setFormatter(_Formatter())
         self._lines = lines
         self._steady = steady
-        self._told: dict[str, float] = {}
+        self._logged_s: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
         kind, now_s = _NUMBER.sub("", record.getMessage()), self._steady()
-        if now_s - self._told.get(kind, -_QUIET_S) < _QUIET_S:
+        if now_s - self._logged_s.get(kind, -_QUIET_S) < _QUIET_S:
             return
-        if len(self._told) >= _MOST_KINDS:
-            self._told.clear()
-        self._told[kind] = now_s
-        said: dict[str, object] = {
-            "event": "log",
-            "level": record.levelname.lower(),
-            "message": one_line(record.getMessage()),
-        }
-        trace = record.exc_info[2] if record.exc_info else None
-        if trace is not None:
-            # Where it happened, but no values: those may be anything.
-            said["trace"] = [f"{frame.name} {frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(trace)]
-        with suppress(PodlabError):  # there is nowhere left to say that this cannot be written
-            self._lines.write({**said, "logger": record.name})
+        if len(self._logged_s) >= _MOST_KINDS:
+            self._logged_s.clear()
+        self._logged_s[kind] = now_s
+        with suppress(PodlabError):  # there is nowhere left to report that this cannot be written
+            self._lines.write(json.loads(self.format(record)))
 
 
-def tell_failure(message: str, lines: JsonLines) -> None:
-    """Write why a watcher cannot start, or had to end, as its log records are written."""
+@contextmanager
+def logging_to(lines: JsonLines) -> Iterator[None]:
+    """Send all log records to the watcher's output, podlab's own from INFO on."""
+    root, own, sources = (logging.getLogger(name) for name in (None, "podlab", "podlab.sources"))
+    before = root.handlers, own.level, sources.level
+    root.handlers = [JsonHandler(lines)]
+    own.setLevel(logging.INFO)
+    sources.setLevel(logging.WARNING)  # in each round they log which measurements do not exist
+    try:
+        yield
+    finally:
+        root.handlers = before[0]
+        own.setLevel(before[1])
+        sources.setLevel(before[2])
+
+
+def write_failure(message: str, lines: JsonLines) -> None:
+    """Write why a watcher cannot start, or had to end, in the form of its log records."""
     lines.write({"event": "log", "level": "error", "message": " ".join(message.split()), "logger": "podlab"})

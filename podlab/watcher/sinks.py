@@ -1,21 +1,26 @@
-"""Whom the watcher tells: its log, the pod's events, its annotations, a measurement in InfluxDB."""
+"""The built-in sinks: the log, Events on pods, annotations, and a measurement in InfluxDB."""
 
 from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
+from podlab.config import Settings
 from podlab.config_types import PodName
 from podlab.errors import InputError
 from podlab.kubernetes.client import MERGE_PATCH, ApiConnection
 from podlab.kubernetes.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
+from podlab.live import writable_database
+from podlab.plugins import SINKS
 from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.influxdb_syntax import format_fields, format_tags
-from podlab.watcher.announcement import Announcement, DecisionAnnouncement, Kind
 from podlab.watcher.logs import JsonLines
+from podlab.watcher.notify import Announcement, DecisionAnnouncement, Kind, Sink
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +33,44 @@ _REASONS: Final[dict[Kind, str]] = {
 _LONGEST_NAME: Final = 253
 _LONGEST_LABEL: Final = 63
 _LONGEST_MESSAGE: Final = 1024
+#: How long a database may take to store a point.
+_DATABASE_S: Final = 10.0
+
+
+@dataclass(frozen=True)
+class SinkContext:
+    """What a sink can be made from; its factory is called with it.
+
+    A factory is registered as an entry point of the group ``podlab.sinks``; its name is then valid in the setting
+    ``watch_sinks``.
+
+    Attributes
+    ----------
+    settings : Settings
+    lines : JsonLines
+        The watcher's output.
+    connection : ApiConnection
+        To the cluster's API server.
+    instance : str
+        Identifies this watcher.
+    """
+
+    settings: Settings
+    lines: JsonLines
+    connection: ApiConnection
+    instance: str
+
+
+def make_sinks(names: Sequence[str], context: SinkContext, *, log_first: bool) -> list[Sink]:
+    """Make the sinks of these names.
+
+    The log comes after the Event sink, which knows what was announced before; ``log_first`` is for a single look, which
+    writes everything.
+    """
+    order = [name for name in SINKS.names() if name in names]
+    if log_first:
+        order.sort(key=lambda name: name != "log")
+    return [SINKS.load(name)(context) for name in order]
 
 
 class LogSink:
@@ -39,7 +82,7 @@ class LogSink:
     def __init__(self, lines: JsonLines) -> None:
         self._lines = lines
 
-    def tell(self, announcement: Announcement) -> bool:
+    def send(self, announcement: Announcement) -> bool:
         """Write the line."""
         self._lines.write(announcement.to_json())
         return True
@@ -48,15 +91,15 @@ class LogSink:
 class EventSink:
     """A Kubernetes Event on the pod.
 
-    Its name follows from what is said, so that the API server itself refuses to have it twice: after a restart, and
-    when two watchers run. It keeps events for an hour.
+    Its name is derived from its content, so the API server itself refuses a second one: after a restart, and when two
+    watchers run. The server keeps Events for an hour.
 
     Parameters
     ----------
     connection : ApiConnection
-        With the right to create events.
+        With the right to create Events.
     instance : str
-        Which watcher this is.
+        Identifies this watcher.
     """
 
     name = "event"
@@ -66,10 +109,9 @@ class EventSink:
         self._connection = connection
         self._instance = instance
 
-    def tell(self, announcement: Announcement) -> bool:
-        """Create the event; False where it is there already."""
-        container = announcement.container
-        path = events_path(container.namespace)
+    def send(self, announcement: Announcement) -> bool:
+        """Create the Event; False where it exists already."""
+        path = events_path(announcement.view.namespace)
         try:
             self._connection.request("POST", path, make_event(announcement, self._instance))
         except ConflictError:
@@ -77,28 +119,29 @@ class EventSink:
         except RefusedError as error:
             log.warning("an event is left out: %s", error)
         except (NotFoundError, ForbiddenError) as error:
-            if not _is_going(error):
+            # The pod or its namespace vanishes, so that nobody needs to know.
+            if not (isinstance(error, NotFoundError) or "being terminated" in error.message):
                 raise
         return True
 
 
 def events_path(namespace: str) -> str:
-    """Where Events of a namespace are created."""
+    """Return the path to create Events of a namespace at."""
     return f"/api/v1/namespaces/{quote(namespace, safe='')}/events"
 
 
 def make_event(announcement: Announcement, instance: str) -> dict[str, object]:
-    """Write the Event of an announcement, on its container's pod."""
-    container = announcement.container
+    """Make the Event of an announcement, on its container's pod."""
+    view = announcement.view
     return _event(
-        PodName(container.namespace, container.pod, container.pod_uid), announcement.name,
-        _REASONS[announcement.kind], announcement.words, announcement.at_s, instance,
-        warns=announcement.kind == "anomalous", container=container.container,
+        PodName(view.namespace, view.pod, view.pod_uid), announcement.id, _REASONS[announcement.kind],
+        announcement.message, announcement.at_s, instance, warns=announcement.kind == "anomalous",
+        container=view.container,
     )  # fmt: skip
 
 
 def make_own_event(pod: PodName, reason: str, message: str, at_s: float, instance: str) -> dict[str, object]:
-    """Write an Event on the watcher's own pod that warns of something; its name follows from when that was."""
+    """Make a warning Event on the watcher's own pod; its name is derived from its time."""
     return _event(pod, f"{round(at_s):x}", reason, message, at_s, instance, warns=True)
 
 
@@ -106,7 +149,7 @@ def _event(
     pod: PodName, name: str, reason: str, message: str, at_s: float, instance: str, *, warns: bool,
     container: str | None = None,
 ) -> dict[str, object]:  # fmt: skip
-    """Write an Event; https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/."""
+    """Make an Event; https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/."""
     room = _LONGEST_NAME - len(name) - 1
     head = re.sub(r"[^a-z0-9.-]", "-", pod.name.lower())[:room].strip("-.") or "pod"
     at = datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -131,9 +174,9 @@ def _event(
 
 
 class AnnotationSink:
-    """Annotations on the pod for each container, and a label of its main container's service to select by.
+    """Annotations on the pod for each container, and a label with its main container's service to select by.
 
-    Decisions only: an alarm comes and goes, and would outlive on the pod a watcher that ends meanwhile.
+    Decisions only: an alarm comes and goes, and would stay on the pod if the watcher ended meanwhile.
     """
 
     name = "annotation"
@@ -142,34 +185,33 @@ class AnnotationSink:
     def __init__(self, connection: ApiConnection) -> None:
         self._connection = connection
 
-    def tell(self, announcement: Announcement) -> bool:
+    def send(self, announcement: Announcement) -> bool:
         """Patch the pod."""
         if not isinstance(announcement, DecisionAnnouncement):
             return True
-        container, verdict = announcement.container, announcement.verdict
-        service = verdict.service or "unknown"
+        view, service = announcement.view, announcement.service or "unknown"
         metadata: dict[str, object] = {
-            # Another pod of the same name is not to be touched: the server refuses where the uid differs.
-            "uid": container.pod_uid,
+            # The server refuses if the uid differs, so another pod of the same name is never changed.
+            "uid": view.pod_uid,
             "annotations": {
-                f"service.podlab.dev/{container.container}": service,
-                f"confidence.podlab.dev/{container.container}": f"{verdict.confidence:.2f}",
+                f"service.podlab.dev/{view.container}": service,
+                f"confidence.podlab.dev/{view.container}": f"{announcement.decision.confidence:.2f}",
             },
         }
-        if container.kind == "main":
+        if view.kind == "main":
             metadata["labels"] = {"podlab.dev/service": _label(service)}
-        path = f"/api/v1/namespaces/{quote(container.namespace, safe='')}/pods/{quote(container.pod, safe='')}"
+        path = f"/api/v1/namespaces/{quote(view.namespace, safe='')}/pods/{quote(view.pod, safe='')}"
         try:
             self._connection.request("PATCH", path, {"metadata": metadata}, content_type=MERGE_PATCH)
         except (ConflictError, NotFoundError):
-            log.debug("%s is gone before it could be annotated", announcement.key)
+            log.debug("%s is gone before it could be annotated", announcement.container.key)
         except RefusedError as error:
             log.warning("an annotation is left out: %s", error)
         return True
 
 
 class InfluxSink:
-    """A point for each announcement, beside the metrics.
+    """A point for each announcement, in the database of the metrics.
 
     Parameters
     ----------
@@ -183,16 +225,16 @@ class InfluxSink:
     def __init__(self, database: InfluxDatabase) -> None:
         self._database = database
 
-    def tell(self, announcement: Announcement) -> bool:
+    def send(self, announcement: Announcement) -> bool:
         """Write the point."""
-        container = announcement.container
+        view = announcement.view
         tags = {
-            "cluster": announcement.cluster, "namespace": container.namespace, "pod_name": container.pod,
-            "container_name": container.container, "service": announcement.service or "unknown",
+            "cluster": announcement.cluster, "namespace": view.namespace, "pod_name": view.pod,
+            "container_name": view.container, "service": announcement.service or "unknown",
         }  # fmt: skip
-        values = {**announcement.values(), "pod_uid": container.pod_uid, "id": announcement.name}
+        values = {**announcement.values(), "pod_uid": view.pod_uid, "id": announcement.id}
         try:
-            point = announcement.measurement + format_tags(tags, where=announcement.key)
+            point = announcement.measurement + format_tags(tags, where=announcement.container.key)
             point += f" {format_fields(values)} {int(announcement.at_s * 1e9)}"
         except InputError as error:
             log.warning("an announcement cannot be stored in InfluxDB: %s", error)
@@ -201,11 +243,26 @@ class InfluxSink:
         return True
 
 
-def _is_going(error: InputError) -> bool:
-    """Whether what was to be told of vanishes meanwhile, so that nobody needs to hear it."""
-    return isinstance(error, NotFoundError) or "being terminated" in error.message
-
-
 def _label(value: str) -> str:
-    """Make a label's value: letters, digits, dashes, dots, underscores, and no odd end."""
+    """Make a label's value: letters, digits, dashes, dots, underscores, the first and last alphanumeric."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", value)[:_LONGEST_LABEL].strip("._-")
+
+
+def log_sink(context: SinkContext) -> Sink:
+    """Make the sink ``log``."""
+    return LogSink(context.lines)
+
+
+def event_sink(context: SinkContext) -> Sink:
+    """Make the sink ``event``."""
+    return EventSink(context.connection, context.instance)
+
+
+def annotation_sink(context: SinkContext) -> Sink:
+    """Make the sink ``annotation``."""
+    return AnnotationSink(context.connection)
+
+
+def influxdb_sink(context: SinkContext) -> Sink:
+    """Make the sink ``influxdb``."""
+    return InfluxSink(writable_database(context.settings, timeout_s=_DATABASE_S))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from podlab.watcher.metrics import Metrics
+from podlab.watcher.runtime import Metrics
 from tests.deploy.conftest import DEPLOY
 
 DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "podlab.json").read_text())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from podlab.watcher.journal import Journal
+from podlab.watcher.state import StateStore
 from tests.support.influxd import Influxd
 from tests.support.kubeapi import KubeApi
 from tests.support.watch_process import WatchProcess, begin_now, crowd, events, play, run_pods
@@ -31,4 +31,4 @@ def test_announcing_goes_on_and_the_file_stays_readable(
         assert 'podlab_errors_total{part="state"}' in watcher.get("/metrics").text
         assert watcher.end() == 0
     assert len(events(watch_api)) == 18
-    assert not state.exists() or Journal(state).size <= 18
+    assert not state.exists() or StateStore(state).size <= 18

@@ -10,7 +10,7 @@ import pytest
 
 from podlab.errors import PodlabError
 from podlab.identify.early import TriggerPolicy
-from podlab.watcher.source_health import SourceHealth
+from podlab.watcher.runtime import SourceHealth
 from tests.support.watching import make_watched, pods_of
 from tests.watcher.conftest import MakeBench, bench, model, samples
 
@@ -67,12 +67,12 @@ def test_what_cannot_be_told_is_told_again() -> None:
     told: list[str] = []
     refusing = [True]
 
-    def tell(why: str) -> None:
+    def send(why: str) -> None:
         if refusing[0]:
             raise PodlabError("the API server is away")
         told.append(why)
 
-    health = SourceHealth(30.0, tell)
+    health = SourceHealth(30.0, send)
     health.note("nothing", 0.0)
     assert health.trouble is None
     health.note("nothing", 40.0)

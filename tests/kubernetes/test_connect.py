@@ -155,7 +155,7 @@ def test_in_a_pod_an_address_of_the_new_kind_stands_in_brackets(pod: Path, monke
 
 
 def test_in_a_pod_the_official_client_is_not_even_imported(pod: Path) -> None:
-    script = "import sys, podlab.watcher.run; from podlab.kubernetes import credentials; from pathlib import Path; "
+    script = "import sys, podlab.watcher.app; from podlab.kubernetes import credentials; from pathlib import Path; "
     script += f"credentials.SERVICE_ACCOUNT = Path({str(pod)!r}); print(credentials.service_account().host); "
     script += "print('kubernetes' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

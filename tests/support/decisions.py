@@ -10,9 +10,9 @@ import pandas as pd
 
 from podlab.identify.early import Reason
 from podlab.kubernetes.objects import WatchedContainer
-from podlab.watcher.announcement import DecisionAnnouncement
-from podlab.watcher.cases import Sight, Verdict, key_of
+from podlab.watcher.containers import DecisionRecord, PredictionSummary, TrackedContainer
 from podlab.watcher.logs import JsonLines
+from podlab.watcher.notify import DecisionAnnouncement
 from podlab.watcher.sinks import LogSink
 
 STARTED_AT = pd.Timestamp("2026-01-05T08:00:00Z")
@@ -35,13 +35,16 @@ def line(
         namespace=namespace, pod=pod, pod_uid=f"uid-{pod}", container=container, node="n", started_at=started,
         kind="main", state="running", reason=None,
     )  # fmt: skip
-    sight = Sight(
+    prediction = PredictionSummary(
         ((service or "nginx", 0.95),), (("nginx", 0.9),), service is not None, 0.1, seconds - 1, "default@0123"
     )
-    seen = b"" if reason == "unseen" else sight.pack()
-    verdict = Verdict(service, reason, revisions, started.timestamp() + seconds, seconds, seen)
+    seen = b"" if reason == "unseen" else prediction.pack()
+    tracked = TrackedContainer(who, started, 1, 0.0, 0.0)
+    decision = DecisionRecord(
+        tracked.key, service, reason, revisions, started.timestamp() + seconds, seconds, seen=seen
+    )
     out = io.StringIO()
-    LogSink(JsonLines(out)).tell(DecisionAnnouncement(key_of(who, started), who, started, "lab", seconds, verdict))
+    LogSink(JsonLines(out)).send(DecisionAnnouncement(tracked, "lab", seconds, decision))
     return out.getvalue().rstrip("\n")
 
 

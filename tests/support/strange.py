@@ -12,6 +12,8 @@ import pandas as pd
 from podlab.detect import DetectorLibrary, Scorer
 from podlab.detect.signals import samples_at
 from podlab.features.rows import read_rows
+from podlab.kubernetes.informer import InformerStatus
+from podlab.watcher.status import Status
 from tests.support.synthetic import make_samples
 from tests.support.watching import Bench, make_bench, starting_together
 
@@ -55,7 +57,7 @@ def watched(here: Bench) -> dict[str, dict[str, object]]:
     """How each pod is watched."""
     monitor = here.watcher.monitor
     assert monitor is not None
-    return {case.container.pod: monitor.describe(case.number) for case in here.watcher.roster.cases()}
+    return {tracked.view.pod: monitor.describe(tracked) for tracked in here.watcher.registry.containers()}
 
 
 def scored_naively(
@@ -84,3 +86,8 @@ def scored_naively(
                 named = True
             said = scorer.score(one, age_s, age_s, *samples_at(rows, np.array([row])))
             yield str(pod), round(begin_s + float(age_s[0]), 3), float(said.score[0])
+
+
+def status_of(here: Bench) -> Status:
+    """Give the status of a watcher, as its web server shows it."""
+    return Status(here.watcher, InformerStatus(), here.hands.at_s, lambda: here.hands.at_s)

@@ -14,18 +14,14 @@ import pandas as pd
 
 from podlab.data.samples import INSTANCE_KEY
 from podlab.errors import PodlabError
-from podlab.identify.early import TriggerPolicy
 from podlab.kubernetes.objects import Change, WatchedContainer, WatchedPod
 from podlab.sources.protocol import LiveSource, NothingThereError
-from podlab.watcher.announce import Sink
-from podlab.watcher.announcement import Announcement
-from podlab.watcher.docket import Pace
-from podlab.watcher.journal import Journal
 from podlab.watcher.logs import JsonLines
-from podlab.watcher.loop import Clock, Watcher
-from podlab.watcher.model import ModelSlot
+from podlab.watcher.loop import Watcher
+from podlab.watcher.notify import Announcement, Sink
+from podlab.watcher.runtime import Clock, ReloadableModel, SourceHealth, WatcherOptions
 from podlab.watcher.sinks import LogSink
-from podlab.watcher.source_health import SourceHealth
+from podlab.watcher.state import StateStore
 from tests.support.synthetic import EPOCH
 
 
@@ -94,12 +90,12 @@ class Deaf:
     told: list[Announcement] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
 
-    def tell(self, announcement: Announcement) -> bool:
+    def send(self, announcement: Announcement) -> bool:
         if self.fault is not None:
             raise self.fault
-        if announcement.name in self.names:
+        if announcement.id in self.names:
             return False
-        self.names.add(announcement.name)
+        self.names.add(announcement.id)
         self.told.append(announcement)
         return True
 
@@ -144,16 +140,16 @@ class Bench:
     out: io.StringIO
 
     def appear(self, *pods: WatchedPod) -> None:
-        self.watcher.roster.put([Change("added", pod) for pod in pods])
+        self.watcher.registry.put([Change("added", pod) for pod in pods])
 
     def vanish(self, *pods: WatchedPod) -> None:
-        self.watcher.roster.put([Change("gone", pod) for pod in pods])
+        self.watcher.registry.put([Change("gone", pod) for pod in pods])
 
     def run(self, seconds: float, *, interval_s: float = 10.0, **options: Any) -> None:
         """Do a round each interval, the first one at once."""
         until_s = self.hands.at_s + seconds
         while self.hands.at_s <= until_s:
-            self.watcher.tick(**options)
+            self.watcher.run_round(**options)
             self.hands.at_s += interval_s
 
     @property
@@ -172,12 +168,9 @@ def make_bench(
     *,
     begin_s: float | None = None,
     sinks: Collection[Sink] = (),
-    journal: Journal | None = None,
-    policy: TriggerPolicy | None = None,
-    pace: Pace | None = None,
-    anomalies: bool = False,
-    all_pods: bool = False,
+    store: StateStore | None = None,
     health: SourceHealth | None = None,
+    **options: Any,
 ) -> Bench:
     """Set a watcher up, at the start of the first container unless told otherwise."""
     hands = Hands(samples["time"].min().timestamp() if begin_s is None else begin_s)
@@ -185,7 +178,7 @@ def make_bench(
     out = io.StringIO()
     lines = JsonLines(out, lambda: hands.at_s)
     watcher = Watcher(
-        table, ModelSlot(model), [*sinks, LogSink(lines)], Journal(None) if journal is None else journal,
-        policy=policy, pace=pace, clock=hands.clock(), anomalies=anomalies, all_pods=all_pods, health=health,
+        table, ReloadableModel(model), [*sinks, LogSink(lines)], StateStore(None) if store is None else store,
+        WatcherOptions(**options), clock=hands.clock(), health=health,
     )  # fmt: skip
     return Bench(watcher, hands, table, out)

@@ -11,6 +11,7 @@ import pytest
 from podlab.kubernetes.client import ApiConnection, connect
 from tests.support.bundles import write_bundle
 from tests.support.kubeapi import KubeApi
+from tests.support.strange import make_lives, pod_of, strain
 from tests.support.synthetic import make_samples
 from tests.support.watch_process import TOKEN, grant
 from tests.support.watching import Bench, make_bench, starting_together
@@ -52,3 +53,15 @@ def watch_connection(watch_api: KubeApi, tmp_path: Path) -> Iterator[ApiConnecti
 @pytest.fixture
 def bench(samples: pd.DataFrame, model: Path) -> MakeBench:
     return lambda **options: make_bench(options.pop("samples", samples), model, **options)
+
+
+@pytest.fixture(scope="session")
+def normal() -> pd.DataFrame:
+    """Containers of which none is anomalous."""
+    return make_lives()
+
+
+@pytest.fixture(scope="session")
+def strange(normal: pd.DataFrame) -> pd.DataFrame:
+    """One pod of redis is strained from its age of 150 s to that of 220 s."""
+    return strain(normal, pod_of(normal, "redis"), 150.0, 220.0)

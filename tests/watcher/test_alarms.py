@@ -7,12 +7,12 @@ import pytest
 
 from podlab.detect import SIGNALS, StepScores
 from podlab.detect.signals import ObservedSignals
-from podlab.watcher.alarms import Alarms, Change
+from podlab.watcher.alarms import AlarmChange, Alarms
 
 NOTHING = ObservedSignals(*(np.zeros((1, len(SIGNALS))) for _ in range(4)))
 
 
-def step(alarms: Alarms, time_s: float, rarity: float, *, place: int = 0, may_rise: bool = True) -> list[Change]:
+def step(alarms: Alarms, time_s: float, rarity: float, *, place: int = 0, may_rise: bool = True) -> list[AlarmChange]:
     far = np.zeros((1, 2 * len(SIGNALS)))
     far[0, 0] = 3.0 * rarity
     said = StepScores(np.array([1 - 10.0**-rarity]), np.array([rarity]), np.array([rarity > 1]), far, NOTHING)
@@ -48,7 +48,7 @@ def test_an_alarm_is_what_its_strangest_sample_was() -> None:
         changes = step(alarms, at_s, rarity)
     [change] = changes
     assert (change.alarm.since_s, change.alarm.last_s, change.alarm.rarity) == (0.0, 30.0, 3.0)
-    [driver] = change.alarm.drivers
+    [driver] = change.alarm.signals
     assert (driver.signal, driver.deviation) == (SIGNALS[0], pytest.approx(9.0))
     assert driver.text == f"{SIGNALS[0]} 9.0 deviations above what is usual for the service"
 

@@ -21,7 +21,7 @@ def _watch(bench: MakeBench, cluster: Cluster, samples: pd.DataFrame, seconds: i
         cluster.at_s[0] = here.hands.at_s
         cluster.source.poll()
         if second % 10 == 0:
-            here.watcher.tick()
+            here.watcher.run_round()
         here.hands.at_s += 1.0
     assert here.watcher.database_error is None
     return here.said()

@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 
 from podlab.identify.early import TriggerPolicy
-from podlab.watcher.docket import Pace
-from podlab.watcher.journal import Journal
+from podlab.watcher.state import StateStore
 from tests.support.synthetic import make_samples
 from tests.support.watching import Deaf, make_watched, pods_of, starting_together
 from tests.watcher.conftest import MakeBench
@@ -80,7 +79,7 @@ def test_no_metrics_is_said_once_and_why(bench: MakeBench, samples: pd.DataFrame
     here.run(900)
     [line] = [line for line in here.lines if line["pod"] == NOBODY]
     assert (line["event"], line["service"], line["reason"]) == ("no-metrics", None, "unseen")
-    assert line["message"] == "main: no metrics came within 120 s, so nobody can tell what it is"
+    assert line["message"] == "main: no metrics came within 120 s, so it cannot be identified"
 
 
 def test_a_container_that_ended_without_a_sample_is_nothing_to_tell_of(bench: MakeBench) -> None:
@@ -104,7 +103,7 @@ def test_metrics_that_come_after_the_time_was_up_turn_the_decision(bench: MakeBe
 
 
 def test_who_is_settled_is_asked_for_no_more_and_who_is_unknown_seldom(bench: MakeBench, samples: pd.DataFrame) -> None:
-    here = bench(pace=Pace(settle_s=200.0))
+    here = bench(settle_s=200.0)
     here.appear(*pods_of(samples), make_watched(NOBODY, "1", samples["started_at"].iloc[0].to_pydatetime()))
     here.run(1000)
     assert here.watcher.active == 1
@@ -137,29 +136,36 @@ def test_who_is_decided_is_looked_at_ever_more_seldom_while_others_are_in_every_
 
 def test_what_was_missed_is_caught_up_within_bounds(bench: MakeBench, samples: pd.DataFrame) -> None:
     begin_s = samples["time"].min().timestamp() + 60
-    here = bench(begin_s=begin_s, pace=Pace(window_s=30.0))
+    here = bench(begin_s=begin_s, window_s=30.0)
     here.appear(*pods_of(samples))
     here.run(0)
     [(since, _, _)] = here.table.asked
     assert since == begin_s - 30
-    assert all(case.sight or (case.verdict and case.verdict.sight) for case in here.watcher.roster.cases())
+    assert all(
+        tracked.prediction or (tracked.decision and tracked.decision.prediction)
+        for tracked in here.watcher.registry.containers()
+    )
 
 
 def test_a_restart_announces_nothing_again_and_goes_on(bench: MakeBench, samples: pd.DataFrame, tmp_path: Path) -> None:
     path = tmp_path / "announced.jsonl"
-    first = bench(journal=Journal(path))
+    first = bench(store=StateStore(path))
     pods = pods_of(samples)
     first.appear(*pods[:3])
     first.run(40)
     assert len(first.lines) == 3
-    second = bench(journal=Journal(path), begin_s=first.hands.at_s)
+    second = bench(store=StateStore(path), begin_s=first.hands.at_s)
     second.appear(*pods)
     second.run(0)
-    known = [case for case in second.watcher.roster.cases() if case.verdict is not None]
-    sights = {case.container.pod: case.verdict.sight for case in first.watcher.roster.cases() if case.verdict}
+    known = [tracked for tracked in second.watcher.registry.containers() if tracked.decision is not None]
+    prediction = {
+        tracked.view.pod: tracked.decision.prediction
+        for tracked in first.watcher.registry.containers()
+        if tracked.decision
+    }
     assert len(known) == 3
-    assert {case.container.pod: case.verdict.sight for case in known if case.verdict} == sights
-    assert all(case.verdict.confidence >= 0.9 for case in known if case.verdict)
+    assert {tracked.view.pod: tracked.decision.prediction for tracked in known if tracked.decision} == prediction
+    assert all(tracked.decision.confidence >= 0.9 for tracked in known if tracked.decision)
     second.run(60)
     assert {pod for pod, _ in second.said()} == {pod.name for pod in pods[3:]}
     assert dict(first.said()) | dict(second.said()) == truth(samples)

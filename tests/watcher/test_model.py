@@ -8,7 +8,7 @@ import pytest
 
 from podlab.identify import fit
 from podlab.model import bundle
-from podlab.watcher.model import ModelSlot
+from podlab.watcher.runtime import ReloadableModel
 from tests.support.bundles import write_bundle
 from tests.support.synthetic import make_samples
 
@@ -61,7 +61,7 @@ def mount(tmp_path: Path, small: dict[str, bytes]) -> Mount:
 
 
 def test_another_bundle_takes_the_place_of_the_first_without_a_restart(mount: Mount, other: dict[str, bytes]) -> None:
-    slot = ModelSlot(mount.folder)
+    slot = ReloadableModel(mount.folder)
     assert slot.name.startswith("small@")
     assert not slot.refresh()
     mount.put(other)
@@ -74,7 +74,7 @@ def test_another_bundle_takes_the_place_of_the_first_without_a_restart(mount: Mo
 def test_a_bundle_of_which_a_byte_was_changed_is_refused_and_the_next_one_taken(
     mount: Mount, small: dict[str, bytes], other: dict[str, bytes]
 ) -> None:
-    slot = ModelSlot(mount.folder)
+    slot = ReloadableModel(mount.folder)
     name = max(other, key=lambda name: len(other[name]))
     mount.put(other | {name: other[name][:-1] + b"?"})
     assert not slot.refresh()
@@ -86,7 +86,7 @@ def test_a_bundle_of_which_a_byte_was_changed_is_refused_and_the_next_one_taken(
 
 
 def test_the_same_bundle_mounted_anew_is_no_other_model(mount: Mount, small: dict[str, bytes]) -> None:
-    slot = ModelSlot(mount.folder)
+    slot = ReloadableModel(mount.folder)
     mount.put(small)
     assert not slot.refresh()
     assert slot.refused is None

@@ -10,13 +10,14 @@ import pytest
 
 from podlab.config_types import PodName
 from podlab.detect.scoring import ContributingSignal
+from podlab.identify.early import Reason
 from podlab.kubernetes.client import ApiConnection
 from podlab.kubernetes.errors import ForbiddenError
+from podlab.kubernetes.objects import WatchedPod
 from podlab.sources.influxdb_client import InfluxDatabase
-from podlab.watcher.announcement import Announcement, DecisionAnnouncement
-from podlab.watcher.anomaly import AnomalyAnnouncement
-from podlab.watcher.cases import Sight, Verdict
+from podlab.watcher.containers import DecisionRecord, PredictionSummary, TrackedContainer
 from podlab.watcher.logs import JsonHandler, JsonLines
+from podlab.watcher.notify import Announcement, AnomalyAnnouncement, DecisionAnnouncement
 from podlab.watcher.sinks import AnnotationSink, EventSink, InfluxSink, events_path, make_own_event
 from tests.support.influxd import Influxd
 from tests.support.kubeapi import Fault, KubeApi
@@ -26,22 +27,29 @@ from tests.support.watch_process import USER, events
 from tests.support.watching import make_watched
 
 START = EPOCH.to_pydatetime()
-SIGHT = Sight((("redis", 0.97), ("nginx", 0.03)), (("redis", 0.8), ("nginx", 0.1)), True, 0.2, 24.0, "small@abc")
+PREDICTION = PredictionSummary(
+    (("redis", 0.97), ("nginx", 0.03)), (("redis", 0.8), ("nginx", 0.1)), True, 0.2, 24.0, "small@abc"
+)
+
+
+def track(pod: WatchedPod) -> TrackedContainer:
+    return TrackedContainer(pod.containers[0], START, 1, 0.0, 0.0)
 
 
 def say(service: str | None = "redis", *, uid: str = "uid-1", kind: str = "main") -> Announcement:
-    container = make_watched("web", uid, START, container="app", kind=kind).containers[0]
-    verdict = Verdict(service, "confident" if service else "unlike", 0, 1_767_600_024.5, 24.0, SIGHT.pack())
-    return DecisionAnnouncement("key", container, START, "local", 0.0, verdict)
+    tracked = track(make_watched("web", uid, START, container="app", kind=kind))
+    reason: Reason = "confident" if service else "unlike"
+    decision = DecisionRecord(tracked.key, service, reason, 0, 1_767_600_024.5, 24.0, seen=PREDICTION.pack())
+    return DecisionAnnouncement(tracked, "local", 0.0, decision)
 
 
 def test_an_event_stands_on_the_pod_once(watch_api: KubeApi, watch_connection: ApiConnection) -> None:
     sink = EventSink(watch_connection, "watcher-1")
-    assert [sink.tell(say()), sink.tell(say()), EventSink(watch_connection, "watcher-2").tell(say())] == [
+    assert [sink.send(say()), sink.send(say()), EventSink(watch_connection, "watcher-2").send(say())] == [
         True, False, False,
     ]  # fmt: skip
     [event] = events(watch_api)
-    assert event["message"] == "app is redis (97% sure after 24 s of metrics; most like redis, nginx)"
+    assert event["message"] == "app is redis (confidence 97% after 24 s of metrics; most similar to redis, nginx)"
     assert event["involvedObject"]["fieldPath"] == "spec.containers{app}"
     assert (event["reason"], event["lastTimestamp"]) == ("ServiceIdentified", "2026-01-05T08:00:24Z")
 
@@ -63,18 +71,18 @@ def test_an_event_of_a_pod_that_is_going_is_left_out_and_a_missing_right_is_told
     sink = EventSink(watch_connection, "watcher-1")
     going = b'{"message": "unable to create new content in namespace lab because it is being terminated"}'
     watch_api.faults.append(Fault(403, going, verb="create"))
-    assert sink.tell(say())
+    assert sink.send(say())
     watch_api.faults.append(Fault(403, b'{"message": "no such right"}', verb="create"))
     with pytest.raises(ForbiddenError, match="grant the verb 'create'"):
-        sink.tell(say())
+        sink.send(say())
 
 
 def test_annotations_and_a_label_say_the_service(watch_api: KubeApi, watch_connection: ApiConnection) -> None:
     watch_api.allow(USER, ["patch"], ["pods"])
     watch_api.store.put("pods", make_pod("web", namespace="lab", uid="uid-1"))
     sink = AnnotationSink(watch_connection)
-    assert sink.tell(say())
-    assert sink.tell(say(None, kind="sidecar"))
+    assert sink.send(say())
+    assert sink.send(say(None, kind="sidecar"))
     metadata = watch_api.store.get("pods", "web", "lab")["metadata"]
     assert metadata["annotations"] == {"service.podlab.dev/app": "unknown", "confidence.podlab.dev/app": "0.97"}
     assert metadata["labels"] == {"podlab.dev/service": "redis"}
@@ -83,14 +91,14 @@ def test_annotations_and_a_label_say_the_service(watch_api: KubeApi, watch_conne
 def test_another_pod_of_the_same_name_is_not_touched(watch_api: KubeApi, watch_connection: ApiConnection) -> None:
     watch_api.allow(USER, ["patch"], ["pods"])
     watch_api.store.put("pods", make_pod("web", namespace="lab", uid="uid-2"))
-    assert AnnotationSink(watch_connection).tell(say(uid="uid-1"))
+    assert AnnotationSink(watch_connection).send(say(uid="uid-1"))
     assert "annotations" not in watch_api.store.get("pods", "web", "lab")["metadata"]
 
 
 def test_a_point_stands_beside_the_metrics_and_repeating_it_changes_nothing(influxd: Influxd, database: str) -> None:
     sink = InfluxSink(InfluxDatabase(influxd.url, database, *influxd.admin))
-    assert sink.tell(say())
-    assert sink.tell(say())
+    assert sink.send(say())
+    assert sink.send(say())
     [result] = influxd.statement("SELECT * FROM podlab_decision", db=database, epoch="ms")
     [series] = result["series"]
     [row] = [dict(zip(series["columns"], values, strict=True)) for values in series["values"]]
@@ -120,14 +128,14 @@ def test_log_records_stand_among_the_lines_and_the_same_trouble_once_a_minute() 
 
 
 def alarm(over: str | None = None) -> AnomalyAnnouncement:
-    container = make_watched("web", "uid-1", START, container="app").containers[0]
     return AnomalyAnnouncement(
-        "key", container, START, "local", 0.0, of_service="redis", donors=(("redis", 1.0),),
-        since_s=1_767_600_300.0, until_s=1_767_600_320.5, told_s=1_767_600_300.0, score=0.9999,
-        drivers=(
+        track(make_watched("web", "uid-1", START, container="app")), "local", 0.0, of_service="redis",
+        source_detectors=(("redis", 1.0),),
+        since_s=1_767_600_300.0, until_s=1_767_600_320.5, announced_s=1_767_600_300.0, score=0.9999,
+        signals=(
             ContributingSignal("rx_bytes", 12.3, "itself"), ContributingSignal("memory_rss_bytes", -20.0, "service")
         ),
-        untold=0, over=over,
+        omitted=0, over=over,
     )  # fmt: skip
 
 
@@ -135,7 +143,7 @@ def test_an_alarm_is_a_warning_on_the_pod_and_its_end_is_none(
     watch_api: KubeApi, watch_connection: ApiConnection
 ) -> None:
     sink = EventSink(watch_connection, "watcher-1")
-    assert [sink.tell(alarm()), sink.tell(alarm()), sink.tell(alarm("usual again"))] == [True, False, True]
+    assert [sink.send(alarm()), sink.send(alarm()), sink.send(alarm("usual again"))] == [True, False, True]
     told = {event["reason"]: event for event in events(watch_api)}
     assert {reason: event["type"] for reason, event in told.items()} == {
         "AnomalyDetected": "Warning", "AnomalyOver": "Normal",
@@ -151,13 +159,13 @@ def test_an_alarm_is_a_warning_on_the_pod_and_its_end_is_none(
 def test_an_alarm_is_no_annotation(watch_api: KubeApi, watch_connection: ApiConnection) -> None:
     watch_api.store.put("pods", make_pod("web", namespace="lab", uid="uid-1"))
     before = watch_api.store.get("pods", "web", "lab")
-    assert AnnotationSink(watch_connection).tell(alarm())
+    assert AnnotationSink(watch_connection).send(alarm())
     assert watch_api.store.get("pods", "web", "lab") == before
 
 
 def test_an_alarm_is_a_point_of_a_measurement_of_its_own(influxd: Influxd, database: str) -> None:
     sink = InfluxSink(InfluxDatabase(influxd.url, database, *influxd.admin))
-    assert sink.tell(alarm())
+    assert sink.send(alarm())
     [result] = influxd.statement("SELECT * FROM podlab_anomaly", db=database, epoch="ms")
     [series] = result["series"]
     [row] = [dict(zip(series["columns"], values, strict=True)) for values in series["values"]]

@@ -1,7 +1,7 @@
-"""One of several watchers announces: the one that holds a Lease, and renews it while it works.
+"""Leader election: of several watchers one announces, the one that holds a Lease and renews it while it works.
 
-The rules are those of client-go's leader election: nobody trusts another's clock, only how long ago the Lease was seen
-to change; who cannot renew in time stops before anybody else may begin.
+The rules are those of client-go's leader election: no watcher trusts another's clock, only how long ago it saw the
+Lease change; one that cannot renew in time stops before another may begin.
 https://kubernetes.io/docs/concepts/architecture/leases/
 """
 
@@ -19,20 +19,20 @@ import msgspec
 from podlab.errors import InputError, PodlabError
 from podlab.kubernetes.client import ApiConnection, Method
 from podlab.kubernetes.errors import ConflictError, NotFoundError
-from podlab.watcher.loop import Clock
+from podlab.watcher.runtime import Clock
 
 log = logging.getLogger(__name__)
 
-#: So long nobody else takes a Lease that was not renewed, in seconds.
+#: For this long nobody else takes a Lease that is not renewed, in seconds.
 DURATION_S: Final = 15.0
-#: So long after it was renewed last its holder still acts.
+#: For this long after the last renewal its holder still acts.
 _DEADLINE_S: Final = 10.0
 _RETRY_S: Final = 2.0
 
 Object = dict[str, Any]
 
 
-class Lease:
+class LeaderElection:
     """Takes part in the election.
 
     Parameters
@@ -42,10 +42,15 @@ class Lease:
     place : str
         ``namespace/name`` of the Lease.
     identity : str
-        Tells this watcher from the others.
+        Identifies this watcher.
     healthy : callable
-        Whether this watcher works; one that does not lets the Lease go.
+        Whether this watcher works; one that does not gives the Lease up.
     clock : Clock
+
+    Attributes
+    ----------
+    leader_alive_s : float or None
+        When another holder last renewed the Lease, on the steady clock.
 
     Raises
     ------
@@ -58,7 +63,7 @@ class Lease:
     ) -> None:
         namespace, _, name = place.partition("/")
         if not namespace or not name or "/" in name:
-            raise InputError(f"{place!r} is no place of a Lease", where="watch_lease", hint="write namespace/name")
+            raise InputError(f"{place!r} is not the place of a Lease", where="watch_lease", hint="write namespace/name")
         self._connection = connection
         self._place = place
         self._new = {
@@ -72,7 +77,7 @@ class Lease:
         self._clock = clock
         self._renewed_s: float | None = None
         self._seen: tuple[str, float] | None = None
-        self.others_alive_s: float | None = None
+        self.leader_alive_s: float | None = None
 
     @property
     def leading(self) -> bool:
@@ -100,7 +105,7 @@ class Lease:
                 self._send("POST", self._leases, self._claim(self._new))
             else:
                 self._send("PUT", self._mine, self._claim(held))
-        except ConflictError:  # another one was quicker
+        except ConflictError:  # another watcher was quicker
             self._renewed_s = None
             return
         if self._renewed_s is None:
@@ -108,7 +113,7 @@ class Lease:
         self._renewed_s = begun_s
 
     def release(self) -> None:
-        """Give the Lease up, so that another need not wait for its end."""
+        """Give the Lease up, so that another watcher need not wait for its end."""
         if not self.leading:
             return
         self._renewed_s = None
@@ -117,7 +122,7 @@ class Lease:
             if held and _spec(held).get("holderIdentity") == self._identity:
                 self._send("PUT", self._mine, {**held, "spec": {**_spec(held), "holderIdentity": ""}})
         except PodlabError as error:
-            log.info("the Lease is left to run out: %s", error)
+            log.info("the Lease is left to expire: %s", error)
 
     def run(
         self, stop: threading.Event, wait: Callable[[threading.Event, float], object] = threading.Event.wait
@@ -127,10 +132,10 @@ class Lease:
             try:
                 self.attempt()
             except PodlabError as error:
-                log.warning("the Lease cannot be had now: %s", error)
+                log.warning("the Lease cannot be acquired now: %s", error)
             except Exception:
-                # Whatever it is, it must not end the election: nobody would notice that this watcher is silent.
-                log.exception("the Lease cannot be had now")
+                # Nothing may end the election: nobody would notice that this watcher is silent.
+                log.exception("the Lease cannot be acquired now")
             wait(stop, _RETRY_S)
 
     def _read(self) -> Object | None:
@@ -141,15 +146,15 @@ class Lease:
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise PodlabError(f"Lease {self._place} cannot be read: {error}", where=self._connection.host) from None
         if not isinstance(_spec(held), dict):
-            raise PodlabError(f"Lease {self._place} is none", where=self._connection.host)
+            raise PodlabError(f"Lease {self._place} is not a Lease", where=self._connection.host)
         return held
 
     def _expired(self, held: Object, now_s: float) -> bool:
-        """Whether another holder's Lease did not change for as long as it lasts."""
+        """Whether another holder's Lease has not changed for its whole duration."""
         version = str(held.get("metadata", {}).get("resourceVersion"))
         if self._seen is None or self._seen[0] != version:
             self._seen = version, now_s
-            self.others_alive_s = now_s
+            self.leader_alive_s = now_s
         return now_s - self._seen[1] > float(_spec(held).get("leaseDurationSeconds") or DURATION_S)
 
     def _claim(self, held: Object) -> Object:

@@ -8,8 +8,8 @@ import pytest
 
 from podlab.errors import InputError, PodlabError
 from podlab.kubernetes.client import ApiConnection
-from podlab.watcher.lease import Lease
-from podlab.watcher.loop import Clock
+from podlab.watcher.leader import LeaderElection
+from podlab.watcher.runtime import Clock
 from tests.support.kubeapi import Fault, KubeApi
 from tests.support.watch_process import LEASE
 from tests.support.watching import Hands
@@ -24,9 +24,9 @@ class Health:
     well = True
 
 
-def make(connection: ApiConnection, hands: Hands, identity: str, *, ahead_s: float = 0.0) -> Lease:
+def make(connection: ApiConnection, hands: Hands, identity: str, *, ahead_s: float = 0.0) -> LeaderElection:
     clock = Clock(now=lambda: hands.at_s + ahead_s, steady=lambda: hands.at_s)
-    return Lease(connection, LEASE, identity, healthy=lambda: Health.well, clock=clock)
+    return LeaderElection(connection, LEASE, identity, healthy=lambda: Health.well, clock=clock)
 
 
 def holder(api: KubeApi) -> str:
@@ -39,7 +39,7 @@ def test_the_first_takes_it_and_keeps_it(watch_api: KubeApi, watch_connection: A
         first.attempt()
         second.attempt()
         assert (first.leading, second.leading) == (True, False)
-        assert second.others_alive_s == hands.at_s
+        assert second.leader_alive_s == hands.at_s
         hands.at_s += 2.0
     spec = watch_api.store.get("leases", "podlab-watcher", "podlab")["spec"]
     assert (spec["holderIdentity"], spec["leaseTransitions"]) == ("first", 0)
@@ -57,7 +57,7 @@ def test_when_the_first_is_gone_the_second_takes_it_and_never_are_there_two(
         second.attempt()
         assert not (first.leading and second.leading)
     assert 15.0 < hands.at_s - gone_s <= 17.0
-    assert second.others_alive_s == gone_s
+    assert second.leader_alive_s == gone_s
     first.attempt()
     assert not first.leading
     assert holder(watch_api) == "second"
@@ -135,7 +135,7 @@ def test_what_others_wrote_into_it_stays(watch_api: KubeApi, watch_connection: A
 @pytest.mark.parametrize("place", ["podlab", "/name", "namespace/", "a/b/c"])
 def test_no_place_is_refused(watch_connection: ApiConnection, hands: Hands, place: str) -> None:
     with pytest.raises(InputError, match="write namespace/name"):
-        Lease(watch_connection, place, "first", healthy=lambda: True, clock=hands.clock())
+        LeaderElection(watch_connection, place, "first", healthy=lambda: True, clock=hands.clock())
 
 
 @pytest.mark.parametrize(

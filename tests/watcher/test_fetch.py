@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from podlab.data.samples import check_samples
 from podlab.kubernetes.inventory import COLUMNS, enrich
-from podlab.watcher.cases import Case
-from podlab.watcher.gather import ask as ask_for
-from podlab.watcher.gather import gather, match_cases
-from podlab.watcher.history import History
+from podlab.watcher.containers import TrackedContainer
+from podlab.watcher.runtime import WatcherOptions
+from podlab.watcher.samples import SampleArrays, SampleFetcher, match_containers
 from tests.support.synthetic import EPOCH
 from tests.support.watching import Hands, Table, make_watched
 
@@ -23,12 +22,14 @@ ROW = st.tuples(st.sampled_from("ab"), st.sampled_from([None, "1", "2", "3"]), s
 LIFE = st.tuples(st.sampled_from("ab"), st.sampled_from("123"), st.integers(0, 15))
 
 
-def make_cases(lives: list[tuple[str, str, int]]) -> list[Case]:
-    cases = []
+def track(lives: list[tuple[str, str, int]]) -> list[TrackedContainer]:
+    containers = []
     for number, (pod, uid, second) in enumerate(lives, 1):
         started_at = START + timedelta(seconds=second)
-        cases.append(Case(make_watched(pod, uid, started_at).containers[0], started_at, number, 0.0, 0.0))
-    return cases
+        containers.append(
+            TrackedContainer(make_watched(pod, uid, started_at).containers[0], started_at, number, 0.0, 0.0)
+        )
+    return containers
 
 
 def make_rows(rows: list[tuple[str, str | None, int]]) -> pd.DataFrame:
@@ -39,13 +40,13 @@ def make_rows(rows: list[tuple[str, str | None, int]]) -> pd.DataFrame:
     return check_samples(table.drop(columns="second"), where="test")
 
 
-def naive(samples: pd.DataFrame, cases: list[Case]) -> list[tuple[object, ...]]:
+def naive(samples: pd.DataFrame, containers: list[TrackedContainer]) -> list[tuple[object, ...]]:
     known = pd.DataFrame(
         {
             "cluster": "local", "node": None, "namespace": "lab", "image": None, "image_size_bytes": np.nan,
-            "container": "main", "pod": [case.container.pod for case in cases],
-            "pod_uid": [case.container.pod_uid for case in cases],
-            "started_at": pd.to_datetime([case.started_at for case in cases], utc=True),
+            "container": "main", "pod": [tracked.view.pod for tracked in containers],
+            "pod_uid": [tracked.view.pod_uid for tracked in containers],
+            "started_at": pd.to_datetime([tracked.started_at for tracked in containers], utc=True),
         }
     )  # fmt: skip
     known = known.astype({name: dtype for name, dtype in COLUMNS.items() if name in known})
@@ -54,28 +55,35 @@ def naive(samples: pd.DataFrame, cases: list[Case]) -> list[tuple[object, ...]]:
     return list(filled[["time", "pod", "pod_uid", "started_at"]].itertuples(index=False, name=None))
 
 
-def watched_since(newest_s: list[float], now_s: float) -> tuple[list[Case], Table, float]:
-    """Make cases with their newest samples, a database, and the time."""
-    cases = make_cases([(f"pod-{number}", str(number), 0) for number in range(len(newest_s))])
-    for case, at_s in zip(cases, newest_s, strict=True):
-        case.newest_s = START.timestamp() + at_s
-    at_s = START.timestamp() + now_s
-    return cases, Table(make_rows([("nobody", "1", 0)]), Hands(at_s)), at_s
+def watched_since(newest_s: list[float], now_s: float) -> tuple[list[TrackedContainer], Table]:
+    """Make containers with their newest samples, and a database."""
+    containers = track([(f"pod-{number}", str(number), 0) for number in range(len(newest_s))])
+    for tracked, at_s in zip(containers, newest_s, strict=True):
+        tracked.newest_s = START.timestamp() + at_s
+    return containers, Table(make_rows([("nobody", "1", 0)]), Hands(START.timestamp() + now_s))
+
+
+def row_numbers(samples: SampleArrays) -> list[int]:
+    rows = samples.rows(pd.DataFrame(), np.zeros(len(samples), np.int64), np.zeros(len(samples)), np.zeros(0, np.int64))
+    return np.asarray(rows.values["rx_bytes"]).tolist()  # noqa: PD011
+
+
+def fetcher(table: Table) -> SampleFetcher:
+    return SampleFetcher(table, WatcherOptions(), table.hands.clock())
 
 
 def ask(newest_s: list[float], now_s: float) -> list[tuple[float, int]]:
     """Give since when and of how many pods a round asks, where so much is known of each."""
-    cases, table, at_s = watched_since(newest_s, now_s)
-    gather(cases, table, History(), now_s=at_s, window_s=600.0, cluster="local")
+    containers, table = watched_since(newest_s, now_s)
+    fetcher(table).fetch(containers, lambda _: None)
     assert len({name for _, _, names in table.asked for name in names}) == len(newest_s)
     return [(now_s - (since - START.timestamp()), len(names)) for since, _, names in table.asked]
 
 
 def ask_unnamed(newest_s: list[float], now_s: float) -> list[tuple[float, int]]:
     """Give the same where nobody needs to be named; 0 is a question for all."""
-    cases, table, at_s = watched_since(newest_s, now_s)
-    newest = {case.number: case.newest_s for case in cases}
-    ask_for(cases, newest, table, lambda _: None, now_s=at_s, window_s=600.0, cluster="local", unnamed=True)
+    containers, table = watched_since(newest_s, now_s)
+    fetcher(table).fetch(containers, lambda _: None, unnamed=True)
     return [(now_s - (since - START.timestamp()), len(names)) for since, _, names in table.asked]
 
 
@@ -98,11 +106,12 @@ def test_of_very_many_so_many_are_asked_for_at_once_as_the_server_takes_well() -
 
 
 def test_a_restarted_container_of_which_only_its_last_life_was_seen_is_no_trouble() -> None:
-    cases = make_cases([("a", "1", 100)])
+    containers = track([("a", "1", 100)])
     at_s = START.timestamp() + 105
     table = Table(make_rows([("a", "1", 99)]), Hands(at_s))
-    found = gather(cases, table, History(), now_s=at_s, window_s=600.0, cluster="local")
-    assert (found.asked, found.error, found.fresh, found.failed) == (True, None, set(), set())
+    taken: list[SampleArrays] = []
+    found = fetcher(table).fetch(containers, taken.append)
+    assert (found.asked, found.error, found.failed, taken) == (True, None, set(), [])
     assert len(table.asked) == 1
 
 
@@ -114,10 +123,13 @@ def test_a_restarted_container_of_which_only_its_last_life_was_seen_is_no_troubl
 def test_each_row_is_of_the_container_that_an_inventory_names(
     rows: list[tuple[str, str | None, int]], lives: list[tuple[str, str, int]]
 ) -> None:
-    samples, cases = make_rows(rows), make_cases(lives)
-    by_number = {case.number: case for case in cases}
-    found = [
-        (time, pod, by_number[number].container.pod_uid, pd.Timestamp(by_number[number].started_at))
-        for time, pod, number in match_cases(samples, cases)[["time", "pod", "number"]].itertuples(index=False)
-    ]
-    assert found == naive(samples, cases)
+    samples, containers = make_rows(rows), track(lives)
+    samples = samples.assign(rx_bytes=np.arange(len(samples)))  # which row it is
+    found = match_containers(samples, containers)
+    by_number = {tracked.number: tracked for tracked in containers}
+    matched = [
+        (samples["time"].iloc[row], samples["pod"].iloc[row], by_number[number].view.pod_uid,
+         pd.Timestamp(by_number[number].started_at))
+        for number, row in zip(found.number.tolist(), row_numbers(found), strict=True)
+    ]  # fmt: skip
+    assert matched == naive(samples, containers)

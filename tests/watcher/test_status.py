@@ -16,9 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from podlab.errors import InputError
 from podlab.kubernetes.informer import InformerStatus
-from podlab.watcher.docket import Pace
-from podlab.watcher.http import StatusServer
-from podlab.watcher.status import STUCK_S, Status
+from podlab.watcher.status import STUCK_S, Status, StatusServer
 from tests.support.synthetic import EPOCH
 from tests.support.watching import Bench, make_watched, pods_of
 from tests.watcher.conftest import MakeBench
@@ -34,7 +32,7 @@ def serving(bench: Bench, informer: InformerStatus = INFORMER) -> Iterator[httpx
     now_s = bench.hands.at_s
     given = {name: getattr(informer, name) for name in ("last_contact_s", "last_watch_s", "last_attempt_s")}
     informer = replace(informer, **{name: None if at_s is None else now_s + at_s for name, at_s in given.items()})
-    status = Status(bench.watcher, lambda: informer, steady=steady, began_s=bench.hands.at_s)
+    status = Status(bench.watcher, informer, bench.hands.at_s, steady)
     with (
         StatusServer("127.0.0.1:0", status) as server,
         httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=300) as client,
@@ -118,7 +116,7 @@ def test_a_stuck_round_and_a_stuck_feed_fail_the_probe(bench: MakeBench) -> None
 
 
 def test_a_round_that_is_not_due_yet_is_not_missed(bench: MakeBench) -> None:
-    here = bench(pace=Pace(interval_s=600.0))
+    here = bench(interval_s=600.0)
     here.run(0)
     with serving(here) as client:
         assert client.get("/healthz").text == "ok\n"
@@ -145,7 +143,7 @@ def test_an_api_server_that_is_away_for_long_is_no_reason_for_a_restart(bench: M
     here.run(0)
     with serving(here, replace(INFORMER, last_contact_s=-3000.0, last_watch_s=-3000.0, last_error="refused")) as client:
         assert client.get("/healthz").text == "ok\n"
-        assert client.get("/readyz").text == "the pods are not watched for 3000 s: refused\n"
+        assert client.get("/readyz").text == "the pods have not been watched for 3000 s: refused\n"
 
 
 def test_not_ready_without_the_right_to_watch(bench: MakeBench) -> None:
@@ -191,6 +189,6 @@ def _ask(client: httpx.Client, url: str) -> int | None:
 
 @pytest.mark.parametrize("listen", ["8080", "localhost:web", "localhost:99999", "no.such.host.invalid:80"])
 def test_no_address_is_refused(bench: MakeBench, listen: str) -> None:
-    status = Status(bench().watcher, lambda: INFORMER)
+    status = Status(bench().watcher, INFORMER, 0.0, lambda: 0.0)
     with pytest.raises(InputError, match="watch_listen"):
         StatusServer(listen, status)

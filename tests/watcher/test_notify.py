@@ -9,9 +9,10 @@ from math import inf
 import pytest
 
 from podlab.errors import PodlabError
-from podlab.watcher.announce import Announcer
-from podlab.watcher.announcement import Announcement, DecisionAnnouncement
-from podlab.watcher.cases import Case, Verdict
+from podlab.identify.early import Reason
+from podlab.watcher.containers import DecisionRecord, TrackedContainer
+from podlab.watcher.notify import Announcement, DecisionAnnouncement, Notifier
+from podlab.watcher.state import StateStore
 from tests.support.synthetic import EPOCH
 from tests.support.watching import Deaf, make_watched
 
@@ -21,31 +22,35 @@ FAULT = PodlabError("out of order", where="the sink")
 
 @dataclass
 class Desk:
-    """An announcer, its clock, and what it recorded and complained of."""
+    """An notifier, its clock, and what it recorded and complained of."""
 
     events: Deaf = field(default_factory=lambda: Deaf("event"))
     log: Deaf = field(default_factory=lambda: Deaf("log", repeatable=False))
     at_s: float = 0.0
-    recorded: list[Announcement] = field(default_factory=list)
+    store: StateStore = field(default_factory=lambda: StateStore(None))
     complaints: list[str] = field(default_factory=list)
     per_s: float = inf
 
     def __post_init__(self) -> None:
-        self.announcer = Announcer(
+        self.notifier = Notifier(
             [self.events, self.log],
-            record=self.recorded.extend,
+            self.store,
             failed=lambda name, error: self.complaints.append(f"{name}: {error}"),
             steady=lambda: self.at_s,
             per_s=self.per_s,
         )
 
     def put(self, pod: str, service: str | None = "redis", revisions: int = 0, start: datetime = START) -> None:
-        case = Case(make_watched(pod, f"{pod}-uid", start).containers[0], start, 1, 0.0, 0.0)
-        verdict = Verdict(service, "confident" if service else "unseen", revisions, 1e9, 20.0, b"")
-        self.announcer.put(DecisionAnnouncement(case.key, case.container, case.started_at, "local", self.at_s, verdict))
+        tracked = TrackedContainer(make_watched(pod, f"{pod}-uid", start).containers[0], start, 1, 0.0, 0.0)
+        reason: Reason = "confident" if service else "unseen"
+        decision = DecisionRecord(tracked.key, service, reason, revisions, 1e9, 20.0)
+        self.notifier.put(DecisionAnnouncement(tracked, "local", self.at_s, decision))
+
+    def recorded(self, pod: str) -> bool:
+        return self.store.get(f"{pod}-uid/main/2026-01-05T08:00:00+00:00") is not None
 
     def deliver(self) -> None:
-        self.announcer.deliver(lambda: True)
+        self.notifier.deliver(lambda: True)
 
 
 @pytest.fixture
@@ -54,7 +59,7 @@ def desk() -> Desk:
 
 
 def pods(sink: Deaf) -> list[str]:
-    return [announcement.container.pod for announcement in sink.told]
+    return [announcement.view.pod for announcement in sink.told]
 
 
 def test_every_sink_is_told_and_it_is_recorded(desk: Desk) -> None:
@@ -62,7 +67,7 @@ def test_every_sink_is_told_and_it_is_recorded(desk: Desk) -> None:
     desk.deliver()
     desk.deliver()
     assert pods(desk.events) == pods(desk.log) == ["a"]
-    assert [announcement.container.pod for announcement in desk.recorded] == ["a"]
+    assert (desk.store.size, desk.recorded("a")) == (1, True)
 
 
 def test_a_sink_that_fails_is_tried_again_later_and_holds_nobody_up(desk: Desk) -> None:
@@ -71,8 +76,8 @@ def test_a_sink_that_fails_is_tried_again_later_and_holds_nobody_up(desk: Desk) 
         desk.put(pod)
     desk.deliver()
     assert pods(desk.log) == ["a", "b", "c"]
-    assert desk.complaints == ["event: the sink: out of order"]  # asked once, then left alone
-    assert desk.recorded == []
+    assert desk.complaints == ["sink event: the sink: out of order"]  # asked once, then left alone
+    assert desk.store.size == 0
     desk.events.fault = None
     desk.deliver()
     assert pods(desk.events) == []
@@ -80,15 +85,15 @@ def test_a_sink_that_fails_is_tried_again_later_and_holds_nobody_up(desk: Desk) 
     desk.deliver()
     assert pods(desk.events) == ["b", "c", "a"]
     assert pods(desk.log) == ["a", "b", "c"]
-    assert len(desk.recorded) == 3
+    assert desk.store.size == 3
 
 
 def test_one_that_a_sink_never_takes_holds_nobody_up() -> None:
     class Picky(Deaf):
-        def tell(self, announcement: Announcement) -> bool:
-            if announcement.container.pod == "never":
+        def send(self, announcement: Announcement) -> bool:
+            if announcement.view.pod == "never":
                 raise FAULT
-            return super().tell(announcement)
+            return super().send(announcement)
 
     desk = Desk(events=Picky())
     for pod in ("never", *"abc"):
@@ -96,7 +101,7 @@ def test_one_that_a_sink_never_takes_holds_nobody_up() -> None:
     for desk.at_s in (0.0, 5.0, 15.0):
         desk.deliver()
     assert pods(desk.events) == ["a", "b", "c"]
-    assert desk.announcer.waiting == 1
+    assert desk.notifier.waiting == 1
 
 
 def test_what_started_last_is_told_first() -> None:
@@ -145,7 +150,7 @@ def test_of_a_container_that_waits_only_the_last_word_is_told(desk: Desk) -> Non
     desk.deliver()
     assert [announcement.service for announcement in desk.events.told] == ["nginx"]
     assert [announcement.service for announcement in desk.log.told] == ["redis", "nginx"]
-    assert desk.announcer.waiting == 0
+    assert desk.notifier.waiting == 0
 
 
 def test_what_was_told_before_is_not_logged_again(desk: Desk) -> None:
@@ -155,22 +160,22 @@ def test_what_was_told_before_is_not_logged_again(desk: Desk) -> None:
     again.put("a")
     again.deliver()
     assert pods(again.log) == []
-    assert len(again.recorded) == 1
+    assert again.store.size == 1
 
 
 def test_a_container_that_is_gone_is_not_told_of(desk: Desk) -> None:
     desk.events.fault = FAULT
     desk.put("a")
     desk.deliver()
-    desk.announcer.forget("a-uid/main/2026-01-05T08:00:00+00:00")
-    assert desk.announcer.waiting == 0
+    desk.notifier.forget("a-uid/main/2026-01-05T08:00:00+00:00")
+    assert desk.notifier.waiting == 0
 
 
 def test_the_rest_is_for_the_next_time(desk: Desk) -> None:
     for pod in "abc":
         desk.put(pod)
     answers = iter([True, True, False])
-    desk.announcer.deliver(lambda: next(answers))
+    desk.notifier.deliver(lambda: next(answers))
     assert pods(desk.log) == ["a", "b"]
     desk.deliver()
     assert pods(desk.log) == ["a", "b", "c"]
@@ -180,8 +185,8 @@ def test_who_does_not_lead_leaves_what_the_leader_has_told(desk: Desk) -> None:
     desk.put("a")
     desk.at_s = 100.0
     desk.put("b")
-    desk.announcer.leave_to_others(50.0)
-    assert [announcement.container.pod for announcement in desk.recorded] == ["a"]
+    desk.notifier.leave_to_others(50.0)
+    assert (desk.store.size, desk.recorded("a")) == (1, True)
     desk.deliver()
     assert pods(desk.events) == pods(desk.log) == ["b"]
 
@@ -190,21 +195,21 @@ def test_a_decision_has_one_name_and_another_decision_another(desk: Desk) -> Non
     for service, revisions in (("redis", 0), ("redis", 0), ("nginx", 0), ("redis", 2), (None, 0)):
         desk.put("a", service, revisions)
         desk.deliver()
-    assert len({announcement.name for announcement in desk.events.told}) == len(desk.events.told) == 4
+    assert len({announcement.id for announcement in desk.events.told}) == len(desk.events.told) == 4
 
 
 @pytest.mark.parametrize(
     ("service", "revisions", "kind", "words"),
     [
-        ("redis", 0, "identified", "main is redis (0% sure)"),
-        ("redis", 1, "revised", "main is after all redis (0% sure)"),
-        (None, 0, "no-metrics", "main: no metrics came within 20 s, so nobody can tell what it is"),
+        ("redis", 0, "identified", "main is redis (confidence 0%)"),
+        ("redis", 1, "revised", "main is now identified as redis (confidence 0%)"),
+        (None, 0, "no-metrics", "main: no metrics came within 20 s, so it cannot be identified"),
     ],
 )
 def test_words(desk: Desk, service: str | None, revisions: int, kind: str, words: str) -> None:
     desk.put("a", service, revisions)
     desk.deliver()
-    assert (desk.log.told[0].kind, desk.log.told[0].words) == (kind, words)
+    assert (desk.log.told[0].kind, desk.log.told[0].message) == (kind, words)
 
 
 def test_many_are_told_bit_by_bit_and_none_is_lost() -> None:
@@ -212,11 +217,11 @@ def test_many_are_told_bit_by_bit_and_none_is_lost() -> None:
     for number in range(50):
         desk.put(f"pod-{number}")
     desk.deliver()
-    assert len(pods(desk.events)) == len(desk.recorded) == 20  # ten seconds' worth at once
+    assert len(pods(desk.events)) == desk.store.size == 20  # ten seconds' worth at once
     for desk.at_s in (1.0, 2.0, 2.0):
         desk.deliver()
     assert len(pods(desk.events)) == 24
-    assert desk.announcer.waiting == 26
+    assert desk.notifier.waiting == 26
     desk.at_s = 1000.0  # a long pause saves no more up than ten seconds
     desk.deliver()
     assert len(pods(desk.events)) == 44

@@ -1,0 +1,374 @@
+"""What the watcher's parts share: clock, options, metrics, the reloadable model, the stop signal, memory."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from math import inf
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from podlab.config import Settings
+from podlab.detect import DetectorLibrary
+from podlab.errors import InputError, PodlabError
+from podlab.identify.early import TriggerPolicy
+from podlab.identify.identifier import Identifier
+from podlab.model import bundle
+
+log = logging.getLogger(__name__)
+
+#: Decide at the first prediction, and give up at once without one.
+_ONE_CHECK: Final = TriggerPolicy(consecutive=1, timeout_s=1e-9)
+#: Buckets of the time to a decision.
+_SECONDS: Final = (10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
+# mallopt(3), from malloc.h of glibc.
+_M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
+_LARGE_BYTES: Final = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The source of time.
+
+    Attributes
+    ----------
+    now : callable
+        Seconds since 1970.
+    steady : callable
+        Seconds that never go back.
+    """
+
+    now: Callable[[], float] = time.time
+    steady: Callable[[], float] = time.monotonic
+
+
+@dataclass(frozen=True)
+class WatcherOptions:
+    """What the watcher's round depends on; :meth:`from_settings` is the one place that reads the settings for it.
+
+    Attributes
+    ----------
+    cluster : str
+        The cluster's name; rows of other clusters in the same database are ignored.
+    policy : TriggerPolicy
+        When something is decided.
+    interval_s : float
+        From one round to the next.
+    settle_s : float
+        This long after its first sight, an identified container is not checked any more, and an unknown one only
+        every ``settle_s``.
+    window_s : float
+        How far back samples are fetched.
+    fetch_budget_s : float
+        After this long a round sends no further queries, so that a slow database does not make the watcher look stuck;
+        the remaining containers are queried in the next round.
+    announcements_per_s : float
+        Most announcements per second. A watcher that is new in a large cluster has something to announce of all
+        containers at once, and the API server has other work.
+    anomalies : bool
+        Whether to score the samples of all containers.
+    all_pods : bool
+        Whether all pods of the cluster are watched, so that queries need not name them.
+    """
+
+    cluster: str = "local"
+    policy: TriggerPolicy = field(default_factory=TriggerPolicy)
+    interval_s: float = 10.0
+    settle_s: float = 600.0
+    window_s: float = 600.0
+    fetch_budget_s: float = 60.0
+    announcements_per_s: float = 100.0
+    anomalies: bool = False
+    all_pods: bool = False
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, once: bool = False, dry_run: bool = False) -> WatcherOptions:
+        """Read the settings; ``once`` decides at the first check, and announces everything without a limit."""
+        return cls(
+            cluster=settings.cluster,
+            policy=_ONE_CHECK if once else TriggerPolicy(timeout_s=settings.metrics_timeout.total_seconds()),
+            interval_s=settings.watch_interval.total_seconds(),
+            window_s=settings.fetch_window.total_seconds(),
+            fetch_budget_s=inf if once else cls.fetch_budget_s,
+            announcements_per_s=inf if once or dry_run else cls.announcements_per_s,
+            anomalies=settings.watch_anomalies and not once,
+            all_pods=not (settings.watch_namespaces or settings.watch_excluded_namespaces or settings.watch_selector),
+        )
+
+
+class Metrics:
+    """The metrics that the watcher exports, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        own = self.registry
+        self.decisions = Counter(
+            "podlab_decisions", "Decisions by service and kind of announcement.", ["service", "kind"], registry=own
+        )
+        self.seconds_to_decision = Histogram(
+            "podlab_seconds_to_decision", "From meeting a container to deciding on it.", buckets=_SECONDS, registry=own
+        )
+        self.containers = Gauge(
+            "podlab_containers",
+            "Containers: not started, waiting for a decision, decided, unknown.",
+            ["state"],
+            registry=own,
+        )
+        self.anomalies = Counter(
+            "podlab_anomalies", "Announcements of anomalies by service and kind.", ["service", "kind"], registry=own
+        )
+        self.scored_containers = Gauge(
+            "podlab_scored_containers",
+            "Containers by how they are watched: warming-up, watching, anomalous, unknown.",
+            ["state"],
+            registry=own,
+        )
+        self.scoring_lag_seconds = Gauge(
+            "podlab_scoring_lag_seconds",
+            "Age of the median container's last scored sample; NaN: none is.",
+            registry=own,
+        )
+        self.announcements_waiting = Gauge(
+            "podlab_announcements_waiting", "Announcements that some sink has not taken yet.", registry=own
+        )
+        self.lag_seconds = Gauge(
+            "podlab_lag_seconds",
+            "Age of the newest sample of a container waited for; NaN: there is none.",
+            registry=own,
+        )
+        self.history_rows = Gauge("podlab_history_rows", "Samples kept.", registry=own)
+        self.errors = Counter("podlab_errors", "Errors by what they came from.", ["part"], registry=own)
+        self.tick_seconds = Histogram(
+            "podlab_tick_seconds",
+            "How long a round took.",
+            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+            registry=own,
+        )
+        self.last_tick = Gauge("podlab_last_tick_timestamp_seconds", "When the last round ended.", registry=own)
+        self.leader = Gauge("podlab_leader", "1 where this watcher announces.", registry=own)
+        self.model = Gauge("podlab_model_info", "1 for the model in use.", ["model"], registry=own)
+        self.model_refused = Gauge(
+            "podlab_model_refused", "1 while the model's folder holds no sound bundle.", registry=own
+        )
+        self.watch_synced = Gauge("podlab_watch_synced", "1 once the pods were listed.", registry=own)
+        self.watch_contact = Gauge(
+            "podlab_watch_contact_age_seconds", "Since the API server was last heard.", registry=own
+        )
+        self.watch_requests = Gauge(
+            "podlab_watch_requests", "Lists, watches and errors so far.", ["what"], registry=own
+        )
+
+    def text(self) -> bytes:
+        """Write them in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class ReloadableModel:
+    """The last valid bundle of a folder, replaced while the watcher runs when the folder changes.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle; a mounted volume or ConfigMap may replace it at any time.
+
+    Attributes
+    ----------
+    refused : str or None
+        Why the folder's present content is not in use; None when it is.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no valid bundle at the start.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.refused: str | None = None
+        self._signature = _signature(folder)
+        self._bundle = bundle.load(folder)
+
+    @property
+    def identifier(self) -> Identifier:
+        """The model in use."""
+        return self._bundle.identifier
+
+    @property
+    def library(self) -> DetectorLibrary | None:
+        """Its detectors, if any."""
+        return self._bundle.library
+
+    @property
+    def name(self) -> str:
+        """``name@digest`` of the model in use."""
+        return self._bundle.identifier.model
+
+    def refresh(self) -> bool:
+        """Load the folder again if it changed; return whether another model is in use from now on.
+
+        A bundle that is not complete (yet) is refused and the old one stays; the next change is looked at again.
+        """
+        signature = _signature(self.folder)
+        if signature == self._signature:
+            return False
+        self._signature = signature
+        try:
+            new = bundle.load(self.folder)
+        except (InputError, OSError) as error:
+            self.refused = str(error)
+            log.warning("the new model is refused, %s goes on: %s", self.name, error)
+            return False
+        self.refused = None
+        if new.digest == self._bundle.digest:
+            return False
+        old, self._bundle = self.name, new
+        log.info("model %s takes the place of %s", self.name, old)
+        return True
+
+
+def _signature(folder: Path) -> tuple[tuple[object, ...], ...]:
+    """Summarise a folder cheaply: it differs after any change."""
+    try:
+        stats = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
+    except OSError as error:
+        return ((error.errno,),)
+    return tuple((name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+
+
+class SourceHealth:
+    """Detects that the source of metrics fails, or has nothing of any container, for longer than agents take.
+
+    Parameters
+    ----------
+    grace_s : float
+        How long nothing may come before it is reported.
+    report : callable, optional
+        Called with the reason, once per outage; raises PodlabError if it cannot report now.
+
+    Attributes
+    ----------
+    trouble : str or None
+        Why no metrics come, once that has lasted; None while they do.
+    """
+
+    def __init__(self, grace_s: float, report: Callable[[str], None] | None = None) -> None:
+        self.trouble: str | None = None
+        self._grace_s = grace_s
+        self._report = report
+        self._since_s: float | None = None
+        self._reported = False
+
+    def lasts(self, steady_s: float) -> bool:
+        """Whether nothing has come for the whole grace period, this moment included."""
+        return steady_s - (steady_s if self._since_s is None else self._since_s) >= self._grace_s
+
+    def note(self, reason: str | None, steady_s: float) -> None:
+        """Note the result of a round of queries.
+
+        Parameters
+        ----------
+        reason : str or None
+            Why nothing came for any container; None where something came.
+        steady_s : float
+            Now, on the steady clock.
+        """
+        if reason is None:
+            if self.trouble is not None:
+                log.info("metrics come again")
+            self._since_s, self.trouble, self._reported = None, None, False
+            return
+        if self._since_s is None:
+            self._since_s = steady_s
+        if not self.lasts(steady_s):
+            return
+        if self.trouble is None:
+            log.warning("no metrics come, and nothing is said of single containers until they do: %s", reason)
+        self.trouble = reason
+        if self._report is not None and not self._reported:
+            try:
+                self._report(reason)
+            except PodlabError as error:
+                log.debug("that no metrics come cannot be reported now: %s", error)
+            else:
+                self._reported = True
+
+
+class StopRequested(Exception):  # noqa: N818
+    """The watcher is to stop, and its present work may be left undone."""
+
+
+class StopSignal:
+    """SIGTERM and Ctrl-C: the round ends where nothing is lost, a wait for the database at once."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self._interruptible = False
+
+    def proceed(self) -> bool:
+        """Whether to go on."""
+        return not self.event.is_set()
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Mark work that may be broken off anywhere."""
+        self._interruptible = True
+        try:
+            if self.event.is_set():
+                raise StopRequested
+            yield
+        finally:
+            self._interruptible = False
+
+    def handle(self, number: int, frame: object) -> None:
+        """Stop; a signal handler."""
+        self.event.set()
+        if self._interruptible:
+            raise StopRequested
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Listen to the signals; only the main thread may."""
+        before = {number: signal.signal(number, self.handle) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def stay_small() -> None:
+    """Allocate all memory from one place, so that freed memory is reused, and large pieces go back at once.
+
+    By default Arrow keeps a pool of its own and glibc one per thread, and glibc keeps ever larger freed pieces.
+    """
+    pa.set_memory_pool(pa.system_memory_pool())
+    library = _c_library()
+    if library is not None and hasattr(library, "mallopt"):
+        library.mallopt(_M_ARENA_MAX, 1)
+        library.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
+def give_back_memory() -> None:
+    """Return freed memory to the system, where the C library can (glibc); it takes a millisecond."""
+    library = _c_library()
+    if library is not None and hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)
+
+
+@cache
+def _c_library() -> ctypes.CDLL | None:
+    try:
+        return ctypes.CDLL(None)
+    except OSError:
+        return None
