@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
@@ -13,6 +13,7 @@ from pydantic_settings import NoDecode
 
 from podlab.data.units import format_duration, parse_duration_s
 from podlab.errors import InputError
+from podlab.plugins import SINKS
 
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -86,6 +87,10 @@ def _check_header_text(value: str | None) -> str | None:
     return value
 
 
+def _check_sinks(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(SINKS.check(name) for name in names)
+
+
 class PodName(NamedTuple):
     """Which pod: a pod made anew under the same name has another uid."""
 
@@ -109,7 +114,7 @@ Labels = Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(_read_
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_names)]
 #: An API server finds nothing in a namespace that cannot be, and says nothing either.
 Namespaces = Annotated[Names, AfterValidator(_check_namespaces)]
-Sinks = Annotated[tuple[Literal["log", "event", "annotation", "influxdb"], ...], NoDecode, BeforeValidator(_read_names)]
+Sinks = Annotated[Names, AfterValidator(_check_sinks)]
 Url = Annotated[str, AfterValidator(_check_url)]
 #: An environment has no way to say "none" but an empty text.
 Text = Annotated[str | None, BeforeValidator(_read_nothing)]

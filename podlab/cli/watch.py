@@ -29,7 +29,7 @@ def watch(
         str | None,
         typer.Option(
             metavar="A,B,...",
-            help="Whom to tell: log, event, annotation, influxdb.  [default: watch_sinks]",
+            help="Where to announce: log, event, annotation, influxdb, or a plugin's name.  [default: watch_sinks]",
             show_default=False,
         ),
     ] = None,

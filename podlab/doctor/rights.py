@@ -10,8 +10,8 @@ import msgspec
 from podlab.config import MetricsSource, Settings
 from podlab.doctor.finding import Finding, failure
 from podlab.errors import PodlabError
+from podlab.http import one_line
 from podlab.kubernetes.client import ApiConnection, connect
-from podlab.kubernetes.errors import one_line
 
 _CLUSTER_S: Final = 10.0
 _REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"

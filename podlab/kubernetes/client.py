@@ -10,19 +10,20 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
-from urllib3 import BaseHTTPResponse, Timeout
+from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
-import podlab
 from podlab.errors import InputError, PodlabError
+from podlab.http import API_SERVER, HttpClient, one_line
 from podlab.kubernetes import credentials
 from podlab.kubernetes.credentials import Credentials
-from podlab.kubernetes.errors import describe, explain_status, explain_transport, one_line, read_status
+from podlab.kubernetes.errors import describe, explain_status, read_status
 
 Access = Literal["auto", "inside", "outside"]
 
@@ -133,9 +134,16 @@ class ApiConnection:
         """Address of the API server."""
         return self.credentials.host
 
+    @cached_property
+    def _http(self) -> HttpClient:
+        service = replace(API_SERVER, untrusted=f"check the certificate authority in {self.origin}")
+        proxy = self.credentials.pool.proxy
+        secrets = [] if proxy is None or proxy.auth is None else [proxy.auth, proxy.auth.partition(":")[2]]
+        return HttpClient(service, self.credentials.pool, self.host, timeout_s=self.timeout_s, secrets=secrets)
+
     def close(self) -> None:
         """Close the open connections."""
-        self.credentials.pool.clear()
+        self._http.close()
 
     def request(
         self,
@@ -199,7 +207,7 @@ class ApiConnection:
 
     def explain(self, error: HTTPError, timeout_s: float) -> PodlabError:
         """Turn a transport error into one that says what to do."""
-        return explain_transport(error, host=self.host, origin=self.origin, timeout_s=timeout_s)
+        return self._http.explain(error, where=self.host, timeout_s=timeout_s)
 
     def list_page(
         self,
@@ -261,19 +269,16 @@ class ApiConnection:
         self, method: Method, path: str, query: Mapping[str, str], body: object, content_type: str, timeout_s: float
     ) -> BaseHTTPResponse:
         """Send a request; return the unread response if it is 2xx."""
-        headers = {"Accept": JSON, "User-Agent": f"podlab/{podlab.__version__}"}
+        headers = {"Accept": JSON}
         payload = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         if payload is not None:
             headers["Content-Type"] = content_type
         headers |= self.credentials.headers()
-        url = self.host + path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
+        target = path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
+        response = self._http.open(method, target, where=self.host, body=payload, headers=headers, timeout_s=timeout_s)
+        if 200 <= response.status <= 299:
+            return response
         try:
-            response = self.credentials.pool.request(
-                method, url, body=payload, headers=headers, preload_content=False,
-                timeout=Timeout(connect=min(self.timeout_s, timeout_s), read=timeout_s),
-            )  # fmt: skip
-            if 200 <= response.status <= 299:
-                return response
             status = read_status(response.data, response.headers.get("Retry-After"))
         except HTTPError as error:
             raise self.explain(error, timeout_s) from None

@@ -14,7 +14,7 @@ import yaml
 from urllib3.exceptions import HTTPError
 
 from podlab.errors import InputError
-from podlab.kubernetes.errors import one_line
+from podlab.http import one_line
 from podlab.proxies import find_proxy
 from podlab.secret_text import clean_token
 

@@ -8,17 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    MaxRetryError,
-    NewConnectionError,
-    ProxyError,
-    ReadTimeoutError,
-    SSLError,
-)
 
 from podlab.errors import InputError, PodlabError
+from podlab.http import one_line
 
 
 class ExpiredError(PodlabError):
@@ -61,7 +53,6 @@ class OutOfOrderError(PodlabError):
     """A watch reported what can only be true if an event was missed; a new list is needed."""
 
 
-_LONGEST_MESSAGE: Final = 300
 _TOO_NEW: Final = "ResourceVersionTooLarge"
 #: What admission says of an object (webhooks, policies, quotas of a namespace): there is a right to send such ones.
 _NOT_ADMITTED: Final = ("denied the request", "denied request", "quota: ")
@@ -171,28 +162,6 @@ def explain_status(code: int, status: Status, action: Action, *, host: str, orig
     return PodlabError(what, where=host, hint="try again later")
 
 
-def explain_transport(error: HTTPError, *, host: str, origin: str, timeout_s: float) -> PodlabError:
-    """Turn a transport error into one that says what to do."""
-    reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
-    if isinstance(reason, SSLError):
-        # "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1006)"
-        why = one_line(str(reason).rpartition("] ")[2].partition(" (_ssl")[0])
-        hint = f"check the certificate authority in {origin}"
-        return InputError(f"no trusted connection: {why}", where=host, hint=hint)
-    if isinstance(reason, ProxyError):
-        # Its words may quote the proxy's address, and with it a password.
-        hint = "check HTTPS_PROXY or the kubeconfig's proxy-url, or add the host to NO_PROXY"
-        return InputError("the proxy before the API server cannot be reached, or refuses", where=host, hint=hint)
-    if isinstance(reason, (NewConnectionError, ConnectTimeoutError)):
-        last_part = one_line(str(reason).rpartition(": ")[2])
-        hint = "check the address, the network and whether the cluster runs"
-        return InputError(f"the API server cannot be reached: {last_part}", where=host, hint=hint)
-    if isinstance(reason, ReadTimeoutError):
-        what = f"the API server did not answer within {timeout_s:g} s"
-        return PodlabError(what, where=host, hint="try again, or allow a longer timeout")
-    return PodlabError("the connection broke off before the response was complete", where=host, hint="try again")
-
-
 def read_status(body: bytes, retry_after: str | None = None) -> Status:
     """Read an error status; empty where the body is not a ``Status``, such as a proxy's page.
 
@@ -211,8 +180,3 @@ def read_status(body: bytes, retry_after: str | None = None) -> Status:
         status.details = status.details or Details()
         status.details.retry_after_s = float(retry_after)
     return status
-
-
-def one_line(text: str) -> str:
-    """Put a message from elsewhere on one line of bounded length."""
-    return " ".join(text.split())[:_LONGEST_MESSAGE]

@@ -17,7 +17,7 @@ from typing import Any, Final, TextIO
 from pythonjsonlogger.json import JsonFormatter
 
 from podlab.errors import PodlabError
-from podlab.kubernetes.errors import one_line
+from podlab.http import one_line
 
 #: The same message is logged once in this many seconds.
 _QUIET_S: Final = 60.0

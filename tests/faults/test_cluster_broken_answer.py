@@ -14,7 +14,7 @@ from tests.support.kubeobjects import make_pod
 
 FAULTS = {
     "truncated JSON": (Fault(cut_at=200, announce_all=False), "the response to list pods cannot be read: "),
-    "broken connection": (Fault(cut_at=200), "the connection broke off before the response was complete; try again"),
+    "broken connection": (Fault(cut_at=200), "the answer broke off: "),
     "empty": (Fault(body=b""), "the response to list pods cannot be read"),
     "a login page": (Fault(body=b"<html>Log in</html>"), "cannot be read: .*; check that this address is a Kubernetes"),
     "another kind": (Fault(body=b'{"kind": "APIVersions"}'), "cannot be read: .*items"),

@@ -19,7 +19,7 @@ def test_an_unknown_authority_is_refused_before_any_request(tmp_path: Path) -> N
     with KubeApi(certificate) as api:
         api.add_user("hush-hush")
         path = api.write_kubeconfig(tmp_path / "kubeconfig", "hush-hush")
-        with pytest.raises(InputError, match=r"no trusted connection: certificate verify failed: unable") as error:
+        with pytest.raises(InputError, match=r"the API server is not trusted: unable") as error:
             read_inventory(connect(kubeconfig=path))
         assert f"check the certificate authority in kubeconfig {path}" in str(error.value)
         assert "hush" not in str(error.value)
@@ -39,6 +39,6 @@ def test_with_its_authority_in_the_kubeconfig_it_is_trusted(tmp_path: Path) -> N
 def test_a_server_without_tls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with KubeApi() as api, caplog.at_level(logging.DEBUG):
         path = api.write_kubeconfig(tmp_path / "kubeconfig", "hush-hush")
-        with pytest.raises(InputError, match="no trusted connection: ") as error:
+        with pytest.raises(InputError, match="the API server does not speak TLS there: ") as error:
             read_inventory(connect(api.url.replace("http:", "https:"), kubeconfig=path))
         assert "hush" not in str(error.value) + caplog.text
