@@ -118,7 +118,7 @@ def check_arrays(
 def pack(arrays: Arrays) -> bytes:
     """Write arrays as an uncompressed .npz; the same arrays give the same bytes."""
     packed = io.BytesIO()
-    np.savez(packed, allow_pickle=False, **dict(arrays))
+    np.savez(packed, allow_pickle=False, **{name: np.asarray(array, order="C") for name, array in arrays.items()})
     return packed.getvalue()
 
 

@@ -148,4 +148,4 @@ def test_the_card_says_what_a_model_does_not_have(identifier: Identifier, tmp_pa
     card = bundle.save(identifier, tmp_path / "a", name="first").card
     assert "Anomaly detectors: none: it cannot score" in card
     assert "- not named" in card
-    assert "have an expert: 10 s" in card
+    assert "Horizons since the start: 10 s" in card

@@ -236,8 +236,8 @@ def promote(
     Example: podlab models promote data/models/mine
     """
     from podlab.config import load_settings
-    from podlab.model.promotion import PREVIOUS
-    from podlab.model.promotion import promote as promote_bundle
+    from podlab.model.bundle import PREVIOUS
+    from podlab.model.bundle import promote as promote_bundle
 
     target = load_settings(model_path=to).model_path
     info, before = promote_bundle(folder, target)

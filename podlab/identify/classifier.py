@@ -174,8 +174,10 @@ def fit_model(
     scale[shown] = np.nanstd(X[:, shown], axis=0)
     scale[scale <= 0] = 1.0
     filled = np.where(np.isnan(X), median, X)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        importance = np.log1p(np.nan_to_num(f_classif(filled, y[heavy])[0], posinf=1e9))
+    importance = np.zeros(X.shape[1])
+    varies = np.ptp(filled, axis=0) > 0
+    with np.errstate(divide="ignore", invalid="ignore"):  # a feature may be constant within each service
+        importance[varies] = np.log1p(np.nan_to_num(f_classif(filled[:, varies], y[heavy])[0], posinf=1e9))
     fill = np.full_like(median, np.nan) if get_tags(fitted).input_tags.allow_nan else median
     model = ClassifierModel(neighbours(importance), fitted, fill, location, scale, np.unique(y[heavy]).astype(np.int64))
     weighted = {"sample_weight": weight} if has_fit_parameter(fitted, "sample_weight") else {}

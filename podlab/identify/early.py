@@ -1,12 +1,11 @@
-"""When to say which service a container runs: as soon as it is sure, taken back when the evidence turns.
+"""Early classification: when to answer which service a container runs, and when to revise that.
 
-A look is what the model answers from all that was seen of a container so far. Looks come in as seconds go on, and a
-decision goes one way: *waiting*, then *answered*, or *unknown* once the time is up. A decision is never final: later
-looks that contradict it strongly and steadily revise it. Revising asks for more than answering did, so that a
-container between two services does not change its answer with every look.
+As seconds go on, a model predicts a container again and again from all that was observed so far. A trigger policy
+answers as soon as predictions are confident enough, and declares the container unknown at the timeout. An answer is
+never final: later predictions that contradict it strongly and steadily revise it. Revising takes more than answering,
+so that a container between two services does not change its answer with every prediction.
 
-Nothing here reads a clock or draws a number; what is kept of a container is a handful of numbers, however long it is
-watched.
+Nothing here reads a clock or draws a number. What is kept of a container is a handful of numbers.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-#: Stands in place of a service's number: nothing was said yet; it is like no service known.
+#: Stand in place of a service's number: nothing is decided yet; the container is unknown.
 WAITING: Final = -2
 UNKNOWN: Final = -1
 
@@ -40,19 +39,19 @@ class TriggerPolicy:
     Attributes
     ----------
     confidence : float
-        Least calibrated probability of a service for a look to speak for it, 0 to 1.
+        A prediction counts for a service if its calibrated probability is at least this, 0 to 1.
     consecutive : int
-        So many looks in a row must speak for the same service before it is answered.
+        So many predictions in a row must count for the same service before it is answered.
     revise_confidence : float
-        The same, for a look to speak against what was decided.
+        As ``confidence``, for a prediction that contradicts the decision.
     revise_consecutive : int or None
-        So many looks in a row must speak for the same other service, or find the container like none, before a
-        decision is revised; None: the first decision stays.
+        So many predictions in a row must count for the same other service, or for none, before a decision is revised;
+        None: the first decision stays.
     timeout_s : float
-        Without an answer by then the container counts as unknown; the setting ``metrics_timeout``.
+        Without an answer by then the container is unknown; the setting ``metrics_timeout``.
     revise_novelty : float
-        An answer is taken back for "unknown" only by looks of more novelty than this, 0 to 1. One known container in
-        fifty looks novel at some time, so that what suffices to wait would take too many right answers back.
+        An answer is revised to "unknown" only by predictions of more novelty than this, 0 to 1. One known container in
+        fifty looks novel at some time; the usual threshold would revise too many right answers.
 
     Raises
     ------
@@ -72,26 +71,26 @@ class TriggerPolicy:
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}", where="policy", hint="use a value from 0 to 1")
         if self.consecutive < 1 or (self.revise_consecutive is not None and self.revise_consecutive < 1):
-            raise InputError("needs at least one look", where="policy")
+            raise InputError("needs at least one prediction", where="policy")
         if not self.timeout_s > 0:
             raise InputError("the timeout must be longer than 0", where="policy")
 
 
 @dataclass(frozen=True)
 class PredictionArrays:
-    """What the model said about some containers at one moment.
+    """Predictions of some containers at one moment.
 
     Attributes
     ----------
     best : array of int64 (n,)
-        Number of the most probable service; any value where nothing was seen.
+        Number of the most probable service; any value where nothing was observed.
     confidence : array of float64 (n,)
         Its calibrated probability.
     novelty : array of float64 (n,)
-        Part of the known containers that look more familiar.
+        As in :class:`podlab.identify.Prediction`.
     observed_s : array of float64 (n,)
-        How long it was looked at; NaN where no metrics came. A look that saw no more than the one before says nothing
-        new and is not counted.
+        How long the container was observed; NaN without metrics. A prediction from no more than the one before says
+        nothing new and is not counted.
     """
 
     best: IntArray
@@ -101,49 +100,49 @@ class PredictionArrays:
 
     @property
     def known(self) -> BoolArray:
-        """Whether the container is like the known services at all (n,)."""
+        """Whether the container looks like a known service (n,)."""
         return np.asarray(self.novelty <= NOVELTY_THRESHOLD)
 
 
-def prediction_arrays(answers: Sequence[Prediction], services: Sequence[str]) -> PredictionArrays:
-    """Take from answers what a decision needs.
+def prediction_arrays(predictions: Sequence[Prediction], services: Sequence[str]) -> PredictionArrays:
+    """Take from predictions what a decision needs.
 
     Parameters
     ----------
-    answers : sequence of Prediction (n,)
-        One for each container; one without candidates counts as nothing seen.
+    predictions : sequence of Prediction (n,)
+        One for each container; one without candidates counts as nothing observed.
     services : sequence of str
         Gives each service its number.
     """
     number = {service: n for n, service in enumerate(services)}
-    best = [number[next(iter(answer.candidates))] if answer.candidates else 0 for answer in answers]
-    seen = [answer.seconds_observed if answer.candidates else np.nan for answer in answers]
+    best = [number[next(iter(each.candidates))] if each.candidates else 0 for each in predictions]
+    seen = [each.seconds_observed if each.candidates else np.nan for each in predictions]
     return PredictionArrays(
         np.array(best, dtype=np.int64),
-        np.array([answer.confidence for answer in answers], dtype=np.float64),
-        np.array([answer.novelty for answer in answers], dtype=np.float64),
+        np.array([each.confidence for each in predictions], dtype=np.float64),
+        np.array([each.novelty for each in predictions], dtype=np.float64),
         np.array(seen, dtype=np.float64),
     )
 
 
 @dataclass(frozen=True)
 class DecisionStates:
-    """Where some containers stand; made by :func:`initial_states` and moved on by :func:`update_states`, each (n,).
+    """Decisions on some containers so far, each (n,).
 
     Attributes
     ----------
     service : array of int64
         Number of the service decided on, :data:`UNKNOWN` or :data:`WAITING`.
     first_s, since_s : array of float64
-        When something was decided first, and when what stands now was; NaN while waiting.
+        When the first decision was made, and when the present one; NaN while waiting.
     revisions : array of int64
-        How often a decision was taken back for another.
+        How often a decision was revised.
     said : array of int64
-        What the last look that counted spoke for.
+        The service, or :data:`UNKNOWN`, of the last prediction that counted.
     streak : array of int64
-        How many looks in a row spoke for that, since the last decision.
+        How many predictions in a row said that, since the last decision.
     observed_s : array of float64
-        How much the last look that counted had seen; -1 before the first.
+        How long that prediction had observed the container; -1 before the first.
     """
 
     service: IntArray
@@ -159,48 +158,47 @@ class DecisionStates:
         return DecisionStates(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
     def add(self, number: int) -> DecisionStates:
-        """Put that many containers behind, waiting."""
+        """Append so many containers, waiting."""
         new = initial_states(number)
         names = [field.name for field in fields(self)]
         return DecisionStates(**{name: np.concatenate([getattr(self, name), getattr(new, name)]) for name in names})
 
 
 def initial_states(number: int) -> DecisionStates:
-    """Begin to wait for so many containers."""
+    """Make the states of containers that nothing is decided on."""
     none = np.zeros(number, dtype=np.int64)
     never = np.full(number, np.nan)
     return DecisionStates(none + WAITING, never, never, none, none + WAITING, none, np.full(number, -1.0))
 
 
 def update_states(
-    state: DecisionStates, policy: TriggerPolicy, at_s: float | FloatArray, looks: PredictionArrays
+    state: DecisionStates, policy: TriggerPolicy, at_s: float | FloatArray, predictions: PredictionArrays
 ) -> DecisionStates:
-    """Take one more look at each container into account.
+    """Take one more prediction of each container into account.
 
     Parameters
     ----------
     state : DecisionStates (n,)
-        Where they stood.
+        Before.
     policy : TriggerPolicy
     at_s : float or array (n,)
-        Now, in seconds since the waiting for each container began: its start, or when it was met.
-    looks : PredictionArrays (n,)
-        What is said of them now.
+        Now, in seconds since the waiting for each container began: its start, or when it was first seen.
+    predictions : PredictionArrays (n,)
 
     Returns
     -------
     DecisionStates
-        Where they stand now.
+        After.
     """
     now_s = np.broadcast_to(np.asarray(at_s, dtype=np.float64), state.service.shape)
-    counts = looks.observed_s > state.observed_s  # never where it is NaN
+    counts = predictions.observed_s > state.observed_s  # never where it is NaN
     waiting = state.service == WAITING
-    # Strangeness is no matter of the confidence in a service. Strong, it speaks against an answer; while waiting it
-    # only lets time pass, for a young container often looks strange.
-    like = np.where(state.service >= 0, looks.novelty <= policy.revise_novelty, looks.known)
-    speaks_for = np.where(like, looks.best, UNKNOWN)
+    # Novelty does not depend on the confidence in a service. If it is high it counts against an answer; while waiting
+    # it is ignored, because a young container often looks novel.
+    like = np.where(state.service >= 0, predictions.novelty <= policy.revise_novelty, predictions.known)
+    speaks_for = np.where(like, predictions.best, UNKNOWN)
     bar = np.where(waiting, policy.confidence, policy.revise_confidence)
-    strong = np.where(like, looks.confidence >= bar, True)
+    strong = np.where(like, predictions.confidence >= bar, True)
     other = speaks_for != state.service
     speaks = strong & other & ~(waiting & ~like)
     goes_on = np.where(speaks_for == state.said, state.streak, 0)
@@ -219,27 +217,27 @@ def update_states(
         revisions=state.revisions + (decided & ~waiting),
         said=np.where(counts, speaks_for, state.said),
         streak=np.where(changed, 0, streak),
-        observed_s=np.where(counts, looks.observed_s, state.observed_s),
+        observed_s=np.where(counts, predictions.observed_s, state.observed_s),
     )
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Where one container stands.
+    """The decision on one container.
 
     Attributes
     ----------
     service : str or None
-        What was decided; None while waiting and when it is unknown.
+        The service; None while waiting and for an unknown container.
     decided : bool
-        Whether anything was decided: a service, or that it is unknown.
+        Whether anything is decided: a service, or that it is unknown.
     since_s : float or None
         When that was, in seconds since the waiting began.
     revisions : int
-        How many decisions were taken back before.
+        How many decisions were revised before.
     reason : {"waiting", "confident", "turned", "unsure", "unlike", "unseen"}
-        Why: still waiting; confident; the evidence turned to this; the time was up and no service probable enough;
-        it is like no known service; or no metrics came.
+        Still waiting; confident; revised; at the timeout no service was probable enough; like no known service; or no
+        metrics came.
     """
 
     service: str | None
@@ -249,49 +247,8 @@ class Decision:
     reason: Reason
 
 
-class EarlyClassifier:
-    """Decides for one container.
-
-    Parameters
-    ----------
-    services : sequence of str
-        The model's.
-    policy : TriggerPolicy
-
-    Examples
-    --------
-    >>> decider = EarlyClassifier(("nginx", "redis"), TriggerPolicy(timeout_s=60))
-    >>> decider.see(5.0, None)
-    Decision(service=None, decided=False, since_s=None, revisions=0, reason='waiting')
-    >>> decider.see(60.0, None)
-    Decision(service=None, decided=True, since_s=60.0, revisions=0, reason='unseen')
-    """
-
-    def __init__(self, services: Sequence[str], policy: TriggerPolicy) -> None:
-        self._services = tuple(services)
-        self._policy = policy
-        self._state = initial_states(1)
-
-    def see(self, at_s: float, answer: Prediction | None) -> Decision:
-        """Take one more answer into account, or with None only that time has passed.
-
-        Parameters
-        ----------
-        at_s : float
-            Now, in seconds since the waiting began.
-        answer : Prediction, optional
-            What the model says from all that was seen so far.
-        """
-        looks = prediction_arrays([answer], self._services) if answer is not None else _NOTHING
-        self._state = update_states(self._state, self._policy, at_s, looks)
-        return to_decisions(self._state, self._services)[0]
-
-
-_NOTHING = PredictionArrays(np.zeros(1, dtype=np.int64), np.zeros(1), np.ones(1), np.full(1, np.nan))
-
-
 def to_decisions(state: DecisionStates, services: Sequence[str]) -> list[Decision]:
-    """Put where containers stand into words, one each."""
+    """Make the decision on each container from the states."""
     rows = zip(*(getattr(state, field.name).tolist() for field in fields(state)), strict=True)
     return [
         Decision(

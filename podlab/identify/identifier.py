@@ -260,8 +260,12 @@ class Identifier:
         -------
         DataFrame
             One row for each container, in order of appearance, as
-            :func:`podlab.identify.prediction.predictions_table` makes it.
+            :func:`podlab.identify.prediction.predictions_table` makes it; no row where the samples have none of the
+            model's columns.
         """
+        self.require_fitted()
+        if not any(column in samples for column in self.columns):
+            return predictions_table([], self.services)
         return predictions_table(self.identify(samples, horizon_s=horizon_s), self.services)
 
     def predict_proba(self, samples: pd.DataFrame, *, horizon_s: float | None = None) -> pd.DataFrame:

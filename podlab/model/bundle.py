@@ -22,7 +22,7 @@ import podlab
 from podlab.detect import DetectorLibrary
 from podlab.detect import storage as detectors
 from podlab.errors import InputError
-from podlab.files import atomic_folder, refuse_unwritable
+from podlab.files import atomic_folder, refuse_inputs, refuse_unwritable
 from podlab.identify.identifier import Identifier
 from podlab.identify.storage import from_files, to_files
 from podlab.model.manifest import (
@@ -44,17 +44,22 @@ from podlab.model.manifest import (
 __all__ = [
     "CARD",
     "MANIFEST",
+    "PREVIOUS",
     "Bundle",
     "BundleInfo",
     "add_scores",
     "list_models",
     "load",
+    "promote",
     "refuse_target",
     "save",
     "verify",
 ]
 
 log = logging.getLogger(__name__)
+
+#: Appended to the name of the folder in use: where the bundle that was replaced is kept.
+PREVIOUS = "-previous"
 
 _LIBRARIES = ("numpy", "pandas", "scikit-learn")
 
@@ -141,7 +146,7 @@ def save(
         libraries={"python": platform.python_version(), **_versions()},
         services=list(identifier.services),
         columns=list(identifier.columns),
-        horizons_s=[look.length_s for look in identifier.windows if look.kind == "startup"],
+        horizons_s=[each.length_s for each in identifier.windows if each.kind == "startup"],
         seed=identifier.seed,
         recordings=[RecordingEntry(Path(path).name, *fingerprint(path)) for path in recordings],
         scores=dict(scores or {}),
@@ -193,9 +198,7 @@ def _write(folder: Path, manifest: Manifest, files: dict[str, bytes], library: D
         file: FileEntry(hashlib.sha256(content).hexdigest(), len(content)) for file, content in sorted(files.items())
     }
     written = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-    with atomic_folder(folder) as target:
-        for file, content in {**files, MANIFEST: written}.items():
-            (target / file).write_bytes(content)
+    _write_files({**files, MANIFEST: written}, folder)
     return describe(folder, written, files[CARD])
 
 
@@ -213,7 +216,7 @@ def load(folder: Path | str) -> Bundle:
     identifier = from_files({name: files[name] for name in files if name not in (CARD, *own)}, where=str(folder))
     if list(identifier.services) != info.manifest["services"] or list(identifier.columns) != info.manifest["columns"]:
         raise InputError(
-            "manifest and model tell of different services or columns", where=str(folder), hint="fit the model again"
+            "manifest and model have different services or columns", where=str(folder), hint="fit the model again"
         )
     library = detectors.from_files(files, services=identifier.services, where=str(folder)) if own else None
     scores = info.manifest["scores"]
@@ -245,27 +248,75 @@ def list_models(root: Path) -> list[BundleInfo]:
     return found
 
 
+def promote(folder: Path, target: Path) -> tuple[BundleInfo, BundleInfo | None]:
+    """Replace the bundle in use by a copy of another one, byte for byte.
+
+    The replaced bundle is kept next to it, in a folder of the same name with ``-previous`` appended; promoting that one
+    undoes the change. A bundle that is incomplete, or that cannot be loaded, is not put into use.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle to use.
+    target : Path
+        The folder in use, the setting ``model_path``.
+
+    Returns
+    -------
+    tuple of (BundleInfo, BundleInfo or None)
+        What is in use now, and what was before.
+
+    Raises
+    ------
+    InputError
+        If ``folder`` is no sound bundle or is the one in use, or a folder to be replaced holds something else.
+    """
+    if folder.resolve() == target.resolve():
+        raise InputError("is the model in use already", where=str(folder), hint="name another bundle, or --to")
+    refuse_inputs(target, [folder])
+    info = load(folder).info
+    files = _all_files(folder)
+    previous = target.with_name(target.name + PREVIOUS)
+    for each in (target, previous):
+        refuse_to_overwrite(each)
+    before = verify(target) if target.exists() else None
+    if before is not None and before.digest != info.digest:
+        _write_files(_all_files(target), previous)
+    _write_files(files, target)
+    return info, before
+
+
+def _all_files(folder: Path) -> dict[str, bytes]:
+    return {**read_bundle(folder)[1], MANIFEST: (folder / MANIFEST).read_bytes()}
+
+
+def _write_files(files: dict[str, bytes], target: Path) -> None:
+    with atomic_folder(target) as new:
+        for name, content in files.items():
+            (new / name).write_bytes(content)
+
+
 def _write_card(manifest: Manifest, library: DetectorLibrary | None) -> str:
     """Write the model card, Markdown."""
     detectors = "none: it cannot score"
     if library is not None:
         each = (f"{name} ({one.deployments} deployments, {one.rows} rows)" for name, one in library.detectors.items())
-        detectors = f"{', '.join([*each, 'a pooled one'])}; thresholds from normal rows only"
+        detectors = f"{', '.join([*each, 'a pooled one'])}; thresholds set on normal rows only"
     recordings = "\n".join(f"- {each.name}, SHA-256 `{each.sha256}`" for each in manifest.recordings) or "- not named"
-    horizons = ", ".join(f"{horizon:g} s" for horizon in manifest.horizons_s) or "none: stretches of mid-life only"
+    horizons = ", ".join(f"{horizon:g} s" for horizon in manifest.horizons_s) or "none, steady-state segments only"
     scores = msgspec.json.format(msgspec.json.encode(manifest.scores), indent=2).decode()
     return f"""# {manifest.name}
 
-Tells which service runs in a container from its monitoring metrics, made by podlab {manifest.podlab} on
+Identifies the service of a container from its monitoring metrics. Trained by podlab {manifest.podlab} on
 {manifest.created} with seed {manifest.seed}.
 
 - Services: {", ".join(manifest.services)}
 - Columns: {", ".join(manifest.columns)}
-- Seconds since the start that have an expert: {horizons}
+- Horizons since the start: {horizons}
 - Anomaly detectors: {detectors}
 
-It knows only these services, in configurations and on machines like those of its recordings. What is unlike them is
-answered as unknown; what is merely similar may not be. Identity (names, images, labels, times) is never looked at.
+The model knows only these services, in configurations and on machines like those of its recordings. Containers that
+differ from all of them are reported as unknown; similar ones may not be. Names, images, labels and times are not used.
 
 ## Trained on
 

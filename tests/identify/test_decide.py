@@ -13,7 +13,6 @@ from podlab.identify.early import (
     UNKNOWN,
     WAITING,
     Decision,
-    EarlyClassifier,
     PredictionArrays,
     TriggerPolicy,
     initial_states,
@@ -35,6 +34,19 @@ def answer(service: str, confidence: float = 0.95, *, seen_s: float = 0.0, known
         candidates={service: confidence, **dict.fromkeys(others, (1 - confidence) / 2)},
         similar=(), known=known, novelty=0.5 if known else 1.0, model="m@d",
     )  # fmt: skip
+
+
+class EarlyClassifier:
+    """Decides on one container."""
+
+    def __init__(self, services: tuple[str, ...], policy: TriggerPolicy) -> None:
+        self._services, self._policy, self._state = services, policy, initial_states(1)
+
+    def see(self, at_s: float, said: Prediction | None) -> Decision:
+        nothing = PredictionArrays(np.zeros(1, dtype=np.int64), np.zeros(1), np.ones(1), np.full(1, np.nan))
+        arrays = nothing if said is None else prediction_arrays([said], self._services)
+        self._state = update_states(self._state, self._policy, at_s, arrays)
+        return to_decisions(self._state, self._services)[0]
 
 
 def watch(*answers: Prediction | None, policy: TriggerPolicy = POLICY, every_s: float = 5.0) -> list[Decision]:
