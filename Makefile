@@ -66,12 +66,12 @@ lint: .venv/.installed  ## Style, types, directions of imports, stripped noteboo
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/nbstripout --verify notebooks/0[1-9]*.ipynb notebooks/1*.ipynb
+	$(BIN)/nbstripout --verify notebooks/0[1-9]*.ipynb notebooks/1*.ipynb examples/*.ipynb
 
 format: .venv/.installed  ## Put code and notebooks into the common form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/nbstripout notebooks/0[1-9]*.ipynb notebooks/1*.ipynb
+	$(BIN)/nbstripout notebooks/0[1-9]*.ipynb notebooks/1*.ipynb examples/*.ipynb
 
 bench: .venv/.installed  ## Measure podlab beside its peers
 	$(BIN)/python -m benchmarks.features
