@@ -200,8 +200,8 @@ def fit_detector(
     smoothed = smooth(weigh(values, changes, rows.observed), rows.age_s, rows.container)
     evidence_ecdf, change_ecdf = fit_ecdf(smoothed), fit_ecdf(smooth(changes, rows.age_s, rows.container))
     scaler, fitted = _fit_components(rows, make_estimators, seed, by_age)
-    ensembles = (DetectorEnsemble(components, own) for components, own in zip(fitted, ecdfs, strict=True))
-    detector = Detector(scaler, *ensembles, evidence_ecdf, change_ecdf, deployments, len(rows.age_s))
+    of_values, of_changes = (DetectorEnsemble(components, own) for components, own in zip(fitted, ecdfs, strict=True))
+    detector = Detector(scaler, of_values, of_changes, evidence_ecdf, change_ecdf, deployments, len(rows.age_s))
     return detector, evidence_ecdf.rarity(smoothed)
 
 

@@ -239,10 +239,13 @@ def _read_detector(arrays: Mapping[str, NDArray[Any]], number: int, components: 
         )
     ]
     values, changes = components
+    deployments, rows = arrays["learned"][number].tolist()
     return Detector(
-        RobustScaler(arrays["centre"][number], arrays["stray"][number]),
-        DetectorEnsemble(values, tuple(ecdfs[: len(values)])),
-        DetectorEnsemble(changes, tuple(ecdfs[len(values) : -2])),
-        *ecdfs[-2:],
-        *arrays["learned"][number].tolist(),
+        scaler=RobustScaler(arrays["centre"][number], arrays["stray"][number]),
+        value_ensemble=DetectorEnsemble(values, tuple(ecdfs[: len(values)])),
+        change_ensemble=DetectorEnsemble(changes, tuple(ecdfs[len(values) : -2])),
+        evidence_ecdf=ecdfs[-2],
+        change_ecdf=ecdfs[-1],
+        deployments=deployments,
+        rows=rows,
     )
