@@ -23,7 +23,7 @@ from podlab.detect.scoring import score_rows
 from podlab.detect.signals import ObservedSignals
 from podlab.evaluation.bootstrap import Estimate, interval, mean_interval, wilson
 from podlab.evaluation.splits import plan_splits
-from podlab.features.windows import Rows, read_rows
+from podlab.features.rows import Rows, read_rows
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
