@@ -17,8 +17,7 @@ from podlab.audit.confounding import explained_share, properties_of
 from podlab.audit.contents import surroundings
 from podlab.audit.windows import START_UP, STEADY_STATE, WindowTable, cut_windows, sample_deployments
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS, Family
-from podlab.evaluation.bootstrap import Estimate
-from podlab.evaluation.scores import score
+from podlab.evaluation.metrics import Estimate, score_answers
 from podlab.evaluation.splits import Plan, TextArray, plan_splits
 from podlab.features.windows import series_of
 
@@ -215,7 +214,7 @@ def _score_all(tasks: Sequence[_Task], trial: Trial) -> list[Estimate]:
         tested = np.concatenate([split.test for split in task.plan.splits])
         said = np.concatenate([next(answers) for _ in task.plan.splits])
         truth, units = task.plan.services[tested], task.plan.units[tested]
-        found.append(score(list(truth), list(said), list(units), seed=trial.seed).macro_f1)
+        found.append(score_answers(list(truth), list(said), list(units), seed=trial.seed).macro_f1)
     return found
 
 

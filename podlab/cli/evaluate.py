@@ -23,7 +23,7 @@ from podlab.cli.output import print_json, print_table, show_progress
 from podlab.data import MOST_TRAINING_ROWS
 
 if TYPE_CHECKING:
-    from podlab.evaluation.conditions import Conditions
+    from podlab.evaluation.shift import Conditions
 
 
 def evaluate(
@@ -66,9 +66,9 @@ def evaluate(
     from podlab.data.draws import find_draws
     from podlab.data.recordings import read_training
     from podlab.data.store.sample import TRAINING_S
-    from podlab.evaluation.conditions import score_conditions
-    from podlab.evaluation.filters import features_of
+    from podlab.evaluation.dataset import features_of
     from podlab.evaluation.scenarios import MIDLIFE, Scenario
+    from podlab.evaluation.shift import score_conditions
     from podlab.parallel import use_scheduler
 
     settings = load_settings(
@@ -104,7 +104,7 @@ def evaluate(
         if stretches_s:
             later = score_conditions(
                 samples,
-                scenarios=[Scenario(MIDLIFE, f"{each:g} s", stretch_s=each) for each in stretches_s],
+                scenarios=[Scenario(MIDLIFE, f"{each:g} s", segment_s=each) for each in stretches_s],
                 services=wanted["services"], columns=features_of(settings.metric_filter), folds=folds,
                 seed=settings.seed, progress=progress,
             )  # fmt: skip
@@ -112,10 +112,11 @@ def evaluate(
         print_json(result.to_json() | ({} if later is None else {"midlife": later.to_json()["conditions"]}))
         return
     scores = result.to_frame()
-    macro = scores[(scores["score"] == "macro_f1") & (scores["containers"] == "all")]
+    macro = scores[scores["containers"] == "all"]
+    columns = ["method", "horizon_s", "macro_f1", "macro_f1_low", "macro_f1_high", "n_deployments"]
     print_table(
         ("who", "seconds", "macro-F1", "95 % from", "to", "deployments"),
-        macro[["who", "horizon_s", "value", "low", "high", "n_deployments"]].itertuples(index=False, name=None),
+        macro[columns].itertuples(index=False, name=None),
         title=f"{_split_by(group)}: {result.n_deployments} deployments of {len(result.services)} services; "
         f"guessing gives {result.chance:.3f}",
     )

@@ -53,7 +53,7 @@ def fit(
     from podlab.config import load_settings
     from podlab.data.recordings import read_training
     from podlab.detect import fit_library
-    from podlab.evaluation.filters import features_of
+    from podlab.evaluation.dataset import features_of
     from podlab.files import refuse_inputs
     from podlab.model import bundle
     from podlab.parallel import use_scheduler

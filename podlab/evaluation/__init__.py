@@ -1,31 +1,33 @@
-"""What identification is worth: splits by deployment, scores with intervals, baselines, controls, curves, the leak."""
+"""Evaluation: splits by deployment, one cross-validation, scores with intervals, baselines and controls."""
 
-from podlab.evaluation.bakeoff import BakeOff, bake_off
-from podlab.evaluation.conditions import Conditions, score_conditions
+from podlab.evaluation.benchmark import Benchmark, run_benchmark
 from podlab.evaluation.cross_validation import FeatureClassifier, IdentifierModel, cross_validate, probabilities
-from podlab.evaluation.curves import deployment_curve, row_curve
-from podlab.evaluation.honest import HORIZONS_S, evaluate
-from podlab.evaluation.leak import leak_table
-from podlab.evaluation.result import Evaluation
-from podlab.evaluation.scores import Scores, score
+from podlab.evaluation.leakage import leak_table
+from podlab.evaluation.learning_curve import row_curve, thin_training
+from podlab.evaluation.metrics import Scores, score, score_predictions
 from podlab.evaluation.seldom import compare_seldom
+from podlab.evaluation.shift import Conditions, score_conditions
+from podlab.evaluation.splits import plan_splits
+from podlab.evaluation.summary import HORIZONS_S, Evaluation, evaluate
 
 __all__ = [
     "HORIZONS_S",
-    "BakeOff",
+    "Benchmark",
     "Conditions",
     "Evaluation",
     "FeatureClassifier",
     "IdentifierModel",
     "Scores",
-    "bake_off",
     "compare_seldom",
     "cross_validate",
-    "deployment_curve",
     "evaluate",
     "leak_table",
+    "plan_splits",
     "probabilities",
     "row_curve",
+    "run_benchmark",
     "score",
     "score_conditions",
+    "score_predictions",
+    "thin_training",
 ]

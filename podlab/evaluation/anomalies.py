@@ -21,7 +21,7 @@ from podlab.data.samples import INSTANCE_KEY
 from podlab.detect.library import SAME_ALARM_S, START_S, DetectorLibrary, count_alarms, fit_library
 from podlab.detect.scoring import score_rows
 from podlab.detect.signals import ObservedSignals
-from podlab.evaluation.bootstrap import Estimate, interval, mean_interval, wilson
+from podlab.evaluation.metrics import Estimate, interval, mean_interval, wilson
 from podlab.evaluation.splits import plan_splits
 from podlab.features.rows import Rows, read_rows
 

@@ -1,140 +1,234 @@
-"""What a model must beat: simple classifiers on the same features and the same splits."""
+"""Classifiers on podlab's features to compare podlab with, as scikit-learn has or would have them."""
 
 from __future__ import annotations
 
 import warnings
-from collections import Counter
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.feature_selection import SelectKBest, f_classif
+from sklearn.impute import SimpleImputer
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from podlab.evaluation.splits import TextArray
+from podlab.evaluation.cross_validation import PROBABILITY, FeatureClassifier, Model
+from podlab.evaluation.kernels import RidgeOnKernels, describe_kernels
+from podlab.features.windows import Windows
+from podlab.identify.calibration import combine_logits, softmax, to_logits
+from podlab.identify.forest import fit_subspace_forest
+from podlab.identify.observation import COMPANION_MIN_FRACTION
 
-Matrix = NDArray[np.floating]
+#: As many trees as podlab's own forest has.
+_TREES = 200
+#: Features of the linear discriminant.
+_SELECTED = 60
+#: A window is cut into 1, 2, 4 and 8 intervals.
+_DEPTHS = 4
+
+#: Names of what is compared in :func:`podlab.evaluation.evaluate`.
+MAJORITY, ONE_RULE, NEAREST, TREE = "majority class", "one-metric rule", "1-NN", "tree"
 
 
-class Baseline(Protocol):
-    """Learns from a feature matrix (n, n_features) with NaN where a value is missing."""
-
-    def fit(self, X: Matrix, y: TextArray, names: tuple[str, ...]) -> None:
-        """Learn services (n,) from features with these names."""
-
-    def predict(self, X: Matrix) -> TextArray:
-        """Name a service for each row."""
-
-
-def grow_j48_like_tree(X: Matrix, y: TextArray, seed: int) -> DecisionTreeClassifier:
-    """Grow the tree the original used, as near as scikit-learn comes to it.
+def j48_like_tree(seed: int = 0) -> DecisionTreeClassifier:
+    """Make the tree that the original used, as near as scikit-learn comes to it.
 
     C4.5 (J48 in Weka) with its defaults: splits by information gain and at least two samples in a leaf. J48 takes the
     gain's ratio and prunes afterwards, which scikit-learn does not.
     """
-    with warnings.catch_warnings():
-        # A few samples of many services are what a learning curve begins with.
-        warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%")
-        return DecisionTreeClassifier(criterion="entropy", min_samples_leaf=2, random_state=seed).fit(X, y)
+    return DecisionTreeClassifier(criterion="entropy", min_samples_leaf=2, random_state=seed)
 
 
-@dataclass
-class Majority:
-    """Always the service with most containers in training; of several, the first by name."""
-
-    answer: str = ""
-
-    def fit(self, X: Matrix, y: TextArray, names: tuple[str, ...]) -> None:
-        """Find the most frequent service."""
-        counts = Counter(y)
-        self.answer = min(counts, key=lambda service: (-counts[service], service))
-
-    def predict(self, X: Matrix) -> TextArray:
-        """Name it for each row."""
-        return np.full(len(X), self.answer, dtype=object)
+def simple_baselines(seed: int = 0) -> dict[str, Any]:
+    """Make the simple classifiers that any model must beat, by name, the simplest first."""
+    return {
+        MAJORITY: DummyClassifier(strategy="most_frequent"),
+        ONE_RULE: OneRule(seed),
+        NEAREST: make_pipeline(
+            # A missing value counts as the mean.
+            StandardScaler(), SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True),
+            KNeighborsClassifier(n_neighbors=1),
+        ),
+        TREE: j48_like_tree(seed),
+    }  # fmt: skip
 
 
 @dataclass
 class OneRule:
-    """Ranges of the mean of a single metric, of the metric that tells the training's services apart best.
+    """Ranges of the mean of a single metric, of the metric that separates the training's services best.
 
     After 1R (Holte 1993, "Very simple classification rules perform well on most commonly used datasets"), with as many
-    ranges as services, found by a tree over the one feature.
+    ranges as services, found by a tree over the one feature. After fitting, ``metric_`` is the metric.
     """
 
     seed: int = 0
-    metric: str = ""
-    _column: int = field(default=0, repr=False)
-    _rule: DecisionTreeClassifier = field(default=None, repr=False)
 
-    def fit(self, X: Matrix, y: TextArray, names: tuple[str, ...]) -> None:
+    def fit(self, X: pd.DataFrame, y: NDArray[np.str_]) -> Self:
         """Find the best metric and its ranges."""
         best = -1.0
-        for column, name in enumerate(names):
-            if not name.endswith(".mean") or np.isnan(X[:, column]).all():
+        for name in X:
+            if not str(name).endswith(".mean") or X[name].isna().all():
                 continue
+            values = X[[name]].to_numpy(copy=True)
             rule = DecisionTreeClassifier(
                 criterion="entropy", max_leaf_nodes=max(2, len(set(y))), random_state=self.seed
-            ).fit(X[:, [column]], y)
-            accuracy = rule.score(X[:, [column]], y)
-            if accuracy > best:
-                best, self.metric, self._column, self._rule = accuracy, name.removesuffix(".mean"), column, rule
+            ).fit(values, y)
+            if (accuracy := rule.score(values, y)) > best:
+                best, self.metric_, self.rule_ = accuracy, str(name).removesuffix(".mean"), rule
+        self.classes_ = self.rule_.classes_
+        return self
 
-    def predict(self, X: Matrix) -> TextArray:
-        """Name the service of the range that each row's metric falls into."""
-        return np.asarray(self._rule.predict(X[:, [self._column]]), dtype=object)
-
-
-@dataclass
-class NearestNeighbour:
-    """The service of the most similar training container: 1-NN on standardised features, a missing one as the mean."""
-
-    _mean: Matrix = field(default_factory=lambda: np.empty(0), repr=False)
-    _scale: Matrix = field(default_factory=lambda: np.empty(0), repr=False)
-    _model: KNeighborsClassifier = field(default=None, repr=False)
-
-    def fit(self, X: Matrix, y: TextArray, names: tuple[str, ...]) -> None:
-        """Keep the training's containers."""
-        seen = ~np.isnan(X)
-        count = np.maximum(seen.sum(axis=0), 1)
-        self._mean = np.where(seen, X, 0).sum(axis=0) / count
-        spread = np.sqrt(np.where(seen, np.square(X - self._mean), 0).sum(axis=0) / count)
-        self._scale = np.where(spread > 0, spread, 1)
-        with warnings.catch_warnings():
-            # Few containers of many services are no mistake.
-            warnings.filterwarnings("ignore", message="The number of unique classes")
-            self._model = KNeighborsClassifier(n_neighbors=1).fit(self._standardise(X), y.astype(str))
-
-    def predict(self, X: Matrix) -> TextArray:
-        """Name the service of each row's nearest training container."""
-        return np.asarray(self._model.predict(self._standardise(X)), dtype=object)
-
-    def _standardise(self, X: Matrix) -> Matrix:
-        return np.asarray(np.nan_to_num((X - self._mean) / self._scale))
+    def predict_proba(self, X: pd.DataFrame) -> NDArray[np.float64]:
+        """Give the shares of services in the range that each row's metric falls into (n, n_classes)."""
+        return np.asarray(self.rule_.predict_proba(X[[f"{self.metric_}.mean"]].to_numpy(copy=True)))
 
 
 @dataclass
-class Tree:
-    """One J48-like tree on all features."""
+class FeatureSubspaceForest:
+    """Podlab's own forest as a scikit-learn classifier: each tree sees the features of one family of metrics."""
 
     seed: int = 0
-    _tree: DecisionTreeClassifier = field(default=None, repr=False)
 
-    def fit(self, X: Matrix, y: TextArray, names: tuple[str, ...]) -> None:
-        """Grow the tree."""
-        self._tree = grow_j48_like_tree(X, y, self.seed)
+    def fit(self, X: pd.DataFrame, y: NDArray[np.str_]) -> Self:
+        """Grow the trees."""
+        self.classes_, number = np.unique(y, return_inverse=True)
+        self.forest_ = fit_subspace_forest(
+            X.to_numpy(), number, np.ones(number.size), tuple(X.columns),
+            services=self.classes_.size, trees=_TREES, seed=self.seed, jobs=1,
+        )  # fmt: skip
+        return self
 
-    def predict(self, X: Matrix) -> TextArray:
-        """Name the service of the leaf that each row falls into."""
-        return np.asarray(self._tree.predict(X), dtype=object)
+    def predict_proba(self, X: pd.DataFrame) -> NDArray[np.float64]:
+        """Give the probability of each class (n, n_classes)."""
+        return np.asarray(self.forest_.predict(X.to_numpy()))
 
 
-def make_baselines(seed: int) -> dict[str, Baseline]:
-    """Make all baselines by name, the simplest first."""
+@dataclass
+class Ensemble:
+    """Several classifiers whose logits are added as podlab adds those of its horizon models.
+
+    Parameters
+    ----------
+    members : sequence of FeatureClassifier
+        The last one counts whole, those before it half.
+    """
+
+    members: Sequence[FeatureClassifier]
+
+    def fit(self, samples: pd.DataFrame, /) -> Self:
+        """Fit each member."""
+        self.members = [member.fit(samples) for member in self.members]
+        self.fit_cpu_s = sum(member.fit_cpu_s for member in self.members)
+        return self
+
+    def predict(self, samples: pd.DataFrame, /, *, horizon_s: float | None = None) -> pd.DataFrame:
+        """See :meth:`podlab.evaluation.cross_validation.Model.predict`."""
+        found = [member.predict(samples, horizon_s=horizon_s) for member in self.members]
+        names = [name for name in found[-1] if str(name).startswith(PROBABILITY)]
+        logits = [to_logits(own.reindex(columns=names).to_numpy(np.float64)) for own in found]
+        cpu_s = sum(own["predict_cpu_s"] for own in found)
+        return found[-1].assign(
+            **pd.DataFrame(softmax(combine_logits(logits), 1.0), columns=names), predict_cpu_s=cpu_s
+        )
+
+
+def interval_quantiles(windows: Windows) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """Quantiles of dyadic intervals of each series and of its steps, after QUANT (n_containers, n_features).
+
+    Dempster, Schmidt and Webb 2024, "QUANT: a minimalist interval method for time series classification", Data Mining
+    and Knowledge Discovery 38:2377-2402; here of ``log(1 + x)``, without shifted intervals and the Fourier transform.
+    """
+    values = np.log1p(np.abs(windows.cells))
+    parts = []
+    for series in (values, np.diff(values, axis=2)):
+        for depth in range(_DEPTHS):
+            for interval in np.array_split(series, 2**depth, axis=2):
+                if length := interval.shape[2]:
+                    ordered = np.sort(interval, axis=2)
+                    at = np.unique(np.linspace(0, length - 1, max(1, length // 4)).astype(np.intp))
+                    parts.append(ordered[:, :, at].reshape(len(values), -1))
+    return _numbered(np.concatenate(parts, axis=1))
+
+
+def random_kernels(windows: Windows) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """Make the features of :func:`podlab.evaluation.kernels.describe_kernels`."""
+    return _numbered(describe_kernels(windows))
+
+
+def _numbered(matrix: NDArray[np.float32]) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    return matrix, tuple(map(str, range(matrix.shape[1])))
+
+
+class _WithoutWarnings:
+    """A pipeline to which a feature that is the same in all training containers is no fault."""
+
+    def __init__(self, *steps: Any) -> None:
+        self.pipeline = make_pipeline(*steps)
+
+    def fit(self, X: pd.DataFrame, y: NDArray[np.str_]) -> Self:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*constant|.*invalid value encountered")
+            self.pipeline.fit(X, y)
+        self.classes_ = self.pipeline.classes_
+        return self
+
+    def predict_proba(self, X: pd.DataFrame) -> NDArray[np.float64]:
+        return np.asarray(self.pipeline.predict_proba(X))
+
+
+def benchmark_models(
+    horizon_s: float, horizons_s: Sequence[float], columns: Sequence[str] | None = None, seed: int = 0
+) -> dict[str, Model]:
+    """Make the methods of the benchmark for one horizon, podlab's own first.
+
+    Parameters
+    ----------
+    horizon_s : float
+        Seconds since the start that they learn from and predict from.
+    horizons_s : sequence of float
+        All that are compared, ascending: the first that is not too short stands beside ``horizon_s`` in podlab's own.
+    columns : sequence of str, optional
+        Metric columns.
+    seed : int
+    """
+    own = FeatureSubspaceForest(seed)
+    trees: dict[str, Any] = {"class_weight": "balanced", "random_state": seed, "n_jobs": 1}
+    extra = ExtraTreesClassifier(_TREES, max_features=0.2, **trees)
+    extra_of_many = ExtraTreesClassifier(_TREES, **trees)
+    # Tiny trees, shrunk, each split among some features: larger ones learn a few hundred containers by heart.
+    boosting = HistGradientBoostingClassifier(
+        max_iter=40, max_leaf_nodes=4, max_features=0.2, max_bins=63, min_samples_leaf=5, l2_regularization=1.0,
+        early_stopping=False, class_weight="balanced", random_state=seed,
+    )  # fmt: skip
+    discriminant = _WithoutWarnings(
+        SimpleImputer(keep_empty_features=True), StandardScaler(), SelectKBest(f_classif, k=_SELECTED),
+        LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
+    )  # fmt: skip
+    nearest = make_pipeline(
+        SimpleImputer(keep_empty_features=True), StandardScaler(), KNeighborsClassifier(n_neighbors=1)
+    )
+    earlier_s = next(each for each in horizons_s if each >= COMPANION_MIN_FRACTION * horizon_s)
+
+    def on_features(estimator: Any, until_s: float = horizon_s, **view: Any) -> FeatureClassifier:
+        return FeatureClassifier(estimator, horizon_s=until_s, columns=columns, **view)
+
     return {
-        "majority class": Majority(),
-        "one-metric rule": OneRule(seed),
-        "1-NN": NearestNeighbour(),
-        "tree": Tree(seed),
+        "podlab: trees by view, start kept": Ensemble([on_features(own, earlier_s), on_features(own)]),
+        "trees by view": on_features(own),
+        "extra trees": on_features(extra),
+        "extra trees and discriminant": Ensemble([on_features(discriminant), on_features(extra)]),
+        "random forest": on_features(RandomForestClassifier(_TREES, **trees)),
+        "boosting": on_features(boosting),
+        "discriminant on selected features": on_features(discriminant),
+        "1-NN": on_features(nearest),
+        "extra trees on intervals": on_features(extra_of_many, view=interval_quantiles),
+        "ridge on random kernels": on_features(RidgeOnKernels(), view=random_kernels),
     }

@@ -27,12 +27,13 @@ from numpy.typing import NDArray
 
 import podlab
 from podlab import identify
+from podlab.data.catalogue import FEATURE_METRICS
 from podlab.data.draws import KNOB_PREFIX
 from podlab.evaluation.dataset import Dataset, load_of, read_dataset
-from podlab.evaluation.machines import move_to_another_machine
-from podlab.evaluation.scenarios import Scenario, from_start, see
+from podlab.evaluation.scenarios import Scenario, apply_scenario, from_start, move_to_another_machine
 from podlab.evaluation.splits import Plan, Split, plan_splits, unit_column
 from podlab.features.features import feature_matrix
+from podlab.features.rows import observation_spans, read_rows
 from podlab.features.windows import Windows, make_windows
 from podlab.files import atomic_file
 from podlab.parallel import is_spread, side_by_side
@@ -117,14 +118,16 @@ class FeatureClassifier:
     Parameters
     ----------
     estimator : object
-        Has ``fit`` and ``predict_proba``. It gets a DataFrame with named features, in which a value is missing (NaN)
-        where a container does not show that metric.
+        Has ``fit``, and ``predict_proba`` or ``predict``. It gets a DataFrame with named features, in which a value
+        is missing (NaN) where a container does not show that metric.
     horizon_s : float, optional
         Seconds since the start that it learns from and, at most, predicts from; None: all.
     columns : sequence of str, optional
         Metric columns; by default all.
     view : callable
         Makes features from windows; by default podlab's own.
+    since_start : bool
+        Whether a window begins at the container's start, or else with its first sample.
 
     Examples
     --------
@@ -137,13 +140,14 @@ class FeatureClassifier:
     horizon_s: float | None = 60.0
     columns: Sequence[str] | None = None
     view: View = field(default=feature_matrix, repr=False)
+    since_start: bool = field(default=True, repr=False)
     estimator_: Any = field(init=False, repr=False, default=None)
     features_: tuple[str, ...] = field(init=False, repr=False, default=())
     fit_cpu_s: float = field(init=False, repr=False, default=0.0)
 
     def fit(self, samples: pd.DataFrame, /) -> Self:
         """Fit a copy of the estimator on the containers that show any value; without any it answers nothing."""
-        X, usable, windows = self._features(samples, self.horizon_s)
+        X, usable, windows = self.features(samples, self.horizon_s)
         self.features_ = tuple(X.columns)
         self.estimator_ = None
         began_s = time.process_time()
@@ -155,25 +159,32 @@ class FeatureClassifier:
 
     def predict(self, samples: pd.DataFrame, /, *, horizon_s: float | None = None) -> pd.DataFrame:
         """See :meth:`Model.predict`."""
-        known_s = [each for each in (self.horizon_s, horizon_s) if each is not None]
-        X, usable, windows = self._features(samples, min(known_s, default=None))
-        if not set(self.features_) & set(X.columns):
+        if self.columns is not None and not any(column in samples for column in self.columns):
             return pd.DataFrame()
+        known_s = [each for each in (self.horizon_s, horizon_s) if each is not None]
+        X, usable, windows = self.features(samples, min(known_s, default=None))
         services = [] if self.estimator_ is None else list(self.estimator_.classes_)
         probability = np.full((len(X), len(services)), np.nan)
         began_s = time.process_time()
         if usable.any() and services:
-            probability[usable] = self.estimator_.predict_proba(X.reindex(columns=list(self.features_))[usable])
+            shown = X.reindex(columns=list(self.features_))[usable]
+            if hasattr(self.estimator_, "predict_proba"):
+                probability[usable] = self.estimator_.predict_proba(shown)
+            else:
+                probability[usable] = self.estimator_.predict(shown)[:, None] == np.array(services)
         return pd.DataFrame(probability, columns=[f"{PROBABILITY}{name}" for name in services]).assign(
             seconds_observed=windows.spans.observed_s,
             rule=getattr(self.estimator_, "metric_", None),
             predict_cpu_s=(time.process_time() - began_s) / max(1, len(X)),
         )
 
-    def _features(
+    def features(
         self, samples: pd.DataFrame, horizon_s: float | None
     ) -> tuple[pd.DataFrame, NDArray[np.bool_], Windows]:
-        windows = make_windows(samples, horizon_s=horizon_s, columns=self.columns)
+        """Make the features (n_containers, n_features), and say which containers show any value."""
+        rows = read_rows(samples, metrics=self.columns or FEATURE_METRICS)
+        begin_s = 0.0 if self.since_start else np.nan_to_num(observation_spans(rows).first_s)
+        windows = make_windows(rows, horizon_s=horizon_s, begin_s=begin_s, columns=self.columns)
         matrix, names = self.view(windows)
         return pd.DataFrame(matrix, columns=list(names)), windows.usable, windows
 
@@ -184,6 +195,7 @@ def cross_validate(
     scenarios: Sequence[Scenario | float] = (10.0, 30.0, 60.0, 120.0),
     model: Model | Mapping[str, Model] | None = None,
     *,
+    tested: pd.DataFrame | Dataset | None = None,
     seed: int = 0,
     jobs: int | None = None,
     cache: Path | str | None = None,
@@ -203,6 +215,8 @@ def cross_validate(
         How the containers are shown; a number is seconds since the start.
     model : Model or mapping of str to Model, optional
         One, or several by name; by default podlab's identifier.
+    tested : DataFrame or Dataset, optional
+        Another recording, in which the splits' tested positions count; by default the same samples.
     seed : int
         Of what scenarios draw.
     jobs : int, optional
@@ -226,7 +240,8 @@ def cross_validate(
         ``predicted`` (missing where not known), ``best_guess``, ``confidence``, ``novelty``, ``prediction_set``,
         ``coverage`` (what the set promises), ``similar``, ``seconds_observed``, ``fit_cpu_s`` (of the training),
         ``predict_cpu_s`` (of this prediction), ``rule`` (the metric of a one-metric rule), and a probability
-        ``p_SERVICE`` for each service. A container of which a scenario shows nothing has no row.
+        ``p_SERVICE`` for each service. A container of which a scenario shows nothing has no row. ``attrs["split"]``
+        says how it was split.
 
     Raises
     ------
@@ -234,30 +249,28 @@ def cross_validate(
         If the samples cannot be split, a model cannot learn from them, or the cache cannot be written.
     """
     dataset = samples if isinstance(samples, Dataset) else read_dataset(samples)
-    group = splits if isinstance(splits, str) else "deployment"
-    if isinstance(splits, str):
-        splits = plan_splits(dataset.containers, group=splits, seed=seed)
-    if isinstance(splits, Plan):
-        group = str(splits.description["group"])
-        splits = splits.splits
+    asked_of = dataset if tested is None else tested if isinstance(tested, Dataset) else read_dataset(tested)
+    plan = plan_splits(dataset.containers, group=splits, seed=seed) if isinstance(splits, str) else splits
+    description = plan.description if isinstance(plan, Plan) else {"group": "deployment"}
+    group, splits = str(description["group"]), plan.splits if isinstance(plan, Plan) else plan
     if model is None:
         model = IdentifierModel(group=unit_column(dataset.containers, group), seed=seed)
     models = model if isinstance(model, Mapping) else {"": model}
     asked = tuple(each if isinstance(each, Scenario) else from_start([each])[0] for each in scenarios)
     kept = None if cache is None else Kept(Path(cache))
 
-    described = _describe(dataset, group)
+    described = _describe(asked_of, group)
     tables: dict[tuple[str, int], pd.DataFrame] = {}
     work, missing = [], []
     for name, own in models.items():
         for number, split in enumerate(splits):
             seeds = [seed, number]
-            keys = kept and _keys(dataset, split, own, asked, seeds)
+            keys = kept and _keys(dataset, asked_of, split, own, asked, seeds)
             table = kept.load(keys[1]) if kept and keys else None
             if table is not None:
                 tables[name, number] = table
                 continue
-            train, test = dataset.take(split.train), dataset.part(split.test)
+            train, test = dataset.take(split.train), asked_of.part(split.test)
             # The workers of a scheduler have other disks.
             near = None if is_spread() else kept
             work.append(joblib.delayed(_train_and_predict)(own, train, test, asked, seeds, keys, near))
@@ -279,7 +292,9 @@ def cross_validate(
             found.append(
                 pd.concat([labels.assign(**head, unknown=unknown), own_table.drop(columns="position")], axis=1)
             )
-    return _in_order(pd.concat(found, ignore_index=True))
+    table = _in_order(pd.concat(found, ignore_index=True))
+    table.attrs["split"] = description
+    return table
 
 
 def probabilities(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -313,7 +328,7 @@ def _predict(
     found = []
     for scenario in scenarios:
         # Anew for each: what differs between two scenarios shall not be what was drawn.
-        seen = see(test, scenario, np.random.default_rng(seeds))
+        seen = apply_scenario(test, scenario, np.random.default_rng(seeds))
         if seen.empty:
             continue
         whose = pd.unique(test.code[seen.index])
@@ -403,14 +418,14 @@ class Kept:
 
 
 def _keys(
-    dataset: Dataset, split: Split, model: Model, scenarios: Sequence[Scenario], seeds: list[int]
+    dataset: Dataset, tested: Dataset, split: Split, model: Model, scenarios: Sequence[Scenario], seeds: list[int]
 ) -> tuple[str, str] | None:
     """Name a trained model, and its predictions, by all that they depend on; None where that is not known."""
     if b"__main__" in pickle.dumps(model):
         return None  # of a class in a cell only the name is known, not the code
     trained = _digest(_code_digest().encode(), joblib.hash(model).encode(), dataset.digest(split.train).encode())
     asked = joblib.hash([scenarios, seeds]).encode()
-    return trained, _digest(trained.encode(), asked, dataset.digest(split.test).encode())
+    return trained, _digest(trained.encode(), asked, tested.digest(split.test).encode())
 
 
 def _digest(*parts: bytes) -> str:

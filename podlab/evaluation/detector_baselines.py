@@ -17,7 +17,7 @@ from podlab.detect.detector import Detector, TrainingRows, fit_detector, smooth
 from podlab.detect.library import DetectorLibrary, choose_threshold
 from podlab.detect.signals import SIGNALS, ObservedSignals
 from podlab.evaluation.anomalies import FaultRecording, find_faults, vus_pr
-from podlab.evaluation.bootstrap import mean_interval
+from podlab.evaluation.metrics import mean_interval
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

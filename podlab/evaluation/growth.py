@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from podlab.evaluation.bootstrap import COVERAGE, Estimate
+from podlab.evaluation.metrics import COVERAGE, Estimate
 
 _ROUNDS = 20
 

@@ -8,7 +8,7 @@ from math import comb
 import numpy as np
 import pandas as pd
 
-from podlab.evaluation.bootstrap import mean_interval, wilson
+from podlab.evaluation.metrics import mean_interval, wilson
 from podlab.evaluation.unknown import near_services
 
 #: Among so many of the most similar services a relative is looked for.
@@ -21,7 +21,7 @@ def most_similar(decisions: pd.DataFrame, relatives: Mapping[str, Sequence[str]]
     Parameters
     ----------
     decisions : DataFrame
-        From :meth:`podlab.evaluation.judged.Judged.decisions`.
+        From :func:`podlab.evaluation.unknown.decisions_of`.
     relatives : mapping of str to sequence of str
         Services that are like a service.
 

@@ -13,18 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from podlab.errors import InputError
-from podlab.evaluation.judged import Judged, judge
+from podlab.evaluation.cross_validation import probabilities
 from podlab.evaluation.scenarios import BIRTH, Scenario
 from podlab.evaluation.splits import IntArray, TextArray
-from podlab.identify.early import UNKNOWN, PredictionArrays, prediction_arrays
-from podlab.progress import Progress
+from podlab.identify.early import UNKNOWN, PredictionArrays
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-
-#: Seconds observed at which models are trained to answer, and at which a replay asks them.
-HORIZONS_S = (10.0, 30.0, 60.0, 120.0)
-LOOKS_S = tuple(float(seconds) for seconds in range(5, 125, 5))
 
 
 @dataclass(frozen=True)
@@ -70,45 +65,8 @@ class Replay:
         return self.take(self.truth != UNKNOWN)
 
 
-def replay(
-    samples: pd.DataFrame,
-    *,
-    services: Sequence[str] | None = None,
-    unknown: Sequence[str] = (),
-    looks_s: Sequence[float] = LOOKS_S,
-    horizons_s: Sequence[float] = HORIZONS_S,
-    folds: int = 5,
-    columns: Sequence[str] | None = None,
-    seed: int = 0,
-    jobs: int | None = None,
-    progress: Progress | None = None,
-) -> Replay:
-    """Ask models about containers of deployments that they were not trained on, look by look.
-
-    Parameters
-    ----------
-    samples, services, horizons_s, folds, columns, seed, jobs, progress
-        As for :func:`podlab.evaluation.evaluate`.
-    unknown : sequence of str
-        Services that no model is trained on; each of their deployments is judged by one fold's model.
-    looks_s : sequence of float
-        Seconds observed at which to ask. Between two horizons the model for the last one reached answers.
-
-    Raises
-    ------
-    InputError
-        As :func:`podlab.evaluation.evaluate`, or if there is no look.
-    """
-    at_s = sorted({float(look_s) for look_s in looks_s})
-    judged = judge(
-        samples, look_by_look(at_s), services=services, unknown=unknown, horizons_s=horizons_s,
-        until_s=max((*at_s, *horizons_s)), folds=folds, columns=columns, seed=seed, jobs=jobs, progress=progress,
-    )  # fmt: skip
-    return as_replay(judged, at_s)
-
-
 def look_by_look(looks_s: Sequence[float]) -> list[Scenario]:
-    """List what to ask :func:`podlab.evaluation.judged.judge` for a replay.
+    """List what to ask :func:`podlab.evaluation.cross_validate` for a replay.
 
     Raises
     ------
@@ -121,29 +79,35 @@ def look_by_look(looks_s: Sequence[float]) -> list[Scenario]:
     return [Scenario(BIRTH, f"{each:g} s", each) for each in at_s]
 
 
-def as_replay(judged: Judged, looks_s: Sequence[float]) -> Replay:
-    """Put what was said of containers at so many seconds in order.
+def as_replay(predictions: pd.DataFrame, looks_s: Sequence[float]) -> Replay:
+    """Put what was predicted of containers at so many seconds in order.
 
     Parameters
     ----------
-    judged : Judged
-        Asked at least what :func:`look_by_look` lists.
+    predictions : DataFrame
+        From :func:`podlab.evaluation.cross_validate`, asked at least what :func:`look_by_look` lists.
     looks_s : sequence of float
     """
-    number = {service: n for n, service in enumerate(judged.services)}
-    truth = [UNKNOWN if strange else number[name] for name, strange in zip(judged.names, judged.strange, strict=True)]
+    services = tuple(probabilities(predictions).columns)
+    number = {service: n for n, service in enumerate(services)}
     asked = look_by_look(looks_s)
+    # Since the start every container is shown, be it with nothing yet.
+    tables = [predictions[predictions["scenario"] == each.name].reset_index(drop=True) for each in asked]
+    one = tables[0]
     return Replay(
-        services=judged.services,
+        services=services,
         at_s=np.array([each.horizon_s for each in asked]),
-        # From birth every container is shown, be it with nothing yet.
         looks=tuple(
-            prediction_arrays([answer for answer in judged.answers[each.name] if answer is not None], judged.services)
-            for each in asked
+            PredictionArrays(
+                own["best_guess"].map(number).fillna(0).to_numpy(np.int64), own["confidence"].to_numpy(np.float64),
+                own["novelty"].to_numpy(np.float64),
+                own["seconds_observed"].where(own["best_guess"].notna()).to_numpy(np.float64),
+            )
+            for own in tables
         ),
-        truth=np.array(truth, dtype=np.int64),
-        names=judged.names,
-        units=judged.units,
-        load=judged.load,
-        fold=judged.fold,
-    )
+        truth=one["service"].map(number).where(~one["unknown"]).fillna(UNKNOWN).to_numpy(np.int64),
+        names=one["service"].to_numpy(object),
+        units=one["unit"].to_numpy(object),
+        load=one["activity"].to_numpy(object),
+        fold=one["fold"].to_numpy(np.int64),
+    )  # fmt: skip

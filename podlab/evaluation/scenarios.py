@@ -36,17 +36,17 @@ class Scenario:
         Seconds since the start that count; None: all.
     interval_s : float
         Time between samples, the first at a random moment in it; 0 as recorded.
-    stretch_s : float
-        Length of a stretch of mid-life that begins at a random moment after ``settled_s``; 0 from birth.
+    segment_s : float
+        Length of a segment of steady state that begins at a random moment after ``settled_s``; 0 for the start.
     settled_s : float
-        Seconds since the start before which no stretch begins.
+        Seconds since the start before which no segment begins.
     columns : tuple of str, optional
         The metric columns that there are; None: all.
     draws : int
         How many other machines are drawn; 0 stays on the recorded one.
-    seen_s : float
+    recorded_s : float
         Only containers that were recorded for so long.
-    beside : str
+    reference : str
         Name of the scenario that it is compared with, of whatever group; empty for none.
     """
 
@@ -54,12 +54,12 @@ class Scenario:
     name: str
     horizon_s: float | None = None
     interval_s: float = 0.0
-    stretch_s: float = 0.0
+    segment_s: float = 0.0
     settled_s: float = 60.0
     columns: tuple[str, ...] | None = None
     draws: int = 0
-    seen_s: float = 0.0
-    beside: str = ""
+    recorded_s: float = 0.0
+    reference: str = ""
 
 
 #: What other clusters have, by what is left out or left over.
@@ -82,7 +82,7 @@ def plan_scenarios(
     *,
     main_s: float = 60.0,
     long_s: float = 600.0,
-    stretches_s: Sequence[float] = (60.0, 300.0),
+    segments_s: Sequence[float] = (60.0, 300.0),
     settled_s: float = 60.0,
     interval_s: float = 10.0,
     draws: int = 5,
@@ -98,7 +98,7 @@ def plan_scenarios(
     long_s : float
         A horizon that few containers were recorded for: all others are asked again on those alone, so that what more
         seconds bring is not confused with who was recorded for longer.
-    stretches_s, settled_s
+    segments_s, settled_s
         Lengths of mid-life's stretches, and when the first may begin.
     interval_s : float
         A sampling interval beside the recorded one; horizons that hold at least six of it are asked.
@@ -106,24 +106,28 @@ def plan_scenarios(
         Other machines.
     """
     births = [Scenario(BIRTH, f"{each:g} s", each) for each in horizons_s]
-    long = [Scenario(LONG, f"{each:g} s, those of {long_s:g} s", each, seen_s=long_s) for each in (*horizons_s, long_s)]
+    long = [
+        Scenario(LONG, f"{each:g} s, those of {long_s:g} s", each, recorded_s=long_s) for each in (*horizons_s, long_s)
+    ]
     few = columns_of_set("no filesystem, no volume")
     midlife = [
-        Scenario(MIDLIFE, f"{each:g} s of mid-life{tail}", stretch_s=each, settled_s=settled_s, columns=kept,
-                 beside=f"{each:g} s of mid-life" if tail else "")
-        for each in stretches_s
+        Scenario(MIDLIFE, f"{each:g} s of mid-life{tail}", segment_s=each, settled_s=settled_s, columns=kept,
+                 reference=f"{each:g} s of mid-life" if tail else "")
+        for each in segments_s
         for tail, kept in (("", None), (", no filesystem", few))
     ]  # fmt: skip
     seldom = [
         Scenario(SELDOM, f"{seconds.name}, every {interval_s:g} s", seconds.horizon_s, interval_s,
-                 seen_s=seconds.seen_s, beside=seconds.name)
+                 recorded_s=seconds.recorded_s, reference=seconds.name)
         for seconds in (*births, long[-1])
         if seconds.horizon_s is not None and seconds.horizon_s >= 6 * interval_s
     ]  # fmt: skip
-    beside = f"{main_s:g} s"
-    columns = [Scenario(COLUMNS, name, main_s, columns=columns_of_set(name), beside=beside) for name in COLUMN_SETS]
+    reference = f"{main_s:g} s"
+    columns = [
+        Scenario(COLUMNS, name, main_s, columns=columns_of_set(name), reference=reference) for name in COLUMN_SETS
+    ]
     drawn = "another machine: speed, memory, caches, offsets"
-    machine = [Scenario(MACHINE, drawn, main_s, draws=draws, beside=beside)] if draws else []
+    machine = [Scenario(MACHINE, drawn, main_s, draws=draws, reference=reference)] if draws else []
     return (*births, Scenario(BIRTH, "all seconds"), *long, *midlife, *seldom, *columns, *machine)
 
 
@@ -140,7 +144,7 @@ def from_start(horizons_s: Sequence[float]) -> list[Scenario]:
     return [Scenario(BIRTH, f"{each:g} s", float(each)) for each in horizons_s]
 
 
-def see(dataset: Dataset, scenario: Scenario, rng: np.random.Generator) -> pd.DataFrame:
+def apply_scenario(dataset: Dataset, scenario: Scenario, rng: np.random.Generator) -> pd.DataFrame:
     """Give the samples as the scenario shows them, except for its horizon and its machines.
 
     Parameters
@@ -157,12 +161,12 @@ def see(dataset: Dataset, scenario: Scenario, rng: np.random.Generator) -> pd.Da
     """
     count, code, offset_s = len(dataset.containers), dataset.code, dataset.offset_s()
     until_s = observation_spans(read_rows(dataset.samples)).until_s
-    keep = (until_s >= _NEARLY * scenario.seen_s)[code]
-    if scenario.stretch_s:
-        latest_s = until_s / _NEARLY - scenario.stretch_s
+    keep = (until_s >= _NEARLY * scenario.recorded_s)[code]
+    if scenario.segment_s:
+        latest_s = until_s / _NEARLY - scenario.segment_s
         begin_s = rng.uniform(scenario.settled_s, np.maximum(latest_s, scenario.settled_s))
         begin_s = np.where(latest_s >= scenario.settled_s, begin_s, np.inf)[code]
-        keep &= (offset_s >= begin_s) & (offset_s < begin_s + scenario.stretch_s)
+        keep &= (offset_s >= begin_s) & (offset_s < begin_s + scenario.segment_s)
     if scenario.interval_s:
         phase_s = rng.uniform(0.0, scenario.interval_s, count)
         keep &= _first_of_each_interval(code, offset_s - phase_s[code], scenario.interval_s)
@@ -179,3 +183,65 @@ def _first_of_each_interval(code: IntArray, offset_s: FloatArray, interval_s: fl
     first = np.zeros(order.size, dtype=bool)
     first[order] = new
     return first & (interval >= 0)
+
+
+#: The largest factor of each series; the smallest is its inverse. CPU: what two common processors differ by in the same
+#: work. Resident memory: allocators, threads by core, page size. Faults and reads: warm or cold caches, read-ahead.
+_FACTORS = {
+    "cpu": 2.0,
+    "memory_rss_bytes": 1.25,
+    "cache": 2.0,
+    "memory_page_faults": 1.5,
+    "memory_major_page_faults": 4.0,
+    "rootfs_used_bytes": 1.1,
+    "logsfs_used_bytes": 1.1,
+    "volume_used_bytes": 1.1,
+    "rx_bytes": 1.1,
+    "tx_bytes": 1.1,
+    "io_read_bytes": 4.0,
+    "io_write_bytes": 1.5,
+}
+#: The largest offset of each level: what the kernel and the runtime charge to every container, and a file system's
+#: blocks and metadata.
+_OFFSETS_BYTES = {"cache": 4 * 2**20, "rootfs_used_bytes": 2**16, "logsfs_used_bytes": 2**14}
+
+
+def move_to_another_machine(samples: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Draw another machine and give the samples that it would have shown.
+
+    One factor is drawn for each series, evenly on a log scale, and for some levels one offset: all containers moved to
+    the same machine. Both CPU columns share theirs. Memory beyond what is resident (caches, the kernel's part) has its
+    own, so that resident memory stays below the working set, and that below all memory. Time is not stretched: a start
+    takes as long as it took.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        A checked samples table.
+    rng : Generator
+        Draws the machine.
+
+    Returns
+    -------
+    DataFrame
+        A copy with the same columns, types and missing values.
+    """
+    factor = {name: float(np.exp(rng.uniform(-np.log(most), np.log(most)))) for name, most in _FACTORS.items()}
+    offset = {name: float(rng.uniform(0, most)) for name, most in _OFFSETS_BYTES.items()}
+    moved: dict[str, pd.Series] = {}
+    for name in samples:
+        if name in CATALOGUE and (CATALOGUE[name].family == "cpu" or name in factor):
+            how = "cpu" if CATALOGUE[name].family == "cpu" else name
+            moved[name] = _as_before(samples[name] * factor[how] + offset.get(how, 0.0), samples[name])
+    for name in ("memory_working_set_bytes", "memory_usage_bytes"):
+        if name in samples:
+            # Where nobody knows how much of it is resident, all counts as such.
+            resident = samples.get("memory_rss_bytes", samples[name])
+            beyond = (samples[name] - resident) * factor["cache"] + offset["cache"]
+            moved[name] = _as_before(resident * factor["memory_rss_bytes"] + beyond, samples[name])
+    return samples.assign(**moved)
+
+
+def _as_before(values: pd.Series, before: pd.Series) -> pd.Series:
+    """Round to whole units and give a series the type that it had."""
+    return values.round().clip(lower=0).astype(before.dtype)

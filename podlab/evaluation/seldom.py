@@ -6,19 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from joblib import delayed
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
 from podlab.errors import InputError
-from podlab.evaluation.asking import part, train_and_judge
-from podlab.evaluation.bootstrap import Estimate, interval
+from podlab.evaluation.cross_validation import FeatureClassifier, IdentifierModel, cross_validate
 from podlab.evaluation.dataset import Dataset, read_dataset
-from podlab.evaluation.scenarios import BIRTH, Scenario, columns_of_set, see
-from podlab.evaluation.scores import resample_macro_f1
+from podlab.evaluation.metrics import Estimate, interval, resample_predictions
+from podlab.evaluation.scenarios import BIRTH, Scenario, apply_scenario, columns_of_set
 from podlab.evaluation.splits import Plan, plan_splits
-from podlab.parallel import side_by_side
+from podlab.features.windows import Windows, make_windows
 from podlab.progress import Progress
 
 #: Who is compared.
@@ -63,8 +61,8 @@ def compare_seldom(
     kept = columns_of_set("CPU and memory") if columns is None else tuple(columns)
     lines = []
     for number, least_s in enumerate(seen_s):
-        scenario = Scenario(BIRTH, "all seconds", interval_s=interval_s, columns=kept, seen_s=least_s)
-        seen = see(whole, scenario, np.random.default_rng([seed, 1])).reset_index(drop=True)
+        scenario = Scenario(BIRTH, "all seconds", interval_s=interval_s, columns=kept, recorded_s=least_s)
+        seen = apply_scenario(whole, scenario, np.random.default_rng([seed, 1])).reset_index(drop=True)
         try:
             dataset = read_dataset(seen)
             plan = plan_splits(dataset.containers, folds=folds, seed=seed)
@@ -104,24 +102,30 @@ def describe_windows(samples: pd.DataFrame, code: NDArray[np.int64]) -> NDArray[
     return found.to_numpy(np.float64)
 
 
+class MeansAndDeviations(FeatureClassifier):
+    """A classifier on :func:`describe_windows`."""
+
+    def features(
+        self, samples: pd.DataFrame, horizon_s: float | None
+    ) -> tuple[pd.DataFrame, NDArray[np.bool_], Windows]:
+        """Make features of all samples, whatever the horizon."""
+        X = pd.DataFrame(describe_windows(samples, read_dataset(samples).code))
+        return X, np.ones(len(X), dtype=bool), make_windows(samples, horizon_s=horizon_s)
+
+
 def _compare(dataset: Dataset, plan: Plan, seen_s: float, seed: int, jobs: int | None) -> list[dict[str, object]]:
-    asked = (Scenario(BIRTH, "all seconds"),)
-    learn = {"seed": seed, "jobs": 1}
-    work = [
-        delayed(train_and_judge)(dataset.take(split.train), [part(dataset, split.test, asked)], learn, [seed, number])
-        for number, split in enumerate(plan.splits)
-    ]
-    judged = pd.concat(side_by_side(work, [""] * len(work), jobs=jobs), ignore_index=True)
-    X = describe_windows(dataset.samples, dataset.code)
-    forest: list[str] = []
-    for split in plan.splits:
-        model = RandomForestClassifier(_TREES, class_weight="balanced", random_state=seed, n_jobs=1)
-        model.fit(X[split.train], plan.services[split.train].astype(str))
-        forest += model.predict(X[split.test]).tolist()
-    truth, units = judged["service"].to_list(), judged["unit"].to_list()
-    guessed = [None if pd.isna(guess) else guess for guess in judged["best_guess"]]
+    models = {
+        PODLAB: IdentifierModel(seed=seed),
+        FOREST: MeansAndDeviations(
+            RandomForestClassifier(_TREES, class_weight="balanced", random_state=seed, n_jobs=1), horizon_s=None
+        ),
+    }
+    asked = [Scenario(BIRTH, "all seconds")]
+    predictions = cross_validate(dataset, plan, asked, models, seed=seed, jobs=jobs)
+    units = predictions["unit"].unique()
     draws = {
-        who: resample_macro_f1(truth, said, units, seed=seed) for who, said in ((PODLAB, guessed), (FOREST, forest))
+        str(name): resample_predictions(own, "best_guess", seed=seed)
+        for name, own in predictions.groupby("model", sort=False)
     }
     rows = np.bincount(dataset.code)
     times = dataset.samples.groupby(dataset.code)["time"]
@@ -129,9 +133,9 @@ def _compare(dataset: Dataset, plan: Plan, seen_s: float, seed: int, jobs: int |
     same = {"seen_s": seen_s, "minutes": minutes, "samples": float(np.median(rows))}
     lines = []
     for who, own in draws.items():
-        score = interval(own[0], own[1:], len(set(units)))
+        score = interval(own[0], own[1:], len(units))
         ahead = draws[PODLAB] - own
-        gain = Estimate(np.nan, np.nan, np.nan) if who == PODLAB else interval(ahead[0], ahead[1:], len(set(units)))
+        gain = Estimate(np.nan, np.nan, np.nan) if who == PODLAB else interval(ahead[0], ahead[1:], len(units))
         lines.append(
             {
                 **same,
@@ -142,7 +146,7 @@ def _compare(dataset: Dataset, plan: Plan, seen_s: float, seed: int, jobs: int |
                 "gain": gain.value,
                 "gain_low": gain.low,
                 "gain_high": gain.high,
-                "n_deployments": len(set(units)),
+                "n_deployments": len(units),
             }
         )
     return lines

@@ -1,4 +1,4 @@
-"""Who trains and who is tested: splits in which no group, and so no deployment, stands on both sides.
+"""Which containers train and which are tested: no group, and so no deployment, stands on both sides.
 
 Rows of one deployment are alike because they are one deployment. A split that puts some of them on either side tests
 whether a container is recognised again, not whether a service is recognised.
@@ -6,6 +6,7 @@ whether a container is recognised again, not whether a service is recognised.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +35,7 @@ class Split:
     Attributes
     ----------
     train, test : array of int64
-        Positions of containers, rising. Every service in ``test`` is in ``train``.
+        Positions of containers, rising.
     iteration : int
         Which repetition it belongs to.
     """
@@ -142,6 +143,71 @@ def unit_column(containers: pd.DataFrame, group: str) -> str:
     """Name the column of what is never split, whatever the group: the deployment, where all containers have one."""
     has_deployments = "deployment" in containers and containers["deployment"].notna().all()
     return "deployment" if has_deployments else group
+
+
+def tested_elsewhere(plan: Plan, containers: pd.DataFrame) -> list[Split]:
+    """Let the models of a plan predict containers of another data set, each deployment by one of them.
+
+    Parameters
+    ----------
+    plan : Plan
+        Its training sides stay.
+    containers : DataFrame (n_containers,)
+        Those of the other data set, such as services that no model is trained on; with ``deployment``.
+    """
+    model = pd.factorize(containers["deployment"])[0] % len(plan.splits)
+    return [
+        Split(split.train, np.flatnonzero(model == number), split.iteration) for number, split in enumerate(plan.splits)
+    ]
+
+
+def without_services(
+    containers: pd.DataFrame,
+    *,
+    groups: int | None = None,
+    kinds: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> list[Split]:
+    """Leave some services out of each training; test these, and held-out deployments of the others.
+
+    Parameters
+    ----------
+    containers : DataFrame (n_containers,)
+        With ``service`` and ``deployment``.
+    groups : int, optional
+        Leave services out in so many groups, or in more where two services would not be left; by default each alone,
+        which costs as many trainings as there are services.
+    kinds : mapping of str to str, optional
+        Services' kinds. Those of one kind are left out in different groups, as far as there are enough of them, so
+        that a service's relatives stay known.
+    seed : int
+
+    Raises
+    ------
+    InputError
+        If there are fewer than three services or than two groups.
+    """
+    names = containers["service"].to_numpy(object)
+    there = sorted(set(names), key=lambda name: ((kinds or {}).get(name, ""), name))
+    number = len(there) if groups is None else min(groups, len(there))
+    if len(there) < 3 or number < 2:
+        raise InputError(
+            f"{len(there)} services in {number} groups: too few to leave some out and still tell others apart",
+            hint="give at least three services and two groups",
+        )
+    number = max(number, -(-len(there) // (len(there) - 2)))
+    group = pd.Series({name: place % number for place, name in enumerate(there)}).reindex(names).to_numpy(np.int64)
+    plan = plan_splits(containers, folds=number, seed=seed)
+    splits = []
+    for out in range(number):
+        fold = out % len(plan.splits)
+        split = plan.splits[fold]
+        # With fewer folds than groups several models share a fold, and each container is tested by one of them.
+        sharing = len(range(fold, number, len(plan.splits)))
+        held = split.test[split.test % sharing == out // len(plan.splits)]
+        test = np.union1d(held[group[held] != out], np.flatnonzero(group == out))
+        splits.append(Split(split.train[group[split.train] != out], test))
+    return splits
 
 
 def _kind(group: str, training_ratio: float | None, unit: str) -> str:

@@ -8,31 +8,23 @@ here is tuned, so that the table can be the baseline of later work.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from joblib import delayed
-from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier
 
-from podlab import identify
 from podlab.data.catalogue import MEASURED_METRICS, ORIGINAL_METRICS
+from podlab.evaluation.cross_validation import FeatureClassifier, IdentifierModel, cross_validate
 from podlab.evaluation.dataset import Dataset, read_dataset, thin_deployments
-from podlab.evaluation.scores import score
-from podlab.evaluation.splits import IntArray, plan_splits
-from podlab.features.features import feature_matrix, feature_names
-from podlab.features.rows import observation_spans, read_rows
-from podlab.features.windows import make_windows, series_of
-from podlab.parallel import side_by_side
+from podlab.evaluation.metrics import score
+from podlab.evaluation.scenarios import BIRTH, MIDLIFE, Scenario, apply_scenario
+from podlab.evaluation.splits import IntArray, Split, plan_splits
 from podlab.progress import Progress
 
-FloatArray = NDArray[np.float64]
-
-#: The two windows.
-BIRTH, MIDLIFE = "from birth", "mid-life"
 #: What the forest sees, by the name of the columns.
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "original": ORIGINAL_METRICS,
@@ -44,7 +36,7 @@ PODLAB: Final = "podlab"
 PODLAB_GUESS: Final = "podlab, most probable service"
 #: Splits within a recording: the column, and how many folds at most (sites are left out one by one).
 _SPLITS: Final = {"deployment": "deployment", "profile": "profile left out", "site": "site left out"}
-#: Beside the answer's own horizon, the one that keeps its vote then, as
+#: Beside the horizon itself, the one that keeps its vote then, as
 #: :data:`podlab.identify.observation.COMPANION_MIN_FRACTION` has it.
 _HORIZON_SHARES: Final = (0.5, 1.0)
 
@@ -56,11 +48,11 @@ class Trial:
     Attributes
     ----------
     length_s : float
-        Seconds observed, from birth and of mid-life.
+        Seconds observed, since the start and mid-run.
     settled_s : float
-        No window of mid-life begins sooner after the start.
+        No mid-run window begins sooner after the start.
     folds : int
-        Into which deployments, and profiles, are dealt.
+        Into which deployments, and profiles, are split.
     trees : int
         Of the plain forest.
     per_service : int
@@ -71,6 +63,8 @@ class Trial:
         The same recordings and trial give the same table.
     jobs : int, optional
         How many trainings at once; by default as many as there are cores.
+    cache : Path or str, optional
+        As for :func:`podlab.evaluation.cross_validate`.
     """
 
     length_s: float = 60.0
@@ -81,41 +75,7 @@ class Trial:
     with_podlab: bool = True
     seed: int = 0
     jobs: int | None = None
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """A recording as it is asked about: features of one window of each container, and where the windows begin.
-
-    Attributes
-    ----------
-    dataset : Dataset
-    X : dict of str to array (n_containers, n_features)
-        By window, of all series; NaN where a series is missing.
-    names : tuple of str
-        Of the features.
-    begin_s : dict of str to array (n_containers,)
-        By window, seconds since the start; NaN for a container that does not show it.
-    """
-
-    dataset: Dataset
-    X: dict[str, NDArray[np.float32]]
-    names: tuple[str, ...]
-    begin_s: dict[str, FloatArray]
-
-    def chosen(self, columns: tuple[str, ...]) -> IntArray:
-        """Positions of the features that can be made from these metric columns."""
-        wanted = set(feature_names(series_of(columns)))
-        return np.flatnonzero([name in wanted for name in self.names])
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """One training and its test."""
-
-    split: str
-    train: tuple[_Seen, IntArray]
-    test: tuple[_Seen, IntArray]
+    cache: Path | str | None = None
 
 
 def transfer_table(
@@ -135,7 +95,7 @@ def transfer_table(
         Other recordings by name: each is tested, on the services in common, by what learned from all of ``samples``.
     trial : Trial, optional
     progress : callable, optional
-        Called after each training.
+        Called after each training of podlab.
 
     Returns
     -------
@@ -151,149 +111,104 @@ def transfer_table(
         If there are not two services, or no service has two deployments.
     """
     trial = trial or Trial()
-    own = _see(read_dataset(thin_deployments(samples, trial.per_service, seed=trial.seed)), trial)
-    asked = [_Asked(name, (own, train), (own, test)) for name, train, test in _splits(own.dataset, trial)]
+    own = read_dataset(thin_deployments(samples, trial.per_service, seed=trial.seed))
+    tests = [(name, own, splits) for name, splits in _splits(own, trial).items()]
     for name, other in (others or {}).items():
-        pair = _in_common(own, other, trial)
-        if pair is not None:
-            asked.append(_Asked(f"tested on {name}", *pair))
-    found = [_ask_forest(each, trial) for each in asked]
+        common = sorted(set(own.containers["service"]) & set(other["service"].dropna()))
+        if len(common) > 1:
+            there = read_dataset(thin_deployments(other, trial.per_service, seed=trial.seed), common)
+            learned = np.flatnonzero(own.containers["service"].isin(common))
+            tests.append((f"tested on {name}", there, [Split(learned, np.arange(len(there.containers)))]))
+    found = [_test_forest(name, own, tested, splits, trial) for name, tested, splits in tests]
     if trial.with_podlab:
-        work = (delayed(_ask_podlab)(each, trial) for each in asked)
-        found += side_by_side(work, [each.split for each in asked], jobs=trial.jobs, progress=progress)
-    return _score(pd.concat(found, ignore_index=True), trial.seed)
+        found += [_test_podlab(name, own, tested, splits, trial, progress) for name, tested, splits in tests]
+    table = pd.concat(found, ignore_index=True)
+    return table.assign(chance=1 / table["services"])
 
 
-def _see(dataset: Dataset, trial: Trial) -> _Seen:
-    rows = read_rows(dataset.samples, metrics=MEASURED_METRICS)
-    spans = observation_spans(rows)
-    # Each container's own draw: it shows the same stretch whatever it is tested with.
-    rng = np.random.default_rng(trial.seed)
-    latest_s = spans.until_s * 1.02 - trial.length_s
-    middle_s = rng.uniform(trial.settled_s, np.maximum(latest_s, trial.settled_s))
-    begin_s = {
-        BIRTH: np.where(spans.start_observed, 0.0, np.nan),
-        MIDLIFE: np.where(latest_s >= trial.settled_s, middle_s, np.nan),
-    }
-    X: dict[str, NDArray[np.float32]] = {}
-    names: tuple[str, ...] = ()
-    for window, begins in begin_s.items():
-        cells = make_windows(rows, horizon_s=trial.length_s, begin_s=np.nan_to_num(begins), columns=MEASURED_METRICS)
-        X[window], names = feature_matrix(cells)
-        begin_s[window] = np.where(cells.usable, begins, np.nan)
-    return _Seen(dataset, X, names, begin_s)
-
-
-def _splits(dataset: Dataset, trial: Trial) -> list[tuple[str, IntArray, IntArray]]:
-    found = []
+def _splits(dataset: Dataset, trial: Trial) -> dict[str, Sequence[Split]]:
+    found = {}
     for group, name in _SPLITS.items():
         if group not in dataset.containers or dataset.containers[group].isna().any():
             continue
         if group == "site" and len(dataset.containers["site"].unique()) < 2:
             continue
-        plan = plan_splits(dataset.containers, group=group, folds=trial.folds, seed=trial.seed)
-        found += [(name, split.train, split.test) for split in plan.splits]
+        found[name] = plan_splits(dataset.containers, group=group, folds=trial.folds, seed=trial.seed).splits
     return found
 
 
-def _in_common(
-    own: _Seen, other: pd.DataFrame, trial: Trial
-) -> tuple[tuple[_Seen, IntArray], tuple[_Seen, IntArray]] | None:
-    common = sorted(set(own.dataset.containers["service"]) & set(other["service"].dropna()))
-    if len(common) < 2:
-        return None
-    learned = np.flatnonzero(own.dataset.containers["service"].isin(common))
-    thinned = thin_deployments(other, trial.per_service, seed=trial.seed)
-    tested = _see(read_dataset(thinned, common), trial)
-    return (own, learned), (tested, np.arange(len(tested.dataset.containers)))
+def _windows(trial: Trial) -> tuple[Scenario, Scenario]:
+    start = Scenario(BIRTH, BIRTH, trial.length_s)
+    return start, Scenario(MIDLIFE, MIDLIFE, segment_s=trial.length_s, settled_s=trial.settled_s)
 
 
-def _ask_forest(asked: _Asked, trial: Trial) -> pd.DataFrame:
-    (train, learned), (test, tested) = asked.train, asked.test
+def _test_forest(name: str, own: Dataset, tested: Dataset, splits: Sequence[Split], trial: Trial) -> pd.DataFrame:
+    """Train on the same window as is tested, and on the metrics that both recordings have."""
     found = []
-    for window in (BIRTH, MIDLIFE):
-        here = learned[np.isfinite(train.begin_s[window][learned])]
-        there = tested[np.isfinite(test.begin_s[window][tested])]
-        services = train.dataset.containers["service"].to_numpy(object)[here].astype(str)
-        if not there.size or len(set(services)) < 2:
+    for window in _windows(trial):
+        train, trained = _shown(own, window, trial.seed)
+        test, shown = _shown(tested, window, trial.seed)
+        within = [_among(split, trained, shown) for split in splits]
+        both = _there(train) & _there(test)
+        models = {}
+        for columns, names in COLUMNS.items():
+            used = tuple(each for each in names if each in both)
+            adds = columns == "original" or not set(used) <= set(ORIGINAL_METRICS)
+            if used and adds:
+                forest = ExtraTreesClassifier(trial.trees, random_state=trial.seed, n_jobs=1)
+                since_start = not window.segment_s
+                models[columns] = FeatureClassifier(forest, trial.length_s, used, since_start=since_start)
+        splits_shown = [each for each in within if each.test.size and each.train.size]
+        if not models or not splits_shown:
             continue
-        for name, columns in COLUMNS.items():
-            chosen = train.chosen(columns)
-            # What either side lacks as a whole teaches nothing.
-            chosen = chosen[_has_values(train.X[window][here], chosen) & _has_values(test.X[window][there], chosen)]
-            if not chosen.size or (name != "original" and _adds_nothing(train, chosen)):
-                continue
-            model: Any = ExtraTreesClassifier(trial.trees, random_state=trial.seed, n_jobs=trial.jobs or -1)
-            model.fit(train.X[window][here][:, chosen], services)
-            said = model.predict(test.X[window][there][:, chosen])
-            found.append(_answers(asked, window, FOREST, name, there, said))
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
-
-
-def _has_values(X: NDArray[np.float32], chosen: IntArray) -> NDArray[np.bool_]:
-    return np.asarray(np.isfinite(X[:, chosen]).any(axis=0))
-
-
-def _adds_nothing(seen: _Seen, chosen: IntArray) -> bool:
-    return set(chosen) <= set(seen.chosen(COLUMNS["original"]))
-
-
-def _ask_podlab(asked: _Asked, trial: Trial) -> pd.DataFrame:
-    (train, learned), (test, tested) = asked.train, asked.test
-    horizons_s = [share * trial.length_s for share in _HORIZON_SHARES]
-    model = identify.fit(train.dataset.take(learned), horizons_s=horizons_s, seed=trial.seed, jobs=1)
-    found = []
-    for window, begins in test.begin_s.items():
-        there = tested[np.isfinite(begins[tested])]
-        if not there.size:
-            continue
-        offset_s, begin_s = test.dataset.offset_s(), begins[test.dataset.code]
-        shown = np.isin(test.dataset.code, there) & (offset_s < begin_s + trial.length_s)
-        # From birth also rows that a skewed clock puts before the start.
-        shown &= (offset_s >= begin_s) | (begin_s == 0)
-        answers = model.identify(test.dataset.samples[shown].reset_index(drop=True))
-        there = pd.unique(test.dataset.code[shown])
-        answered = [answer.service for answer in answers]
-        guessed = [next(iter(answer.candidates), None) for answer in answers]
-        found.append(_answers(asked, window, PODLAB, "original", there, answered))
-        found.append(_answers(asked, window, PODLAB_GUESS, "original", there, guessed))
-    return pd.concat(found, ignore_index=True)
-
-
-def _answers(asked: _Asked, window: str, method: str, columns: str, positions: IntArray, said: Any) -> pd.DataFrame:
-    containers = asked.test[0].dataset.containers.iloc[positions]
-    return pd.DataFrame(
-        {
-            "split": asked.split,
-            "window": window,
-            "method": method,
-            "columns": columns,
-            "position": positions,
-            "unit": containers["deployment"].to_numpy(object),
-            "service": containers["service"].to_numpy(object),
-            "answer": pd.array(list(said), dtype="str"),
-        }
-    )
-
-
-def _score(answers: pd.DataFrame, seed: int) -> pd.DataFrame:
-    rows = []
-    for (split, window, method, columns), own in answers.groupby(["split", "window", "method", "columns"], sort=False):
-        said = [None if pd.isna(answer) else str(answer) for answer in own["answer"]]
-        found = score(own["service"].to_list(), said, own["unit"].to_list(), seed=seed)
-        services = own["service"].nunique()
-        rows.append(
-            {
-                "split": split,
-                "window": window,
-                "method": method,
-                "columns": columns,
-                "macro_f1": found.macro_f1.value,
-                "low": found.macro_f1.low,
-                "high": found.macro_f1.high,
-                "deployments": found.n_deployments,
-                "services": services,
-                "chance": 1 / services,
-            }
+        everything = Scenario(window.group, window.name)
+        predictions = cross_validate(
+            train, splits_shown, [everything], models, tested=test, seed=trial.seed, jobs=trial.jobs, cache=trial.cache
         )
-    return pd.DataFrame(rows)
+        found.append(_score(predictions, "best_guess", trial).assign(split=name, method=FOREST))
+    return _in_order(pd.concat(found)) if found else pd.DataFrame()
+
+
+def _test_podlab(
+    name: str, own: Dataset, tested: Dataset, splits: Sequence[Split], trial: Trial, progress: Progress | None
+) -> pd.DataFrame:
+    model = IdentifierModel([share * trial.length_s for share in _HORIZON_SHARES], seed=trial.seed)
+    predictions = cross_validate(
+        own, splits, _windows(trial), {"original": model}, tested=tested, seed=trial.seed, jobs=trial.jobs,
+        cache=trial.cache, progress=progress, what=name,
+    )  # fmt: skip
+    methods = {PODLAB: "predicted", PODLAB_GUESS: "best_guess"}
+    found = [_score(predictions, answer, trial).assign(split=name, method=who) for who, answer in methods.items()]
+    return _in_order(pd.concat(found))
+
+
+def _shown(dataset: Dataset, scenario: Scenario, seed: int) -> tuple[Dataset, IntArray]:
+    """Keep the rows that a scenario shows; and say which containers have any."""
+    if not scenario.segment_s:
+        return dataset, np.arange(len(dataset.containers))
+    seen = apply_scenario(dataset, scenario, np.random.default_rng(seed))
+    kept, code = np.unique(dataset.code[seen.index], return_inverse=True)
+    return Dataset(seen.reset_index(drop=True), code, dataset.containers.iloc[kept].reset_index(drop=True)), kept
+
+
+def _among(split: Split, trained: IntArray, tested: IntArray) -> Split:
+    train, test = (np.flatnonzero(np.isin(kept, own)) for kept, own in ((trained, split.train), (tested, split.test)))
+    return Split(train, test, split.iteration)
+
+
+def _there(dataset: Dataset) -> set[str]:
+    return {name for name in MEASURED_METRICS if name in dataset.samples and dataset.samples[name].notna().any()}
+
+
+def _score(predictions: pd.DataFrame, answer: str, trial: Trial) -> pd.DataFrame:
+    by = ["scenario", "model"]
+    table = score(predictions, by, answer, seed=trial.seed)
+    services = predictions.groupby(by, sort=False)["service"].nunique()
+    return table.assign(services=services.to_numpy())
+
+
+def _in_order(table: pd.DataFrame) -> pd.DataFrame:
+    names: dict[str, Any] = {"scenario": "window", "model": "columns", "macro_f1_low": "low", "macro_f1_high": "high",
+                             "n_deployments": "deployments"}  # fmt: skip
+    columns = ["split", "window", "method", "columns", "macro_f1", "low", "high", "deployments", "services"]
+    return table.rename(columns=names)[columns]

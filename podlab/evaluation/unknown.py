@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.evaluation.bootstrap import Estimate, draw_weights, interval, wilson
-from podlab.evaluation.judged import Judged
+from podlab.evaluation.metrics import Estimate, draw_weights, interval, wilson
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -61,7 +60,7 @@ def separate(decisions: pd.DataFrame, *, by: str = NOVELTY, seed: int = 0) -> Se
     Parameters
     ----------
     decisions : DataFrame
-        From :meth:`podlab.evaluation.judged.Judged.decisions`; some strange, some not.
+        From :func:`decisions_of`; some strange, some not.
     by : str
         Order them by :data:`NOVELTY`, :data:`DOUBT` or :data:`RANDOM`, whose intervals are what chance spans. The
         model's own threshold is one of novelty: for the other orders it is undefined.
@@ -152,14 +151,21 @@ def near_services(decisions: pd.DataFrame, relatives: Mapping[str, Sequence[str]
     return frozenset(name for name in strange if (set(relatives.get(name, ())) - {name}) & known)
 
 
+def decisions_of(predictions: pd.DataFrame, scenario: str) -> pd.DataFrame:
+    """Choose what was predicted under one scenario: ``strange`` says that no training knew the service."""
+    own = predictions[predictions["scenario"] == scenario].reset_index(drop=True)
+    return own.rename(columns={"unknown": "strange", "best_guess": "best"})
+
+
 def separation_table(
-    judged: Judged, scenarios: Sequence[str], relatives: Mapping[str, Sequence[str]], *, seed: int = 0
+    predictions: pd.DataFrame, scenarios: Sequence[str], relatives: Mapping[str, Sequence[str]], *, seed: int = 0
 ) -> pd.DataFrame:
     """Measure how well strangers are told, by how containers were seen and by how strange they are.
 
     Parameters
     ----------
-    judged : Judged
+    predictions : DataFrame
+        From :func:`podlab.evaluation.cross_validate`.
     scenarios : sequence of str
         Names of those asked.
     relatives : mapping of str to sequence of str
@@ -175,7 +181,7 @@ def separation_table(
     """
     lines = []
     for scenario in scenarios:
-        decisions = judged.decisions(scenario)
+        decisions = decisions_of(predictions, scenario)
         weights = _draws(decisions, seed)
         near = decisions["service"].isin(near_services(decisions, relatives)).to_numpy(bool)
         known = ~decisions["strange"].to_numpy(bool)

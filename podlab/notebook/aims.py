@@ -16,7 +16,7 @@ def left_out_goals(leak: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     leak : DataFrame
-        From :func:`podlab.evaluation.leak.leak_table`.
+        From :func:`podlab.evaluation.leak_table`.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def time_goals(rules: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     rules : DataFrame
-        From :func:`podlab.evaluation.rules.compare_rules`; its first line is podlab's rule.
+        From :func:`podlab.evaluation.early.compare_rules`; its first line is podlab's rule.
     """
     own = rules.iloc[:1]
     measures: dict[str, dict[str, Any]] = {}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from podlab.evaluation import Conditions
-from podlab.evaluation.conditions import TO_OTHER
 from podlab.evaluation.scenarios import BIRTH, LONG, MACHINE, MIDLIFE, RECORDING, SELDOM
+from podlab.evaluation.shift import TO_OTHER
 from podlab.notebook.tables import compare_targets, format_number, measures_of, read_targets
 
 
@@ -101,23 +101,6 @@ def sets_words(table: pd.DataFrame) -> pd.DataFrame:
             "deployments": table["n_deployments"],
         }
     )
-
-
-def bake_off_words(table: pd.DataFrame, control: pd.DataFrame) -> pd.DataFrame:
-    """Tell :attr:`podlab.evaluation.BakeOff.table` for people: one line for each method, a column for each horizon."""
-    told = [
-        f"{format_number(line['macro_f1'])} ({format_number(line['low'])} to {format_number(line['high'])})"
-        for line in table.to_dict("records")
-    ]
-    wide = table.assign(told=told).pivot_table(index="method", columns="horizon_s", values="told", aggfunc="first")
-    wide.columns = pd.Index([f"{horizon_s:g} s" for horizon_s in wide.columns])
-    last = table[table["horizon_s"] == table["horizon_s"].max()].set_index("method")
-    wide["idle, longest"] = last["idle_macro_f1"]
-    wide["CPU-s to train"] = last["fit_cpu_s"]
-    wide["CPU-ms to decide"] = last["answer_cpu_ms"]
-    if not control.empty:
-        wide["shuffled labels"] = control.set_index("method")["macro_f1"]
-    return wide.loc[table["method"].unique()].reset_index()
 
 
 def seldom_words(table: pd.DataFrame) -> pd.DataFrame:

@@ -32,7 +32,7 @@ from podlab.notebook.redact import redact, secret_values
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from podlab.evaluation.bootstrap import Estimate
+    from podlab.evaluation.metrics import Estimate
 
 #: Where results and figures are, below the folder of reports.
 RESULTS: Final = "results"

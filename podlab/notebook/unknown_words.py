@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from podlab.evaluation.bootstrap import Estimate
+from podlab.evaluation.metrics import Estimate
 from podlab.evaluation.unknown import ALL, NOVELTY
 from podlab.identify import Prediction
 from podlab.notebook.tables import format_number, interval
@@ -97,7 +97,7 @@ def hit_words(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def rule_words(table: pd.DataFrame) -> pd.DataFrame:
-    """Tell :func:`podlab.evaluation.rules.compare_rules` for people."""
+    """Tell :func:`podlab.evaluation.early.compare_rules` for people."""
     return pd.DataFrame(
         {
             "rule": table["rule"],

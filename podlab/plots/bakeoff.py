@@ -13,19 +13,19 @@ from matplotlib.ticker import LogLocator
 from podlab.plots.style import BLUE, GREY, ORANGE, VERMILION, begin_axis, counted, new_figure, podlab_style
 
 if TYPE_CHECKING:
-    from podlab.evaluation import BakeOff
+    from podlab.evaluation import Benchmark
 
 #: The method that is podlab's own begins with its name.
 _OWN = "podlab"
 
 
-def plot_critical_difference(found: BakeOff) -> Figure:
+def plot_critical_difference(found: Benchmark) -> Figure:
     """Draw mean ranks on a line; bars join methods that are not told apart (after Demsar 2006, figure 1).
 
     Parameters
     ----------
-    found : BakeOff
-        From :func:`podlab.evaluation.bake_off`.
+    found : Benchmark
+        From :func:`podlab.evaluation.run_benchmark`.
     """
     ranks = found.ranks["mean_rank"].to_numpy(np.float64)
     methods = found.ranks["method"].to_list()
@@ -63,13 +63,13 @@ def plot_critical_difference(found: BakeOff) -> Figure:
     return figure
 
 
-def plot_costs(found: BakeOff) -> Figure:
+def plot_costs(found: Benchmark) -> Figure:
     """Draw macro-F1 against processor time, of training and of deciding, at the shortest horizon: the hardest one.
 
     Parameters
     ----------
-    found : BakeOff
-        From :func:`podlab.evaluation.bake_off`.
+    found : Benchmark
+        From :func:`podlab.evaluation.run_benchmark`.
     """
     shortest_s = found.table["horizon_s"].min()
     table = found.table[found.table["horizon_s"] == shortest_s].reset_index(drop=True)

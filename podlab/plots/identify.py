@@ -20,7 +20,7 @@ def plot_anytime(curve: pd.DataFrame, *, target_error: float = 0.02) -> Figure:
     Parameters
     ----------
     curve : DataFrame
-        From :func:`podlab.evaluation.anytime.curve`.
+        From :func:`podlab.evaluation.early.curve`.
     target_error : float
         Where the goal is drawn.
     """

@@ -7,8 +7,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from podlab.evaluation.result import BEST_GUESS, CONTROL, MODEL
-from podlab.evaluation.scores import Scores
+from podlab.evaluation.metrics import Scores
+from podlab.evaluation.summary import BEST_GUESS, CONTROL, MODEL
 from podlab.plots.style import (
     BLUE,
     GREEN,
@@ -90,21 +90,22 @@ def plot_by_horizon(table: pd.DataFrame, *, score: str = "macro_f1", chance: flo
     chance : float, optional
         Draws a line there.
     """
-    chosen = table[(table["score"] == score) & (table["containers"] == "all")]
+    chosen = table[table["containers"] == "all"] if "containers" in table else table
     with podlab_style():
         figure = new_figure(8.0, 4.4)
         axes = figure.add_subplot()
         for who, (colour, marker, dashes) in _LINES.items():
-            own = chosen[chosen["who"] == who].sort_values("horizon_s")
+            own = chosen[chosen["method"] == who].sort_values("horizon_s")
             if own.empty:
                 continue
             heavy = who == MODEL
             axes.plot(
-                own["horizon_s"], own["value"], color=colour, marker=marker, linestyle=dashes, label=who,
+                own["horizon_s"], own[score], color=colour, marker=marker, linestyle=dashes, label=who,
                 linewidth=2.4 if heavy else 1.3, markersize=7 if heavy else 5, zorder=3 if heavy else 2,
             )  # fmt: skip
             if who in (MODEL, CONTROL):
-                axes.fill_between(own["horizon_s"], own["low"], own["high"], color=colour, alpha=0.18, linewidth=0)
+                low, high = own[f"{score}_low"], own[f"{score}_high"]
+                axes.fill_between(own["horizon_s"], low, high, color=colour, alpha=0.18, linewidth=0)
         if chance is not None:
             axes.axhline(chance, color="black", linewidth=0.9, linestyle=(0, (1, 3)), label="guessing")
         ticks = sorted(chosen["horizon_s"].unique())
@@ -114,7 +115,7 @@ def plot_by_horizon(table: pd.DataFrame, *, score: str = "macro_f1", chance: flo
         axes.set_xlabel("seconds observed since the container's start")
         share_axis(axes, "y", _NAMES.get(score, score))
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-        number = int(chosen.loc[chosen["who"] == MODEL, "n_deployments"].max())
+        number = int(chosen.loc[chosen["method"] == MODEL, "n_deployments"].max())
         axes.set_title(
             f"{_NAMES.get(score, score)} on {counted(number, 'deployment')}; bands: 95 % intervals over deployments",
             loc="left",

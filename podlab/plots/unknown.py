@@ -27,7 +27,7 @@ def plot_novelty(decisions: pd.DataFrame, near: Sequence[str] = ()) -> Figure:
     Parameters
     ----------
     decisions : DataFrame
-        From :meth:`podlab.evaluation.judged.Judged.decisions`.
+        From :func:`podlab.evaluation.unknown.decisions_of`.
     near : sequence of str
         Unknown services of which a relative is known.
     """

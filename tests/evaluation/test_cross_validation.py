@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import f1_score, log_loss
 
 from podlab import identify
-from podlab.errors import InputError
+from podlab.errors import InputError, PodlabError
 from podlab.evaluation import cross_validation
 from podlab.evaluation.cross_validation import FeatureClassifier, IdentifierModel, cross_validate, probabilities
 from podlab.evaluation.dataset import read_dataset
@@ -87,7 +90,7 @@ def test_services_that_training_lacks_are_marked_unknown(samples: pd.DataFrame) 
 
 def test_scenarios_show_later_stretches_fewer_columns_and_other_machines(samples: pd.DataFrame) -> None:
     asked = [
-        Scenario(MIDLIFE, "late", stretch_s=8.0, settled_s=6.0),
+        Scenario(MIDLIFE, "late", segment_s=8.0, settled_s=6.0),
         Scenario(MACHINE, "moved", 8.0, draws=3),
         Scenario("fewer columns", "none that the model knows", 8.0, columns=("rx_bytes",)),
     ]
@@ -139,7 +142,7 @@ def test_the_kept_do_not_outgrow_their_share_of_the_disk(
 
 
 def test_the_same_seed_gives_the_same_table_whatever_runs_at_once(samples: pd.DataFrame) -> None:
-    asked = [Scenario(MIDLIFE, "late", stretch_s=6.0, settled_s=8.0)]
+    asked = [Scenario(MIDLIFE, "late", segment_s=6.0, settled_s=8.0)]
     one, two = (
         cross_validate(samples, "deployment", asked, FOREST, seed=4, jobs=jobs).drop(
             columns=["fit_cpu_s", "predict_cpu_s"]
@@ -147,6 +150,20 @@ def test_the_same_seed_gives_the_same_table_whatever_runs_at_once(samples: pd.Da
         for jobs in (1, 2)
     )
     pd.testing.assert_frame_equal(one, two)
+
+
+@dataclass
+class Dying(IdentifierModel):
+    """A model whose training is killed from outside."""
+
+    def fit(self, samples: pd.DataFrame, /) -> Dying:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return self
+
+
+def test_a_killed_process_is_one_clear_line(samples: pd.DataFrame) -> None:
+    with pytest.raises(PodlabError, match=r"was killed from outside.*; train one fold at a time"):
+        cross_validate(samples, "deployment", [8], Dying(), jobs=2)
 
 
 def test_a_horizon_of_nothing_is_refused(samples: pd.DataFrame) -> None:

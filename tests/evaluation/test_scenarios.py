@@ -8,8 +8,13 @@ import pytest
 
 from podlab.data.catalogue import FEATURE_METRICS
 from podlab.evaluation.dataset import read_dataset
-from podlab.evaluation.machines import move_to_another_machine
-from podlab.evaluation.scenarios import Scenario, columns_of_set, plan_scenarios, see
+from podlab.evaluation.scenarios import (
+    Scenario,
+    apply_scenario,
+    columns_of_set,
+    move_to_another_machine,
+    plan_scenarios,
+)
 from tests.support.synthetic import make_samples
 
 
@@ -20,7 +25,7 @@ def dataset():
 
 
 def look(dataset, **how):
-    seen = see(dataset, Scenario("group", "name", **how), np.random.default_rng(1))
+    seen = apply_scenario(dataset, Scenario("group", "name", **how), np.random.default_rng(1))
     offset_s = pd.Series(dataset.offset_s()[seen.index], index=seen.index)
     return seen, offset_s.groupby(dataset.code[seen.index])
 
@@ -31,11 +36,11 @@ def test_as_recorded_nothing_changes(dataset):
 
 
 def test_a_stretch_of_mid_life_begins_late_lasts_its_length_and_shows_no_birth(dataset):
-    seen, offset_s = look(dataset, stretch_s=20.0, settled_s=15.0)
+    seen, offset_s = look(dataset, segment_s=20.0, settled_s=15.0)
     assert (offset_s.min() >= 15).all()
     assert ((offset_s.max() - offset_s.min()).between(17.5, 20)).all()
     assert offset_s.min().nunique() == offset_s.ngroups == 8, "each begins at its own moment"
-    seen, offset_s = look(dataset, stretch_s=60.0, settled_s=15.0)
+    seen, offset_s = look(dataset, segment_s=60.0, settled_s=15.0)
     assert set(seen["service"]) == {"redis"}, "others were not recorded for so long"
 
 
@@ -49,7 +54,7 @@ def test_sampling_more_seldom_keeps_one_row_of_each_interval_from_a_phase_of_its
 
 
 def test_only_long_ones_and_only_some_columns(dataset):
-    seen, _ = look(dataset, seen_s=80.0, columns=columns_of_set("CPU and memory"))
+    seen, _ = look(dataset, recorded_s=80.0, columns=columns_of_set("CPU and memory"))
     assert set(seen["service"]) == {"redis"}
     assert {name.split("_")[0] for name in seen if name in FEATURE_METRICS} == {"cpu", "memory"}
     assert {"pod", "started_at", "deployment"} <= set(seen)
@@ -59,7 +64,7 @@ def test_the_plan_asks_for_each_condition_once_and_compares_with_what_it_asks_fo
     plan = plan_scenarios()
     names = [each.name for each in plan]
     assert len(names) == len(set(names))
-    assert {each.beside for each in plan} - {""} <= set(names)
+    assert {each.reference for each in plan} - {""} <= set(names)
     assert [each.horizon_s for each in plan if each.interval_s == 10] == [60, 120, 600]
     assert not [each for each in plan_scenarios(draws=0) if each.draws]
 

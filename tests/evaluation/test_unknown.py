@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from podlab.evaluation.judged import Judged
 from podlab.evaluation.relatives import most_similar, relative_hits
 from podlab.evaluation.unknown import (
     ALL,
@@ -17,32 +16,21 @@ from podlab.evaluation.unknown import (
     NOVELTY,
     RANDOM,
     by_unknown_service,
+    decisions_of,
     near_services,
     risk_coverage,
     separate,
     separation_table,
 )  # fmt: skip
-from podlab.identify import Prediction
 
 RELATIVES = {"valkey": ("redis", "memcached"), "batch": (), "nginx": ("nginx",)}
 
 
-def said(
-    service: str, number: int, novelty: float, confidence: float, best: str, similar: tuple[str, ...]
-) -> Prediction:
-    return Prediction(
-        cluster="c", namespace="n", pod=f"{service}-{number}", pod_uid=None, container="main", seconds_observed=59.0,
-        service=best if novelty <= 0.98 else None, confidence=confidence, candidates={best: confidence},
-        similar=tuple((name, 0.5 - 0.1 * place) for place, name in enumerate(similar)), known=novelty <= 0.98,
-        novelty=novelty, model="m@d",
-    )  # fmt: skip
-
-
 @pytest.fixture(scope="module")
-def judged() -> Judged:
+def predictions() -> pd.DataFrame:
     """Two known services; valkey looks like its relative redis, batch like nothing."""
     rng = np.random.default_rng(1)
-    names, answers = [], []
+    parts = []
     for service, like, novelty, confidence in (
         ("redis", "redis", rng.uniform(0, 1, 30), 0.9),
         ("nginx", "nginx", rng.uniform(0, 1, 30), 0.9),
@@ -50,24 +38,18 @@ def judged() -> Judged:
         ("batch", "nginx", rng.uniform(0.99, 1, 10), 0.2),
     ):
         order = ("redis", "nginx") if like == "redis" else ("nginx", "redis")
-        for number, value in enumerate(novelty):
-            names.append(service)
-            answers.append(said(service, number, float(value), confidence, like, order))
-    units = [f"{name}-{n}" for n, name in enumerate(names)]
-    return Judged(
-        services=("nginx", "redis"),
-        names=np.array(names, dtype=object),
-        units=np.array(units, dtype=object),
-        load=np.array(["idle"] * len(names), dtype=object),
-        strange=np.isin(names, ["valkey", "batch"]),
-        fold=np.zeros(len(names), dtype=np.int64),
-        answers={"60 s": tuple(answers)},
-    )
+        similar = tuple((name, 0.5 - 0.1 * place) for place, name in enumerate(order))
+        own = pd.DataFrame({"novelty": novelty, "confidence": confidence, "service": service, "best_guess": like})
+        own["unknown"] = service in ("valkey", "batch")
+        parts.append(own.assign(similar=pd.Series([similar] * len(own), dtype=object)))
+    made = pd.concat(parts, ignore_index=True)
+    units = [f"{name}-{n}" for n, name in enumerate(made["service"])]
+    return made.assign(unit=units, known=made["novelty"] <= 0.98, scenario="60 s")
 
 
 @pytest.fixture(scope="module")
-def decisions(judged: Judged) -> pd.DataFrame:
-    return judged.decisions("60 s")
+def decisions(predictions: pd.DataFrame) -> pd.DataFrame:
+    return decisions_of(predictions, "60 s")
 
 
 def test_scores_are_those_of_their_definitions(decisions: pd.DataFrame):
@@ -109,13 +91,13 @@ def test_more_containers_of_the_same_deployments_make_no_interval_narrower(decis
     assert more.n_unknown == once.n_unknown
 
 
-def test_near_strangers_stand_apart_from_far_ones(judged: Judged, decisions: pd.DataFrame):
+def test_near_strangers_stand_apart_from_far_ones(predictions: pd.DataFrame, decisions: pd.DataFrame):
     assert near_services(decisions, RELATIVES) == {"valkey"}
-    table = separation_table(judged, ["60 s"], RELATIVES).set_index(["unknown", "by"])
+    table = separation_table(predictions, ["60 s"], RELATIVES).set_index(["unknown", "by"])
     assert set(table.index) == {(ALL, NOVELTY), (ALL, DOUBT), (ALL, RANDOM), (NEAR, NOVELTY), (FAR, NOVELTY)}
     assert table.loc[(NEAR, NOVELTY), "auroc"] < table.loc[(ALL, NOVELTY), "auroc"] < table.loc[(FAR, NOVELTY), "auroc"]
     assert table["n_unknown"].to_dict()[FAR, NOVELTY] == 10
-    none = separation_table(judged, ["60 s"], {})
+    none = separation_table(predictions, ["60 s"], {})
     assert set(none["unknown"]) == {ALL, FAR}
 
 

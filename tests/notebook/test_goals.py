@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from podlab.evaluation import Conditions
-from podlab.evaluation.conditions import TO_OTHER
 from podlab.evaluation.scenarios import BIRTH, MACHINE, RECORDING
-from podlab.notebook.goals import bake_off_words, conditions_words, goals_table, seldom_words, sets_words
+from podlab.evaluation.shift import TO_OTHER
+from podlab.notebook.goals import conditions_words, goals_table, seldom_words, sets_words
 
 
 def line(group: str, condition: str, horizon_s: float, macro_f1: float, **also: object) -> dict[str, object]:
@@ -35,7 +35,7 @@ def found() -> Conditions:
             line(RECORDING, f"60 s, {TO_OTHER}", 60.0, 0.9, lost=0.03),
         ]
     )
-    return Conditions(table, {}, pd.DataFrame(), {}, ("a", "b"), 20, 20, 1.0)
+    return Conditions(table, pd.DataFrame(), {}, ("a", "b"), 20, 20, 1.0)
 
 
 def test_each_target_that_could_be_measured_is_judged_by_the_exact_number(found: Conditions) -> None:
@@ -64,17 +64,6 @@ def test_tables_for_people_name_every_condition_once(found: Conditions) -> None:
     assert "containers" in conditions_words(found.table, lost=False)
     assert sets_words(whole)["worst service"].eq("redis").all()
     assert sets_words(whole.assign(worst_coverage=1.0))["worst service"].eq("-").all(), "none is worse than the others"
-
-
-def test_methods_stand_in_the_order_of_the_comparison_with_a_column_for_each_horizon() -> None:
-    same = {"macro_f1": 0.9, "low": 0.8, "high": 1.0, "idle_macro_f1": 0.7, "fit_cpu_s": 2.0, "answer_cpu_ms": 0.1}
-    table = pd.DataFrame([{"method": m, "horizon_s": h, **same} for h in (10.0, 60.0) for m in ("z", "a")])
-    control = pd.DataFrame({"method": ["z", "a"], "macro_f1": [0.1, 0.2]})
-    told = bake_off_words(table, control)
-    assert told["method"].to_list() == ["z", "a"]
-    assert told["10 s"].to_list() == ["0.90 (0.80 to 1.00)"] * 2
-    assert told["shuffled labels"].to_list() == [0.1, 0.2]
-    assert "shuffled labels" not in bake_off_words(table, control[:0])
 
 
 def test_who_is_ahead_is_told_with_an_interval() -> None:

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from podlab.errors import InputError
-from podlab.evaluation.bootstrap import Estimate
+from podlab.evaluation.metrics import Estimate
 from podlab.notebook.project import enter_project, find_root
 from podlab.notebook.results import RUN_VARIABLE, Results, plain, read_results
 from podlab.notebook.tables import read_targets

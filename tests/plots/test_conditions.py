@@ -8,8 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from podlab import plots
-from podlab.evaluation import BakeOff
-from podlab.evaluation.ranks import critical_difference, find_cliques, rank_methods
+from podlab.evaluation.benchmark import Benchmark, critical_difference, find_cliques, rank_methods
 
 
 def texts(figure: Figure) -> str:
@@ -19,7 +18,7 @@ def texts(figure: Figure) -> str:
 
 
 @pytest.fixture(scope="module")
-def baked() -> BakeOff:
+def baked() -> Benchmark:
     rng = np.random.default_rng(0)
     level = rng.uniform(0.7, 0.9, 15)
     cases = pd.DataFrame({"podlab": level + 0.05, "forest": level + rng.normal(0, 0.02, 15), "1-NN": level - 0.3})
@@ -31,7 +30,16 @@ def baked() -> BakeOff:
         ]
     )  # fmt: skip
     control = pd.DataFrame({"method": ["podlab"], "horizon_s": 60.0, "macro_f1": 0.05, "low": 0.0, "high": 0.1})
-    return BakeOff(table, cases, rank_methods(cases), critical_difference(15, 3), find_cliques(cases), control, 0.05)
+    return Benchmark(
+        table,
+        cases,
+        rank_methods(cases),
+        critical_difference(15, 3),
+        find_cliques(cases),
+        control,
+        0.05,
+        pd.DataFrame(),
+    )
 
 
 def test_every_method_stands_at_its_rank_and_its_price(baked):

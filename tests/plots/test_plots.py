@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from podlab import plots
 from podlab.audit.confounding import ANOTHER, WRONG
-from podlab.evaluation.scores import score
+from podlab.evaluation.metrics import score_answers
 from tests.support.synthetic import make_samples
 
 SERVICES = [f"a-rather-long-service-name-{number}" for number in range(12)]
@@ -20,7 +20,9 @@ def scores():
     rng = np.random.default_rng(0)
     truth = np.repeat(SERVICES, 4)
     answers = [service if rng.random() < 0.8 else rng.choice([None, *SERVICES]) for service in truth]
-    return score(list(truth), answers, range(truth.size), confidence=rng.uniform(0.2, 1, truth.size), resamples=50)
+    return score_answers(
+        list(truth), answers, range(truth.size), confidence=rng.uniform(0.2, 1, truth.size), resamples=50
+    )
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,13 @@ def samples():
 
 def by_horizon() -> pd.DataFrame:
     rows = [
-        {"who": who, "horizon_s": horizon, "value": value, "low": value - 0.05, "high": value + 0.05}
+        {
+            "method": who,
+            "horizon_s": horizon,
+            "macro_f1": value,
+            "macro_f1_low": value - 0.05,
+            "macro_f1_high": value + 0.05,
+        }
         for who, value in (("podlab", 0.9), ("1-NN", 0.8), ("shuffled labels", 0.08))
         for horizon in (10.0, 60.0)
     ]
@@ -122,12 +130,12 @@ def test_the_confusion_matrix_shows_unknown_only_where_something_was(scores):
         return [label.get_text() for label in figure.axes[0].get_xticklabels()]
 
     assert columns(plots.plot_confusion(scores)) == [*sorted(SERVICES), "unknown"]
-    sure = score(["a", "b"], ["a", "b"], range(2), services=["a", "b", "never"])
+    sure = score_answers(["a", "b"], ["a", "b"], range(2), services=["a", "b", "never"])
     assert columns(plots.plot_confusion(sure)) == ["a", "b"]
 
 
 def test_a_score_without_confidence_can_be_drawn():
-    figure = plots.plot_reliability(score(["a"], ["a"], [0]))
+    figure = plots.plot_reliability(score_answers(["a"], ["a"], [0]))
     figure.draw_without_rendering()
     [axes] = figure.axes
     assert [line.get_label() for line in axes.get_lines()] == ["promise kept"]

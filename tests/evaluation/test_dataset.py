@@ -4,7 +4,7 @@ import pytest
 
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, LABELS, TIMES
 from podlab.errors import InputError
-from podlab.evaluation.filters import DEFAULT_FILTER, FILTERS, columns_of, features_of
+from podlab.evaluation.dataset import DEFAULT_FILTER, FILTERS, columns_of, features_of
 
 
 def test_every_filter_says_what_its_name_does():

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from podlab.errors import InputError
-from podlab.evaluation import anytime
-from podlab.evaluation.replay import Replay, replay
+from podlab.evaluation import early
+from podlab.evaluation.early import compare_rules
+from podlab.evaluation.replay import Replay, look_by_look
 from podlab.identify.early import UNKNOWN, PredictionArrays, TriggerPolicy
-from tests.support.synthetic import make_samples
 
 SERVICES = ("mysql", "nginx")
 
@@ -50,7 +49,7 @@ def settling() -> Replay:
 
 
 def test_a_policy_is_replayed_look_by_look(settling: Replay):
-    outcome = anytime.decide(
+    outcome = early.decide(
         settling, TriggerPolicy(confidence=0.9, consecutive=1, revise_confidence=0.9, revise_consecutive=2)
     )
     assert outcome.first.tolist() == [0, 0] * 10
@@ -61,20 +60,20 @@ def test_a_policy_is_replayed_look_by_look(settling: Replay):
 
 def test_who_is_never_sure_counts_as_unknown_after_the_whole_time(settling: Replay):
     for timeout_s in (80.0, 1000.0):
-        outcome = anytime.decide(settling, TriggerPolicy(confidence=1.0, revise_confidence=1.0, timeout_s=timeout_s))
+        outcome = early.decide(settling, TriggerPolicy(confidence=1.0, revise_confidence=1.0, timeout_s=timeout_s))
         assert set(outcome.final) == {UNKNOWN}
         assert set(outcome.decided_s) == {80.0}
 
 
 def test_a_fixed_time_takes_the_best_guess(settling: Replay):
-    assert anytime.decide_at(settling, 10.0).final.tolist() == [0, 0] * 10
-    assert anytime.decide_at(settling, 30.0).final.tolist() == [0, 1] * 10
+    assert early.decide_at(settling, 10.0).final.tolist() == [0, 0] * 10
+    assert early.decide_at(settling, 30.0).final.tolist() == [0, 1] * 10
     strange = replace(settling, looks=tuple(replace(look, novelty=look.novelty + 1) for look in settling.looks))
-    assert set(anytime.decide_at(strange, 30.0).final) == {UNKNOWN}
+    assert set(early.decide_at(strange, 30.0).final) == {UNKNOWN}
 
 
 def test_scores_have_intervals_over_deployments(settling: Replay):
-    scores = anytime.describe(settling, anytime.decide(settling, TriggerPolicy(0.9, 1, 0.9, 2)))
+    scores = early.describe(settling, early.decide(settling, TriggerPolicy(0.9, 1, 0.9, 2)))
     assert scores["median_s"].value == 10.0
     assert scores["p90_s"].value == 20.0
     assert scores["error"].value == 0.0
@@ -87,7 +86,7 @@ def test_scores_have_intervals_over_deployments(settling: Replay):
 
 def test_for_a_service_that_no_model_knows_unknown_is_right():
     strangers = made([UNKNOWN] * 4, [[0] * 4] * 4, [[0.99] * 4, [0.3] * 4] * 2)
-    scores = anytime.describe(strangers, anytime.decide(strangers, TriggerPolicy(timeout_s=40.0)))
+    scores = early.describe(strangers, early.decide(strangers, TriggerPolicy(timeout_s=40.0)))
     assert scores["right"].value == 0.5
     assert scores["error"].value == 1.0
     assert strangers.known().truth.size == 0
@@ -98,34 +97,34 @@ def test_the_soonest_policy_that_keeps_to_the_error_is_chosen(settling: Replay):
     revocable = TriggerPolicy(confidence=0.9, consecutive=1, revise_confidence=0.9, revise_consecutive=2)
     slow = TriggerPolicy(confidence=0.97, consecutive=3, revise_confidence=0.97)
     candidates = [slow, hasty, revocable]
-    assert anytime.choose(settling, candidates, target_error=0.02, target_revised=1.0) == revocable
-    assert anytime.choose(settling, candidates, target_error=1.0) == hasty
-    assert anytime.choose(settling, [hasty], target_error=0.0) == hasty
+    assert early.choose(settling, candidates, target_error=0.02, target_revised=1.0) == revocable
+    assert early.choose(settling, candidates, target_error=1.0) == hasty
+    assert early.choose(settling, [hasty], target_error=0.0) == hasty
 
 
 def test_answering_at_once_and_correcting_it_later_does_not_pay(settling: Replay):
     revocable = TriggerPolicy(confidence=0.9, consecutive=1, revise_confidence=0.9, revise_consecutive=2)
     slow = TriggerPolicy(confidence=0.97, consecutive=3, revise_confidence=0.97)
-    assert anytime.choose(settling, [revocable, slow]) == slow
+    assert early.choose(settling, [revocable, slow]) == slow
 
 
 def test_a_fold_is_judged_by_a_policy_chosen_without_it(settling: Replay):
     # Fold 1 holds all that turn: without them the hasty policy looks as good as any, and is then found out on them.
     hasty = TriggerPolicy(confidence=0.9, consecutive=1, revise_consecutive=None)
     careful = TriggerPolicy(confidence=0.97, consecutive=3, revise_confidence=0.97)
-    policies, outcome = anytime.choose_by_fold(settling, [careful, hasty])
+    policies, outcome = early.choose_by_fold(settling, [careful, hasty])
     assert policies == [careful, hasty]
     assert outcome.final[settling.fold == 1].tolist() == [0] * 10
 
 
 def test_offered_policies_differ_and_ask_more_for_revising():
-    offered = anytime.policies(60.0)
+    offered = early.policies(60.0)
     assert len(set(offered)) == len(offered)
     assert all(policy.revise_confidence >= policy.confidence and policy.timeout_s == 60.0 for policy in offered)
 
 
 def test_the_curve_compares_rules_on_the_same_containers(settling: Replay):
-    curve = anytime.curve(settling, TriggerPolicy(0.9, 1, 0.9, 2, timeout_s=80.0))
+    curve = early.curve(settling, TriggerPolicy(0.9, 1, 0.9, 2, timeout_s=80.0))
     assert set(curve["rule"]) == {"revocable", "plain threshold", "fixed time"}
     assert (curve["n_deployments"] == 20).all()
     at = curve.set_index(["rule", "setting"])
@@ -138,29 +137,31 @@ def test_the_curve_compares_rules_on_the_same_containers(settling: Replay):
     assert curve.loc[curve["abstained"] == 1, "error"].isna().all()
 
 
-@pytest.fixture(scope="module")
-def samples() -> pd.DataFrame:
-    return make_samples(("nginx", "mysql", "redis"), deployments_per_service=4, seconds=32, interval_s=2.0)
-
-
-def test_replayed_containers_are_judged_by_models_without_their_deployment(samples: pd.DataFrame):
-    found = replay(
-        samples, services=("nginx", "mysql"), unknown=("redis",), looks_s=(15.0, 5.0, 30.0), horizons_s=(10.0, 30.0),
-        folds=2, jobs=1,
-    )  # fmt: skip
-    assert found.services == ("mysql", "nginx")
-    assert found.at_s.tolist() == [5.0, 15.0, 30.0]
-    assert sorted(found.units) == sorted(samples["deployment"].unique())
-    assert (found.truth == UNKNOWN).tolist() == [name == "redis" for name in found.names]
-    assert set(found.load) == {"idle", "loaded"}
-    assert set(found.fold[found.truth == UNKNOWN]) == {0, 1}
-    for at_s, looks in zip(found.at_s, found.looks, strict=True):
-        assert (looks.observed_s < at_s).all()
-    known = found.known()
-    assert np.mean(known.looks[-1].best == known.truth) > 0.8
-
-
-def test_a_replay_needs_looks_after_the_start(samples: pd.DataFrame):
+def test_a_replay_needs_looks_after_the_start():
     for looks_s in ((), (0.0, 5.0)):
         with pytest.raises(InputError, match="no look"):
-            replay(samples, looks_s=looks_s)
+            look_by_look(looks_s)
+
+
+def test_each_rule_is_judged_on_known_and_unknown_containers_apart():
+    replay = made(
+        [0, 1] * 8 + [UNKNOWN] * 4,
+        [[0] * 4, [1, 1, 1, 1]] * 8 + [[0] * 4] * 4,
+        [[0.95] * 4] * 16 + [[0.5] * 4] * 2 + [[0.99] * 4] * 2,
+    )
+    table = compare_rules(replay, horizons_s=(10.0, 40.0)).set_index("rule")
+    assert list(table.index[-2:]) == ["fixed: 10 s", "fixed: 40 s"]
+    own = table.loc["podlab's default"]
+    assert own["median_s"] == 20.0, "two looks, 10 s apart"
+    assert own["error"] == 0.0
+    assert own["unknown_refused"] == 0.5
+    assert (own["n_deployments"], own["n_unknown"]) == (16, 4)
+    assert table.loc["plain threshold, chosen", "median_s"] == 10.0
+    assert table.loc["fixed: 10 s", "unknown_refused"] == 0.0, "all look like known ones"
+
+
+def test_without_strangers_nothing_is_said_of_them():
+    replay = made([0, 1] * 4, [[0] * 2, [1] * 2] * 4, [[0.95] * 2] * 8)
+    table = compare_rules(replay)
+    assert np.isnan(table["unknown_refused"]).all()
+    assert table["right"].tolist() == pytest.approx([1.0] * 3)

@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from podlab.evaluation.bootstrap import draw_weights, wilson
-from podlab.evaluation.scores import score
+from podlab.evaluation.metrics import draw_weights, score_answers, wilson
 
 TRUTH = ["a", "a", "a", "b", "b", "c"]
 ANSWERS = ["a", "a", "b", "b", None, "a"]
 
 
 def test_a_known_confusion_matrix():
-    scores = score(TRUTH, ANSWERS, range(6))
+    scores = score_answers(TRUTH, ANSWERS, range(6))
     assert scores.services == ("a", "b", "c")
     assert scores.confusion.tolist() == [[2, 1, 0, 0], [0, 1, 0, 1], [1, 0, 0, 0]]
     assert scores.accuracy.value == pytest.approx(3 / 6)
@@ -30,14 +29,14 @@ def test_agrees_with_scikit_learn():
     rng = np.random.default_rng(0)
     truth = rng.choice(list("abcde"), 300)
     answers = np.where(rng.random(300) < 0.6, truth, rng.choice(list("abcde"), 300))
-    scores = score(list(truth), list(answers), range(300), resamples=10)
+    scores = score_answers(list(truth), list(answers), range(300), resamples=10)
     assert scores.macro_f1.value == pytest.approx(metrics.f1_score(truth, answers, average="macro"))
     assert scores.macro_precision.value == pytest.approx(metrics.precision_score(truth, answers, average="macro"))
     assert scores.balanced_accuracy.value == pytest.approx(metrics.balanced_accuracy_score(truth, answers))
 
 
 def test_a_service_that_was_only_answered_takes_no_part_in_the_mean():
-    scores = score(["a", "b"], ["a", "z"], range(2), services=["a", "b", "z"])
+    scores = score_answers(["a", "b"], ["a", "z"], range(2), services=["a", "b", "z"])
     assert scores.macro_f1.value == pytest.approx(0.5)
     assert scores.per_service["service"].to_list() == ["a", "b"]
 
@@ -48,7 +47,7 @@ def test_intervals_are_over_deployments_not_rows():
         truth = np.repeat(["a", "b"], 5 * rows).tolist()
         units = np.repeat(np.arange(10), rows).tolist()
         answers = ["b" if unit in (0, 5) else service for unit, service in zip(units, truth, strict=True)]
-        accuracy = score(truth, answers, units).accuracy
+        accuracy = score_answers(truth, answers, units).accuracy
         return accuracy.high - accuracy.low
 
     assert spread(200) == pytest.approx(spread(1))
@@ -62,7 +61,7 @@ def test_the_interval_covers_the_true_accuracy_about_as_often_as_it_says():
         right = rng.random(40) < 0.7
         truth = ["a", "b"] * 20
         answers = [t if ok else None for t, ok in zip(truth, right, strict=True)]
-        estimate = score(truth, answers, range(40), seed=seed, resamples=300).accuracy
+        estimate = score_answers(truth, answers, range(40), seed=seed, resamples=300).accuracy
         covered += estimate.low <= 0.7 <= estimate.high
     assert 0.89 <= covered / 200 <= 0.99
 
@@ -84,9 +83,9 @@ def test_the_seed_decides():
 
 
 def test_calibration_error_of_kept_and_broken_promises():
-    kept = score(["a"] * 10, ["a"] * 8 + ["b"] * 2, range(10), confidence=[0.8] * 10)
+    kept = score_answers(["a"] * 10, ["a"] * 8 + ["b"] * 2, range(10), confidence=[0.8] * 10)
     assert kept.calibration_error.value == pytest.approx(0.0, abs=1e-9)
-    broken = score(["a"] * 10, ["a"] * 5 + ["b"] * 5, range(10), confidence=[0.95] * 10)
+    broken = score_answers(["a"] * 10, ["a"] * 5 + ["b"] * 5, range(10), confidence=[0.95] * 10)
     assert broken.calibration_error.value == pytest.approx(0.45)
     assert broken.reliability.to_dict("records") == [
         {"confidence": pytest.approx(0.95), "accuracy": 0.5, "decisions": 10}
@@ -94,14 +93,14 @@ def test_calibration_error_of_kept_and_broken_promises():
 
 
 def test_without_confidence_there_is_no_calibration_and_json_says_null():
-    told = score(TRUTH, ANSWERS, range(6)).to_json()
+    told = score_answers(TRUTH, ANSWERS, range(6)).to_json()
     assert told["calibration_error"] == {"value": None, "low": None, "high": None}
     assert told["confusion"]["services"] == ["a", "b", "c", None]
     json.dumps(told, allow_nan=False)
 
 
 def test_repeated_decisions_count_their_containers_once():
-    scores = score(TRUTH * 2, ANSWERS * 2, [*range(6)] * 2, containers=[*range(6)] * 2)
+    scores = score_answers(TRUTH * 2, ANSWERS * 2, [*range(6)] * 2, containers=[*range(6)] * 2)
     assert (scores.n_deployments, scores.n_containers, scores.n_decisions) == (6, 6, 12)
 
 
@@ -114,11 +113,11 @@ def test_wilson_has_a_width_where_all_agree_and_stays_within_bounds():
 
 
 def test_a_perfect_score_of_few_deployments_is_no_proof():
-    few, many = (score(["a", "b"] * n, ["a", "b"] * n, range(2 * n)).macro_f1 for n in (4, 100))
+    few, many = (score_answers(["a", "b"] * n, ["a", "b"] * n, range(2 * n)).macro_f1 for n in (4, 100))
     assert few.value == many.value == few.high == 1.0
     assert few.low < 0.7 < 0.97 < many.low < 1.0
 
 
 def test_nothing_to_score_is_an_error():
     with pytest.raises(ValueError, match="nothing to score"):
-        score([], [], [])
+        score_answers([], [], [])

@@ -1,19 +1,19 @@
-"""Deciding in time: what each rule makes of a replay, how soon it speaks and how often it is wrong.
+"""Early classification: how soon each trigger policy decides, and how often it is wrong.
 
-All rules judge the same answers of the same models, so that they differ only in when they speak.
+All policies see the same predictions of the same models, so they differ only in when they decide.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import product
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.evaluation.bootstrap import Estimate, draw_weights, interval
+from podlab.evaluation.metrics import Estimate, draw_weights, interval, spread
 from podlab.evaluation.replay import Replay
 from podlab.evaluation.splits import IntArray
 from podlab.identify.early import UNKNOWN, DecisionStates, TriggerPolicy, initial_states, update_states
@@ -250,14 +250,66 @@ def curve(replay: Replay, policy: TriggerPolicy, *, seed: int = 0) -> pd.DataFra
     found += [("fixed time", float(at_s), decide_at(replay, float(at_s))) for at_s in replay.at_s]
     weights = _draws(replay, seed)
     table = pd.DataFrame(
-        [{"rule": rule, "setting": setting, **_flat(_describe(replay, own, weights))} for rule, setting, own in found]
+        [
+            {"rule": rule, "setting": setting, **_spreads(_describe(replay, own, weights))}
+            for rule, setting, own in found
+        ]
     )
     numbers = {"n_containers": replay.truth.size, "n_deployments": len(set(replay.units))}
     return table.assign(**numbers).sort_values(["rule", "setting"], ignore_index=True)
 
 
-def _flat(scores: dict[str, Estimate]) -> dict[str, float]:
-    flat: dict[str, float] = {}
-    for name, estimate in scores.items():
-        flat |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-    return flat
+#: Of :func:`describe`, what a rule is judged by.
+JUDGED_BY = ("median_s", "mean_s", "error", "first_error", "right", "revised", "abstained")
+
+
+def compare_rules(replay: Replay, *, horizons_s: Sequence[float] = (), seed: int = 0) -> pd.DataFrame:
+    """Judge rules by how soon they decide, how often that is wrong, and how often they take it back.
+
+    The default policy is the same for all folds, whatever it was set by. The others are chosen for each fold on the
+    other folds' deployments, so that none is judged by what it was chosen on.
+
+    Parameters
+    ----------
+    replay : Replay
+        Its last look is when all rules stop waiting.
+    horizons_s : sequence of float
+        Looks at which to decide on every container at once.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        ``rule``; for each of :data:`JUDGED_BY` its value over containers of known services, ``_low`` and ``_high``;
+        ``unknown_refused`` with both, the share of strangers that is called unknown in the end (NaN without any);
+        ``n_deployments``, ``n_unknown``.
+    """
+    known, until_s = replay.truth != UNKNOWN, float(replay.at_s[-1])
+    plain = [TriggerPolicy(confidence, 1, confidence, None, until_s) for confidence in CONFIDENCES]
+    outcomes = {
+        "podlab's default": decide(replay, TriggerPolicy(timeout_s=until_s)),
+        "revocable, chosen": choose_by_fold(replay, policies(until_s))[1],
+        "plain threshold, chosen": choose_by_fold(replay, plain)[1],
+        **{f"fixed: {at_s:g} s": decide_at(replay, at_s) for at_s in horizons_s},
+    }
+    return pd.DataFrame([{"rule": rule, **_row(replay, own, known, seed)} for rule, own in outcomes.items()])
+
+
+def _row(replay: Replay, outcome: Outcome, known: BoolArray, seed: int) -> dict[str, float]:
+    here = replay.take(known)
+    scores = describe(here, _take(outcome, known), seed=seed)
+    told = {name: scores[name] for name in JUDGED_BY}
+    refused = Estimate(np.nan, np.nan, np.nan)
+    if not known.all():
+        refused = describe(replay.take(~known), _take(outcome, ~known), seed=seed)["right"]
+    rows = _spreads({**told, "unknown_refused": refused})
+    return {**rows, "n_deployments": len(set(here.units)), "n_unknown": len(set(replay.units[~known]))}
+
+
+def _take(outcome: Outcome, chosen: BoolArray) -> Outcome:
+    return Outcome(**{field.name: getattr(outcome, field.name)[chosen] for field in fields(outcome)})
+
+
+def _spreads(scores: dict[str, Estimate]) -> dict[str, float]:
+    return {column: value for name, own in scores.items() for column, value in spread(name, own).items()}

@@ -1,7 +1,7 @@
-"""Scores of answers: how many were right, for which services, and how far that can be trusted.
+"""Scores of predictions, with 95 % bootstrap intervals over deployments.
 
-An unknown answer (None) counts as wrong. Every headline has an interval over deployments, never over rows or
-containers, since those of one deployment are alike.
+An unknown prediction (None) counts as wrong. Rows and containers of one deployment are alike, so intervals are over
+deployments.
 """
 
 from __future__ import annotations
@@ -13,8 +13,136 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.metrics import f1_score
 
-from podlab.evaluation.bootstrap import RESAMPLES, Estimate, FloatArray, draw_weights, interval, number_or_none, wilson
+FloatArray = NDArray[np.float64]
+
+#: How often deployments are drawn again, and the share of the draws inside an interval.
+RESAMPLES = 2000
+COVERAGE = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A score and its 95 % interval.
+
+    Attributes
+    ----------
+    value, low, high : float
+        NaN where there was nothing to compute it from.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def to_json(self) -> dict[str, float | None]:
+        """Give ``{"value", "low", "high"}`` with null for what is undefined."""
+        return {name: number_or_none(getattr(self, name)) for name in ("value", "low", "high")}
+
+    def __str__(self) -> str:
+        """Write it as ``0.93 [0.88, 0.97]``."""
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def number_or_none(value: float) -> float | None:
+    """Turn NaN, which is no JSON, into None."""
+    return float(value) if np.isfinite(value) else None
+
+
+def draw_weights(strata: Sequence[object], *, seed: int, resamples: int = RESAMPLES) -> FloatArray:
+    """Draw how much each deployment counts in each resample.
+
+    Deployments are drawn with replacement within their stratum (their service), so that every service stays in. Of n
+    deployments n - 1 are drawn and weigh n / (n - 1) each: drawing n of n would make intervals of services with few
+    deployments too narrow, by the factor sqrt((n - 1) / n) (Rao and Wu 1988, "Resampling inference with complex survey
+    data", JASA 83:231-241). A lone deployment counts once in each resample: nothing tells how far another would be.
+
+    Parameters
+    ----------
+    strata : sequence (n_units,)
+        Each deployment's stratum.
+    seed : int
+        The same arguments give the same weights.
+    resamples : int
+        How many draws.
+
+    Returns
+    -------
+    array of float64 (resamples, n_units)
+        Sums to the number of units in each row.
+    """
+    rng = np.random.default_rng(seed)
+    codes, names = pd.factorize(np.asarray(strata, dtype=object))
+    weights = np.ones((resamples, codes.size))
+    for code in range(len(names)):
+        own = np.flatnonzero(codes == code)
+        if own.size > 1:
+            drawn = rng.multinomial(own.size - 1, np.full(own.size, 1 / own.size), size=resamples)
+            weights[:, own] = drawn * (own.size / (own.size - 1))
+    return weights
+
+
+def wilson(share: float, number: int) -> Estimate:
+    """Interval of a share seen in some independent cases (Wilson 1927, JASA 22:209-212).
+
+    Unlike the bootstrap's it has a width where all cases agree: 8 of 8 is compatible with a true share of 0.7.
+
+    Parameters
+    ----------
+    share : float
+        Part of the cases, 0 to 1; NaN without any.
+    number : int
+        How many cases.
+
+    Examples
+    --------
+    >>> str(wilson(1.0, 8))
+    '1.00 [0.68, 1.00]'
+    """
+    if not number or not np.isfinite(share):
+        return Estimate(share, np.nan, np.nan)
+    z = 1.959964  # of the normal distribution, for 95 %
+    centre = (share + z**2 / (2 * number)) / (1 + z**2 / number)
+    half = z / (1 + z**2 / number) * float(np.sqrt(share * (1 - share) / number + z**2 / (4 * number**2)))
+    return Estimate(share, max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share)))
+
+
+def interval(value: float, draws: FloatArray, number: int) -> Estimate:
+    """Take the interval from the quantiles of resampled values (resamples,); NaN among them are left out.
+
+    Where all of ``number`` deployments are right, or all wrong, resampling has nothing to vary, and the interval is
+    Wilson's: a perfect score is no proof of perfection.
+    """
+    draws = draws[np.isfinite(draws)]
+    if not draws.size or not np.isfinite(value):
+        return Estimate(float(value), np.nan, np.nan)
+    if value in (0.0, 1.0) and np.ptp(draws) == 0:
+        return wilson(float(value), number)
+    low, high = np.quantile(draws, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
+    # The quantiles of a biased score may both lie on one side of it.
+    return Estimate(float(value), float(min(low, value)), float(max(high, value)))
+
+
+def mean_interval(
+    values: FloatArray, units: Sequence[object], strata: Sequence[object], *, seed: int, resamples: int = RESAMPLES
+) -> Estimate:
+    """Take the mean of values and its interval over deployments.
+
+    Parameters
+    ----------
+    values : array of float64 (n,)
+    units, strata : sequence (n,)
+        Each value's deployment and its stratum.
+    seed, resamples : int
+        Of the bootstrap.
+    """
+    unit, names = pd.factorize(np.asarray(units, dtype=object))
+    first = np.unique(unit, return_index=True)[1]
+    weights = draw_weights(np.asarray(strata, dtype=object)[first].tolist(), seed=seed, resamples=resamples)
+    total, number = np.bincount(unit, weights=values), np.bincount(unit).astype(np.float64)
+    return interval(float(np.mean(values)), (weights @ total) / (weights @ number), len(names))
+
 
 #: Equal-width bins of confidence for the calibration error.
 CONFIDENCE_BINS = 10
@@ -60,6 +188,12 @@ class Scores:
     n_containers: int
     n_decisions: int
 
+    def to_row(self) -> dict[str, Any]:
+        """Give the scores with their intervals, and the counts, as columns of a table."""
+        headlines = [spread(name, getattr(self, name)) for name in HEADLINES]
+        counts = {name: getattr(self, name) for name in ("n_deployments", "n_containers", "n_decisions")}
+        return {name: value for each in headlines for name, value in each.items()} | counts
+
     def to_json(self) -> dict[str, Any]:
         """Give all of it as plain values, undefined ones as null."""
         headlines = {name: getattr(self, name).to_json() for name in HEADLINES}
@@ -80,7 +214,7 @@ class Scores:
 HEADLINES = ("macro_f1", "balanced_accuracy", "accuracy", "macro_precision", "share_answered", "calibration_error")
 
 
-def score(
+def score_answers(
     truth: Sequence[str],
     answers: Sequence[str | None],
     units: Sequence[object],
@@ -151,6 +285,91 @@ def score(
         n_containers=true.size if containers is None else len(set(containers)),
         n_decisions=true.size,
     )
+
+
+def score_predictions(
+    predictions: pd.DataFrame, answer: str = "predicted", *, services: Sequence[str] | None = None, seed: int = 0
+) -> Scores:
+    """Score rows of the table that :func:`podlab.evaluation.cross_validate` returns.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        With ``service``, ``unit``, ``position``, ``confidence`` and the answers.
+    answer : str
+        Column to judge: ``predicted``, in which "unknown" counts as wrong, or ``best_guess``.
+    services, seed
+        As for :func:`score_answers`.
+    """
+    return score_answers(
+        predictions["service"].to_list(),
+        texts(predictions[answer]),
+        predictions["unit"].to_list(),
+        containers=predictions["position"].to_list(),
+        confidence=predictions["confidence"].to_list(),
+        services=services,
+        seed=seed,
+    )
+
+
+def score(
+    predictions: pd.DataFrame,
+    by: str | Sequence[str] = "scenario",
+    answer: str = "predicted",
+    *,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Score the table that :func:`podlab.evaluation.cross_validate` returns, group by group.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+    by : str or sequence of str
+        Columns whose values are scored apart, such as ``["model", "horizon_s"]``.
+    answer, seed
+        As for :func:`score_predictions`.
+
+    Returns
+    -------
+    DataFrame
+        One row for each group, in order of appearance: the columns of ``by``; each score of :data:`HEADLINES`, with
+        ``_low`` and ``_high`` for its 95 % interval over deployments; ``n_deployments, n_containers, n_decisions``.
+    """
+    names = [by] if isinstance(by, str) else list(by)
+    rows = []
+    for key, own in predictions.groupby(names, sort=False, dropna=False):
+        found = score_predictions(own, answer, seed=seed)
+        rows.append(dict(zip(names, key, strict=True)) | found.to_row())
+    return pd.DataFrame(rows)
+
+
+def macro_f1(predictions: pd.DataFrame, answer: str = "predicted") -> float:
+    """Mean F1 of the services that were tested; NaN without predictions."""
+    truth = predictions["service"].to_list()
+    if not truth:
+        return float("nan")
+    answers = predictions[answer].fillna("").to_list()
+    return float(f1_score(truth, answers, labels=sorted(set(truth)), average="macro", zero_division=0))
+
+
+def resample_predictions(
+    predictions: pd.DataFrame, answer: str = "predicted", *, seed: int = 0, resamples: int = RESAMPLES
+) -> FloatArray:
+    """Give macro-F1 of predictions, and what it might have been with other deployments: :func:`resample_macro_f1`."""
+    return resample_macro_f1(
+        predictions["service"].to_list(), texts(predictions[answer]), predictions["unit"].to_list(),
+        seed=seed, resamples=resamples,
+    )  # fmt: skip
+
+
+def spread(name: str, estimate: Estimate) -> dict[str, float]:
+    """Give an estimate as the columns ``name``, ``name_low`` and ``name_high``."""
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def texts(answers: pd.Series) -> list[str | None]:
+    """Give answers as texts, None where they are missing."""
+    return [None if pd.isna(answer) else str(answer) for answer in answers]
 
 
 _MACRO = ("accuracy", "macro_f1", "macro_precision", "balanced_accuracy", "share_answered")

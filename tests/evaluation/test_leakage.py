@@ -4,15 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podlab.evaluation import curves
-from podlab.evaluation.baselines import NearestNeighbour, OneRule
-from podlab.evaluation.curves import deployment_curve, pick_units, row_curve
+from podlab.errors import InputError
+from podlab.evaluation.baselines import NEAREST, OneRule, simple_baselines
+from podlab.evaluation.cross_validation import IdentifierModel, cross_validate
 from podlab.evaluation.dataset import read_dataset
-from podlab.evaluation.folds import answer_folds
-from podlab.evaluation.honest import evaluate
-from podlab.evaluation.leak import leak_table
-from podlab.evaluation.left_out import kinds_of
-from podlab.evaluation.original import draw_rows, encode_rows
+from podlab.evaluation.leakage import draw_rows, encode_rows, kinds_of, leak_table
+from podlab.evaluation.learning_curve import pick_units, row_curve, thin_training
+from podlab.evaluation.splits import plan_splits
 from tests.support.synthetic import draw_design, make_samples
 
 
@@ -68,29 +66,21 @@ def test_drawn_rows_leave_one_on_each_side(count, share, trained):
     assert sorted([*train, *test]) == [*range(count)]
 
 
-def test_the_deployment_curve_trains_on_that_many_and_tests_all(monkeypatch):
-    samples = make_samples(("nginx", "mysql", "redis"), deployments_per_service=4, seconds=20, interval_s=2)
-    steps, seen = [], []
-
-    def answer(folds, **options):
-        seen.extend(folds)
-        return answer_folds(folds, **options)
-
-    monkeypatch.setattr(curves, "answer_folds", answer)
-    curve = deployment_curve(samples, horizon_s=10, folds=2, jobs=1, progress=lambda *step: steps.append(step))
-    assert curve["deployments"].to_list() == [1, 2]
-    assert (curve["n_deployments"] == 12).all()
-    assert len(seen) == 4
-    for fold in seen:
-        containers = fold.dataset.containers
-        trained, tested = (set(containers["deployment"].iloc[rows]) for rows in (fold.train, fold.test))
-        assert not trained & tested
-        of_service = containers.iloc[fold.train].groupby("service")["deployment"].nunique()
-        assert of_service.tolist() == [int(fold.what.split()[0])] * 3
+def test_a_point_of_the_learning_curve_trains_on_that_many_deployments_and_tests_all():
+    samples = make_samples(("nginx", "mysql", "redis"), deployments_per_service=4, seconds=4, interval_s=2)
+    containers = read_dataset(samples).containers
+    plan = plan_splits(containers, folds=2)
     for size in (1, 2):
-        rows = [row for fold in seen if fold.what == f"{size} deployments" for row in fold.test.tolist()]
-        assert sorted(rows) == list(range(12))
-    assert steps[-1][:2] == (4, 4)
+        splits = thin_training(plan, size)
+        assert splits is not None
+        for split in splits:
+            train, test = containers.iloc[split.train], containers.iloc[split.test]
+            assert not set(train["deployment"]) & set(test["deployment"])
+            assert train.groupby("service")["deployment"].nunique().to_list() == [size] * 3
+        assert sorted(row for split in splits for row in split.test) == list(range(12))
+    assert thin_training(plan, 3) is None, "no fold trains on three of a service"
+    with pytest.raises(InputError, match="sizes of 1 and more"):
+        thin_training(plan, 0)
 
 
 def test_fewer_picked_deployments_are_among_more():
@@ -103,19 +93,22 @@ def test_fewer_picked_deployments_are_among_more():
 
 def test_the_one_metric_rule_finds_the_metric_that_tells():
     rng = np.random.default_rng(0)
-    y = np.array(["a", "b"] * 20, dtype=object)
-    X = np.column_stack([rng.normal(size=40), np.where(y == "a", 1.0, 2.0), np.full(40, np.nan)])
-    rule = OneRule()
-    rule.fit(X, y, ("x.mean", "y.mean", "z.mean"))
-    assert rule.metric == "y"
-    assert (rule.predict(X) == y).all()
+    y = np.array(["a", "b"] * 20)
+    X = pd.DataFrame({"x.mean": rng.normal(size=40), "y.mean": np.where(y == "a", 1.0, 2.0), "z.mean": np.nan})
+    rule = OneRule().fit(X, y)
+    assert rule.metric_ == "y"
+    assert (rule.classes_[rule.predict_proba(X).argmax(axis=1)] == y).all()
 
 
 def test_the_nearest_neighbour_does_not_mind_scales_and_gaps():
     X = np.array([[1e9, 0.0], [1e9 + 1, 1.0], [np.nan, 1.0]])
-    model = NearestNeighbour()
-    model.fit(X, np.array(["a", "b", "b"], dtype=object), ("x", "y"))
+    model = simple_baselines()[NEAREST].fit(X, ["a", "b", "b"])
     assert model.predict(np.array([[np.nan, 0.1], [1e9 + 1, np.nan]])).tolist() == ["a", "b"]
+
+
+def podlab_after_10_s(samples: pd.DataFrame, folds: int) -> pd.DataFrame:
+    plan = plan_splits(read_dataset(samples).containers, folds=folds)
+    return cross_validate(samples, plan, [10.0], IdentifierModel((10.0,)), jobs=1)
 
 
 def test_whole_kinds_left_out_are_rungs_of_podlab():
@@ -124,8 +117,7 @@ def test_whole_kinds_left_out_are_rungs_of_podlab():
     # Redis has one variant only: it is trained on and may be answered, but is never left out.
     variant = late.map({0: "idle/small", 1: "steady/large"}).where(samples["service"] != "redis", "idle/small")
     samples = samples.assign(variant=variant, version="1")
-    found = evaluate(samples, horizons_s=(10.0,), folds=2, jobs=1, controls=False)
-    table = leak_table(samples, evaluation=found, folds=2, jobs=1)
+    table = leak_table(samples, predictions=podlab_after_10_s(samples, 2), folds=2, jobs=1)
     rungs = table[table["learner"] == "podlab"].set_index("protocol")
     load, configuration = (f"{kind} left out, podlab after 10 s" for kind in ("load pattern", "configuration"))
     assert rungs.index.to_list() == ["by deployment, podlab after 10 s", load, configuration]
@@ -142,8 +134,7 @@ def test_a_rung_left_out_never_saw_what_it_is_asked_for():
     service = samples["service"].map({"nginx": 0, "mysql": 1, "redis": 2, "etcd": 3})
     level = 1e6 * 4.0 ** ((service * 2 + number * 3) % 8)
     table = samples[[*kept, "container"]].assign(memory_rss_bytes=level, variant="idle/" + number.astype(str))
-    found = evaluate(table, horizons_s=(10.0,), folds=3, jobs=1, controls=False)
-    rungs = leak_table(table, evaluation=found, folds=3, jobs=1).set_index("protocol")
+    rungs = leak_table(table, predictions=podlab_after_10_s(table, 3), folds=3, jobs=1).set_index("protocol")
     assert rungs.loc["by deployment, podlab after 10 s", "best_guess"] > 0.95
     assert rungs.loc["configuration left out, podlab after 10 s", "best_guess"] < 0.5
 

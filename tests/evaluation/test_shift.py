@@ -10,14 +10,14 @@ import pytest
 
 from podlab.errors import InputError
 from podlab.evaluation import score_conditions
-from podlab.evaluation.conditions import FROM_OTHER, TO_OTHER
 from podlab.evaluation.scenarios import BIRTH, MACHINE, RECORDING, Scenario, plan_scenarios
+from podlab.evaluation.shift import FROM_OTHER, TO_OTHER
 from tests.support.synthetic import make_samples
 
 SERVICES = ("nginx", "mysql", "redis")
 FEW = ("memory_rss_bytes", "cpu_usage_core_nanoseconds")
 SCENARIOS = plan_scenarios(
-    (5.0, 12.0), main_s=12.0, long_s=24.0, stretches_s=(10.0,), settled_s=8.0, interval_s=2.0, draws=2
+    (5.0, 12.0), main_s=12.0, long_s=24.0, segments_s=(10.0,), settled_s=8.0, interval_s=2.0, draws=2
 )
 
 
@@ -52,14 +52,14 @@ def test_separable_services_are_told_apart_from_birth_and_each_score_lies_in_its
     for name in ("macro_f1", "best_guess", "coverage", "set_size", "calibration_error"):
         assert line[f"{name}_low"] <= line[name] <= line[f"{name}_high"]
     assert found.line(BIRTH, "no such") is None
-    assert found.scores[BIRTH, "12 s"].macro_f1.value == line["best_guess"]
+    assert found.scores(BIRTH, "12 s").macro_f1.value == line["best_guess"]
 
 
 def test_what_is_lost_is_measured_on_the_same_containers(found):
     for line in found.table[found.table["lost"].notna()].itertuples():
         if TO_OTHER not in line.condition:
-            own = found.decisions[found.decisions["condition"] == line.condition]
-            beside = found.decisions[found.decisions["condition"] == line.beside]
+            own = found.predictions[found.predictions["scenario"] == line.condition]
+            beside = found.predictions[found.predictions["scenario"] == line.beside]
             assert set(own["position"]) <= set(beside["position"])
         assert line.lost_low <= line.lost <= line.lost_high
         assert line.guess_lost_low <= line.guess_lost <= line.guess_lost_high
@@ -73,16 +73,17 @@ def test_another_recording_is_judged_by_models_of_this_one_and_the_other_way_rou
     there = found.line(RECORDING, f"12 s, {TO_OTHER}")
     back = found.line(RECORDING, f"12 s, {FROM_OTHER}")
     assert there["n_deployments"] == back["n_deployments"] == 8, "only services that both have"
-    assert set(found.decisions.loc[found.decisions["group"] == RECORDING, "service"]) == {"nginx", "mysql"}
+    assert set(found.predictions.loc[found.predictions["scenario_group"] == RECORDING, "service"]) == {"nginx", "mysql"}
     assert there["best_guess"] > 0.6
 
 
 def test_sets_hold_the_truth_as_often_as_they_are_said_to(found):
-    decisions = found.decisions[found.decisions["condition"] == "12 s"]
+    own = found.predictions[found.predictions["scenario"] == "12 s"]
+    inside = [service in members for service, members in zip(own["service"], own["prediction_set"], strict=True)]
     line = found.line(BIRTH, "12 s")
-    assert line["coverage"] == pytest.approx(decisions["covered"].mean())
-    assert line["worst_coverage"] == pytest.approx(decisions.groupby("service")["covered"].mean().min())
-    assert line["set_size"] == pytest.approx(decisions["set_size"].mean())
+    assert line["coverage"] == pytest.approx(np.mean(inside))
+    assert line["worst_coverage"] == pytest.approx(pd.Series(inside).groupby(own["service"].to_list()).mean().min())
+    assert line["set_size"] == pytest.approx(own["prediction_set"].map(len).mean())
 
 
 def test_all_of_it_is_plain_json(found):
@@ -93,9 +94,9 @@ def test_all_of_it_is_plain_json(found):
 
 
 def test_the_same_seed_gives_the_same_answers_whatever_runs_at_once(samples):
-    asked = (Scenario(BIRTH, "6 s", 6.0), Scenario("mid-life", "late", stretch_s=6.0, settled_s=8.0))
+    asked = (Scenario(BIRTH, "6 s", 6.0), Scenario("mid-life", "late", segment_s=6.0, settled_s=8.0))
     how = {"scenarios": asked, "columns": FEW, "horizons_s": (6.0,), "folds": 2, "seed": 4}
-    one, two = (score_conditions(samples, **how, jobs=jobs).decisions for jobs in (1, 2))
+    one, two = (score_conditions(samples, **how, jobs=jobs).table for jobs in (1, 2))
     pd.testing.assert_frame_equal(one, two)
 
 

@@ -1,0 +1,268 @@
+"""Accuracy under the conditions of other clusters: one training for each fold, many ways to show the same containers.
+
+Each deployment is predicted by the model of a fold that had not seen it, however it is shown. What a condition costs is
+the difference to a reference condition on the same containers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from podlab.errors import InputError
+from podlab.evaluation.cross_validation import IdentifierModel, cross_validate
+from podlab.evaluation.dataset import Dataset, read_dataset
+from podlab.evaluation.metrics import (
+    Estimate,
+    Scores,
+    interval,
+    mean_interval,
+    resample_predictions,
+    score_predictions,
+    spread,
+)
+from podlab.evaluation.scenarios import BIRTH, RECORDING, Scenario, plan_scenarios
+from podlab.evaluation.splits import Split, plan_splits, tested_elsewhere
+from podlab.progress import Progress
+
+_SAME = ["unit", "position"]
+_ANSWERS = {"lost": "predicted", "guess_lost": "best_guess"}
+#: A model of the first recording predicts the second, and the other way round.
+TO_OTHER, FROM_OTHER = "trained here, tested on the other", "trained on the other, tested here"
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Scores under each condition.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One line for each condition, in the order of the scenarios: see :func:`tabulate_conditions`.
+    predictions : DataFrame
+        From :func:`podlab.evaluation.cross_validate`.
+    split : dict
+        How it was split.
+    services : tuple of str
+    n_deployments, n_containers : int
+    seconds : float
+    """
+
+    table: pd.DataFrame
+    predictions: pd.DataFrame
+    split: dict[str, Any]
+    services: tuple[str, ...]
+    n_deployments: int
+    n_containers: int
+    seconds: float
+
+    def line(self, group: str, condition: str, containers: str = "all") -> pd.Series | None:
+        """Give one line of the table, None if no container showed that condition."""
+        own = self.table[
+            (self.table["group"] == group)
+            & (self.table["condition"] == condition)
+            & (self.table["containers"] == containers)
+        ]
+        return None if own.empty else own.iloc[0]
+
+    def scores(self, group: str, condition: str, answer: str = "best_guess", *, seed: int = 0) -> Scores:
+        """Score all containers under one condition."""
+        return score_predictions(_of(self.predictions, group, condition), answer, seed=seed)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain values, undefined ones as null."""
+        rows = [
+            {
+                name: None if isinstance(value, float) and not np.isfinite(value) else value
+                for name, value in row.items()
+            }
+            for row in self.table.to_dict("records")
+        ]
+        return {
+            "services": list(self.services),
+            "n_deployments": self.n_deployments,
+            "n_containers": self.n_containers,
+            "split": self.split,
+            "conditions": rows,
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def score_conditions(
+    samples: pd.DataFrame,
+    *,
+    scenarios: Sequence[Scenario] | None = None,
+    other: pd.DataFrame | None = None,
+    services: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    horizons_s: Sequence[float] | None = None,
+    folds: int = 5,
+    seed: int = 0,
+    jobs: int | None = None,
+    cache: Path | str | None = None,
+    progress: Progress | None = None,
+) -> Conditions:
+    """Predict held-out deployments as each scenario shows them, by the same model of each fold.
+
+    Parameters
+    ----------
+    samples, services, columns, folds, seed, jobs, cache, progress
+        As for :func:`podlab.evaluation.evaluate`.
+    scenarios : sequence of Scenario, optional
+        By default :func:`podlab.evaluation.scenarios.plan_scenarios`.
+    other : DataFrame, optional
+        Another recording. Of the services that both have, its deployments are dealt to the folds' models, and a model
+        trained on it predicts those of ``samples``; each at the scenarios since the start that have a horizon.
+    horizons_s : sequence of float, optional
+        That models are trained for, as for :func:`podlab.identify.fit`.
+
+    Raises
+    ------
+    InputError
+        As :func:`podlab.evaluation.evaluate`.
+    """
+    began_s = time.monotonic()
+    dataset = read_dataset(samples, services)
+    elsewhere = None if other is None else _read_other(dataset, other)
+    plan = plan_splits(dataset.containers, folds=folds, seed=seed)
+    asked = list(scenarios) if scenarios is not None else list(plan_scenarios())
+    model = IdentifierModel(horizons_s, columns, seed=seed)
+    same: dict[str, Any] = {"seed": seed, "jobs": jobs, "cache": cache, "progress": progress}
+    found = [cross_validate(dataset, plan, asked, model, **same)]
+    if elsewhere is not None:
+        starts = [each for each in asked if each.group == BIRTH and each.horizon_s is not None]
+        there, back = (
+            [replace(each, group=RECORDING, name=f"{each.name}, {how}", reference=each.name) for each in starts]
+            for how in (TO_OTHER, FROM_OTHER)
+        )
+        count = len(elsewhere.containers)
+        dealt = tested_elsewhere(plan, elsewhere.containers)
+        shared = dataset.containers["service"].isin(elsewhere.containers["service"]).to_numpy(bool)
+        whole = [Split(np.arange(count), np.flatnonzero(shared))]
+        what = "the other recording"
+        found.append(cross_validate(dataset, dealt, there, model, tested=elsewhere, what=what, **same))
+        found.append(cross_validate(elsewhere, whole, back, model, tested=dataset, what=what, **same))
+        asked += [*there, *back]
+    predictions = pd.concat(found, ignore_index=True)
+    return Conditions(
+        table=tabulate_conditions(predictions, asked, seed=seed),
+        predictions=predictions,
+        split=plan.description,
+        services=tuple(sorted(set(plan.services))),
+        n_deployments=len(set(plan.units)),
+        n_containers=len(dataset.containers),
+        seconds=time.monotonic() - began_s,
+    )
+
+
+def tabulate_conditions(predictions: pd.DataFrame, scenarios: Sequence[Scenario], *, seed: int = 0) -> pd.DataFrame:
+    """Score predictions under each scenario, and what each loses against its reference.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        From :func:`podlab.evaluation.cross_validate`.
+    scenarios : sequence of Scenario
+        Those that were asked; one that no container showed has no line.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        ``group, condition, containers`` (``all``; ``loaded`` and ``idle`` since the start), ``horizon_s`` (NaN: all
+        seconds), ``interval_s`` (0: as recorded); with ``_low`` and ``_high`` for their 95 % intervals over deployments
+        ``macro_f1`` (unknown counts as wrong), ``best_guess`` (of the most probable service), ``calibration_error`` (of
+        the best guess), ``coverage`` (of the 95 % sets), ``set_size``, ``lost`` and ``guess_lost`` (how much lower than
+        in ``beside`` the first two are, on the containers that both show); ``share_known``, ``worst_service,
+        worst_coverage``, ``worst_draw`` (lowest best guess of one machine drawn), ``beside``, ``n_deployments,
+        n_containers, n_decisions``.
+    """
+    rows = []
+    for scenario in scenarios:
+        own = _of(predictions, scenario.group, scenario.name)
+        if own.empty:
+            continue
+        reference = predictions[predictions["scenario"] == scenario.reference]
+        rows.append(_score_condition(own, scenario, "all", seed) | _lost(own, reference, seed))
+        for activity in ("loaded", "idle") if scenario.group == BIRTH else ():
+            some = own[own["activity"] == activity]
+            if len(some):
+                rows.append(_score_condition(some, scenario, activity, seed))
+    return pd.DataFrame(rows)
+
+
+def _of(predictions: pd.DataFrame, group: str, name: str) -> pd.DataFrame:
+    return predictions[(predictions["scenario_group"] == group) & (predictions["scenario"] == name)]
+
+
+def _read_other(dataset: Dataset, other: pd.DataFrame) -> Dataset:
+    """Read another recording's containers of services that the first one has."""
+    known = set(dataset.containers["service"])
+    shared = sorted(known & set(other["service"].dropna()) if "service" in other else ())
+    if len(shared) < 2:
+        raise InputError(
+            "the other recording has fewer than two of the services", hint="give one of the same services, or none"
+        )
+    elsewhere = read_dataset(other, shared)
+    identity = ["pod", "pod_uid", "started_at"]
+    if not elsewhere.containers[identity].merge(dataset.containers[identity]).empty:
+        raise InputError("the other recording has containers of this one", hint="give one of other deployments")
+    return elsewhere
+
+
+def _score_condition(own: pd.DataFrame, scenario: Scenario, containers: str, seed: int) -> dict[str, Any]:
+    predicted, guessed = (score_predictions(own, answer, seed=seed) for answer in ("predicted", "best_guess"))
+    covered = pd.Series(
+        [service in (inside or ()) for service, inside in zip(own["service"], own["prediction_set"], strict=True)],
+        index=own.index,
+    )
+    size = own["prediction_set"].map(lambda inside: len(inside or ()))
+    units, services = own["unit"].to_list(), own["service"].to_list()
+    coverage, set_size = (
+        mean_interval(values.to_numpy(np.float64), units, services, seed=seed) for values in (covered, size)
+    )
+    by_service = covered.groupby(own["service"]).mean()
+    draws = [resample_predictions(each, "best_guess", seed=seed, resamples=0)[0] for _, each in own.groupby("draw")]
+    return {
+        "group": scenario.group,
+        "condition": scenario.name,
+        "containers": containers,
+        "horizon_s": np.nan if scenario.horizon_s is None else scenario.horizon_s,
+        "interval_s": scenario.interval_s,
+        **spread("macro_f1", predicted.macro_f1),
+        **spread("best_guess", guessed.macro_f1),
+        **spread("calibration_error", guessed.calibration_error),
+        **spread("coverage", coverage),
+        **spread("set_size", set_size),
+        "share_known": predicted.share_answered.value,
+        "worst_service": str(by_service.idxmin()),
+        "worst_coverage": float(by_service.min()),
+        "worst_draw": min(draws) if len(draws) > 1 else np.nan,
+        "n_deployments": predicted.n_deployments,
+        "n_containers": predicted.n_containers,
+        "n_decisions": predicted.n_decisions,
+    }
+
+
+def _lost(own: pd.DataFrame, reference: pd.DataFrame, seed: int) -> dict[str, Any]:
+    """Score what was lost against another condition, on the same containers where both show them."""
+    if reference.empty:
+        nothing = Estimate(np.nan, np.nan, np.nan)
+        return {**spread("lost", nothing), **spread("guess_lost", nothing), "beside": ""}
+    answers = list(_ANSWERS.values())
+    after = own.merge(reference[[*_SAME, *answers]], on=_SAME, suffixes=("", "_before"))
+    before, before_seed = after.assign(**{name: after[f"{name}_before"] for name in answers}), seed
+    if after.empty:  # another recording: other containers of the same services
+        after, before, before_seed = own, reference[reference["service"].isin(own["service"])], seed + 1
+    found: dict[str, Any] = {}
+    for name, answer in _ANSWERS.items():
+        draws = resample_predictions(before, answer, seed=before_seed) - resample_predictions(after, answer, seed=seed)
+        found |= spread(name, interval(draws[0], draws[1:], own["unit"].nunique()))
+    return found | {"beside": reference["scenario"].iloc[0]}
