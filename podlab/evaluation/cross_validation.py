@@ -165,9 +165,9 @@ class FeatureClassifier:
         X, usable, windows = self.features(samples, min(known_s, default=None))
         services = [] if self.estimator_ is None else list(self.estimator_.classes_)
         probability = np.full((len(X), len(services)), np.nan)
+        shown = X.reindex(columns=list(self.features_))[usable]
         began_s = time.process_time()
-        if usable.any() and services:
-            shown = X.reindex(columns=list(self.features_))[usable]
+        if len(shown) and services:
             if hasattr(self.estimator_, "predict_proba"):
                 probability[usable] = self.estimator_.predict_proba(shown)
             else:
