@@ -1,7 +1,7 @@
 """Evaluation: splits by deployment, one cross-validation, scores with intervals, baselines and controls."""
 
 from podlab.evaluation.benchmark import Benchmark, run_benchmark
-from podlab.evaluation.cross_validation import FeatureClassifier, IdentifierModel, cross_validate, probabilities
+from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate, probabilities
 from podlab.evaluation.leakage import leak_table
 from podlab.evaluation.learning_curve import row_curve, thin_training
 from podlab.evaluation.metrics import Scores, score, score_predictions
@@ -16,7 +16,6 @@ __all__ = [
     "Conditions",
     "Evaluation",
     "FeatureClassifier",
-    "IdentifierModel",
     "Scores",
     "compare_seldom",
     "cross_validate",

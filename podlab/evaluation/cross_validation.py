@@ -1,8 +1,8 @@
 """The one cross-validation: a model of each fold is trained and predicts containers that it has not seen.
 
 All scores, tables, curves, ablations and controls of identification are made from the table that
-:func:`cross_validate` returns. Whatever has ``fit`` and ``predict`` takes part: podlab itself
-(:class:`IdentifierModel`), or any scikit-learn classifier on podlab's features (:class:`FeatureClassifier`).
+:func:`cross_validate` returns. Podlab's :class:`podlab.identify.Identifier` takes part, and any scikit-learn classifier
+on podlab's features (:class:`FeatureClassifier`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ import sklearn
 from numpy.typing import NDArray
 
 import podlab
-from podlab import identify
 from podlab.data.catalogue import FEATURE_METRICS
 from podlab.data.draws import KNOB_PREFIX
 from podlab.evaluation.dataset import Dataset, load_of, read_dataset
@@ -36,6 +35,7 @@ from podlab.features.features import feature_matrix
 from podlab.features.rows import observation_spans, read_rows
 from podlab.features.windows import Windows, make_windows
 from podlab.files import atomic_file
+from podlab.identify import Identifier
 from podlab.parallel import is_spread, side_by_side
 from podlab.progress import Progress
 
@@ -71,43 +71,27 @@ class Model(Protocol):
 
 
 @dataclass
-class IdentifierModel:
-    """Podlab itself, as ``podlab fit`` trains it.
+class _IdentifierModel:
+    """Podlab's identifier as a model, trained by one process, since folds run side by side."""
 
-    Parameters
-    ----------
-    horizons_s, columns, group, seed
-        As for :func:`podlab.identify.fit`.
-    """
-
-    horizons_s: Sequence[float] | None = None
-    columns: Sequence[str] | None = None
-    group: str = "deployment"
-    seed: int = 0
-    identifier_: identify.Identifier = field(init=False, repr=False)
+    identifier: Identifier
 
     def fit(self, samples: pd.DataFrame, /) -> Self:
-        """Train an identifier; one process, since folds run side by side."""
-        self.identifier_ = identify.fit(
-            samples, group=self.group, horizons_s=self.horizons_s, columns=self.columns, seed=self.seed, jobs=1
-        )
+        self.identifier.set_params(jobs=1).fit(samples)
         return self
 
     def predict(self, samples: pd.DataFrame, /, *, horizon_s: float | None = None) -> pd.DataFrame:
-        """See :meth:`Model.predict`."""
-        if not any(column in samples for column in self.identifier_.columns):
+        if not any(column in samples for column in self.identifier.columns):
             return pd.DataFrame()
-        answers = self.identifier_.identify(samples, horizon_s=horizon_s)
-        found = pd.DataFrame(
-            [answer.candidates for answer in answers], columns=list(self.identifier_.services), dtype=float
-        )
-        return found.add_prefix(PROBABILITY).assign(
-            known=[answer.known for answer in answers],
-            novelty=np.array([answer.novelty for answer in answers], dtype=np.float64),
-            prediction_set=pd.Series([answer.prediction_set for answer in answers], dtype=object),
-            coverage=[answer.coverage for answer in answers],
-            similar=pd.Series([answer.similar for answer in answers], dtype=object),
-            seconds_observed=[answer.seconds_observed for answer in answers],
+        found = self.identifier.identify(samples, horizon_s=horizon_s)
+        chances = pd.DataFrame([each.candidates for each in found], columns=list(self.identifier.services), dtype=float)
+        return chances.add_prefix(PROBABILITY).assign(
+            known=[each.known for each in found],
+            novelty=np.array([each.novelty for each in found], dtype=np.float64),
+            prediction_set=pd.Series([each.prediction_set for each in found], dtype=object),
+            coverage=[each.coverage for each in found],
+            similar=pd.Series([each.similar for each in found], dtype=object),
+            seconds_observed=[each.seconds_observed for each in found],
         )
 
 
@@ -193,7 +177,7 @@ def cross_validate(
     samples: pd.DataFrame | Dataset,
     splits: str | Plan | Sequence[Split] = "deployment",
     scenarios: Sequence[Scenario | float] = (10.0, 30.0, 60.0, 120.0),
-    model: Model | Mapping[str, Model] | None = None,
+    model: Identifier | Model | Mapping[str, Identifier | Model] | None = None,
     *,
     tested: pd.DataFrame | Dataset | None = None,
     seed: int = 0,
@@ -213,8 +197,9 @@ def cross_validate(
         splits by: ``deployment``, ``profile``, ``site``, ``version``, ``load``, ...
     scenarios : sequence of Scenario or float
         How the containers are shown; a number is seconds since the start.
-    model : Model or mapping of str to Model, optional
-        One, or several by name; by default podlab's identifier.
+    model : Identifier, Model or mapping of str to these, optional
+        One, or several by name; by default ``Identifier()``. An identifier of one's own classifier takes part as well
+        as a :class:`FeatureClassifier`; none is changed, since each training begins with a copy.
     tested : DataFrame or Dataset, optional
         Another recording, in which the splits' tested positions count; by default the same samples.
     seed : int
@@ -254,8 +239,9 @@ def cross_validate(
     description = plan.description if isinstance(plan, Plan) else {"group": "deployment"}
     group, splits = str(description["group"]), plan.splits if isinstance(plan, Plan) else plan
     if model is None:
-        model = IdentifierModel(group=unit_column(dataset.containers, group), seed=seed)
-    models = model if isinstance(model, Mapping) else {"": model}
+        model = Identifier(group=unit_column(dataset.containers, group), seed=seed)
+    given = model if isinstance(model, Mapping) else {"": model}
+    models = {name: _IdentifierModel(own) if isinstance(own, Identifier) else own for name, own in given.items()}
     asked = tuple(each if isinstance(each, Scenario) else from_start([each])[0] for each in scenarios)
     kept = None if cache is None else Kept(Path(cache))
 

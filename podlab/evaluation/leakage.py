@@ -18,10 +18,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from podlab.evaluation.baselines import j48_like_tree
-from podlab.evaluation.cross_validation import IdentifierModel, cross_validate
+from podlab.evaluation.cross_validation import cross_validate
 from podlab.evaluation.dataset import DEFAULT_FILTER, Dataset, columns_of, read_dataset
 from podlab.evaluation.metrics import Scores, score_answers, score_predictions, spread
 from podlab.evaluation.splits import IntArray, Plan, TextArray, plan_splits, unit_column
+from podlab.identify import Identifier
 from podlab.identify.observation import COMPANION_MIN_FRACTION
 
 #: Share of rows that the original trained on.
@@ -98,7 +99,9 @@ def leak_table(
         heard_s = [each for each in horizons_s if COMPANION_MIN_FRACTION * nearest_s <= each <= nearest_s]
         for kind in kinds_of(dataset.containers):
             left_out = plan_splits(dataset.containers, group=kind, seed=seed)
-            model = IdentifierModel(heard_s, columns, unit_column(dataset.containers, kind), seed)
+            model = Identifier(
+                horizons_s=heard_s, columns=columns, group=unit_column(dataset.containers, kind), seed=seed
+            )
             own = cross_validate(
                 dataset, left_out, [nearest_s], model, seed=seed, jobs=jobs, cache=cache, what=f"{kind} left out"
             )

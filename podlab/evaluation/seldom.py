@@ -11,12 +11,13 @@ from sklearn.ensemble import RandomForestClassifier
 
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
 from podlab.errors import InputError
-from podlab.evaluation.cross_validation import FeatureClassifier, IdentifierModel, cross_validate
+from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate
 from podlab.evaluation.dataset import Dataset, read_dataset
 from podlab.evaluation.metrics import Estimate, interval, resample_predictions
 from podlab.evaluation.scenarios import BIRTH, Scenario, apply_scenario, columns_of_set
 from podlab.evaluation.splits import Plan, plan_splits
 from podlab.features.windows import Windows, make_windows
+from podlab.identify import Identifier
 from podlab.progress import Progress
 
 #: Who is compared.
@@ -115,7 +116,7 @@ class MeansAndDeviations(FeatureClassifier):
 
 def _compare(dataset: Dataset, plan: Plan, seen_s: float, seed: int, jobs: int | None) -> list[dict[str, object]]:
     models = {
-        PODLAB: IdentifierModel(seed=seed),
+        PODLAB: Identifier(seed=seed),
         FOREST: MeansAndDeviations(
             RandomForestClassifier(_TREES, class_weight="balanced", random_state=seed, n_jobs=1), horizon_s=None
         ),

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from podlab.errors import InputError
-from podlab.evaluation.cross_validation import IdentifierModel, cross_validate
+from podlab.evaluation.cross_validation import cross_validate
 from podlab.evaluation.dataset import Dataset, read_dataset
 from podlab.evaluation.metrics import (
     Estimate,
@@ -28,7 +28,8 @@ from podlab.evaluation.metrics import (
     spread,
 )
 from podlab.evaluation.scenarios import BIRTH, RECORDING, Scenario, plan_scenarios
-from podlab.evaluation.splits import Split, plan_splits, tested_elsewhere
+from podlab.evaluation.splits import Split, plan_splits, splits_elsewhere
+from podlab.identify import Identifier
 from podlab.progress import Progress
 
 _SAME = ["unit", "position"]
@@ -132,7 +133,7 @@ def score_conditions(
     elsewhere = None if other is None else _read_other(dataset, other)
     plan = plan_splits(dataset.containers, folds=folds, seed=seed)
     asked = list(scenarios) if scenarios is not None else list(plan_scenarios())
-    model = IdentifierModel(horizons_s, columns, seed=seed)
+    model = Identifier(horizons_s=horizons_s, columns=columns, seed=seed)
     same: dict[str, Any] = {"seed": seed, "jobs": jobs, "cache": cache, "progress": progress}
     found = [cross_validate(dataset, plan, asked, model, **same)]
     if elsewhere is not None:
@@ -142,7 +143,7 @@ def score_conditions(
             for how in (TO_OTHER, FROM_OTHER)
         )
         count = len(elsewhere.containers)
-        dealt = tested_elsewhere(plan, elsewhere.containers)
+        dealt = splits_elsewhere(plan, elsewhere.containers)
         shared = dataset.containers["service"].isin(elsewhere.containers["service"]).to_numpy(bool)
         whole = [Split(np.arange(count), np.flatnonzero(shared))]
         what = "the other recording"

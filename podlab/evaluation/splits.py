@@ -145,7 +145,7 @@ def unit_column(containers: pd.DataFrame, group: str) -> str:
     return "deployment" if has_deployments else group
 
 
-def tested_elsewhere(plan: Plan, containers: pd.DataFrame) -> list[Split]:
+def splits_elsewhere(plan: Plan, containers: pd.DataFrame) -> list[Split]:
     """Let the models of a plan predict containers of another data set, each deployment by one of them.
 
     Parameters

@@ -16,11 +16,12 @@ import pandas as pd
 from podlab.data.catalogue import FEATURE_METRICS
 from podlab.errors import InputError
 from podlab.evaluation.baselines import ONE_RULE, simple_baselines
-from podlab.evaluation.cross_validation import FeatureClassifier, IdentifierModel, cross_validate
+from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate
 from podlab.evaluation.dataset import Dataset, read_dataset
 from podlab.evaluation.leakage import score_row_tree
 from podlab.evaluation.metrics import Scores, score_predictions
 from podlab.evaluation.splits import Plan, plan_splits, unit_column
+from podlab.identify import Identifier
 from podlab.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -199,7 +200,7 @@ def evaluate(
     if not used:
         raise InputError("none of the wanted metric columns is in the samples")
 
-    model = IdentifierModel(horizons, used, unit_column(dataset.containers, group), seed)
+    model = Identifier(horizons_s=horizons, columns=used, group=unit_column(dataset.containers, group), seed=seed)
     same: dict[str, Any] = {"seed": seed, "jobs": jobs, "cache": cache}
     predictions = cross_validate(dataset, plan, horizons, model, progress=progress, **same)
     names = sorted(set(plan.services))

@@ -18,11 +18,12 @@ import pandas as pd
 from sklearn.ensemble import ExtraTreesClassifier
 
 from podlab.data.catalogue import MEASURED_METRICS, ORIGINAL_METRICS
-from podlab.evaluation.cross_validation import FeatureClassifier, IdentifierModel, cross_validate
+from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate
 from podlab.evaluation.dataset import Dataset, read_dataset, thin_deployments
 from podlab.evaluation.metrics import score
 from podlab.evaluation.scenarios import BIRTH, MIDLIFE, Scenario, apply_scenario
 from podlab.evaluation.splits import IntArray, Split, plan_splits
+from podlab.identify import Identifier
 from podlab.progress import Progress
 
 #: What the forest sees, by the name of the columns.
@@ -172,7 +173,7 @@ def _test_forest(name: str, own: Dataset, tested: Dataset, splits: Sequence[Spli
 def _test_podlab(
     name: str, own: Dataset, tested: Dataset, splits: Sequence[Split], trial: Trial, progress: Progress | None
 ) -> pd.DataFrame:
-    model = IdentifierModel([share * trial.length_s for share in _HORIZON_SHARES], seed=trial.seed)
+    model = Identifier(horizons_s=[share * trial.length_s for share in _HORIZON_SHARES], seed=trial.seed)
     predictions = cross_validate(
         own, splits, _windows(trial), {"original": model}, tested=tested, seed=trial.seed, jobs=trial.jobs,
         cache=trial.cache, progress=progress, what=name,

@@ -14,10 +14,10 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import f1_score, log_loss
 
-from podlab import identify
+from podlab import Identifier
 from podlab.errors import InputError, PodlabError
 from podlab.evaluation import cross_validation
-from podlab.evaluation.cross_validation import FeatureClassifier, IdentifierModel, cross_validate, probabilities
+from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate, probabilities
 from podlab.evaluation.dataset import read_dataset
 from podlab.evaluation.scenarios import MACHINE, MIDLIFE, Scenario
 from podlab.evaluation.splits import Split, plan_splits
@@ -34,7 +34,7 @@ def samples() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def predictions(samples: pd.DataFrame) -> pd.DataFrame:
-    model = IdentifierModel(horizons_s=(8.0, 16.0))
+    model = Identifier(horizons_s=(8.0, 16.0))
     return cross_validate(samples, plan_splits(read_dataset(samples).containers, folds=2), (8.0, 16.0), model, jobs=1)
 
 
@@ -64,7 +64,7 @@ def test_they_are_the_answers_of_the_identifier_trained_on_the_other_side(
 ) -> None:
     dataset = read_dataset(samples)
     split = plan_splits(dataset.containers, folds=2).splits[1]
-    identifier = identify.fit(dataset.take(split.train), horizons_s=(8.0, 16.0))
+    identifier = Identifier(horizons_s=(8.0, 16.0)).fit(dataset.take(split.train))
     answers = identifier.identify(dataset.take(split.test), horizon_s=8.0)
     own = predictions[(predictions["fold"] == 1) & (predictions["horizon_s"] == 8.0)]
     assert own["novelty"].tolist() == [answer.novelty for answer in answers]
@@ -153,7 +153,7 @@ def test_the_same_seed_gives_the_same_table_whatever_runs_at_once(samples: pd.Da
 
 
 @dataclass
-class Dying(IdentifierModel):
+class Dying(FeatureClassifier):
     """A model whose training is killed from outside."""
 
     def fit(self, samples: pd.DataFrame, /) -> Dying:
@@ -163,7 +163,7 @@ class Dying(IdentifierModel):
 
 def test_a_killed_process_is_one_clear_line(samples: pd.DataFrame) -> None:
     with pytest.raises(PodlabError, match=r"was killed from outside.*; train one fold at a time"):
-        cross_validate(samples, "deployment", [8], Dying(), jobs=2)
+        cross_validate(samples, "deployment", [8], Dying(DummyClassifier()), jobs=2)
 
 
 def test_a_horizon_of_nothing_is_refused(samples: pd.DataFrame) -> None:

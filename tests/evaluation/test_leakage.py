@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from podlab import Identifier
 from podlab.errors import InputError
 from podlab.evaluation.baselines import NEAREST, OneRule, simple_baselines
-from podlab.evaluation.cross_validation import IdentifierModel, cross_validate
+from podlab.evaluation.cross_validation import cross_validate
 from podlab.evaluation.dataset import read_dataset
 from podlab.evaluation.leakage import draw_rows, encode_rows, kinds_of, leak_table
 from podlab.evaluation.learning_curve import pick_units, row_curve, thin_training
@@ -108,7 +109,7 @@ def test_the_nearest_neighbour_does_not_mind_scales_and_gaps():
 
 def podlab_after_10_s(samples: pd.DataFrame, folds: int) -> pd.DataFrame:
     plan = plan_splits(read_dataset(samples).containers, folds=folds)
-    return cross_validate(samples, plan, [10.0], IdentifierModel((10.0,)), jobs=1)
+    return cross_validate(samples, plan, [10.0], Identifier(horizons_s=(10.0,)), jobs=1)
 
 
 def test_whole_kinds_left_out_are_rungs_of_podlab():

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
+from podlab import Identifier
 from podlab.errors import InputError
-from podlab.evaluation.cross_validation import FeatureClassifier, IdentifierModel, cross_validate
+from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate
 from podlab.evaluation.dataset import Dataset, read_dataset
 from podlab.evaluation.replay import as_replay, look_by_look
 from podlab.evaluation.scenarios import MIDLIFE, Scenario
-from podlab.evaluation.splits import plan_splits, tested_elsewhere, without_services
+from podlab.evaluation.splits import plan_splits, splits_elsewhere, without_services
 from podlab.identify.early import UNKNOWN
 from tests.support.synthetic import make_samples
 
@@ -34,8 +35,8 @@ def dataset() -> Dataset:
 def found(dataset: Dataset) -> pd.DataFrame:
     is_unknown = (dataset.containers["service"] == "redis").to_numpy()
     known, unknown = (dataset.part(np.flatnonzero(own)) for own in (~is_unknown, is_unknown))
-    plan, model = plan_splits(known.containers, folds=2), IdentifierModel((5.0, 15.0))
-    elsewhere = tested_elsewhere(plan, unknown.containers)
+    plan, model = plan_splits(known.containers, folds=2), Identifier(horizons_s=(5.0, 15.0))
+    elsewhere = splits_elsewhere(plan, unknown.containers)
     parts = [
         cross_validate(known, plan, ASKED, model, jobs=1),
         cross_validate(known, elsewhere, ASKED, model, tested=unknown, jobs=1),
