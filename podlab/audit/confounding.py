@@ -292,10 +292,10 @@ class Confounding:
             ignore_index=True,
         )
         both = found.groupby(["property", "window"])["asked"].transform("nunique")
-        order = found.assign(both=both).sort_values(
-            ["both", "property", "window"], ascending=[False, True, True], kind="stable"
+        ordered: pd.DataFrame = found.assign(both=both).sort_values(
+            ["both", "property", "window"], ascending=[False, True, True], kind="stable", ignore_index=True
         )
-        return order[columns].reset_index(drop=True)
+        return ordered.drop(columns="both")
 
 
 def audit_confounding(

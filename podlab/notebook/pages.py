@@ -78,7 +78,7 @@ def render_page(template: str, **values: object) -> str:
 @cache
 def page_style() -> str:
     """Return the style sheet of all pages, with the colours of code in light and dark."""
-    light = HtmlFormatter(style="friendly").get_style_defs(".highlight")
+    light = HtmlFormatter(style="xcode").get_style_defs(".highlight")
     dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
     base = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{base}"

@@ -1,8 +1,9 @@
 """The parameters of a notebook: which ones it has, of which type, and values given for them as text.
 
 A notebook declares them in its cell tagged ``parameters``, as plain assignments of literals, with type hints where
-the default does not tell the type. papermill would run on with an unknown name and read ``007`` as 7; here an
-unknown name and a value of the wrong type are refused, and text stays as it was typed.
+the default does not show the type. papermill accepts an unknown name and reads ``007`` as 7, and its
+``inspect_notebook`` leaves out ``ratio: float | None = None``; here every parameter is known, an unknown name and a
+value of the wrong type are refused, and text stays as it was typed.
 """
 
 from __future__ import annotations

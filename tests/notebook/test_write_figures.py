@@ -63,4 +63,4 @@ def test_the_pages_say_which_tables_they_show(page: str) -> None:
     for name in "+".join(asked).split("+"):
         notebook, _, table = name.strip().partition("/")
         source = (Path(__file__).parents[2] / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8")
-        assert f'\\"{table}\\"' in source
+        assert (f'\\"{table}\\"' in source) or (table == "targets" and "results.targets(" in source)
