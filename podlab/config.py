@@ -69,7 +69,7 @@ SourceName = Annotated[str, AfterValidator(_check_source)]
 
 
 class Settings(BaseSettings):
-    """All settings; the descriptions are the help of the command line and of the README's table."""
+    """All settings; the descriptions are the help of the command line and of the table in docs/settings.md."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, toml_file=FILE_NAME, extra="forbid", frozen=True, hide_input_in_errors=True
