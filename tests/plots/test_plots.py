@@ -54,17 +54,6 @@ def leak() -> pd.DataFrame:
     )
 
 
-def row_curve() -> pd.DataFrame:
-    rows = [{"rows": n, "split": s} for n in range(1, 40) for s in ("same deployments", "other deployments")]
-    return pd.DataFrame(rows).assign(accuracy=0.5, low=0.4, high=0.6, iterations=3)
-
-
-def deployment_curve() -> pd.DataFrame:
-    return pd.DataFrame({"deployments": [1, 2, 4], "macro_f1": [0.4, 0.6, 0.7]}).assign(
-        low=0.3, high=0.8, n_deployments=48, n_services=12
-    )
-
-
 def by_metric() -> pd.DataFrame:
     windows, metrics = ("start-up", "steady state"), ("rx_bytes", "memory")
     rows = [{"window": window, "metric": metric, "macro_f1": 0.5} for window in windows for metric in metrics]
@@ -82,7 +71,7 @@ def by_chance() -> pd.DataFrame:
 
 
 #: Figures whose lines are named one by one.
-NAMED_IN_WORDS = ("recall", "leak", "ablations", "separation", "confounding")
+NAMED_IN_WORDS = ("leak", "ablations", "separation", "confounding")
 FIGURES = {
     "ablations": lambda scores, samples: plots.plot_ablations(
         by_metric().rename(columns={"metric": "features"}), by_metric()
@@ -93,13 +82,9 @@ FIGURES = {
         by_chance()[lambda table: table["pairs"] == ANOTHER]
     ),
     "separation": lambda scores, samples: plots.plot_separation(by_metric()),
-    "confusion": lambda scores, samples: plots.plot_confusion(scores),
-    "recall": lambda scores, samples: plots.plot_recall(scores),
     "reliability": lambda scores, samples: plots.plot_reliability(scores),
     "by_horizon": lambda scores, samples: plots.plot_by_horizon(by_horizon(), chance=1 / 12),
     "leak": lambda scores, samples: plots.plot_leak(leak()),
-    "row curve": lambda scores, samples: plots.plot_row_curve(row_curve()),
-    "deployment curve": lambda scores, samples: plots.plot_deployment_curve(deployment_curve()),
 }
 
 
@@ -123,15 +108,6 @@ def test_a_figure_names_its_axes_is_whole_and_leaves_no_state(name, scores, samp
     assert main.get_ylabel() or figure.get_supylabel() or name.startswith(NAMED_IN_WORDS)
     assert dict(mpl.rcParams) == before
     assert plt.get_fignums() == []
-
-
-def test_the_confusion_matrix_shows_unknown_only_where_something_was(scores):
-    def columns(figure: Figure) -> list[str]:
-        return [label.get_text() for label in figure.axes[0].get_xticklabels()]
-
-    assert columns(plots.plot_confusion(scores)) == [*sorted(SERVICES), "unknown"]
-    sure = score_answers(["a", "b"], ["a", "b"], range(2), services=["a", "b", "never"])
-    assert columns(plots.plot_confusion(sure)) == ["a", "b"]
 
 
 def test_a_score_without_confidence_can_be_drawn():

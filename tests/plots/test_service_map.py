@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from podlab.plots import plot_service_map, plot_similar_services
-from podlab.plots.service_map import place_labels, scale_classically
+from podlab.plots.identify import place_labels, scale_classically
 from podlab.plots.unknown import cluster_order
 
 
