@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import typer
 
 from podlab.cli.options import (
@@ -49,11 +47,11 @@ def doctor(
     works = all(finding.ok for finding in findings if finding.needed)
     if as_json:
         chosen = {name: str(value) for name, value in explicitly_set(settings).items()}
-        print_json({"works": works, "findings": [asdict(finding) for finding in findings], "settings": chosen})
+        print_json({"works": works, "findings": [finding.to_json() for finding in findings], "settings": chosen})
     else:
         print_table(
             ("subject", "", "found", "what to do"),
-            [(each.subject, each.word, each.said, each.todo) for each in findings],
+            [(each.subject, each.verdict, each.message, each.hint) for each in findings],
         )
     if not works:
         raise typer.Exit(1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from podlab.doctor.cost import SCORE
 from podlab.evaluation.scenarios import COLUMN_SETS, COLUMNS
+from podlab.missing_columns import SCORE
 from podlab.model import bundle
 from podlab.model.bundle import BundleInfo
 from podlab.notebook.results import read_results

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from podlab.doctor.cost import SCORE
+from podlab.missing_columns import SCORE
 from podlab.model import bundle
 from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.replay import replay

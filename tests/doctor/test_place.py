@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from podlab.config import Settings
-from podlab.doctor.place import look_at_installation, look_at_model
+from podlab.doctor import check_installation, check_model
 from tests.support.bundles import write_bundle
 
 
@@ -19,11 +19,11 @@ def test_a_model_must_have_detectors_where_anomalies_are_looked_for(
     tmp_path: Path, detectors: bool, anomalies: bool, well: bool
 ) -> None:
     folder = write_bundle(tmp_path / "model", detectors=detectors)
-    info, found = look_at_model(Settings(model_path=folder, watch_anomalies=anomalies))
+    info, found = check_model(Settings(model_path=folder, watch_anomalies=anomalies))
     assert info is not None
     assert found.ok is well
-    assert ("no detectors" in found.said) is not well
-    assert (found.todo == "fit the model again, or leave watch_anomalies off") is not well
+    assert ("no detectors" in found.message) is not well
+    assert (found.hint == "fit the model again, or leave watch_anomalies off") is not well
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,6 @@ def test_a_workbench_is_asked_for_only_where_there_is_a_part_of_one(
     missing: tuple[str, ...], ok: bool, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in missing else object())
-    found = look_at_installation()
-    assert (found.ok, found.todo) == (ok, "" if ok else "make setup")
-    assert found.said.endswith(words)
+    found = check_installation()
+    assert (found.ok, found.hint) == (ok, "" if ok else "make setup")
+    assert found.message.endswith(words)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from podlab.config import Settings, load_settings
-from podlab.doctor.rights import look_at_cluster, rights_for
+from podlab.doctor import check_cluster, rights_for
 from tests.deploy.conftest import DEPLOY
 from tests.support.kubeapi import KubeApi
 from tests.support.kustomize import render
@@ -43,7 +43,7 @@ def test_what_the_manifests_grant_is_all_that_is_needed(api: KubeApi, folder: st
     settings = load_settings(watch_lease="podlab/podlab-watcher", **chosen)
     objects = render(DEPLOY / folder)
     grant(api, objects, ACCOUNT, TOKEN)
-    findings = look_at_cluster(settings)
+    findings = check_cluster(settings)
     assert [finding.subject for finding in findings if finding.needed and not finding.ok] == []
     asked = {(right.verb, right.resource) for right in rights_for(settings) if right.needed}
     granted = {(verb, resource) for verb, resource, _ in rights_of(objects, ACCOUNT)}
@@ -58,12 +58,12 @@ def test_a_missing_right_is_named_with_its_rule(api: KubeApi, missing: str, need
     for right in rights_for(kubelet_settings()):
         if f"{right.verb} {right.resource}" != missing:
             api.allow("reader", [right.verb], [right.resource], right.namespace or None)
-    [bad] = [finding for finding in look_at_cluster(kubelet_settings()) if not finding.ok]
+    [bad] = [finding for finding in check_cluster(kubelet_settings()) if not finding.ok]
     assert (bad.subject, bad.needed) == (f"right: {missing}", needed)
-    rule = yaml.safe_load(bad.todo.partition("role ")[2])
+    rule = yaml.safe_load(bad.hint.partition("role ")[2])
     verb, resource = missing.split()
     assert rule == {"apiGroups": [""], "resources": [resource], "verbs": [verb]}
-    assert (DEPLOY.parent / bad.todo.split()[3].rstrip(",")).is_file()
+    assert (DEPLOY.parent / bad.hint.split()[3].rstrip(",")).is_file()
 
 
 @pytest.mark.parametrize(
@@ -84,25 +84,25 @@ def test_rights_in_the_watched_namespaces_are_enough(
     assert asked == wanted
     for verb, namespace in wanted:
         api.allow("reader", [verb], ["pods", "events"], namespace or None)
-    findings = [each for each in look_at_cluster(settings) if "pods" in each.subject or "events" in each.subject]
+    findings = [each for each in check_cluster(settings) if "pods" in each.subject or "events" in each.subject]
     assert all(finding.ok for finding in findings)
     assert len(findings) == len(wanted)
 
 
 def test_a_missing_right_in_one_namespace_needs_no_cluster_role(api: KubeApi) -> None:
-    [bad, *_] = [each for each in look_at_cluster(load_settings(watch_namespaces="shop")) if not each.ok]
-    assert bad.todo.startswith("add to a Role of the user's in namespace shop: {apiGroups")
-    assert "kubectl apply" not in bad.todo
+    [bad, *_] = [each for each in check_cluster(load_settings(watch_namespaces="shop")) if not each.ok]
+    assert bad.hint.startswith("add to a Role of the user's in namespace shop: {apiGroups")
+    assert "kubectl apply" not in bad.hint
 
 
 def test_no_way_to_a_cluster_is_one_finding(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    [finding] = look_at_cluster(load_settings())
+    [finding] = check_cluster(load_settings())
     assert (finding.ok, finding.needed) == (False, True)
-    assert "no such file" in finding.said
+    assert "no such file" in finding.message
 
 
 def test_a_token_that_is_refused_is_one_finding(api: KubeApi) -> None:
     api.tokens.clear()
-    [finding] = look_at_cluster(load_settings())
-    assert "does not accept the credentials (401)" in finding.said
+    [finding] = check_cluster(load_settings())
+    assert "does not accept the credentials (401)" in finding.message

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from podlab.doctor.cost import SCORE, cost_of
+from podlab.missing_columns import SCORE, cost_of
 from podlab.model import bundle
 from podlab.notebook.card import put_on_card
 from tests.support.models import small_identifier

@@ -10,9 +10,9 @@ import pytest
 
 from podlab.config import MetricsSource
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
-from podlab.doctor.cost import SCORE, cost_of, missing_families
-from podlab.doctor.metrics import further_columns
+from podlab.doctor import further_columns
 from podlab.evaluation.scenarios import COLUMN_SETS
+from podlab.missing_columns import SCORE, cost_of, missing_families
 from podlab.model.bundle import BundleInfo
 
 LOST = dict(zip(COLUMN_SETS, (0.05, 0.01, 0.12, 0.3, 0.4), strict=True))
@@ -79,7 +79,7 @@ def test_further_metrics_are_told_of_without_a_fault() -> None:
     samples = pd.DataFrame({"threads": [1.0, 2.0], "sockets": [1.0, None], "memory_rss_bytes": [1.0, 1.0]})
     told = further_columns(MetricsSource.INFLUXDB, samples, FEATURE_METRICS)
     assert (told.ok, told.needed, told.details["given"]) == (True, False, ["threads", "sockets"])
-    assert told.said.startswith("2 of 30 that only `podlab collect` keeps; some are missing of cpu, filesystem, io")
-    assert "processes: let Telegraf's prometheus input" in told.todo
+    assert told.message.startswith("2 of 30 that only `podlab collect` keeps; some are missing of cpu, filesystem, io")
+    assert "processes: let Telegraf's prometheus input" in told.hint
     kubelet = further_columns(MetricsSource.KUBELET, samples, FEATURE_METRICS, may_read_metrics=False)
-    assert "processes: grant get on nodes/metrics" in kubelet.todo
+    assert "processes: grant get on nodes/metrics" in kubelet.hint
