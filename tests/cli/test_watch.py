@@ -87,12 +87,12 @@ def test_a_dry_run_changes_nothing_anywhere(
     api: KubeApi, influxd: Influxd, database: str, now: pd.DataFrame, tmp_path: Path
 ) -> None:
     run_pods(api, now)
-    play(influxd, database, now, 10)
+    written = play(influxd, database, now, 10)
     state = tmp_path / "announced.jsonl"
     settings = {"watch_state": str(state), "watch_lease": LEASE, "watch_sinks": "log,event,annotation,influxdb"}
     model = write_bundle(tmp_path / "model")
     with WatchProcess(api, tmp_path, model, influxd.url, database, ("--dry-run",), settings) as watcher:
-        watcher.wait_for_look()
+        watcher.wait_for_look(written)
         play(influxd, database, now, 30)
         watcher.wait_for_announcements(4)
         assert watcher.end() == 0

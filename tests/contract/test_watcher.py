@@ -75,11 +75,11 @@ def test_what_a_watcher_serves_and_keeps(
         api.store.put("pods", make_pod(pod, namespace="lab", uid=f"uid-of-{pod}", images={"main": "example.test/a:1"}))
     api.store.put("pods", make_pod("crashing", namespace="lab", uid="uid-of-crashing", started_at=None))
     settings = {"watch_state": str(state)}
-    play(influxd, database, now, 30)
+    written = play(influxd, database, now, 30)
     with WatchProcess(api, tmp_path, BUNDLE, influxd.url, database, settings=settings) as watcher:
         watcher.wait_for_log("pods at version")
         run_pods(api, now)
-        watcher.wait_for_look()
+        watcher.wait_for_look(written)
         play(influxd, database, now, 58)
         watcher.wait_for_announcements(1)
         probes = {path: watcher.get(path).text for path in ("/healthz", "/readyz")}

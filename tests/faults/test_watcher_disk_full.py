@@ -18,11 +18,11 @@ def test_announcing_goes_on_and_the_file_stays_readable(
     now = crowd(begin_now(samples, 30.0), 3)
     state = tmp_path / "announced.jsonl"
     run_pods(watch_api, now)
-    play(influxd, database, now, 10)
+    written = play(influxd, database, now, 10)
     with WatchProcess(
         watch_api, tmp_path, model, influxd.url, database, settings={"watch_state": str(state)}, most_file_bytes=1000
     ) as watcher:
-        watcher.wait_for_look()
+        watcher.wait_for_look(written)
         play(influxd, database, now, 30)
         watcher.wait_for_announcements(18)
         watcher.wait_for_log("announcements are remembered only until a restart")

@@ -26,9 +26,9 @@ def test_none_while_all_is_well(
 ) -> None:
     now = begin_now(samples, 40.0)
     run_pods(watch_api, now)
-    play(influxd, database, now, 10)
+    written = play(influxd, database, now, 10)
     with WatchProcess(watch_api, tmp_path, model, influxd.url, database) as watcher:
-        watcher.wait_for_look()
+        watcher.wait_for_look(written)
         play(influxd, database, now, 30)
         watcher.wait_for_announcements(6)
         shown = _shown_by(watcher)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import re
 import resource
 import signal
 import subprocess
@@ -200,14 +199,23 @@ class WatchProcess:
             threading.Event().wait(0.05)
         return text
 
-    def wait_for_look(self) -> None:
-        """Wait until it has looked at the first samples; a decision needs a second look that sees more."""
-        self.poll("/metrics", lambda text: re.search(r"^podlab_history_rows [1-9]", text, re.MULTILINE) is not None)
+    def wait_for_look(self, *written: pd.DataFrame) -> None:
+        """Wait until it has fetched all these samples; a decision needs a second check that sees more.
+
+        A round may come while they are written, or while their pods appear, and see only some of them.
+        """
+        count = sum(len(samples) for samples in written)
+        self.poll("/metrics", lambda text: rows_kept(text) >= count)
 
     @property
     def errors(self) -> str:
         """What it wrote to stderr."""
         return (self.folder / "stderr").read_text()
+
+
+def rows_kept(metrics: str) -> float:
+    """Read how many samples a watcher keeps."""
+    return float(metrics.split("\npodlab_history_rows ")[1].split()[0])
 
 
 def announcements(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -233,11 +241,12 @@ def run_pods(api: KubeApi, samples: pd.DataFrame) -> None:
         api.store.put("pods", pod)
 
 
-def play(influxd: Influxd, database: str, samples: pd.DataFrame, until_s: float | None = None) -> None:
-    """Write samples as an agent would, by default all, or those of the first seconds."""
+def play(influxd: Influxd, database: str, samples: pd.DataFrame, until_s: float | None = None) -> pd.DataFrame:
+    """Write samples as an agent would, by default all, or those of the first seconds; return them."""
     if until_s is not None:
         samples = samples[samples["time"] < samples["started_at"].min() + pd.Timedelta(seconds=until_s)]
     replay(samples, InfluxDatabase(influxd.url, database, *influxd.admin))
+    return samples
 
 
 def strike_at_event(api: KubeApi, number: int, watcher: WatchProcess, signal_number: int) -> None:

@@ -18,11 +18,11 @@ def test_pods_that_appear_are_identified_and_their_events_tell_the_truth(
 ) -> None:
     now = begin_now(samples, 40.0)
     truth = dict(now[["pod", "service"]].drop_duplicates().itertuples(index=False))
-    play(influxd, database, now, 20)
+    written = play(influxd, database, now, 20)
     with WatchProcess(watch_api, tmp_path, model, influxd.url, database) as watcher:
         watcher.wait_for_log("pods at version")
         run_pods(watch_api, now)
-        watcher.wait_for_look()
+        watcher.wait_for_look(written)
         play(influxd, database, now, 40)
         said = watcher.wait_for_announcements(len(truth))
         assert {line["pod"]: line["service"] for line in said} == truth
@@ -44,12 +44,12 @@ def test_a_container_that_turns_strange_is_told_of_and_again_when_it_is_not(
     lives = make_lives(300.0)
     pod = pod_of(lives, "redis")
     now = begin_now(strain(lives, pod, 120.0, 190.0), 310.0)
-    play(influxd, database, now, 20)
+    written = play(influxd, database, now, 20)
     settings = {"watch_anomalies": "true"}
     with WatchProcess(watch_api, tmp_path, watchful_model, influxd.url, database, settings=settings) as watcher:
         watcher.wait_for_log("pods at version")
         run_pods(watch_api, now)
-        watcher.wait_for_look()
+        watcher.wait_for_look(written)
         play(influxd, database, now, 60)
         watcher.wait_for_announcements(6)
         play(influxd, database, now, 170)
