@@ -162,8 +162,8 @@ class Settings(BaseSettings):
     watch_selector: Text = Field(None, description="only pods with these labels, as for kubectl --selector")
     watch_sinks: Sinks = Field(
         ("log", "event"),
-        description="whom the watcher tells, comma-separated: log, event (on the pod), annotation (and label of the "
-        "pod), influxdb (a measurement)",
+        description="where the watcher announces, comma-separated: log, event (on the pod), annotation (and label of "
+        "the pod), influxdb (a measurement), or a plugin's name",
     )
     watch_anomalies: bool = Field(
         False,
