@@ -140,7 +140,7 @@ def run_benchmark(
         answers = cross_validate(shuffled, halves, horizons[-1:], own, what="shuffled", **same)
         control = _named(score(answers, ["model", "horizon_s"], "best_guess", seed=seed))[control.columns]
     predictions = pd.concat(found, ignore_index=True)
-    cases = predictions.groupby(["horizon_s", "fold", "model"]).apply(macro_f1, "best_guess", include_groups=False)
+    cases = predictions.groupby(["horizon_s", "fold", "model"]).apply(macro_f1, "best_guess")
     wide = cases.rename("f1").reset_index().pivot_table(index=["horizon_s", "fold"], columns="model", values="f1")
     wide = wide[list(own)]
     return Benchmark(
@@ -164,9 +164,7 @@ def _tabulate(predictions: pd.DataFrame, seed: int) -> pd.DataFrame:
     table = score(predictions, by, "best_guess", seed=seed).set_index(by)
     for activity in ("loaded", "idle"):
         own = predictions[predictions["activity"] == activity]
-        table[f"{activity}_macro_f1"] = (
-            own.groupby(by).apply(macro_f1, "best_guess", include_groups=False) if len(own) else np.nan
-        )
+        table[f"{activity}_macro_f1"] = own.groupby(by).apply(macro_f1, "best_guess") if len(own) else np.nan
     trained = predictions.drop_duplicates([*by, "fold"]).groupby(by)
     table["fit_cpu_s"] = trained["fit_cpu_s"].mean()
     table["answer_cpu_ms"] = 1000 * predictions.groupby(by)["predict_cpu_s"].mean()

@@ -294,14 +294,14 @@ def _train_and_predict(
     keys: tuple[str, str] | None, kept: Kept | None,
 ) -> pd.DataFrame:  # fmt: skip
     """Train one model, unless it is kept, and let it predict."""
-    trained = kept.load(keys[0]) if kept and keys else None
+    trained: tuple[Model, float] | None = kept.load(keys[0]) if kept and keys else None
     if trained is None:
         began_s = time.process_time()
         fitted = copy.deepcopy(model).fit(train)
         trained = fitted, getattr(fitted, "fit_cpu_s", time.process_time() - began_s)
         if kept and keys:
             kept.save(keys[0], trained)
-    table = _predict(*trained, test, scenarios, seeds)
+    table = _predict(trained[0], trained[1], test, scenarios, seeds)
     if kept and keys:
         kept.save(keys[1], table)
     return table
@@ -326,25 +326,35 @@ def _predict(
             table = fitted.predict(shown.reset_index(drop=True), horizon_s=scenario.horizon_s)
             each_s = (time.process_time() - began_s) / max(1, len(table))
             if len(table):
-                head = {"scenario_group": scenario.group, "scenario": scenario.name, "draw": draw, "position": whose}
-                head |= {"horizon_s": np.nan if scenario.horizon_s is None else scenario.horizon_s}
-                found.append(table.assign(fit_cpu_s=fit_cpu_s, **{"predict_cpu_s": each_s} | _own(table), **head))
+                horizon_s = np.nan if scenario.horizon_s is None else scenario.horizon_s
+                found.append(
+                    _complete(
+                        table,
+                        scenario_group=scenario.group,
+                        scenario=scenario.name,
+                        horizon_s=horizon_s,
+                        draw=draw,
+                        position=whose,
+                        fit_cpu_s=fit_cpu_s,
+                        predict_cpu_s=each_s,
+                    )
+                )
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame({"position": []})
 
 
-def _own(table: pd.DataFrame) -> dict[str, pd.Series]:
-    """Complete what a model predicted: its best guess, and what follows from that."""
-    chances = table.filter(regex=f"^{PROBABILITY}")
-    shown = chances.notna().any(axis=1) if chances.shape[1] else pd.Series(data=False, index=table.index)
-    names = np.array([str(name).removeprefix(PROBABILITY) for name in chances], dtype=object)
+def _complete(table: pd.DataFrame, **more: Any) -> pd.DataFrame:
+    """Add a model's best guess and what follows from it, and what a prediction may have but this one has not."""
+    chances = table.filter(regex=f"^{PROBABILITY}").to_numpy(np.float64)
+    names = np.array([str(name).removeprefix(PROBABILITY) for name in table.filter(regex=f"^{PROBABILITY}")])
+    shown = ~np.isnan(chances).all(axis=1)
     best = pd.Series(None, index=table.index, dtype="str")
     if shown.any():
-        best[shown] = names[np.nanargmax(chances[shown].to_numpy(np.float64), axis=1)]
-    known = table.get("known", shown)
-    found = {"known": known, "best_guess": best, "predicted": best.where(known.astype(bool))}
-    found["confidence"] = chances.max(axis=1).fillna(0.0) if chances.shape[1] else pd.Series(0.0, index=table.index)
-    missing = {name: pd.Series(value, index=table.index) for name, value in _OPTIONAL.items() if name not in table}
-    return found | missing | {name: table[name] for name in ("predict_cpu_s",) if name in table}
+        best[shown] = names[np.nanargmax(chances[shown], axis=1)]
+    known = table["known"].to_numpy(bool) if "known" in table else shown
+    confidence = np.max(chances, axis=1, initial=0.0, where=~np.isnan(chances))
+    absent = {name: pd.Series(value, index=table.index) for name, value in _OPTIONAL.items() if name not in table}
+    new: dict[str, Any] = {name: value for name, value in more.items() if name not in table} | absent
+    return table.assign(known=known, best_guess=best, predicted=best.where(known), confidence=confidence, **new)
 
 
 def _describe(dataset: Dataset, group: str) -> pd.DataFrame:
@@ -359,7 +369,7 @@ def _describe(dataset: Dataset, group: str) -> pd.DataFrame:
 
 def _in_order(found: pd.DataFrame) -> pd.DataFrame:
     """Put probabilities last, and answers behind who they are about."""
-    chances = [name for name in found if str(name).startswith(PROBABILITY)]
+    chances = [str(name) for name in found if str(name).startswith(PROBABILITY)]
     first = ["model", "fold", "iteration", "scenario_group", "scenario", "horizon_s", "draw", "position", "unit",
              "activity", "service", "unknown", "known", "predicted", "best_guess", "confidence"]  # fmt: skip
     rest = [name for name in found if name not in (*first, *chances)]

@@ -313,11 +313,7 @@ def score_predictions(
 
 
 def score(
-    predictions: pd.DataFrame,
-    by: str | Sequence[str] = "scenario",
-    answer: str = "predicted",
-    *,
-    seed: int = 0,
+    predictions: pd.DataFrame, by: str | Sequence[str] = "scenario", answer: str = "predicted", *, seed: int = 0
 ) -> pd.DataFrame:
     """Score the table that :func:`podlab.evaluation.cross_validate` returns, group by group.
 
@@ -355,11 +351,28 @@ def macro_f1(predictions: pd.DataFrame, answer: str = "predicted") -> float:
 def resample_predictions(
     predictions: pd.DataFrame, answer: str = "predicted", *, seed: int = 0, resamples: int = RESAMPLES
 ) -> FloatArray:
-    """Give macro-F1 of predictions, and what it might have been with other deployments: :func:`resample_macro_f1`."""
-    return resample_macro_f1(
-        predictions["service"].to_list(), texts(predictions[answer]), predictions["unit"].to_list(),
-        seed=seed, resamples=resamples,
-    )  # fmt: skip
+    """Give macro-F1, and what it might have been with other deployments of the same services.
+
+    Predictions under two conditions of the same containers, in the same order and with the same seed, are resampled
+    alike: the difference of both results is that of paired predictions.
+
+    Parameters
+    ----------
+    predictions, answer
+        As for :func:`score_predictions`.
+    seed, resamples : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    array of float64 (1 + resamples,)
+        The score itself first.
+    """
+    truth, answers = predictions["service"].to_list(), texts(predictions[answer])
+    names = sorted({each for each in (*truth, *answers) if each is not None})
+    counts = _count(truth, answers, predictions["unit"].to_list(), names)
+    weights = np.vstack([np.ones(counts.n_units), counts.draw_weights(seed, resamples)])
+    return counts.ratios(weights)["macro_f1"]
 
 
 def spread(name: str, estimate: Estimate) -> dict[str, float]:
@@ -373,34 +386,6 @@ def texts(answers: pd.Series) -> list[str | None]:
 
 
 _MACRO = ("accuracy", "macro_f1", "macro_precision", "balanced_accuracy", "share_answered")
-
-
-def resample_macro_f1(
-    truth: Sequence[str],
-    answers: Sequence[str | None],
-    units: Sequence[object],
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> FloatArray:
-    """Give macro-F1, and what it might have been with other deployments of the same services.
-
-    Answers under two conditions to the same decisions, in the same order and with the same seed, are resampled alike:
-    the difference of both results is that of paired answers.
-
-    Parameters
-    ----------
-    truth, answers, units, seed, resamples
-        As for :func:`score`.
-
-    Returns
-    -------
-    array of float64 (1 + resamples,)
-        The score itself first.
-    """
-    counts = _count(truth, answers, units, sorted({str(a) for a in (*truth, *answers) if a is not None}))
-    weights = np.vstack([np.ones(counts.n_units), counts.draw_weights(seed, resamples)])
-    return counts.ratios(weights)["macro_f1"]
 
 
 @dataclass(frozen=True)

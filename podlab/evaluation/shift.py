@@ -220,16 +220,12 @@ def _read_other(dataset: Dataset, other: pd.DataFrame) -> Dataset:
 
 def _score_condition(own: pd.DataFrame, scenario: Scenario, containers: str, seed: int) -> dict[str, Any]:
     predicted, guessed = (score_predictions(own, answer, seed=seed) for answer in ("predicted", "best_guess"))
-    covered = pd.Series(
-        [service in (inside or ()) for service, inside in zip(own["service"], own["prediction_set"], strict=True)],
-        index=own.index,
-    )
-    size = own["prediction_set"].map(lambda inside: len(inside or ()))
     units, services = own["unit"].to_list(), own["service"].to_list()
-    coverage, set_size = (
-        mean_interval(values.to_numpy(np.float64), units, services, seed=seed) for values in (covered, size)
-    )
-    by_service = covered.groupby(own["service"]).mean()
+    sets = [inside or () for inside in own["prediction_set"]]
+    covered = np.array([service in inside for service, inside in zip(services, sets, strict=True)], dtype=np.float64)
+    coverage = mean_interval(covered, units, services, seed=seed)
+    set_size = mean_interval(np.array([len(inside) for inside in sets], dtype=np.float64), units, services, seed=seed)
+    by_service = pd.Series(covered).groupby(services).mean()
     draws = [resample_predictions(each, "best_guess", seed=seed, resamples=0)[0] for _, each in own.groupby("draw")]
     return {
         "group": scenario.group,

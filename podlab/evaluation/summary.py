@@ -285,8 +285,10 @@ def _with_samples(dataset: Dataset, horizons: tuple[float, ...]) -> tuple[float,
 
 def _by_horizon(predictions: pd.DataFrame, services: Sequence[str], seed: int, answer: str = "predicted") -> ByHorizon:
     return {
-        float(horizon_s): score_predictions(own, answer, services=services, seed=seed)
-        for horizon_s, own in predictions.groupby("horizon_s")
+        horizon_s: score_predictions(
+            predictions[predictions["horizon_s"] == horizon_s], answer, services=services, seed=seed
+        )
+        for horizon_s in sorted(predictions["horizon_s"].unique().tolist())
     }
 
 

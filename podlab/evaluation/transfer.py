@@ -128,7 +128,7 @@ def transfer_table(
 
 
 def _splits(dataset: Dataset, trial: Trial) -> dict[str, Sequence[Split]]:
-    found = {}
+    found: dict[str, Sequence[Split]] = {}
     for group, name in _SPLITS.items():
         if group not in dataset.containers or dataset.containers[group].isna().any():
             continue
