@@ -115,7 +115,16 @@ class Results:
         self._found["facts"] |= {name: plain(value) for name, value in values.items()}
         self._write()
 
-    def measure(self, name: str, value: float | Estimate, deployments: int | None = None) -> None:
+    def measure(
+        self,
+        name: str,
+        value: float | Estimate,
+        deployments: int | None = None,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        best_guess: float | None = None,
+    ) -> None:
         """Keep a number that a target of ``data/targets.toml`` is about.
 
         Parameters
@@ -126,10 +135,18 @@ class Results:
             An estimate brings its 95 % interval along.
         deployments : int, optional
             How many were tested.
+        low, high : float, optional
+            The 95 % interval of a plain number.
+        best_guess : float, optional
+            The same number if the most probable service counted where the answer was "unknown".
         """
-        low, high = getattr(value, "low", None), getattr(value, "high", None)
-        number = getattr(value, "value", value)
-        found = {"value": number, "low": low, "high": high, "deployments": deployments}
+        found = {
+            "value": getattr(value, "value", value),
+            "low": getattr(value, "low", low),
+            "high": getattr(value, "high", high),
+            "deployments": deployments,
+            "best_guess": best_guess,
+        }
         self._found["measures"][name] = plain(found)
         self._write()
 
