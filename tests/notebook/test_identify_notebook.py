@@ -1,4 +1,4 @@
-"""The notebook about other clusters' conditions hands on its bake-off, its conditions and its goals."""
+"""The notebook about other clusters' conditions keeps its comparison, its conditions and its targets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.notebook.conftest import Whole
 def test_it_hands_on_what_the_report_shows(whole: Whole) -> None:
     found = json.loads((whole.reports / "results" / "06_identify.json").read_text())
     assert {"ranks", "costs", "ages", "moved", "reliability", "sets"} <= set(found["figures"])
-    assert {"bake_off", "births", "moved", "sets", "seldom", "goals"} <= set(found["tables"])
+    assert {"bake_off", "births", "moved", "sets", "seldom", "targets"} <= set(found["tables"])
     conditions = found["facts"]["conditions"]
     assert conditions["n_deployments"] == 16
     assert {line["group"] for line in conditions["conditions"]} >= {"from birth", "fewer columns", "another machine"}
