@@ -161,8 +161,8 @@ def _in_words(answer: Prediction, explanation: Explanation | None) -> str:
     who = "/".join(part for part in (answer.namespace, answer.pod, answer.container) if part)
     if explanation is None:
         return f"{who}: unknown, no metric has a value"
-    candidates = f"{explanation.service} {explanation.probability:.2f}, {explanation.rival} "
-    head = f"{who}: {answer.service or 'unknown'} ({candidates}{explanation.rival_probability:.2f})"
+    candidates = f"{explanation.service} {explanation.probability:.2f}, {explanation.runner_up} "
+    head = f"{who}: {answer.service or 'unknown'} ({candidates}{explanation.runner_up_probability:.2f})"
     return "\n".join([head, *(f"  {sentence}" for sentence in explanation.words())])
 
 

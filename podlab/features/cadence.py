@@ -1,4 +1,4 @@
-"""What a real kubelet would have told of samples that were taken each second: seldom, and each part at its own time.
+"""Samples at the cadence of a kubelet, made from samples of each second: sparse, and each part at its own time.
 
 Seen on Kubernetes 1.36: rows come 10 to 20 s apart; the network is measured on the pod's sandbox, up to 15 s before to
 19 s after a container's row; file systems and volumes are measured about once a minute.

@@ -250,7 +250,7 @@ def _share(part: Matrix, whole: Matrix) -> Matrix:
 
 @dataclass(frozen=True, repr=False)
 class FeatureTable:
-    """A feature matrix and whose rows they are.
+    """A feature matrix and the containers that its rows are of.
 
     Attributes
     ----------

@@ -1,6 +1,6 @@
 """The samples table as plain arrays, sorted by container and time, without readings that are none.
 
-When each container was seen: its first and last row, how often, and whether its birth was.
+Also the observation spans: when each container was observed first and last, how often, and whether from its start.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Rows:
     valid : dict of str to array of bool (n_rows,)
         Where ``values`` holds a value.
     ages : dict of str to array of float64 (n_rows,)
-        By family of metrics, how many seconds before its row a counter was read, where samples tell it; 0 where a row
+        By family of metrics, how many seconds before its row a counter was read, where samples have it; 0 where a row
         does not.
     """
 
@@ -165,8 +165,8 @@ def metrics_to_read(columns: Sequence[str] | None) -> tuple[str, ...]:
 def read_ages(columns: Mapping[str, ExtensionArray]) -> dict[Family, FloatArray]:
     """Read how old counters are, as :class:`Rows` has it; levels are held until the next one in any case."""
     families = {CATALOGUE[name].family for name in columns if name in CATALOGUE and CATALOGUE[name].kind == "counter"}
-    told = {family: name for family, name in AGES.items() if family in families and name in columns}
-    return {family: np.nan_to_num(np.asarray(columns[name], dtype=np.float64)) for family, name in told.items()}
+    known = {family: name for family, name in AGES.items() if family in families and name in columns}
+    return {family: np.nan_to_num(np.asarray(columns[name], dtype=np.float64)) for family, name in known.items()}
 
 
 def read_values(
@@ -177,7 +177,7 @@ def read_values(
     Parameters
     ----------
     columns : mapping of str to array (n_rows,)
-        Of a checked samples table; those that are no metrics are not looked at.
+        Of a checked samples table; those that are no metrics are ignored.
     first_row : array of int64
         Numbers of the rows that are the first of their container.
     metrics : sequence of str
@@ -242,21 +242,21 @@ def drop_empty_readings(
     if not present:
         return
     size = values[present[0]].size
-    said = np.zeros(size, dtype=bool)
-    telling = np.zeros(size, dtype=bool)
+    nonzero = np.zeros(size, dtype=bool)
+    certain = np.zeros(size, dtype=bool)
     for name in present:
-        said |= valid[name] & (values[name] != 0)
+        nonzero |= valid[name] & (values[name] != 0)
         if name in _NEVER_ZERO:
-            telling |= valid[name]
-    # A lone gauge of CPU may well be 0 later in life; in the first row it is the agent's missing value.
-    telling[first_row] = True
-    empty = telling & ~said
+            certain |= valid[name]
+    # A lone gauge of CPU may well be 0 later; in the first row it is the agent's missing value.
+    certain[first_row] = True
+    empty = certain & ~nonzero
     if empty.any():
         for name in present:
             valid[name] = valid[name] & ~empty
 
 
-#: A container was seen from its birth if its first row came this soon, or within one and a half sampling intervals.
+#: A container was observed from its start if its first row came this soon, or within one and a half sampling intervals.
 MAX_START_DELAY_S = 10.0
 
 
@@ -300,7 +300,7 @@ class ObservationSpans:
 
     @property
     def observed_s(self) -> FloatArray:
-        """How long the rows looked at the container (n_containers,).
+        """How long the container was observed (n_containers,).
 
         From its start to the last row; from the first row where the start is unknown or was not seen. 0 without rows.
         """

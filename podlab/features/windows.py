@@ -1,12 +1,12 @@
-"""Samples to windows: one stretch of each container's life on a regular grid, all containers at once.
+"""Samples to windows: a time span of each container on a regular grid, all containers at once.
 
 A feature must mean the same at any sampling interval, so a window is never a list of samples. It is a grid of equal
-cells laid over the stretch, and every series has one value in each cell:
+cells laid over the span, and every series has one value in each cell:
 
 - a *level* (gauge) is interpolated linearly at the cell's centre, and held before the first and after the last sample;
 - a *rate* (counter) is the counter's growth inside the cell by the time it grew in. Growth is taken between
   neighbouring samples as exact 64-bit integers and spread evenly over the true time between them, so that cells add up
-  to what was counted; where samples tell how old a counter is, its own times count. A container's own counters stood at
+  to what was counted; where samples have the age of a counter, its own times count. A container's own counters stood at
   0 when it started, so in a window that begins with a known start the growth until the first sample counts too; a pod's
   counters began earlier. A step where the counter falls has no growth and no time; a cell without time takes the rate
   of the nearest cell before it, else after it.
@@ -111,7 +111,7 @@ def make_windows(
         ``started_at``, or the first row's time where that is missing. None: all rows from ``begin_s`` on, the window
         as long as the container was seen.
     begin_s : float or array (n_containers,)
-        Where the window begins, in seconds since the start; later than 0 for a look at mid-life.
+        Where the window begins, in seconds since the start; later than 0 for a steady-state segment.
     columns : sequence of str, optional
         Metric columns to use; by default those that the table has. One that the table lacks is missing everywhere.
 
@@ -141,11 +141,11 @@ def make_windows(
     used = [name for name in rows.metrics if columns is None or name in columns]
     chosen = series_of(used if columns is None else columns)
     values = np.full((count, len(chosen), cells), np.nan, dtype=np.float32)
-    born = ~np.asarray(rows.containers["started_at"].array.isna()) & (begin == 0)
-    for whose, which in rows.blocks(cells, _BLOCK_ROWS):
-        part = rows.part(whose, which).take(inside[which])
-        grid = Grid(part, begin[whose], length[whose] / cells, cells, born[whose])
-        _fill(values[whose], grid, chosen, used)
+    at_start = ~np.asarray(rows.containers["started_at"].array.isna()) & (begin == 0)
+    for own, which in rows.blocks(cells, _BLOCK_ROWS):
+        part = rows.part(own, which).take(inside[which])
+        grid = Grid(part, begin[own], length[own] / cells, cells, at_start[own])
+        _fill(values[own], grid, chosen, used)
     return Windows(values, chosen, rows.containers, spans)
 
 
@@ -163,7 +163,7 @@ def _fill(values: NDArray[np.float32], grid: Grid, series: Sequence[str], column
 
 #: Less growing time than this in a cell is rounding, not time.
 _LEAST_CELL_TIME_S = 1e-6
-#: Ages are told in milliseconds: values whose own times differ by less were read together.
+#: Ages have milliseconds: values whose own times differ by less were read together.
 _SAME_TIME_S = 2e-3
 #: A counter that would have grown faster since the start (1,000 cores, a terabyte a second) did not begin at 0.
 _MOST_PER_SECOND = 1e12
@@ -190,16 +190,16 @@ class Grid:
         Where the windows begin, and the length of a cell.
     cells : int
         How many there are.
-    born : array of bool (n_containers,)
+    at_start : array of bool (n_containers,)
         Whether the window begins with a known start.
     """
 
-    def __init__(self, rows: Rows, begin_s: FloatArray, step_s: FloatArray, cells: int, born: BoolArray) -> None:
+    def __init__(self, rows: Rows, begin_s: FloatArray, step_s: FloatArray, cells: int, at_start: BoolArray) -> None:
         self._rows = rows
         self._begin_s = begin_s
         self._step_s = step_s
         self._cells = cells
-        self._born = born
+        self._at_start = at_start
 
     def bring(self, metrics: Iterable[str]) -> dict[str, FloatArray]:
         """Levels at the cells' centres or growth per second inside the cells, by metric (n_containers, n_cells)."""
@@ -228,7 +228,7 @@ class Grid:
     def _at_own_times(
         self, valid: BoolArray, offset_s: FloatArray, values: NDArray[Any]
     ) -> tuple[IntArray, FloatArray, NDArray[Any]]:
-        """Take counters at the times at which they were read; one that several rows tell counts once."""
+        """Take counters at the times at which they were read; one that is in several rows counts once."""
         here = np.flatnonzero(valid)
         code, own_s = self._rows.code[here], offset_s[here]
         order = np.lexsort((own_s, code))
@@ -254,12 +254,12 @@ class Grid:
         if not code.size:
             return self._none(metrics)
         first = np.flatnonzero(np.diff(code, prepend=-1))
-        births = first[self._born[code[first]] & (offset_s[first] > 0)]
+        starts = first[self._at_start[code[first]] & (offset_s[first] > 0)]
         own = np.array([CATALOGUE[name].per == "container" for name in metrics])[:, None]
-        from_zero = own & (values[:, births] <= _MOST_PER_SECOND * np.maximum(offset_s[births], 1.0))
-        begun = births + np.arange(births.size)
-        if births.size:
-            order = np.insert(np.arange(code.size), births, births)
+        from_zero = own & (values[:, starts] <= _MOST_PER_SECOND * np.maximum(offset_s[starts], 1.0))
+        begun = starts + np.arange(starts.size)
+        if starts.size:
+            order = np.insert(np.arange(code.size), starts, starts)
             code, offset_s, values = code[order], offset_s[order], values[:, order]
             offset_s[begun], values[:, begun] = 0.0, 0
         at = self._search(code, offset_s, edges=True)

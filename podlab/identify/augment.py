@@ -1,7 +1,7 @@
-"""Copies of training windows as another cluster would have seen them.
+"""Augmentation: copies of training windows as another cluster would have seen them.
 
-Sampled more seldom, with columns missing, or on another machine: faster or slower, with other caches, allocators and
-file systems.
+They are sampled more sparsely, lack columns, or come from other hardware: faster or slower, with other caches,
+allocators and file systems.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from podlab.features.features import series_in
 from podlab.features.rows import Rows
 from podlab.features.windows import ALL_SERIES
 
-#: What other clusters lack: containerd without a Docker socket has no I/O; a bare kubelet no volumes; cAdvisor without
-#: a file system collector none of those; metrics-server gives CPU and working set only.
+#: Families of metrics that other clusters lack: containerd without a Docker socket has no I/O; a bare kubelet no
+#: volumes; cAdvisor without a file system collector neither; metrics-server gives CPU and working set only.
 _LACKS: tuple[frozenset[str], ...] = (
     frozenset({"io"}),
     frozenset({"io", "volume"}),
@@ -29,8 +29,8 @@ _LACKS: tuple[frozenset[str], ...] = (
 #: Series of memory that are missing where only CPU and working set are collected.
 _DETAIL = ("memory_usage_bytes", "memory_rss_bytes", "memory_page_faults", "memory_major_page_faults")
 
-#: How much machines differ: the standard deviation of the logarithm of a series' factor. CPU: generations of
-#: processors. Resident memory: allocators, threads by core. Faults and reads: caches, read-ahead.
+#: How much hardware differs: the standard deviation of the logarithm of a series' factor. CPU: generations of
+#: processors. Resident memory: allocators, threads per core. Faults and reads: caches, read-ahead.
 _SPREAD = {
     "cpu_usage_nanocores": 0.35,
     "memory_rss_bytes": 0.12,
@@ -46,7 +46,7 @@ _SPREAD = {
 }
 #: Memory beyond what is resident is caches and the kernel's part.
 _BEYOND, _BEYOND_SPREAD = ("memory_working_set_bytes", "memory_usage_bytes"), 0.4
-#: What a machine adds to every container: the median of a log-normal offset, whose logarithm deviates by 1.
+#: What a machine adds to every container: the median of a log-normal offset with a sigma of 1.
 _OFFSET_BYTES = {"rootfs_used_bytes": 10_000.0, "logsfs_used_bytes": 2_500.0}
 _BEYOND_OFFSET_BYTES = 600_000.0
 
@@ -69,7 +69,6 @@ def downsample(rows: Rows, interval_s: NDArray[np.float64], rng: np.random.Gener
     keep = step_s <= 0
     keep[:1] = True
     keep[1:] |= (np.diff(cell) != 0) | (np.diff(rows.code) != 0)
-    # The first row of a container stands for a whole interval only when it comes where one begins.
     return rows.take(keep)
 
 
@@ -84,7 +83,7 @@ def draw_intervals_s(own_s: NDArray[np.float64], longest_s: float, rng: np.rando
 
 
 def drop_columns(matrix: NDArray[np.float32], names: Sequence[str], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Take from each row the features of columns that some cluster lacks (n, n_features)."""
+    """Remove from each row the features of columns that some cluster lacks (n, n_features)."""
     out = matrix.copy()
     drawn = rng.integers(len(_LACKS), size=matrix.shape[0])
     for number, lack in enumerate(_LACKS):
@@ -99,14 +98,14 @@ def _is_lost(series: str, lack: frozenset[str]) -> bool:
 
 
 def draw_hardware(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Draw a machine of its own for each container: standard normal numbers (n_containers, n_traits)."""
+    """Draw the hardware of each container: standard normal numbers (n_containers, n_traits)."""
     return rng.standard_normal((count, len(_SPREAD) + len(_OFFSET_BYTES) + 2))
 
 
 def shift_hardware(
-    cells: NDArray[np.float32], series: Sequence[str], machine: NDArray[np.float64]
+    cells: NDArray[np.float32], series: Sequence[str], hardware: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Show windows as they would have been on other machines.
+    """Compute windows as they would have been on other hardware.
 
     Each series gets a factor, some levels an offset as well. Memory beyond what is resident has its own, so that
     resident memory stays below the working set, and that below all memory. A start takes as long as it took.
@@ -117,7 +116,7 @@ def shift_hardware(
         Levels and rates, as in :class:`podlab.features.windows.Windows`.
     series : sequence of str
         Names along the second axis.
-    machine : array of float64 (n, n_traits)
+    hardware : array of float64 (n, n_traits)
         From :func:`draw_hardware`.
 
     Returns
@@ -125,7 +124,7 @@ def shift_hardware(
     array of float32 (n, n_series, n_cells)
         Missing values stay missing.
     """
-    traits = machine[:, :, None]
+    traits = hardware[:, :, None]
     out = cells.astype(np.float64)
     at = {name: number for number, name in enumerate(series)}
     for number, (name, spread) in enumerate(_SPREAD.items()):
@@ -138,7 +137,7 @@ def shift_hardware(
     resident = list(_SPREAD).index("memory_rss_bytes")
     for name in (name for name in _BEYOND if name in at):
         level = cells[:, at[name]].astype(np.float64)
-        # Where resident memory is not measured, nothing tells how much lies beyond it.
+        # Where resident memory is not measured, it is unknown how much lies beyond it.
         own = np.fmin(level, cells[:, at["memory_rss_bytes"]]) if "memory_rss_bytes" in at else level
         own = np.where(np.isnan(level), level, own)
         beyond = level - own

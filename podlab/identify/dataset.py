@@ -1,4 +1,4 @@
-"""Identifying all containers of a data set, many times larger than memory or not."""
+"""Identifying all containers of a data set, which may be larger than memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from podlab.identify.prediction import Prediction
 
 @dataclass(frozen=True)
 class Identified:
-    """Answers, and what they rest on.
+    """Predictions, and what they rest on.
 
     Attributes
     ----------
@@ -60,8 +60,8 @@ def identify_dataset(
 ) -> Iterator[Identified]:
     """Identify each container as soon as its last row has been read.
 
-    The answers are those that :meth:`Identifier.identify` gives of all rows at once; only a container whose every value
-    lies between its first and its last seconds, where no expert looks, is said to have none.
+    The predictions are those that :meth:`Identifier.identify` makes of all rows at once, except for a container whose
+    values all lie between its first and last seconds, which no model looks at: it counts as one without a value.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def _identify(
     whole: bool,
 ) -> Iterator[Identified]:
     """Identify the containers of a section."""
-    # Within a horizon nobody looks beyond it, whatever is wanted of the rows.
+    # With a horizon no row after it is needed, whether rows are wanted or not.
     reach = Reach() if whole and horizon_s is None else Reach(*identifier.reach(horizon_s))
     for batch in stream(dataset, section, metrics=identifier.columns, reach=reach):
         answers = identifier.identify(

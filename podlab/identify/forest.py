@@ -1,11 +1,12 @@
-"""A forest of decision trees as flat arrays: quick to load, free of code, and the same answers as scikit-learn's.
+"""A forest of decision trees as flat arrays, and how podlab grows one: as a feature-subspace ensemble.
 
-Growing a forest whose trees see different kinds of evidence, so that no single kind decides alone.
+Flat arrays are quick to load, contain no code, and predict the same as scikit-learn's trees.
 
-What the deployments of a recording have in common need not be what a service has in common: the bytes that its files
-take, say, are the same in all deployments of one configuration, and others in the next. Trees that may use everything
-use little else, and are lost where it changes. Trees that see one kind of evidence each make up for one another: for a
-configuration never seen they answer far more often rightly, and hardly less often for one that was.
+What the deployments of a recording have in common need not be what a service has in common: the size of its files, say,
+is the same in all deployments of one configuration, and differs in the next. Trees that may use all features use little
+else, and fail where it changes. Here each tree sees the features of one subspace, such as those of CPU and memory. The
+trees make up for one another: in a configuration that was not in the training they are right far more often, in others
+hardly less.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from podlab.features.windows import ALL_SERIES
 
 #: No tree may be deeper; training stays below, and a forest from a file is refused.
 MAX_DEPTH = 48
-#: So many rows walk through so many trees at once that their places, values and nodes stay in the processor's cache.
+#: Rows and trees that are walked at once: their places, values and nodes stay in the processor's cache.
 _BLOCK_ROWS = 256
 _BLOCK_WALKERS = 25_600
 #: Those that have arrived are left out only this often: it costs as much as half a step.
@@ -52,7 +53,7 @@ class Forest:
         Left if the value is not above it; NaN in a leaf, which sends everything right. It is scikit-learn's float64
         threshold rounded down, which sends every float32 value to the same side.
     child : array of int32 (2 * n_nodes,)
-        Each node's right child and then its left one, which always stand behind it. A leaf's right one is itself, its
+        Each node's right child and then its left one, which always come after it. A leaf's right one is itself, its
         left one its row in ``distributions``. Half as wide as numpy's own indices, they take half the memory, and as
         long.
     distributions : array of float64 (n_distributions, n_classes)
@@ -129,7 +130,7 @@ class Forest:
         return service, np.take_along_axis(self.distributions, service, axis=1)
 
     def importance(self, n_features: int) -> NDArray[np.float64]:
-        """Tell how much each feature is asked for: a root counts 1, and every node half as much as its parent."""
+        """How much each feature is used: a root counts 1, and every node half as much as its parent."""
         out = np.zeros(n_features)
         level, weight = self.roots.astype(np.intp), 1.0
         while (level := level[self.inner[level]]).size:
@@ -215,7 +216,7 @@ def forest_from_sklearn(model: Any, n_classes: int) -> Forest:
 
 
 def _distinct(distributions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Keep each distribution once, which makes the file small, and tell which one each was (n_leaves,)."""
+    """Keep each distribution once, which makes the file small, and number them (n_leaves,)."""
     # As bytes: comparing rows number by number, as np.unique does with an axis, takes a third of the whole training.
     rows = np.ascontiguousarray(distributions)
     as_bytes = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).reshape(-1)
@@ -288,26 +289,26 @@ def _broken(what: str, where: str) -> InputError:
 
 
 @dataclass(frozen=True)
-class _View:
-    """Which features some of the trees see: those of these families, perhaps only shapes and ratios."""
+class _Subspace:
+    """The features that some of the trees see: those of these families, perhaps only shapes and ratios."""
 
     families: frozenset[str]
     only_shapes: bool = False
 
-    def shows(self, feature: str) -> bool:
+    def has(self, feature: str) -> bool:
         families = {CATALOGUE[ALL_SERIES[series][0]].family for series in series_in(feature)}
         is_shape = "/" in feature or feature.rpartition(".")[2] in SHAPES
         return families <= self.families and (is_shape or not self.only_shapes)
 
 
-#: Each kind of evidence and equal parts of the trees; those that a recording cannot show are left out. Files first.
-_VIEWS: tuple[_View, ...] = (
-    _View(frozenset({"filesystem", "volume"})),
-    _View(frozenset({"cpu"})),
-    _View(frozenset({"cpu", "memory"})),
-    _View(frozenset({"cpu", "network", "io"})),
-    _View(frozenset({"memory"}), only_shapes=True),
-    _View(frozenset({"cpu", "memory", "network", "io"}), only_shapes=True),
+#: Each has an equal part of the trees; those that a recording does not have are left out. Files first.
+_SUBSPACES: tuple[_Subspace, ...] = (
+    _Subspace(frozenset({"filesystem", "volume"})),
+    _Subspace(frozenset({"cpu"})),
+    _Subspace(frozenset({"cpu", "memory"})),
+    _Subspace(frozenset({"cpu", "network", "io"})),
+    _Subspace(frozenset({"memory"}), only_shapes=True),
+    _Subspace(frozenset({"cpu", "memory", "network", "io"}), only_shapes=True),
 )
 #: Better than the square root of all where some columns are missing.
 _FEATURES_PER_SPLIT = 0.2
@@ -324,7 +325,7 @@ def fit_subspace_forest(
     seed: int,
     jobs: int | None = None,
 ) -> Forest:
-    """Grow extra trees (Geurts et al. 2006, Extremely randomized trees) on several views of the features.
+    """Grow extra trees (Geurts et al. 2006, Extremely randomized trees) on several feature subspaces.
 
     Parameters
     ----------
@@ -347,32 +348,36 @@ def fit_subspace_forest(
 
     per_service = np.bincount(y, weights=weight, minlength=services)
     balanced = weight / per_service[y] * weight.sum() / services
-    views = feature_subspaces(names)
+    subspaces = feature_subspaces(names)
     grown = []
-    for number, features in enumerate(views):
+    for number, features in enumerate(subspaces):
         model: Any = ExtraTreesClassifier(
-            n_estimators=len(range(number, max(trees, len(views)), len(views))), max_features=_FEATURES_PER_SPLIT,
-            max_depth=MAX_DEPTH, random_state=seed + number, n_jobs=jobs or -1,
+            n_estimators=len(range(number, max(trees, len(subspaces)), len(subspaces))),
+            max_features=_FEATURES_PER_SPLIT, max_depth=MAX_DEPTH, random_state=seed + number, n_jobs=jobs or -1,
         )  # fmt: skip
         model.fit(X[:, features], y, sample_weight=balanced)
-        grown.append(_see(forest_from_sklearn(model, services), features))
+        grown.append(_renumber(forest_from_sklearn(model, services), features))
     return _join(grown)
 
 
 def feature_subspaces(names: Sequence[str]) -> list[NDArray[np.intp]]:
-    """List the features of each view that shows any, none of them twice.
+    """List the features of each subspace that has any, without duplicates.
 
-    Where no files are seen, the trees that would see them see everything: 2 to 6 points more with CPU and memory alone.
-    Where they are, such trees would cost 6 points of the best guess, and more of the answers, in a configuration never
-    seen.
+    Without metrics of files, the trees of that subspace see everything: 2 to 6 points more with CPU and memory alone.
+    With such metrics, trees that see everything would cost 6 points of the best guess in an unseen configuration.
     """
-    files, *others = (tuple(n for n, name in enumerate(names) if view.shows(name)) for view in _VIEWS)
-    views = [files or tuple(range(len(names))), *dict.fromkeys(view for view in others if view)]
-    return [np.array(view, dtype=np.intp) for view in views]
+    files, *others = (
+        tuple(number for number, name in enumerate(names) if subspace.has(name)) for subspace in _SUBSPACES
+    )
+    everything = tuple(range(len(names)))
+    found = [files or everything, *dict.fromkeys(each for each in others if each)]
+    if not set(everything) <= set().union(*found):  # metrics of families that no subspace has
+        found.append(everything)
+    return [np.array(each, dtype=np.intp) for each in found]
 
 
-def _see(forest: Forest, features: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
-    """Let a forest that counts the features of a view count all of them."""
+def _renumber(forest: Forest, features: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
+    """Change from numbers of features in a subspace to those in the matrix."""
     arrays = forest.to_arrays()
     feature = arrays["feature"]
     return {**arrays, "feature": np.where(feature >= 0, features[feature], -1)}

@@ -51,7 +51,7 @@ class Identifier:
         Seconds since the start that get a model, if half the containers show a sample by then; by default, and where
         none is left, chosen by what the samples show.
     group : str
-        Column that tells independent deployments apart; they are held out as a whole.
+        Column with the independent deployments, which are held out as a whole.
     seed : int
         Same samples and seed, same model.
     jobs : int, optional
@@ -283,7 +283,7 @@ class Identifier:
         return pd.DataFrame([each.candidates for each in found], index=index, columns=list(self.services), dtype=float)
 
     def reach(self, horizon_s: float | None = None) -> tuple[float, float]:
-        """Tell how many of a container's first and of its last seconds :meth:`identify` looks at."""
+        """How many of a container's first seconds, and of its last ones, :meth:`identify` looks at."""
         if horizon_s is not None:
             return horizon_s, 0.0
         startup_s, steady_s = (
@@ -449,7 +449,7 @@ class EnsemblePrediction:
 
 
 def usable(rows: Rows, columns: Sequence[str], horizon_s: float | None) -> BoolArray:
-    """Tell whether a container shows a value of any series made from these columns (n_containers,).
+    """Whether a container shows a value of any series made from these columns (n_containers,).
 
     The same as :attr:`podlab.features.windows.Windows.usable` of rows inside the horizon, mostly without cutting
     windows.
@@ -473,8 +473,8 @@ def columns_shown(rows: Rows, columns: Sequence[str]) -> list[tuple[str, ...]]:
         if begins.size:
             shown[rows.code[begins], number] = np.logical_or.reduceat(rows.valid[name], begins)
     # Mostly all show the same ones, and share one tuple.
-    told: dict[bytes, tuple[str, ...]] = {}
+    known: dict[bytes, tuple[str, ...]] = {}
     for own in shown:
-        if (key := own.tobytes()) not in told:
-            told[key] = tuple(compress(there, own.tolist()))
-    return [told[own.tobytes()] for own in shown]
+        if (key := own.tobytes()) not in known:
+            known[key] = tuple(compress(there, own.tolist()))
+    return [known[own.tobytes()] for own in shown]

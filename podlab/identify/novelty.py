@@ -2,8 +2,7 @@
 
 It rests on three measures: how much the horizon models agree, the forest proximity to the most probable service, and
 the distance to its nearest training container. Forest proximity asks whether two containers are on the same side of
-thresholds; one that is beyond all of them, with ten times the memory of any known one, looks near. A distance sees
-that.
+thresholds; one beyond all of them, with ten times the memory of any known container, appears near. A distance shows it.
 
 Some services are always close together and others never, so each measure is compared with its median for the service.
 Ranks among held-out containers are conformal p-values; their logarithms are added (Fisher 1925).

@@ -1,7 +1,8 @@
-"""What the experts look at: the first seconds after the birth, or a stretch in the middle of life.
+"""Observation windows: what the models look at, and which of them the training containers can show.
 
-A container's start is a fingerprint that later load dilutes, so there is one expert for each horizon since the start.
-A container met later has no start to show; its experts were trained on stretches that begin later.
+A container's start is a fingerprint that later load dilutes, so there is one model for each horizon since the start.
+A container that is first seen later has no start to show; models of its steady state are trained on segments that begin
+later.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from numpy.typing import NDArray
 from podlab.errors import InputError
 from podlab.features.rows import ObservationSpans
 
-#: Horizons tried by default, in seconds; those that the training data cannot fill are left out. What half of the
-#: containers showed in all is added where it is at least twice the longest of them.
+#: Horizons by default, in seconds, as far as the training data fill them. The span that half of the containers were
+#: observed for is added where it is at least twice the longest of them.
 HORIZONS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
-#: Lengths of stretches of mid-life, in seconds.
+#: Lengths of steady-state segments, in seconds.
 SEGMENT_LENGTHS_S = (60.0, 300.0, 1800.0)
-#: Beside the longest birth that a container has filled, the shortest one of at least this part of it keeps its vote:
-#: the start is a fingerprint that later seconds dilute, but what was seen of it must not be too little.
+#: The longest start-up window that a container fills is combined with the shortest one of at least this part of it:
+#: the start is a fingerprint that later seconds dilute, but it must not be too short.
 COMPANION_MIN_FRACTION = 0.25
 _LEAST_ROWS = 2
-#: Of one container at most this many stretches are used, so that a long recording costs no more.
+#: Segments that are used of one container, at most: a long recording costs no more.
 MAX_SEGMENTS = 3
 
 Kind = Literal["startup", "steady"]
@@ -50,21 +51,20 @@ class ObservationWindow:
 
     @property
     def name(self) -> str:
-        """Such as ``birth10s``: the name of the model's file, which keeps the words of the first format."""
+        """Such as ``birth10s``: the name of the model's file, in the words of the first format."""
         return f"{STORED_KINDS[self.kind]}{self.length_s:g}s"
 
 
 def choose_windows(spans: ObservationSpans, horizons_s: Sequence[float] | None) -> tuple[ObservationWindow, ...]:
-    """Choose what experts to train, from what the training containers can show.
+    """Choose the windows to train models for, by what the training containers show.
 
     Parameters
     ----------
     spans : ObservationSpans
         Of the training containers.
     horizons_s : sequence of float, optional
-        Horizons to use instead of those of :data:`HORIZONS_S` that hold two samples and that half the containers seen
-        from birth reach. Those in which fewer than half of them show a sample are left out; where that leaves none,
-        those by default are used.
+        Horizons to use, as far as half of the containers show a sample in them. By default, or if none is left, those
+        of :data:`HORIZONS_S` that hold two samples and that half of the containers observed from the start reach.
 
     Raises
     ------
@@ -73,52 +73,54 @@ def choose_windows(spans: ObservationSpans, horizons_s: Sequence[float] | None) 
     """
     if any(horizon_s <= 0 for horizon_s in horizons_s or ()):
         raise InputError("a horizon must be longer than 0 s", where="horizons")
-    born = spans.start_observed
+    from_start = spans.start_observed
     interval_s = spans.typical_interval_s
-    looks: list[ObservationWindow] = []
-    if born.any():
-        reach_s = float(np.median(spans.until_s[born]))
+    windows: list[ObservationWindow] = []
+    if from_start.any():
+        reach_s = float(np.median(spans.until_s[from_start]))
         given_s = covered_horizons(spans, horizons_s or ())
         chosen_s = given_s or [
             each for each in HORIZONS_S if _LEAST_ROWS * interval_s <= each * 1.05 and each <= reach_s * 1.05
         ]
-        looks += [ObservationWindow("startup", horizon_s) for horizon_s in chosen_s]
-        if not looks:
-            looks.append(ObservationWindow("startup", max(round(reach_s), 1.0)))
-        elif horizons_s is None and looks[-1].length_s < HORIZONS_S[-1] and reach_s * 1.05 >= 2 * looks[-1].length_s:
-            # Half of what was recorded would be seen by no expert; two digits, so that folds have the same one.
-            looks.append(ObservationWindow("startup", float(f"{reach_s:.2g}")))
+        windows += [ObservationWindow("startup", horizon_s) for horizon_s in chosen_s]
+        if not windows:
+            windows.append(ObservationWindow("startup", max(round(reach_s), 1.0)))
+        elif (
+            horizons_s is None and windows[-1].length_s < HORIZONS_S[-1] and reach_s * 1.05 >= 2 * windows[-1].length_s
+        ):
+            # Otherwise no model would see half of the recording. Two digits, so that folds have the same window.
+            windows.append(ObservationWindow("startup", float(f"{reach_s:.2g}")))
     seen = int((spans.rows > 0).sum())
-    stretches: list[ObservationWindow] = []
+    segments: list[ObservationWindow] = []
     for length_s in SEGMENT_LENGTHS_S:
         begins = segment_starts(spans, length_s)
         if 3 * interval_s > length_s or not begins:
             continue
-        # Few long containers make a poor expert: several short looks of one that learned from all tell more.
-        if not stretches or 2 * np.isfinite(begins[0]).sum() >= seen:
-            stretches.append(ObservationWindow("steady", length_s))
-    looks += stretches
-    if not looks:
+        # Few long containers make a poor model; several segments of a shorter window are better then.
+        if not segments or 2 * np.isfinite(begins[0]).sum() >= seen:
+            segments.append(ObservationWindow("steady", length_s))
+    windows += segments
+    if not windows:
         span_s = np.nanmedian(spans.until_s - spans.first_s)
-        looks.append(ObservationWindow("steady", max(round(float(span_s)), 1.0)))
-    return tuple(looks)
+        windows.append(ObservationWindow("steady", max(round(float(span_s)), 1.0)))
+    return tuple(windows)
 
 
 def covered_horizons(spans: ObservationSpans, horizons_s: Sequence[float]) -> list[float]:
-    """Give the horizons, ascending, in which half the containers seen from birth show a sample."""
+    """Give the horizons, ascending, in which half of the containers observed from the start show a sample."""
     first_s = spans.first_s[spans.start_observed]
     return [float(each) for each in sorted(set(horizons_s)) if first_s.size and np.median(first_s) < each]
 
 
 def segment_starts(spans: ObservationSpans, length_s: float) -> list[NDArray[np.float64]]:
-    """Lay stretches of mid-life over the training containers.
+    """Place steady-state segments in the training containers.
 
     Returns
     -------
     list of array (n_containers,)
-        For each of up to :data:`MAX_SEGMENTS` stretches where it begins in each container, NaN where the container
-        has no such stretch. A stretch begins at least half its length after the start; where the start was not seen,
-        at the first row. They overlap by half.
+        One for each of up to :data:`MAX_SEGMENTS` segments: where it begins in each container, NaN where the container
+        has no such segment. A segment begins at least half its length after the start; where the start was not
+        observed, at the first row. Segments overlap by half.
     """
     earliest_s = np.where(spans.start_observed, 0.5 * length_s, spans.first_s)
     latest_s = spans.until_s * 1.02 - length_s

@@ -1,4 +1,4 @@
-"""What is said about one container."""
+"""Predictions: the result of identification for one container, and many of them as a table."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Prediction:
     Attributes
     ----------
     cluster, namespace, pod, pod_uid, container : str or None
-        Who it is about; None where the samples do not say.
+        The container; None where the samples do not say.
     seconds_observed : float
-        How long the rows used looked at it: from its start to the last of them, or from the first of them where the
-        start was not seen.
+        How long the container was observed: from its start to the last row used, or from the first row where the start
+        was not observed.
     service : str or None
         The most probable service; None when the container is like none of the known ones, or shows no value.
     confidence : float
@@ -42,18 +42,18 @@ class Prediction:
     candidates : dict of str to float
         Probability of each service, the most probable first; empty when the container shows no value.
     similar : tuple of (str, float)
-        The services whose training containers it resembles most, with the resemblance from 0 to 1.
+        The services with the nearest training containers, with the proximity from 0 to 1.
     known : bool
         Whether it is like the known services at all.
     novelty : float
-        Part of the training's own held-out containers that looked more familiar, 0 to 1.
+        Share of the training's held-out containers that look more like known ones, 0 to 1.
     model : str
-        ``name@digest`` of the model that answered.
+        ``name@digest`` of the model.
     prediction_set : tuple of str
-        The 95 % set: services that cannot be ruled out, if it is a known one at all; the most probable first.
+        Services that cannot be ruled out with a coverage of 95 %, if the service is known; the most probable first.
     coverage : {"class-conditional", "marginal", "none"}
-        For what the set holds the right service in 95 % of new deployments: for each service; on average over
-        all, where some have too few deployments held out; or it is not promised, where all together have too few.
+        What the 95 % hold for in new deployments: each service; the average over services; or no guarantee, because too
+        few deployments were held out.
     columns : tuple of str
         The model's metric columns of which the container showed a value: what the answer rests on.
     """
@@ -111,24 +111,24 @@ def make_predictions(
     columns: Sequence[tuple[str, ...]],
     model: str,
 ) -> list[Prediction]:
-    """Make the answers of many containers from what was found about them.
+    """Make the predictions of many containers from arrays.
 
     Parameters
     ----------
     containers : DataFrame
         One line each, with their identity.
     observed_s : array (n_containers,)
-        How long each was looked at.
+        How long each was observed.
     services : sequence of str
         In the order of the next arrays' columns.
     probability, proximity : array (n_containers, n_services)
         Of each service.
     novelty : array (n_containers,)
-        Part of the held-out containers that looked more familiar.
+        As in :class:`Prediction`.
     prediction_set : array of bool (n_containers, n_services)
         Whether a service is in the 95 % set.
     coverage : array of object (n_containers,)
-        For what the sets' coverage is promised.
+        Guarantee for the set.
     usable : array of bool (n_containers,)
         Whether a container shows a value; one that does not gets no service.
     columns : sequence of tuple of str (n_containers,)
@@ -138,17 +138,17 @@ def make_predictions(
     """
     names = np.array(services, dtype=object)
     order = np.argsort(-probability, axis=1, kind="stable")
-    # A resemblance of 0 is common far away; the votes then say which service is the more similar one.
+    # A proximity of 0 is common; the probability then decides which service is more similar.
     nearest = np.lexsort((-probability, -proximity), axis=1)[:, :_MOST_SIMILAR]
     inside = np.take_along_axis(prediction_set, order, axis=1).tolist()
     likely, shares = names[order].tolist(), np.take_along_axis(probability, order, axis=1).tolist()
     similar, near = names[nearest].tolist(), np.take_along_axis(proximity, nearest, axis=1).tolist()
     who = zip(*(pa.array(containers[name]).to_pylist() for name in CONTAINER_KEY), strict=True)
-    told = zip(observed_s.tolist(), novelty.tolist(), usable.tolist(), strict=True)
-    answers = []
-    for row, (identity, (seconds, novel, shown)) in enumerate(zip(who, told, strict=True)):
+    numbers = zip(observed_s.tolist(), novelty.tolist(), usable.tolist(), strict=True)
+    predictions = []
+    for row, (identity, (seconds, novel, shown)) in enumerate(zip(who, numbers, strict=True)):
         known = shown and novel <= NOVELTY_THRESHOLD
-        said = Prediction(
+        prediction = Prediction(
             **dict(zip(CONTAINER_KEY, identity, strict=True)),
             seconds_observed=seconds,
             service=likely[row][0] if known else None,
@@ -162,8 +162,8 @@ def make_predictions(
             coverage=coverage[row] if shown else "none",
             columns=columns[row],
         )
-        answers.append(said)
-    return answers
+        predictions.append(prediction)
+    return predictions
 
 
 def predictions_table(predictions: Sequence[Prediction], services: Sequence[str]) -> pd.DataFrame:

@@ -242,8 +242,8 @@ def _check(stored: _StoredModel, windows: tuple[ObservationWindow, ...], where: 
         "it was made for other features than this version's, or for features that are not registered": stored.features
         and len(set(stored.features)) == len(stored.features)
         and set(stored.features) <= set(features),
-        "its looks are none or in disorder": order and order == sorted(set(order)),
-        "a look's length is not positive": all(0 < look.length_s < np.inf for look in stored.looks),
+        "its windows are missing or in disorder": order and order == sorted(set(order)),
+        "a window's length is not positive": all(0 < look.length_s < np.inf for look in stored.looks),
         "a calibration is missing or repeated": sorted(tuple(each.looks) for each in stored.calibrations)
         == sorted(needed),
         "a temperature is missing or not positive": all(len(each) == len(Condition) for each in temperatures)

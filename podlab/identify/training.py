@@ -258,7 +258,7 @@ def select_labelled(
     services : sequence of str, optional
         Keep only these; by default all that are there.
     group : str
-        Column that tells independent deployments apart.
+        Column with the independent deployments.
 
     Returns
     -------
@@ -288,12 +288,12 @@ def select_labelled(
     if group not in samples or samples.loc[samples["service"].isin(names), group].isna().any():
         raise InputError(
             "is missing, or missing in labelled rows", where=f"column {group!r}",
-            hint="name a column that tells independent deployments apart with --group",
+            hint="name the column of independent deployments with --group",
         )  # fmt: skip
     rows = read_rows(samples[samples["service"].isin(names)], metrics=metrics_to_read(columns))
     if group not in rows.containers:
         raise InputError(
-            "tells samples apart, not deployments", where=f"column {group!r}",
+            "changes from sample to sample, so it names no deployments", where=f"column {group!r}",
             hint=f"name another with --group, of {', '.join(map(str, rows.containers))}",
         )  # fmt: skip
     if not (rows.offset_s >= 0).any():

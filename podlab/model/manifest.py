@@ -1,4 +1,4 @@
-"""The manifest: what a bundle says about itself, and reading it without trusting it."""
+"""The manifest: what a bundle says about itself. It is read without trust."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import msgspec
 from podlab.errors import InputError
 from podlab.files import explain_os_error, names_inside
 
-#: Format 2 holds detectors beside what identifies; format 1 does not, and is read as well.
+#: Format 2 holds detectors as well; format 1 does not, and is still read.
 FORMAT, FORMAT_WITH_DETECTORS = 1, 2
 MANIFEST = "manifest.json"
 CARD = "MODEL_CARD.md"
@@ -95,7 +95,7 @@ class BundleInfo:
 
     @property
     def services(self) -> tuple[str, ...]:
-        """What it can tell apart."""
+        """What it can identify."""
         return tuple(self.manifest["services"])
 
     def to_json(self) -> dict[str, object]:

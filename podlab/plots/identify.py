@@ -191,15 +191,18 @@ def plot_explanation(explanation: Explanation) -> Figure:
     with podlab_style():
         figure = new_figure(7.2, 1.4 + 0.34 * len(shown))
         axes = figure.add_subplot()
-        for service, own, colour in ((explanation.service, share > 0, BLUE), (explanation.rival, share <= 0, ORANGE)):
+        for service, own, colour in (
+            (explanation.service, share > 0, BLUE),
+            (explanation.runner_up, share <= 0, ORANGE),
+        ):
             axes.barh(place[own], share[own], color=colour, alpha=0.85, label=f"for {service}")
         axes.axvline(0, color="black", linewidth=0.8)
         axes.set_yticks(place, [own.metric for own in shown])
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel(f"share of the log-odds of {explanation.service} against {explanation.rival}")
+        axes.set_xlabel(f"share of the log-odds of {explanation.service} against {explanation.runner_up}")
         axes.set_title(
-            f"{explanation.service} {explanation.probability:.2f}, {explanation.rival} "
-            f"{explanation.rival_probability:.2f} after {explanation.seconds_observed:.0f} s",
+            f"{explanation.service} {explanation.probability:.2f}, {explanation.runner_up} "
+            f"{explanation.runner_up_probability:.2f} after {explanation.seconds_observed:.0f} s",
             loc="left",
         )
         figure.legend(loc="outside lower center", ncols=2, frameon=False)

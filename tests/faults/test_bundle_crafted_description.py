@@ -21,7 +21,7 @@ from tests.support.bundles import replace_file, write_bundle
         ({"columns": ["image_size_bytes"]}, "columns that podlab does not know"),
         ({"features": ["pod.name"]}, "other features than this version's"),
         ({"features": ["a.mean"]}, "other features than this version's"),
-        ({"looks": []}, "looks are none or in disorder"),
+        ({"looks": []}, "windows are missing or in disorder"),
         ({"looks": [{"kind": "birth", "length_s": -1.0}]}, "length is not positive"),
         ({"looks": [{"kind": "death", "length_s": 10.0}]}, "Invalid enum value 'death'"),
         ({"calibrations": []}, "a calibration is missing"),

@@ -11,7 +11,7 @@ import pytest
 from podlab.data.catalogue import CATALOGUE
 from podlab.features.windows import SERIES
 from podlab.identify import Identifier, Prediction, fit
-from podlab.identify.explain import Evidence, Explanation, explain, format_amount
+from podlab.identify.explain import Explanation, MetricContribution, explain, format_amount
 from tests.support.synthetic import make_samples
 
 
@@ -35,7 +35,7 @@ def without(samples: pd.DataFrame, metric: str) -> pd.DataFrame:
 def test_it_is_about_the_answer_and_the_runner_up(explained: list[tuple[Prediction, Explanation]]):
     assert len(explained) == 3
     for answer, own in explained:
-        assert [own.service, own.rival] == list(answer.candidates)[:2]
+        assert [own.service, own.runner_up] == list(answer.candidates)[:2]
         assert own.probability == answer.confidence
         assert {said.metric for said in own.evidence} == set(SERIES)
         sizes = [abs(said.share) for said in own.evidence]
@@ -44,9 +44,9 @@ def test_it_is_about_the_answer_and_the_runner_up(explained: list[tuple[Predicti
 
 def test_shares_add_up_to_the_log_odds(explained: list[tuple[Prediction, Explanation]]):
     for answer, own in explained:
-        probability, rival = list(answer.candidates.values())[:2]
-        assert sum(said.share for said in own.evidence) == pytest.approx(np.log(probability / rival))
-        assert own.log_odds == pytest.approx(np.log(probability / rival))
+        probability, runner_up = list(answer.candidates.values())[:2]
+        assert sum(said.share for said in own.evidence) == pytest.approx(np.log(probability / runner_up))
+        assert own.log_odds == pytest.approx(np.log(probability / runner_up))
 
 
 def test_without_a_metric_is_what_the_model_says_when_it_is_not_measured(
@@ -92,8 +92,8 @@ def test_a_metric_that_the_container_lacks_has_no_share(identifier: Identifier, 
         measured = {said.metric for said in own.evidence}
         assert ("io_read_bytes" in measured) == (service_of[answer.pod] != "redis")
         # The same odds as in the answer: what is measured at all is judged by the whole table.
-        probability, rival = list(answer.candidates.values())[:2]
-        assert own.log_odds == pytest.approx(np.log(probability / rival))
+        probability, runner_up = list(answer.candidates.values())[:2]
+        assert own.log_odds == pytest.approx(np.log(probability / runner_up))
 
 
 def test_about_a_container_without_a_value_nothing_is_said(identifier: Identifier, few: pd.DataFrame):
@@ -111,7 +111,7 @@ def test_the_same_container_is_explained_the_same_way_again(identifier: Identifi
 
 
 def made(known: bool = True, **shares: float) -> Explanation:
-    evidence = tuple(Evidence(metric, 2e6, share, 0.5) for metric, share in shares.items())
+    evidence = tuple(MetricContribution(metric, 2e6, share, 0.5) for metric, share in shares.items())
     return Explanation("redis", "valkey", known, 0.997, 29.7, 0.93, 0.04, sum(shares.values()), evidence)
 
 
@@ -120,7 +120,7 @@ def test_words_name_metrics_amounts_and_both_services():
     assert said == [
         "The processes' own memory (memory_rss_bytes, 2 MB on average over 30 s) is typical of redis, not of valkey: "
         "without it 0.93 would be 0.50.",
-        "What the network brought (rx_bytes, 2 MB a second on average over 30 s) rather speaks for valkey.",
+        "Network traffic received (rx_bytes, 2 MB a second on average over 30 s) points to valkey instead.",
     ]
 
 
@@ -141,12 +141,12 @@ def test_a_metric_with_less_than_a_twentieth_of_the_shares_is_not_worth_a_senten
 
 def test_words_about_an_unknown_container_say_so_first():
     first = made(known=False, memory_rss_bytes=2.0).words()[0]
-    assert "unlike every known service: 99.7% of known containers look more familiar" in first
-    assert "most like redis" in first
+    assert "differs from every known service: 99.7% of known containers differ less" in first
+    assert "The most similar one is redis" in first
 
 
 def test_words_when_nothing_tells_them_apart():
-    assert made(memory_rss_bytes=0.0).words() == ["No metric tells redis from valkey."]
+    assert made(memory_rss_bytes=0.0).words() == ["No metric distinguishes redis from valkey."]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_amounts_have_units(metric: str, amount: float, said: str):
 
 
 def test_json_is_plain_and_rounded():
-    said = Evidence("rx_bytes", 1234567.8, -0.123456, 0.987654)
+    said = MetricContribution("rx_bytes", 1234567.8, -0.123456, 0.987654)
     rough = replace(made(memory_rss_bytes=2.0), log_odds=1.234567, evidence=(said,)).to_json()
     assert rough["log_odds"] == 1.2346
     assert rough["metrics"] == [

@@ -47,7 +47,9 @@ def test_one_deployment_is_refused(small: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize("group", ["time", "memory_usage_bytes"])
 def test_a_group_that_changes_from_sample_to_sample_is_refused(small: pd.DataFrame, group: str) -> None:
-    with pytest.raises(InputError, match=rf"^column '{group}': tells samples apart.*--group, of .*deployment"):
+    with pytest.raises(
+        InputError, match=rf"^column '{group}': changes from sample to sample.*--group, of .*deployment"
+    ):
         fit(small.assign(memory_usage_bytes=1.0), group=group)
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from podlab import plots
-from podlab.identify.explain import Evidence, Explanation
+from podlab.identify.explain import Explanation, MetricContribution
 
 
 def texts(figure: Figure) -> list[str]:
@@ -32,7 +32,7 @@ def test_the_anytime_curve_has_a_line_for_each_rule_and_leaves_out_what_answers_
 
 def test_an_explanation_shows_what_spoke_for_whom():
     evidence = tuple(
-        Evidence(metric, 1e6, share, 0.4)
+        MetricContribution(metric, 1e6, share, 0.4)
         for metric, share in (("memory_rss_bytes", 2.0), ("rx_bytes", -0.7), ("io_read_bytes", 0.1))
     )
     figure = plots.plot_explanation(Explanation("redis", "valkey", True, 0.4, 30.0, 0.9, 0.05, 1.4, evidence))
