@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from podlab.data.recordings import read_recording as read_samples  # noqa: F401
     from podlab.detect.library import DetectorLibrary as DetectorLibrary
     from podlab.evaluation.cross_validation import cross_validate as cross_validate
+    from podlab.evaluation.metrics import score as score
     from podlab.features.features import extract_features as extract_features
     from podlab.features.features import feature as feature
     from podlab.features.windows import make_windows as make_windows
