@@ -1,4 +1,4 @@
-"""HTTP to metrics servers, kubelets and the Kubernetes API server: one client, one table of hints, one line an error.
+"""HTTP to metrics servers, kubelets and the Kubernetes API server: one client, one table of hints, one line per error.
 
 No text of the HTTP library is shown as it is: it quotes headers, and with them tokens.
 """
@@ -38,14 +38,14 @@ from podlab.secret_text import clean_password, clean_token, redact
 _PIECE_BYTES: Final = 1 << 16
 _DEFAULT_MAX_BYTES: Final = 8_000_000
 _LONGEST_MESSAGE: Final = 300
-#: So far into a web page its words are looked for, and so many of them are shown.
+#: How many bytes of a web page are searched for its title, and how many characters of it are shown.
 _LONGEST_HEAD: Final = 4_096
 _LONGEST_TITLE: Final = 100
 _TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG: Final = re.compile(r"<[^>]*>")
 _ERRNO: Final = re.compile(r"\[Errno -?\d+\] ")
 
-#: What OpenSSL looks at, both at once; and what stands for it where only requests or curl was told.
+#: Variables of OpenSSL, which both count; and those of requests and curl, which count where neither is set.
 _OPENSSL: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _OTHERS: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _VERIFY_FAILED: Final = "CERTIFICATE_VERIFY_FAILED"
@@ -135,7 +135,7 @@ class Response(NamedTuple):
 class HttpClient:
     """Sends requests to servers of one kind; threads may share it.
 
-    Nothing is sent twice: whoever fetches regularly comes again, and must hear of a dead server at once.
+    No request is repeated: callers fetch regularly, and must learn of a dead server at once.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ class HttpClient:
     proxy : Proxy, optional
         The proxy that ``pool`` goes through.
     secrets : iterable of str or None
-        What must not stand in an error.
+        What must not appear in an error.
     clock : callable
         Seconds that only grow.
     """
@@ -170,7 +170,7 @@ class HttpClient:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.service, self.url, self.timeout_s, self.proxy = service, url.rstrip("/"), timeout_s, proxy
-        # Packing and unpacking takes more time than a cluster's network does.
+        # Compression takes more time than a cluster's network.
         always = {"Accept-Encoding": "identity", "User-Agent": f"podlab/{podlab.__version__}"}
         self.headers = always | dict(headers or {})
         self._pool, self._secrets, self._clock = pool, list(secrets), clock
@@ -199,7 +199,7 @@ class HttpClient:
         user, password : str, optional
             Sent as basic authentication.
         token : str, optional
-            Kept out of errors, as the password is; whoever asks sends it.
+            Kept out of errors, as the password is; the caller puts it into a header.
         headers, timeout_s, clock
             As for the class.
         ca_file : Path, optional
@@ -263,7 +263,7 @@ class HttpClient:
         Raises
         ------
         InputError, PodlabError
-            If the server cannot be reached or trusted, or does not answer in time; ``where`` stands before the message.
+            If the server cannot be reached or trusted, or does not answer in time; ``where`` comes before the message.
         """
         timeout_s = self.timeout_s if timeout_s is None else timeout_s
         try:
@@ -275,7 +275,7 @@ class HttpClient:
         except HTTPError as error:
             raise self.explain(error, where=where, timeout_s=timeout_s) from None
         except (ValueError, UnicodeError):
-            # Its words quote what could not be sent.
+            # Its text quotes what could not be sent.
             prefix = self.service.address.removesuffix("_url")
             hint = f"check {self.service.address}, {prefix}_user and {prefix}_token"
             raise InputError("the request holds what no request may hold", where=where, hint=hint) from None
@@ -303,7 +303,7 @@ class HttpClient:
         answer = self.open(method, path, where=where, body=body, headers=headers)
         received = bytearray()
         try:
-            # What has come is given at once, so that the time is looked at however slowly it comes.
+            # Each piece is returned as it arrives, so that the deadline holds however slow the server is.
             while part := answer.read1(_PIECE_BYTES):
                 received += part
                 if len(received) > max_bytes:
@@ -315,7 +315,7 @@ class HttpClient:
             answer.close()
             raise self.explain(error, where=where) from None
         except BaseException:
-            # What was not read to its end must not be the next response's beginning.
+            # An unread rest must not become the start of the next response.
             answer.close()
             raise
         answer.release_conn()
@@ -375,7 +375,7 @@ def proxy_headers(proxy: Proxy) -> dict[str, str]:
 
 
 def _words_of(error: Exception) -> str:
-    """Find what says most in an error of urllib3, whose texts begin with a repr of the connection."""
+    """Find the informative part of an error of urllib3, whose texts begin with a repr of the connection."""
     parts = [part for part in error.args if isinstance(part, str | Exception)]
     text = str(parts[-1] if isinstance(error, ConnectTimeoutError | ProxyError) and parts else error)
     if isinstance(error, NewConnectionError | ConnectTimeoutError | ProxyError):

@@ -21,14 +21,14 @@ from podlab.sources.prometheus import PrometheusSource
 from podlab.sources.prometheus_client import PrometheusApi
 from podlab.sources.protocol import LiveSource
 
-#: So long a kubelet may take for a whole answer.
+#: How long a kubelet may take for a whole answer.
 _KUBELET_S: Final = 10.0
 
 
 def live_source(
     settings: Settings, *, timeout_s: float | None = None, columns: Collection[str] | None = None
 ) -> LiveSource:
-    """Make the source that the setting ``metrics_source`` names; whoever takes it closes it.
+    """Make the source that the setting ``metrics_source`` names; the caller closes it.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def live_source(
     columns : collection of str, optional
         The metrics to fetch; all that the source holds by default.
 
-    The name stands for a function or class that is called with the settings, ``timeout_s`` and ``columns`` and returns
+    The name refers to a function or class that is called with the settings, ``timeout_s`` and ``columns`` and returns
     a :class:`podlab.sources.protocol.LiveSource`; other packages register theirs in the group ``podlab.sources`` of
     entry points (``examples/custom_source.py``).
 

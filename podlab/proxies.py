@@ -1,4 +1,4 @@
-"""Which HTTP proxy, if any, stands between here and a server: the environment's, as curl and kubectl take it.
+"""Which HTTP proxy, if any, leads to a server: the environment's, by the rules of curl and kubectl.
 
 ``http_proxy`` or ``https_proxy`` by the address' scheme, else ``all_proxy``, in small or capital letters; ``no_proxy``
 lists hosts to be asked directly. Hosts of this machine and of this cluster are always asked directly: a proxy knows
@@ -73,7 +73,7 @@ def _look_up(environment: Mapping[str, str], name: str) -> Proxy | None:
 
 
 def _is_near(host: str) -> bool:
-    """Tell whether a host is this machine, or one that only this network's names lead to."""
+    """Return whether a host is this machine, or one of this cluster or network by its name."""
     address = _address(host)
     if address is not None:
         return address.is_loopback or address.is_link_local
@@ -81,7 +81,7 @@ def _is_near(host: str) -> bool:
 
 
 def _covers(entry: str, host: str, port: int) -> bool:
-    """Tell whether an entry of ``no_proxy`` is about a host; one of no known form is about none."""
+    """Return whether an entry of ``no_proxy`` matches a host; one of unknown form matches none."""
     entry = _plain(entry.rpartition("://")[2])
     found = _WITH_PORT.fullmatch(entry)
     if found:

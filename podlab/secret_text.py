@@ -9,7 +9,7 @@ from typing import Final
 from podlab.errors import InputError
 
 _HIDDEN: Final = "***"
-#: Anything shorter stands in ordinary words, and is told by what is left out of them.
+#: Shorter ones occur in ordinary words, and removing them would give them away.
 _SHORTEST: Final = 4
 
 

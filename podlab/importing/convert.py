@@ -48,7 +48,7 @@ from podlab.sources.prometheus_series import PAUSE
 log = logging.getLogger(__name__)
 
 _INT64_END: Final = 2**63
-#: What tells pods apart, for metrics that are counted per pod.
+#: What identifies a pod's row, for metrics that are counted per pod.
 _OF_POD: Final = ("time", "cluster", "namespace", "pod")
 _OF_CONTAINER: Final = ("time", *CONTAINER_KEY)
 #: Columns of our own beside the table's: how long a container ran, which series a value is of, whether memory is known.
@@ -86,8 +86,8 @@ class Imported:
 def import_files(paths: Sequence[Path], mapping: Mapping, *, cluster: str | None = None) -> Imported:
     """Convert files that are written alike into one recording.
 
-    What tells rows apart is the container and the time, nothing else: node, image, start and labels are filled in
-    from any row of the container, and told where they contradict each other.
+    A row is identified by container and time alone: node, image, start and labels are filled in from any row of the
+    container, and a note says where they contradict each other.
 
     Parameters
     ----------
@@ -124,9 +124,9 @@ def import_files(paths: Sequence[Path], mapping: Mapping, *, cluster: str | None
         table["started_at"] = starts_of_ages(table, table[_AGE_S], unit_s=unit_s, made_up=made_up)
     differing = contradictions(table)
     table = fill_descriptions(table)
-    table, told_nothing = drop_rows_of_nothing(table, mapping.column)
+    table, empty_rows = drop_rows_of_nothing(table, mapping.column)
     if table.empty:
-        raise InputError("no row tells anything", where=where, hint="its values are missing, or all of them are 0")
+        raise InputError("no row has a value", where=where, hint="its values are missing, or all of them are 0")
     if _NO_MEMORY in table:
         gauges = [c.metric for c in mapping.column if c.metric in GAUGES_OF_MEMORY]
         table[gauges] = table[gauges].mask(table[_NO_MEMORY].fillna(False).astype(bool))
@@ -136,9 +136,9 @@ def import_files(paths: Sequence[Path], mapping: Mapping, *, cluster: str | None
         table["deployment"] = deployments_of(table)
     samples = check_samples(table, where=where)
     notes = [*_notes(samples, mapping), *differing, *restarts(samples, mapping.column)]
-    if told_nothing:
-        what = "row tells" if told_nothing == 1 else "rows tell"
-        notes.append(f"{told_nothing} {what} nothing, no value or zeros in all columns: left out")
+    if empty_rows:
+        what = "row has" if empty_rows == 1 else "rows have"
+        notes.append(f"{empty_rows} {what} no value, or zeros in all columns: left out")
     return Imported(samples, _present(samples), _interval_s(samples), notes)
 
 
@@ -160,13 +160,13 @@ def _read_rows(
     foreign: ForeignTable, mapping: Mapping, path: Path, time: str | None, columns: Sequence[Column]
 ) -> pd.DataFrame:
     where, table = str(path), foreign.rows
-    told = {
+    fields = {
         name: _values(origin, table, path, name)
         for part in (mapping.identity, mapping.labels)
         for name, origin in part
         if origin is not None and name != "started_at"
     }
-    rows = pd.DataFrame(told, index=table.index)
+    rows = pd.DataFrame(fields, index=table.index)
     if time is not None:
         rows["time"] = read_times(table[time], mapping.time, foreign.at, where)
     if mapping.identity.started_at is not None:
@@ -191,7 +191,9 @@ def _instants_as_rows(foreign: ForeignTable, mapping: Mapping, where: str) -> tu
         raise InputError(f"time.columns: {pattern!r} fits no column", where=where, hint=f"it has {_some(others)}")
     for name in (_INSTANT, _VALUE):
         if name in others:
-            raise InputError(f"column {name!r} is not told from the instants' {name}", where=where, hint="rename it")
+            raise InputError(
+                f"column {name!r} cannot be distinguished from the instants' {name}", where=where, hint="rename it"
+            )
     rows = foreign.rows.astype(dict.fromkeys(instants, "object"))
     rows = rows.melt(id_vars=others, value_vars=instants, var_name=_INSTANT, value_name=_VALUE)
     time = mapping.time.model_copy(update={"column": _INSTANT, "columns": None})
@@ -377,5 +379,5 @@ def _notes(samples: pd.DataFrame, mapping: Mapping) -> list[str]:
     if any(column.unit == TEXT for column in mapping.column):
         notes.append("numbers were rounded before they were written: small changes are lost")
     if "service" in samples and mapping.labels.deployment is None:
-        notes.append(f"deployments are told by the pods' names: {samples['deployment'].nunique()} of them")
+        notes.append(f"deployments are derived from the pods' names: {samples['deployment'].nunique()} of them")
     return notes

@@ -21,7 +21,7 @@ _RULE = re.compile(
 )
 _PLAIN = ("time", "anomaly", "service")
 _TRUE_AND_FALSE = {"true": True, "false": False}
-#: The year first, and whatever stands between: there is one way to read it.
+#: The year first, with any separator: there is one way to read it.
 _YEAR_FIRST = r"\d{4}[-/.]\d\d?[-/.]\d\d?(?:[T ].*)?"
 _HOW = "write such as time=time,cpu=cpu_usage_nanocores*1e7,net_in=rate:rx_bytes,label=anomaly"
 

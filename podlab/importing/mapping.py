@@ -27,7 +27,7 @@ _SECONDS: Final = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 _CORES: Final = {"nanocores": 1.0, "microcores": 1e3, "millicores": 1e6, "cores": 1e9, "percent of a core": 1e7}
 #: Our unit -> a file's unit -> factor. There is no ``KB`` or ``k``: some mean 1000 by it, and some 1024.
 FACTORS: Final = {"bytes": _BYTES, "ns": _SECONDS, "1e-9 cores": _CORES, "1": {"1": 1.0}}
-#: What may stand behind a number in a text.
+#: Suffixes of a number in a text.
 _SUFFIXES: Final = {
     # Kubernetes leaves the B out. Its k, M and G are read nowhere: others mean 1024 by them.
     "bytes": {
@@ -49,7 +49,7 @@ class QuantityError(ValueError):
     Attributes
     ----------
     text : str
-        All of it, as it stands in the file.
+        All of it, as in the file.
     """
 
     def __init__(self, what: str, text: str) -> None:
@@ -268,7 +268,7 @@ class Mapping(_Part):
             if each.time is not None and (self.long is not None or self.time.column is None):
                 raise ValueError(f"{each.name!r} has a `time` of its own: only where rows are wide, and have times")
             if each.sum and self.time.every is not None:
-                raise ValueError(f"which values of {each.name!r} to add cannot be told without times")
+                raise ValueError(f"the values of {each.name!r} cannot be added without times")
         return self
 
 
@@ -289,7 +289,7 @@ def read_mapping(path: Path) -> Mapping:
     try:
         return Mapping.model_validate(table)
     except ValidationError as errors:
-        # Of an Origin's forms pydantic tells what is wrong with each; the place is what helps.
+        # pydantic lists what is wrong with each form of an Origin; the place is what helps.
         first = errors.errors()[0]
         place = ".".join(str(p) for p in first["loc"] if p not in _FORMS)
         what = "unknown word" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")

@@ -47,7 +47,7 @@ class ForeignTable:
 
     @classmethod
     def of(cls, rows: pd.DataFrame, lines: Sequence[int] | npt.NDArray[np.int64], unit: str) -> ForeignTable:
-        """Make one; columns of one name are told apart as ``name (1)``, ``name (2)`` unless they hold the same."""
+        """Make one; columns of one name become ``name (1)``, ``name (2)`` unless they are equal."""
         return cls(_name_apart(rows.reset_index(drop=True)), np.asarray(lines, dtype=np.int64), unit)
 
     def at(self, position: int) -> str:
@@ -122,7 +122,7 @@ def _name_apart(rows: pd.DataFrame) -> pd.DataFrame:
 
 _QUOTED: Final = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 _ATTRIBUTE: Final = re.compile(rf"@attribute\s+({_QUOTED}|[^\s{{]+)\s*(.*)", re.IGNORECASE)
-#: A value in quotes, or what stands up to the next comma.
+#: A value in quotes, or the text up to the next comma.
 _VALUE: Final = re.compile(rf"\s*(?:({_QUOTED})\s*|([^,]*))(,|$)")
 _NUMBERS: Final = ("numeric", "real", "integer")
 _MISSING: Final = "?"
@@ -150,17 +150,17 @@ def read_arff(path: Path) -> ForeignTable:
     lines: list[int] = []
     in_data = False
     for number, line in enumerate(text.split("\n"), 1):
-        told = _without_comment(line).strip()
-        if not told:
+        content = _without_comment(line).strip()
+        if not content:
             continue
         if in_data:
-            rows.append(_read_row(told, attributes, number, text))
+            rows.append(_read_row(content, attributes, number, text))
             lines.append(number)
-        elif told.lower().startswith("@attribute"):
-            attributes.append(_read_attribute(told, number))
-        elif told.lower().startswith("@data"):
+        elif content.lower().startswith("@attribute"):
+            attributes.append(_read_attribute(content, number))
+        elif content.lower().startswith("@data"):
             in_data = True
-        elif not told.lower().startswith("@relation"):
+        elif not content.lower().startswith("@relation"):
             raise ValueError(f"line {number}: is no part of a header: {begin_of(text, number)}")
     if not in_data:
         raise ValueError("there is no @data")
@@ -168,7 +168,7 @@ def read_arff(path: Path) -> ForeignTable:
 
 
 def _without_comment(line: str) -> str:
-    """Take off what stands behind a ``%`` outside of quotes, as Weka does."""
+    """Remove a comment, which begins with ``%`` outside of quotes."""
     if "%" not in line:
         return line
     at = 0
@@ -179,10 +179,10 @@ def _without_comment(line: str) -> str:
     return line
 
 
-def _read_attribute(told: str, number: int) -> _Attribute:
-    found = _ATTRIBUTE.fullmatch(told)
+def _read_attribute(content: str, number: int) -> _Attribute:
+    found = _ATTRIBUTE.fullmatch(content)
     if found is None or not found[2]:
-        raise ValueError(f"line {number}: {told[:60]!r} is no attribute")
+        raise ValueError(f"line {number}: {content[:60]!r} is no attribute")
     name, kind = _unquote(found[1]), found[2].strip()
     if kind.startswith("{"):
         if not kind.endswith("}"):
@@ -194,13 +194,13 @@ def _read_attribute(told: str, number: int) -> _Attribute:
     return _Attribute(name, None)
 
 
-def _read_row(told: str, attributes: list[_Attribute], number: int, text: str) -> list[str]:
-    if told.startswith("{"):
+def _read_row(content: str, attributes: list[_Attribute], number: int, text: str) -> list[str]:
+    if content.startswith("{"):
         raise ValueError(f"line {number}: sparse data is not read; save it as dense ARFF")
-    values = _split(told, number)
+    values = _split(content, number)
     if len(values) == 1 and len(attributes) > 1:
         # Weka takes blanks between values, too.
-        values = _split(re.sub(rf"({_QUOTED})|\s+", lambda found: found[1] or ",", told), number)
+        values = _split(re.sub(rf"({_QUOTED})|\s+", lambda found: found[1] or ",", content), number)
     if len(values) != len(attributes):
         shown = begin_of(text, number)
         raise ValueError(f"line {number} has {len(values)} fields, not {len(attributes)}: {shown}")
@@ -214,14 +214,14 @@ def _read_row(told: str, attributes: list[_Attribute], number: int, text: str) -
     return row
 
 
-def _split(told: str, number: int) -> list[tuple[str, bool]]:
+def _split(content: str, number: int) -> list[tuple[str, bool]]:
     """Part values at commas, and say which stood in quotes."""
     values: list[tuple[str, bool]] = []
     at = 0
     while True:
-        found = _VALUE.match(told, at)
+        found = _VALUE.match(content, at)
         if found is None or (found[2] is not None and found[2][:1] in ("'", '"')):
-            raise ValueError(f"line {number}: a quote that does not end: {told[at : at + 40]!r}")
+            raise ValueError(f"line {number}: a quote that does not end: {content[at : at + 40]!r}")
         values.append((_unquote(found[1]), True) if found[1] is not None else (found[2].strip(), False))
         if not found[3]:
             return values
@@ -322,8 +322,8 @@ def _read_object(line: str, number: int, text: str) -> dict[str, str | None]:
         row = json.loads(line)
         if not isinstance(row, dict):
             raise ValueError(f"line {number} is not an object: {begin_of(text, number)}")
-        told = {k: v if isinstance(v, str) or v is None else json.dumps(v) for k, v in row.items()}
-        "".join([*told, *(v for v in told.values() if v is not None)]).encode()
+        fields = {k: v if isinstance(v, str) or v is None else json.dumps(v) for k, v in row.items()}
+        "".join([*fields, *(v for v in fields.values() if v is not None)]).encode()
     except json.JSONDecodeError as error:
         what = f"{error.msg.removesuffix(' at')} at column {error.colno}"
         raise ValueError(f"line {number}: {what}: {begin_of(text, number)}") from error
@@ -331,7 +331,7 @@ def _read_object(line: str, number: int, text: str) -> dict[str, str | None]:
         raise ValueError(f"line {number}: holds half a character: {begin_of(text, number)}") from error
     except RecursionError as error:
         raise ValueError(f"line {number}: is nested too deeply: {begin_of(text, number)}") from error
-    return told
+    return fields
 
 
 def _read_prometheus(path: Path) -> ForeignTable:

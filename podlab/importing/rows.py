@@ -1,4 +1,4 @@
-"""Rows of foreign files: whose they are, what only some of them say, and counters told from what is none."""
+"""Rows of foreign files: their containers, gaps filled from other rows, and checks of counters."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from podlab.data.samples import INSTANCE_KEY
 from podlab.errors import InputError
 from podlab.importing.mapping import Column
 
-#: What is said about a container, which never tells its rows apart.
+#: Descriptions of a container, which never identify a row.
 DESCRIPTION: Final = ("node", "image", "started_at", "service", "deployment", "variant", "version")
 #: Of that, what does not change while a container lives.
 _LASTING: Final = ("node", "image", "service", "deployment")
-#: What some rows may not tell, and by what else the rows that do are found.
+#: What some rows may lack, and by which columns the rows that have it are found.
 _PARTS_OF_IDENTITY: Final = {
     "cluster": ["namespace", "pod"],
     "namespace": ["cluster", "pod"],
@@ -27,7 +27,7 @@ _LEAST_TOLERANCE_S: Final = 2.0
 
 
 def fill_identity(table: pd.DataFrame) -> pd.DataFrame:
-    """Fill in cluster, namespace and uid where only some rows of a pod tell them, and those agree.
+    """Fill in cluster, namespace and uid where only some rows of a pod have them, and those agree.
 
     Parameters
     ----------
@@ -46,26 +46,26 @@ def fill_identity(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def fill_descriptions(table: pd.DataFrame) -> pd.DataFrame:
-    """Fill in what is said about a container where only some of its rows tell it, and those agree.
+    """Fill in descriptions of a container where only some of its rows have them, and those agree.
 
     A start is that of the latest life which had begun by a row's time.
     """
     filled = table.copy()
     for name in DESCRIPTION:
         if name in filled and filled[name].isna().any() and filled[name].notna().any():
-            told = _start_by_then(filled) if name == "started_at" else _agreed(filled, list(CONTAINER_KEY), name)
-            filled[name] = filled[name].fillna(told)
+            values = _start_by_then(filled) if name == "started_at" else _agreed(filled, list(CONTAINER_KEY), name)
+            filled[name] = filled[name].fillna(values)
     return filled
 
 
 def contradictions(table: pd.DataFrame) -> list[str]:
-    """Tell of containers whose rows say different things about what does not change."""
+    """List containers whose rows contradict each other in what does not change."""
     notes = []
     for name in _LASTING:
         if name not in table:
             continue
-        told = table.dropna(subset=[name]).groupby(list(CONTAINER_KEY), dropna=False)[name].unique()
-        several = told[told.map(len) > 1]
+        by_container = table.dropna(subset=[name]).groupby(list(CONTAINER_KEY), dropna=False)[name].unique()
+        several = by_container[by_container.map(len) > 1]
         if len(several):
             pod = several.index[0][CONTAINER_KEY.index("pod")]
             values = ", ".join(map(str, several.iloc[0][:5]))
@@ -103,7 +103,7 @@ def starts_of_ages(table: pd.DataFrame, age_s: pd.Series, *, unit_s: float, made
 
 
 def _agreed(table: pd.DataFrame, key: list[str], name: str) -> pd.Series:
-    """Give the one value that rows of the same key tell; missing where they tell none or several."""
+    """Give the one value that rows of the same key have; missing where they have none or several."""
     values = table.groupby(key, dropna=False, sort=False)[name]
     return values.transform("first").where(values.transform("nunique") == 1)
 
@@ -116,12 +116,12 @@ def _start_by_then(table: pd.DataFrame) -> pd.Series:
     return pd.Series(found["start"].array, index=found["row"]).reindex(table.index)
 
 
-#: A counter falls when its container restarts; so often other falls may be, of all steps.
+#: A counter falls when its container restarts; the share of steps that may be other falls.
 _MOST_FALLS: Final = 0.05
-#: A counter that began anew has at most this much of what it had, and grows in so many steps before it does so again.
+#: A counter that restarts drops to at most this share of its value, and then grows for at least this many steps.
 _MOST_LEFT: Final = 0.5
 _LEAST_GROWTH: Final = 2
-#: What no container that runs has none of.
+#: Gauges that are never 0 in a running container.
 GAUGES_OF_MEMORY: Final = ("memory_usage_bytes", "memory_working_set_bytes", "memory_rss_bytes")
 
 
@@ -192,7 +192,7 @@ def _steps(ordered: pd.DataFrame, key: list[str], metric: str) -> pd.DataFrame:
 
 
 def restarts(samples: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
-    """Tell of containers whose counters begin anew within what counts as one life."""
+    """List containers whose counters restart within one instance."""
     pods: dict[str, str] = {}
     for column in columns:
         if CATALOGUE[column.metric].kind == "counter":

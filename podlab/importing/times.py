@@ -154,8 +154,8 @@ def _with_zone(times: pd.Series, zone: str | None, name: str, where: str) -> pd.
         placed: pd.Series = times.dt.tz_localize(place).dt.tz_convert("UTC")
     except ValueError as error:
         # pandas names the time, and then arguments of its own.
-        told = re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", str(error))
-        what = f"{name}: where clocks change, {zone} has {told[0] if told else 'a time of these'} twice or never"
+        named = re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", str(error))
+        what = f"{name}: where clocks change, {zone} has {named[0] if named else 'a time of these'} twice or never"
         raise InputError(what, where=where, hint="write times with their offset, or in UTC") from error
     return placed
 

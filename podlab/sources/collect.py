@@ -17,10 +17,10 @@ from podlab.sources.protocol import Source
 
 log = logging.getLogger(__name__)
 
-#: Agents write some time after they measured (Telegraf 10 s and jitter, a kubelet up to 15 s): so far back a round asks
-#: again for what the rounds before it had.
+#: Agents write some time after they measured (Telegraf 10 s and jitter, a kubelet up to 15 s), so each round overlaps
+#: the one before by this much.
 _LATE: Final = timedelta(seconds=60)
-#: What tells a row from others, whether or not its uid and start were known yet.
+#: What identifies a row, whether or not its uid and start were known yet.
 _ROW: Final = ["cluster", "namespace", "pod", "container", "time"]
 
 
@@ -35,9 +35,9 @@ def collect(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> pd.DataFrame:
-    """Fetch the last ``window``, and then what has come since, as often as asked.
+    """Fetch the last ``window``, then what has arrived since, for a number of rounds.
 
-    What an agent wrote late is not lost: each later round asks for the minute before it as well.
+    Late writes are not lost: each later round also asks for the minute before it.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def collect(
     try:
         _wait(wait.total_seconds(), progress, clock, sleep)
     except KeyboardInterrupt:
-        log.warning("stopped while waiting; what came so far is kept")
+        log.warning("stopped while waiting; samples fetched so far are kept")
         rounds = 1
     began_s = clock()
     try:

@@ -118,8 +118,8 @@ class InfluxSource:
     def fetch(self, since: datetime, until: datetime, *, pods: Collection[str] | None = None) -> pd.DataFrame:
         """Read the samples with ``since <= time < until``; see :class:`podlab.sources.protocol.LiveSource`.
 
-        One statement takes the names of a few hundred pods well; the server's work grows with pods times series.
-        Two pods of one name are told apart by what carries their uid: Docker's names, or a replay. Where nothing does
+        One statement can name a few hundred pods; the server's work grows with pods times series.
+        Two pods of one name are distinguished by uid, where Docker's names or a replay carry it. Elsewhere
         (containerd), ``pod_uid``, ``image`` and ``started_at`` are missing, for the cluster's inventory to fill.
 
         Raises
@@ -193,7 +193,7 @@ class InfluxSource:
         names = list(pods)
         if len(names) < 2 or self.database.version.major < 3:
             return []
-        # A name may stand there twice, and each of its dots takes twelve characters.
+        # A name may occur twice, and each of its dots takes twelve characters.
         questions = (measurement.query(names) for measurement in telegraf.measurements(self.columns))
         if max(len(quote(question)) for question in questions) <= _MOST_QUESTION_CHARACTERS:
             return []

@@ -15,7 +15,7 @@ https://github.com/influxdata/influxdb (form fields ``q``, ``db``, ``epoch``, ``
 3.x: https://docs.influxdata.com/influxdb3/core/query-data/execute-queries/influxdb-v1-api/ and
 ``influxdb3_server/src/http/v1.rs`` there (parameters are read from the address alone, ``Accept`` is JSON or CSV,
 parameterised questions are not supported at ``/query``; some releases give the tags of ``GROUP BY`` as columns).
-The version stands in the header ``X-Influxdb-Version`` of ``/ping``, else in the body of ``/health``:
+The version is in the header ``X-Influxdb-Version`` of ``/ping``, else in the body of ``/health``:
 https://docs.influxdata.com/influxdb/v2/api/ping/, https://docs.influxdata.com/influxdb3/core/api/server-information/.
 
 msgpack is used because it alone is exact and unambiguous: integers keep their 64 bits, and tag values come back
@@ -50,7 +50,7 @@ _AUTHORIZATION_WORDS = ("authoriz", "authenticat", "credentials", "insufficient 
 _REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 #: What 2.x says of a database that no bucket is mapped to, at /query and at /write.
 _UNMAPPED_WORDS = ("dbrp", "database not found", "retention policy not found")
-#: How servers say that a question asks for too much at once: 1.x (max-select-point, -series, -buckets, max-time-range,
+#: How servers refuse a question for too much at once: 1.x (max-select-point, -series, -buckets, max-time-range,
 #: query-timeout), 2.x (memory allocation limit reached), 3.x (would exceed file limit, resources exhausted).
 _TOO_MUCH = re.compile(
     r"max-(select|time|row)|(point|series|bucket|range|file|memory|size|query-timeout) limit|limit (reached|exceed)"
@@ -60,7 +60,7 @@ _TOO_MUCH = re.compile(
     r"|(process|scan|select|return) more than|(narrow|reduce|shorten) \S* ?(query|time)",
     re.IGNORECASE,
 )
-#: What is refused because of others' questions, or of how many there were: the next may pass, a smaller one no sooner.
+#: Refusals because of load or rate limits: the same question may pass later, a smaller one would not help.
 _BUSY = re.compile(
     r"concurrent|queue|too many requests|rate.?limit|plan limit|limited_|max-connection|too busy|overloaded",
     re.IGNORECASE,
@@ -73,7 +73,7 @@ _MAJOR: Final = re.compile(r"v?(\d+)\.\d")
 
 
 class InfluxVersion(NamedTuple):
-    """What a server says it is; ``text`` is empty where it says nothing."""
+    """A server's version; ``text`` is empty where it reports none."""
 
     major: int
     text: str
@@ -124,7 +124,7 @@ class InfluxDatabase:
 
     @property
     def version(self) -> InfluxVersion:
-        """What the server is; asked once. Errors as of :meth:`query`."""
+        """The server's version; asked once. Errors as of :meth:`query`."""
         if self._version is None:
             self._version = self._find_version()
         return self._version
@@ -146,7 +146,7 @@ class InfluxDatabase:
         Parameters
         ----------
         text : str
-            InfluxQL; values stand in it as ``$name`` and come from ``bound``.
+            InfluxQL, with ``$name`` in place of each value of ``bound``.
         bound : mapping, optional
             Values of the names in ``text``.
         max_bytes : int
@@ -157,41 +157,51 @@ class InfluxDatabase:
         InputError
             If the server cannot be reached, or refuses the user or the statement.
         TooLargeError
-            If the answer has more than ``max_bytes``, or the server says that it were too much.
+            If the answer has more than ``max_bytes``, or the server refuses so much at once.
         PodlabError
             If the server fails, takes too long, or its answer breaks off.
         """
-        form = {"q": text, "epoch": "ns", **self._place()}
+        form = {"q": text, "epoch": "ns", **self.place}
         if self.version.major == 3:
-            return self._send("GET", "/query", None, form | {"q": fill_in(text, bound or {})}, max_bytes)
+            return self.send("GET", "/query", None, form | {"q": fill_in(text, bound or {})}, max_bytes=max_bytes)
         if bound:
             form["params"] = json.dumps(bound)
-        return self._send("POST", "/query", urlencode(form).encode(), {}, max_bytes)
+        return self.send("POST", "/query", urlencode(form).encode(), {}, max_bytes=max_bytes)
 
     def write(self, lines: bytes) -> None:
         """Write points in line protocol, times in nanoseconds; errors as of :meth:`query`."""
-        parameters = {**self._place(), "precision": "ns"}
-        self._send("POST", "/write", lines, parameters, _MAX_SMALL_ANSWER_BYTES)
+        self.send("POST", "/write", lines, {**self.place, "precision": "ns"})
 
     @property
     def bare_name(self) -> str:
         """The database's name without a policy, as statements name it."""
         return self.database if self.version.major == 3 else self.database.partition("/")[0]
 
-    def _place(self) -> dict[str, str]:
+    @property
+    def place(self) -> dict[str, str]:
+        """The parameters of a request that name the database, and the policy if one was given."""
         # No name of a database may hold a slash in 1.x; in 3.x it is part of the name.
         policy = self.database.partition("/")[2] if self.version.major < 3 else ""
         return {"db": self.bare_name, **({"rp": policy} if policy else {})}
 
-    def _send(self, method: str, path: str, content: bytes | None, parameters: dict[str, str], max_bytes: int) -> bytes:
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        parameters: Mapping[str, str],
+        *,
+        max_bytes: int = _MAX_SMALL_ANSWER_BYTES,
+    ) -> bytes:
+        """Send any request with the login and return the answer's bytes; errors as of :meth:`query`."""
         major = self.version.major
         headers = {"Accept": "application/json" if major == 3 else "application/x-msgpack"}
-        if path == "/query" and content is not None:
+        if path == "/query" and body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         if self._token is not None:
             headers["Authorization"] = f"{'Token' if major == 2 else 'Bearer'} {self._token}"
         address = f"{path}?{urlencode(parameters)}" if parameters else path
-        answer = self._http.send(method, address, where=self.name, body=content, headers=headers, max_bytes=max_bytes)
+        answer = self._http.send(method, address, where=self.name, body=body, headers=headers, max_bytes=max_bytes)
         if not answer.is_success:
             raise self._refusal_of(answer, is_question=path == "/query")
         return answer.body
@@ -247,13 +257,13 @@ class InfluxDatabase:
         lower, major = message.lower(), self.version.major
         if status in _REFUSED or any(word in lower for word in _AUTHORIZATION_WORDS):
             return self._refused_user(message)
-        policy = self._place().get("rp", "autogen")
+        policy = self.place.get("rp", "autogen")
         if major == 2 and any(word in lower for word in _UNMAPPED_WORDS):
             return InputError(
                 f"InfluxDB {self.version.text} maps no bucket to this database: {message}",
                 where=self.name,
                 hint=f"influx v1 dbrp create --db {self.bare_name} --rp {policy} --default --bucket-id ID "
-                "(influx bucket list tells the ID)",
+                "(influx bucket list shows the ID)",
             )
         if "retention policy not found" in lower:
             what, hint = "there is no such retention policy", "check what stands behind the slash of influxdb_database"
@@ -277,7 +287,7 @@ class InfluxDatabase:
 
 
 def _error_in(body: bytes) -> str:
-    """Find the server's words; it packs some refusals as was asked for, and others as JSON; 2.x has a ``message``."""
+    """Find the message of a refusal, in msgpack or JSON; 2.x calls it ``message``."""
     for decode in (msgspec.msgpack.decode, msgspec.json.decode):
         try:
             fields = decode(body)
@@ -418,7 +428,7 @@ def _no_answer(why: str, where: str) -> PodlabError:
 
 
 def _in_order(series: _Series, expected: Sequence[str], tags: Sequence[str], where: str) -> list[_Series]:
-    """Put a series' columns into the order asked for; tags that stand among them (3.x) divide it."""
+    """Put a series' columns into the order asked for, and split it by tags that are columns (3.x)."""
     place = {name: number for number, name in enumerate(series.columns)}
     if lost := [name for name in expected if name not in place]:
         raise PodlabError(f"the answer lacks the column {lost[0]!r} that was asked for", where=where)

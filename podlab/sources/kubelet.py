@@ -5,27 +5,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
-import numpy as np
 import pandas as pd
 import urllib3
 
-from podlab.data.catalogue import AGES, CATALOGUE, MEASURED_METRICS
+from podlab.data.catalogue import MEASURED_METRICS
 from podlab.data.samples import check_samples
 from podlab.errors import InputError, PodlabError
 from podlab.http import KUBELET, HttpClient, one_line
 from podlab.sources.kubelet_answers import (
     CADVISOR,
-    MISSING,
     NS_PER_S,
     SUMMARY,
-    Instance,
     Reading,
     add_cadvisor,
     needs_cadvisor,
@@ -33,7 +29,7 @@ from podlab.sources.kubelet_answers import (
     stored_columns,
 )
 from podlab.sources.protocol import NothingThereError
-from podlab.sources.time_join import Ints
+from podlab.sources.sample_buffer import SampleBuffer
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +38,6 @@ _MAX_BYTES: Final = 128_000_000
 _RIGHTS: Final = {SUMMARY: "nodes/stats", CADVISOR: "nodes/metrics"}
 #: Connections kept open, the least used closed first: one to each node of a large cluster.
 _MAX_CONNECTIONS: Final = 1024
-
-#: Each takes 16 bytes and 8 a column: 10,000 containers each 10 s for 16 minutes.
-_MOST_ROWS: Final = 1_000_000
-
-
-_NOBODY: Final = np.zeros(0, dtype=np.int64)
 
 
 class KubeletAddress(NamedTuple):
@@ -78,7 +68,7 @@ class KubeletClient:
     authority : str, optional
         File with the certificates that sign the kubelets' own; the system's by default.
     verify : bool
-        False: take any certificate. Whoever can stand in between then gets the token.
+        False: accept any certificate, which exposes the token to a man in the middle.
     certificate, key : str, optional
         Files with the caller's own certificate.
     timeout_s : float
@@ -103,7 +93,7 @@ class KubeletClient:
             cert_file=certificate, key_file=key, **options,
         )  # fmt: skip
         if not verify:
-            # It was chosen, and said so once; not again for each answer.
+            # The user chose it; no warning for each answer.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._http = HttpClient(KUBELET, pool, timeout_s=timeout_s)
         self._headers, self._max_bytes = headers, max_bytes
@@ -141,162 +131,18 @@ def _refusal(status: int, path: str, message: str, where: str) -> PodlabError:
     return PodlabError(f"the kubelet answered {path} with {status}: {message}", where=where)
 
 
-class _Block(NamedTuple):
-    came_s: float
-    code: Ints
-    time_ns: Ints
-    numbers: Ints
-
-
-class Ring:
-    """Samples that came within the last ``window_s``; threads may share it.
-
-    Its size is bounded by the window, and by a number of rows beyond which the oldest are dropped early.
-
-    Parameters
-    ----------
-    window_s : float
-        How long a sample is kept after it came; by our clock, whatever the nodes' clocks say.
-    columns : tuple of str
-        Of all readings; see :func:`podlab.sources.kubelet_answers.stored_columns`.
-    most_rows : int
-        No more samples than these.
-    """
-
-    def __init__(self, window_s: float, columns: tuple[str, ...], most_rows: int = _MOST_ROWS) -> None:
-        self.window_s = window_s
-        self.columns = columns
-        self.most_rows = most_rows
-        self._blocks: deque[_Block] = deque()
-        self._codes: dict[Instance, int] = {}
-        self._newest_ns: dict[int, int] = {}
-        self._next = 0
-        self._rows = 0
-        self._dropped = False
-        self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return self._rows
-
-    def add(self, readings: Sequence[Reading], came_s: float) -> int:
-        """Take in what some nodes said; a sample that is not newer than its container's last one is left out.
-
-        A kubelet measures each 10 s or so and gives the same sample until then.
-
-        Parameters
-        ----------
-        readings : sequence of Reading
-        came_s : float
-            When they came, in seconds since 1970.
-
-        Returns
-        -------
-        int
-            How many samples were new.
-        """
-        with self._lock:
-            parts = [part for reading in readings if (part := self._fresh(reading)) is not None]
-            if parts:
-                code, time_ns, values = (np.concatenate(each) for each in zip(*parts, strict=True))
-                self._blocks.append(_Block(came_s, code, time_ns, values))
-                self._rows += len(code)
-            self._forget(came_s)
-            return sum(len(code) for code, _, _ in parts)
-
-    def _fresh(self, reading: Reading) -> tuple[Ints, Ints, Ints] | None:
-        code = np.empty(len(reading.instances), dtype=np.int64)
-        new = np.zeros(len(reading.instances), dtype=bool)
-        for row, (instance, at_ns) in enumerate(zip(reading.instances, reading.time_ns.tolist(), strict=True)):
-            number = self._codes.get(instance)
-            if number is None:
-                number = self._codes[instance] = self._next
-                self._next += 1
-            code[row] = number
-            # A kubelet measures no more often; the same sample may be told with and without its milliseconds.
-            if at_ns // NS_PER_S > self._newest_ns.get(number, MISSING) // NS_PER_S:
-                self._newest_ns[number] = at_ns
-                new[row] = True
-        return (code[new], reading.time_ns[new], reading.numbers[new]) if new.any() else None
-
-    def _forget(self, now_s: float) -> None:
-        forgotten = False
-        while self._blocks and (self._blocks[0].came_s < now_s - self.window_s or self._rows > self.most_rows):
-            if self._rows > self.most_rows and not self._dropped:
-                log.warning("more than %d samples in %g s: the oldest are dropped early", self.most_rows, self.window_s)
-                self._dropped = True
-            self._rows -= len(self._blocks.popleft().code)
-            forgotten = True
-        if forgotten:
-            # Whoever has no sample left is gone.
-            live = set(np.unique(np.concatenate([block.code for block in self._blocks] or [_NOBODY])).tolist())
-            self._codes = {instance: code for instance, code in self._codes.items() if code in live}
-            self._newest_ns = {code: at_ns for code, at_ns in self._newest_ns.items() if code in live}
-
-    def select(self, since_ns: int, until_ns: int, *, pods: Collection[str] | None = None) -> pd.DataFrame:
-        """Give the samples with ``since_ns <= time < until_ns``, of all pods or of those with one of these names.
-
-        Returns
-        -------
-        DataFrame
-            A samples table that is not checked yet, without ``cluster``; columns of which nothing is known are absent.
-        """
-        with self._lock:
-            blocks, instances = list(self._blocks), {code: each for each, code in self._codes.items()}
-        parts = []
-        wanted = None
-        if pods is not None:
-            wanted = np.array([code for code, each in instances.items() if each.pod in pods], dtype=np.int64)
-        for block in blocks:
-            keep = (block.time_ns >= since_ns) & (block.time_ns < until_ns)
-            if wanted is not None:
-                keep &= np.isin(block.code, wanted)
-            if keep.any():
-                parts.append((block.code[keep], block.time_ns[keep], block.numbers[keep]))
-        if not parts:
-            return pd.DataFrame({"time": pd.Series(dtype="datetime64[ns, UTC]")})
-        code, time_ns, values = (np.concatenate(each) for each in zip(*parts, strict=True))
-        return _to_frame([instances[number] for number in np.unique(code)], np.unique(code, return_inverse=True)[1],
-                         time_ns, values, self.columns)  # fmt: skip
-
-
-def _to_frame(
-    instances: Sequence[Instance], row: Ints, time_ns: Ints, values: Ints, columns: Sequence[str]
-) -> pd.DataFrame:
-    def text(name: str) -> pd.Series:
-        given = pd.Series([getattr(each, name) or None for each in instances], dtype="str")
-        return given.take(row).reset_index(drop=True)
-
-    def moments(ns: Ints) -> pd.Series:
-        return pd.Series(pd.to_datetime(ns, utc=True, unit="ns"))
-
-    started_ns = np.array([each.started_ns for each in instances], dtype=np.int64)[row]
-    names = ("node", "namespace", "pod", "pod_uid", "container")
-    table = {"time": moments(time_ns), **{name: text(name) for name in names}}
-    table["started_at"] = moments(started_ns).where(started_ns != MISSING)
-    for number, name in enumerate(columns):
-        told = values[:, number] != MISSING
-        if told.any():
-            if name in AGES.values():
-                age_s = (time_ns - values[:, number]) / NS_PER_S
-                table[name] = pd.Series(np.where(told, age_s.round(3), np.nan))
-            elif CATALOGUE[name].kind == "counter":
-                table[name] = pd.Series(pd.arrays.IntegerArray(np.ascontiguousarray(values[:, number]), ~told))
-            else:
-                table[name] = pd.Series(np.where(told, values[:, number].astype(np.float64), np.nan))
-    return pd.DataFrame(table)
-
-
 #: Nodes come and go more seldom than pods.
 _RENEW_NODES_S: Final = 60.0
-#: So far a node's clock may be off before it is told.
+
+#: How far a node's clock may be off before it is reported.
 _SKEW_S: Final = 30.0
 
 
 class KubeletSource:
     """The kubelets of a cluster as a source of samples: asked again and again, the last minutes kept in memory.
 
-    All nodes are asked at once, as far as there are threads. One that is slow or fails holds up no other: it is told of
-    once, and asked again in each round.
+    All nodes are asked in parallel. One that is slow or fails does not delay the others: it is reported once, and asked
+    again in each round.
 
     Parameters
     ----------
@@ -312,7 +158,7 @@ class KubeletSource:
     window_s : float
         How long samples are kept.
     columns : collection of str, optional
-        The metrics to fetch; without any that only cAdvisor tells (block I/O, processes, throttling, packets) a node is
+        The metrics to fetch; without any that only cAdvisor has (block I/O, processes, throttling, packets) a node is
         asked once instead of twice.
     parallel : int
         How many nodes are asked at the same time.
@@ -341,7 +187,7 @@ class KubeletSource:
         self.cluster = cluster
         self.interval_s = interval_s
         self.columns = stored_columns(MEASURED_METRICS if columns is None else columns)
-        self.ring = Ring(window_s, self.columns)
+        self.buffer = SampleBuffer(window_s, self.columns)
         #: What is wrong with a node just now, by its name.
         self.failures: dict[str, PodlabError] = {}
         self._list_nodes, self._get, self._clock, self._let_go = nodes, get, clock, let_go
@@ -386,13 +232,13 @@ class KubeletSource:
             except Exception:
                 if self._stop.is_set():
                     return  # what was under way found everything closed
-                # Whatever it is, the next round may do better.
+                # The next round may do better.
                 log.exception("a round over the kubelets failed")
                 self._polled.set()
             self._stop.wait(max(0.0, begun_s + self.interval_s - time.monotonic()))
 
     def poll(self) -> int:
-        """Ask each node once and take in what comes within an interval; what comes later is taken in the next time.
+        """Ask each node once and add what arrives within an interval; what arrives later is added in the next round.
 
         Returns
         -------
@@ -415,14 +261,14 @@ class KubeletSource:
                 except Exception as error:
                     if self._stop.is_set():
                         raise  # it was given up
-                    # Whatever one node said, the others' samples are taken in.
+                    # A broken answer of one node must not lose the others' samples.
                     log.debug("node %s", node, exc_info=True)
                     what = f"its answer cannot be read: {type(error).__name__}: {error}"
                     self._report(node, PodlabError(what, where=f"node {node}"))
                 else:
                     self._report(node, None)
                     self._check_clock(node, readings[-1])
-            new = self.ring.add(readings, self._clock())
+            new = self.buffer.add(readings, self._clock())
             self._polled.set()
             return new
 
@@ -451,14 +297,14 @@ class KubeletSource:
                 add_cadvisor(reading, self._get(address, CADVISOR), address.node, tolerance_s=self.interval_s)
             except PodlabError as error:
                 if self.without_cadvisor.get(address.node) != error.message:
-                    log.warning("no block I/O, nor what else only %s tells: %s", CADVISOR, error)
+                    log.warning("no block I/O, nor the other metrics that only %s has: %s", CADVISOR, error)
                 self.without_cadvisor[address.node] = error.message
             else:
                 self.without_cadvisor.pop(address.node, None)
         return reading
 
     def _report(self, node: str, error: PodlabError | None) -> None:
-        """Tell once when a node begins to fail, and when it does no more."""
+        """Log once when a node starts to fail, and when it recovers."""
         before = self.failures.pop(node, None)
         if error is not None:
             self.failures[node] = error
@@ -497,7 +343,7 @@ class KubeletSource:
         if self._thread is None and not self._polled.is_set():
             self.poll()
         self._polled.wait()
-        found = self.ring.select(since_ns, until_ns, pods=pods)
+        found = self.buffer.select(since_ns, until_ns, pods=pods)
         if len(found):
             return check_samples(found.assign(cluster=self.cluster), where=self.name)
         if self._listing is not None:

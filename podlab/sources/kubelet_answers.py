@@ -1,12 +1,12 @@
 """What a kubelet answers, as samples: ``/stats/summary``, and what only ``/metrics/cadvisor`` has.
 
 The Summary API's fields: ``staging/src/k8s.io/kubelet/pkg/apis/stats/v1alpha1/types.go`` in
-https://github.com/kubernetes/kubernetes. What it does not say is missing: ``usageNanoCores`` in a container's first
-sample, ``rssBytes`` and page faults where the runtime does not tell them. Its times are whole seconds, one per section;
-a sample's time is that of ``cpu``, and network, file systems and volumes keep their own.
+https://github.com/kubernetes/kubernetes. Missing there are ``usageNanoCores`` in a container's first sample, and
+``rssBytes`` and page faults where the runtime does not measure them. Its times are whole seconds, one per section; a
+sample's time is that of ``cpu``, and network, file systems and volumes keep their own.
 
 Pressure (``psi``) is the kernel's count of microseconds, whatever the API's comments say. A kubelet on cgroup v1, which
-has no pressure, tells 0 of everything: where a whole node says nothing else, pressure is missing.
+has no pressure, reports 0 everywhere: where all values of a node are 0, pressure is missing.
 
 cAdvisor, which measures both, has milliseconds: where both have the same second, the sample gets those. Its answer has
 some 100 families, of which podlab needs a few; the others are not parsed, which makes it many times as fast:
@@ -43,7 +43,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _MOST: Final = 2**63 - 1
 #: A static pod has the digest of its file here, and another uid in the API: its names must do.
 _UID: Final = re.compile(r"[0-9a-fA-F]{32}")
-#: What the Summary API tells, in the order in which it is read.
+#: The columns of the Summary API, in the order in which they are read.
 _SUMMARY_COLUMNS: Final = (
     *(name for name, metric in CATALOGUE.items() if metric.kubelet is not None and metric.family != "pressure"),
     *AGES.values(),
@@ -166,7 +166,7 @@ class Instance(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """What one node said at one moment.
+    """What one node reported at one moment.
 
     Attributes
     ----------
@@ -191,9 +191,9 @@ class Reading:
 
 
 def stored_columns(wanted: Collection[str]) -> tuple[str, ...]:
-    """Name what is kept where some metrics are wanted: these, and when those were measured that have their own time.
+    """List the columns to keep for some metrics: these, and the times of those that are measured at their own time.
 
-    In place of an age stands the time of measuring, in ns since 1970.
+    In place of an age it holds the time of measuring, in ns since 1970.
     """
     metrics = [name for name in MEASURED_METRICS if name in wanted]
     families = {CATALOGUE[name].family for name in metrics}
@@ -227,7 +227,7 @@ def read_summary(answer: bytes, node: str, columns: tuple[str, ...]) -> Reading:
     for pod in summary.pods or ():
         network = pod.network or _Network()
         volumes = [volume.used for volume in pod.volumes or () if volume.used is not None]
-        # Of several, the oldest: no more can be said of their sum.
+        # Of several, the oldest, as for their sum.
         volume_ns = min((_ns(volume.time) for volume in pod.volumes or () if volume.used is not None), default=MISSING)
         of_pod = (sum(volumes) if volumes else None, network.rx, network.tx)
         errors = (network.rx_errors, network.tx_errors)
@@ -254,13 +254,13 @@ def read_summary(answer: bytes, node: str, columns: tuple[str, ...]) -> Reading:
             )  # fmt: skip
     flat = [MISSING if value is None or not 0 <= value <= _MOST else value for row in rows for value in row]
     all_values = np.array(flat, dtype=np.int64).reshape(len(rows), len(_SUMMARY_COLUMNS))
-    told = np.full((len(rows), len(columns)), MISSING, dtype=np.int64)
+    values = np.full((len(rows), len(columns)), MISSING, dtype=np.int64)
     for place, name in enumerate(columns):
         if name in _SUMMARY_COLUMNS:
-            told[:, place] = all_values[:, _SUMMARY_COLUMNS.index(name)]
+            values[:, place] = all_values[:, _SUMMARY_COLUMNS.index(name)]
         elif pressure is not None and name in _PRESSURE:
-            told[:, place] = pressure[kept, _PRESSURE.index(name)]
-    return Reading(instances, np.array(times, dtype=np.int64), told, columns)
+            values[:, place] = pressure[kept, _PRESSURE.index(name)]
+    return Reading(instances, np.array(times, dtype=np.int64), values, columns)
 
 
 def _read_pressure(answer: bytes) -> Ints | None:
@@ -268,10 +268,10 @@ def _read_pressure(answer: bytes) -> Ints | None:
     decoded = _PRESSURE_DECODER.decode(answer)
     containers = [container for pod in decoded.pods or () for container in pod.containers or ()]
     flat = [_pressures_of(each) for each in (decoded.node, *containers)]
-    told = np.array(flat, dtype=np.int64).reshape(len(flat), len(_PRESSURE))
-    if not (told > 0).any():
+    values = np.array(flat, dtype=np.int64).reshape(len(flat), len(_PRESSURE))
+    if not (values > 0).any():
         return None
-    return np.where(told == MISSING, MISSING, told * _NS_PER_US)[1:]
+    return np.where(values == MISSING, MISSING, values * _NS_PER_US)[1:]
 
 
 def _pressures_of(whose: _Resources) -> list[int]:
@@ -390,15 +390,15 @@ class _Life:
 
 
 def needs_cadvisor(columns: Collection[str]) -> bool:
-    """Tell whether some of these metrics are told by cAdvisor only."""
+    """Return whether some of these metrics are measured by cAdvisor only."""
     return any(CATALOGUE[name].kubelet is None for name in columns if name in CATALOGUE and _place_of(name))
 
 
 def add_cadvisor(reading: Reading, answer: bytes, node: str, *, tolerance_s: float) -> None:
-    """Fill in what the Summary told of no container, all devices together, and when to the millisecond.
+    """Fill in the columns that the Summary has of no container, devices summed up, and times to the millisecond.
 
     cAdvisor measures a container at its own time; a value that was taken more than ``tolerance_s`` before or after the
-    sample stays missing. Where a container was just restarted, both of its lives may be told of; the later one counts.
+    sample stays missing. After a restart both instances of a container may be listed; the later one counts.
 
     Raises
     ------
@@ -414,17 +414,17 @@ def add_cadvisor(reading: Reading, answer: bytes, node: str, *, tolerance_s: flo
     network_ns = reading.column(_NETWORK_TIME) if _NETWORK_TIME in reading.columns else None
     for name in reading.columns:
         place = _place_of(name)
-        told = reading.column(name)
-        if place is None or (told != MISSING).any():
+        values = reading.column(name)
+        if place is None or (values != MISSING).any():
             continue
         if CATALOGUE[name].per == "container":
-            _fill(told, reading.time_ns, containers, place, _lives(answer, place, node, per_pod=False), tolerance_s)
+            _fill(values, reading.time_ns, containers, place, _lives(answer, place, node, per_pod=False), tolerance_s)
         elif network_ns is not None:
-            _fill(told, network_ns, pods, place, _lives(answer, place, node, per_pod=True), tolerance_s)
+            _fill(values, network_ns, pods, place, _lives(answer, place, node, per_pod=True), tolerance_s)
 
 
 def _place_of(name: str) -> PrometheusPlace | None:
-    """Where cAdvisor has it; how full volumes are the kubelet tells elsewhere."""
+    """Where cAdvisor has it; the kubelet exposes the use of volumes elsewhere."""
     metric = CATALOGUE.get(name)
     return None if metric is None or metric.family == "volume" else metric.prometheus
 
@@ -446,7 +446,7 @@ def _lives(answer: bytes, place: PrometheusPlace, node: str, *, per_pod: bool) -
 
 
 def _fill(
-    told: Ints,
+    values: Ints,
     time_ns: Ints,
     rows_of: dict[tuple[str, ...], list[int]],
     place: PrometheusPlace,
@@ -457,6 +457,6 @@ def _fill(
         for row in rows_of.get(whose, ()):
             apart_s = abs(life.taken_ms * 1e-3 - time_ns[row] * 1e-9)
             if MISSING in (life.taken_ms, time_ns[row]) or apart_s <= tolerance_s:
-                told[row] = min(round(life.value(place)), _MOST)
+                values[row] = min(round(life.value(place)), _MOST)
             if time_ns[row] == MISSING or life.taken_ms // _MS_PER_S == time_ns[row] // NS_PER_S:
                 time_ns[row] = MISSING if life.taken_ms == MISSING else life.taken_ms * _NS_PER_MS

@@ -73,10 +73,10 @@ class _Read:
 
 
 class PrometheusSource:
-    """A server with Prometheus' API as a source of samples, which knows what the kubelets tell by one of two dialects.
+    """A server with Prometheus' API as a source of samples, with the kubelets' metrics in one of two naming schemes.
 
-    It scrapes cAdvisor (each kubelet's ``/metrics/cadvisor``), or OpenTelemetry's kubeletstats receiver writes into it;
-    which of them, it finds out by itself. Each fetch asks one question per metric for all pods, for the samples as they
+    It scrapes cAdvisor (each kubelet's ``/metrics/cadvisor``), or OpenTelemetry's kubeletstats receiver writes into it,
+    which is detected. Each fetch asks one question per metric for all pods, for the samples as they
     were scraped with their own times,
     in slices of time so that no answer grows without bound. Metrics that are not there are missing.
 
@@ -108,8 +108,8 @@ class PrometheusSource:
     ) -> None:
         self.reader = PrometheusReader(api, dict(labels or {}), slice_s, max_answer_bytes)
         self.cluster = cluster
-        #: Labels that were told to differ between pods of one name.
-        self._told: set[str] = set()
+        #: Labels that were reported to differ between pods of one name.
+        self._reported: set[str] = set()
         #: Cluster, namespace and name of pods that ran twice at the same time, in the last fetch.
         self._twins: set[Owner] = set()
         wanted = tuple(CATALOGUE) if columns is None else tuple(columns)
@@ -122,7 +122,7 @@ class PrometheusSource:
 
     @property
     def has_past(self) -> bool:
-        """It knows what was before it was asked."""
+        """It stores the past."""
         return True
 
     def close(self) -> None:
@@ -153,7 +153,7 @@ class PrometheusSource:
         if read is None:
             raise self._explain_nothing(since, until, present)
         if read.dialect is CADVISOR and not len(read.rows.grid.owner):
-            # A server names a metric for hours after its last sample (and one that cannot tell may have none of them):
+            # A server lists a metric for hours after its last sample (and one that lists none may have none of them):
             # another agent may have taken over.
             with suppress(MissingLabelError):
                 read = self._read_rows(present - CADVISORS_OWN, since_ms, until_ms, pods) or read
@@ -195,7 +195,7 @@ class PrometheusSource:
     def _read_scraped(
         self, places: Mapping[str, PrometheusPlace], present: Collection[str], span: Span, dialect: Dialect
     ) -> dict[str, Owned]:
-        """Read what is told of containers and pods, each metric once, and take one scraper's series of each pod."""
+        """Read each metric of containers and pods once, and take one scraper's series of each pod."""
         found: dict[str, Owned] = {}
         named = [
             (place, CATALOGUE[c].per, c == CPU_COUNTER)
@@ -216,13 +216,13 @@ class PrometheusSource:
             found[place.name] = Owned.of(raw, pod_of if per == "pod" else container_of, self.cluster)
         twins = find_twins(found)
         self._twins = set() if twins is None else set(twins.pods)
-        if twins is not None and set(twins.labels) - self._told:
-            self._told |= set(twins.labels)
+        if twins is not None and set(twins.labels) - self._reported:
+            self._reported |= set(twins.labels)
             log.warning("%s: %s; set prometheus_labels, such as prometheus_labels=%s", self.name, twins, twins.example)
         return choose_observers(found)
 
     def _join_volumes(self, rows: ScrapedRows, place: PrometheusPlace, span: Span) -> None:
-        """Sum a pod's claims; the kubelet tells how full a claim is, kube-state-metrics whose it is."""
+        """Sum a pod's claims; the kubelet knows their use, kube-state-metrics their pod."""
         wider = span.wider(_MARGIN_MS, _MARGIN_MS)
         links = self._read_state(POD_CLAIMS, span)
         users: dict[Owner, set[Owner]] = {}
@@ -234,7 +234,7 @@ class PrometheusSource:
         raw = self.reader.read(place.name, wider, [Matchers(among=among)])
         claims = Owned.of(raw, claim_of, self.cluster)
         owned = choose_observers({place.name: claims})[place.name]
-        # Nothing tells of which of two pods of one name a claim is that is there twice as well.
+        # Of two pods of one name, each with a claim of one name, nothing says which claim is whose.
         twice = {who for who, left in zip(claims.owners, owned.owners, strict=True) if who is not None and left is None}
         # A claim that several pods share counts for each of them.
         pairs = [
@@ -263,8 +263,8 @@ class PrometheusSource:
         series = np.append(info.series, NOTHING)[np.where(own == NOTHING, NOTHING, index)]
         for column in ("pod_uid", "node"):
             label = "uid" if column == "pod_uid" else column
-            told = pd.Series([labels.get(label) or None for labels in info.labels] + [None], dtype="str")
-            frame[column] = frame[column].fillna(told.take(series).reset_index(drop=True))
+            known = pd.Series([labels.get(label) or None for labels in info.labels] + [None], dtype="str")
+            frame[column] = frame[column].fillna(known.take(series).reset_index(drop=True))
 
     def _read_state(self, metric: str, span: Span) -> RawSeries:
         """Read a metric of kube-state-metrics, which may name its labels otherwise than cAdvisor."""
@@ -284,7 +284,7 @@ class PrometheusSource:
 
 
 def _copies(raw: RawSeries, series: list[int]) -> RawSeries:
-    """Give some series anew, each as often as it is named."""
+    """Copy some series, each as often as it is listed."""
     rows: list[Ints] = [np.flatnonzero(raw.series == number) for number in series]
     taken = np.concatenate([np.empty(0, dtype=np.int64), *rows])
     number = np.repeat(np.arange(len(series)), [len(each) for each in rows])

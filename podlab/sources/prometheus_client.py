@@ -100,7 +100,7 @@ class _Refusal(msgspec.Struct, rename="camel"):
 _REFUSALS: Final = msgspec.json.Decoder(_Refusal)
 _ANSWERS: Final = msgspec.json.Decoder(_Answer)
 _MATRICES: Final = msgspec.json.Decoder(_Matrix)
-# Thanos, Cortex and Google's frontend, all written in Go, have said null for an empty list.
+# Thanos, Cortex and Google's frontend, all written in Go, have sent null for an empty list.
 _SERIES: Final = msgspec.json.Decoder(list[_Series] | None)
 _NAMES: Final = msgspec.json.Decoder(list[str] | None)
 
@@ -194,7 +194,7 @@ def read_refusal(body: bytes) -> Refusal:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return Refusal(None, web_page(body) or _first_line(body))
     message = next((one_line(text) for text in (answer.error, answer.message, answer.reason) if _is_text(text)), "")
-    # The API says error; what stands before it (Kubernetes' API server, Grafana) says message.
+    # The API calls it error; gateways before it (Kubernetes' API server, Grafana) call it message.
     kind = answer.error_type if _is_text(answer.error_type) else "unknown"
     return Refusal(kind if answer.status == "error" else None, message or one_line(body.decode("utf-8", "replace")))
 
@@ -251,7 +251,7 @@ def _no_answer(why: str, where: str) -> PodlabError:
 
 
 _MAX_SMALL_ANSWER_BYTES: Final = 8_000_000
-#: How servers say that a question asks for too much at once: Prometheus ("too many samples"), Thanos ("limit"), Mimir
+#: How servers refuse a question for too much at once: Prometheus ("too many samples"), Thanos ("limit"), Mimir
 #: ("err-mimir-max-...", "exceeds the limit"), VictoriaMetrics ("exceeding -search.max..."), and those whose parts talk
 #: by gRPC ("ResourceExhausted ... received message larger than max").
 _TOO_MUCH: Final = re.compile(
@@ -280,15 +280,15 @@ _TENANT_HEADER: Final = "X-Scope-OrgID"
 
 
 class NoSuchPathError(InputError):
-    """The server, or what stands before it, does not know what it was asked for."""
+    """The server, or a gateway before it, has no such path."""
 
 
 class _NoPostError(InputError):
-    """A question was refused as it was sent by POST."""
+    """A question was refused because it was sent by POST."""
 
 
 class OutOfOrderError(InputError):
-    """A server was to take samples that are older than what it has, or differ from it."""
+    """A server refuses samples that are older than those it has, or differ from them."""
 
 
 @dataclass
@@ -298,8 +298,8 @@ class PrometheusApi:
     Parameters
     ----------
     url : str
-        What stands before ``/api/v1``, without user or password: ``http://prometheus:9090``; for Mimir it ends with
-        ``/prometheus``, for a VictoriaMetrics cluster with ``/select/0/prometheus``.
+        The part of the address before ``/api/v1``, without user or password: ``http://prometheus:9090``; for Mimir it
+        ends with ``/prometheus``, for a VictoriaMetrics cluster with ``/select/0/prometheus``.
     user, password : str, optional
         Basic authentication.
     token : str, optional
@@ -365,7 +365,7 @@ class PrometheusApi:
         InputError
             If the server cannot be reached or trusted, or refuses the user or the question.
         TooLargeError
-            If the answer has more than ``max_bytes``, or the server says that it were too much.
+            If the answer has more than ``max_bytes``, or the server refuses so much at once.
         PodlabError
             If the server fails, takes too long, or its answer breaks off.
         """
@@ -378,7 +378,7 @@ class PrometheusApi:
             try:
                 return self._send("POST", address, content.encode(), max_bytes, explain=self._post_refused)
             except _NoPostError:
-                # What stands before the server may let readers in by GET alone: a gateway, Grafana, the API server.
+                # A gateway before the server may let readers in by GET alone: Grafana, the API server.
                 answer = self._send("GET", f"{address}?{content}", None, max_bytes)
                 self.only_get = True
                 return answer

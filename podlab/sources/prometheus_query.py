@@ -4,7 +4,7 @@ OpenTelemetry's kubeletstats receiver reads the kubelets' ``/stats/summary``; it
 https://github.com/open-telemetry/opentelemetry-collector-contrib/blob/main/receiver/kubeletstatsreceiver/documentation.md.
 On their way into Prometheus names are translated: dots become underscores or stay, and unit and ``_total`` are appended
 or not, which makes four ways (``translation_strategy``):
-https://prometheus.io/docs/guides/opentelemetry/. Who a series is about stands in its resource's attributes, which must
+https://prometheus.io/docs/guides/opentelemetry/. The pod of a series is in its resource's attributes, which must
 have become labels: ``k8s_pod_name`` or ``k8s.pod.name``, and so on.
 """
 
@@ -100,7 +100,7 @@ DIALECTS: Final = (CADVISOR, *OPENTELEMETRY)
 COLUMNS: Final = frozenset(column for dialect in DIALECTS for column in dialect.places)
 
 _CADVISORS: Final = frozenset(place.name for place in CADVISOR.places.values())
-#: Metrics of one name that are another's series: only labels tell them apart.
+#: Names that both schemes use: only labels distinguish their series.
 SHARED_NAMES: Final = _CADVISORS & {place.name for each in OPENTELEMETRY for place in each.places.values()}
 #: Metrics that nobody else writes.
 CADVISORS_OWN: Final = _CADVISORS - SHARED_NAMES
@@ -112,14 +112,14 @@ def names_of(columns: Collection[str]) -> set[str]:
 
 
 def choose_dialect(present: Collection[str], labels_of: Mapping[str, Collection[str]]) -> Dialect:
-    """Choose by the metrics that are there; cAdvisor, which tells more, where there are both.
+    """Choose by the metrics that exist; cAdvisor, which has more of them, where there are both.
 
     Parameters
     ----------
     present : collection of str
         Metrics that are there.
     labels_of : mapping of str to collection of str
-        Labels of the metrics of :data:`SHARED_NAMES` that are there, as far as nothing else tells the dialects apart.
+        Labels of the metrics of :data:`SHARED_NAMES` that exist, where nothing else distinguishes the dialects.
     """
     if not CADVISORS_OWN.isdisjoint(present):
         return CADVISOR
@@ -218,14 +218,14 @@ _MIN_SLICE_MS: Final = _MS_PER_S
 MAX_ANSWER_BYTES: Final = 64_000_000
 # An answer this many times smaller than the most allowed leaves room to ask for twice the span.
 _ROOM_TO_GROW: Final = 8
-# VictoriaMetrics takes questions of 16,384 bytes unless told otherwise; other parts of one are short.
+# VictoriaMetrics takes questions of 16,384 bytes by default; the other parts of one are short.
 _MOST_NAMES_BYTES: Final = 14_000
 # In an address: gateways take 8,192 bytes of it, and some characters of a pattern take three there.
 _MOST_ADDRESS_BYTES: Final = 5_000
 
 
 class MissingLabelError(InputError):
-    """Series that tell of no pod or no container."""
+    """Series without a label for the pod or the container."""
 
 
 @dataclass(frozen=True)
@@ -342,20 +342,20 @@ class PrometheusReader:
         return Span(since_ms, until_ms, pods, pod_labels, container_labels)
 
     def label_names(self, metrics: Collection[str], since_ms: int, until_ms: int) -> set[str] | None:
-        """List the names of the labels that the metrics' series have; None where the server does not tell."""
+        """List the names of the labels that the metrics' series have; None where the server does not list them."""
         return self._ask_names("labels", [selector(metrics, equal=self.labels)], since_ms, until_ms)
 
     def present(self, names: Collection[str], since_ms: int, until_ms: int) -> set[str]:
-        """Find out which metrics are there at all; where the server does not tell, they may all be."""
-        told = self._ask_names("label/__name__/values", [selector(names, equal=self.labels)], since_ms, until_ms)
-        return set(names) if told is None else told & set(names)
+        """Find out which metrics exist; all of them may, where the server does not list any."""
+        found = self._ask_names("label/__name__/values", [selector(names, equal=self.labels)], since_ms, until_ms)
+        return set(names) if found is None else found & set(names)
 
     def _ask_names(self, path: str, selectors: list[str], since_ms: int, until_ms: int) -> set[str] | None:
         form = {"match[]": selectors, "start": _seconds(since_ms), "end": _seconds(until_ms)}
         try:
             return set(read_names(self.api.ask(path, form), where=self.api.name))
         except NoSuchPathError:
-            # Some servers and gateways have questions for samples only; whether there is any API, those will tell.
+            # Some servers and gateways answer questions for samples only; those will show whether there is an API.
             return None
         except RefusedError as error:
             raise self.api.refusal(error.refusal) from None

@@ -4,9 +4,9 @@ Labels are read as Kubernetes' versions and the usual relabelling write them:
 
 - ``pod`` and ``container``; ``pod_name`` and ``container_name`` before Kubernetes 1.16; ``exported_...`` where the
   scrape did not honour labels;
-- ``id``, the cgroup's path, tells two lives of a container apart and holds the pod's uid; ``name`` tells lives apart
+- ``id``, the cgroup's path, differs between two instances of a container and holds the pod's uid; ``name`` differs
   too;
-- ``k8s_pod_name``, ``k8s.pod.name`` and so on where OpenTelemetry's kubeletstats receiver tells; ``pod`` may be the
+- ``k8s_pod_name``, ``k8s.pod.name`` and so on from OpenTelemetry's kubeletstats receiver; ``pod`` may be the
   collector's own there;
 - no container, or ``POD``: the pod's own cgroup or its pause container, on which the network is counted.
 
@@ -48,7 +48,7 @@ PAUSE: Final = "POD"
 STARTED: Final = PrometheusPlace("container_start_time_seconds")
 # Before cAdvisor 0.33.
 _FAILURE_LABELS: Final = ("failure_type", "type")
-#: The rest tells who scraped: two replicas of Prometheus, or two jobs, see the same container twice.
+#: The other labels identify the scraper: two replicas of Prometheus, or two jobs, see the same container twice.
 _ABOUT: Final = frozenset(
     (
         "__name__", "image", "uid", "persistentvolumeclaim", *CLUSTER_LABELS, *NAMESPACE_LABELS, *POD_LABELS,
@@ -66,13 +66,13 @@ def first_of(labels: Mapping[str, str], names: Iterable[str]) -> str:
 
 
 def uid_of(labels: Mapping[str, str]) -> str | None:
-    """Tell the uid of the pod that a series is of, where its labels do."""
+    """Return the uid of a series' pod, where its labels hold it."""
     return first_of(labels, UID_LABELS) or uid_in(labels.get("id", ""))
 
 
 @lru_cache(maxsize=65_536)
 def uid_in(cgroup: str) -> str | None:
-    """Read the pod's uid out of a cgroup's path; None for static pods, whose path holds another one than the API tells.
+    """Read the pod's uid from a cgroup's path; None for static pods, whose path holds another one than the API.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def uid_in(cgroup: str) -> str | None:
 
 
 def container_of(labels: Mapping[str, str], cluster: str) -> Owner | None:
-    """Tell which container's life a series is of; None for pause containers and the cgroups of pods and slices."""
+    """Return the container instance of a series; None for pause containers and the cgroups of pods and slices."""
     pod, container = first_of(labels, POD_LABELS), first_of(labels, CONTAINER_LABELS)
     if not pod or not container or container == PAUSE:
         return None
@@ -93,13 +93,13 @@ def container_of(labels: Mapping[str, str], cluster: str) -> Owner | None:
 
 
 def pod_of(labels: Mapping[str, str], cluster: str) -> Owner | None:
-    """Tell which pod a series is of."""
+    """Return the pod of a series."""
     pod = first_of(labels, POD_LABELS)
     return (*_place_of(labels, cluster), pod) if pod else None
 
 
 def claim_of(labels: Mapping[str, str], cluster: str) -> Owner | None:
-    """Tell which persistent volume claim a series is of."""
+    """Return the persistent volume claim of a series."""
     claim = labels.get("persistentvolumeclaim")
     return (*_place_of(labels, cluster), claim) if claim else None
 
@@ -109,9 +109,9 @@ def _place_of(labels: Mapping[str, str], cluster: str) -> tuple[str, str]:
 
 
 def without_target_labels(series: Sequence[Mapping[str, str]]) -> Sequence[Mapping[str, str]]:
-    """Take out the labels by which a scrape tells of its target, where it did not honour those of the series.
+    """Remove the labels of a scrape's target, where the scrape did not honour those of the series.
 
-    Of one scrape, what stands in ``pod`` or ``container`` beside an ``exported_pod`` or ``exported_container`` is the
+    In one scrape, ``pod`` or ``container`` beside an ``exported_pod`` or ``exported_container`` is the
     target's name. A series of the same scrape that has no such label of its own, as those of a node's or a pod's
     cgroup, must not pass for the target's.
 
@@ -140,7 +140,7 @@ def _target(labels: Mapping[str, str], name: str) -> tuple[object, ...]:
 
 
 def is_at(labels: Mapping[str, str], place: PrometheusPlace) -> bool:
-    """Tell whether a series of the right name is the one meant."""
+    """Return whether a series of the right name is the one meant."""
     return all(
         (first_of(labels, _FAILURE_LABELS) if label == "failure_type" else labels.get(label)) == value
         for label, value in place.only
@@ -173,7 +173,7 @@ class Owned:
 
 
 def observer_of(labels: Mapping[str, str]) -> Observer:
-    """Tell who scraped a series: its labels that are not about what was scraped."""
+    """Return who scraped a series: its labels that are not about what was scraped."""
     return tuple(sorted(item for item in labels.items() if item[0] not in _ABOUT))
 
 
@@ -239,9 +239,9 @@ def make_points(owned: Owned, place: PrometheusPlace, numbers: dict[Owner, int])
     return Points(owner[once][starts], time_ms[once][starts], total * place.scale)
 
 
-#: What tells the scrape's target; of two clusters it differs as well, but names neither.
+#: Labels of the scrape's target; they differ between two clusters, but name neither.
 _TARGET_LABELS: Final = frozenset(("instance", "node", "host", "pod_ip", "kubernetes_node", "kubernetes_io_hostname"))
-# A pod that moves to another node may be told of there and here for some scrapes.
+# A pod that moves to another node may be seen on both for some scrapes.
 _LEAST_OVERLAP_MS: Final = 60_000
 _MOST_VALUES_SHOWN: Final = 4
 
@@ -249,9 +249,8 @@ _MOST_VALUES_SHOWN: Final = 4
 def choose_observers(owned: Mapping[str, Owned]) -> dict[str, Owned]:
     """Of the same container seen by several scrapers, take one: the one with the most samples of its pod.
 
-    Another is taken for a time of which the first has nothing, as when a job's name changed. Pods of one name are told
-    apart by their uid, where all series tell it; what is counted per pod then has the uid behind
-    its owner.
+    Another is taken for a time of which the first has nothing, as when a job's name changed. Pods of one name are
+    distinguished by uid, where all series have it; the owner of what is counted per pod then ends with the uid.
 
     Parameters
     ----------
@@ -339,7 +338,7 @@ class Twins:
 
     @property
     def example(self) -> str:
-        """One label that tells them apart and a value, as the setting takes it."""
+        """One label that differs between them, and a value, as the setting takes it."""
         label, values = next(iter(self.labels.items()))
         return f"{label}={next(filter(None, values), '')}"
 

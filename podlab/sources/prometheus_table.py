@@ -187,7 +187,7 @@ class ScrapedRows:
     about: dict[str, list[str | None]]
 
     def pods(self, numbers: Mapping[Owner, int]) -> Ints:
-        """Give each row the number that its pod has, by uid where pods of one name are told apart; -1 where none."""
+        """Give each row the number that its pod has, by uid where pods of one name are distinguished; -1 where none."""
         by_uid = [(*key[:3], uid or "") for key, uid in zip(self.containers, self.about["pod_uid"], strict=True)]
         named = number_of([key[:3] for key in self.containers], numbers)
         own = number_of(by_uid, numbers)
@@ -261,7 +261,7 @@ def join_scraped(
 
 
 def _about(containers: list[Owner], scraped: Mapping[str, Owned]) -> dict[str, list[str | None]]:
-    """Find what the series' labels tell of each container."""
+    """Collect what the series' labels say about each container."""
     labels_of: dict[Owner | None, Mapping[str, str]] = {}
     for owned in scraped.values():
         for who, labels in zip(owned.owners, owned.raw.labels, strict=True):

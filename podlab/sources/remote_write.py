@@ -32,7 +32,7 @@ _MS_PER_S: Final = 1_000
 _BATCH: Final = 10_000
 #: Servers take what is a little older than what they have, so all containers advance together.
 _SLICE_MS: Final = 60 * _MS_PER_S
-#: A recording holds the sum over a pod's volumes, so one claim stands for all.
+#: A recording holds the sum over a pod's volumes, so one claim represents all.
 _CLAIM: Final = "data"
 _END_MS: Final = 1 << 62
 # Times of 1971 to 2109 take six bytes.
@@ -65,7 +65,7 @@ def series_of(
 ) -> list[OutSeries]:
     """Make the series that cAdvisor, the kubelet and kube-state-metrics would expose of these containers.
 
-    Times become milliseconds; values with an age stand at their own. What they do not know is lost: log sizes, inodes,
+    Times become milliseconds; values with an age keep their own time. What they do not know is lost: log sizes, inodes,
     the image's size, services and other labels, and processor use, which they count only.
 
     Parameters
@@ -82,7 +82,7 @@ def series_of(
     for _, rows in checked.groupby(list(INSTANCE_KEY), dropna=False, sort=False):
         made += _container_series(rows, dict(labels or {}), dialect)
     for _, rows in checked.groupby(["cluster", "namespace", "pod", "pod_uid"], dropna=False, sort=False):
-        # Containers of one pod tell the same of it.
+        # Containers of one pod have the same values of it.
         of_pod = rows.sort_values("time").drop_duplicates("time")
         make = _pod_series if dialect is CADVISOR else _opentelemetrys_pod_series
         made += make(of_pod, dict(labels or {}), dialect)
@@ -221,7 +221,7 @@ def _series(name: str, labels: Mapping[str, str], rows: pd.DataFrame, column: st
     time_ns = rows["time"].astype("int64").to_numpy()
     age = AGES.get(CATALOGUE[column].family) if column in CATALOGUE else None
     if age in rows:
-        # Of values that are told again, such as the network's in two rows, one is enough.
+        # Of repeated values, such as the network's in two rows, one is enough.
         time_ns = time_ns - (rows[age].fillna(0.0).to_numpy() * 1e9).round().astype(np.int64)
     time_ms = time_ns[there] // _NS_PER_MS
     # Two samples within a millisecond are one there.

@@ -20,8 +20,9 @@ from podlab.errors import InputError
 from podlab.files import atomic_file
 from podlab.progress import Progress
 from podlab.sources import telegraf, telegraf_scraped
-from podlab.sources.influxdb_client import InfluxDatabase, RefusedError, read_series
-from podlab.sources.influxdb_syntax import format_fields, format_tags, quote_identifier
+from podlab.sources.influxdb_admin import official_client
+from podlab.sources.influxdb_client import InfluxDatabase
+from podlab.sources.influxdb_syntax import format_fields, format_tags
 from podlab.sources.prometheus_client import PrometheusApi
 from podlab.sources.prometheus_query import CADVISOR, Dialect
 from podlab.sources.remote_write import SeriesWriter
@@ -29,7 +30,7 @@ from podlab.sources.remote_write import SeriesWriter
 _NS_PER_S: Final = 1_000_000_000
 #: How many of ``jitter_s`` later than the containers' own a measurement is stamped.
 _LATER: Final = {telegraf.NETWORK: 1, telegraf.VOLUME: 2, telegraf.BLKIO: 3}
-#: A recording holds the sum over a pod's volumes, so one volume stands for all.
+#: A recording holds the sum over a pod's volumes, so one volume represents all.
 _VOLUME_NAME: Final = "all"
 _NAMES: Final = ["cluster", "node", "namespace", "pod", "pod_uid", "container", "image"]
 _POD: Final = ["cluster", "namespace", "pod"]
@@ -50,7 +51,7 @@ class PointWriter:
     Raises
     ------
     InputError
-        If a name cannot be a tag, or if Telegraf's schema cannot tell two rows apart.
+        If a name cannot be a tag, or if two rows are the same point in Telegraf's schema.
     """
 
     def __init__(self, samples: pd.DataFrame, *, where: str, jitter_s: float = 0.0) -> None:
@@ -170,9 +171,9 @@ def _refuse_indistinct(samples: pd.DataFrame, where: str) -> None:
     if twins.any():
         row = samples[twins].iloc[0]
         raise InputError(
-            f"pod {row['pod']!r} stands twice at {row['time']}, with different values",
+            f"pod {row['pod']!r} occurs twice at {row['time']}, with different values",
             where=where,
-            hint="Telegraf's schema tells pods apart by name alone: replay their recordings into different databases",
+            hint="Telegraf's schema distinguishes pods by name alone: replay their recordings into different databases",
         )
 
 
@@ -226,12 +227,11 @@ def replay(
 
     Into InfluxDB as Telegraf would have. Gauges become whole numbers, because Telegraf writes integers. Writing the
     same samples again changes nothing: a point replaces the one of the same series and instant. What only cAdvisor
-    tells is written as Telegraf's ``prometheus`` input does. What Telegraf does not carry (uid, image, start, image
+    measures is written as Telegraf's ``prometheus`` input does. What Telegraf does not carry (uid, image, start, image
     size, inodes, ages of values, labels) goes into the measurement ``podlab_container``.
 
     Into Prometheus by remote write, as the series of cAdvisor and kube-state-metrics, or as those of OpenTelemetry's
-    kubeletstats receiver; what is lost by it is told by
-    :func:`podlab.sources.remote_write.series_of`.
+    kubeletstats receiver; :func:`podlab.sources.remote_write.series_of` lists what is lost.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def replay(
     target : InfluxDatabase or PrometheusApi
         Where to; InfluxDB's database is made when it is missing and the user may do so.
     speed : float, optional
-        Play the samples ``speed`` times as fast as they were taken; as fast as can be by default.
+        Play the samples ``speed`` times as fast as they were taken; as fast as possible by default.
     now : bool
         Shift all times, so that the last sample is at the present when it is written.
     batch : int
@@ -266,10 +266,10 @@ def replay(
     ------
     InputError
         If the server cannot be reached or refuses; if a name cannot be stored; if two containers of one name have
-        a sample at the same instant, which Telegraf's schema cannot tell apart. Prometheus refuses what is older than
+        a sample at the same instant, which are one point in Telegraf's schema. Prometheus refuses what is older than
         what it has.
     PodlabError
-        If the server fails. As after Ctrl-C, ``state_path`` then tells the next replay where to go on.
+        If the server fails. As after Ctrl-C, the next replay continues from ``state_path``.
     """
     if speed is not None and not 0 < speed < float("inf"):
         raise InputError(f"the speed must be greater than 0, not {speed}", where="--speed")
@@ -324,22 +324,16 @@ class _PointsWriter:
     ) -> None:
         self.points = PointWriter(samples, where=where, jitter_s=jitter_s)
         self.target, self.shift_ns = target, shift_ns
-        _make_database(target)
+        with official_client(target) as client:
+            # Only an administrator may make one, so nobody else is asked to.
+            if not any(target.bare_name in each.values() for each in client.get_list_database()):
+                client.create_database(target.bare_name)
 
     def write(self, start: int, stop: int, *, again: bool) -> int:
         lines = self.points.lines(start, stop, shift_ns=self.shift_ns)
-        self.target.write("\n".join(lines).encode())
+        with official_client(self.target) as client:
+            client.write(lines, {**self.target.place, "precision": "ns"}, protocol="line")
         return len(lines)
-
-
-def _make_database(target: InfluxDatabase) -> None:
-    """Make the database unless it is there; only an administrator may, so nobody else is asked to."""
-    try:
-        databases = read_series(target.query("SHOW DATABASES"), where=target.name)
-        if not any(row == (target.bare_name,) for series in databases for row in series.rows):
-            read_series(target.query(f"CREATE DATABASE {quote_identifier(target.bare_name)}"), where=target.name)
-    except RefusedError as error:
-        raise target.refusal(error.message) from None
 
 
 def _fingerprint(samples: pd.DataFrame, target: InfluxDatabase | PrometheusApi, *options: object) -> str:

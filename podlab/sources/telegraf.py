@@ -38,7 +38,7 @@ POD_TAG: Final = "pod_name"
 SCRAPED_POD_TAG: Final = "pod"
 CONTAINER_TAG: Final = "container_name"
 VOLUME_TAG: Final = "volume_name"
-#: Labels that the kubelet gives each Docker container, and Telegraf keeps as tags unless told otherwise.
+#: Labels that the kubelet gives each Docker container, and Telegraf keeps as tags by default.
 DOCKER_LABELS: Final = {
     "namespace": "io.kubernetes.pod.namespace",
     "pod": "io.kubernetes.pod.name",
@@ -50,7 +50,7 @@ _DOCKER_NAME: Final = re.compile(
     r"k8s_(?P<container>[^_]*)_(?P<pod>[^_]*)_(?P<namespace>[^_]*)_(?P<pod_uid>[^_]*)_\d+", re.DOTALL
 )
 
-#: What a replay writes besides labels; files' inodes and the age of values no input of Telegraf tells.
+#: What a replay writes besides labels; no input of Telegraf has inodes or the age of values.
 _CARRIED: Final = (
     "pod_uid", "image", "started_at", "image_size_bytes", "rootfs_inodes_used", *AGES.values()
 )  # fmt: skip
@@ -67,7 +67,7 @@ class Measurement:
     name : str
         Its name in InfluxDB.
     tags : tuple of str
-        The tags that tell its series apart.
+        The tags that distinguish its series.
     fields : dict of str to str
         Column of the samples table -> field.
     only : dict of str to str
@@ -120,7 +120,7 @@ class Measurement:
 
 
 def measurements(columns: Collection[str]) -> list[Measurement]:
-    """List the measurements that hold some of ``columns``; the containers' own always stands first."""
+    """List the measurements that hold some of ``columns``; the containers' own comes first."""
 
     def fields_of(measurement: str) -> dict[str, str]:
         places = {column: metric.influxdb for column, metric in CATALOGUE.items() if metric.influxdb is not None}
@@ -154,7 +154,7 @@ def docker_name(container: str, pod: str, namespace: str, pod_uid: str) -> str:
 
 
 def read_docker_tags(tags: tuple[str, ...]) -> tuple[str, str, str, str, str] | None:
-    """Tell which container a series of :data:`BLKIO` is about.
+    """Return the container of a series of :data:`BLKIO`.
 
     Parameters
     ----------
@@ -261,7 +261,7 @@ def make_grid(rows_of: Mapping[str, Rows], *, cluster: str) -> Grid:
     rows_of : mapping of str to Rows
         By measurement.
     cluster : str
-        Name of the cluster where no tag tells it.
+        Name of the cluster where no tag has it.
     """
     numbers: dict[tuple[str, ...], int] = {}
     parts = [rows_of[name] for name in (CONTAINER, IDENTITY) if name in rows_of]
@@ -329,7 +329,7 @@ def join_measurements(grid: Grid, rows_of: Mapping[str, Rows], *, cluster: str) 
 
 
 def _join_blkio(grid: Grid, rows: Rows, cluster: str, known_uid: pd.Series | None) -> dict[str, pd.Series]:
-    """Join Docker's block I/O, and take the pod's uid from it where nothing better tells it."""
+    """Join Docker's block I/O, and take the pod's uid from it where nothing better has it."""
     described = [read_docker_tags(tags) for tags in rows.tags]
     numbers: dict[tuple[str, ...], int] = {}
     own = ((key[0], key[2], key[3], key[4]) for key in grid.containers)

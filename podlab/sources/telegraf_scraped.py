@@ -1,4 +1,4 @@
-"""What Telegraf's ``prometheus`` input wrote of the kubelets' ``/metrics/cadvisor``: the same series as in Prometheus.
+"""What Telegraf's ``prometheus`` input writes of the kubelets' ``/metrics/cadvisor``: the same series as in Prometheus.
 
 A metric is a measurement of its name, with a field ``gauge``, ``counter`` or ``value`` (``metric_version = 1``), or a
 field of the measurement ``prometheus`` (``metric_version = 2``); labels are tags, and times cAdvisor's own:
@@ -32,12 +32,12 @@ _FIELDS: Final = ("gauge", "counter", "value")
 _NS_PER_MS: Final = 1_000_000
 _DEFAULT_INTERVAL_NS: Final = 15_000_000_000
 
-#: Reads a measurement's rows in the span asked for, and so many ns before and after it.
+#: Reads a measurement's rows in the span asked for, widened by a number of ns on both sides.
 Read = Callable[[Measurement, int], Rows]
 
 
 def places_of(columns: Collection[str]) -> dict[str, PrometheusPlace]:
-    """Where cAdvisor has some columns, and what rows need; how full volumes are it does not tell."""
+    """Where cAdvisor has some columns, and what rows need; it does not measure volumes."""
     needed = needed_columns([column for column in columns if column in CADVISOR.places or column == CPU_RATE])
     return {
         column: place
@@ -79,7 +79,7 @@ def read_scraped(
     since_ns, until_ns : int
         The span of the rows.
     cluster : str
-        Its name where no tag tells it.
+        Its name where no tag has it.
     all_in_one : bool
         Whether they are fields of one measurement.
     margin_ns : int
@@ -112,16 +112,16 @@ def _as_series(rows: Rows) -> RawSeries:
     value = np.full(len(rows.series), np.nan)
     for field in rows.fields.values():
         # Whoever else writes text into it writes no value.
-        told = pd.to_numeric(field, errors="coerce").astype("Float64").to_numpy(np.float64, na_value=np.nan)
-        value = np.where(np.isnan(value), told, value)
+        numbers = pd.to_numeric(field, errors="coerce").astype("Float64").to_numpy(np.float64, na_value=np.nan)
+        value = np.where(np.isnan(value), numbers, value)
     there = ~np.isnan(value)
     return RawSeries(labels, rows.series[there], rows.time_ns[there] // _NS_PER_MS, value[there])
 
 
 def lacking_columns(frame: pd.DataFrame, columns: Collection[str]) -> list[str]:
-    """Name the columns that the ``kubernetes`` input did not tell and this one may; of the network all or nothing."""
-    told = {column for column in columns if column in frame and frame[column].notna().any()}
-    lacking = {column for column in places_of(columns) if column in columns and column not in told}
+    """List the columns that the ``kubernetes`` input lacks and this one may have; of the network all or none."""
+    present = {column for column in columns if column in frame and frame[column].notna().any()}
+    lacking = {column for column in places_of(columns) if column in columns and column not in present}
     if any(CATALOGUE[column].family == "network" for column in lacking):
         lacking |= {column for column in places_of(columns) if CATALOGUE[column].family == "network"}
     return [column for column in columns if column in lacking]
@@ -130,8 +130,8 @@ def lacking_columns(frame: pd.DataFrame, columns: Collection[str]) -> list[str]:
 def add_scraped(frame: pd.DataFrame, scraped: pd.DataFrame, columns: Collection[str]) -> pd.DataFrame:
     """Join what was scraped to the rows of Telegraf's ``kubernetes`` input, which are taken at other times.
 
-    The nearest within half an interval, each used once. The network is taken as a whole where it was scraped: its own
-    times are told there only.
+    The nearest within half an interval, each used once. The network is taken as a whole where it was scraped: only
+    there it has its own times.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def add_scraped(frame: pd.DataFrame, scraped: pd.DataFrame, columns: Collection[
 
 
 def present_names(measurements: Mapping[str, Collection[str]]) -> tuple[set[str], bool]:
-    """Tell which metrics are there, and whether as fields of one measurement.
+    """Find which metrics exist, and whether as fields of one measurement.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def present_names(measurements: Mapping[str, Collection[str]]) -> tuple[set[str]
 
 
 def written_columns(columns: Collection[str]) -> dict[bool, list[str]]:
-    """Name what a replay writes as this input would, what is counted per pod apart: what no other input tells.
+    """List what a replay writes as this input would, metrics per pod apart: those that no other input has.
 
     The network is written as a whole or not at all; see :func:`add_scraped`.
     """

@@ -32,7 +32,7 @@ def test_who_is_gone_is_forgotten_after_the_window(samples: pd.DataFrame, certif
         assert gone in set(cluster.fetch()["pod"])
         cluster.run(50, every_s=2.0)
         assert gone not in set(cluster.fetch()["pod"])
-        assert len(cluster.source.ring._codes) == brief["pod"].nunique() - 1
+        assert len(cluster.source.buffer._codes) == brief["pod"].nunique() - 1
 
 
 def test_nodes_leave_and_join(samples: pd.DataFrame, certificates: tuple[Path, Path]) -> None:

@@ -74,7 +74,7 @@ def test_a_version_that_ping_hides_stands_in_health(influxd: Influxd, filled: st
         server.mapped.add(filled)
         server.tells_version = False
         database = InfluxDatabase(server.url, filled, token=TOKEN)
-        assert (database.version.major, database.version.told) == (2, "v2.7.11")
+        assert (database.version.major, database.version.text) == (2, "v2.7.11")
         database.close()
         assert len(fetch(server.url, filled, samples)) == len(samples)
 
@@ -82,5 +82,5 @@ def test_a_version_that_ping_hides_stands_in_health(influxd: Influxd, filled: st
 def test_the_real_1_x_server_tells_its_version(influxd: Influxd) -> None:
     database = InfluxDatabase(influxd.url, "any", *influxd.reader)
     assert database.version.major == 1
-    assert database.version.told.startswith("1.")
+    assert database.version.text.startswith("1.")
     database.close()

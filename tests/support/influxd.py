@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import pytest
+from influxdb import InfluxDBClient
 
 from tests.support.debian import find_program, free_ports, running_server
 
@@ -47,24 +47,27 @@ class Influxd:
     reader: tuple[str, str] = READER
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
+    @property
+    def client(self) -> InfluxDBClient:
+        """The official client, as the administrator."""
+        return _client(self.url, self.admin)
+
     def statement(self, text: str, **parameters: str) -> list[dict]:
         """Run a statement as the administrator and return its results."""
-        answer = httpx.post(f"{self.url}/query", data={"q": text, **parameters}, auth=self.admin, timeout=3000)
-        answer.raise_for_status()
+        answer = self.client.request("query", "POST", params={"q": text, **parameters})
         results: list[dict] = answer.json()["results"]
         assert not any("error" in result for result in results), results
         return results
 
     def write(self, database: str, lines: bytes) -> None:
         """Write points in line protocol as the administrator."""
-        answer = httpx.post(f"{self.url}/write", params={"db": database}, content=lines, auth=self.admin, timeout=3000)
-        assert answer.status_code == 204, answer.text
+        self.client.write([lines.decode()], {"db": database}, protocol="line")
 
     def new_database(self) -> str:
         """Make an empty database that the reader may read."""
         name = f"test_{next(self._numbers)}"
-        self.statement(f'CREATE DATABASE "{name}"')
-        self.statement(f'GRANT READ ON "{name}" TO "{self.reader[0]}"')
+        self.client.create_database(name)
+        self.client.grant_privilege("read", name, self.reader[0])
         return name
 
 
@@ -80,7 +83,7 @@ def database(influxd: Influxd) -> Iterator[str]:
     """An empty database of this test alone."""
     name = influxd.new_database()
     yield name
-    influxd.statement(f'DROP DATABASE "{name}"')
+    influxd.client.drop_database(name)
 
 
 @contextmanager
@@ -100,10 +103,13 @@ def running_influxd(folder: Path) -> Iterator[Influxd]:
 
 
 def _make_users(url: str) -> None:
-    def quoted(text: str) -> str:
-        return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
     # The first user may be made without login, and must be an administrator.
-    for user, rights, login in ((ADMIN, " WITH ALL PRIVILEGES", None), (READER, "", ADMIN)):
-        text = f'CREATE USER "{user[0]}" WITH PASSWORD {quoted(user[1])}{rights}'
-        httpx.post(f"{url}/query", data={"q": text}, auth=login, timeout=300).raise_for_status()
+    _client(url, None).create_user(*ADMIN, admin=True)
+    _client(url, ADMIN).create_user(*READER)
+
+
+def _client(url: str, login: tuple[str, str] | None) -> InfluxDBClient:
+    host, port = url.removeprefix("http://").split(":")
+    # As bytes, because requests would write letters beyond ASCII in Latin-1.
+    user, password = (None, None) if login is None else (text.encode() for text in login)
+    return InfluxDBClient(host, int(port), user, password, timeout=3000, headers={"Accept": "application/json"})
