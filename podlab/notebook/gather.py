@@ -20,9 +20,6 @@ from podlab.live import cluster_inventory, label_samples, live_source
 from podlab.plugins import SOURCES
 from podlab.sources.collect import collect
 
-#: Of those that are not fetched live.
-_OTHERS = ("recording", "cluster")
-
 
 @dataclass(frozen=True)
 class Gathered:
@@ -72,7 +69,9 @@ def gather(source: str, settings: Settings, *, recordings: Sequence[Path | str] 
     if source == "cluster":
         inventory = cluster_inventory(settings)
         return Gathered(None, label_containers(inventory, LabelRules(services=settings.services)))
-    raise InputError(f"unknown source {source!r}", hint=f"choose one of {', '.join((*_OTHERS, *SOURCES.names()))}")
+    raise InputError(
+        f"unknown source {source!r}", hint=f"choose one of recording, {', '.join(SOURCES.names())}, cluster"
+    )
 
 
 def read_samples(files: Sequence[Path | str], *, deployments_per_service: int = 0, seed: int = 0) -> pd.DataFrame:

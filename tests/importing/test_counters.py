@@ -60,7 +60,7 @@ def test_a_row_of_zeros_amid_others_tells_nothing(bring: Import) -> None:
     done = bring(blip, columns=[CPU, MEMORY, RX])
     assert done.samples["rx_bytes"].tolist() == [100, 120]
     assert done.samples["memory_usage_bytes"].tolist() == [50, 51]
-    assert "2 rows tell nothing, no value or zeros in all columns: left out" in done.notes
+    assert "2 rows have no value, or zeros in all columns: left out" in done.notes
     done = bring(blip, columns=[CPU, RX])
     assert done.samples["rx_bytes"].tolist() == [100, 120]
 
@@ -80,7 +80,7 @@ def test_memory_of_nothing_of_nothing_is_not_known(bring: Import) -> None:
     samples = bring(text, columns=columns, ending="jsonl").samples
     assert samples["cpu_usage_nanocores"].tolist() == [30_000_000, 30_000_000]
     assert samples["memory_usage_bytes"].fillna(-1).tolist() == [11 * 2**20, -1]
-    with pytest.raises(InputError, match="no row tells anything"):
+    with pytest.raises(InputError, match="no row has a value"):
         bring(text.splitlines()[2], columns=columns, ending="jsonl")
 
 
