@@ -28,12 +28,11 @@ def _faults(kind: str) -> list[str]:
 #: What is changed, and the tests that should notice.
 PACKAGES = {
     "features": (["podlab/features"], [
-        "tests/features", "tests/test_windows.py", "tests/test_rows.py", "tests/test_cadence.py",
-        "tests/test_features.py",
+        "tests/features",
     ]),
     "identify": (["podlab/identify"], ["tests/identify"]),
     "detect": (["podlab/detect"], ["tests/detect"]),
-    "model": (["podlab/model"], ["tests/test_bundle.py", "tests/cli/test_promote.py", *_faults("bundle")]),
+    "model": (["podlab/model"], ["tests/model", "tests/cli/test_promote.py", *_faults("bundle")]),
     "sources": (["podlab/sources"], ["tests/sources"]),
     "watch": (
         ["podlab/kubernetes/informer.py", "podlab/kubernetes/objects.py"],
