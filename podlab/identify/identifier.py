@@ -28,6 +28,7 @@ BoolArray = NDArray[np.bool_]
 #: The temperature is raised by this where a container is predicted by a model of the wrong kind of window.
 _MISMATCH_TEMPERATURE = 2.0
 _LEAST_ROWS = 2
+_UNSAVED = "unsaved@"
 #: Sampled this many times less often than in the training counts as sparse.
 _SPARSE_FACTOR = 1.5
 
@@ -124,7 +125,7 @@ class Identifier:
         similarity: FloatArray | None = None,
         interval_s: float = 0.0,
         scores: dict[str, object] | None = None,
-        model: str = "unsaved@",
+        model: str = _UNSAVED,
     ) -> None:
         self.services, self.columns, self.features, self.windows = services, columns, features, windows
         self.horizon_models = horizon_models or {}
@@ -139,7 +140,8 @@ class Identifier:
             shown = {name: each for name, each in self._parameters.items() if each != default[name]}
             return f"Identifier({', '.join(f'{name}={each!r}' for name, each in shown.items())})"
         about = f"{len(self.services)} services, {len(self.columns)} metric columns"
-        return f"Identifier({about}, windows: {', '.join(self.horizon_models)}, model: {self.model:.24})"
+        model = "" if self.model == _UNSAVED else f", model: {self.model:.24}"
+        return f"Identifier({about}, windows: {', '.join(self.horizon_models)}{model})"
 
     def __getstate__(self) -> dict[str, Any]:
         """Take registered features along: another process may not know them."""
