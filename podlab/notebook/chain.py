@@ -15,7 +15,6 @@ import podlab
 from podlab.config import Settings, explicitly_set
 from podlab.data.draws import draws_file
 from podlab.data.recordings import fingerprint
-from podlab.data.store import is_dataset_path
 from podlab.data.units import format_duration
 from podlab.errors import InputError
 from podlab.files import sha256_of
@@ -280,8 +279,7 @@ def _share_out(notebooks_dir: Path, settings: Settings, given: Mapping[str, obje
 
 def _input_keys(notebooks_dir: Path, wanted: Mapping[str, Mapping[str, object]], root: Path) -> dict[str, str]:
     """Digest all that a notebook's results depend on, by notebook; inputs are read relative to the root."""
-    package = [(str(path), path.read_bytes()) for path in sorted(Path(podlab.__file__).parent.rglob("*.py"))]
-    common = [library_versions(), hashlib.sha256(repr(package).encode()).hexdigest()]
+    common = [library_versions(), _package_digest()]
     digests: dict[Path, str] = {}
     keys: dict[str, str] = {}
     for name, given in wanted.items():
@@ -294,7 +292,7 @@ def _input_keys(notebooks_dir: Path, wanted: Mapping[str, Mapping[str, object]],
         files = _named_files(
             [value for parameter, value in values.items() if parameter not in (*written, "reports")], root
         )
-        digests |= {path: fingerprint(path)[0] for path in files if path not in digests}
+        digests |= {path: _digest(path) for path in files if path not in digests}
         cells = [cell.source for cell in notebook.cells]
         parts = [common, cells, values, written, [digests[path] for path in files]]
         # What a live source holds is new each time.
@@ -303,13 +301,28 @@ def _input_keys(notebooks_dir: Path, wanted: Mapping[str, Mapping[str, object]],
     return keys
 
 
+def _package_digest() -> str:
+    """Digest podlab's own source."""
+    folder = Path(podlab.__file__).parent
+    source = [(str(path.relative_to(folder)), path.read_bytes()) for path in sorted(folder.rglob("*.py"))]
+    return hashlib.sha256(repr(source).encode()).hexdigest()
+
+
 def _named_files(values: Iterable[object], root: Path) -> list[Path]:
     """Find the recordings, and the tables of draws next to them, that parameters name."""
     texts = [
         text for value in values for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)
     ]
     paths = [root / text for text in texts if text]
-    return [path for named in paths for path in (named, draws_file(named)) if path.is_file() or is_dataset_path(path)]
+    return [path for named in paths for path in (named, draws_file(named)) if path.exists()]
+
+
+def _digest(path: Path) -> str:
+    """Digest a file or a data set; any other folder, such as a cache, does not count."""
+    try:
+        return fingerprint(path)[0]
+    except InputError:
+        return ""
 
 
 def _finished(

@@ -42,7 +42,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_notebook(
         tmp_path / "notebooks" / "01_collect.ipynb", f'recordings = ["recording.csv"]\nfactor = 1\n{samples}', COLLECT
     )
-    write_notebook(tmp_path / "notebooks" / "03_evaluate.ipynb", f"folds = 2\n{samples}", USE)
+    write_notebook(tmp_path / "notebooks" / "03_evaluate.ipynb", f'folds = 2\ncache = "cache"\n{samples}', USE)
+    monkeypatch.setattr(chain, "_package_digest", lambda: "as it is")
     monkeypatch.setattr(chain, "CHAIN", {"01_collect": "", "03_evaluate": ""})
     monkeypatch.setattr("podlab.notebook.report.CHAIN", {"01_collect": "", "03_evaluate": ""})
     return tmp_path
@@ -68,6 +69,7 @@ def test_only_what_failed_or_changed_runs_again(project: Path, train: Train) -> 
     first = json.loads((project / "reports" / "run.json").read_text())
     assert first["notebooks"][1]["error"].startswith("cell 3: AssertionError: not ready")
     (project / "ready").touch()
+    (project / "cache").mkdir()  # what a notebook keeps there is no input
     again = train()
     again.raise_if_failed()
     assert (names(again), again.skipped) == (["03_evaluate"], ("01_collect",))
