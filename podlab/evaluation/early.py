@@ -1,6 +1,7 @@
 """Early classification: how soon each trigger policy decides, and how often it is wrong.
 
-All policies see the same predictions of the same models, so they differ only in when they decide.
+All policies see the same predictions of the same models, so they differ only in when they decide. Decisions are arrays
+over containers, of numbers of services; :data:`podlab.identify.early.UNKNOWN` is no service.
 """
 
 from __future__ import annotations
@@ -13,35 +14,129 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.errors import InputError
+from podlab.evaluation.cross_validation import probabilities
 from podlab.evaluation.metrics import Estimate, draw_weights, interval, spread
-from podlab.evaluation.replay import Replay
-from podlab.evaluation.splits import IntArray
-from podlab.identify.early import UNKNOWN, DecisionStates, TriggerPolicy, initial_states, update_states
+from podlab.evaluation.splits import IntArray, TextArray
+from podlab.identify.early import (
+    UNKNOWN,
+    DecisionStates,
+    PredictionArrays,
+    TriggerPolicy,
+    initial_states,
+    update_states,
+)
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 #: Policies that one is chosen from.
 CONFIDENCES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995)
-_LOOKS = (1, 2, 3)
+_CONSECUTIVE = (1, 2, 3)
 _REVISE = ((0.5, 2), (0.7, 2), (0.7, 3), (0.9, 2), (0.9, 3), (0.97, 3))
-#: Share of final answers that may be wrong, and of containers whose decision may be taken back.
+#: Limits of the share of wrong final decisions, and of containers whose decision is revised.
 TARGET_ERROR = 0.02
 TARGET_REVISED = 0.01
 
 
 @dataclass(frozen=True)
+class PredictionTimeline:
+    """Predictions of containers at several times since their start, by models that had not seen their deployment.
+
+    Attributes
+    ----------
+    services : tuple of str
+        Those that models were trained on.
+    at_s : array of float64 (n_times,)
+        Seconds since the start.
+    predictions : tuple of PredictionArrays (n_times,)
+        Each of all containers (n,).
+    truth : array of int64 (n,)
+        Number of the service, :data:`podlab.identify.early.UNKNOWN` where no model was trained on it.
+    names, units : array of str (n,)
+        Each container's service and deployment.
+    fold : array of int64 (n,)
+        Which model predicted it.
+    """
+
+    services: tuple[str, ...]
+    at_s: FloatArray
+    predictions: tuple[PredictionArrays, ...]
+    truth: IntArray
+    names: TextArray
+    units: TextArray
+    fold: IntArray
+
+    def take(self, chosen: BoolArray) -> PredictionTimeline:
+        """Keep some containers (n,)."""
+        predictions = tuple(
+            PredictionArrays(each.best[chosen], each.confidence[chosen], each.novelty[chosen], each.observed_s[chosen])
+            for each in self.predictions
+        )
+        own = {name: getattr(self, name)[chosen] for name in ("truth", "names", "units", "fold")}
+        return replace(self, predictions=predictions, **own)
+
+    def known(self) -> PredictionTimeline:
+        """Keep the containers of services that models were trained on."""
+        return self.take(self.truth != UNKNOWN)
+
+
+def timeline(predictions: pd.DataFrame, at_s: Sequence[float]) -> PredictionTimeline:
+    """Order the rows of a predictions table by time.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        From :func:`podlab.evaluation.cross_validate`, with these horizons among its scenarios.
+    at_s : sequence of float
+        Seconds since the start.
+
+    Raises
+    ------
+    InputError
+        If there is no time, or the table has no predictions at one.
+    """
+    services = tuple(probabilities(predictions).columns)
+    number = {service: n for n, service in enumerate(services)}
+    times = sorted({float(each) for each in at_s})
+    # From the start every container has a row, even if nothing was observed yet.
+    tables = [predictions[predictions["scenario"] == f"{each:g} s"].reset_index(drop=True) for each in times]
+    missing = [f"{each:g} s" for each, own in zip(times, tables, strict=True) if own.empty]
+    if missing or not tables:
+        raise InputError(
+            f"no predictions after {', '.join(missing) or 'any time'}", hint="cross-validate with these horizons"
+        )
+    first = tables[0]
+    return PredictionTimeline(
+        services=services,
+        at_s=np.array(times),
+        predictions=tuple(
+            PredictionArrays(
+                own["best_guess"].map(number).fillna(0).to_numpy(np.int64), own["confidence"].to_numpy(np.float64),
+                own["novelty"].to_numpy(np.float64),
+                own["seconds_observed"].where(own["best_guess"].notna()).to_numpy(np.float64),
+            )
+            for own in tables
+        ),
+        truth=first["service"].map(number).where(~first["unknown"]).fillna(UNKNOWN).to_numpy(np.int64),
+        names=first["service"].to_numpy(object),
+        units=first["unit"].to_numpy(object),
+        fold=first["fold"].to_numpy(np.int64),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What a rule made of a replay, each (n,).
+    """Decisions of a policy, each (n,).
 
     Attributes
     ----------
     first, final : array of int64
-        Number of the service decided on first and at the end, :data:`UNKNOWN` where none was.
+        Number of the service decided on first and at the end.
     decided_s : array of float64
         Seconds to the first decision; giving up counts as one.
     revised : array of bool
-        Whether a decision was taken back.
+        Whether a decision was revised.
     """
 
     first: IntArray
@@ -50,65 +145,65 @@ class Outcome:
     revised: BoolArray
 
 
-def decide(replay: Replay, policy: TriggerPolicy) -> Outcome:
-    """Let a policy decide on every container of a replay; who still waits at the last look counts as unknown then."""
-    state: DecisionStates = initial_states(replay.truth.size)
-    first = np.full(replay.truth.size, UNKNOWN, dtype=np.int64)
-    for at_s, looks in zip(replay.at_s, replay.looks, strict=True):
+def decide(predicted: PredictionTimeline, policy: TriggerPolicy) -> Outcome:
+    """Apply a policy to every container; one without a decision at the last time is unknown."""
+    state: DecisionStates = initial_states(predicted.truth.size)
+    first = np.full(predicted.truth.size, UNKNOWN, dtype=np.int64)
+    for at_s, predictions in zip(predicted.at_s, predicted.predictions, strict=True):
         waited = np.isnan(state.first_s)
-        state = update_states(state, policy, float(at_s), looks)
+        state = update_states(state, policy, float(at_s), predictions)
         now = waited & ~np.isnan(state.first_s)
         first[now] = state.service[now]
     return Outcome(
         first,
         np.where(np.isnan(state.first_s), UNKNOWN, state.service),
-        np.where(np.isnan(state.first_s), replay.at_s[-1], state.first_s),
+        np.where(np.isnan(state.first_s), predicted.at_s[-1], state.first_s),
         state.revisions > 0,
     )
 
 
-def decide_at(replay: Replay, at_s: float) -> Outcome:
-    """Decide on every container after the same time: the best guess, or unknown where it is like no known service."""
-    looks = replay.looks[int(np.flatnonzero(replay.at_s == at_s)[0])]
-    said = np.where(looks.known, looks.best, UNKNOWN)
-    return Outcome(said, said, np.full(said.size, at_s), np.zeros(said.size, dtype=bool))
+def decide_at(predicted: PredictionTimeline, at_s: float) -> Outcome:
+    """Decide on every container at the same time: the best guess, or unknown if it is too novel."""
+    own = predicted.predictions[int(np.flatnonzero(predicted.at_s == at_s)[0])]
+    decided = np.where(own.known, own.best, UNKNOWN)
+    return Outcome(decided, decided, np.full(decided.size, at_s), np.zeros(decided.size, dtype=bool))
 
 
 def policies(timeout_s: float) -> list[TriggerPolicy]:
     """List the policies that one is chosen from."""
     return [
-        TriggerPolicy(confidence, looks, max(confidence, revise), revise_consecutive, timeout_s)
-        for confidence, looks, (revise, revise_consecutive) in product(CONFIDENCES, _LOOKS, _REVISE)
+        TriggerPolicy(confidence, consecutive, max(confidence, revise), revise_consecutive, timeout_s)
+        for confidence, consecutive, (revise, revise_consecutive) in product(CONFIDENCES, _CONSECUTIVE, _REVISE)
         if revise >= confidence or (revise, revise_consecutive) == _REVISE[-1]
     ]
 
 
 def choose(
-    replay: Replay,
+    predicted: PredictionTimeline,
     candidates: Sequence[TriggerPolicy],
     *,
     target_error: float = TARGET_ERROR,
     target_revised: float = TARGET_REVISED,
 ) -> TriggerPolicy:
-    """Choose the policy that decides soonest among those that are seldom wrong and seldom take anything back.
+    """Choose the policy that decides soonest within limits of wrong and of revised decisions.
 
-    Without the second limit it would pay to answer at once and to correct it later.
+    Without the second limit it would pay to decide at once and to revise later.
 
     Parameters
     ----------
-    replay : Replay
-        Containers to choose on, never those that the choice is then judged by.
+    predicted : PredictionTimeline
+        Containers to choose on, never those that the choice is evaluated on.
     candidates : sequence of TriggerPolicy
     target_error : float
-        Share of final answers that may be wrong.
+        Limit of the share of wrong final decisions.
     target_revised : float
-        Share of containers whose decision may be taken back. Where no candidate keeps to both limits, the one that
-        breaks them by the least is taken.
+        Limit of the share of containers whose decision is revised. Where no candidate keeps both limits, the one that
+        exceeds them least is taken.
     """
 
     def merit(policy: TriggerPolicy) -> tuple[float, float]:
-        outcome = decide(replay, policy)
-        excess = max(_error(replay, outcome) - target_error, 0.0)
+        outcome = decide(predicted, policy)
+        excess = max(_error(predicted, outcome) - target_error, 0.0)
         excess += max(float(outcome.revised.mean()) - target_revised, 0.0)
         # Mean seconds, not the median: containers given up count with the whole timeout.
         return excess, float(outcome.decided_s.mean())
@@ -117,15 +212,15 @@ def choose(
 
 
 def choose_by_fold(
-    replay: Replay,
+    predicted: PredictionTimeline,
     candidates: Sequence[TriggerPolicy],
     *,
     target_error: float = TARGET_ERROR,
     target_revised: float = TARGET_REVISED,
 ) -> tuple[list[TriggerPolicy], Outcome]:
-    """Judge the choice itself: each fold's containers by the policy chosen on the other folds' deployments.
+    """Evaluate the choice itself: apply to each fold the policy chosen on the other folds' deployments.
 
-    Services that no model was trained on take no part in the choice.
+    Unknown services take no part in the choice.
 
     Returns
     -------
@@ -134,32 +229,32 @@ def choose_by_fold(
     Outcome
         Of all containers.
     """
-    count = replay.truth.size
+    count = predicted.truth.size
     first, final = np.full((2, count), UNKNOWN, dtype=np.int64)
     decided_s, revised = np.zeros(count), np.zeros(count, dtype=bool)
     chosen = []
-    for fold in np.unique(replay.fold):
-        own = replay.fold == fold
-        others = replay.take(~own & (replay.truth != UNKNOWN))
+    for fold in np.unique(predicted.fold):
+        own = predicted.fold == fold
+        others = predicted.take(~own & (predicted.truth != UNKNOWN))
         policy = choose(others, candidates, target_error=target_error, target_revised=target_revised)
-        outcome = decide(replay.take(own), policy)
+        outcome = decide(predicted.take(own), policy)
         first[own], final[own] = outcome.first, outcome.final
         decided_s[own], revised[own] = outcome.decided_s, outcome.revised
         chosen.append(policy)
     return chosen, Outcome(first, final, decided_s, revised)
 
 
-def _error(replay: Replay, outcome: Outcome) -> float:
+def _error(predicted: PredictionTimeline, outcome: Outcome) -> float:
     answered = outcome.final != UNKNOWN
-    return float(np.mean(outcome.final[answered] != replay.truth[answered])) if answered.any() else 0.0
+    return float(np.mean(outcome.final[answered] != predicted.truth[answered])) if answered.any() else 0.0
 
 
-def describe(replay: Replay, outcome: Outcome, *, seed: int = 0) -> dict[str, Estimate]:
-    """Say how soon and how well a rule decided, with 95 % intervals over deployments.
+def describe(predicted: PredictionTimeline, outcome: Outcome, *, seed: int = 0) -> dict[str, Estimate]:
+    """Score how soon and how well a policy decided, with 95 % intervals over deployments.
 
     Parameters
     ----------
-    replay : Replay (n,)
+    predicted : PredictionTimeline (n,)
     outcome : Outcome (n,)
         Of the same containers.
     seed : int
@@ -172,20 +267,20 @@ def describe(replay: Replay, outcome: Outcome, *, seed: int = 0) -> dict[str, Es
         the share of wrong among final and among first answers; ``right``, the share of all containers whose final
         answer is right (for services that no model knows, unknown is right); ``revised`` and ``abstained``, of all.
     """
-    return _describe(replay, outcome, _draws(replay, seed))
+    return _describe(predicted, outcome, _draws(predicted, seed))
 
 
-def _draws(replay: Replay, seed: int) -> FloatArray:
+def _draws(predicted: PredictionTimeline, seed: int) -> FloatArray:
     """Draw each container's weight, the same for all of one deployment (resamples, n)."""
-    _, first_of = np.unique(replay.units.astype(str), return_inverse=True)
-    strata = pd.Series(replay.names).groupby(first_of).first().to_list()
+    _, first_of = np.unique(predicted.units.astype(str), return_inverse=True)
+    strata = pd.Series(predicted.names).groupby(first_of).first().to_list()
     return draw_weights(strata, seed=seed)[:, first_of]
 
 
-def _describe(replay: Replay, outcome: Outcome, weights: FloatArray) -> dict[str, Estimate]:
-    units, first_of = np.unique(replay.units.astype(str), return_inverse=True)
-    plain = np.ones((1, replay.truth.size))
-    everyone = np.ones(replay.truth.size, dtype=bool)
+def _describe(predicted: PredictionTimeline, outcome: Outcome, weights: FloatArray) -> dict[str, Estimate]:
+    units, first_of = np.unique(predicted.units.astype(str), return_inverse=True)
+    plain = np.ones((1, predicted.truth.size))
+    everyone = np.ones(predicted.truth.size, dtype=bool)
 
     def share(hit: BoolArray, among: BoolArray) -> Estimate:
         def ratio(w: FloatArray) -> FloatArray:
@@ -206,9 +301,9 @@ def _describe(replay: Replay, outcome: Outcome, weights: FloatArray) -> dict[str
         "mean_s": interval(float(mean(plain)[0]), mean(weights), len(units)),
         "median_s": quantile(0.5),
         "p90_s": quantile(0.9),
-        "error": share(outcome.final != replay.truth, outcome.final != UNKNOWN),
-        "first_error": share(outcome.first != replay.truth, outcome.first != UNKNOWN),
-        "right": share(outcome.final == replay.truth, everyone),
+        "error": share(outcome.final != predicted.truth, outcome.final != UNKNOWN),
+        "first_error": share(outcome.first != predicted.truth, outcome.first != UNKNOWN),
+        "right": share(outcome.final == predicted.truth, everyone),
         "revised": share(outcome.revised, everyone),
         "abstained": share(outcome.final == UNKNOWN, everyone),
     }
@@ -221,16 +316,16 @@ def _quantile(values: FloatArray, weights: FloatArray, part: float) -> FloatArra
     return np.asarray(values[order][(reached >= part * reached[:, -1:]).argmax(axis=1)])
 
 
-def curve(replay: Replay, policy: TriggerPolicy, *, seed: int = 0) -> pd.DataFrame:
+def curve(predicted: PredictionTimeline, policy: TriggerPolicy, *, seed: int = 0) -> pd.DataFrame:
     """Compare rules over their whole range: how soon they decide, and how often that is wrong.
 
     Parameters
     ----------
-    replay : Replay
+    predicted : PredictionTimeline
         Containers of known services.
     policy : TriggerPolicy
-        Whose looks, revising and timeout the revocable rule has while its confidence goes through its range. The
-        plain threshold decides for good with the first look that is probable enough.
+        Gives the revocable rule's other parameters while its confidence varies. The plain threshold decides for good
+        on the first prediction that is confident enough.
     seed : int
         Of the bootstrap.
 
@@ -245,66 +340,65 @@ def curve(replay: Replay, policy: TriggerPolicy, *, seed: int = 0) -> pd.DataFra
     for confidence in CONFIDENCES:
         revise = max(confidence, policy.revise_confidence)
         revocable = replace(policy, confidence=confidence, revise_confidence=revise)
-        found.append(("revocable", confidence, decide(replay, revocable)))
-        found.append(("plain threshold", confidence, decide(replay, replace(plain, confidence=confidence))))
-    found += [("fixed time", float(at_s), decide_at(replay, float(at_s))) for at_s in replay.at_s]
-    weights = _draws(replay, seed)
+        found.append(("revocable", confidence, decide(predicted, revocable)))
+        found.append(("plain threshold", confidence, decide(predicted, replace(plain, confidence=confidence))))
+    found += [("fixed time", float(at_s), decide_at(predicted, float(at_s))) for at_s in predicted.at_s]
+    weights = _draws(predicted, seed)
     table = pd.DataFrame(
         [
-            {"rule": rule, "setting": setting, **_spreads(_describe(replay, own, weights))}
+            {"rule": rule, "setting": setting, **_spreads(_describe(predicted, own, weights))}
             for rule, setting, own in found
         ]
     )
-    numbers = {"n_containers": replay.truth.size, "n_deployments": len(set(replay.units))}
+    numbers = {"n_containers": predicted.truth.size, "n_deployments": len(set(predicted.units))}
     return table.assign(**numbers).sort_values(["rule", "setting"], ignore_index=True)
 
 
-#: Of :func:`describe`, what a rule is judged by.
-JUDGED_BY = ("median_s", "mean_s", "error", "first_error", "right", "revised", "abstained")
+#: Scores of :func:`describe` that rules are compared by.
+COMPARED_BY = ("median_s", "mean_s", "error", "first_error", "right", "revised", "abstained")
 
 
-def compare_rules(replay: Replay, *, horizons_s: Sequence[float] = (), seed: int = 0) -> pd.DataFrame:
-    """Judge rules by how soon they decide, how often that is wrong, and how often they take it back.
+def compare_rules(predicted: PredictionTimeline, *, horizons_s: Sequence[float] = (), seed: int = 0) -> pd.DataFrame:
+    """Compare rules by how soon they decide, how often that is wrong, and how often they revise.
 
     The default policy is the same for all folds, whatever it was set by. The others are chosen for each fold on the
-    other folds' deployments, so that none is judged by what it was chosen on.
+    other folds' deployments, so that none is evaluated on what it was chosen on.
 
     Parameters
     ----------
-    replay : Replay
-        Its last look is when all rules stop waiting.
+    predicted : PredictionTimeline
+        Its last time is when all rules stop waiting.
     horizons_s : sequence of float
-        Looks at which to decide on every container at once.
+        Times at which to decide on every container at once.
     seed : int
         Of the bootstrap.
 
     Returns
     -------
     DataFrame
-        ``rule``; for each of :data:`JUDGED_BY` its value over containers of known services, ``_low`` and ``_high``;
-        ``unknown_refused`` with both, the share of strangers that is called unknown in the end (NaN without any);
+        ``rule``; for each of :data:`COMPARED_BY` its value over containers of known services, ``_low`` and ``_high``;
+        ``unknown_refused`` with both, the share of unknown containers that end as unknown (NaN without any);
         ``n_deployments``, ``n_unknown``.
     """
-    known, until_s = replay.truth != UNKNOWN, float(replay.at_s[-1])
+    known, until_s = predicted.truth != UNKNOWN, float(predicted.at_s[-1])
     plain = [TriggerPolicy(confidence, 1, confidence, None, until_s) for confidence in CONFIDENCES]
     outcomes = {
-        "podlab's default": decide(replay, TriggerPolicy(timeout_s=until_s)),
-        "revocable, chosen": choose_by_fold(replay, policies(until_s))[1],
-        "plain threshold, chosen": choose_by_fold(replay, plain)[1],
-        **{f"fixed: {at_s:g} s": decide_at(replay, at_s) for at_s in horizons_s},
+        "podlab's default": decide(predicted, TriggerPolicy(timeout_s=until_s)),
+        "revocable, chosen": choose_by_fold(predicted, policies(until_s))[1],
+        "plain threshold, chosen": choose_by_fold(predicted, plain)[1],
+        **{f"fixed: {at_s:g} s": decide_at(predicted, at_s) for at_s in horizons_s},
     }
-    return pd.DataFrame([{"rule": rule, **_row(replay, own, known, seed)} for rule, own in outcomes.items()])
+    return pd.DataFrame([{"rule": rule, **_row(predicted, own, known, seed)} for rule, own in outcomes.items()])
 
 
-def _row(replay: Replay, outcome: Outcome, known: BoolArray, seed: int) -> dict[str, float]:
-    here = replay.take(known)
+def _row(predicted: PredictionTimeline, outcome: Outcome, known: BoolArray, seed: int) -> dict[str, float]:
+    here = predicted.take(known)
     scores = describe(here, _take(outcome, known), seed=seed)
-    told = {name: scores[name] for name in JUDGED_BY}
     refused = Estimate(np.nan, np.nan, np.nan)
     if not known.all():
-        refused = describe(replay.take(~known), _take(outcome, ~known), seed=seed)["right"]
-    rows = _spreads({**told, "unknown_refused": refused})
-    return {**rows, "n_deployments": len(set(here.units)), "n_unknown": len(set(replay.units[~known]))}
+        refused = describe(predicted.take(~known), _take(outcome, ~known), seed=seed)["right"]
+    rows = _spreads({**{name: scores[name] for name in COMPARED_BY}, "unknown_refused": refused})
+    return {**rows, "n_deployments": len(set(here.units)), "n_unknown": len(set(predicted.units[~known]))}
 
 
 def _take(outcome: Outcome, chosen: BoolArray) -> Outcome:

@@ -104,10 +104,10 @@ def sets_words(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def seldom_words(table: pd.DataFrame) -> pd.DataFrame:
-    """Tell :func:`podlab.evaluation.seldom.compare_seldom` for people."""
+    """Tell :func:`podlab.evaluation.sparse.compare_sparse_sampling` for people."""
     return pd.DataFrame(
         {
-            "who": table["who"],
+            "method": table["method"],
             "minutes": table["minutes"],
             "samples": table["samples"].astype(int),
             "macro-F1": table["macro_f1"],

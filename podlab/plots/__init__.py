@@ -11,7 +11,6 @@ from podlab.plots.evaluation import (
     plot_reliability,
 )
 from podlab.plots.identify import plot_anytime, plot_explanation, plot_service_map
-from podlab.plots.unknown import plot_novelty, plot_risk_coverage, plot_similar_services, plot_unknown_services
 
 __all__ = [
     "plot_ablations",
@@ -24,11 +23,7 @@ __all__ = [
     "plot_critical_difference",
     "plot_explanation",
     "plot_leak",
-    "plot_novelty",
     "plot_reliability",
-    "plot_risk_coverage",
     "plot_separation",
     "plot_service_map",
-    "plot_similar_services",
-    "plot_unknown_services",
 ]

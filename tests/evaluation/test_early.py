@@ -1,29 +1,31 @@
-"""Replays and what rules make of them, on answers made up so that the right result is known."""
+"""PredictionTimelines and what rules make of them, on answers made up so that the right result is known."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from podlab.errors import InputError
 from podlab.evaluation import early
-from podlab.evaluation.early import compare_rules
-from podlab.evaluation.replay import Replay, look_by_look
+from podlab.evaluation.early import PredictionTimeline, compare_rules, timeline
 from podlab.identify.early import UNKNOWN, PredictionArrays, TriggerPolicy
 
 SERVICES = ("mysql", "nginx")
 
 
-def made(truth: list[int], best: list[list[int]], confidence: list[list[float]], *, known: bool = True) -> Replay:
-    """Containers with what was said of each, look by look, 10 s apart; each is a deployment of its own."""
+def made(
+    truth: list[int], best: list[list[int]], confidence: list[list[float]], *, known: bool = True
+) -> PredictionTimeline:
+    """Containers with a prediction each 10 s; each is a deployment of its own."""
     count, looks = len(truth), len(best[0])
     at_s = 10.0 * np.arange(1, looks + 1)
-    return Replay(
+    return PredictionTimeline(
         services=SERVICES,
         at_s=at_s,
-        looks=tuple(
+        predictions=tuple(
             PredictionArrays(
                 np.array([own[k] for own in best]), np.array([own[k] for own in confidence]),
                 np.full(count, 0.5 if known else 1.0), np.full(count, at_s[k]),
@@ -33,13 +35,12 @@ def made(truth: list[int], best: list[list[int]], confidence: list[list[float]],
         truth=np.array(truth),
         names=np.array([SERVICES[number] if number >= 0 else "etcd" for number in truth], dtype=object),
         units=np.array([f"d{n}" for n in range(count)], dtype=object),
-        load=np.array(["idle"] * count, dtype=object),
         fold=np.arange(count) % 2,
     )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def settling() -> Replay:
+def settling() -> PredictionTimeline:
     """Half are right from the start; the others begin confidently wrong and turn."""
     return made(
         [0, 1] * 10,
@@ -48,7 +49,7 @@ def settling() -> Replay:
     )
 
 
-def test_a_policy_is_replayed_look_by_look(settling: Replay):
+def test_a_policy_decides_time_by_time(settling: PredictionTimeline):
     outcome = early.decide(
         settling, TriggerPolicy(confidence=0.9, consecutive=1, revise_confidence=0.9, revise_consecutive=2)
     )
@@ -58,21 +59,22 @@ def test_a_policy_is_replayed_look_by_look(settling: Replay):
     assert outcome.revised.tolist() == [False, True] * 10
 
 
-def test_who_is_never_sure_counts_as_unknown_after_the_whole_time(settling: Replay):
+def test_who_is_never_sure_counts_as_unknown_after_the_whole_time(settling: PredictionTimeline):
     for timeout_s in (80.0, 1000.0):
         outcome = early.decide(settling, TriggerPolicy(confidence=1.0, revise_confidence=1.0, timeout_s=timeout_s))
         assert set(outcome.final) == {UNKNOWN}
         assert set(outcome.decided_s) == {80.0}
 
 
-def test_a_fixed_time_takes_the_best_guess(settling: Replay):
+def test_a_fixed_time_takes_the_best_guess(settling: PredictionTimeline):
     assert early.decide_at(settling, 10.0).final.tolist() == [0, 0] * 10
     assert early.decide_at(settling, 30.0).final.tolist() == [0, 1] * 10
-    strange = replace(settling, looks=tuple(replace(look, novelty=look.novelty + 1) for look in settling.looks))
+    novel = tuple(replace(each, novelty=each.novelty + 1) for each in settling.predictions)
+    strange = replace(settling, predictions=novel)
     assert set(early.decide_at(strange, 30.0).final) == {UNKNOWN}
 
 
-def test_scores_have_intervals_over_deployments(settling: Replay):
+def test_scores_have_intervals_over_deployments(settling: PredictionTimeline):
     scores = early.describe(settling, early.decide(settling, TriggerPolicy(0.9, 1, 0.9, 2)))
     assert scores["median_s"].value == 10.0
     assert scores["p90_s"].value == 20.0
@@ -92,7 +94,7 @@ def test_for_a_service_that_no_model_knows_unknown_is_right():
     assert strangers.known().truth.size == 0
 
 
-def test_the_soonest_policy_that_keeps_to_the_error_is_chosen(settling: Replay):
+def test_the_soonest_policy_that_keeps_to_the_error_is_chosen(settling: PredictionTimeline):
     hasty = TriggerPolicy(confidence=0.9, consecutive=1, revise_consecutive=None)
     revocable = TriggerPolicy(confidence=0.9, consecutive=1, revise_confidence=0.9, revise_consecutive=2)
     slow = TriggerPolicy(confidence=0.97, consecutive=3, revise_confidence=0.97)
@@ -102,13 +104,13 @@ def test_the_soonest_policy_that_keeps_to_the_error_is_chosen(settling: Replay):
     assert early.choose(settling, [hasty], target_error=0.0) == hasty
 
 
-def test_answering_at_once_and_correcting_it_later_does_not_pay(settling: Replay):
+def test_answering_at_once_and_correcting_it_later_does_not_pay(settling: PredictionTimeline):
     revocable = TriggerPolicy(confidence=0.9, consecutive=1, revise_confidence=0.9, revise_consecutive=2)
     slow = TriggerPolicy(confidence=0.97, consecutive=3, revise_confidence=0.97)
     assert early.choose(settling, [revocable, slow]) == slow
 
 
-def test_a_fold_is_judged_by_a_policy_chosen_without_it(settling: Replay):
+def test_a_fold_is_judged_by_a_policy_chosen_without_it(settling: PredictionTimeline):
     # Fold 1 holds all that turn: without them the hasty policy looks as good as any, and is then found out on them.
     hasty = TriggerPolicy(confidence=0.9, consecutive=1, revise_consecutive=None)
     careful = TriggerPolicy(confidence=0.97, consecutive=3, revise_confidence=0.97)
@@ -123,7 +125,7 @@ def test_offered_policies_differ_and_ask_more_for_revising():
     assert all(policy.revise_confidence >= policy.confidence and policy.timeout_s == 60.0 for policy in offered)
 
 
-def test_the_curve_compares_rules_on_the_same_containers(settling: Replay):
+def test_the_curve_compares_rules_on_the_same_containers(settling: PredictionTimeline):
     curve = early.curve(settling, TriggerPolicy(0.9, 1, 0.9, 2, timeout_s=80.0))
     assert set(curve["rule"]) == {"revocable", "plain threshold", "fixed time"}
     assert (curve["n_deployments"] == 20).all()
@@ -137,22 +139,23 @@ def test_the_curve_compares_rules_on_the_same_containers(settling: Replay):
     assert curve.loc[curve["abstained"] == 1, "error"].isna().all()
 
 
-def test_a_replay_needs_looks_after_the_start():
-    for looks_s in ((), (0.0, 5.0)):
-        with pytest.raises(InputError, match="no look"):
-            look_by_look(looks_s)
+@pytest.mark.parametrize(("at_s", "missing"), [((), "after any time"), ((5.0, 10.0), "after 5 s")])
+def test_a_timeline_needs_predictions_at_its_times(at_s: tuple[float, ...], missing: str):
+    predictions = pd.DataFrame({"scenario": ["10 s"], "p_nginx": [1.0]})
+    with pytest.raises(InputError, match=missing):
+        timeline(predictions, at_s)
 
 
 def test_each_rule_is_judged_on_known_and_unknown_containers_apart():
-    replay = made(
+    predicted = made(
         [0, 1] * 8 + [UNKNOWN] * 4,
         [[0] * 4, [1, 1, 1, 1]] * 8 + [[0] * 4] * 4,
         [[0.95] * 4] * 16 + [[0.5] * 4] * 2 + [[0.99] * 4] * 2,
     )
-    table = compare_rules(replay, horizons_s=(10.0, 40.0)).set_index("rule")
+    table = compare_rules(predicted, horizons_s=(10.0, 40.0)).set_index("rule")
     assert list(table.index[-2:]) == ["fixed: 10 s", "fixed: 40 s"]
     own = table.loc["podlab's default"]
-    assert own["median_s"] == 20.0, "two looks, 10 s apart"
+    assert own["median_s"] == 20.0, "two predictions, 10 s apart"
     assert own["error"] == 0.0
     assert own["unknown_refused"] == 0.5
     assert (own["n_deployments"], own["n_unknown"]) == (16, 4)
@@ -161,7 +164,7 @@ def test_each_rule_is_judged_on_known_and_unknown_containers_apart():
 
 
 def test_without_strangers_nothing_is_said_of_them():
-    replay = made([0, 1] * 4, [[0] * 2, [1] * 2] * 4, [[0.95] * 2] * 8)
-    table = compare_rules(replay)
+    predicted = made([0, 1] * 4, [[0] * 2, [1] * 2] * 4, [[0.95] * 2] * 8)
+    table = compare_rules(predicted)
     assert np.isnan(table["unknown_refused"]).all()
     assert table["right"].tolist() == pytest.approx([1.0] * 3)

@@ -11,14 +11,14 @@ from podlab import Identifier
 from podlab.errors import InputError
 from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate
 from podlab.evaluation.dataset import Dataset, read_dataset
-from podlab.evaluation.replay import as_replay, look_by_look
-from podlab.evaluation.scenarios import MIDLIFE, Scenario
+from podlab.evaluation.early import timeline
+from podlab.evaluation.scenarios import MIDLIFE, Scenario, from_start
 from podlab.evaluation.splits import plan_splits, splits_elsewhere, without_services
 from podlab.identify.early import UNKNOWN
 from tests.support.synthetic import make_samples
 
 SERVICES = ("nginx", "mysql", "redis", "postgres")
-ASKED = [*look_by_look((5.0, 15.0)), Scenario(MIDLIFE, "late", segment_s=8.0, settled_s=6.0)]
+ASKED = [*from_start((5.0, 15.0)), Scenario(MIDLIFE, "late", segment_s=8.0, settled_s=6.0)]
 FOREST = FeatureClassifier(RandomForestClassifier(20, random_state=0), horizon_s=15.0)
 
 
@@ -64,11 +64,11 @@ def test_what_a_scenario_does_not_show_is_not_predicted(dataset: Dataset, found:
 
 
 def test_a_replay_is_made_of_the_same_predictions(found: pd.DataFrame) -> None:
-    replay = as_replay(found, (15.0, 5.0))
+    over_time = timeline(found, (15.0, 5.0))
     own = found[found["scenario"] == "15 s"]
-    assert replay.at_s.tolist() == [5.0, 15.0]
-    assert (replay.truth == UNKNOWN).tolist() == own["unknown"].tolist()
-    best = np.array(replay.services, dtype=object)[replay.looks[-1].best]
+    assert over_time.at_s.tolist() == [5.0, 15.0]
+    assert (over_time.truth == UNKNOWN).tolist() == own["unknown"].tolist()
+    best = np.array(over_time.services, dtype=object)[over_time.predictions[-1].best]
     assert best.tolist() == own["best_guess"].tolist()
 
 

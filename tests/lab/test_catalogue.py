@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab import knobs
-from lab.catalogue import RELEASES, SERVICES_FOLDER, Service, load, read_service, select
+from lab.catalogue import RELEASES, SERVICES_FOLDER, Service, load, read_service, relatives_of, select
 from lab.client.protocols import PROTOCOLS
 from lab.images import image_of
 from podlab.errors import InputError
@@ -165,3 +165,12 @@ def test_services_are_chosen_by_name() -> None:
     assert select(services, None) == [service for service in services if not service.unknown]
     with pytest.raises(InputError, match="redsi"):
         select(services, ["redsi"])
+
+
+def test_relatives_are_those_stated_or_of_the_same_kind() -> None:
+    services = load()
+    relatives = relatives_of(services)
+    assert relatives["valkey"] == ("redis", "memcached")
+    assert relatives["mysql"] == ("postgres",)
+    unknown = {service.name for service in services if service.unknown}
+    assert not any(unknown & set(each) or name in each for name, each in relatives.items())

@@ -21,18 +21,19 @@ def test_it_hands_on_what_it_found(tmp_path: Path, services: tuple[str, ...]) ->
     strange = ("valkey",) if len(services) > 2 else ()
     found = run(tmp_path, services, strange)
     assert found["complete"]
-    always = {"novelty", "risk", "map", "pairs", "anytime", "explained"}
+    always = {"novelty", "risk", "map", "pairs", "earliness", "anytime", "explained"}
     if not strange:
         assert set(found["figures"]) == always
-        assert found["facts"]["unknown_in_words"] == ""
+        assert found["facts"]["unknown"] == {}
         return
-    assert set(found["figures"]) == always | {"left_out_services", "unknown_services"}
-    assert set(found["tables"]) == {"left_out", "unknown", "services", "relatives", "similar", "rules", "goals"}
+    assert set(found["figures"]) == always | {"roc", "left_out_services", "unknown_services"}
+    assert set(found["tables"]) == {"left_out", "unknown", "services", "relatives", "similar", "rules", "targets"}
     facts = found["facts"]
     assert facts["unknown_services"] == ["valkey"]
     assert facts["unknown"]["all"]["n_unknown"] == 4
     assert facts["left_out"]["all"]["n_unknown"] == 12
-    assert facts["unknown_in_words"].startswith("AUROC ")
+    assert 0.5 < facts["unknown"]["all"]["auroc"]["value"] <= 1
+    assert found["measures"]["AUROC near: unknown services, 12s"]["value"] == facts["unknown"]["near"]["auroc"]["value"]
     assert 0 < facts["anytime"]["median_s"]["value"] <= 12
     assert facts["explained"] == "valkey"
     assert facts["explained_in_words"]

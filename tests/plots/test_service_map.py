@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podlab.plots import plot_service_map, plot_similar_services
+from podlab.plots import plot_service_map
 from podlab.plots.identify import place_labels, scale_classically
-from podlab.plots.unknown import cluster_order
 
 
 def test_points_of_a_plane_are_laid_out_as_they_were():
@@ -41,15 +40,6 @@ def test_services_in_the_same_place_are_told_apart():
     assert len({tuple(each) for each in label.round(3).tolist()}) == 4
 
 
-def test_services_that_are_alike_stand_side_by_side():
-    similarity = np.full((6, 6), 0.01)
-    for one, other in ((0, 3), (1, 4), (2, 5)):
-        similarity[one, other] = similarity[other, one] = 0.5
-    order = cluster_order(similarity)
-    assert sorted(order) == list(range(6))
-    assert all(abs(order.index(one) - order.index(one + 3)) == 1 for one in range(3))
-
-
 def test_every_service_is_drawn_whatever_their_number():
     for number in (1, 2, 30):
         names = [f"s{each}" for each in range(number)]
@@ -57,5 +47,3 @@ def test_every_service_is_drawn_whatever_their_number():
         alike = pd.DataFrame(values, index=names, columns=names)
         drawn = plot_service_map(alike, {name: f"kind {place // 3}" for place, name in enumerate(names)})
         assert {text.get_text() for text in drawn.axes[0].texts} == set(names)
-        heat = plot_similar_services(alike)
-        assert {text.get_text() for text in heat.axes[0].get_yticklabels()} == set(names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from podlab.evaluation.kernels import RidgeOnKernels, _compete, describe_kernels
+from podlab.evaluation.baselines import HydraRidge, _compete, hydra_features
 from podlab.features.windows import make_windows
 from tests.support.synthetic import make_samples
 
@@ -36,10 +36,10 @@ def test_the_best_kernel_counts_by_its_fit_and_the_worst_by_once(dilation: int) 
 def test_any_window_is_described_by_numbers_and_services_are_told_apart_by_them() -> None:
     samples = make_samples(("nginx", "mysql"), deployments_per_service=4, seconds=30)
     windows = make_windows(samples.assign(io_read_bytes=np.nan), horizon_s=12.0)
-    X = describe_kernels(windows)
+    X = hydra_features(windows)
     assert np.isfinite(X).all()
     assert X.shape[0] == 8
     truth = (windows.containers["service"] == "nginx").to_numpy(int)
-    model = RidgeOnKernels().fit(X[::2], truth[::2])
+    model = HydraRidge().fit(X[::2], truth[::2])
     assert set(truth[::2]) == {0, 1}
     np.testing.assert_array_equal(model.predict_proba(X[1::2]).argmax(axis=1), truth[1::2])

@@ -1,4 +1,4 @@
-"""Where there is little to see, CPU and memory once a minute: podlab beside the simple method that suits this best."""
+"""Sparse sampling, such as CPU and memory once a minute: podlab against the simple method that suits it best."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from podlab.features.windows import Windows, make_windows
 from podlab.identify import Identifier
 from podlab.progress import Progress
 
-#: Who is compared.
+#: The methods.
 PODLAB, FOREST = "podlab, best guess", "random forest on means and deviations"
 _TREES = 300
 
 
-def compare_seldom(
+def compare_sparse_sampling(
     samples: pd.DataFrame,
     *,
     interval_s: float = 60.0,
@@ -37,7 +37,7 @@ def compare_seldom(
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Train both on samples as such a cluster would have collected them, and test them on other deployments.
+    """Train both methods on samples as such a cluster collects them, and test them on other deployments.
 
     Parameters
     ----------
@@ -48,14 +48,14 @@ def compare_seldom(
     columns : sequence of str, optional
         Metric columns; by default those of CPU and memory.
     seen_s : sequence of float
-        What is compared, each apart: only containers recorded for at least so long; lengths that too few reach for
-        two folds are left out.
+        Compare on the containers recorded for at least so long; for each of these lengths, unless too few containers
+        reach it for two folds.
 
     Returns
     -------
     DataFrame
         ``seen_s, minutes`` (median, from a container's first to its last sample), ``samples`` (median of a container),
-        ``who``, ``macro_f1, low, high``, ``gain, gain_low, gain_high`` (podlab's minus this one's, on the same
+        ``method``, ``macro_f1, low, high``, ``gain, gain_low, gain_high`` (podlab's minus this one's, on the same
         containers), ``n_deployments``, with 95 % intervals over deployments.
     """
     whole = read_dataset(samples, services)
@@ -75,7 +75,7 @@ def compare_seldom(
     return pd.DataFrame(lines)
 
 
-def describe_windows(samples: pd.DataFrame, code: NDArray[np.int64]) -> NDArray[np.float64]:
+def means_and_deviations(samples: pd.DataFrame, code: NDArray[np.int64]) -> NDArray[np.float64]:
     """Mean and deviation of each metric over all samples of a container, counters as growth per second.
 
     Parameters
@@ -104,13 +104,13 @@ def describe_windows(samples: pd.DataFrame, code: NDArray[np.int64]) -> NDArray[
 
 
 class MeansAndDeviations(FeatureClassifier):
-    """A classifier on :func:`describe_windows`."""
+    """A classifier on :func:`means_and_deviations`."""
 
     def features(
         self, samples: pd.DataFrame, horizon_s: float | None
     ) -> tuple[pd.DataFrame, NDArray[np.bool_], Windows]:
         """Make features of all samples, whatever the horizon."""
-        X = pd.DataFrame(describe_windows(samples, read_dataset(samples).code))
+        X = pd.DataFrame(means_and_deviations(samples, read_dataset(samples).code))
         return X, np.ones(len(X), dtype=bool), make_windows(samples, horizon_s=horizon_s)
 
 
@@ -133,14 +133,14 @@ def _compare(dataset: Dataset, plan: Plan, seen_s: float, seed: int, jobs: int |
     minutes = float((times.max() - times.min()).dt.total_seconds().median()) / 60
     same = {"seen_s": seen_s, "minutes": minutes, "samples": float(np.median(rows))}
     lines = []
-    for who, own in draws.items():
+    for name, own in draws.items():
         score = interval(own[0], own[1:], len(units))
-        ahead = draws[PODLAB] - own
-        gain = Estimate(np.nan, np.nan, np.nan) if who == PODLAB else interval(ahead[0], ahead[1:], len(units))
+        lead = draws[PODLAB] - own
+        gain = Estimate(np.nan, np.nan, np.nan) if name == PODLAB else interval(lead[0], lead[1:], len(units))
         lines.append(
             {
                 **same,
-                "who": who,
+                "method": name,
                 "macro_f1": score.value,
                 "low": score.low,
                 "high": score.high,

@@ -1,0 +1,307 @@
+"""Open-set recognition: how well novelty separates unknown services from known ones, and which services are similar.
+
+Rejecting unknown containers is worth something only if known ones are still accepted, so both are predicted by the same
+models, which saw neither the unknown services nor the deployments of the others; :mod:`podlab.evaluation.splits` makes
+such splits. All functions take the predictions table of :func:`podlab.evaluation.cross_validate`, or a part of it.
+*Near* unknown services are those of which a relative is known, the hard case; the others are *far*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import comb
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from podlab.evaluation.metrics import draw_weights, interval, mean_interval, spread, wilson
+
+FloatArray = NDArray[np.float64]
+Relatives = Mapping[str, Sequence[str]]
+
+#: Share of known containers accepted (true positive rate) where accepted unknown ones are counted.
+TPR = 0.95
+#: What containers can be ordered by; the last one is the control, which must come out as chance.
+NOVELTY, DOUBT, RANDOM = "novelty", "1 - max probability", "random"
+#: Which unknown services.
+ALL, NEAR, FAR = "all", "near", "far"
+_SCORES = ("auroc", "fpr_at_95", "known_accepted", "unknown_rejected")
+
+
+def score_open_set(predictions: pd.DataFrame, *, by: str = NOVELTY, seed: int = 0) -> dict[str, float]:
+    """Score how well unknown containers are separated from known ones, with 95 % intervals over deployments.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        With ``service, unit, unknown`` (the truth), ``known`` (the prediction), ``novelty`` and ``confidence``.
+    by : str
+        Order them by :data:`NOVELTY`, :data:`DOUBT` or :data:`RANDOM`, whose intervals are the range of chance.
+    seed : int
+        Of the bootstrap and of the control.
+
+    Returns
+    -------
+    dict
+        ``auroc``, the probability that an unknown container ranks above a known one; ``fpr_at_95``, the share of
+        unknown ones accepted where 95 % of the known are; at the model's own threshold ``known_accepted`` and
+        ``unknown_rejected``, which are defined for novelty only. Each also with ``_low`` and ``_high``. ``n_known``
+        and ``n_unknown`` are deployments.
+    """
+    return _score(predictions, _draw(predictions, seed), by, seed)
+
+
+def _score(predictions: pd.DataFrame, weights: FloatArray, by: str, seed: int) -> dict[str, float]:
+    is_unknown = predictions["unknown"].to_numpy(bool)
+    known, unknown = weights * ~is_unknown, weights * is_unknown
+    if by == RANDOM:
+        drawn = np.random.default_rng([seed, 4]).permuted(np.tile(is_unknown, (len(weights), 1)), axis=1)
+        known, unknown = (~drawn).astype(np.float64), drawn.astype(np.float64)
+    values = _order_by(predictions, by)
+    with np.errstate(invalid="ignore"):
+        known_below, unknown_below = _cumulate(values, known), _cumulate(values, unknown)
+        found = dict.fromkeys(_SCORES, np.full(len(weights), np.nan))
+        found["auroc"], found["fpr_at_95"] = _auroc(known_below, unknown_below), _fpr(known_below, unknown_below)
+        if by == NOVELTY:
+            accepted = predictions["known"].to_numpy(bool)
+            # Rounded, so that all of them is 1 and not nearly 1.
+            found["known_accepted"] = np.round(known @ accepted / known.sum(axis=1), 12)
+            found["unknown_rejected"] = np.round(unknown @ ~accepted / unknown.sum(axis=1), 12)
+    if by == RANDOM:
+        for name in ("auroc", "fpr_at_95"):
+            found[name][0] = found[name].mean()
+    n_known, n_unknown = (predictions.loc[own, "unit"].nunique() for own in (~is_unknown, is_unknown))
+    flat: dict[str, float] = {}
+    for name, values in found.items():
+        flat |= spread(name, interval(values[0], values[1:], n_known if name == "known_accepted" else n_unknown))
+    return {**flat, "n_known": n_known, "n_unknown": n_unknown}
+
+
+def _order_by(predictions: pd.DataFrame, by: str) -> FloatArray:
+    if by == DOUBT:
+        return 1.0 - predictions["confidence"].to_numpy(np.float64)
+    return predictions["novelty"].to_numpy(np.float64)
+
+
+def _draw(predictions: pd.DataFrame, seed: int) -> FloatArray:
+    """Draw weights, the same for all containers of a deployment; the first row of ones (1 + resamples, n)."""
+    unit, names = pd.factorize(predictions["unit"])
+    first = np.array([np.flatnonzero(unit == n)[0] for n in range(len(names))], dtype=np.intp)
+    drawn = draw_weights(predictions["service"].to_numpy(object)[first].tolist(), seed=seed)[:, unit]
+    return np.vstack([np.ones(len(predictions)), drawn])
+
+
+def _cumulate(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Add up weights (n_draws, n) of all rows up to each level of the values (n_draws, n_levels)."""
+    order = np.argsort(values, kind="stable")
+    starts = np.flatnonzero(np.diff(values[order], prepend=-np.inf) > 0)
+    return np.asarray(np.add.reduceat(weights[:, order], starts, axis=1).cumsum(axis=1))
+
+
+def _auroc(known: FloatArray, unknown: FloatArray) -> FloatArray:
+    """Area under the ROC curve from cumulated weights; ties count half (Mann and Whitney 1947)."""
+    own = np.diff(unknown, axis=1, prepend=0.0)
+    below = known - np.diff(known, axis=1, prepend=0.0) / 2
+    return np.asarray((own * below).sum(axis=1) / (known[:, -1] * unknown[:, -1]))
+
+
+def _fpr(known: FloatArray, unknown: FloatArray) -> FloatArray:
+    """Share of the unknown up to the lowest level that accepts :data:`TPR` of the known (n_draws,)."""
+    level = (known >= TPR * known[:, -1:] - 1e-9).argmax(axis=1)
+    return np.asarray(unknown[np.arange(len(level)), level] / unknown[:, -1])
+
+
+def near_services(predictions: pd.DataFrame, relatives: Relatives) -> frozenset[str]:
+    """Name the unknown services of which a relative is known.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+    relatives : mapping of str to sequence of str
+        Related services of a service; one that is missing has none.
+    """
+    is_unknown = predictions["unknown"].to_numpy(bool)
+    known, unknown = set(predictions.loc[~is_unknown, "service"]), set(predictions.loc[is_unknown, "service"])
+    return frozenset(name for name in unknown if (set(relatives.get(name, ())) - {name}) & known)
+
+
+def open_set_table(predictions: pd.DataFrame, relatives: Relatives, *, seed: int = 0) -> pd.DataFrame:
+    """Score each scenario of a predictions table, by kind of unknown service.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Of one or several scenarios, in which known and unknown services are.
+    relatives : mapping of str to sequence of str
+        As for :func:`near_services`.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        ``scenario, unknown`` (:data:`ALL`, :data:`NEAR` or :data:`FAR`), ``by`` (novelty; for all of them also what it
+        must be compared with), and the scores of :func:`score_open_set`. Empty without unknown or known containers.
+    """
+    lines = []
+    for scenario, shown in predictions.groupby("scenario", sort=False):
+        own = shown.reset_index(drop=True)
+        weights = _draw(own, seed)
+        near = own["service"].isin(near_services(own, relatives)).to_numpy(bool)
+        known = ~own["unknown"].to_numpy(bool)
+        for unknown, chosen in {ALL: known | True, NEAR: known | near, FAR: known | ~near}.items():
+            part = own[chosen]
+            if part["unknown"].nunique() < 2:
+                continue
+            for by in (NOVELTY, DOUBT, RANDOM) if unknown == ALL else (NOVELTY,):
+                scores = _score(part, weights[:, chosen], by, seed)
+                lines.append({"scenario": scenario, "unknown": unknown, "by": by, **scores})
+    return pd.DataFrame(lines)
+
+
+def score_unknown_services(predictions: pd.DataFrame, relatives: Relatives, *, seed: int = 0) -> pd.DataFrame:
+    """Score each unknown service against all known ones, and name what it is taken for.
+
+    Returns
+    -------
+    DataFrame
+        ``service``; ``relatives``, those that are known; ``auroc, auroc_low, auroc_high``; ``fpr_at_95``; ``rejected,
+        rejected_low, rejected_high`` at the model's own threshold (Wilson's interval for as many cases as deployments);
+        ``taken_for``, the most frequent best guess, and its ``share``; ``n_deployments``. The lowest AUROC comes first.
+    """
+    weights = _draw(predictions, seed)
+    is_unknown = predictions["unknown"].to_numpy(bool)
+    known = set(predictions.loc[~is_unknown, "service"])
+    lines = []
+    for service, own in predictions[is_unknown].groupby("service"):
+        chosen = ~is_unknown | (predictions["service"] == service).to_numpy(bool)
+        scores = _score(predictions[chosen], weights[:, chosen], NOVELTY, seed)
+        rejected = wilson(scores["unknown_rejected"], int(scores["n_unknown"]))
+        guesses = own["best_guess"].value_counts()
+        lines.append(
+            {
+                "service": service,
+                "relatives": ", ".join(sorted(set(relatives.get(str(service), ())) & known - {service})),
+                **{name: scores[name] for name in ("auroc", "auroc_low", "auroc_high", "fpr_at_95")},
+                **spread("rejected", rejected),
+                "taken_for": guesses.index[0] if len(guesses) else None,
+                "share": guesses.iloc[0] / len(own) if len(guesses) else np.nan,
+                "n_deployments": scores["n_unknown"],
+            }
+        )
+    columns = ["service", "relatives", "auroc", "auroc_low", "auroc_high", "fpr_at_95", "rejected", "rejected_low",
+               "rejected_high", "taken_for", "share", "n_deployments"]  # fmt: skip
+    return pd.DataFrame(lines, columns=columns).sort_values(["auroc", "service"], ignore_index=True)
+
+
+def risk_coverage(
+    predictions: pd.DataFrame, *, orders: Sequence[str] = (NOVELTY, DOUBT), points: int = 50, seed: int = 0
+) -> pd.DataFrame:
+    """Give the share of wrong answers if only the least novel (or most confident) containers are answered.
+
+    Any answer on an unknown service is wrong (El-Yaniv and Wiener 2010, "On the foundations of noise-free selective
+    classification", JMLR 11:1605).
+
+    Returns
+    -------
+    DataFrame
+        ``by`` (each of the orders), ``coverage`` (share of all containers that is answered), ``risk, risk_low,
+        risk_high`` (share of these answers that is wrong), ``n_deployments``.
+    """
+    wrong = (predictions["unknown"] | (predictions["best_guess"] != predictions["service"])).to_numpy(bool)
+    weights = _draw(predictions, seed)
+    coverage = np.linspace(1 / points, 1, points)
+    number = predictions["unit"].nunique()
+    lines = []
+    for by in orders:
+        values = _order_by(predictions, by)
+        answered, failed = _cumulate(values, weights), _cumulate(values, weights * wrong)
+        # Between two levels of the values, those tied at the upper one are answered in random order.
+        risk = np.stack(
+            [
+                np.interp(coverage, [0.0, *(own / own[-1])], [0.0, *(bad / own[-1])]) / coverage
+                for own, bad in zip(answered, failed, strict=True)
+            ]
+        )
+        for place, share in enumerate(coverage.tolist()):
+            own = spread("risk", interval(risk[0, place], risk[1:, place], number))
+            lines.append({"by": by, "coverage": share, **own, "n_deployments": number})
+    return pd.DataFrame(lines)
+
+
+def most_similar(predictions: pd.DataFrame, relatives: Relatives) -> pd.DataFrame:
+    """Name the known services that are most similar to each unknown one.
+
+    Returns
+    -------
+    DataFrame
+        ``service``; ``relatives``, those that are known; ``most_similar``, three services with their mean similarity
+        over the service's containers; ``rank`` of the first relative by that mean, counted from 1 (missing where there
+        is none, or it is similar to none of the containers); ``n_deployments``.
+    """
+    is_unknown = predictions["unknown"].to_numpy(bool)
+    known = set(predictions.loc[~is_unknown, "service"])
+    lines = []
+    for service, own in predictions[is_unknown].groupby("service"):
+        # A service that a prediction does not name has similarity 0.
+        mean = pd.DataFrame([dict(similar) for similar in own["similar"]]).fillna(0.0).mean()
+        mean = mean.sort_values(ascending=False, kind="stable")
+        related = sorted(set(relatives.get(str(service), ())) & known - {service})
+        ranks = [place for place, name in enumerate(mean.index, start=1) if name in related]
+        lines.append(
+            {
+                "service": service,
+                "relatives": ", ".join(related),
+                "most_similar": ", ".join(f"{name} {value:.2f}" for name, value in mean.head(3).items()),
+                "rank": ranks[0] if ranks else pd.NA,
+                "n_deployments": own["unit"].nunique(),
+            }
+        )
+    columns = ["service", "relatives", "most_similar", "rank", "n_deployments"]
+    return pd.DataFrame(lines, columns=columns).astype({"rank": "Int64"})
+
+
+def relative_hits(
+    predictions: pd.DataFrame, relatives: Relatives, *, tops: Sequence[int] = (1, 3), seed: int = 0
+) -> pd.DataFrame:
+    """Give how often a relative is among the most similar services, against a random choice.
+
+    Only unknown services with a known relative count.
+
+    Returns
+    -------
+    DataFrame
+        ``top`` (among so many), ``of`` (``containers``: interval over deployments; ``services``, by their containers'
+        mean: Wilson's interval), ``hits, hits_low, hits_high`` (shares), ``chance`` (of so many services drawn at
+        random), ``n``. Empty without such services.
+    """
+    near = near_services(predictions, relatives)
+    is_unknown = predictions["unknown"].to_numpy(bool)
+    is_near = is_unknown & predictions["service"].isin(near).to_numpy(bool)
+    own, known = predictions[is_near], set(predictions.loc[~is_unknown, "service"])
+    columns = ["top", "of", "hits", "hits_low", "hits_high", "chance", "n"]
+    if own.empty:
+        return pd.DataFrame(columns=columns)
+    related = {name: set(relatives[name]) & known - {name} for name in near}
+    by_service = most_similar(predictions[~is_unknown | is_near], relatives)
+    lines = []
+    for top in tops:
+        hit = [
+            any(name in related[service] for name, _ in similar[:top])
+            for service, similar in zip(own["service"], own["similar"], strict=True)
+        ]
+        # A service is not counted among those that it could be similar to.
+        chances = {name: _chance(len(known - {name}), len(each), top) for name, each in related.items()}
+        values = np.array(hit, dtype=np.float64)
+        containers = mean_interval(values, own["unit"].tolist(), own["service"].tolist(), seed=seed)
+        services = wilson(float((by_service["rank"] <= top).fillna(False).mean()), len(by_service))
+        per_container, per_service = float(own["service"].map(chances).mean()), float(np.mean(list(chances.values())))
+        lines.append((top, "containers", *vars(containers).values(), per_container, len(own)))
+        lines.append((top, "services", *vars(services).values(), per_service, len(by_service)))
+    return pd.DataFrame(lines, columns=columns)
+
+
+def _chance(known: int, relatives: int, top: int) -> float:
+    """Probability that of so many services drawn at random one is a relative."""
+    drawn = min(top, known)
+    return 1.0 - comb(known - relatives, drawn) / comb(known, drawn)
