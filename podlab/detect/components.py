@@ -9,19 +9,16 @@ and holds their arrays; it never holds code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-Arrays = Mapping[str, NDArray[Any]]
+from podlab.arrays import Arrays, Codecs
 
-#: Group of entry points by which an installed package offers a component; the entry's name is the component's kind.
-ENTRY_POINTS = "podlab.detectors"
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -82,35 +79,14 @@ def outlier_scores(estimator: Any, rows: FloatArray) -> FloatArray:
     return np.asarray(estimator.decision_function(rows) - least, dtype=np.float64).clip(0.0)
 
 
-@dataclass(frozen=True)
-class ComponentKind:
-    """How components of one class are stored.
-
-    Attributes
-    ----------
-    name : str
-        Its name in a bundle.
-    type : type
-        Class of the fitted (or reduced) estimator.
-    to_arrays : callable
-        Gives the arrays of numbers, by name, that a component is made from.
-    from_arrays : callable
-        Makes the component again. It must check the arrays and raise ValueError or KeyError if they are unusable.
-    """
-
-    name: str
-    type: type[Any]
-    to_arrays: Callable[[Any], Arrays]
-    from_arrays: Callable[[Arrays], Any]
-
-
-_KINDS: dict[str, ComponentKind] = {}
+#: How components are stored. An installed package offers more by entry points of this group.
+COMPONENTS = Codecs("podlab.detectors")
 
 
 def register_component(
     name: str, kind: type[Any], *, to_arrays: Callable[[Any], Arrays], from_arrays: Callable[[Arrays], Any]
 ) -> None:
-    """Make estimators of a class storable in a bundle; a later registration of the same name replaces it.
+    """Make detectors with estimators of a class storable in a bundle.
 
     Parameters
     ----------
@@ -118,28 +94,17 @@ def register_component(
         Name of the kind in bundles: letters, digits, dashes.
     kind : type
         The class, as fitted, or as its ``freeze`` method reduces it.
-    to_arrays, from_arrays : callable
-        As in :class:`ComponentKind`.
+    to_arrays : callable
+        Gives the arrays of numbers, by name, that a component is made from.
+    from_arrays : callable
+        Makes the component again; a ValueError, KeyError or TypeError refuses the arrays.
 
     Notes
     -----
-    Registration must happen in every process that loads the bundle. A package can do so by an entry point of the group
+    Registration must happen in every process that loads the bundle. A package does so by an entry point of the group
     ``podlab.detectors`` with the kind's name, which points to the module that registers it.
     """
-    _KINDS[name] = ComponentKind(name, kind, to_arrays, from_arrays)
-
-
-def kind_of(component: Any) -> ComponentKind | None:
-    """Find how a component is stored; None if its class is not registered."""
-    return next((kind for kind in _KINDS.values() if type(component) is kind.type), None)
-
-
-def kind_named(name: str) -> ComponentKind | None:
-    """Find a kind by its name, registered or offered by an installed package; None if there is none."""
-    if name not in _KINDS:
-        for entry in entry_points(group=ENTRY_POINTS, name=name):
-            entry.load()
-    return _KINDS.get(name)
+    COMPONENTS.register(name, kind, to_arrays=to_arrays, from_arrays=from_arrays)
 
 
 register_component(

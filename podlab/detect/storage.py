@@ -15,14 +15,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.arrays import pack, unpack
+from podlab.arrays import Arrays, ArraySpec, Codec, check_arrays, pack, unpack
 from podlab.detect.components import (
-    ComponentKind,
+    COMPONENTS,
     MahalanobisDistance,
     NearestCentre,
     RootMeanSquare,
-    kind_named,
-    kind_of,
     outlier_scores,
 )
 from podlab.detect.detector import Detector, DetectorEnsemble
@@ -35,9 +33,26 @@ _HEAD, _ARRAYS = "detectors.json", "detectors.npz"
 #: The files that hold a library.
 FILES = (_HEAD, _ARRAYS)
 _HINT = "fit the model again"
-_WIDTH = len(SIGNALS)
+_WIDTH, _AGES = len(SIGNALS), len(AGES_S) + 1
 _OWN = (RootMeanSquare, NearestCentre, MahalanobisDistance)
-_FLOAT, _INT = np.dtype(np.float64), np.dtype(np.int64)
+
+#: Arrays of all libraries, named as in the first format.
+_SHARED = {
+    "centre": ArraySpec(np.float64, ("detectors", _AGES, 2 * _WIDTH)),
+    "stray": ArraySpec(np.float64, ("detectors", _AGES, 2 * _WIDTH), above=0),
+    "levels": ArraySpec(np.float64, ("detectors", "ecdfs", LEVELS), ascending=True),
+    "share": ArraySpec(np.float64, ("detectors", "ecdfs"), above=0, high=1),
+    "shape": ArraySpec(np.float64, ("detectors", "ecdfs"), above=0),
+    "learned": ArraySpec(np.int64, ("detectors", 2), low=0),
+    "threshold": ArraySpec(np.float64, (2,), above=0),
+}
+#: Arrays of podlab's own components: cluster centres and their number, mean and whitening matrix.
+_STACKED = {
+    "modes": ArraySpec(np.float64, ("centres", _WIDTH)),
+    "mode_count": ArraySpec(np.int64, ("ensembles",), low=1),
+    "middle": ArraySpec(np.float64, ("detectors", 2, _WIDTH)),
+    "root": ArraySpec(np.float64, ("detectors", 2, _WIDTH, _WIDTH)),
+}
 
 
 class _Head(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -76,10 +91,10 @@ def to_files(library: DetectorLibrary) -> dict[str, bytes]:
     return {_HEAD: msgspec.json.format(msgspec.json.encode(head), indent=1), _ARRAYS: pack(arrays)}
 
 
-def _kinds_of(ensembles: Sequence[DetectorEnsemble]) -> list[ComponentKind]:
+def _kinds_of(ensembles: Sequence[DetectorEnsemble]) -> list[Codec]:
     """Find the kinds of the components that all ensembles have."""
-    found = [[kind_of(each) for each in ensemble.components] for ensemble in ensembles]
-    odd = {type(each).__name__ for ensemble in ensembles for each in ensemble.components if kind_of(each) is None}
+    found = [[COMPONENTS.of(each) for each in ensemble.components] for ensemble in ensembles]
+    odd = {type(each).__name__ for ensemble in ensembles for each in ensemble.components if COMPONENTS.of(each) is None}
     if odd:
         raise InputError(
             f"detectors made of {', '.join(sorted(odd))} cannot be stored without code",
@@ -102,7 +117,7 @@ def _stack_own(ensembles: Sequence[DetectorEnsemble]) -> dict[str, NDArray[Any]]
     }
 
 
-def _list_arrays(ensembles: Sequence[DetectorEnsemble], kinds: Sequence[ComponentKind]) -> dict[str, NDArray[Any]]:
+def _list_arrays(ensembles: Sequence[DetectorEnsemble], kinds: Sequence[Codec]) -> dict[str, NDArray[Any]]:
     """List the arrays of all components by name."""
     return {
         f"{number // 2}.{number % 2}.{place}.{name}": np.asarray(array)
@@ -141,13 +156,15 @@ def from_files(files: Mapping[str, bytes], *, services: Sequence[str], where: st
     if len(set(head.services)) != len(head.services) or not set(head.services) <= set(services):
         raise InputError(f"{_HEAD} names services that the model does not have", where=where, hint=_HINT)
     kinds = [_find_kind(name, where) for name in head.components]
-    arrays = unpack(files[_ARRAYS], where=f"{where}/{_ARRAYS}")
-    number = len(head.services) + 1
+    where = f"{where}/{_ARRAYS}"
+    arrays, number = unpack(files[_ARRAYS], where=where), len(head.services) + 1
+    sizes = {"detectors": number, "ensembles": 2 * number, "ecdfs": 2 * len(kinds or _OWN) + 2}
+    check_arrays(arrays, _SHARED | ({} if kinds else _STACKED), where=where, sizes=sizes)
     try:
-        _check_shared(arrays, number, len(kinds) or len(_OWN))
-        ensembles = _read_listed(arrays, number, kinds) if kinds else _read_own(arrays, number)
+        _require(arrays["share"] < 1, arrays["levels"][..., -1] > 0)
+        ensembles = _read_listed(arrays, number, kinds) if kinds else _read_own(arrays)
     except (KeyError, ValueError, TypeError, IndexError, AttributeError):
-        raise InputError("holds no usable detectors", where=f"{where}/{_ARRAYS}", hint=_HINT) from None
+        raise InputError("holds no usable detectors", where=where, hint=_HINT) from None
     detectors = [_read_detector(arrays, each, ensembles[2 * each : 2 * each + 2]) for each in range(number)]
     threshold, pooled_threshold = arrays["threshold"].tolist()
     return DetectorLibrary(
@@ -155,8 +172,8 @@ def from_files(files: Mapping[str, bytes], *, services: Sequence[str], where: st
     )
 
 
-def _find_kind(name: str, where: str) -> ComponentKind:
-    kind = kind_named(name)
+def _find_kind(name: str, where: str) -> Codec:
+    kind = COMPONENTS.named(name)
     if kind is None:
         raise InputError(
             f"{_HEAD} names components of the unknown kind {name!r:.60}",
@@ -172,39 +189,11 @@ def _require(*conditions: Any) -> None:
         raise ValueError
 
 
-_SHARED = ("centre", "stray", "levels", "share", "shape", "learned", "threshold")
-_STACKED = ("modes", "mode_count", "middle", "root")
-
-
-def _check_shared(arrays: Mapping[str, NDArray[Any]], number: int, components: int) -> None:
-    """Check kinds, shapes and ranges of the arrays that all libraries have."""
-    ages, ecdfs = len(AGES_S) + 1, 2 * components + 2
-    shapes: dict[str, tuple[int, ...]] = {
-        "centre": (number, ages, 2 * _WIDTH),
-        "stray": (number, ages, 2 * _WIDTH),
-        "levels": (number, ecdfs, LEVELS),
-        "share": (number, ecdfs),
-        "shape": (number, ecdfs),
-        "learned": (number, 2),
-        "threshold": (2,),
-    }
-    for name, shape in shapes.items():
-        _require(arrays[name].shape == shape, arrays[name].dtype == (_INT if name == "learned" else _FLOAT))
-    _require(*(np.isfinite(array) for array in arrays.values()))
-    share, levels = arrays["share"], arrays["levels"]
-    _require(arrays["stray"] > 0, arrays["shape"] > 0, arrays["threshold"] > 0, arrays["learned"] >= 0)
-    _require(share > 0, share < 1, np.diff(levels, axis=-1) >= 0, levels[..., -1] > 0)
-
-
-def _read_own(arrays: Mapping[str, NDArray[Any]], number: int) -> list[tuple[Any, ...]]:
+def _read_own(arrays: Arrays) -> list[tuple[Any, ...]]:
     """Read podlab's own components: those of each detector's two ensembles, in order."""
-    _require(set(arrays) == {*_SHARED, *_STACKED})
     centres, count, mean, whitening = (arrays[name] for name in _STACKED)
-    _require(count.shape == (2 * number,), count.dtype == _INT)
-    _require(count >= 1, count <= len(centres), count.sum() == len(centres))
-    _require(centres.shape == (len(centres), _WIDTH), mean.shape == (number, 2, _WIDTH))
-    _require(whitening.shape == (number, 2, _WIDTH, _WIDTH))
-    _require(*(each.dtype == _FLOAT for each in (centres, mean, whitening)))
+    # The single bound keeps the sum from overflowing.
+    _require(set(arrays) == {*_SHARED, *_STACKED}, count <= len(centres), count.sum() == len(centres))
     return [
         (RootMeanSquare(), NearestCentre(own), MahalanobisDistance(own_mean, own_whitening))
         for own, own_mean, own_whitening in zip(
@@ -213,9 +202,7 @@ def _read_own(arrays: Mapping[str, NDArray[Any]], number: int) -> list[tuple[Any
     ]
 
 
-def _read_listed(
-    arrays: Mapping[str, NDArray[Any]], number: int, kinds: Sequence[ComponentKind]
-) -> list[tuple[Any, ...]]:
+def _read_listed(arrays: Arrays, number: int, kinds: Sequence[Codec]) -> list[tuple[Any, ...]]:
     """Read other components, and try each on a row."""
     found: dict[tuple[int, int], dict[str, NDArray[Any]]] = {
         (ensemble, place): {} for ensemble in range(2 * number) for place in range(len(kinds))
@@ -224,6 +211,7 @@ def _read_listed(
         if name not in _SHARED:
             detector, side, place, own_name = name.split(".", 3)
             found[2 * int(detector) + int(side), int(place)][own_name] = array
+    _require(*(np.isfinite(array) for array in arrays.values()))
     components = {key: kinds[key[1]].from_arrays(own) for key, own in found.items()}
     for component in components.values():
         score = outlier_scores(component, np.zeros((1, _WIDTH)))
@@ -231,7 +219,7 @@ def _read_listed(
     return [tuple(components[ensemble, place] for place in range(len(kinds))) for ensemble in range(2 * number)]
 
 
-def _read_detector(arrays: Mapping[str, NDArray[Any]], number: int, components: Sequence[tuple[Any, ...]]) -> Detector:
+def _read_detector(arrays: Arrays, number: int, components: Sequence[tuple[Any, ...]]) -> Detector:
     ecdfs = [
         ParetoTailEcdf(levels, share, shape)
         for levels, share, shape in zip(

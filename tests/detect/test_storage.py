@@ -110,7 +110,7 @@ def test_crafted_arrays_are_refused(library: DetectorLibrary, harm: Callable[[di
     with np.load(io.BytesIO(files["detectors.npz"])) as file:
         arrays = dict(file)
     harm(arrays)
-    with pytest.raises(InputError, match=r"detectors\.npz: holds no usable detectors") as caught:
+    with pytest.raises(InputError, match=r"detectors\.npz: (holds no usable detectors|array)") as caught:
         detectors.from_files({**files, "detectors.npz": packed(arrays)}, services=SERVICES, where="model")
     assert "\n" not in str(caught.value)
 

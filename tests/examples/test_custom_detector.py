@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is forgotten after it."""
-    monkeypatch.setattr(components, "_KINDS", dict(components._KINDS))
+    monkeypatch.setattr(components.COMPONENTS, "_codecs", dict(components.COMPONENTS._codecs))
 
 
 def test_a_model_of_an_unknown_kind_is_refused_in_one_line(folder: Path) -> None:
