@@ -1,4 +1,4 @@
-"""Figures of an audit: how even a recording is, what tells services apart, and what else could."""
+"""Figures of an audit: what separates services, and what else could."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _WINDOW_COLOURS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"))
 
 
 def plot_separation(table: pd.DataFrame) -> Figure:
-    """Draw what each metric tells of the service by itself.
+    """Draw the score of each metric alone.
 
     Parameters
     ----------
     table : DataFrame
         From :func:`podlab.audit.separate_by_metric`.
     """
-    return _plot_by_window(table, "metric", "Each metric alone, on deployments that the forest had not seen")
+    return _plot_by_window(table, "metric", "Each metric alone, on deployments not trained on")
 
 
 def plot_ablations(table: pd.DataFrame, shuffled: pd.DataFrame) -> Figure:
-    """Draw what is left when metrics are left out, beside forests that learned labels dealt at random.
+    """Draw scores with some metrics only, next to those of forests trained on shuffled labels.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def _plot_by_window(table: pd.DataFrame, what: str, title: str, shuffled: pd.Dat
 
 
 def plot_confounding(table: pd.DataFrame) -> Figure:
-    """Draw what look-alikes of different services share, beside what they would share by chance.
+    """Draw what nearest neighbours of different services share, next to what they would share by chance.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def plot_confounding(table: pd.DataFrame) -> Figure:
         )
         panels = figure.subplots(1, len(windows), sharey=True, squeeze=False)[0]
         for axes, window in zip(panels, windows, strict=True):
-            _draw_beside_chance(axes, shown[shown["window"] == window], place)
+            _draw_next_to_chance(axes, shown[shown["window"] == window], place)
             axes.set_title(window, loc="left")
         panels[0].set_yticks(list(place.values()), list(place))
         panels[0].set_ylim(0.4, len(names) + 0.6)
@@ -99,7 +99,7 @@ def plot_confounding(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw_beside_chance(axes: Axes, table: pd.DataFrame, place: dict[str, float]) -> None:
+def _draw_next_to_chance(axes: Axes, table: pd.DataFrame, place: dict[str, float]) -> None:
     for number, (kind, colour, marker) in enumerate(((ANOTHER, BLUE, "o"), (WRONG, VERMILION, "D"))):
         own = table[table["pairs"] == kind]
         at = np.array([place[name] for name in own["property"]]) + 0.14 * (1 - 2 * number)

@@ -171,19 +171,19 @@ def plot_leak(table: pd.DataFrame) -> Figure:
 _KINDS = {"all": (BLUE, "o", "-"), "loaded": (GREEN, "s", "--"), "idle": (ORANGE, "^", ":")}
 
 
-def plot_by_age(births: pd.DataFrame, long: pd.DataFrame) -> Figure:
+def plot_by_age(starts: pd.DataFrame, long: pd.DataFrame) -> Figure:
     """Draw macro-F1 by seconds observed: all, loaded and idle containers, and those recorded longest.
 
     Parameters
     ----------
-    births, long : DataFrame
-        Lines of :attr:`podlab.evaluation.Conditions.table` from birth that have a horizon; the second one of
+    starts, long : DataFrame
+        Lines of :attr:`podlab.evaluation.Conditions.table` since the start that have a horizon; the second one of
         containers recorded for the longest horizon, perhaps empty.
     """
     with podlab_style():
         figure = new_figure(7.6, 4.4)
         axes = figure.add_subplot()
-        lines = [(kind, births[births["containers"] == kind], _KINDS[kind]) for kind in _KINDS]
+        lines = [(kind, starts[starts["containers"] == kind], _KINDS[kind]) for kind in _KINDS]
         lines.append(("recorded longest", long, (VERMILION, "D", "-.")))
         for kind, own, (colour, marker, dashes) in lines:
             if own.empty:
@@ -196,12 +196,12 @@ def plot_by_age(births: pd.DataFrame, long: pd.DataFrame) -> Figure:
                 )
                 axes.plot(own["horizon_s"], own["best_guess"], color=colour, linewidth=1, alpha=0.7, linestyle="--",
                           label="all, best guess")  # fmt: skip
-        ticks = sorted({*births["horizon_s"], *long["horizon_s"]})
+        ticks = sorted({*starts["horizon_s"], *long["horizon_s"]})
         axes.set_xscale("log")
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
         axes.set_xlabel("seconds observed since the container's start")
-        begin_axis(axes, "y", pd.concat([births, long])[["macro_f1_low", "macro_f1"]])
+        begin_axis(axes, "y", pd.concat([starts, long])[["macro_f1_low", "macro_f1"]])
         axes.set_title("Macro-F1 by seconds observed; band: 95 % interval", loc="left")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure

@@ -48,7 +48,7 @@ def plot_service_map(similarity: pd.DataFrame, kinds: Mapping[str, str] | None =
     similarity : DataFrame
         Symmetric, indexed by service on both sides.
     kinds : mapping of str to str, optional
-        Services' kinds, told by colour and shape; a kind of one service stays grey.
+        Services' kinds, shown by colour and shape; a kind of one service stays grey.
     """
     values = similarity.to_numpy(np.float64)
     place, held = scale_classically(-np.log(np.clip(values, _LEAST_ALIKE, 1.0)))

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-# Okabe and Ito (2008), "Color universal design": told apart with every common colour vision.
+# Okabe and Ito (2008), "Color universal design": distinguishable with every common colour vision.
 BLUE = "#0072B2"
 ORANGE = "#E69F00"
 GREEN = "#009E73"
