@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -220,7 +221,10 @@ def _score_all(tasks: Sequence[_Task], trial: Trial) -> list[Estimate]:
 
 def _answer(train: NDArray[np.float32], services: TextArray, test: NDArray[np.float32], trial: Trial) -> TextArray:
     model: Any = ExtraTreesClassifier(trial.trees, class_weight="balanced", random_state=trial.seed)
-    return np.asarray(model.fit(train, services.astype(str)).predict(test), dtype=object)
+    with warnings.catch_warnings():
+        # Many services of few deployments each are what is asked for.
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        return np.asarray(model.fit(train, services.astype(str)).predict(test), dtype=object)
 
 
 def _table(about: list[dict[str, Any]], tasks: Sequence[_Task], scores: Sequence[Estimate]) -> pd.DataFrame:

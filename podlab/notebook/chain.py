@@ -17,15 +17,17 @@ from podlab.data.draws import draws_file
 from podlab.data.recordings import fingerprint
 from podlab.data.units import format_duration
 from podlab.errors import InputError
+from podlab.evaluation.scenarios import COLUMN_SETS, COLUMNS
 from podlab.files import sha256_of
+from podlab.missing_columns import SCORE
 from podlab.model import bundle
-from podlab.notebook.card import put_on_card
+from podlab.model.bundle import BundleInfo
 from podlab.notebook.parameters import parse_parameters, read_parameters
-from podlab.notebook.project import find_root
 from podlab.notebook.report import CHAIN, PAGES, build_report, forget_runs, refuse_other_files
 from podlab.notebook.results import (
     RESULTS,
     RUN_FILE,
+    find_root,
     library_versions,
     new_run_id,
     read_results,
@@ -386,3 +388,63 @@ def _describe(run: RunResult, key: str) -> dict[str, Any]:
         "seconds": round(run.seconds, 1),
         "error": None if run.ok else f"cell {run.failed_cell}: {run.error}",
     }
+
+
+def put_on_card(folder: Path, reports: Path) -> BundleInfo:
+    """Add to a model's scores what notebooks measured on the recordings that it was trained on.
+
+    Results of other recordings are left out: they are another model's.
+
+    Parameters
+    ----------
+    folder : Path
+        The model's bundle. Its digest changes.
+    reports : Path
+        The folder of reports, with the notebooks' results.
+
+    Raises
+    ------
+    InputError
+        If the folder is no sound bundle, or a file of results is damaged.
+    """
+    trained_on = {each["sha256"] for each in bundle.verify(folder).manifest["recordings"]}
+    own = {
+        name: found
+        for name, found in read_results(reports).items()
+        if trained_on & {each["sha256"] for each in found["provenance"]["recordings"]}
+    }
+    measured: dict[str, Any] = {}
+    if facts := own.get("03_evaluate", {}).get("facts"):
+        measured["deployments_held_out"] = _pick(facts, "split", "n_services", "n_deployments", "headlines", "control")
+    if facts := own.get("06_identify", {}).get("facts", {}).get("conditions"):
+        measured[SCORE] = _fewer_columns(facts["conditions"])
+    if targets := [
+        row for name in ("06_identify", "03_evaluate", "07_unknown_and_similar") for row in _targets(own.get(name, {}))
+    ]:
+        measured["aimed_at_and_reached"] = targets
+    if facts := own.get("07_unknown_and_similar", {}).get("facts"):
+        measured["unknown_services"] = _pick(facts, "unknown_services", "unknown", "left_out", "anytime")
+    if facts := own.get("09_detectors", {}).get("facts"):
+        measured["detectors"] = _pick(facts, "per_start", "per_day", "days", "faults", "deployments")
+        measured["detectors"]["aimed_at_and_reached"] = _targets(own["09_detectors"])
+    return bundle.add_scores(folder, measured)
+
+
+def _targets(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the rows of a notebook's table of targets, where it has one."""
+    table = results.get("tables", {}).get("targets")
+    return [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]] if table else []
+
+
+def _fewer_columns(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Pick what fewer families of columns cost on all containers; what could not be measured is left out."""
+    kept = ("condition", "horizon_s", "n_deployments", "macro_f1", "lost", "lost_low", "lost_high", "guess_lost")
+    return [
+        {**_pick(row, *kept), "families": list(COLUMN_SETS[row["condition"]])}
+        for row in conditions
+        if row["group"] == COLUMNS and row["containers"] == "all" and row["lost"] is not None
+    ]
+
+
+def _pick(facts: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: facts[name] for name in names if name in facts}

@@ -27,8 +27,8 @@ CHAIN: Final = {
     "09_detectors": "anomaly detectors without a warm-up",
     "10_scale": "what it costs, and what more would cost",
 }
-#: Tables of targets; the report puts them together.
-TARGETS: Final = ("targets", "goals")
+#: The table of targets; the report puts those of all notebooks together.
+TARGETS: Final = "targets"
 #: Where the notebooks' pages are, below the folder of reports.
 PAGES: Final = "notebooks"
 #: The report's page, and how its title begins in every version of podlab.
@@ -130,7 +130,7 @@ def _parts(reports_dir: Path, found: dict[str, Any]) -> list[dict[str, Any]]:
         part = found[kind][name]
         if kind == "figures":
             parts.append({**part, "kind": kind, "source": _embed(reports_dir / FIGURES / part["file"])})
-        elif name not in TARGETS:
+        elif name != TARGETS:
             parts.append({"fold": False, **part, "kind": kind})
     return parts
 
@@ -146,10 +146,9 @@ def _collect_targets(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]
     """Put the notebooks' tables of targets together where their columns are the same; missed targets first."""
     collected: dict[tuple[str, ...], dict[str, Any]] = {}
     for found in results.values():
-        for name in TARGETS:
-            if table := found["tables"].get(name):
-                same = collected.setdefault(tuple(table["columns"]), {**table, "rows": []})
-                same["rows"] = same["rows"] + table["rows"]
+        if table := found["tables"].get(TARGETS):
+            same = collected.setdefault(tuple(table["columns"]), {**table, "rows": []})
+            same["rows"] = same["rows"] + table["rows"]
     for table in collected.values():
         if "reached" in table["columns"]:
             reached = table["columns"].index("reached")

@@ -43,6 +43,8 @@ RUN_FILE: Final = "run.json"
 SCRATCH: Final = "scratch"
 #: The environment variable by which a run names itself to the kernel.
 RUN_VARIABLE: Final = "NOTEBOOK_RUN_ID"
+#: A folder that holds one of these is a project's root.
+_MARKERS: Final = ("pyproject.toml", "podlab.toml")
 #: The libraries whose version may change a number.
 _LIBRARIES: Final = ("numpy", "pandas", "pyarrow", "scikit-learn", "matplotlib", "papermill")
 
@@ -347,3 +349,23 @@ def _processor() -> str:
         return platform.processor() or "unknown processor"
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else "unknown processor"
+
+
+def find_root(start: Path) -> Path | None:
+    """Return the nearest folder above ``start`` (or ``start`` itself) that is a project's root, if there is one."""
+    here = start.resolve()
+    for folder in (here, *here.parents):
+        if any((folder / marker).is_file() for marker in _MARKERS):
+            return folder
+    return None
+
+
+def enter_project() -> None:
+    """Make the project's root the working folder, so that paths in a notebook are relative to it.
+
+    JupyterLab starts a notebook in the notebook's own folder, ``podlab run`` in the project's root; after this call
+    both are the same. Outside of any project the working folder stays as it is.
+    """
+    root = find_root(Path.cwd())
+    if root is not None:
+        os.chdir(root)

@@ -174,25 +174,3 @@ def _judge(target: Target, found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _write(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}" if abs(value) < 2 else f"{value:.1f}"
-
-
-def measures_of(table: pd.DataFrame, name: str, *, guess: str = "", label: str) -> dict[str, dict[str, Any]]:
-    """Take one number of each row of a table, with its interval, under the names in a column.
-
-    Parameters
-    ----------
-    table : DataFrame
-        With columns ``name``, ``name_low``, ``name_high`` and ``n_deployments``, and for a best guess ``guess``.
-    name, guess, label : str
-        The columns.
-    """
-    return {
-        str(row[label]): {
-            "value": float(row[name]),
-            "low": float(row[f"{name}_low"]),
-            "high": float(row[f"{name}_high"]),
-            "deployments": int(row["n_deployments"]),
-            "best_guess": float(row[guess]) if guess else None,
-        }
-        for row in table.to_dict("records")
-    }

@@ -9,7 +9,7 @@ import pytest
 
 from podlab.missing_columns import SCORE, cost_of
 from podlab.model import bundle
-from podlab.notebook.card import put_on_card
+from podlab.notebook.chain import put_on_card
 from tests.support.models import small_identifier
 
 ROW = {

@@ -12,7 +12,7 @@ from podlab import identify
 from podlab.data.recordings import write_recording
 from podlab.detect import fit_library
 from podlab.model import bundle
-from podlab.notebook.card import put_on_card
+from podlab.notebook.chain import put_on_card
 from podlab.notebook.run import run_notebook
 from tests.detect.conftest import leak
 from tests.notebook.conftest import NOTEBOOKS
