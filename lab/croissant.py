@@ -60,6 +60,7 @@ _MEANINGS: Final = {
     "profile": "Label: quantised values of the knobs that matter most.",
     "anomaly": "Label: true within an injected fault's interval.",
     "anomaly_kind": "Label: which fault, or which normal event.",
+    "role": "Label: what it was recorded for: known (training), unknown, faults or normal (tests).",
 }
 #: Lines of a data card's first table that say what a recording is.
 _TOLD: Final = ("recorded", "services", "site", "deployments", "each")

@@ -312,7 +312,7 @@ class Lab:
             "pod_uid": deployment.pod_uid, "container": CONTAINER, "image": image.name, "started_at": facts.started_at,
             "image_size_bytes": image.size_bytes, "service": service.name, "deployment": deployment.name,
             "variant": deployment.variant, "version": image.version, "site": deployment.site,
-            "profile": deployment.profile,
+            "profile": deployment.profile, "role": deployment.role,
         }  # fmt: skip
         return RunningDeployment(self, deployment, names, address, identity, probe)
 

@@ -31,7 +31,7 @@ def add(
 
     Example: podlab dataset add data/fleet data/recordings/second.parquet
     """
-    from podlab.data.recordings import fingerprint, read_recording
+    from podlab.data.recordings import fingerprint, read_with_role
     from podlab.data.store import append, is_dataset_path, sources_of
     from podlab.files import refuse_inputs
 
@@ -49,7 +49,7 @@ def add(
             if digest in sources_of(folder):
                 told.append({"file": str(file), "added": False, "rows": 0, "partitions": 0})
                 continue
-            added = append(read_recording([file]), folder, source=digest)
+            added = append(read_with_role(file), folder, source=digest)
             rows = sum(each.rows for each in added.partitions)
             told.append({"file": str(file), "added": True, "rows": rows, "partitions": len(added.partitions)})
     for line in told:

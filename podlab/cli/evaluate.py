@@ -11,6 +11,7 @@ from podlab.cli.options import (
     EvaluationGroup,
     Files,
     Horizons,
+    Include,
     Json,
     MetricFilter,
     MostRows,
@@ -18,6 +19,7 @@ from podlab.cli.options import (
     Seed,
     Services,
     parse_horizons_s,
+    split_words,
 )
 from podlab.cli.output import print_json, print_table, show_progress
 from podlab.data import MOST_TRAINING_ROWS
@@ -49,6 +51,7 @@ def evaluate(
     ] = None,
     controls: Annotated[bool, typer.Option(help="Also train on shuffled labels, which must give chance.")] = True,
     most_rows: MostRows = MOST_TRAINING_ROWS,
+    include: Include = None,
     seed: Seed = None,
     scheduler: Scheduler = None,
     as_json: Json = False,
@@ -86,7 +89,15 @@ def evaluate(
     with use_scheduler(scheduler), show_progress("evaluate") as progress:
         # No row after the longest horizon is looked at, unless mid-life is asked for.
         head_s = TRAINING_S if stretches_s else max(horizons_s)
-        samples = read_training(files, most_rows=most_rows, head_s=head_s, group=draw_by, progress=progress, **wanted)
+        samples = read_training(
+            files,
+            most_rows=most_rows,
+            head_s=head_s,
+            group=draw_by,
+            include=split_words(include),
+            progress=progress,
+            **wanted,
+        )
         result = evaluation.evaluate(
             samples,
             group=group,

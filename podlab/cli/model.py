@@ -12,6 +12,7 @@ from podlab.cli.options import (
     Files,
     Group,
     Horizons,
+    Include,
     Json,
     MetricFilter,
     ModelFolder,
@@ -21,6 +22,7 @@ from podlab.cli.options import (
     Services,
     parse_horizons_s,
     split_recordings,
+    split_words,
 )
 from podlab.cli.output import print_json, print_table, show_progress
 from podlab.data import MOST_TRAINING_ROWS
@@ -41,6 +43,7 @@ def fit(
     horizons: Horizons = None,
     metrics: MetricFilter = None,
     most_rows: MostRows = MOST_TRAINING_ROWS,
+    include: Include = None,
     seed: Seed = None,
     scheduler: Scheduler = None,
     as_json: Json = False,
@@ -63,7 +66,7 @@ def fit(
     bundle.refuse_target(out, out.name)
     wanted: dict[str, Any] = {"services": settings.services or None, "group": group, "seed": settings.seed}
     with use_scheduler(scheduler), show_progress("fit") as progress:
-        samples = read_training(files, most_rows=most_rows, progress=progress, **wanted)
+        samples = read_training(files, most_rows=most_rows, include=split_words(include), progress=progress, **wanted)
         identifier = identification.fit(
             samples,
             horizons_s=parse_horizons_s(horizons),

@@ -44,6 +44,14 @@ Source = Annotated[
 MostRows = Annotated[
     int, typer.Option(min=1, metavar="N", help="Rows of data sets to learn from: if there are more, some are drawn.")
 ]
+Include = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ROLE,...",
+        help="Also use containers that were recorded for tests: unknown, faults, normal.  [default: none]",
+        show_default=False,
+    ),
+]
 Scheduler = Annotated[
     str | None,
     typer.Option(
@@ -63,6 +71,11 @@ PrometheusUrl = Annotated[
     str | None,
     typer.Option(metavar="URL", help="What stands before /api/v1 of Prometheus' API.", show_default=False),
 ]
+
+
+def split_words(text: str | None) -> tuple[str, ...]:
+    """Read ``a,b`` as words."""
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
 def parse_horizons_s(text: str | None, *, where: str = "--horizons") -> tuple[float, ...] | None:

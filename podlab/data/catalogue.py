@@ -17,7 +17,7 @@ CONTAINER_KEY = ("cluster", "namespace", "pod", "pod_uid", "container")
 #: Who a row is about, beside :data:`CONTAINER_KEY`; never a feature.
 IDENTITY = ("time", "cluster", "node", "namespace", "pod", "pod_uid", "container", "image", "started_at")
 #: The truth about a row, only in recordings meant for training; never a feature.
-LABELS = ("service", "deployment", "variant", "version", "site", "profile", "anomaly", "anomaly_kind")
+LABELS = ("service", "deployment", "variant", "version", "site", "profile", "anomaly", "anomaly_kind", "role")
 #: The columns that hold instants.
 TIMES = ("time", "started_at")
 #: How much older than its row's ``time`` the values of a family are, in seconds; negative where they are younger.

@@ -44,6 +44,12 @@ SHARED_DRAWS: Final = (
 _THIRDS: Final = ("low", "middle", "high")
 
 
+def role_of(recording: Path | str) -> Role | None:
+    """Read from a file's name what it was recorded for; None if the name does not say."""
+    stem = Path(recording).stem
+    return next((role for role in ROLES if stem.endswith(f"-{role}")), None)
+
+
 def draws_file(recording: Path) -> Path:
     """Name the table of draws that belongs to a recording, whichever role it holds."""
     stem = recording.stem

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,8 +17,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from podlab.data import MOST_TRAINING_ROWS
-from podlab.data.catalogue import AGES, CATALOGUE
-from podlab.data.samples import check_samples
+from podlab.data.catalogue import AGES, CATALOGUE, CONTAINER_KEY
+from podlab.data.draws import ROLES, role_of
+from podlab.data.samples import before_faults, check_samples
 from podlab.data.store import append, is_dataset_path, open_dataset
 from podlab.data.store.rows import to_frame
 from podlab.data.store.sample import TRAINING_S, sample_datasets
@@ -34,6 +36,8 @@ SHIPPED: Final = Path(__file__).parents[2] / "data" / "recordings"
 _PARQUET_MAGIC: Final = b"PAR1"
 # Head and tail magic and the length of the footer: less is no whole Parquet file.
 _PARQUET_MIN_BYTES: Final = 12
+#: What containers that are not trained on were recorded for, in words.
+_TEST_ROLES: Final = {"unknown": "of unknown services", "faults": "with faults", "normal": "with normal events"}
 _MISSING_WORDS: Final = pa.array(["NaN", "nan", "NA", "<NA>", "null", "None"])
 
 
@@ -86,12 +90,22 @@ def read_recording(paths: Paths, *, columns: Sequence[str] | None = None) -> pd.
         If a file or partition cannot be read or is no samples table; the error names it.
     """
     named = _as_list(paths)
-    if not named:
-        raise InputError("no recording given", hint="name at least one file")
-    tables = [_read_one(path, columns) for path in named]
-    if len(tables) == 1:
-        return tables[0]
-    return check_samples(pd.concat(tables, ignore_index=True), where=", ".join(str(path) for path in named))
+    return _join([_read_one(path, columns) for path in named], named)
+
+
+def read_with_role(path: Path | str) -> pd.DataFrame:
+    """Read one recording, with the column ``role`` if the file's name ends in one (``-unknown``, ``-faults``).
+
+    Raises
+    ------
+    InputError
+        As :func:`read_recording` does.
+    """
+    samples = _read_one(path, None)
+    role = None if is_dataset_path(path) else role_of(path)
+    if role is None or "role" in samples:
+        return samples
+    return samples.assign(role=pd.Series(role, index=samples.index, dtype="str"))
 
 
 def read_training(
@@ -101,10 +115,14 @@ def read_training(
     head_s: float = TRAINING_S,
     services: Sequence[str] | None = None,
     group: str = "deployment",
+    include: Sequence[str] = (),
     seed: int = 0,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Read recordings to learn from: all that they hold, or as much of data sets as fits.
+
+    Containers that were recorded for tests are left out: those of unknown services, with faults, and with normal
+    events that look like faults. So are rows from a container's first anomaly on. A warning says how many.
 
     Parameters
     ----------
@@ -113,25 +131,71 @@ def read_training(
     most_rows : int
         If data sets have more rows than this together, containers are drawn from them:
         :func:`podlab.data.store.sample.sample_datasets` tells how, and what the other parameters mean.
+    include : sequence of {"unknown", "faults", "normal"}
+        Roles of containers to keep all the same.
+
+    Returns
+    -------
+    DataFrame
+        A checked samples table without the column ``role``.
 
     Raises
     ------
     InputError
-        As :func:`read_recording` does; or if nothing in data sets that are too large is labelled.
+        As :func:`read_recording` does; if nothing is left, or nothing in data sets that are too large is labelled.
     """
+    for role in include:
+        if role not in ROLES:
+            raise InputError(f"no role {role!r}", where="--include", hint=f"choose from {', '.join(_TEST_ROLES)}")
     named = _as_list(paths)
     datasets = [open_dataset(path) for path in named if is_dataset_path(path)]
     rows = sum(dataset.rows for dataset in datasets)
     if rows <= most_rows:
-        return read_recording(named)
+        samples = _join([read_with_role(path) for path in named], named)
+        return _leave_out_tests(samples, include, ", ".join(map(str, named)))
+    skipped = [role for role in _TEST_ROLES if role not in include]
     drawn = sample_datasets(
-        datasets, most_rows=most_rows, head_s=head_s, services=services, group=group, seed=seed, progress=progress
+        datasets,
+        most_rows=most_rows,
+        head_s=head_s,
+        services=services,
+        group=group,
+        skipped_roles=skipped,
+        seed=seed,
+        progress=progress,
     )
     where = ", ".join(dataset.where for dataset in datasets)
     log.warning("%s: %d of %d rows are drawn to learn from; --most-rows allows for more", where, len(drawn), rows)
     plain = [path for path in named if not is_dataset_path(path)]
-    tables = [drawn, *([read_recording(plain)] if plain else [])]
-    return check_samples(pd.concat(tables, ignore_index=True), where=where)
+    samples = pd.concat([drawn, *map(read_with_role, plain)], ignore_index=True)
+    return _leave_out_tests(check_samples(samples, where=where), include, where)
+
+
+def _leave_out_tests(samples: pd.DataFrame, include: Sequence[str], where: str) -> pd.DataFrame:
+    """Leave out containers recorded for tests and rows from a fault on, and say how many."""
+    role = samples["role"] if "role" in samples else pd.Series(pd.NA, index=samples.index, dtype="str")
+    skipped = [each for each in _TEST_ROLES if each not in include]
+    test = role.isin(skipped).to_numpy(bool)
+    faulty = np.zeros(len(samples), dtype=bool) if "faults" in include else ~before_faults(samples) & ~test
+    if test.any() or faulty.any():
+        containers = samples[test].drop_duplicates(list(CONTAINER_KEY))["role"].value_counts()
+        parts = [f"{containers[each]} containers {_TEST_ROLES[each]}" for each in skipped if each in containers]
+        parts += [f"{int(faulty.sum())} rows from an anomaly on"] if faulty.any() else []
+        roles = [each for each in skipped if each in containers or (each == "faults" and faulty.any())]
+        told, hint = f"not used for training: {', '.join(parts)}", f"--include {','.join(roles)} uses them"
+        if (test | faulty).all():
+            raise InputError(f"no rows left; {told}", where=where, hint=hint)
+        log.warning("%s: %s; %s", where, told, hint)
+        samples = samples[~(test | faulty)].reset_index(drop=True)
+    return samples.drop(columns="role", errors="ignore")
+
+
+def _join(tables: list[pd.DataFrame], named: Sequence[Path | str]) -> pd.DataFrame:
+    if not tables:
+        raise InputError("no recording given", hint="name at least one file")
+    if len(tables) == 1:
+        return tables[0]
+    return check_samples(pd.concat(tables, ignore_index=True), where=", ".join(map(str, named)))
 
 
 def _as_list(paths: Paths) -> list[Path | str]:

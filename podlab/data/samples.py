@@ -121,6 +121,16 @@ def check_samples(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
     return drop_repeats(merge_repeated(ordered, where=where), INSTANCE_KEY, where=where)
 
 
+def before_faults(samples: pd.DataFrame) -> BoolArray:
+    """Tell which rows lie before the first anomalous one of their container (n_rows,)."""
+    if "anomaly" not in samples:
+        return np.ones(len(samples), dtype=bool)
+    anomalous = samples["anomaly"].fillna(False).astype(bool)
+    keys = [samples[name] for name in CONTAINER_KEY]
+    first = samples["time"].where(anomalous).groupby(keys, dropna=False).transform("min")
+    return np.asarray(first.isna() | (samples["time"] < first))
+
+
 def merge_repeated(table: pd.DataFrame, *, where: str) -> pd.DataFrame:
     """Make one row of those that have the same container and time; nothing that only one of them knows is lost.
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.data.catalogue import CONTAINER_KEY, FEATURE_METRICS
+from podlab.data.catalogue import FEATURE_METRICS
+from podlab.data.samples import before_faults
 from podlab.detect.detector import Detector, MakeEstimators, TrainingRows, default_estimators, fit_detector
 from podlab.detect.signals import observe_rows
 from podlab.features.rows import read_rows
@@ -84,7 +85,7 @@ def fit_library(
         None if all services together have too few normal rows.
     """
     unused = [name for name in FEATURE_METRICS if columns is not None and name not in columns and name in samples]
-    normal = samples[_before_faults(samples) & samples["service"].notna().to_numpy()].drop(columns=unused)
+    normal = samples[before_faults(samples) & samples["service"].notna().to_numpy()].drop(columns=unused)
     if services is not None:
         normal = normal[normal["service"].isin(services)]
     if len(normal) < _MIN_ROWS:
@@ -154,13 +155,3 @@ def count_alarms(anomalous: NDArray[np.bool_], time_s: FloatArray, container: In
         return 0
     apart = (np.diff(container[where]) != 0) | (np.diff(time_s[where]) > SAME_ALARM_S)
     return 1 + int(apart.sum())
-
-
-def _before_faults(samples: pd.DataFrame) -> NDArray[np.bool_]:
-    """Tell which rows lie before the first anomalous one of their container (n_rows,)."""
-    if "anomaly" not in samples:
-        return np.ones(len(samples), dtype=bool)
-    anomalous = samples["anomaly"].fillna(False).astype(bool)
-    keys = [samples[name] for name in CONTAINER_KEY]
-    first = samples["time"].where(anomalous).groupby(keys, dropna=False).transform("min")
-    return np.asarray(first.isna() | (samples["time"] < first))

@@ -93,6 +93,7 @@ class FakeDeployment:
             "version": "1.0",
             "site": deployment.site,
             "profile": deployment.profile,
+            "role": deployment.role,
         }
 
     @property

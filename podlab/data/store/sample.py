@@ -47,6 +47,7 @@ def sample_datasets(
     head_s: float = TRAINING_S,
     services: Sequence[str] | None = None,
     group: str = "deployment",
+    skipped_roles: Sequence[str] = (),
     seed: int = 0,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
@@ -64,6 +65,8 @@ def sample_datasets(
         Only these; by default all.
     group : str
         Column of the deployments.
+    skipped_roles : sequence of str
+        Containers recorded for these roles are not drawn.
     seed : int
         Draws the containers.
     progress : callable, optional
@@ -87,7 +90,7 @@ def sample_datasets(
         for number in range(len(index.partitions)):
             if progress is not None:
                 progress(done, total, f"count {index.partitions[number].cluster}")
-            censuses.append(_count(dataset, index, number, head_s, group))
+            censuses.append(_count(dataset, index, number, head_s, group, skipped_roles))
             done += 1
     chosen = _choose(_add_up(censuses), most_rows, services, seed)
     parts = []
@@ -101,13 +104,16 @@ def sample_datasets(
     return pd.concat(parts, ignore_index=True)
 
 
-def _count(dataset: Dataset, index: Index, number: int, head_s: float, group: str) -> _Census:
-    """Count a partition's labelled rows by container."""
+def _count(
+    dataset: Dataset, index: Index, number: int, head_s: float, group: str, skipped_roles: Sequence[str]
+) -> _Census:
+    """Count a partition's labelled rows by container; those of skipped roles count as not labelled."""
     partition = index.partitions[number]
     if "service" not in partition.columns:
         return _Census(*(np.empty(0, dtype=kind) for kind in (np.uint64, np.int64, object, object)))
     labels = ["service", *([group] if group in partition.columns and group != "service" else [])]
-    columns = list(dict.fromkeys([*INSTANCE_KEY, "time", *labels]))
+    role = ["role"] if "role" in partition.columns and skipped_roles else []
+    columns = list(dict.fromkeys([*INSTANCE_KEY, "time", *labels, *role]))
     found: list[tuple[NDArray[Any], ...]] = []
     with dataset.open(partition) as file:
         for row_group in range(file.num_row_groups):
@@ -116,6 +122,8 @@ def _count(dataset: Dataset, index: Index, number: int, head_s: float, group: st
             heads = table.take(begins)
             rows = np.add.reduceat(_early(table, begins, head_s).astype(np.int64), begins)
             names = [np.asarray(heads[name].to_pylist(), dtype=object) for name in (labels[0], labels[-1])]
+            if role:
+                names[0] = np.where(np.isin(heads["role"].to_pylist(), list(skipped_roles)), None, names[0])
             found.append((number_instances(table, begins), rows, *names))
     return _Census(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
