@@ -21,14 +21,14 @@ app.command()(lab_manifests.manifests)
 @app.command("list")
 def list_services(
     recordings: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Recordings to count.", show_default=False)
+        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Recordings to summarise.", show_default=False)
     ] = None,
     catalogue: Catalogue = None,
     engine: Annotated[Engine, typer.Option(help="Container engine.")] = Engine.PODMAN,
-    images: Annotated[Images, typer.Option(help="Where images come from.")] = Images.DEBIAN,
+    images: Annotated[Images, typer.Option(help="Source of the images.")] = Images.DEBIAN,
     as_json: Json = False,
 ) -> None:
-    """List the services the lab can record, what the machine lacks, and what recordings hold.
+    """List the services that the lab can record, unmet requirements, and the contents of recordings.
 
     Example: podlab lab list data/recordings/*.parquet --json
     """
@@ -103,44 +103,51 @@ def list_services(
 
 @app.command()
 def record(
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Recording to make.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Recording to write.", show_default=False)],
     services: ServiceNames = None,
     catalogue: Catalogue = None,
     patterns: Patterns = None,
-    site: Annotated[str, typer.Option(metavar="NAME", help="Where: alpha, bravo, charlie or delta.")] = "alpha",
-    per_service: Annotated[int, typer.Option(min=0, help="Deployments of each service.")] = 5,
-    seconds: Annotated[int, typer.Option(help="How long each is sampled at least; load begins after start-up.")] = 200,
+    site: Annotated[str, typer.Option(metavar="NAME", help="Site: alpha, bravo, charlie or delta.")] = "alpha",
+    per_service: Annotated[int, typer.Option(min=0, help="Number of deployments of each service.")] = 5,
+    seconds: Annotated[int, typer.Option(help="Minimum duration of each; the load starts after start-up.")] = 200,
     long: Annotated[
         int | None,
-        typer.Option(min=0, help="So many of each service's deployments live longer.  [default: one in ten]"),
+        typer.Option(min=0, help="Number of long-running deployments of each service.  [default: one in ten]"),
     ] = None,
-    long_seconds: Annotated[int, typer.Option(help="How long those are sampled.")] = 1200,
+    long_seconds: Annotated[int, typer.Option(help="Duration of long-running deployments.")] = 1200,
     unknown: Annotated[
-        int, typer.Option(min=0, help="Deployments of each service kept unknown, into NAME-unknown.parquet.")
+        int, typer.Option(min=0, help="Deployments of each unknown service, written to NAME-unknown.parquet.")
     ] = 0,
-    faults: Annotated[int, typer.Option(min=0, help="Deployments with faults, into NAME-faults.parquet.")] = 0,
+    faults: Annotated[int, typer.Option(min=0, help="Deployments with faults, written to NAME-faults.parquet.")] = 0,
     normal: Annotated[
-        int, typer.Option(min=0, help="Deployments with what looks like a fault, into NAME-normal.parquet.")
+        int,
+        typer.Option(
+            min=0, help="Deployments with normal events that look like faults, written to NAME-normal.parquet."
+        ),
     ] = 0,
-    fault_seconds: Annotated[int, typer.Option(help="How long those two are sampled.")] = 480,
+    fault_seconds: Annotated[int, typer.Option(help="Duration of deployments with faults or normal events.")] = 480,
     parallel: Annotated[
-        int | None, typer.Option(min=1, help="How many run at once.  [default: the site's]", show_default=False)
+        int | None,
+        typer.Option(min=1, help="Number of deployments that run at once.  [default: the site's]", show_default=False),
     ] = None,
     for_: Annotated[
         str | None,
         typer.Option(
-            "--for", metavar="TIME", help="End in time, such as 2h, with what is finished by then.", show_default=False
+            "--for",
+            metavar="TIME",
+            help="Time limit, such as 2h; what is finished by then is kept.",
+            show_default=False,
         ),
     ] = None,
     engine: Annotated[Engine, typer.Option(help="Container engine.")] = Engine.PODMAN,
-    images: Annotated[Images, typer.Option(help="Where images come from.")] = Images.DEBIAN,
+    images: Annotated[Images, typer.Option(help="Source of the images.")] = Images.DEBIAN,
     note: Annotated[str, typer.Option(metavar="TEXT", help="A sentence for the data card.", show_default=False)] = "",
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
-    """Record services in configurations and under loads drawn anew for every deployment, each second from birth.
+    """Record services every second from their start, with random configuration and load for each deployment.
 
-    Ctrl-C stops and cleans up; the same command goes on with the recording.
+    Ctrl-C stops and cleans up; the same command continues the recording.
 
     Example: podlab lab record --services redis,nginx --seconds 60 --out mine.parquet
     """
@@ -191,10 +198,10 @@ def record(
 @app.command()
 def check(
     engine: Annotated[Engine, typer.Option(help="Container engine.")] = Engine.PODMAN,
-    images: Annotated[Images, typer.Option(help="Where images come from.")] = Images.DEBIAN,
+    images: Annotated[Images, typer.Option(help="Source of the images.")] = Images.DEBIAN,
     as_json: Json = False,
 ) -> None:
-    """Do known work in containers (bytes, threads, traffic, waiting) and see whether the counters tell the same.
+    """Do known work in containers (bytes, threads, traffic, waiting) and compare the counters with it.
 
     Example: podlab lab check
     """
@@ -216,12 +223,12 @@ def check(
 def describe(
     recordings: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="Recordings in Parquet, with their cards.", show_default=False),
+        typer.Argument(metavar="FILE...", help="Parquet recordings with their data cards.", show_default=False),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="JSON-LD to write.")],
     url: Annotated[str, typer.Option(help="Web page of the recordings.  [default: the file's own folder]")] = ".",
 ) -> None:
-    """Describe recordings and their tables of draws in Croissant, for those who load data by it.
+    """Describe recordings and their tables of draws in the Croissant format.
 
     Example: podlab lab describe data/recordings/*.parquet --out data/recordings/croissant.json
     """
@@ -239,7 +246,7 @@ def describe(
 
 @app.command()
 def down(engine: Annotated[Engine, typer.Option(help="Container engine.")] = Engine.PODMAN) -> None:
-    """Remove every container, volume and network that the lab made on this machine; images stay.
+    """Remove every container, volume and network that the lab created on this machine; images are kept.
 
     Example: podlab lab down
     """

@@ -14,30 +14,30 @@ from podlab.cli.output import print_json
 
 
 def manifests(
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to make.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to create.", show_default=False)],
     services: ServiceNames = None,
     catalogue: Catalogue = None,
     patterns: Patterns = None,
-    per_service: Annotated[int, typer.Option(min=1, help="Deployments of each service.")] = 5,
-    seconds: Annotated[int, typer.Option(min=60, help="After so long the cluster ends each pod.")] = 3600,
+    per_service: Annotated[int, typer.Option(min=1, help="Number of deployments of each service.")] = 5,
+    seconds: Annotated[int, typer.Option(min=60, help="Lifetime of each pod.")] = 3600,
     images: Annotated[
-        Images, typer.Option(help="registry: official images where there are such; debian: images of your own for all.")
+        Images, typer.Option(help="registry: official images if they exist; debian: build all images yourself.")
     ] = Images.REGISTRY,
     image_prefix: Annotated[
         str | None,
         typer.Option(
             metavar="REGISTRY/NAME",
-            help="Where the cluster finds images of your own.  [default: localhost/podlab-lab, on its nodes]",
+            help="Registry of the images that you build.  [default: localhost/podlab-lab, on its nodes]",
         ),
     ] = None,
     namespace: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="A namespace that is there.  [default: a new one, podlab-lab]"),
+        typer.Option(metavar="NAME", help="Existing namespace to use.  [default: a new one, podlab-lab]"),
     ] = None,
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
-    """Write the lab's deployments as Kubernetes manifests, labelled with what they are.
+    """Write the lab's deployments as Kubernetes manifests, with labels for training.
 
     Example: podlab lab manifests --services redis,nginx --out manifests && kubectl apply -k manifests
     """
@@ -68,7 +68,7 @@ def manifests(
         f"client; together they ask for {summary.requested_cpu_cores:.1f} cores and "
         f"{summary.memory_limit_bytes / 2**30:.1f} GiB, and may use {summary.cpu_limit_cores:.1f} cores\n"
     )
-    print("images to make first, " + ("and to push:" if image_prefix else "on every node (or give --image-prefix):"))
+    print("images to build first, " + ("and to push:" if image_prefix else "on every node (or give --image-prefix):"))
     for image, folder in summary.images_to_make.items():
         print(
             f"  podman build --tag {image} {summary.folder / folder}" + f" && podman push {image}" * bool(image_prefix)

@@ -25,14 +25,18 @@ class Images(enum.StrEnum):
 
 Catalogue = Annotated[
     Path | None,
-    typer.Option(metavar="FOLDER", help="Your own service files, beside podlab's.", show_default=False),
+    typer.Option(
+        metavar="FOLDER", help="Folder of your own service files, used in addition to podlab's.", show_default=False
+    ),
 ]
 
 
 ServiceNames = Annotated[
     str | None,
     typer.Option(
-        "--services", metavar="A,B,...", help="Services of the catalogue.  [default: all that are not kept unknown]"
+        "--services",
+        metavar="A,B,...",
+        help="Services of the catalogue.  [default: all services that are used for training]",
     ),
 ]
 Patterns = Annotated[str | None, typer.Option(metavar="A,B,...", help="Load patterns.  [default: all]")]

@@ -22,7 +22,7 @@ _STOPPED = 130
 
 app = typer.Typer(
     name="podlab",
-    help="Tells which service runs in a container from its monitoring metrics alone.",
+    help="Identify the service that runs in a container from its monitoring metrics.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -60,19 +60,21 @@ def collect(
     ],
     source: Source = None,
     since: Annotated[
-        str | None, typer.Option(metavar="600s", help="How far back.  [default: fetch_window, 600s]")
+        str | None, typer.Option(metavar="600s", help="How far back to fetch.  [default: setting fetch_window (600s)]")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="How many times to fetch; Ctrl-C keeps what came.")] = 1,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="How many times to fetch; Ctrl-C keeps what was fetched so far.")
+    ] = 1,
     interval: Annotated[
-        str | None, typer.Option(metavar="60s", help="From round to round.  [default: training_interval, 60s]")
+        str | None, typer.Option(metavar="60s", help="Time between rounds.  [default: setting training_interval (60s)]")
     ] = None,
     services: Services = None,
     label_table: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Which pod is which service.", show_default=False)
+        Path | None, typer.Option(metavar="CSV", help="Table that maps pods to services.", show_default=False)
     ] = None,
     inventory: Annotated[
         InventoryChoice,
-        typer.Option(help="Ask the Kubernetes API for uid, start, image; auto: where it is configured."),
+        typer.Option(help="Ask the Kubernetes API for uid, start and image; auto: if it is configured."),
     ] = InventoryChoice.AUTO,
     cluster: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the cluster.  [default: local]")] = None,
     influxdb_url: InfluxdbUrl = None,
@@ -137,9 +139,10 @@ def replay(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Recording to play.", show_default=False)],
     to: Annotated[TargetName, typer.Option(help="Kind of database.")] = TargetName.INFLUXDB,
     speed: Annotated[
-        float | None, typer.Option(metavar="N", help="N times as fast as it was.  [default: at once]")
+        float | None,
+        typer.Option(metavar="N", help="Replay N times as fast as recorded.  [default: as fast as possible]"),
     ] = None,
-    now: Annotated[bool, typer.Option("--now", help="Shift times so that the last sample is at the present.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Shift times so that the last sample is now.")] = False,
     influxdb_url: InfluxdbUrl = None,
     influxdb_database: InfluxdbDatabase = None,
     influxdb_user: InfluxdbUser = None,
@@ -151,7 +154,7 @@ def replay(
 
     "opentelemetry" is Prometheus as if OpenTelemetry's kubeletstats receiver had written into it.
 
-    After Ctrl-C the same command goes on where it stopped. Prometheus must take remote writes
+    After Ctrl-C, the same command continues where it stopped. Prometheus must take remote writes
     (--web.enable-remote-write-receiver; VictoriaMetrics does) and refuses what is older than what it has.
 
     Example: podlab replay data/recordings/first.parquet --to influxdb --now

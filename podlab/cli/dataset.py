@@ -13,7 +13,8 @@ from podlab.cli.output import print_json, print_table, show_progress
 from podlab.errors import InputError
 
 app = typer.Typer(
-    help="Make, show and verify data sets: recordings in folders by cluster and day.", no_args_is_help=True
+    help="Create, show and verify data sets: folders of recordings, partitioned by cluster and day.",
+    no_args_is_help=True,
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The data set, or its URL.", show_default=False)]
@@ -25,9 +26,9 @@ def add(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings to add.", show_default=False)],
     as_json: Json = False,
 ) -> None:
-    """Add recordings to a data set, which is made if it is not there; a file that was added before is passed over.
+    """Add recordings to a data set, which is created if needed; files that were already added are skipped.
 
-    After Ctrl-C the same command goes on where it stopped.
+    After Ctrl-C, the same command continues where it stopped.
 
     Example: podlab dataset add data/fleet data/recordings/second.parquet
     """
@@ -58,12 +59,12 @@ def add(
         elif line["added"]:
             print(f"{line['file']}: {line['rows']} rows in {line['partitions']} partitions")
         else:
-            print(f"{line['file']}: is there already")
+            print(f"{line['file']}: was added before, skipped")
 
 
 @app.command()
 def show(folder: Folder, as_json: Json = False) -> None:
-    """Show what a data set holds, from its manifests alone.
+    """Show the contents of a data set, from its manifests alone.
 
     Example: podlab dataset show data/fleet
     """
@@ -91,7 +92,7 @@ def show(folder: Folder, as_json: Json = False) -> None:
 
 @app.command()
 def verify(folder: Folder, as_json: Json = False) -> None:
-    """Check the digest of every partition, and that no stranger lies among them.
+    """Check the digest of every partition, and that there are no unlisted files.
 
     Example: podlab dataset verify data/fleet
     """
@@ -103,17 +104,19 @@ def verify(folder: Folder, as_json: Json = False) -> None:
     if as_json:
         print_json({"folder": dataset.where, "digest": dataset.digest, "valid": True})
     else:
-        print(f"{dataset.where}: whole, {len(dataset.partitions)} partitions, {dataset.rows} rows")
+        print(f"{dataset.where}: valid, {len(dataset.partitions)} partitions, {dataset.rows} rows")
 
 
 @app.command()
 def tidy(
     folder: Folder,
-    older_than: Annotated[str, typer.Option(metavar="DURATION", help="Leave what was begun later.")] = "1d",
+    older_than: Annotated[
+        str, typer.Option(metavar="DURATION", help="Keep files of writes that began more recently.")
+    ] = "1d",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove what killed writers left: files that no reader sees. Whatever is whole stays.
+    """Remove leftovers of interrupted writes. Complete data are never removed.
 
     Example: podlab dataset tidy data/fleet --dry-run
     """

@@ -27,7 +27,7 @@ def doctor(
     prometheus_url: PrometheusUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Look at the model, the cluster, each right, and the metrics; exit 1 when the watcher could not work.
+    """Check the model, the cluster, each permission and the metrics; exit with 1 if the watcher could not work.
 
     Nothing is changed anywhere. What only warns is no reason for the watcher not to work. Kubelets keep no past: they
     are asked four times first, which takes 20 s. Other sources that are set up, and kubelets of a cluster that can be

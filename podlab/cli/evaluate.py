@@ -34,34 +34,37 @@ def evaluate(
     group: EvaluationGroup = "deployment",
     horizons: Horizons = None,
     metrics: MetricFilter = None,
-    folds: Annotated[int, typer.Option(min=2, max=100, help="Parts that the deployments are split into.")] = 5,
+    folds: Annotated[int, typer.Option(min=2, max=100, help="Number of cross-validation folds.")] = 5,
     training_iterations: Annotated[
-        int | None, typer.Option("--iterations", min=1, help="Random splits to average.  [default: 1]")
+        int | None, typer.Option("--iterations", min=1, help="Number of random splits to average.  [default: 1]")
     ] = None,
     training_ratio: Annotated[
-        float | None, typer.Option(help="Share of deployments to train on, instead of folds.", show_default=False)
+        float | None,
+        typer.Option(help="Share of deployments to train on, instead of cross-validation.", show_default=False),
     ] = None,
     midlife: Annotated[
         str | None,
         typer.Option(
             metavar="60s,300s,...",
-            help="Also judge stretches so long from a random moment of each life after its first minute.",
+            help="Also evaluate windows of this length, at a random time after the first minute.",
             show_default=False,
         ),
     ] = None,
-    controls: Annotated[bool, typer.Option(help="Also train on shuffled labels, which must give chance.")] = True,
+    controls: Annotated[
+        bool, typer.Option(help="Also train on shuffled labels, which must score at chance level.")
+    ] = True,
     most_rows: MostRows = MOST_TRAINING_ROWS,
     include: Include = None,
     seed: Seed = None,
     scheduler: Scheduler = None,
     as_json: Json = False,
 ) -> None:
-    """Score identification honestly: on deployments that training never saw.
+    """Evaluate identification on deployments that were not used for training.
 
     Example: podlab evaluate data/recordings/first.parquet --horizons 10s,30s,60s --json
 
-    --group names what is left out: deployment, profile, site, version, load, or knob:NAME (a column of the table of
-    draws beside the recording).
+    --group selects what is held out: deployment, profile, site, version, load, or knob:NAME (a column of the
+    recording's table of draws).
     """
     from podlab import evaluation
     from podlab.config import load_settings
@@ -126,13 +129,13 @@ def evaluate(
     macro = scores[scores["containers"] == "all"]
     columns = ["method", "horizon_s", "macro_f1", "macro_f1_low", "macro_f1_high", "n_deployments"]
     print_table(
-        ("who", "seconds", "macro-F1", "95 % from", "to", "deployments"),
+        ("method", "seconds", "macro-F1", "95 % from", "to", "deployments"),
         macro[columns].itertuples(index=False, name=None),
         title=f"{_split_by(group)}: {result.n_deployments} deployments of {len(result.services)} services; "
         f"guessing gives {result.chance:.3f}",
     )
     if result.untested:
-        print(f"not tested, with too few different values of {group}: {', '.join(result.untested)}")
+        print(f"not tested, because there are too few different values of {group}: {', '.join(result.untested)}")
     if later is not None:
         _tell_midlife(later, stretches_s)
 
@@ -153,4 +156,4 @@ def _tell_midlife(later: Conditions, stretches_s: Sequence[float]) -> None:
     shown = set() if later.table.empty else set(later.table["condition"])
     for each in stretches_s:
         if f"{each:g} s" not in shown:
-            print(f"no container was recorded for so long that {each:g} s of mid-life could be taken from it")
+            print(f"no container was recorded long enough for a window of {each:g} s mid-run")

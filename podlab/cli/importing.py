@@ -18,17 +18,19 @@ def import_command(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...", help="CSV, Parquet, JSON lines, ARFF, or a Prometheus answer.", show_default=False
+            metavar="FILE...", help="CSV, Parquet, JSON lines, ARFF, or a Prometheus response.", show_default=False
         ),
     ],
-    mapping: Annotated[Path, typer.Option(metavar="TOML", help="What their columns are.", show_default=False)],
+    mapping: Annotated[
+        Path, typer.Option(metavar="TOML", help="Mapping file that describes the columns.", show_default=False)
+    ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Recording to write (Parquet).", show_default=False)],
     cluster: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of the cluster, where the mapping has none.")
+        str | None, typer.Option(metavar="NAME", help="Name of the cluster, if the mapping has none.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a recording of measurements from elsewhere, as a mapping file tells.
+    """Convert measurements from other tools into a recording, using a mapping file.
 
     Example: podlab import docs/import/docker-stats.jsonl --mapping docs/import/docker-stats.toml --out mine.parquet
     """
@@ -47,7 +49,7 @@ def import_command(
         print_json(told)
         return
     print(f"{out}: {told['rows']} rows of {told['containers']} containers, {told['since']} to {told['until']}")
-    print("one row each " + ("-" if done.interval_s is None else f"{done.interval_s:g} s"))
+    print("interval: " + ("-" if done.interval_s is None else f"{done.interval_s:g} s"))
     print_table(("metric", "rows with a value"), [(name, f"{share:.0%}") for name, share in done.present.items()])
     for note in done.notes:
         print(f"note: {note}")

@@ -88,15 +88,16 @@ def identify(
     files: Files,
     model: ModelFolder = None,
     horizon: Annotated[
-        str | None, typer.Option(metavar="60s", help="Use only this much from each start.  [default: all rows]")
+        str | None,
+        typer.Option(metavar="60s", help="Use only this much after each container's start.  [default: all rows]"),
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Also say which metrics spoke for the answer and for the runner-up.")
+        bool, typer.Option("--explain", help="Also show which metrics support the answer and the runner-up.")
     ] = False,
     scheduler: Scheduler = None,
     as_json: Json = False,
 ) -> None:
-    """Say which service runs in each container of recordings.
+    """Identify the service in each container of recordings.
 
     Example: podlab identify data/recordings/first.parquet --model data/models/default --horizon 60s --json
     """
@@ -171,7 +172,9 @@ def _in_words(answer: Prediction, explanation: Explanation | None) -> str:
 
 @models.command("list")
 def list_models(
-    root: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder that holds the bundles.")] = Path("data/models"),
+    root: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder that contains the bundles.")] = Path(
+        "data/models"
+    ),
     as_json: Json = False,
 ) -> None:
     """List the model bundles in a folder.
@@ -195,7 +198,7 @@ def show(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A bundle's folder.", show_default=False)],
     as_json: Json = False,
 ) -> None:
-    """Show a bundle's model card, or with --json its manifest.
+    """Show a bundle's model card (with --json its manifest).
 
     Example: podlab models show data/models/default
     """
@@ -213,7 +216,7 @@ def verify(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A bundle's folder.", show_default=False)],
     as_json: Json = False,
 ) -> None:
-    """Check every digest of a bundle and that it can be loaded.
+    """Check every digest of a bundle, and that it loads.
 
     Example: podlab models verify data/models/default
     """
@@ -223,16 +226,18 @@ def verify(
     if as_json:
         print_json({"folder": str(folder), "digest": loaded.digest, "valid": True})
     else:
-        print(f"{folder}: whole, digest {loaded.digest}")
+        print(f"{folder}: valid, digest {loaded.digest}")
 
 
 @models.command()
 def promote(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The bundle to use.", show_default=False)],
-    to: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder in use.  [default: model_path]")] = None,
+    to: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The folder in use.  [default: setting model_path]")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Put a model into use, after checking it; the one before is kept beside it, with -previous behind its name.
+    """Check a model and make it the one in use; the previous one is kept as NAME-previous.
 
     A watcher that uses the folder takes the new model over while it runs.
 

@@ -25,7 +25,7 @@ def run(
     ] = None,
     parameters: Annotated[
         list[str] | None,
-        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A parameter of it.", show_default=False),
+        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Parameter of the notebook.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None,
@@ -39,12 +39,12 @@ def run(
         bool, typer.Option("--all", help="Run all notebooks in order and build the report.")
     ] = False,
     quick: Annotated[
-        bool, typer.Option("--quick", help="With --all: the small recording and little of everything, to see it work.")
+        bool, typer.Option("--quick", help="With --all: use the small recording and reduced settings, as a smoke test.")
     ] = False,
-    repeat: Annotated[bool, typer.Option("--repeat", help="With --all: again every training_interval.")] = False,
-    report_only: Annotated[bool, typer.Option("--report-only", help="Only build the report again.")] = False,
+    repeat: Annotated[bool, typer.Option("--repeat", help="With --all: repeat every training_interval.")] = False,
+    report_only: Annotated[bool, typer.Option("--report-only", help="Only rebuild the report.")] = False,
 ) -> None:
-    """Run a notebook by papermill: parameters are checked first, and a page of it is kept even when a cell fails.
+    """Run a notebook with papermill. Parameters are checked first; a page is kept even if a cell fails.
 
     Settings of PODLAB_* and podlab.toml become parameters of the notebooks that have them.
 

@@ -9,40 +9,48 @@ import typer
 
 Files = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE...", help="Recordings: Parquet, CSV, folders of data sets.", show_default=False),
+    typer.Argument(
+        metavar="FILE...", help="Recordings: Parquet or CSV files, or folders of data sets.", show_default=False
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 ModelFolder = Annotated[
-    Path | None, typer.Option("--model", metavar="DIR", help="Folder of the model bundle.  [default: model_path]")
+    Path | None,
+    typer.Option("--model", metavar="DIR", help="Folder of the model bundle.  [default: setting model_path]"),
 ]
 Services = Annotated[
-    str | None, typer.Option(metavar="A,B,...", help="Services to learn.  [default: all that are labelled]")
+    str | None, typer.Option(metavar="A,B,...", help="Services to train on.  [default: all labelled services]")
 ]
-Group = Annotated[str, typer.Option(metavar="COLUMN", help="Rows of one group are never on both sides of a split.")]
+Group = Annotated[str, typer.Option(metavar="COLUMN", help="Column whose values are kept together in splits.")]
 EvaluationGroup = Annotated[
     str,
     typer.Option(
-        "--group", metavar="COLUMN", help="What is left out as a whole: deployment, profile, site, knob:NAME, ..."
+        "--group", metavar="COLUMN", help="What is held out as a whole: deployment, profile, site, knob:NAME, ..."
     ),
 ]
 Horizons = Annotated[
-    str | None, typer.Option(metavar="10s,30s,...", help="Seconds observed at which to answer.", show_default=False)
+    str | None, typer.Option(metavar="10s,30s,...", help="Lengths of the start-up windows.", show_default=False)
 ]
 MetricFilter = Annotated[
     str | None,
-    typer.Option("--metrics", metavar="FILTER", help="A metric filter's name or columns.  [default: metric_filter]"),
+    typer.Option(
+        "--metrics", metavar="FILTER", help="Name of a metric filter, or columns.  [default: setting metric_filter]"
+    ),
 ]
-Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.  [default: 0]")]
+Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Random seed.  [default: 0]")]
 Source = Annotated[
     str | None,
     typer.Option(
         "--source",
         metavar="influxdb|prometheus|kubelet|PLUGIN",
-        help="Where the metrics are.  [default: setting metrics_source (influxdb)]",
+        help="Source of the metrics.  [default: setting metrics_source (influxdb)]",
     ),
 ]
 MostRows = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Rows of data sets to learn from: if there are more, some are drawn.")
+    int,
+    typer.Option(
+        min=1, metavar="N", help="Train on at most N rows of data sets; containers are sampled if there are more."
+    ),
 ]
 Include = Annotated[
     str | None,
@@ -55,7 +63,7 @@ Include = Annotated[
 Scheduler = Annotated[
     str | None,
     typer.Option(
-        metavar="ADDRESS|local[:N]", help="Dask scheduler whose workers do it.  [default: none]", show_default=False
+        metavar="ADDRESS|local[:N]", help="Dask scheduler to distribute the work.  [default: none]", show_default=False
     ),
 ]
 InfluxdbUrl = Annotated[str | None, typer.Option(metavar="URL", help="Address of InfluxDB.", show_default=False)]
@@ -64,12 +72,12 @@ InfluxdbUser = Annotated[str | None, typer.Option(metavar="NAME", help="User; th
                                                   "PODLAB_INFLUXDB_PASSWORD or --influxdb-password-file.",
                                                   show_default=False)]  # fmt: skip
 InfluxdbPasswordFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="File that holds the password.", show_default=False)
+    Path | None, typer.Option(metavar="FILE", help="File that contains the password.", show_default=False)
 ]
 
 PrometheusUrl = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="What stands before /api/v1 of Prometheus' API.", show_default=False),
+    typer.Option(metavar="URL", help="Address of the Prometheus API, without /api/v1.", show_default=False),
 ]
 
 

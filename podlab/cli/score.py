@@ -35,7 +35,7 @@ def score(
         typer.Option(
             "--map",
             metavar="GIVEN=COLUMN,...",
-            help="Read CSV series of other formats: which of their columns is time, anomaly, or a metric; "
+            help="Read CSV series of other formats: which columns are time, anomaly and metrics; "
             "*FACTOR changes units, rate: makes a counter of a rate.",
             show_default=False,
         ),
@@ -43,7 +43,7 @@ def score(
     scheduler: Scheduler = None,
     as_json: Json = False,
 ) -> None:
-    """Score how strange each sample of recordings is, by the detectors of what each container is identified as.
+    """Score how anomalous each sample is, with the detector of the identified service.
 
     Every container is identified from its own first seconds; nothing of a sample's future is used for its score.
 

@@ -29,7 +29,8 @@ def watch(
         str | None,
         typer.Option(
             metavar="A,B,...",
-            help="Where to announce: log, event, annotation, influxdb, or a plugin's name.  [default: watch_sinks]",
+            help="Where to publish: log, event, annotation, influxdb, or a plugin's name.  "
+            "[default: setting watch_sinks]",
             show_default=False,
         ),
     ] = None,
@@ -37,14 +38,16 @@ def watch(
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="Where to serve metrics, probes and a page.  [default: watch_listen]",
+            help="Where to serve metrics, probes and the status page.  [default: setting watch_listen]",
             show_default=False,
         ),
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Say what runs now, and end.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write to the output only; change nothing.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Identify what is running now, then exit.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print results; change nothing in the cluster.")
+    ] = False,
 ) -> None:
-    """Identify each new container of a cluster, and tell the cluster; until SIGTERM or Ctrl-C.
+    """Identify each new container of a cluster and publish the result. Runs until SIGTERM or Ctrl-C.
 
     Writes one JSON object a line: announcements, and what it has to say about itself.
 

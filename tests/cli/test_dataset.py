@@ -25,12 +25,12 @@ def test_add_shows_what_it_did_and_adds_a_file_once(call: Call, other_recording:
     rows = len(read_recording([other_recording]))
     first = call("dataset", "add", fleet, other_recording, "--json")
     assert first.lines == [{"file": str(other_recording), "added": True, "rows": rows, "partitions": 1}]
-    assert call("dataset", "add", fleet, other_recording).out == f"{other_recording}: is there already\n"
+    assert call("dataset", "add", fleet, other_recording).out == f"{other_recording}: was added before, skipped\n"
     told = call("dataset", "show", fleet, "--json").lines[0]
     assert (told["rows"], told["folder"]) == (rows, str(fleet))
     assert told["clusters"][0].items() >= {"cluster": "local", "since": "2026-01-05", "rows": rows}.items()
     assert f"local    2026-01-05  2026-01-05           1   {rows}" in call("dataset", "show", fleet).out
-    assert call("dataset", "verify", fleet).out == f"{fleet}: whole, 1 partitions, {rows} rows\n"
+    assert call("dataset", "verify", fleet).out == f"{fleet}: valid, 1 partitions, {rows} rows\n"
 
 
 def test_identify_says_the_same_of_the_folder(call: Call, other_recording: Path, fleet: Path, model: Path) -> None:

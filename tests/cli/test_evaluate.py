@@ -18,7 +18,7 @@ def test_a_service_that_could_not_be_tested_is_named(call: Call, tmp_path: Path)
     done = call("evaluate", tmp_path / "a.parquet", "--horizons", "10s", "--no-controls")
     assert done.exit_code == 0
     assert "5 deployments of 3 services; guessing gives 0.500" in done.out
-    assert done.out.splitlines()[-1] == "not tested, with too few different values of deployment: nginx"
+    assert done.out.splitlines()[-1] == "not tested, because there are too few different values of deployment: nginx"
     write_recording(samples, tmp_path / "b.parquet")
     assert "not tested" not in call("evaluate", tmp_path / "b.parquet", "--horizons", "10s", "--no-controls").out
 
@@ -30,7 +30,7 @@ def test_a_life_is_also_judged_by_what_comes_later(call: Call, tmp_path: Path) -
     assert done.exit_code == 0, done.err
     assert "split by pod, no deployment divided: 4 deployments of 2 services" in done.out
     assert "stretches of mid-life, split by deployment" in done.out
-    assert "no container was recorded for so long that 300 s of mid-life could be taken from it" in done.out
+    assert "no container was recorded long enough for a window of 300 s mid-run" in done.out
     [told] = call(*words, "--midlife", "20s", "--json").lines
     [line] = told["midlife"]
     assert (line["condition"], line["n_deployments"]) == ("20 s", 4)
