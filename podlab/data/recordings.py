@@ -178,7 +178,7 @@ def _leave_out_tests(samples: pd.DataFrame, include: Sequence[str], where: str) 
     test = role.isin(skipped).to_numpy(bool)
     faulty = np.zeros(len(samples), dtype=bool) if "faults" in include else ~before_faults(samples) & ~test
     if test.any() or faulty.any():
-        containers = samples[test].drop_duplicates(list(CONTAINER_KEY))["role"].value_counts()
+        containers = role[test & ~samples.duplicated(list(CONTAINER_KEY)).to_numpy()].value_counts()
         parts = [f"{containers[each]} containers {_TEST_ROLES[each]}" for each in skipped if each in containers]
         parts += [f"{int(faulty.sum())} rows from an anomaly on"] if faulty.any() else []
         roles = [each for each in skipped if each in containers or (each == "faults" and faulty.any())]
