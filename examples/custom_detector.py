@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from podlab.data.recordings import read_recording
-from podlab.detect import fit_library, register_component
+from podlab.detect import fit_library, register_detector
 from podlab.detect.recording import score_recording
 from podlab.model import bundle
 
@@ -25,7 +25,7 @@ class QuantileBand:
         return -np.maximum(self.low - X, X - self.high).clip(0).mean(axis=1)
 
 
-register_component("quantile-band", QuantileBand, to_arrays=vars, from_arrays=lambda arrays: QuantileBand(**arrays))
+register_detector("quantile-band", QuantileBand, to_arrays=vars, from_arrays=lambda arrays: QuantileBand(**arrays))
 
 if __name__ == "__main__":
     recording, model, out = map(Path, sys.argv[1:])  # such as first.parquet data/models/default data/models/band

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from podlab.data.recordings import read_recording as read_samples  # noqa: F401
+    from podlab.detect.components import register_detector as register_detector
     from podlab.detect.library import DetectorLibrary as DetectorLibrary
+    from podlab.detect.library import fit_library as fit_library
     from podlab.evaluation.cross_validation import cross_validate as cross_validate
     from podlab.evaluation.metrics import score as score
     from podlab.features.features import extract_features as extract_features
@@ -39,6 +41,8 @@ _PLACES = {
     "cross_validate": "podlab.evaluation.cross_validation",
     "score": "podlab.evaluation.metrics",
     "DetectorLibrary": "podlab.detect.library",
+    "fit_library": "podlab.detect.library",
+    "register_detector": "podlab.detect.components",
     "load_model": "podlab.model.bundle:load",
     "save_model": "podlab.model.bundle:save",
 }

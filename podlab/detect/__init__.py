@@ -5,10 +5,10 @@ on: scaler, reference distributions and threshold come from training; only the b
 the fly, from all of its first minute, and after that never from rows that look anomalous.
 
 Any outlier detector of scikit-learn's or pyod's kind can take part: give :func:`fit_library` a ``make_estimators``, and
-make its class storable with :func:`register_component`.
+make its class storable with :func:`register_detector`.
 """
 
-from podlab.detect.components import register_component
+from podlab.detect.components import register_detector
 from podlab.detect.detector import Detector, default_estimators
 from podlab.detect.library import DetectorLibrary, fit_library
 from podlab.detect.scoring import Scorer, StepScores, source_detectors, source_detectors_of_decision
@@ -16,5 +16,5 @@ from podlab.detect.signals import SIGNALS
 
 __all__ = [
     "SIGNALS", "Detector", "DetectorLibrary", "Scorer", "StepScores", "default_estimators", "fit_library",
-    "register_component", "source_detectors", "source_detectors_of_decision",
+    "register_detector", "source_detectors", "source_detectors_of_decision",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 The components here are plain NumPy, so that scoring needs no scikit-learn. Their rows come from
 :meth:`podlab.detect.reference.RobustScaler.standardise`: finite, 0 where a signal is usual or missing.
 
-An estimator of one's own is made storable with :func:`register_component`. A bundle names the kinds of its components
+An estimator of one's own is made storable with :func:`register_detector`. A bundle names the kinds of its components
 and holds their arrays; it never holds code.
 """
 
@@ -83,7 +83,7 @@ def outlier_scores(estimator: Any, rows: FloatArray) -> FloatArray:
 COMPONENTS = Codecs("podlab.detectors")
 
 
-def register_component(
+def register_detector(
     name: str, kind: type[Any], *, to_arrays: Callable[[Any], Arrays], from_arrays: Callable[[Arrays], Any]
 ) -> None:
     """Make detectors with estimators of a class storable in a bundle.
@@ -107,14 +107,14 @@ def register_component(
     COMPONENTS.register(name, kind, to_arrays=to_arrays, from_arrays=from_arrays)
 
 
-register_component(
+register_detector(
     "root-mean-square", RootMeanSquare, to_arrays=lambda _: {}, from_arrays=lambda _: RootMeanSquare()
 )  # fmt: skip
-register_component(
+register_detector(
     "nearest-centre", NearestCentre,
     to_arrays=lambda each: {"centres": each.centres}, from_arrays=lambda arrays: NearestCentre(arrays["centres"]),
 )  # fmt: skip
-register_component(
+register_detector(
     "mahalanobis", MahalanobisDistance,
     to_arrays=lambda each: {"mean": each.mean, "whitening": each.whitening},
     from_arrays=lambda arrays: MahalanobisDistance(arrays["mean"], arrays["whitening"]),

@@ -77,7 +77,7 @@ def fit_library(
         Same samples and seed, same library.
     make_estimators : callable
         Makes the estimators of a detector from a seed: any outlier detectors of scikit-learn's or pyod's kind. To be
-        stored they must be registered, see :func:`podlab.detect.register_component`.
+        stored they must be registered, see :func:`podlab.detect.register_detector`.
 
     Returns
     -------

@@ -98,7 +98,7 @@ def _kinds_of(ensembles: Sequence[DetectorEnsemble]) -> list[Codec]:
     if odd:
         raise InputError(
             f"detectors made of {', '.join(sorted(odd))} cannot be stored without code",
-            hint="make the class storable with podlab.detect.register_component, or keep the library in memory",
+            hint="make the class storable with podlab.detect.register_detector, or keep the library in memory",
         )
     if any(kinds != found[0] for kinds in found):
         raise InputError("detectors made of different components cannot be stored together", hint=_HINT)
@@ -178,7 +178,7 @@ def _find_kind(name: str, where: str) -> Codec:
         raise InputError(
             f"{_HEAD} names components of the unknown kind {name!r:.60}",
             where=where,
-            hint="import the module that registers it with podlab.detect.register_component, or install its package",
+            hint="import the module that registers it with podlab.detect.register_detector, or install its package",
         )
     return kind
 

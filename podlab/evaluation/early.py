@@ -112,13 +112,14 @@ def timeline(predictions: pd.DataFrame, at_s: Sequence[float]) -> PredictionTime
         at_s=np.array(times),
         predictions=tuple(
             PredictionArrays(
-                own["best_guess"].map(number).fillna(0).to_numpy(np.int64), own["confidence"].to_numpy(np.float64),
+                np.asarray(own["best_guess"].map(number).fillna(0), dtype=np.int64),
+                own["confidence"].to_numpy(np.float64),
                 own["novelty"].to_numpy(np.float64),
                 own["seconds_observed"].where(own["best_guess"].notna()).to_numpy(np.float64),
             )
             for own in tables
         ),
-        truth=first["service"].map(number).where(~first["unknown"]).fillna(UNKNOWN).to_numpy(np.int64),
+        truth=np.asarray(first["service"].map(number).where(~first["unknown"]).fillna(UNKNOWN), dtype=np.int64),
         names=first["service"].to_numpy(object),
         units=first["unit"].to_numpy(object),
         fold=first["fold"].to_numpy(np.int64),

@@ -11,7 +11,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
 from podlab.errors import InputError
-from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate
+from podlab.evaluation.cross_validation import FeatureClassifier, Model, cross_validate
 from podlab.evaluation.dataset import Dataset, read_dataset
 from podlab.evaluation.metrics import Estimate, interval, resample_predictions
 from podlab.evaluation.scenarios import BIRTH, Scenario, apply_scenario, columns_of_set
@@ -115,7 +115,7 @@ class MeansAndDeviations(FeatureClassifier):
 
 
 def _compare(dataset: Dataset, plan: Plan, seen_s: float, seed: int, jobs: int | None) -> list[dict[str, object]]:
-    models = {
+    models: dict[str, Identifier | Model] = {
         PODLAB: Identifier(seed=seed),
         FOREST: MeansAndDeviations(
             RandomForestClassifier(_TREES, class_weight="balanced", random_state=seed, n_jobs=1), horizon_s=None

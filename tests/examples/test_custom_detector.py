@@ -45,7 +45,7 @@ def test_a_model_of_an_unknown_kind_is_refused_in_one_line(folder: Path) -> None
     with pytest.raises(InputError, match="unknown kind 'quantile-band'") as caught:
         bundle.load(folder)
     assert "\n" not in str(caught.value)
-    assert "register_component" in str(caught.value)
+    assert "register_detector" in str(caught.value)
 
 
 def test_an_installed_package_makes_it_deployable(
