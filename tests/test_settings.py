@@ -54,7 +54,11 @@ def test_what_was_set_is_told_apart_from_defaults(monkeypatch: pytest.MonkeyPatc
         ("PODLAB_SEED", "many", "PODLAB_SEED: Input should be a valid integer"),
         ("PODLAB_TRAINING_RATIO", "1.5", "PODLAB_TRAINING_RATIO: Input should be less than 1"),
         ("PODLAB_KUBERNETES_ACCESS", "sideways", "PODLAB_KUBERNETES_ACCESS: Input should be 'auto', 'inside'"),
-        ("PODLAB_WATCH_SINKS", "log,pager", "PODLAB_WATCH_SINKS: Input should be 'log', 'event', 'annotation' or"),
+        (
+            "PODLAB_WATCH_SINKS",
+            "log,pager",
+            "PODLAB_WATCH_SINKS: 'pager' is no sink; known are event, annotation, influxdb, log",
+        ),
         ("PODLAB_PROMETHEUS_LABELS", "east", "PODLAB_PROMETHEUS_LABELS: 'east' is not a label and its value"),
         ("PODLAB_PROMETHEUS_LABELS", 'a="b"c=d,b-c=d', "PODLAB_PROMETHEUS_LABELS: 'b-c' is not a label and its value"),
         (
