@@ -87,7 +87,7 @@ def check_installation() -> Finding:
     version = f"podlab {podlab.__version__} on Python {sys.version.split()[0]}"
     missing = [name for name in _WORKBENCH if importlib.util.find_spec(name) is None]
     if set(missing) >= set(_NOTEBOOKS):
-        # As in the watcher's image: nobody asked for a workbench.
+        # As in the watcher's image: no workbench was wanted.
         return Finding("installation", True, f"{version}, without the workbench", needed=False)
     if missing:
         return Finding("installation", False, f"{version} without {', '.join(missing)}", "make setup", needed=False)
@@ -156,13 +156,15 @@ def rights_for(settings: Settings) -> Iterator[Right]:
             yield Right(verb, "pods", "to see who starts", base, namespace=namespace)
     for namespace in watched or ("",):
         if "event" in settings.watch_sinks:
-            yield Right("create", "events", "to tell what was found", base, namespace=namespace)
+            yield Right("create", "events", "to announce what was found", base, namespace=namespace)
         if "annotation" in settings.watch_sinks:
             annotate = "deploy/overlays/annotate/rbac.yaml"
             yield Right("patch", "pods", "to write onto the pods", annotate, namespace=namespace)
     if settings.watch_pod is not None and watched and settings.watch_pod.namespace not in watched:
         own = settings.watch_pod.namespace
-        yield Right("create", "events", "to tell on podlab's own pod that no metrics come", base, False, namespace=own)
+        yield Right(
+            "create", "events", "to report on podlab's own pod that no metrics come", base, False, namespace=own
+        )
     if settings.watch_lease:
         namespace, _, name = settings.watch_lease.partition("/")
         lease = Right("create", "leases", "to choose who speaks", base, True, "coordination.k8s.io", namespace)
@@ -328,7 +330,7 @@ def freshness_of(subject: str, name: str, samples: pd.DataFrame, until: datetime
         return Finding(subject, False, f"{message}: stale", hint, details=details)
     if interval_s is not None and interval_s > _DENSE_S:
         hint = "let the agent measure each 10 s (Telegraf: agent.interval, Prometheus: scrape_interval)"
-        return Finding(subject, False, f"{message}: too seldom to tell within a minute", hint, False, details)
+        return Finding(subject, False, f"{message}: too rare to identify within a minute", hint, False, details)
     return Finding(subject, True, message, details=details)
 
 

@@ -63,7 +63,7 @@ def missing_families(absent: Collection[str], columns: Sequence[str]) -> list[st
 
 
 def cost_of(model: BundleInfo | None, absent: Collection[str]) -> Cost:
-    """Tell what it costs that some of a model's columns are missing.
+    """Estimate what it costs that some of a model's columns are missing.
 
     The measured conditions leave out whole families. The one that keeps most of what is here, and nothing that is not,
     bounds what is lost.
@@ -118,15 +118,15 @@ _REMEDIES: Final[dict[str, dict[Family, str]]] = {
         "io": _KEEP.format("container_fs_reads_bytes_total and container_fs_writes_bytes_total", _CADVISOR),
         "cpu": _KEEP.format("container_cpu_usage_seconds_total", _CADVISOR),
         "memory": _KEEP.format("container_memory_.*", _CADVISOR),
-        "filesystem": "cAdvisor tells no log sizes; " + _KEEP.format("container_fs_usage_bytes", _CADVISOR),
+        "filesystem": "cAdvisor reports no log sizes; " + _KEEP.format("container_fs_usage_bytes", _CADVISOR),
         "volume": _KEEP.format("kubelet_volume_stats_used_bytes", "/metrics")
         + " and kube_pod_spec_volumes_persistentvolumeclaims_info of kube-state-metrics",
         "network": _KEEP.format("container_network_.*_bytes_total", _CADVISOR),
     },
     MetricsSource.KUBELET: {
-        "io": "nothing, where the runtime tells none (control groups of version 1)",
+        "io": "nothing, where the runtime reports none (control groups of version 1)",
         "volume": "nothing, where pods have no volumes",
-        "filesystem": "nothing, where the runtime tells no sizes",
+        "filesystem": "nothing, where the runtime reports no sizes",
         "network": "nothing, where pods use the host's network",
     },
 }
@@ -141,21 +141,21 @@ _FURTHER: Final[dict[str, dict[Family, str]]] = {
         "network": _SCRAPE,
         "processes": _SCRAPE,
         "pressure": _SCRAPE,
-        "filesystem": "Telegraf tells no inodes",
+        "filesystem": "Telegraf reports no inodes",
     },
     MetricsSource.PROMETHEUS: {
         "cpu": _KEEP.format("container_cpu_.*", _CADVISOR),
         "processes": _KEEP.format("container_(processes|threads|sockets|file_descriptors)", _CADVISOR),
         "network": _KEEP.format("container_network_.*", _CADVISOR),
         "io": _KEEP.format("container_fs_(reads|writes)_total", _CADVISOR),
-        "filesystem": "cAdvisor tells no inodes",
+        "filesystem": "cAdvisor reports no inodes",
     },
     MetricsSource.KUBELET: {
         "cpu": "nothing, where no container has a CPU limit: only then is one throttled",
         "pressure": "nothing on nodes with control groups of version 1; else Kubernetes 1.34 or later",
     },
 }
-_PRESSURE: Final = "pressure is told from Kubernetes 1.34 on, and with control groups of version 2 only"
+_PRESSURE: Final = "pressure is reported from Kubernetes 1.34 on, and with control groups of version 2 only"
 
 _GRANT: Final = "grant get on nodes/metrics: kubectl apply -f deploy/overlays/kubelet/rbac.yaml"
 

@@ -169,7 +169,7 @@ class ApiConnection:
         query : mapping, optional
             Query parameters.
         content_type : str
-            Of the body; it tells the kind of a PATCH (:data:`MERGE_PATCH`, ...).
+            Of the body; it is the kind of a PATCH (:data:`MERGE_PATCH`, ...).
         timeout_s : float, optional
             Instead of the connection's own.
 

@@ -141,18 +141,18 @@ def enrich(samples: pd.DataFrame, inventory: pd.DataFrame) -> pd.DataFrame:
 
 def _match(samples: pd.DataFrame, inventory: pd.DataFrame) -> pd.DataFrame:
     """Find the values of each sample's container; missing where there is none."""
-    asked = samples[[*_NAMES, "pod_uid", "time", "started_at"]].reset_index(drop=True)
+    wanted = samples[[*_NAMES, "pod_uid", "time", "started_at"]].reset_index(drop=True)
     # Two pods of one name that started in the same second: the order of uids makes the choice repeatable.
     known = inventory.sort_values(["started_at", "pod_uid"], kind="stable")
     known = known[[*_NAMES, *FILLED]].rename(columns={column: f"found_{column}" for column in FILLED})
-    with_uid, with_start = asked["pod_uid"].notna(), asked["started_at"].notna()
+    with_uid, with_start = wanted["pod_uid"].notna(), wanted["started_at"].notna()
     parts = []
     for has_uid in (True, False):
         by = [*_NAMES, "pod_uid"] if has_uid else _NAMES
         usable = known.assign(pod_uid=known["found_pod_uid"]).dropna(subset=by)[[*by, *known.columns.difference(by)]]
         for has_start in (True, False):
             at = "started_at" if has_start else "time"
-            part = asked[(with_uid == has_uid) & (with_start == has_start)].reset_index(names="row")
+            part = wanted[(with_uid == has_uid) & (with_start == has_start)].reset_index(names="row")
             parts.append(
                 pd.merge_asof(
                     part.sort_values(at, kind="stable"), usable, left_on=at, right_on="found_started_at", by=by,
@@ -228,8 +228,8 @@ def _running_containers(pod: ListedPod, sizes_bytes: dict[str, dict[str, int]]) 
     for status in (*pod.status.containers, *statuses):
         if status.state.running is None:
             continue
-        told = [image for image in (images.get(status.name), status.image) if image]
-        image = next((name for name in told if names_image(name)), told[0] if told else "")
+        candidates = [image for image in (images.get(status.name), status.image) if image]
+        image = next((name for name in candidates if names_image(name)), candidates[0] if candidates else "")
         yield {
             "node": pod.spec.node,
             "namespace": pod.metadata.namespace,
@@ -350,8 +350,8 @@ def list_kubelets(connection: ApiConnection, *, page_size: int = 500) -> list[Ku
     """
     found = []
     for node in list_all(connection, Page[Node], "nodes", page_size=page_size):
-        told = {address.kind: address.address for address in node.status.addresses or () if address.address}
-        host = next((told[kind] for kind in _KINDS if kind in told), None)
+        addresses = {address.kind: address.address for address in node.status.addresses or () if address.address}
+        host = next((addresses[kind] for kind in _KINDS if kind in addresses), None)
         if host is not None:
             endpoints = node.status.endpoints
             port = endpoints.kubelet.port if endpoints and endpoints.kubelet else 0

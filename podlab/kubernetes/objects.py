@@ -20,7 +20,8 @@ import msgspec
 from msgspec import Raw, Struct, field
 from urllib3 import BaseHTTPResponse
 
-from podlab.kubernetes.errors import Status, UnreadableError, one_line
+from podlab.http import one_line
+from podlab.kubernetes.errors import Status, UnreadableError
 
 Item = TypeVar("Item")
 
@@ -304,9 +305,9 @@ def watched(pod: Pod) -> WatchedPod:
     for part, containers, statuses in parts:
         if not containers:
             continue
-        told = {one.name: one for one in statuses}
+        by_name = {one.name: one for one in statuses}
         for container in containers:
-            one = told.get(container.name)
+            one = by_name.get(container.name)
             state, started_at, reason = _state(one, status)
             kind: ContainerKind = "sidecar" if part == "init" and container.restart_policy == "Always" else part
             which = sys.intern(container.name)

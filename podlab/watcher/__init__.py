@@ -1,1 +1,1 @@
-"""The watcher: sees each new container of a cluster, waits for its metrics, identifies it, and tells the cluster."""
+"""The watcher: sees each new container of a cluster, waits for its metrics, identifies it, and announces the result."""

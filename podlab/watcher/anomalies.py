@@ -220,7 +220,7 @@ class AnomalyMonitor:
         self.remove([tracked for tracked in self._tracked.values() if tracked.view.state == "ended"])
         self._close_silent(self._fetcher.clock.now() - self._fetcher.options.window_s)
         self._choose_detectors()
-        result = FetchResult(set(), None, asked=False)
+        result = FetchResult(set(), None, sent=False)
         if self._scorer is None:
             return result
         # Containers without any metrics are not fetched: they are checked seldom, until some come.

@@ -65,7 +65,7 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
     """
     stay_small()
     options = WatcherOptions.from_settings(settings, once=once, dry_run=dry_run)
-    alone = once or dry_run  # nothing is stored, and no other watcher is asked
+    alone = once or dry_run  # nothing is stored, and no other watcher matters
     lines, stop, clock = JsonLines(), StopSignal(), Clock()
     instance = f"{socket.gethostname()[:63]}_{secrets.token_hex(4)}"
     with ExitStack() as stack:

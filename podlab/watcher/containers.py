@@ -323,7 +323,7 @@ class DecisionTracker:
             self._keep([row for row, each in enumerate(self.containers) if each.number not in numbers])
 
     def renumber(self, before: Sequence[str], after: Sequence[str]) -> None:
-        """Change to another model's services: decisions stand, and consecutive predictions are counted anew.
+        """Change to another model's services: decisions stand, and consecutive predictions are counted from zero.
 
         A container whose service the new model does not know is removed: no prediction could confirm it.
         """

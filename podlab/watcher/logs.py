@@ -71,13 +71,14 @@ class _Formatter(JsonFormatter):
         names = {"levelname": "level", "exc_info": "trace", "name": "logger"}
         super().__init__(["levelname", "message", "exc_info", "name"], rename_fields=names)
 
-    def formatException(self, ei: Any) -> list[str]:  # noqa: N802
+    def formatException(self, ei: Any) -> str:  # noqa: N802
         """Show where it happened, but no values, which may be anything."""
-        return [f"{frame.name} {frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(ei[2])]
+        return "\n".join(f"{frame.name} {frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(ei[2]))
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         """Put the level in small letters and the message on one line."""
         log_data["level"], log_data["message"] = log_data["level"].lower(), one_line(log_data["message"])
+        log_data["trace"] = log_data["trace"].splitlines() if log_data["trace"] else None
         return {"event": "log", **{name: value for name, value in log_data.items() if value is not None}}
 
 

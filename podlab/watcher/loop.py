@@ -208,7 +208,7 @@ class Watcher:
             self.health.note(fetched.error, started_s)
         elif fresh:
             self.health.note(None, started_s)
-        elif fetched.asked and unseen:
+        elif fetched.sent and unseen:
             self.health.note(self._why_nothing(due, started_s), started_s)
         unavailable = fetched.failed | (unseen if self.health.trouble is not None else set())
         for tracked in self._tracker.containers:
@@ -221,11 +221,11 @@ class Watcher:
         why = f"{source}: nothing of any of the containers that run; podlab doctor looks for the reason"
         if not self.health.lasts(started_s):
             return why
-        asked = {tracked.number for tracked in due}
+        due_numbers = {tracked.number for tracked in due}
         others = [
             tracked
             for tracked in self.registry.containers()
-            if tracked.number not in asked and tracked.view.state == "running"
+            if tracked.number not in due_numbers and tracked.view.state == "running"
         ]
         others = sorted(others, key=lambda tracked: tracked.newest_s or 0.0)[-_MOST_OTHERS:]
         found: list[SampleArrays] = []
@@ -238,7 +238,7 @@ class Watcher:
             level = logging.DEBUG if fetched.error == self.database_error else logging.WARNING
             log.log(level, "metrics cannot be fetched, and will be later: %s", fetched.error)
             self.metrics.errors.labels("database").inc()
-        if fetched.asked:
+        if fetched.sent:
             self.database_error = fetched.error
 
     def _monitor_all(

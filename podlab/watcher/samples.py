@@ -257,16 +257,16 @@ class FetchResult:
         Numbers of the containers whose samples could not be fetched.
     error : str or None
         What went wrong last.
-    asked : bool
+    sent : bool
         Whether any query was sent.
     """
 
     failed: set[int]
     error: str | None
-    asked: bool
+    sent: bool
 
     def __or__(self, other: FetchResult) -> FetchResult:
-        return FetchResult(self.failed | other.failed, self.error or other.error, self.asked or other.asked)
+        return FetchResult(self.failed | other.failed, self.error or other.error, self.asked or other.sent)
 
 
 @dataclass(frozen=True)
@@ -320,13 +320,13 @@ class SampleFetcher:
         earliest_s = now_s - (self.options.window_s if window_s is None else window_s)
         failed: set[int] = set()
         error = None
-        asked = False
+        sent = False
         for since_s, part in _queries(containers, newest_s, now_s, earliest_s, unnamed):
             if error is not None or not proceed():
                 # A query that fails takes its whole timeout: the rest waits for the next round.
                 failed |= {tracked.number for tracked in part}
                 continue
-            asked = True
+            sent = True
             try:
                 pods = {tracked.view.pod for tracked in part} if len(part) <= MOST_PODS else None
                 with self.interruptible():
@@ -345,7 +345,7 @@ class SampleFetcher:
                 error = f"{self.source.name}: the rows are of cluster {samples['cluster'].iloc[0]!r}"
                 error += "; set cluster to that"
             failed |= {tracked.number for tracked in part}
-        return FetchResult(failed, error, asked)
+        return FetchResult(failed, error, sent)
 
 
 def _queries(

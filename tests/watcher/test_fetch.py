@@ -111,7 +111,7 @@ def test_a_restarted_container_of_which_only_its_last_life_was_seen_is_no_troubl
     table = Table(make_rows([("a", "1", 99)]), Hands(at_s))
     taken: list[SampleArrays] = []
     found = fetcher(table).fetch(containers, taken.append)
-    assert (found.asked, found.error, found.failed, taken) == (True, None, set(), [])
+    assert (found.sent, found.error, found.failed, taken) == (True, None, set(), [])
     assert len(table.asked) == 1
 
 
