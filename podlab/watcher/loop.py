@@ -221,6 +221,9 @@ class Watcher:
         why = f"{source}: nothing of any of the containers that run; podlab doctor looks for the reason"
         if not self.health.lasts(started_s):
             return why
+        window_s = min(_RECENT_S, self.options.window_s)
+        if any((tracked.newest_s or 0.0) >= self._clock.now() - window_s for tracked in due):
+            return None
         due_numbers = {tracked.number for tracked in due}
         others = [
             tracked
@@ -229,7 +232,6 @@ class Watcher:
         ]
         others = sorted(others, key=lambda tracked: tracked.newest_s or 0.0)[-_MOST_OTHERS:]
         found: list[SampleArrays] = []
-        window_s = min(_RECENT_S, self.options.window_s)
         result = self._fetcher.fetch(others, found.append, newest_s=lambda _: None, window_s=window_s)
         return result.error or (None if found else why)
 

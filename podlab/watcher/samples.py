@@ -266,7 +266,7 @@ class FetchResult:
     sent: bool
 
     def __or__(self, other: FetchResult) -> FetchResult:
-        return FetchResult(self.failed | other.failed, self.error or other.error, self.asked or other.sent)
+        return FetchResult(self.failed | other.failed, self.error or other.error, self.sent or other.sent)
 
 
 @dataclass(frozen=True)

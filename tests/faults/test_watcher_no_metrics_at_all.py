@@ -63,6 +63,18 @@ def test_a_source_that_stops_later_is_noticed_as_well(bench: MakeBench, samples:
     assert "nothing of any of the containers" in str(here.watcher.health.trouble)
 
 
+def test_one_without_metrics_beside_others_that_are_due_again_and_have_some_is_no_outage(
+    bench: MakeBench, samples: pd.DataFrame
+) -> None:
+    """As where a round takes longer than the gap until the next check."""
+    policy = TriggerPolicy(consecutive=1, timeout_s=1e-9)
+    here = bench(health=SourceHealth(0.0), policy=policy, begin_s=samples["time"].max().timestamp() + 10)
+    here.appear(*pods_of(samples), make_watched("silent", "1", samples["started_at"].iloc[0].to_pydatetime()))
+    here.run(30, interval_s=30.0)
+    assert here.watcher.health.trouble is None
+    assert ("silent", None) in here.said()
+
+
 def test_what_cannot_be_told_is_told_again() -> None:
     told: list[str] = []
     refusing = [True]
