@@ -53,7 +53,7 @@ def test_times_in_a_zone_become_utc_and_services_get_deployments(call: Call, tmp
     assert str(samples["time"].min()) == "2026-03-01 10:00:00+00:00"
     assert set(samples["cluster"]) == {"old"}
     assert samples["deployment"].notna().all()
-    assert any("deployments are told by the pods' names" in note for note in told[0]["notes"])
+    assert any("deployments are derived from the pods' names" in note for note in told[0]["notes"])
     assert samples["io_write_bytes"].tolist()[:2] == [0, 16_384]
 
 

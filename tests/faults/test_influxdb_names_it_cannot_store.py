@@ -31,7 +31,7 @@ def test_names_that_line_protocol_has_no_way_to_write(
 
 def test_two_pods_of_one_name_at_one_instant(samples: pd.DataFrame, influxd: Influxd, database: str) -> None:
     twins = check_samples(pd.concat([samples, samples.assign(pod_uid="other")]), where="twins")
-    with pytest.raises(InputError, match=r"stands twice at .*, with different values; .* different databases"):
+    with pytest.raises(InputError, match=r"occurs twice at .*, with different values; .* different databases"):
         replay(twins, InfluxDatabase(influxd.url, database, *influxd.admin))
 
 
@@ -40,7 +40,7 @@ def test_containers_of_one_pod_that_disagree_on_its_network(
 ) -> None:
     other = samples.assign(container="other", rx_bytes=samples["rx_bytes"] + 1)
     both = check_samples(pd.concat([samples, other]), where="both")
-    with pytest.raises(InputError, match="stands twice"):
+    with pytest.raises(InputError, match="occurs twice"):
         replay(both, InfluxDatabase(influxd.url, database, *influxd.admin))
 
 
