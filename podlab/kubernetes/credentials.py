@@ -14,7 +14,7 @@ import yaml
 from urllib3.exceptions import HTTPError
 
 from podlab.errors import InputError
-from podlab.http import one_line
+from podlab.http import one_line, proxy_headers
 from podlab.proxies import find_proxy
 from podlab.secret_text import clean_token
 
@@ -126,7 +126,7 @@ def kubeconfig(paths: str, context: str | None) -> Credentials:
     configuration.retries = False
     proxy = None if configuration.proxy else find_proxy(str(configuration.host))
     if proxy is not None:
-        configuration.proxy = proxy.url
+        configuration.proxy, configuration.proxy_headers = proxy.url, proxy_headers(proxy)
     try:
         pool: urllib3.PoolManager = ApiClient(configuration).rest_client.pool_manager
     except (HTTPError, ImportError, ValueError):

@@ -35,7 +35,7 @@ from podlab.sources.prometheus_series import (
     STARTED,
     Owned,
     Owner,
-    choose_observers,
+    choose_scrapers,
     claim_of,
     container_of,
     find_twins,
@@ -219,7 +219,7 @@ class PrometheusSource:
         if twins is not None and set(twins.labels) - self._reported:
             self._reported |= set(twins.labels)
             log.warning("%s: %s; set prometheus_labels, such as prometheus_labels=%s", self.name, twins, twins.example)
-        return choose_observers(found)
+        return choose_scrapers(found)
 
     def _join_volumes(self, rows: ScrapedRows, place: PrometheusPlace, span: Span) -> None:
         """Sum a pod's claims; the kubelet knows their use, kube-state-metrics their pod."""
@@ -233,7 +233,7 @@ class PrometheusSource:
         among = {} if span.pods is None else {place.part or "": {claim[2] for claim in users}}
         raw = self.reader.read(place.name, wider, [Matchers(among=among)])
         claims = Owned.of(raw, claim_of, self.cluster)
-        owned = choose_observers({place.name: claims})[place.name]
+        owned = choose_scrapers({place.name: claims})[place.name]
         # Of two pods of one name, each with a claim of one name, nothing says which claim is whose.
         twice = {who for who, left in zip(claims.owners, owned.owners, strict=True) if who is not None and left is None}
         # A claim that several pods share counts for each of them.

@@ -32,9 +32,9 @@ from podlab.sources.prometheus_client import Floats, RawSeries
 from podlab.sources.time_join import NOTHING, Ints
 
 Flags = npt.NDArray[np.bool_]
-#: Cluster, namespace, pod, container, life; the last two are not there for what is counted per pod.
+#: Cluster, namespace, pod, container, instance; without the last two for what is counted per pod.
 Owner = tuple[str, ...]
-Observer = tuple[tuple[str, str], ...]
+Scraper = tuple[tuple[str, str], ...]
 
 CLUSTER_LABELS: Final = ("cluster", "k8s_cluster_name", "k8s.cluster.name")
 NAMESPACE_LABELS: Final = ("k8s_namespace_name", "k8s.namespace.name", "exported_namespace", "namespace")
@@ -43,7 +43,7 @@ CONTAINER_LABELS: Final = ("k8s_container_name", "k8s.container.name", "exported
                            "container_name")  # fmt: skip
 NODE_LABELS: Final = ("k8s_node_name", "k8s.node.name", "node", "kubernetes_node", "kubernetes_io_hostname")
 UID_LABELS: Final = ("k8s_pod_uid", "k8s.pod.uid")
-LIFE_LABELS: Final = ("container_id", "container.id", "id", "name")
+INSTANCE_LABELS: Final = ("container_id", "container.id", "id", "name")
 PAUSE: Final = "POD"
 STARTED: Final = PrometheusPlace("container_start_time_seconds")
 # Before cAdvisor 0.33.
@@ -52,7 +52,7 @@ _FAILURE_LABELS: Final = ("failure_type", "type")
 _ABOUT: Final = frozenset(
     (
         "__name__", "image", "uid", "persistentvolumeclaim", *CLUSTER_LABELS, *NAMESPACE_LABELS, *POD_LABELS,
-        *CONTAINER_LABELS, *LIFE_LABELS, *_FAILURE_LABELS, "scope", "cpu", "device", "interface", "direction",
+        *CONTAINER_LABELS, *INSTANCE_LABELS, *_FAILURE_LABELS, "scope", "cpu", "device", "interface", "direction",
         *NODE_LABELS[:3], *UID_LABELS, "k8s_volume_name", "k8s.volume.name",
     )
 )  # fmt: skip
@@ -88,8 +88,8 @@ def container_of(labels: Mapping[str, str], cluster: str) -> Owner | None:
     pod, container = first_of(labels, POD_LABELS), first_of(labels, CONTAINER_LABELS)
     if not pod or not container or container == PAUSE:
         return None
-    life = first_of(labels, LIFE_LABELS)
-    return (*_place_of(labels, cluster), pod, container, life)
+    instance = first_of(labels, INSTANCE_LABELS)
+    return (*_place_of(labels, cluster), pod, container, instance)
 
 
 def pod_of(labels: Mapping[str, str], cluster: str) -> Owner | None:
@@ -136,7 +136,7 @@ def without_target_labels(series: Sequence[Mapping[str, str]]) -> Sequence[Mappi
 
 
 def _target(labels: Mapping[str, str], name: str) -> tuple[object, ...]:
-    return observer_of(labels), labels.get(name)
+    return scraper_of(labels), labels.get(name)
 
 
 def is_at(labels: Mapping[str, str], place: PrometheusPlace) -> bool:
@@ -172,7 +172,7 @@ class Owned:
         return Owned(self.raw, [None if n in gone else owner for n, owner in enumerate(self.owners)])
 
 
-def observer_of(labels: Mapping[str, str]) -> Observer:
+def scraper_of(labels: Mapping[str, str]) -> Scraper:
     """Return who scraped a series: its labels that are not about what was scraped."""
     return tuple(sorted(item for item in labels.items() if item[0] not in _ABOUT))
 
@@ -246,7 +246,7 @@ _LEAST_OVERLAP_MS: Final = 60_000
 _MOST_VALUES_SHOWN: Final = 4
 
 
-def choose_observers(owned: Mapping[str, Owned]) -> dict[str, Owned]:
+def choose_scrapers(owned: Mapping[str, Owned]) -> dict[str, Owned]:
     """Of the same container seen by several scrapers, take one: the one with the most samples of its pod.
 
     Another is taken for a time of which the first has nothing, as when a job's name changed. Pods of one name are
@@ -263,13 +263,13 @@ def choose_observers(owned: Mapping[str, Owned]) -> dict[str, Owned]:
         The same, without the series not taken.
     """
     count = {name: np.bincount(of.raw.series, minlength=len(of.owners)).tolist() for name, of in owned.items()}
-    seen: dict[Owner, Counter[Observer]] = defaultdict(Counter)
-    observer: dict[str, list[Observer]] = {}
+    seen: dict[Owner, Counter[Scraper]] = defaultdict(Counter)
+    scrapers: dict[str, list[Scraper]] = {}
     for name, of in owned.items():
-        observer[name] = [observer_of(labels) for labels in of.raw.labels]
-        for who, watcher, many in zip(of.owners, observer[name], count[name], strict=True):
+        scrapers[name] = [scraper_of(labels) for labels in of.raw.labels]
+        for who, scraper, many in zip(of.owners, scrapers[name], count[name], strict=True):
             if who is not None:
-                seen[who[:3]][watcher] += many
+                seen[who[:3]][scraper] += many
     contested = {pod: rivals for pod, rivals in seen.items() if len(rivals) > 1}
     if not contested:
         return dict(owned)
@@ -290,13 +290,13 @@ def choose_observers(owned: Mapping[str, Owned]) -> dict[str, Owned]:
                 members[(*who[:4], uid)].append(number)
         left_out: list[int] = []
         for who, numbers in members.items():
-            rank = {watcher: (-many, watcher) for watcher, many in contested[who[:3]].items()}
-            by_observer: dict[Observer, list[int]] = defaultdict(list)
+            rank = {scraper: (-many, scraper) for scraper, many in contested[who[:3]].items()}
+            by_scraper: dict[Scraper, list[int]] = defaultdict(list)
             for number in numbers:
-                by_observer[observer[name][number]].append(number)
+                by_scraper[scrapers[name][number]].append(number)
             taken: list[tuple[int, int]] = []
-            for watcher in sorted(by_observer, key=rank.__getitem__):
-                its = by_observer[watcher]
+            for scraper in sorted(by_scraper, key=rank.__getitem__):
+                its = by_scraper[scraper]
                 begin, end = int(first_ms[its].min()), int(last_ms[its].max())
                 if any(begin <= other_end and other_begin <= end for other_begin, other_end in taken):
                     left_out += its
@@ -349,27 +349,27 @@ def find_twins(owned: Mapping[str, Owned]) -> Twins | None:
     Parameters
     ----------
     owned : mapping of str to Owned
-        By metric, before an observer was chosen.
+        By metric, before an scraper was chosen.
     """
-    spans: dict[Owner, dict[tuple[str, Observer], tuple[int, int]]] = defaultdict(dict)
+    spans: dict[Owner, dict[tuple[str, Scraper], tuple[int, int]]] = defaultdict(dict)
     for name, of in owned.items():
         first_ms, last_ms = _spans(of.raw, len(of.owners))
         started = _first_values(of.raw, len(of.owners)) if name == STARTED.name else None
         for number, who in enumerate(of.owners):
             if who is None or len(who) < 5 or first_ms[number] > last_ms[number]:
                 continue
-            life = uid_of(of.raw.labels[number]) or who[4].rpartition("/")[2]
+            instance = uid_of(of.raw.labels[number]) or who[4].rpartition("/")[2]
             # It differs between two containers also where no label does.
-            if not life and started is not None:
-                life = f"started {started[number]:.0f}"
-            if life:
-                key = (life, observer_of(of.raw.labels[number]))
+            if not instance and started is not None:
+                instance = f"started {started[number]:.0f}"
+            if instance:
+                key = (instance, scraper_of(of.raw.labels[number]))
                 begin, end = spans[who[:4]].get(key, (first_ms[number], last_ms[number]))
                 spans[who[:4]][key] = (min(begin, int(first_ms[number])), max(end, int(last_ms[number])))
     found: set[Owner] = set()
     values: dict[str, set[str]] = defaultdict(set)
-    for who, lives in spans.items():
-        for one, other in _at_once(lives) if len(lives) > 1 else ():
+    for who, instances in spans.items():
+        for one, other in _at_once(instances) if len(instances) > 1 else ():
             found.add(who[:3])
             for label in {name for name, _ in {*one} ^ {*other}}:
                 values[label] |= {dict(each).get(label, "") for each in (one, other)}
@@ -379,10 +379,11 @@ def find_twins(owned: Mapping[str, Owned]) -> Twins | None:
     return Twins(sorted(found), telling or {label: sorted(texts) for label, texts in sorted(values.items())})
 
 
-def _at_once(lives: Mapping[tuple[str, Observer], tuple[int, int]]) -> Iterator[tuple[Observer, Observer]]:
-    """Give the observers of each two lives of one container that overlap for long."""
-    for ((life, one), (begin, end)), ((other_life, other), (other_begin, other_end)) in combinations(lives.items(), 2):
-        if life == other_life or one == other:
+def _at_once(instances: Mapping[tuple[str, Scraper], tuple[int, int]]) -> Iterator[tuple[Scraper, Scraper]]:
+    """Give the scrapers of each two instances of one container that overlap for long."""
+    for (key, (begin, end)), (other_key, (other_begin, other_end)) in combinations(instances.items(), 2):
+        (instance, one), (other_instance, other) = key, other_key
+        if instance == other_instance or one == other:
             continue
         overlap_ms = min(end, other_end) - max(begin, other_begin)
         if overlap_ms >= _LEAST_OVERLAP_MS and 2 * overlap_ms >= min(end - begin, other_end - other_begin):

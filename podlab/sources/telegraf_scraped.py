@@ -17,7 +17,7 @@ from podlab.data.catalogue import AGES, CATALOGUE, PrometheusPlace
 from podlab.sources.influxdb_client import Rows
 from podlab.sources.prometheus_client import RawSeries
 from podlab.sources.prometheus_query import CADVISOR
-from podlab.sources.prometheus_series import PAUSE, STARTED, Owned, choose_observers, container_of, pod_of
+from podlab.sources.prometheus_series import PAUSE, STARTED, Owned, choose_scrapers, container_of, pod_of
 from podlab.sources.prometheus_table import CPU_COUNTER, CPU_RATE, ScrapedRows, join_scraped, needed_columns
 from podlab.sources.telegraf import Measurement
 from podlab.sources.time_join import NOTHING, Ints, match_rows, sampling_interval
@@ -102,7 +102,7 @@ def read_scraped(
             rows = read(measurement_of(name, per_pod=per_pod, all_in_one=all_in_one), wider_ns)
             found[name] = Owned.of(_as_series(rows), pod_of if per_pod else container_of, cluster)
     joined = join_scraped(
-        choose_observers(found), places, columns, -(-since_ns // _NS_PER_MS), -(-until_ns // _NS_PER_MS)
+        choose_scrapers(found), places, columns, -(-since_ns // _NS_PER_MS), -(-until_ns // _NS_PER_MS)
     )
     return joined if len(joined.grid.owner) else None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,30 @@ def test_a_proxy_is_asked_for_a_server_elsewhere(source: str, monkeypatch: pytes
             fetch()
     assert enough.is_set()
     assert "hunter2" not in str(error.value)
+
+
+def test_a_proxy_gets_the_login_that_its_address_holds(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str | None] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.headers["Proxy-Authorization"])
+            self.send_error(404)
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        monkeypatch.setenv("HTTP_PROXY", f"http://me:hunter%402@127.0.0.1:{proxy.server_port}")
+        use(monkeypatch, source, "http://metrics.example.org")
+        with pytest.raises(InputError):
+            fetch()
+        proxy.shutdown()
+    assert set(seen) == {f"Basic {base64.b64encode(b'me:hunter@2').decode()}"}
 
 
 def test_a_proxy_that_is_not_there_is_told(source: str, monkeypatch: pytest.MonkeyPatch) -> None:

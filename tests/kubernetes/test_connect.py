@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import subprocess
 import sys
@@ -235,6 +236,17 @@ def test_a_proxy_of_the_environment_is_read_as_for_every_server(
     path.write_text(path.read_text().replace(api.url, "https://cluster.example.org:6443"))
     with pytest.raises(InputError, match=r"^HTTPS_PROXY: 'socks://127.0.0.1:7890/' is a proxy of a kind"):
         connect(kubeconfig=path)
+
+
+def test_a_proxy_gets_the_login_that_its_address_holds(
+    api: KubeApi, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:hunter%402@proxy.example:3128")
+    path = api.write_kubeconfig(home / "config", TOKEN, server="https://api.example.org:6443")
+    pool = connect(kubeconfig=path).credentials.pool
+    assert str(pool.proxy).endswith("proxy.example:3128")
+    login = base64.b64encode(b"me:hunter@2").decode()
+    assert pool.proxy_headers["Proxy-Authorization"] == f"Basic {login}"
 
 
 def test_a_proxy_of_the_kubeconfig_that_is_none(api: KubeApi, home: Path) -> None:

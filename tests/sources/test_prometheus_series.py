@@ -14,7 +14,7 @@ from podlab.data.catalogue import CATALOGUE, PrometheusPlace
 from podlab.sources.prometheus_client import RawSeries
 from podlab.sources.prometheus_series import (
     Owned,
-    choose_observers,
+    choose_scrapers,
     claim_of,
     container_of,
     make_points,
@@ -178,7 +178,7 @@ def test_of_several_scrapers_no_two_are_taken_for_one_time(drawn: list) -> None:
         for job, c, begin, length in drawn
     ]
     owned = Owned.of(raw_series(series), container_of, "local")
-    kept = choose_observers({"m": owned})["m"]
+    kept = choose_scrapers({"m": owned})["m"]
     taken = [drawn[n] for n, owner in enumerate(kept.owners) if owner is not None]
     total = {job: sum(length for j, _, _, length in drawn if j == job) for job, _, _, _ in drawn}
     for container in {c for _, c, _, _ in drawn}:
