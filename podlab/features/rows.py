@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
+from itertools import compress, pairwise
 
 import numpy as np
 import pandas as pd
@@ -88,6 +88,21 @@ class Rows:
         number = np.cumsum(chosen) - 1
         containers = self.containers[chosen].reset_index(drop=True)
         return Rows(containers, number[rows.code], rows.offset_s, rows.values, rows.valid, rows.ages)
+
+    def columns_shown(self, columns: Sequence[str]) -> list[tuple[str, ...]]:
+        """Name those of the columns of which each container shows a value (n_containers,)."""
+        there = [name for name in columns if name in self.valid]
+        shown = np.zeros((len(self.containers), len(there)), dtype=bool)
+        begins = np.flatnonzero(np.diff(self.code, prepend=-1))
+        for number, name in enumerate(there):
+            if begins.size:
+                shown[self.code[begins], number] = np.logical_or.reduceat(self.valid[name], begins)
+        # Mostly all show the same ones, and share one tuple.
+        known: dict[bytes, tuple[str, ...]] = {}
+        for own in shown:
+            if (key := own.tobytes()) not in known:
+                known[key] = tuple(compress(there, own.tolist()))
+        return [known[own.tobytes()] for own in shown]
 
     def blocks(self, least: int, room: int) -> Iterator[tuple[slice, slice]]:
         """Divide the containers into runs whose rows, counted ``least`` at least each, are about ``room`` together.

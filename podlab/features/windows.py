@@ -149,6 +149,22 @@ def make_windows(
     return Windows(values, chosen, rows.containers, spans)
 
 
+def containers_usable(rows: Rows, columns: Sequence[str], horizon_s: float | None) -> BoolArray:
+    """Whether a container shows a value of any series made from these columns (n_containers,).
+
+    The same as :attr:`Windows.usable` of rows inside the horizon, mostly without making
+    windows.
+    """
+    shown = np.zeros(len(rows.containers), dtype=bool)
+    for name in rows.metrics:
+        if name in columns and CATALOGUE[name].kind == "gauge":
+            shown[rows.code[rows.valid[name]]] = True  # a level is there from its first value on
+    rest = ~shown
+    if rest.any():
+        shown[rest] = make_windows(rows.only(rest), horizon_s=horizon_s, columns=columns).usable
+    return shown
+
+
 def _fill(values: NDArray[np.float32], grid: Grid, series: Sequence[str], columns: Sequence[str]) -> None:
     """Write each series from the first usable of these columns into ``values`` (n_containers, n_series, n_cells)."""
     sources = [[source for source in ALL_SERIES[name] if source in columns] for name in series]

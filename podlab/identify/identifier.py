@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from itertools import compress
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.data.catalogue import CATALOGUE
 from podlab.errors import InputError
 from podlab.features.features import feature, feature_matrix, registered_features
 from podlab.features.rows import Rows, metrics_to_read, observation_spans, read_rows
-from podlab.features.windows import make_windows, series_of
+from podlab.features.windows import containers_usable, make_windows, series_of
 from podlab.identify.calibration import Calibration, Condition, combine_logits, measure, softmax, to_logits
 from podlab.identify.classifier import ClassifierModel, ForestModel
 from podlab.identify.observation import COMPANION_MIN_FRACTION, MAX_SEGMENTS, ObservationWindow
@@ -250,8 +248,8 @@ class Identifier:
             found.novelty,
             prediction_set=found.prediction_set,
             coverage=found.coverage,
-            usable=usable(rows, self.columns, horizon_s),
-            columns=columns_shown(rows, self.columns),
+            usable=containers_usable(rows, self.columns, horizon_s),
+            columns=rows.columns_shown(self.columns),
             model=self.model,
         )
 
@@ -448,35 +446,3 @@ class EnsemblePrediction:
             self.prediction_set[place] = calibration.quantiles.prediction_sets(probability)
             # Nothing held out was observed in such windows, so there is no guarantee.
             self.coverage[place] = np.where(mismatch[here], "none", calibration.quantiles.coverage)
-
-
-def usable(rows: Rows, columns: Sequence[str], horizon_s: float | None) -> BoolArray:
-    """Whether a container shows a value of any series made from these columns (n_containers,).
-
-    The same as :attr:`podlab.features.windows.Windows.usable` of rows inside the horizon, mostly without cutting
-    windows.
-    """
-    shown = np.zeros(len(rows.containers), dtype=bool)
-    for name in rows.metrics:
-        if name in columns and CATALOGUE[name].kind == "gauge":
-            shown[rows.code[rows.valid[name]]] = True  # a level is there from its first value on
-    rest = ~shown
-    if rest.any():
-        shown[rest] = make_windows(rows.only(rest), horizon_s=horizon_s, columns=columns).usable
-    return shown
-
-
-def columns_shown(rows: Rows, columns: Sequence[str]) -> list[tuple[str, ...]]:
-    """Name those of the columns of which each container shows a value (n_containers,)."""
-    there = [name for name in columns if name in rows.valid]
-    shown = np.zeros((len(rows.containers), len(there)), dtype=bool)
-    begins = np.flatnonzero(np.diff(rows.code, prepend=-1))
-    for number, name in enumerate(there):
-        if begins.size:
-            shown[rows.code[begins], number] = np.logical_or.reduceat(rows.valid[name], begins)
-    # Mostly all show the same ones, and share one tuple.
-    known: dict[bytes, tuple[str, ...]] = {}
-    for own in shown:
-        if (key := own.tobytes()) not in known:
-            known[key] = tuple(compress(there, own.tolist()))
-    return [known[own.tobytes()] for own in shown]

@@ -19,7 +19,7 @@ def training() -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def identifier(training: pd.DataFrame) -> Identifier:
-    """A model of them: two births and mid-life."""
+    """A model of them: two start-up windows and the steady state."""
     return fit(training, horizons_s=(10.0, 30.0), jobs=1)
 
 

@@ -41,7 +41,7 @@ def test_measures_are_those_of_the_answered_service() -> None:
     np.testing.assert_array_equal(found[:, 0], agreement(added, 1))
 
 
-def test_two_experts_that_say_the_same_agree_as_much_as_each_says() -> None:
+def test_two_models_with_the_same_prediction_agree_as_much_as_each_is_sure() -> None:
     one = np.log([[0.7, 0.2, 0.1]])
     assert agreement(combine_logits([one, one]), 2) == pytest.approx([0.7])
     assert agreement(combine_logits([one, np.log([[0.1, 0.2, 0.7]])]), 2)[0] < 0.7

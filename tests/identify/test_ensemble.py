@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import copy
 
 import pandas as pd
 import pytest
@@ -15,13 +15,13 @@ SERVICES = ("nginx", "redis")
 
 
 @pytest.fixture(scope="module")
-def births() -> Identifier:
+def startup() -> Identifier:
     """Models for the first 4, 8 and 20 seconds."""
     return fit(make_samples(SERVICES, deployments_per_service=3, seconds=25), horizons_s=(4.0, 8.0, 20.0), jobs=1)
 
 
 @pytest.fixture(scope="module")
-def stretches() -> Identifier:
+def segments() -> Identifier:
     """Models for the first 30 seconds, and for a minute and five minutes later in life."""
     samples = make_samples(SERVICES, deployments_per_service=3, seconds=500, interval_s=10)
     return fit(samples, horizons_s=(30.0,), jobs=1)
@@ -30,34 +30,36 @@ def stretches() -> Identifier:
 def only(model: Identifier, *windows: ObservationWindow) -> Identifier:
     """The same model with these windows only."""
     assert set(windows) <= set(model.windows)
-    return replace(model, windows=windows)
+    chosen = copy.copy(model)
+    chosen.windows = windows
+    return chosen
 
 
 @pytest.mark.parametrize(
     ("horizon_s", "lengths_s"), [(2.0, (4.0,)), (4.0, (4.0,)), (6.0, (4.0,)), (8.0, (4.0, 8.0)), (None, (8.0, 20.0))]
 )
-def test_the_longest_birth_that_was_seen_and_the_shortest_of_a_quarter_of_it_vote(
-    births: Identifier, horizon_s: float | None, lengths_s: tuple[float, ...]
+def test_the_longest_startup_window_and_the_shortest_of_a_quarter_of_it_are_combined(
+    startup: Identifier, horizon_s: float | None, lengths_s: tuple[float, ...]
 ) -> None:
     new = make_samples(SERVICES, deployments_per_service=2, seconds=25, seed=7)
-    chosen = only(births, *(ObservationWindow("startup", length_s) for length_s in lengths_s))
-    assert births.identify(new, horizon_s=horizon_s) == chosen.identify(new, horizon_s=horizon_s)
+    chosen = only(startup, *(ObservationWindow("startup", length_s) for length_s in lengths_s))
+    assert startup.identify(new, horizon_s=horizon_s) == chosen.identify(new, horizon_s=horizon_s)
 
 
 @pytest.mark.parametrize(("met_s", "length_s"), [(150, 300.0), (230, 60.0), (470, 60.0)])
-def test_who_is_met_in_mid_life_is_judged_by_the_longest_stretch_that_was_seen(
-    stretches: Identifier, met_s: int, length_s: float
+def test_a_container_first_seen_late_is_predicted_from_the_longest_segment_observed(
+    segments: Identifier, met_s: int, length_s: float
 ) -> None:
     new = make_samples(SERVICES, deployments_per_service=2, seconds=500, interval_s=10, seed=7)
     late = new[new["time"] >= new["started_at"] + pd.Timedelta(met_s, "s")].reset_index(drop=True)
-    answers = stretches.identify(late)
+    answers = segments.identify(late)
     assert answers == only(
-        stretches, ObservationWindow("startup", 30.0), ObservationWindow("steady", length_s)
+        segments, ObservationWindow("startup", 30.0), ObservationWindow("steady", length_s)
     ).identify(late)
     assert all(0 <= near <= 1 for answer in answers for _, near in answer.similar)
 
 
-def test_the_seconds_that_are_looked_at_are_told(births: Identifier, stretches: Identifier) -> None:
-    assert births.reach() == (20.0, 0.0)
-    assert stretches.reach() == (30.0, 900.0)
-    assert stretches.reach(7.0) == (7.0, 0.0)
+def test_reach_gives_the_seconds_that_are_looked_at(startup: Identifier, segments: Identifier) -> None:
+    assert startup.reach() == (20.0, 0.0)
+    assert segments.reach() == (30.0, 900.0)
+    assert segments.reach(7.0) == (7.0, 0.0)

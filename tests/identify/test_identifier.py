@@ -1,4 +1,4 @@
-"""Answers: the contract's fields, other columns and intervals, births and mid-life, the unknown."""
+"""Answers: the contract's fields, other columns and intervals, startup and mid-life, the unknown."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from podlab.data.recordings import write_recording
 from podlab.data.samples import check_samples
 from podlab.errors import InputError
 from podlab.features.rows import read_rows
-from podlab.features.windows import make_windows
+from podlab.features.windows import containers_usable, make_windows
 from podlab.identify import Identifier
-from podlab.identify.identifier import usable
 from podlab.model import bundle
 from tests.identify.conftest import SERVICES, hits
 from tests.support.synthetic import make_samples
@@ -148,7 +147,7 @@ def test_usable_is_who_has_a_value_in_a_window(others: pd.DataFrame) -> None:
         for horizon_s in (0.2, 20.0, None):
             expected = make_windows(rows, horizon_s=horizon_s, columns=columns).usable
             kept = rows if horizon_s is None else rows.take((rows.offset_s >= 0) & (rows.offset_s < horizon_s))
-            np.testing.assert_array_equal(usable(kept, columns, horizon_s), expected)
+            np.testing.assert_array_equal(containers_usable(kept, columns, horizon_s), expected)
 
 
 def test_missing_identity_is_null(identifier: Identifier, others: pd.DataFrame) -> None:

@@ -30,7 +30,7 @@ def naive(space: NearestNeighbours, row: np.ndarray, service: int) -> float:
     return -np.log(max(min(found), 1e-6))
 
 
-def test_closeness_is_the_naive_one() -> None:
+def test_the_distance_is_the_naive_one() -> None:
     space, X, service = space_of()
     rows = X + np.float32(0.2)
     wanted = [naive(space, row, one) for row, one in zip(rows, service, strict=True)]

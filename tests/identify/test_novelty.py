@@ -16,45 +16,45 @@ def held_out(each: int = 100) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_novelty_rises_with_strangeness() -> None:
-    typicality = fit_ood_score(*held_out(), 2)
+    ood_score = fit_ood_score(*held_out(), 2)
     steps = np.linspace(-0.5, 2.0, 60)[:, None] * np.ones(3)
-    novelty = typicality.novelty(steps, np.zeros(60, dtype=np.intp))
+    novelty = ood_score.novelty(steps, np.zeros(60, dtype=np.intp))
     assert np.all(np.diff(novelty) <= 0)
     assert novelty[0] > 0.999
     assert novelty[-1] < 0.01
 
 
 def test_each_service_has_its_own_measure() -> None:
-    typicality = fit_ood_score(*held_out(), 2)
+    ood_score = fit_ood_score(*held_out(), 2)
     loose = np.full((1, 3), 0.4)
-    assert typicality.novelty(loose, np.array([1]))[0] < 0.9
-    assert typicality.novelty(loose, np.array([0]))[0] > 0.99
+    assert ood_score.novelty(loose, np.array([1]))[0] < 0.9
+    assert ood_score.novelty(loose, np.array([0]))[0] > 0.99
 
 
 def test_most_new_containers_of_known_services_stay_known() -> None:
-    typicality = fit_ood_score(*held_out(), 2)
+    ood_score = fit_ood_score(*held_out(), 2)
     rng = np.random.default_rng(1)
     answered = np.repeat([0, 1], 500)
     fresh = rng.normal(np.array([0.9, 0.4])[answered][:, None], 0.03, (1000, 3))
-    kept = np.mean(typicality.novelty(fresh, answered) <= NOVELTY_THRESHOLD)
+    kept = np.mean(ood_score.novelty(fresh, answered) <= NOVELTY_THRESHOLD)
     assert 0.95 <= kept <= 1.0
 
 
 def test_a_service_never_answered_is_measured_by_all() -> None:
     measures, answered = held_out()
-    typicality = fit_ood_score(measures, answered, 3)
-    np.testing.assert_allclose(typicality.medians[:, 2], np.median(measures, axis=0))
+    ood_score = fit_ood_score(measures, answered, 3)
+    np.testing.assert_allclose(ood_score.medians[:, 2], np.median(measures, axis=0))
 
 
 def test_few_held_out_containers_reject_nobody_like_them() -> None:
     measures, answered = held_out(3)
-    typicality = fit_ood_score(measures, answered, 2)
-    assert np.all(typicality.novelty(measures, answered) <= NOVELTY_THRESHOLD)
+    ood_score = fit_ood_score(measures, answered, 2)
+    assert np.all(ood_score.novelty(measures, answered) <= NOVELTY_THRESHOLD)
 
 
 def test_without_held_out_containers_nothing_is_strange() -> None:
-    typicality = fit_ood_score(np.empty((0, 3)), np.empty(0, dtype=np.intp), 2)
-    assert typicality.novelty(np.zeros((1, 3)), np.array([1])).tolist() == [0.0]
+    ood_score = fit_ood_score(np.empty((0, 3)), np.empty(0, dtype=np.intp), 2)
+    assert ood_score.novelty(np.zeros((1, 3)), np.array([1])).tolist() == [0.0]
 
 
 def test_a_service_held_out_once_is_measured_mostly_by_all() -> None:
@@ -68,17 +68,17 @@ def test_a_service_held_out_once_is_measured_mostly_by_all() -> None:
 
 def test_what_is_kept_of_many_held_out_containers_is_little_and_says_the_same() -> None:
     measures, answered = held_out(600)
-    typicality = fit_ood_score(measures, answered, 2)
-    assert typicality.scores.shape == (KEPT_QUANTILES,)
-    assert typicality.deviations.shape == (3, KEPT_QUANTILES)
-    novelty = np.sort(typicality.novelty(measures, answered))
+    ood_score = fit_ood_score(measures, answered, 2)
+    assert ood_score.scores.shape == (KEPT_QUANTILES,)
+    assert ood_score.deviations.shape == (3, KEPT_QUANTILES)
+    novelty = np.sort(ood_score.novelty(measures, answered))
     np.testing.assert_allclose(novelty, np.linspace(0, 1, 1200), atol=0.03)
 
 
 def test_the_strangest_of_all_held_out_containers_is_as_strange_as_their_number_allows() -> None:
     measures = np.arange(1.0, 100.0)[:, None]
-    typicality = fit_ood_score(measures, np.zeros(99, dtype=np.intp), 1)
-    novelty = typicality.novelty(np.array([[1.0], [50.0], [99.0], [-48.0]]), np.zeros(4, dtype=np.intp))
+    ood_score = fit_ood_score(measures, np.zeros(99, dtype=np.intp), 1)
+    novelty = ood_score.novelty(np.array([[1.0], [50.0], [99.0], [-48.0]]), np.zeros(4, dtype=np.intp))
     assert abs(novelty[0] - 0.99) < 0.005
     assert abs(novelty[1] - 0.5) < 0.03
     assert novelty[2] < 0.03

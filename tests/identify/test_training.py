@@ -76,11 +76,13 @@ def test_a_horizon_without_seconds_is_refused(small: pd.DataFrame, horizon_s: fl
         fit(small, horizons_s=[10.0, horizon_s])
 
 
-def test_a_horizon_in_which_few_show_a_sample_gets_no_expert(small: pd.DataFrame) -> None:
-    births = [look.name for look in fit(small, horizons_s=[0.01, 1.5, 8.0], jobs=1).windows if look.kind == "startup"]
-    assert births == ["birth1.5s", "birth8s"]
-    default = [look.name for look in fit(small, jobs=1).windows]
-    assert [look.name for look in fit(small, horizons_s=[0.01], jobs=1).windows] == default
+def test_a_horizon_in_which_few_show_a_sample_gets_no_model(small: pd.DataFrame) -> None:
+    startup = [
+        window.name for window in fit(small, horizons_s=[0.01, 1.5, 8.0], jobs=1).windows if window.kind == "startup"
+    ]
+    assert startup == ["birth1.5s", "birth8s"]
+    default = [window.name for window in fit(small, jobs=1).windows]
+    assert [window.name for window in fit(small, horizons_s=[0.01], jobs=1).windows] == default
 
 
 def test_another_column_may_tell_deployments_apart(small: pd.DataFrame) -> None:
@@ -117,7 +119,11 @@ def test_the_same_seed_gives_the_same_bytes(small: pd.DataFrame) -> None:
 def test_minutes_between_samples_choose_longer_horizons() -> None:
     samples = make_samples(("nginx", "redis"), deployments_per_service=2, seconds=700, interval_s=60)
     model = fit(samples, jobs=1)
-    assert [look.name for look in model.windows if look.kind == "startup"] == ["birth120s", "birth300s", "birth600s"]
+    assert [window.name for window in model.windows if window.kind == "startup"] == [
+        "birth120s",
+        "birth300s",
+        "birth600s",
+    ]
     new = make_samples(("nginx", "redis"), deployments_per_service=2, seconds=700, interval_s=60, seed=3)
     assert hits(model.identify(new), new) == 1.0
 
@@ -126,23 +132,23 @@ def test_containers_met_in_mid_life_only_can_be_learned() -> None:
     samples = make_samples(("nginx", "redis"), deployments_per_service=3, seconds=400)
     old = samples[samples["time"] > samples["started_at"] + pd.Timedelta(seconds=200)]
     model = fit(old, jobs=1)
-    assert {look.kind for look in model.windows} == {"steady"}
+    assert {window.kind for window in model.windows} == {"steady"}
     answers = model.identify(old)
     assert hits(answers, old) == 1.0
     assert all(190 < answer.seconds_observed < 200 for answer in answers)
 
 
-def test_few_long_containers_give_no_expert_for_long_stretches() -> None:
+def test_few_long_containers_give_no_model_of_long_segments() -> None:
     short = make_samples(("nginx", "redis"), deployments_per_service=3, seconds=130, interval_s=10)
     long = make_samples(("nginx", "redis"), deployments_per_service=1, seconds=500, interval_s=10, seed=1)
     long["deployment"] += "-long"
     mixed = read_rows(pd.concat([short, long], ignore_index=True))
-    assert _stretches(choose_windows(observation_spans(mixed), None)) == [60.0]
-    assert _stretches(choose_windows(observation_spans(read_rows(long)), None)) == [60.0, 300.0]
+    assert _segments(choose_windows(observation_spans(mixed), None)) == [60.0]
+    assert _segments(choose_windows(observation_spans(read_rows(long)), None)) == [60.0, 300.0]
 
 
-def _stretches(looks: tuple[ObservationWindow, ...]) -> list[float]:
-    return [look.length_s for look in looks if look.kind == "steady"]
+def _segments(looks: tuple[ObservationWindow, ...]) -> list[float]:
+    return [window.length_s for window in looks if window.kind == "steady"]
 
 
 def test_progress_is_told_from_start_to_end(small: pd.DataFrame) -> None:
@@ -173,10 +179,10 @@ def test_what_was_recorded_for_longer_than_any_horizon_is_seen_as_a_whole() -> N
     looks = choose_windows(
         observation_spans(read_rows(make_samples(("nginx",), deployments_per_service=3, seconds=241))), None
     )
-    assert [look.length_s for look in looks if look.kind == "startup"] == [10.0, 30.0, 60.0, 120.0, 240.0]
+    assert [window.length_s for window in looks if window.kind == "startup"] == [10.0, 30.0, 60.0, 120.0, 240.0]
     little_more = observation_spans(read_rows(make_samples(("nginx",), deployments_per_service=3, seconds=160)))
-    assert [look.length_s for look in choose_windows(little_more, None) if look.kind == "startup"][-1] == 120.0
+    assert [window.length_s for window in choose_windows(little_more, None) if window.kind == "startup"][-1] == 120.0
     asked = choose_windows(
         observation_spans(read_rows(make_samples(("nginx",), deployments_per_service=3, seconds=241))), [60.0]
     )
-    assert [look.length_s for look in asked if look.kind == "startup"] == [60.0]
+    assert [window.length_s for window in asked if window.kind == "startup"] == [60.0]
