@@ -10,7 +10,6 @@ More features are registered with :func:`feature`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -19,8 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from podlab.errors import InputError
-from podlab.features.rows import Rows
-from podlab.features.windows import Windows, make_windows
+from podlab.features.windows import Windows
 
 Matrix = NDArray[np.float32]
 
@@ -246,51 +244,3 @@ def _statistics(rows: Matrix) -> Matrix:
 
 def _share(part: Matrix, whole: Matrix) -> Matrix:
     return np.where(whole > 0, part / whole, np.float32(0))
-
-
-@dataclass(frozen=True, repr=False)
-class FeatureTable:
-    """A feature matrix and the containers that its rows are of.
-
-    Attributes
-    ----------
-    X : array of float32 (n_containers, n_features)
-        NaN where a container has no value of a series.
-    names : tuple of str
-        One per feature.
-    containers : DataFrame
-        One line per row of ``X``: identity, labels where the samples have them, ``seconds_observed`` and ``usable``
-        (whether any feature has a value).
-    """
-
-    X: NDArray[np.float32]
-    names: tuple[str, ...]
-    containers: pd.DataFrame
-
-    def __repr__(self) -> str:
-        return f"FeatureTable({self.X.shape[0]:,} containers, {self.X.shape[1]} features)"
-
-
-def feature_table(
-    samples: pd.DataFrame | Rows, horizon_s: float | None, columns: Sequence[str] | None = None
-) -> FeatureTable:
-    """Compute the features of every container's first seconds.
-
-    Parameters
-    ----------
-    samples : DataFrame or Rows
-        A checked samples table, or what :func:`podlab.features.rows.read_rows` made of it.
-    horizon_s : float or None
-        Only rows in [start, start + horizon) count; None: all rows.
-    columns : sequence of str, optional
-        Metric columns to use; by default all that the table has.
-
-    Returns
-    -------
-    FeatureTable
-        One row for every container instance of ``samples``, in order of appearance.
-    """
-    windows = make_windows(samples, horizon_s=horizon_s, columns=columns)
-    matrix, names = feature_matrix(windows)
-    containers = windows.containers.assign(seconds_observed=windows.spans.observed_s, usable=windows.usable)
-    return FeatureTable(matrix, names, containers)

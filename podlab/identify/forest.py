@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -179,35 +178,40 @@ def assemble_forest(arrays: Mapping[str, NDArray[Any]]) -> Forest:
     )
 
 
-def forest_from_sklearn(model: Any, n_classes: int) -> Forest:
-    """Flatten a fitted scikit-learn forest.
+def forest_from_sklearn(
+    models: Sequence[Any], n_classes: int, features: Sequence[NDArray[np.intp]] | None = None
+) -> Forest:
+    """Flatten fitted scikit-learn forests, and join them.
 
     Parameters
     ----------
-    model : ForestClassifier
+    models : sequence of ForestClassifier
         Fitted on classes 0 .. ``n_classes`` - 1, or some of them.
     n_classes : int
-        Columns of the answer.
+        Columns of the result's predictions.
+    features : sequence of array of int, optional
+        The columns of the feature matrix that each model was fitted on; by default all.
     """
-    classes = np.asarray(model.classes_, dtype=np.intp)
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _SPECS}
     offset = leaves = 0
-    for estimator in model.estimators_:
-        tree = estimator.tree_
-        inner = tree.children_left >= 0
-        distribution = np.zeros((int((~inner).sum()), n_classes))
-        distribution[:, classes] = tree.value[~inner, 0, :]
-        left = tree.children_left + offset
-        left[~inner] = leaves + np.arange(distribution.shape[0])
-        parts["roots"].append(np.array([offset]))
-        parts["feature"].append(np.where(inner, tree.feature, -1))
-        parts["threshold"].append(_round_down(np.where(inner, tree.threshold, 0.0)))
-        parts["left"].append(left)
-        parts["right"].append(np.where(inner, tree.children_right + offset, 0))
-        parts["missing_left"].append(tree.missing_go_to_left.astype(bool) & inner)
-        parts["distributions"].append(distribution)
-        offset += tree.node_count
-        leaves += distribution.shape[0]
+    for number, model in enumerate(models):
+        classes = np.asarray(model.classes_, dtype=np.intp)
+        for tree in (estimator.tree_ for estimator in model.estimators_):
+            inner = tree.children_left >= 0
+            feature = tree.feature if features is None else features[number][tree.feature.clip(0)]
+            distribution = np.zeros((int((~inner).sum()), n_classes))
+            distribution[:, classes] = tree.value[~inner, 0, :]
+            left = tree.children_left + offset
+            left[~inner] = leaves + np.arange(distribution.shape[0])
+            parts["roots"].append(np.array([offset]))
+            parts["feature"].append(np.where(inner, feature, -1))
+            parts["threshold"].append(_round_down(np.where(inner, tree.threshold, 0.0)))
+            parts["left"].append(left)
+            parts["right"].append(np.where(inner, tree.children_right + offset, 0))
+            parts["missing_left"].append(tree.missing_go_to_left.astype(bool) & inner)
+            parts["distributions"].append(distribution)
+            offset += tree.node_count
+            leaves += distribution.shape[0]
     joined = {name: np.concatenate(arrays) for name, arrays in parts.items()}
     distributions, index = _distinct(joined["distributions"])
     is_leaf = joined["feature"] < 0
@@ -349,15 +353,14 @@ def fit_subspace_forest(
     per_service = np.bincount(y, weights=weight, minlength=services)
     balanced = weight / per_service[y] * weight.sum() / services
     subspaces = feature_subspaces(names)
-    grown = []
+    models: list[Any] = []
     for number, features in enumerate(subspaces):
-        model: Any = ExtraTreesClassifier(
+        model = ExtraTreesClassifier(
             n_estimators=len(range(number, max(trees, len(subspaces)), len(subspaces))),
             max_features=_FEATURES_PER_SPLIT, max_depth=MAX_DEPTH, random_state=seed + number, n_jobs=jobs or -1,
         )  # fmt: skip
-        model.fit(X[:, features], y, sample_weight=balanced)
-        grown.append(_renumber(forest_from_sklearn(model, services), features))
-    return _join(grown)
+        models.append(model.fit(X[:, features], y, sample_weight=balanced))
+    return forest_from_sklearn(models, services, subspaces)
 
 
 def feature_subspaces(names: Sequence[str]) -> list[NDArray[np.intp]]:
@@ -374,27 +377,3 @@ def feature_subspaces(names: Sequence[str]) -> list[NDArray[np.intp]]:
     if not set(everything) <= set().union(*found):  # metrics of families that no subspace has
         found.append(everything)
     return [np.array(each, dtype=np.intp) for each in found]
-
-
-def _renumber(forest: Forest, features: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
-    """Change from numbers of features in a subspace to those in the matrix."""
-    arrays = forest.to_arrays()
-    feature = arrays["feature"]
-    return {**arrays, "feature": np.where(feature >= 0, features[feature], -1)}
-
-
-def _join(forests: Sequence[dict[str, NDArray[Any]]]) -> Forest:
-    """Put the trees of several forests into one."""
-    nodes = [0, *accumulate(forest["feature"].size for forest in forests)]
-    leaves = [0, *accumulate(len(forest["distributions"]) for forest in forests)]
-    parts: dict[str, list[NDArray[Any]]] = {}
-    for forest, node, leaf in zip(forests, nodes, leaves, strict=False):
-        inner = forest["feature"] >= 0
-        moved = {
-            "roots": forest["roots"] + node,
-            "left": forest["left"] + np.where(inner, node, leaf),
-            "right": forest["right"] + np.where(inner, node, 0),
-        }
-        for name, array in {**forest, **moved}.items():
-            parts.setdefault(name, []).append(array)
-    return assemble_forest({name: np.concatenate(arrays) for name, arrays in parts.items()})

@@ -293,6 +293,11 @@ class Identifier:
         return startup_s, MAX_SEGMENTS * steady_s
 
 
+def fit(samples: pd.DataFrame, *, progress: Progress | None = None, **parameters: Any) -> Identifier:
+    """Make an identifier with these parameters and fit it: ``Identifier(**parameters).fit(samples)``."""
+    return Identifier(**parameters).fit(samples, progress=progress)
+
+
 class EnsemblePrediction:
     """The combined predictions of an identifier's models for the containers of one table.
 

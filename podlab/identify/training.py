@@ -19,7 +19,6 @@ from podlab.features.windows import make_windows, series_of
 from podlab.identify.augment import downsample, draw_hardware, draw_intervals_s, drop_columns, shift_hardware
 from podlab.identify.calibration import Calibration, Condition, calibrate, combine_logits, to_logits
 from podlab.identify.classifier import TrainingSet, fit_model, service_similarity
-from podlab.identify.identifier import Identifier
 from podlab.identify.observation import ObservationWindow, choose_windows, segment_starts
 from podlab.progress import Progress
 
@@ -36,11 +35,6 @@ _COPY_WEIGHT = 1e-6
 _SHIFTED_WEIGHT = 0.25
 #: Number of the hardware-shifted copy, after those of the conditions. It is no condition: samples do not show it.
 _SHIFTED = len(Condition)
-
-
-def fit(samples: pd.DataFrame, *, progress: Progress | None = None, **parameters: Any) -> Identifier:
-    """Make an identifier with these parameters and fit it: ``Identifier(**parameters).fit(samples)``."""
-    return Identifier(**parameters).fit(samples, progress=progress)
 
 
 def train(

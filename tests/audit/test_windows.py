@@ -6,15 +6,16 @@ import pytest
 
 from podlab.audit.windows import START_UP, STEADY_STATE, cut_windows, number_within
 from podlab.errors import InputError
-from podlab.identify import feature_table
+from podlab.features.features import feature_matrix
+from podlab.features.windows import make_windows
 from tests.support.synthetic import make_samples
 
 
 def test_birth_is_what_identification_looks_at(samples: pd.DataFrame) -> None:
     look = cut_windows(samples, length_s=10)[START_UP]
-    known = feature_table(samples, 10.0)
-    np.testing.assert_array_equal(look.X, known.X)
-    assert look.names == known.names
+    matrix, names = feature_matrix(make_windows(samples, horizon_s=10.0))
+    np.testing.assert_array_equal(look.X, matrix)
+    assert look.names == names
     assert look.deployments["deployment"].is_unique
     assert (look.deployments["begin"] == look.deployments["started_at"]).all()
     assert set(look.deployments["load"]) == {"idle", "steady"}

@@ -11,10 +11,9 @@ from hypothesis.extra.numpy import arrays
 
 from podlab.data.catalogue import FEATURE_METRICS, IDENTITY, LABELS
 from podlab.data.samples import check_samples
-from podlab.features.features import RATIOS, STATISTICS, feature_matrix, feature_names
+from podlab.features.features import RATIOS, STATISTICS, extract_features, feature_matrix, feature_names
 from podlab.features.rows import ObservationSpans
-from podlab.features.windows import SERIES, Windows
-from podlab.identify import feature_table
+from podlab.features.windows import SERIES, Windows, make_windows
 from tests.support.naive_features import statistics
 from tests.support.synthetic import make_samples
 
@@ -98,11 +97,12 @@ def test_nothing_that_tells_who_the_container_is_reaches_the_features() -> None:
     moved = pd.Timedelta(days=400, milliseconds=7)
     other["time"] += moved
     other["started_at"] += moved
-    a, b = feature_table(samples, 30.0), feature_table(check_samples(other, where="test"), 30.0)
+    a, b = make_windows(samples, horizon_s=30.0), make_windows(check_samples(other, where="test"), horizon_s=30.0)
     back = [b.containers["pod"].tolist().index("pod" + order[pod]) for pod in a.containers["pod"]]
-    assert a.names == b.names
-    np.testing.assert_array_equal(a.X, b.X[back])
-    assert all(name.partition(".")[0].partition("/")[0] in FEATURE_METRICS for name in a.names)
+    expected, found = extract_features(a), extract_features(b)
+    assert expected.columns.equals(found.columns)
+    np.testing.assert_array_equal(expected, found.iloc[back])
+    assert all(name.partition(".")[0].partition("/")[0] in FEATURE_METRICS for name in expected)
 
 
 def test_the_number_of_samples_is_not_told() -> None:
@@ -117,13 +117,15 @@ def test_the_number_of_samples_is_not_told() -> None:
         },
         started_at=pd.NaT,
     )
-    often = feature_table(check_samples(steady, where="test"), 60.0)
-    seldom = feature_table(check_samples(steady.iloc[::7], where="test"), 60.0)
-    np.testing.assert_allclose(often.X, seldom.X, atol=1e-4)
+    often, sparse = (
+        extract_features(make_windows(check_samples(each, where="test"), horizon_s=60.0))
+        for each in (steady, steady.iloc[::7])
+    )
+    np.testing.assert_allclose(often, sparse, atol=1e-4)
 
 
-def test_the_table_says_how_long_each_container_was_seen() -> None:
-    containers = feature_table(make_samples(("nginx",), deployments_per_service=2, seconds=50), 30.0).containers
-    assert containers["seconds_observed"].between(28, 30, inclusive="left").all()
-    assert containers["usable"].all()
-    assert {"pod", "started_at", "service", "deployment"} <= set(containers)
+def test_windows_say_how_long_each_container_was_observed() -> None:
+    windows = make_windows(make_samples(("nginx",), deployments_per_service=2, seconds=50), horizon_s=30.0)
+    assert np.all((windows.spans.observed_s >= 28) & (windows.spans.observed_s < 30))
+    assert windows.usable.all()
+    assert {"pod", "started_at", "service", "deployment"} <= set(windows.containers)

@@ -25,7 +25,7 @@ def data(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def forest() -> Forest:
     X, y = data(200, 0)
-    return forest_from_sklearn(ExtraTreesClassifier(15, random_state=0).fit(X, y), 4)
+    return forest_from_sklearn([ExtraTreesClassifier(15, random_state=0).fit(X, y)], 4)
 
 
 @pytest.mark.parametrize("kind", [ExtraTreesClassifier, RandomForestClassifier])
@@ -38,7 +38,7 @@ def test_same_answers_as_scikit_learn(kind: type[Any]) -> None:
     thresholds = model.estimators_[0].tree_.threshold.astype(np.float32)
     thresholds = thresholds[np.isfinite(thresholds)]
     new[: thresholds.size, 0] = thresholds[: len(new)]
-    flat = forest_from_sklearn(model, 4)
+    flat = forest_from_sklearn([model], 4)
     np.testing.assert_allclose(flat.predict(new), model.predict_proba(new), rtol=0, atol=1e-12)
     np.testing.assert_array_equal(flat.leaves(new) - flat.roots, model.apply(new))
 
@@ -46,7 +46,7 @@ def test_same_answers_as_scikit_learn(kind: type[Any]) -> None:
 def test_services_that_a_fold_lacks_get_no_votes() -> None:
     X, y = data(100, 3)
     model = ExtraTreesClassifier(5, random_state=0).fit(X[y != 2], y[y != 2])
-    votes = forest_from_sklearn(model, 4).predict(X)
+    votes = forest_from_sklearn([model], 4).predict(X)
     assert votes.shape == (100, 4)
     assert not votes[:, 2].any()
     np.testing.assert_allclose(votes.sum(axis=1), 1.0)

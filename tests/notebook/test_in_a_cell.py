@@ -12,7 +12,6 @@ from podlab.data import recordings
 from podlab.data.recordings import read_recording, read_training, write_recording
 from podlab.detect import fit_library
 from podlab.errors import InputError
-from podlab.features.features import feature_table
 from podlab.features.rows import read_rows
 from podlab.features.windows import make_windows
 from podlab.identify import fit
@@ -35,13 +34,11 @@ def test_strings_are_paths_and_reprs_are_short(tmp_path: Path) -> None:
     loaded = bundle.load(folder)
     assert bundle.verify(folder).digest == loaded.digest
     rows, windows = read_rows(samples), make_windows(samples, horizon_s=10.0)
-    table = feature_table(samples, 10.0)
-    shown = [identifier, library, library.pooled, info, loaded, rows, windows, table, *cut_windows(samples).values()]
+    shown = [identifier, library, library.pooled, info, loaded, rows, windows, *cut_windows(samples).values()]
     for each in shown:
         assert len(repr(each)) < 200, repr(each)[:300]
     assert repr(identifier).startswith("Identifier(2 services, ")
     assert repr(loaded).startswith("Bundle('small', 2 services, digest ")
-    assert repr(table).startswith("FeatureTable(8 containers, ")
 
 
 def test_recordings_that_come_with_podlab_are_loaded_by_name() -> None:
