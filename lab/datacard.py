@@ -77,17 +77,23 @@ class RecordingFacts:
 
 
 _KNOWN_FAULTS = (
-    "One machine, one kernel, one container engine: levels (CPU speed, disk, page cache) are this machine's.",
-    "All services were recorded side by side, so neighbours disturb each other's timing.",
-    "Load comes from one Python client per deployment: it reaches its own limits before a fast service does.",
-    "File system sizes are walked less often where the tree is large; between walks the last size is repeated.",
-    "Containers are in a pod of their own, so pod-wide counters are the container's.",
+    "One machine, one kernel, one container engine: levels of CPU, disk and page cache are specific to it.",
+    "All services were recorded at the same time and affect each other's timing.",
+    "The load comes from one Python client per deployment, which reaches its limit before a fast service does.",
+    "The sizes of large file systems are measured less often; between measurements the last value is repeated.",
+    "Each pod has one container, so counters of the pod are those of the container.",
 )
+_PURPOSES = {
+    "known": "training",
+    "unknown": "test of unknown services; not used for training",
+    "faults": "test of detectors; not used for training",
+    "normal": "test of detectors with normal events; not used for training",
+}
 _MATRIX_WORDS = {
     "known": "The order is a randomised block design: every block holds each service once, in random order.",
-    "unknown": "They were recorded among the known services' deployments, in random places.",
-    "faults": "They were recorded among the deployments without faults, in random places.",
-    "normal": "They were recorded among the known services' deployments, in random places.",
+    "unknown": "They were recorded between the known services' deployments, at random positions.",
+    "faults": "They were recorded between the deployments without faults, at random positions.",
+    "normal": "They were recorded between the known services' deployments, at random positions.",
 }
 _V1_FAULT = "cgroup v1: I/O counters miss buffered writes that the kernel writes back later; synced writes are counted."
 
@@ -127,13 +133,13 @@ def write_card(samples: pd.DataFrame, facts: RecordingFacts) -> str:
         _matrix_text(facts),
         *(["## Faults", _faults_text(facts)] if facts.matrix[0].role == "faults" else []),
         *(["## Normal events", _faults_text(facts)] if facts.matrix[0].role == "normal" else []),
-        "## What died",
+        "## Failed deployments",
         _died_text(facts, dropped),
         "## Sampling",
         _sampling(samples),
         "## Columns",
         _columns(samples),
-        "## Known faults",
+        "## Limitations",
         "\n".join(f"- {fault}" for fault in _faults(facts)),
         "## Deployments",
         _deployments(samples, facts),
@@ -143,6 +149,7 @@ def write_card(samples: pd.DataFrame, facts: RecordingFacts) -> str:
 
 def _summary(samples: pd.DataFrame, facts: RecordingFacts, dropped: list[str]) -> str:
     rows = (
+        ("purpose", _PURPOSES[facts.matrix[0].role]),
         ("recorded", f"{samples['time'].min():%Y-%m-%d %H:%M} to {samples['time'].max():%Y-%m-%d %H:%M} UTC"),
         ("services", samples["service"].nunique()),
         ("site", f"{facts.how.plan.site}: {find_site(facts.how.plan.site).describe()}"),
@@ -162,7 +169,7 @@ def _counts(samples: pd.DataFrame, facts: RecordingFacts, dropped: list[str]) ->
     recorded, planned = int(samples["deployment"].nunique()), len(facts.matrix)
     left = planned - recorded - len(dropped)
     return f"{recorded} of {planned} planned, {len(dropped)} dropped" + (
-        f", {left} not started for want of time" if left else ""
+        f", {left} not started for lack of time" if left else ""
     )
 
 
@@ -197,12 +204,12 @@ def _matrix_text(facts: RecordingFacts) -> str:
     profiles = {(deployment.service, deployment.profile) for deployment in facts.matrix}
     return (
         f"{len(profiles)} profiles of {len({d.service for d in facts.matrix})} services under the load patterns "
-        f"{', '.join(patterns)}. Profiles take turns, and patterns do so by themselves. "
+        f"{', '.join(patterns)}. Profiles are used in turn, and so, independently, are load patterns. "
         f"{_MATRIX_WORDS[facts.matrix[0].role]} "
-        "Drawn anew for every deployment, each by itself: the knobs of its service, data in a volume or in its own "
+        "Drawn independently for each deployment: the knobs of its service, data in a volume or in its own "
         "layer, what launches it, an earlier run, a warm or a cold page cache, CPU and memory limit or none, rate, "
         "payload, connections, keys, share of reads, open or closed loop, bursts, ramps, when load begins, and "
-        "whether, how and how often it is probed. The table of draws beside this recording tells them all."
+        "whether, how and how often it is probed. The table of draws next to this recording lists them."
     )
 
 
@@ -223,16 +230,16 @@ def _faults_text(facts: RecordingFacts) -> str:
         lines.append(f"| {kind} | {len(seconds[kind])} | {felt[kind]} | {lengths} | {named} |")
     restarts = sum(report["restarts"] for report in facts.reports.values())
     return (
-        "An interval goes from just before the event was begun to just after it was over, which takes up to about a "
-        f"second each. A service that one has ended was started again as a new instance: {restarts} times. Users felt "
-        "it where the load client's latency or share of errors rose against the minute before.\n\n"
+        "An interval lasts from just before the event began to just after it ended, with up to about a second on each "
+        f'side. A service that was ended by an event was restarted as a new instance: {restarts} times. "Felt by '
+        "users\" means that the load client's latency or share of errors rose against the minute before.\n\n"
     ) + "\n".join(lines)
 
 
 def _died_text(facts: RecordingFacts, dropped: list[str]) -> str:
     if not facts.died:
-        return "Nothing: every deployment lived to its end at the first attempt."
-    lines = [f"{len(facts.died)} attempts were lost; {len(dropped)} deployments died and are not in the recording."]
+        return "None: every deployment ran to its end at the first attempt."
+    lines = [f"{len(facts.died)} attempts failed; {len(dropped)} deployments failed and are not in the recording."]
     lines += [
         f"- {died.deployment.name} ({died.deployment.variant}), attempt {died.attempt}: {died.reason}"
         for died in facts.died
@@ -247,7 +254,7 @@ def _sampling(samples: pd.DataFrame) -> str:
         f"Gap between samples of one container: p50 {np.percentile(gaps, 50):.3f} s, "
         f"p99 {np.percentile(gaps, 99):.3f} s, longest {gaps.max():.3f} s; {late} of {len(gaps)} gaps above 1.5 s. "
         f"From a container's start to its first sample: p50 {np.percentile(births, 50):.2f} s, "
-        f"longest {births.max():.2f} s. An instant that was missed stays missed; times are when the values were taken."
+        f"longest {births.max():.2f} s. Missed samples are not filled in; times are those of the measurement."
     )
 
 
@@ -267,7 +274,7 @@ def _faults(facts: RecordingFacts) -> list[str]:
         faults.append(_V1_FAULT)
     failing = [name for name, load in _loads(facts).items() if load.get("errors", 0) > load.get("requests", 0)]
     if failing:
-        faults.append(f"More requests failed than came through in: {', '.join(sorted(failing))}.")
+        faults.append(f"More requests failed than succeeded in: {', '.join(sorted(failing))}.")
     return [*faults, facts.how.note] if facts.how.note else faults
 
 

@@ -55,10 +55,11 @@ def test_the_card_tells_how_it_was_made_and_what_died(out: Path) -> None:
     assert sha256_of(out) in card
     for words in (
         "# Recording `r.parquet`",
+        "| purpose | training |",
         "3 of 4 planned, 1 dropped",
         "| seed | 3 |",
         "hybrid",
-        "2 attempts were lost; 1 deployments died",
+        "2 attempts failed; 1 deployments failed",
         "| site | alpha: Debian bookworm, 16 at once |",
         "after 2 samples: no such file",
         "longest 1.000 s",
