@@ -86,7 +86,7 @@ def write_manifests(
         manifests, or it cannot be written.
     """
     if namespace is not None and not _NAMESPACE_NAME.fullmatch(namespace):
-        raise InputError(f"{namespace!r} is no name of a namespace", hint="use letters a-z, digits and '-'")
+        raise InputError(f"{namespace!r} is not a valid name of a namespace", hint="use letters a-z, digits and '-'")
     deployments = draw(services, plan)
     by_name = {service.name: service for service in services}
     files = {"load-client.yaml": [_client_code()], "network.yaml": [_network_policy()]}

@@ -53,7 +53,7 @@ def read_service(path: Path) -> Service:
         raise InputError(f"protocol {protocol!r} is unknown", where=where, hint=f"known are {', '.join(PROTOCOLS)}")
     memory_needed = table.text("memory_needed")
     if not _SIZE.fullmatch(memory_needed):
-        raise InputError(f"memory_needed {memory_needed!r} is no size", where=where, hint="write it such as 96m")
+        raise InputError(f"memory_needed {memory_needed!r} is not a size", where=where, hint="write it such as 96m")
     command = debian.texts("command")
     knobs = {name: _read_knob(name, content, where) for name, content in table.table("knobs", needed=True).items()}
     service = Service(
@@ -98,7 +98,7 @@ def _read_fault(kind: str, content: object, where: str) -> FaultCommands:
 def _read_knob(name: str, content: object, where: str) -> Knob:
     place = f"{where}: knobs.{name}"
     if not _KNOB_NAME.fullmatch(name):
-        raise InputError("is no name of a knob", where=place, hint="use small letters, digits and '_'")
+        raise InputError("is not a valid name of a knob", where=place, hint="use small letters, digits and '_'")
     table = _Table(content, place, _KNOB_KEYS)
     if table.has("choices") == table.has("range"):
         raise InputError("needs either 'choices' or 'range'", where=place)

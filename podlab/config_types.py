@@ -38,7 +38,7 @@ def _read_names(value: object) -> object:
 def _check_namespaces(value: tuple[str, ...]) -> tuple[str, ...]:
     for name in value:
         if not _NAMESPACE.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of a namespace; write whole names with commas between them")
+            raise ValueError(f"{name!r} is not a valid name of a namespace; write whole names with commas between them")
     return value
 
 
@@ -47,7 +47,7 @@ def _read_pod(value: object) -> object:
         return value or None
     found = _POD.fullmatch(value)
     if found is None or not _NAMESPACE.fullmatch(found["namespace"]):
-        raise ValueError(f"{value!r} is no pod; write namespace/name/uid")
+        raise ValueError(f"{value!r} is not a pod; write namespace/name/uid")
     return PodName(**found.groupdict())
 
 

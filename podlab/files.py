@@ -61,7 +61,7 @@ def atomic_file(target: Path) -> Iterator[Path]:
     refuse_unwritable(target)
     if target.exists() and not target.is_file():
         # Before any work; and root's rename would take the place of a device such as /dev/null.
-        what = "is a folder, a file is needed" if target.is_dir() else "is no plain file"
+        what = "is a folder, a file is needed" if target.is_dir() else "is not a plain file"
         raise InputError(what, where=str(target), hint="choose another name")
     with _beside(target) as folder:
         temporary = folder / target.name
@@ -205,7 +205,7 @@ def names_inside(folder: Path) -> set[str]:
     if not folder.exists():
         return set()
     if not folder.is_dir() or folder.is_symlink():
-        raise InputError("is no folder", where=str(folder), hint="choose another path")
+        raise InputError("is not a folder", where=str(folder), hint="choose another path")
     return {path.name for path in folder.iterdir()}
 
 

@@ -216,7 +216,7 @@ class HttpClient:
         except (LocationValueError, ValueError):
             valid = False
         if not valid:
-            raise InputError("is no address that can be asked", where=url, hint=f"check {service.address}")
+            raise InputError("is not a valid address", where=url, hint=f"check {service.address}")
         proxy = find_proxy(url)
         needs_tls = ca_file is not None or any(each.startswith("https:") for each in (url, proxy.url if proxy else ""))
         trusted = trusted_authorities(ca_file, service.address.replace("_url", "_ca_file")) if needs_tls else None
@@ -342,7 +342,7 @@ class HttpClient:
         if isinstance(reason, ReadTimeoutError):
             return self._too_slow(where, self.timeout_s if timeout_s is None else timeout_s)
         if isinstance(reason, LocationValueError):
-            return InputError("is no address that can be asked", where=where, hint=f"check {self.service.address}")
+            return InputError("is not a valid address", where=where, hint=f"check {self.service.address}")
         return PodlabError(f"the answer broke off: {text}", where=where, hint="try again")
 
     def _too_slow(self, where: str, timeout_s: float) -> PodlabError:

@@ -85,7 +85,7 @@ def _local_workers(address: str) -> int | None:
 
         return int(cpu_count())
     if not number.isdecimal() or int(number) < 1:
-        raise InputError(f"{number!r} is no number of workers", where=f"--scheduler {address}", hint="write local:2")
+        raise InputError(f"{number!r} is not a number of workers", where=f"--scheduler {address}", hint="write local:2")
     return int(number)
 
 

@@ -38,7 +38,7 @@ class Plugins:
     def check(self, name: str) -> str:
         """Return the name if there is such a plugin; raise ValueError with the known ones otherwise."""
         if name not in self._built_in and name not in self._found():
-            raise ValueError(f"{name!r} is no {self.kind}; known are {', '.join(self._found())}")
+            raise ValueError(f"{name!r} is not a {self.kind}; known are {', '.join(self._found())}")
         return name
 
     def load(self, name: str) -> Any:
@@ -51,7 +51,7 @@ class Plugins:
         """
         found = self._built_in.get(name) or self._found().get(name)
         if found is None:
-            raise InputError(f"{name!r} is no {self.kind}", hint=f"known are {', '.join(self._found())}")
+            raise InputError(f"{name!r} is not a {self.kind}", hint=f"known are {', '.join(self._found())}")
         try:
             return found.load()
         except (ImportError, AttributeError) as error:

@@ -108,11 +108,11 @@ def _checked(found: Proxy, host: str) -> Proxy:
         shown = f"{parts.scheme}://{text.rpartition('@')[2].partition('://')[2] or text.rpartition('@')[2]}"
         sound = bool(parts.hostname) and parts.port != 0
     except ValueError:
-        raise InputError("is no address", where=found.variable, hint=hint) from None
+        raise InputError("is not a valid address", where=found.variable, hint=hint) from None
     if parts.scheme not in _DEFAULT_PORTS:
         raise InputError(f"{shown!r} is a proxy of a kind that cannot be used", where=found.variable, hint=hint)
     if not sound or not text.isprintable() or " " in text:
-        raise InputError(f"{shown!r} is no address", where=found.variable, hint=hint)
+        raise InputError(f"{shown!r} is not a valid address", where=found.variable, hint=hint)
     return Proxy(found.variable, text)
 
 

@@ -108,7 +108,7 @@ def test_a_file_where_a_folder_belongs_is_a_clear_line(tmp_path: Path) -> None:
 def test_what_is_no_file_is_refused_before_any_work_and_stays(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")  # as /dev/null is for root: a rename would take its place
-    for name, words in (("folder", "is a folder, a file is needed"), ("pipe", "is no plain file")):
+    for name, words in (("folder", "is a folder, a file is needed"), ("pipe", "is not a plain file")):
         with pytest.raises(InputError, match=f"{name}: {words}"), atomic_file(tmp_path / name):
             pytest.fail("it began to write")
     assert sorted(os.listdir(tmp_path)) == ["folder", "pipe"]

@@ -76,5 +76,5 @@ def test_a_feature_is_registered_by_name_and_belongs_to_the_models_fitted_with_i
     assert len(before.identify(samples)) == 4
     with pytest.raises(InputError, match=r"\.swing: there is no such feature; register it"):
         after.identify(samples)
-    with pytest.raises(InputError, match="'mean' is no name for a feature"):
+    with pytest.raises(InputError, match="'mean' is not a valid name for a feature"):
         podlab.feature("mean")

@@ -55,6 +55,6 @@ def test_an_unknown_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PODLAB_METRICS_SOURCE", "carbon")
     with pytest.raises(
         InputError,
-        match="METRICS_SOURCE: 'carbon' is no source of metrics; known are influxdb, ",
+        match="METRICS_SOURCE: 'carbon' is not a source of metrics; known are influxdb, ",
     ):
         load_settings()

@@ -112,7 +112,7 @@ def test_so_many_workers_of_this_machine_as_asked_for() -> None:
     assert len(set(pids)) == 2
     assert os.getpid() not in pids
     for wrong in ("local:0", "local:many", "local:"):
-        with pytest.raises(InputError, match=f"--scheduler {wrong}: .* is no number of workers"), use_scheduler(wrong):
+        with pytest.raises(InputError, match=f"--scheduler {wrong}: .* is not a number of w"), use_scheduler(wrong):
             pass
 
 

@@ -57,16 +57,20 @@ def test_what_was_set_is_told_apart_from_defaults(monkeypatch: pytest.MonkeyPatc
         (
             "PODLAB_WATCH_SINKS",
             "log,pager",
-            "PODLAB_WATCH_SINKS: 'pager' is no sink; known are event, annotation, influxdb, log",
+            "PODLAB_WATCH_SINKS: 'pager' is not a sink; known are event, annotation, influxdb, log",
         ),
         ("PODLAB_PROMETHEUS_LABELS", "east", "PODLAB_PROMETHEUS_LABELS: 'east' is not a label and its value"),
         ("PODLAB_PROMETHEUS_LABELS", 'a="b"c=d,b-c=d', "PODLAB_PROMETHEUS_LABELS: 'b-c' is not a label and its value"),
         (
             "PODLAB_WATCH_NAMESPACES",
             "shop bank",
-            "PODLAB_WATCH_NAMESPACES: 'shop bank' is no name of a namespace; write",
+            "PODLAB_WATCH_NAMESPACES: 'shop bank' is not a valid name of a namespace; write",
         ),
-        ("PODLAB_WATCH_EXCLUDED_NAMESPACES", "a,kube-*", "PODLAB_WATCH_EXCLUDED_NAMESPACES: 'kube-*' is no name of"),
+        (
+            "PODLAB_WATCH_EXCLUDED_NAMESPACES",
+            "a,kube-*",
+            "PODLAB_WATCH_EXCLUDED_NAMESPACES: 'kube-*' is not a valid name",
+        ),
         (
             "PODLAB_INFLUXDB_URL",
             "http://influxdb:8O86",

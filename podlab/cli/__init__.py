@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for word in words:
         if not _is_text(word):
             shown = repr(os.fsencode(word))[1:]
-            return _fail(f"{shown}: is no UTF-8 text; rename the file", InputError.exit_code, as_json)
+            return _fail(f"{shown}: is not UTF-8 text; rename the file", InputError.exit_code, as_json)
     try:
         # What is half-written, and processes that were started, shall go when CI or `timeout` ends a command, too.
         with stop_on_sigterm():

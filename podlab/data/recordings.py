@@ -87,7 +87,7 @@ def read_recording(paths: Paths, *, columns: Sequence[str] | None = None) -> pd.
     Raises
     ------
     InputError
-        If a file or partition cannot be read or is no samples table; the error names it.
+        If a file or partition cannot be read or is not a samples table; the error names it.
     """
     named = _as_list(paths)
     return _join([_read_one(path, columns) for path in named], named)
@@ -244,7 +244,7 @@ def write_recording(frame: pd.DataFrame, path: Path | str) -> None:
     Raises
     ------
     InputError
-        If the table is no samples table, the disk is full, or the folder cannot be written.
+        If the table is not a samples table, the disk is full, or the folder cannot be written.
     """
     if is_dataset_path(path, new=True):
         append(frame, path)

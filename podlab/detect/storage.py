@@ -150,7 +150,7 @@ def from_files(files: Mapping[str, bytes], *, services: Sequence[str], where: st
     try:
         head = msgspec.json.decode(files[_HEAD], type=_Head)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise InputError(f"{_HEAD} is no library: {error}", where=where, hint=_HINT) from None
+        raise InputError(f"{_HEAD} is not a library: {error}", where=where, hint=_HINT) from None
     if tuple(head.signals) != SIGNALS:
         raise InputError(f"{_HEAD} was made for other signals than this version's", where=where, hint=_HINT)
     if len(set(head.services)) != len(head.services) or not set(head.services) <= set(services):

@@ -190,7 +190,7 @@ def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
     except KeyError:
         raise InputError(f"{_MODEL} is missing", where=where, hint=_HINT) from None
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise InputError(f"{_MODEL} is no model: {error}", where=where, hint=_HINT) from None
+        raise InputError(f"{_MODEL} is not a model: {error}", where=where, hint=_HINT) from None
     kinds = {name: kind for kind, name in STORED_KINDS.items()}
     windows = tuple(ObservationWindow(kinds[each.kind], each.length_s) for each in stored.looks)
     _check(stored, windows, where)
@@ -252,7 +252,7 @@ def _check(stored: _StoredModel, windows: tuple[ObservationWindow, ...], where: 
     }
     for fault, is_sound in sound.items():
         if not is_sound:
-            raise InputError(f"{_MODEL} is no model: {fault}", where=where, hint=_HINT)
+            raise InputError(f"{_MODEL} is not a model: {fault}", where=where, hint=_HINT)
 
 
 def _codec_named(name: str, where: str) -> Codec | None:

@@ -233,7 +233,7 @@ def _values(origin: Origin, table: pd.DataFrame, path: Path, name: str) -> objec
         try:
             found = re.search(origin.file, path.stem)
         except re.error as error:
-            raise InputError(f"{origin.file!r} is no regular expression: {error}", where=str(path)) from error
+            raise InputError(f"{origin.file!r} is not a regular expression: {error}", where=str(path)) from error
         if found is None or not found.groups():
             raise InputError(f"{origin.file!r} finds nothing in the file's name", where=str(path))
         return found[1]
@@ -289,7 +289,7 @@ def _numbers(foreign: ForeignTable, column: Column, mapping: Mapping, where: str
     bad = np.flatnonzero((numbers.isna() & values.notna()) | (numbers < 0).fillna(False))
     if len(bad):
         shown = f"column {column.name!r}, {foreign.at(bad[0])}: {str(values.iloc[bad[0]])[:60]!r}"
-        what = "is negative" if numbers.notna().iloc[bad[0]] else "is no number"
+        what = "is negative" if numbers.notna().iloc[bad[0]] else "is not a number"
         raise InputError(f"{shown} {what}", where=where)
     is_whole = pd.api.types.is_integer_dtype(numbers)
     most = int(_INT64_END / column.factor) if is_whole else _INT64_END / column.factor

@@ -70,19 +70,19 @@ def parse_mapping(text: str) -> tuple[Rule, ...]:
     for part in text.split(","):
         match = _RULE.fullmatch(part.strip())
         if match is None:
-            raise InputError(f"{part.strip()!r} is no mapping", where="--map", hint=_HOW)
+            raise InputError(f"{part.strip()!r} is not a mapping", where="--map", hint=_HOW)
         column, rate = match["column"], match["rate"] is not None
         if column not in (*_PLAIN, *MEASURED_METRICS):
-            raise InputError(f"{column!r} is no metric", where="--map", hint=f"choose of {', '.join(MEASURED_METRICS)}")
+            raise InputError(f"{column!r} is not a metric", where="--map", hint=f"choose {', '.join(MEASURED_METRICS)}")
         if rate and (column in _PLAIN or CATALOGUE[column].kind != "counter"):
-            raise InputError(f"{column!r} is no counter, so it has no rate", where="--map", hint=_HOW)
+            raise InputError(f"{column!r} is not a counter, so it has no rate", where="--map", hint=_HOW)
         written = match["written"]
         if written is not None and column not in ("time", "anomaly"):
             raise InputError(f"{column!r} takes nothing behind a colon", where="--map", hint=_HOW)
         try:
             factor = float(match["factor"] or 1.0)
         except ValueError:
-            raise InputError(f"{match['factor']!r} is no number", where="--map", hint=_HOW) from None
+            raise InputError(f"{match['factor']!r} is not a number", where="--map", hint=_HOW) from None
         rules.append(Rule(match["given"].strip(), column, factor, rate, written))
     columns = [rule.column for rule in rules]
     if "time" not in columns:
@@ -111,7 +111,7 @@ def read_series(path: Path, rules: tuple[Rule, ...]) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If the file cannot be read, lacks a column, holds what is no number, or what could be read in two ways.
+        If the file cannot be read, lacks a column, holds what is not a number, or what could be read in two ways.
     """
     try:
         with warnings.catch_warnings():
@@ -126,7 +126,7 @@ def read_series(path: Path, rules: tuple[Rule, ...]) -> pd.DataFrame:
     except FileNotFoundError:
         raise InputError("no such file", where=str(path)) from None
     except (OSError, ValueError, pd.errors.ParserWarning) as error:
-        raise InputError(f"is no CSV file: {str(error).splitlines()[0]}", where=str(path)) from None
+        raise InputError(f"is not a CSV file: {str(error).splitlines()[0]}", where=str(path)) from None
     absent = [rule.given for rule in rules if rule.given not in table]
     if absent:
         has = ", ".join(map(str, table.columns[:20]))
@@ -151,16 +151,16 @@ def _times(given: pd.Series, rule: Rule, path: Path) -> pd.Series:
         try:
             times = pd.to_datetime(given, format=rule.written, utc=True, errors="coerce")
         except ValueError as error:
-            raise InputError(f"{rule.written!r} is no pattern", where="--map", hint=_HOW) from error
-        _refuse(given, times.isna(), f"is no time, or not written as {rule.written!r}", path)
+            raise InputError(f"{rule.written!r} is not a pattern", where="--map", hint=_HOW) from error
+        _refuse(given, times.isna(), f"is not a time, or not written as {rule.written!r}", path)
         return times
     seconds = pd.to_numeric(given, errors="coerce")
     if seconds.notna().any():
         # Texts among numbers are no times; and numbers among texts are none either.
         times = pd.to_datetime(seconds * rule.factor, unit="s", utc=True, errors="coerce")
-        _refuse(given, times.isna(), "is no time", path)
+        _refuse(given, times.isna(), "is not a time", path)
         return times
-    _refuse(given, given.isna() | ~given.str.contains(r"\d", regex=True, na=False), "is no time", path)
+    _refuse(given, given.isna() | ~given.str.contains(r"\d", regex=True, na=False), "is not a time", path)
     ambiguous = ~given.str.strip().str.fullmatch(_YEAR_FIRST)
     how = f"such as {rule.given}=time:%d/%m/%Y %H:%M:%S in --map"
     _refuse(given, ambiguous, "could be read in several ways, or has no date", path, f"say how it is written, {how}")
@@ -170,7 +170,7 @@ def _times(given: pd.Series, rule: Rule, path: Path) -> pd.Series:
     date = given.str.strip().str.replace(r"^(\d{4})[-/.](\d\d?)[-/.](\d\d?)", _two_digits, regex=True)
     # Some with a fraction of a second and some without are no other format.
     times = pd.to_datetime(date, format="ISO8601", utc=True, errors="coerce")
-    _refuse(given, times.isna(), "is no time", path, f"say how it is written, {how}")
+    _refuse(given, times.isna(), "is not a time", path, f"say how it is written, {how}")
     return times
 
 
@@ -194,7 +194,7 @@ def _labels(given: pd.Series, rule: Rule, path: Path) -> pd.Series:
 
 def _numbers(given: pd.Series, path: Path) -> pd.Series:
     numbers = pd.to_numeric(given, errors="coerce").astype("float64")
-    _refuse(given, numbers.isna() & given.notna(), "is no number", path)
+    _refuse(given, numbers.isna() & given.notna(), "is not a number", path)
     return numbers.where(np.isfinite(numbers))
 
 

@@ -44,7 +44,7 @@ MISSING: Final = MISSING_NUMBERS
 
 
 class QuantityError(ValueError):
-    """A text that is no number with a unit.
+    """A text that is not a number with a unit.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ def _refuse_no_pattern(pattern: str | None) -> None:
     try:
         re.compile(pattern or "")
     except re.error as error:
-        raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
 
 
 class Time(_Part):

@@ -68,7 +68,7 @@ def read_text(path: Path) -> str:
         text = decode_text(content)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise ValueError(f"line {line}: is no UTF-8 text") from error
+        raise ValueError(f"line {line}: is not UTF-8 text") from error
     if (found := text.find(_ESCAPE)) >= 0:
         number = text.count("\n", 0, found) + 1
         begins = text[found - 1 : found] in ("", "\n")
@@ -161,7 +161,7 @@ def read_arff(path: Path) -> ForeignTable:
         elif content.lower().startswith("@data"):
             in_data = True
         elif not content.lower().startswith("@relation"):
-            raise ValueError(f"line {number}: is no part of a header: {begin_of(text, number)}")
+            raise ValueError(f"line {number}: is not a part of a header: {begin_of(text, number)}")
     if not in_data:
         raise ValueError("there is no @data")
     return from_rows([[each.name for each in attributes], *rows], [0, *lines], text)
@@ -182,7 +182,7 @@ def _without_comment(line: str) -> str:
 def _read_attribute(content: str, number: int) -> _Attribute:
     found = _ATTRIBUTE.fullmatch(content)
     if found is None or not found[2]:
-        raise ValueError(f"line {number}: {content[:60]!r} is no attribute")
+        raise ValueError(f"line {number}: {content[:60]!r} is not an attribute")
     name, kind = _unquote(found[1]), found[2].strip()
     if kind.startswith("{"):
         if not kind.endswith("}"):

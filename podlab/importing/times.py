@@ -90,16 +90,16 @@ def _from_text(text: pd.Series, time_format: str, name: str, at: Callable[[int],
         # Of several zones in one column pandas makes objects unless all become UTC.
         times: pd.Series = pd.to_datetime(text, format=pattern, utc=has_zone, errors="coerce")
     except ValueError as error:
-        raise InputError(f"time.format: {time_format!r} is no pattern", where=where, hint=_OTHERS) from error
+        raise InputError(f"time.format: {time_format!r} is not a pattern", where=where, hint=_OTHERS) from error
     bad = np.flatnonzero(times.isna() & text.notna())
     if len(bad):
         shown = f"{name}, {at(bad[0])}: {str(text.iloc[bad[0]])[:60]!r}"
         if time_format == _ISO:
             raise InputError(
-                f"{shown} is no time of ISO 8601, such as 2026-01-31T08:00:00Z", where=where,
+                f"{shown} is not a time of ISO 8601, such as 2026-01-31T08:00:00Z", where=where,
                 hint="say how it is written: time.format = '%d.%m.%Y %H:%M:%S', for example",
             )  # fmt: skip
-        raise InputError(f"{shown} is no time, or not written as {time_format!r}", where=where, hint=_OTHERS)
+        raise InputError(f"{shown} is not a time, or not written as {time_format!r}", where=where, hint=_OTHERS)
     if time_format == _ISO:
         known = text.dropna()
         zoned = known.str.contains(_HAS_ZONE, regex=True)
@@ -123,7 +123,7 @@ def _from_numbers(values: pd.Series, time_format: str, name: str, at: Callable[[
     bad = np.flatnonzero(numbers.isna() & values.notna())
     if len(bad):
         shown = f"{name}, {at(bad[0])}: {str(values.iloc[bad[0]])[:60]!r}"
-        raise InputError(f"{shown} is no number, as {time_format!r} needs", where=where, hint=_OTHERS)
+        raise InputError(f"{shown} is not a number, as {time_format!r} needs", where=where, hint=_OTHERS)
     # Milliseconds taken for seconds would wrap around, and some would come out in this century.
     beyond = np.flatnonzero((numbers.astype("Float64").abs() >= _INT64_END / ns).fillna(False))
     if len(beyond):
@@ -149,7 +149,8 @@ def _with_zone(times: pd.Series, zone: str | None, name: str, where: str) -> pd.
     try:
         place = ZoneInfo(zone)
     except (KeyError, ValueError, OSError) as error:
-        raise InputError(f"time.zone: {zone!r} is no time zone", where=where, hint="such as Europe/Vienna") from error
+        message = f"time.zone: {zone!r} is not a time zone"
+        raise InputError(message, where=where, hint="such as Europe/Vienna") from error
     try:
         placed: pd.Series = times.dt.tz_localize(place).dt.tz_convert("UTC")
     except ValueError as error:
@@ -175,14 +176,14 @@ def times_in_order(number: pd.Series, time: Time, where: str) -> pd.Series:
     Raises
     ------
     InputError
-        If the start is no time, or a time would lie before 2000 or after 2100.
+        If the start is not a time, or a time would lie before 2000 or after 2100.
     """
     step_s = parse_duration_s(time.every or "", where="time.every")
     try:
         given = pd.to_datetime(pd.Series([_as_iso(time.start or "")]), format="ISO8601")
     except ValueError as error:
         hint = "such as 2026-01-31T08:00:00Z"
-        raise InputError(f"time.start: {time.start!r} is no time", where=where, hint=hint) from error
+        raise InputError(f"time.start: {time.start!r} is not a time", where=where, hint=hint) from error
     start = _with_zone(given, time.zone, "time.start", where)[0]
     first, last = _PLAUSIBLE
     if not first <= start <= last or int(number.max()) * step_s > (last - start).total_seconds():

@@ -76,7 +76,7 @@ def connect(
         found, origin = credentials.no_credentials(endpoint), f"{endpoint} (no credentials)"
     else:
         raise InputError(
-            "no way to a Kubernetes API server: KUBECONFIG is not set, there is no ~/.kube/config, "
+            "cannot find a Kubernetes API server: KUBECONFIG is not set, there is no ~/.kube/config, "
             "and podlab does not run in a pod",
             hint="name a kubeconfig by KUBECONFIG, or give the API server's address",
         )

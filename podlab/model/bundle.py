@@ -164,7 +164,7 @@ def refuse_target(folder: Path, name: str) -> None:
         If the name is unusable, or the folder holds something else than a bundle or cannot be made.
     """
     if not NAME.fullmatch(name):
-        raise InputError(f"{name!r} is no name for a model", hint="use letters, digits, dots, dashes, underscores")
+        raise InputError(f"{name!r} is not a valid name for a model", hint="use letters, digits, '.', '-' and '_'")
     refuse_to_overwrite(folder)
     refuse_unwritable(folder)
 

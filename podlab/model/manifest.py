@@ -142,10 +142,10 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
             )
         manifest = msgspec.convert(loose, type=Manifest)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise InputError(f"is no manifest: {error}", where=where, hint=_REMEDY) from None
+        raise InputError(f"is not a manifest: {error}", where=where, hint=_REMEDY) from None
     names = [manifest.name, *manifest.files]
     if odd := [name for name in names if not NAME.fullmatch(name) or name == MANIFEST]:
-        raise InputError(f"{odd[0]!r} is no name for a model or its file", where=where, hint=_REMEDY)
+        raise InputError(f"{odd[0]!r} is not a valid name for a model or its file", where=where, hint=_REMEDY)
     if CARD not in manifest.files or len(manifest.files) > _MOST_FILES:
         raise InputError("names no model card, or too many files", where=where, hint=_REMEDY)
     return manifest, written
@@ -158,14 +158,14 @@ def _read_file(path: Path, most_bytes: int) -> bytes:
         plain = path.resolve()
         status = (plain if plain.is_relative_to(path.parent.resolve()) else path).lstat()
         if not stat.S_ISREG(status.st_mode):
-            raise InputError("is no plain file", where=str(path), hint=_REMEDY)
+            raise InputError("is not a plain file", where=str(path), hint=_REMEDY)
         if status.st_size > most_bytes:
             raise InputError(f"is larger than {most_bytes} bytes", where=str(path), hint=_REMEDY)
         return plain.read_bytes()
     except FileNotFoundError:
         raise InputError("is missing", where=str(path), hint=_REMEDY) from None
     except RuntimeError:  # links that lead in a circle
-        raise InputError("is no plain file", where=str(path), hint=_REMEDY) from None
+        raise InputError("is not a plain file", where=str(path), hint=_REMEDY) from None
     except OSError as error:
         raise explain_os_error(error, path) from error
 

@@ -203,7 +203,7 @@ def _parse_text(text: str, kind: str) -> Value:
 
 
 def _check_value(value: object, kind: str) -> Value:
-    """Take a value that is no text as a kind, ``None`` if it is no such thing."""
+    """Take a value that is not text as a kind, ``None`` if it is no such thing."""
     if isinstance(value, bool):
         return value if kind == "true or false" else None
     if isinstance(value, int) and kind in ("whole number", "number"):

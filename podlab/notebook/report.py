@@ -210,10 +210,10 @@ def refuse_other_files(reports_dir: Path, sources: Iterable[Path]) -> None:
         refuse_other_notebook(source, reports_dir / PAGES)
         results = reports_dir / RESULTS / f"{source.stem}.json"
         if results.exists() and _read(results).get("notebook") != source.stem:
-            raise InputError("is no file of podlab's results", where=str(results), hint=_HINT)
+            raise InputError("is not a file of podlab's results", where=str(results), hint=_HINT)
     run = reports_dir / RUN_FILE
     if run.exists() and "notebooks" not in _read(run):
-        raise InputError("is no file of podlab's", where=str(run), hint=_HINT)
+        raise InputError("is not a file of podlab's", where=str(run), hint=_HINT)
     refuse_other_page(reports_dir / REPORT)
 
 

@@ -264,7 +264,8 @@ class InfluxSource:
                 continue
             bad = next(value for value in values if isinstance(value, str | bool | np.bool_))
             raise InputError(
-                f"field {measurement.fields[name]!r} of {measurement.name} holds {str(bad)[:60]!r}, which is no number",
+                f"field {measurement.fields[name]!r} of {measurement.name} holds {str(bad)[:60]!r}, "
+                "which is not a number",
                 where=self.name,
                 hint="see who else writes into it, or fetch a span without that",
             )

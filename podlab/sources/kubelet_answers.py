@@ -286,7 +286,7 @@ def _pressures_of(whose: _Resources) -> list[int]:
 
 def _ns(when: datetime | None) -> int:
     ns = MISSING if when is None else (when - _EPOCH) // _MICROSECOND * 1000
-    return ns if 0 <= ns <= _MOST else MISSING  # Go's year 1 is no time
+    return ns if 0 <= ns <= _MOST else MISSING  # Go's year 1 is not a time
 
 
 _LABEL = re.compile(rb'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')

@@ -44,7 +44,7 @@ class Source(Protocol):
         Raises
         ------
         InputError
-            If the source has nothing there, refuses the user, or what it holds is no samples table.
+            If the source has nothing there, refuses the user, or what it holds is not a samples table.
         PodlabError
             If the source failed.
         """

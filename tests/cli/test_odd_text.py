@@ -33,7 +33,7 @@ def test_a_path_that_is_no_text_is_one_line(words: tuple[object, ...]) -> None:
     done = podlab(*words)
     assert done.returncode == 2
     assert done.stdout == b""
-    assert done.stderr.decode("ascii").endswith("is no UTF-8 text; rename the file\n")
+    assert done.stderr.decode("ascii").endswith("is not UTF-8 text; rename the file\n")
     assert done.stderr.count(b"\n") == 1
 
 

@@ -128,7 +128,7 @@ def test_series_of_another_format_are_scored(call: Call, model: Path, tmp_path: 
     assert scores["anomaly"][75:].mean() > 0.5
     answer = call(*words, "timestamp=time,cpu_r=temperature")
     assert answer.exit_code == 2
-    assert "'temperature' is no metric" in answer.err
+    assert "'temperature' is not a metric" in answer.err
 
 
 def test_mistakes_are_one_line_and_leave_nothing(

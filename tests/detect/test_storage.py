@@ -118,7 +118,7 @@ def test_crafted_arrays_are_refused(library: DetectorLibrary, harm: Callable[[di
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("detectors.json", b"{", "is no library"),
+        ("detectors.json", b"{", "is not a library"),
         ("detectors.json", b'{"services": ["nginx"], "signals": []}', "other signals"),
         ("detectors.npz", pickle.dumps({"centre": 1}), "holds no arrays"),
     ],

@@ -92,5 +92,5 @@ def test_sinks_are_asked_in_an_order_in_which_the_log_knows_what_was_announced_b
 
 
 def test_an_unknown_one_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match="'webhook' is no sink; known are event, annotation, influxdb, log"):
+    with pytest.raises(InputError, match="'webhook' is not a sink; known are event, annotation, influxdb, log"):
         load_settings(watch_sinks="log,webhook")

@@ -64,5 +64,7 @@ def test_one_that_cannot_be_imported_is_refused_by_its_name(tmp_path: Path, monk
 
 
 def test_an_unknown_one_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"'carbon' is no source of metrics; known are influxdb, prometheus, kubelet"):
+    with pytest.raises(
+        InputError, match=r"'carbon' is not a source of metrics; known are influxdb, prometheus, kubelet"
+    ):
         SOURCES.load("carbon")

@@ -35,12 +35,12 @@ def test_the_fault_is_named(tmp_path: Path, changes: dict[str, Any], fault: str)
     folder = write_bundle(tmp_path / "a")
     model = json.loads((folder / "model.json").read_text())
     replace_file(folder, "model.json", json.dumps({**model, **changes}).encode())
-    with pytest.raises(InputError, match=f"model.json is no model: .*{fault}"):
+    with pytest.raises(InputError, match=f"model.json is not a model: .*{fault}"):
         bundle.load(folder)
 
 
 def test_nesting_without_end_is_refused(tmp_path: Path) -> None:
     folder = write_bundle(tmp_path / "a")
     replace_file(folder, "model.json", b"[" * 100_000)
-    with pytest.raises(InputError, match=r"model\.json is no model"):
+    with pytest.raises(InputError, match=r"model\.json is not a model"):
         bundle.load(folder)

@@ -40,21 +40,21 @@ def test_one_that_the_manifest_names_but_the_model_does_not(folder: Path) -> Non
 def test_a_link_that_leads_out_is_not_followed(folder: Path, tmp_path: Path) -> None:
     elsewhere = (folder / "birth10s.npz").rename(tmp_path / "elsewhere.npz")
     (folder / "birth10s.npz").symlink_to(elsewhere)
-    with pytest.raises(InputError, match=r"birth10s\.npz: is no plain file"):
+    with pytest.raises(InputError, match=r"birth10s\.npz: is not a plain file"):
         bundle.load(folder)
 
 
 def test_links_in_a_circle_lead_nowhere(folder: Path) -> None:
     (folder / "birth10s.npz").unlink()
     (folder / "birth10s.npz").symlink_to("birth10s.npz")
-    with pytest.raises(InputError, match=r"birth10s\.npz: is no plain file|birth10s\.npz: .*symbolic links"):
+    with pytest.raises(InputError, match=r"birth10s\.npz: is not a plain file|birth10s\.npz: .*symbolic links"):
         bundle.load(folder)
 
 
 def test_a_pipe_does_not_make_it_wait(folder: Path) -> None:
     (folder / "birth10s.npz").unlink()
     os.mkfifo(folder / "birth10s.npz")
-    with pytest.raises(InputError, match=r"birth10s\.npz: is no plain file"):
+    with pytest.raises(InputError, match=r"birth10s\.npz: is not a plain file"):
         bundle.load(folder)
 
 

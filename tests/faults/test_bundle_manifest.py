@@ -37,7 +37,7 @@ def test_missing(folder: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 50_000, b"null", b"[]", b'{"format": 1}'])
 def test_no_manifest(folder: Path, content: bytes) -> None:
     (folder / "manifest.json").write_bytes(content)
-    refused(folder, r"manifest\.json: (is no manifest|format None is not known)")
+    refused(folder, r"manifest\.json: (is not a manifest|format None is not known)")
 
 
 def test_another_format(folder: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_path_that_leads_elsewhere(folder: Path, name: str) -> None:
         manifest["files"][name] = manifest["files"]["model.json"]
 
     change_manifest(folder, add)
-    refused(folder, "is no name for a model or its file")
+    refused(folder, "is not a valid name for a model or its file")
 
 
 def forget_card(manifest: dict[str, Any]) -> None:

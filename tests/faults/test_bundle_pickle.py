@@ -28,7 +28,7 @@ class Bomb:
 def test_a_plain_pickle_is_refused_and_not_run(tmp_path: Path, name: str) -> None:
     folder, crater = write_bundle(tmp_path / "a"), tmp_path / "crater"
     replace_file(folder, name, pickle.dumps(Bomb(crater)))
-    with pytest.raises(InputError, match=r"holds no arrays of numbers|is no model"):
+    with pytest.raises(InputError, match=r"holds no arrays of numbers|is not a model"):
         bundle.load(folder)
     assert not crater.exists()
 

@@ -47,7 +47,7 @@ def test_names_outside_of_its_own(tmp_path: Path, name: str) -> None:
 def test_a_manifest_of_another_name(tmp_path: Path) -> None:
     path = manifest_of(tmp_path / "fleet")
     path = path.rename(path.with_name("copy.json"))
-    assert_refused(tmp_path / "fleet", path, "is no manifest of a data set; move it away")
+    assert_refused(tmp_path / "fleet", path, "is not a manifest of a data set; move it away")
 
 
 def test_another_schema_than_the_file_has(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_a_field_that_holds_no_numbers_is_named(
     influxd: Influxd, database: str, measurement: str, tags: str, field: str, column: str, value: str, shown: str
 ) -> None:
     source = write(influxd, database, measurement, tags, field, value)
-    with pytest.raises(InputError, match=f"field '{field}' of {measurement} holds {shown}, which is no number"):
+    with pytest.raises(InputError, match=f"field '{field}' of {measurement} holds {shown}, which is not a number"):
         source.fetch(SINCE, UNTIL)
     source.close()
 

@@ -1,4 +1,4 @@
-"""A file that is no Parquet file, whatever its name says."""
+"""A file that is not a Parquet file, whatever its name says."""
 
 from __future__ import annotations
 

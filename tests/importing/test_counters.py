@@ -1,4 +1,4 @@
-"""A restart is told from what is no counter, and rows of zeros that know nothing from those of a quiet container."""
+"""A restart is told from what is not a counter, and rows of zeros that know nothing from those of a quiet container."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_restarts_may_be_many_for_their_rows(bring: Import, values: list[int]) -
     ],
 )  # fmt: skip
 def test_levels_and_rates_are_no_counters(bring: Import, values: list[float]) -> None:
-    with pytest.raises(InputError, match=r"column 'rx' falls in \d+% of its steps, so it is no counter"):
+    with pytest.raises(InputError, match=r"column 'rx' falls in \d+% of its steps, so it is not a counter"):
         bring("pod,time,rx\n" + counted(values), columns=[RX])
 
 

@@ -27,11 +27,11 @@ def test_a_public_format_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mapping", "said"),
     [
-        ("cpu", "'cpu' is no mapping"),
+        ("cpu", "'cpu' is not a mapping"),
         ("cpu=cpu_usage_nanocores", "no column is mapped to time"),
-        ("t=time,x=temperature", "'temperature' is no metric"),
-        ("t=time,x=rate:memory_rss_bytes", "is no counter"),
-        ("t=time,x=memory_rss_bytes*1e", "'1e' is no number"),
+        ("t=time,x=temperature", "'temperature' is not a metric"),
+        ("t=time,x=rate:memory_rss_bytes", "is not a counter"),
+        ("t=time,x=memory_rss_bytes*1e", "'1e' is not a number"),
         ("t=time,x=rx_bytes,y=rate:rx_bytes", "rx_bytes is to come from two columns; keep one"),
     ],
 )
@@ -43,13 +43,13 @@ def test_mistakes_in_a_mapping_are_told(mapping: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("t,x\nsoon,1\n", "row 1: 'soon' is no time"),
-        ("t,x\n,1\n5,1\n", "column 't', row 1: nothing is no time"),
+        ("t,x\nsoon,1\n", "row 1: 'soon' is not a time"),
+        ("t,x\n,1\n5,1\n", "column 't', row 1: nothing is not a time"),
         ("t,x\n0001-01-01,1\n", "is not a time between"),
-        ('t,x\n0,1\n1,"1,5"\n', "column 'x', row 2: '1,5' is no number"),
+        ('t,x\n0,1\n1,"1,5"\n', "column 'x', row 2: '1,5' is not a number"),
         ("t,y\n1,1\n", "column 'x' is missing; it has t, y"),
-        ("", "is no CSV file"),
-        ("t,x\n0,1,5\n1,2,6\n", "is no CSV file: Length of header or names does not match"),
+        ("", "is not a CSV file"),
+        ("t,x\n0,1,5\n1,2,6\n", "is not a CSV file: Length of header or names does not match"),
     ],
 )
 def test_files_that_do_not_fit_are_told(tmp_path: Path, content: str, said: str) -> None:
@@ -124,7 +124,7 @@ def test_times_are_read_as_the_mapping_says(tmp_path: Path) -> None:
     assert read(tmp_path, "t,x\n2014/3/2 10:00,1\n", "t=time,x=memory_rss_bytes")["time"].tolist() == [
         pd.Timestamp("2014-03-02T10:00:00Z")
     ]
-    with pytest.raises(InputError, match="row 2: '14/14/2014' is no time, or not written as '%d/%m/%Y'"):
+    with pytest.raises(InputError, match="row 2: '14/14/2014' is not a time, or not written as '%d/%m/%Y'"):
         read(tmp_path, "t,x\n02/03/2014,1\n14/14/2014,1\n", "t=time:%d/%m/%Y,x=memory_rss_bytes")
     with pytest.raises(InputError, match="has times with and without a zone"):
         read(tmp_path, "t,x\n2014-03-02 10:00,1\n2014-03-02 10:00Z,1\n", "t=time,x=memory_rss_bytes")

@@ -54,8 +54,8 @@ def test_a_mapping_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
         ("csv", CSV + f"a,{BEGIN_S},1\x1b[K\n", "line 3: holds terminal control codes"),
         ("csv", CSV + '"a\nb",1\n', "line 3 has 2 fields, not 3: '\"a'"),
         ("csv", CSV + 'a,"1', "line 3: unexpected end of data: 'a,\"1'"),
-        ("csv", f'pod,time,cpu\n"a\nb",{BEGIN_S},1\na,{BEGIN_S},x\n', "column 'cpu', line 4: 'x' is no number"),
-        ("csv", f"pod,time,cpu\n\na,{BEGIN_S},1\na,soon,2\n", "column 'time', line 4: 'soon' is no number"),
+        ("csv", f'pod,time,cpu\n"a\nb",{BEGIN_S},1\na,{BEGIN_S},x\n', "column 'cpu', line 4: 'x' is not a number"),
+        ("csv", f"pod,time,cpu\n\na,{BEGIN_S},1\na,soon,2\n", "column 'time', line 4: 'soon' is not a number"),
         ("csv", f"pod,time,cpu\na,{BEGIN_S},-3\n", "column 'cpu', line 2: '-3' is negative"),
     ],
 )  # fmt: skip
@@ -66,7 +66,7 @@ def test_an_error_says_the_files_own_line(bring: Import, ending: str, text: str,
 
 
 def test_a_line_that_is_no_text_is_named(bring: Import) -> None:
-    with pytest.raises(InputError, match="line 3: is no UTF-8 text"):
+    with pytest.raises(InputError, match="line 3: is not UTF-8 text"):
         bring(CSV.encode() + b"a\xff,1,2\n", columns=[CPU])
 
 
@@ -134,9 +134,9 @@ def test_arff_as_weka_reads_it(tmp_path: Path) -> None:
         (HEADER, "w1,5,'a\n", "line 7: a quote that does not end"),
         (HEADER, "{0 w1}\n", "line 7: sparse data is not read"),
         ("@attribute c {a,b\n", "a\n", "line 2: the values of 'c' do not end with }"),
-        ("@attribute c\n", "a\n", "line 2: '@attribute c' is no attribute"),
+        ("@attribute c\n", "a\n", "line 2: '@attribute c' is not an attribute"),
         ("@attribute c relational\n", "a\n", "line 2: 'c' is of a type that is not read: 'relational'"),
-        ("attribute c\n", "a\n", "line 2: is no part of a header"),
+        ("attribute c\n", "a\n", "line 2: is not a part of a header"),
     ],
 )
 def test_what_an_arff_file_does_not_declare_is_refused(tmp_path: Path, header: str, data: str, words: str) -> None:

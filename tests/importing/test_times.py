@@ -65,11 +65,11 @@ def test_a_pattern_takes_offsets_of_hours(bring: Import) -> None:
     ("written", "how", "words"),
     [
         (["2026-03-01T10:00:00Z", "2026-03-01T10:00:00"], {}, "column 'time' has times with and without a zone"),
-        (["2026-03-01 10:00:00 CET"], {"zone": "UTC"}, "line 2: '2026-03-01 10:00:00 CET' is no time of ISO 8601"),
-        (["2026-03-01T10:00:00Z", "yesterday"], {}, "column 'time', line 3: 'yesterday' is no time of ISO 8601"),
+        (["2026-03-01 10:00:00 CET"], {"zone": "UTC"}, "line 2: '2026-03-01 10:00:00 CET' is not a time of ISO 8601"),
+        (["2026-03-01T10:00:00Z", "yesterday"], {}, "column 'time', line 3: 'yesterday' is not a time of ISO 8601"),
         (["02/03/2014 10:00"], {}, "say how it is written: time.format = '%d.%m.%Y %H:%M:%S', for example"),
-        (["2.3.14"], {"format": "%d.%m.%Y"}, "line 2: '2.3.14' is no time, or not written as '%d.%m.%Y'; others are"),
-        (["2.3.14"], {"format": "%Q"}, "time.format: '%Q' is no pattern"),
+        (["2.3.14"], {"format": "%d.%m.%Y"}, "line 2: '2.3.14' is not a time, or not written as '%d.%m.%Y'; others"),
+        (["2.3.14"], {"format": "%Q"}, "time.format: '%Q' is not a pattern"),
         (["", "2026-03-01T10:00:00Z"], {}, "line 2: the time is missing"),
     ],
 )

@@ -87,13 +87,13 @@ def test_nothing_but_a_bundle_is_replaced(identifier: Identifier, tmp_path: Path
         bundle.save(identifier, tmp_path / "a", name="second")
     assert precious.read_text() == "years of work"
     (tmp_path / "file").write_text("a file")
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         bundle.save(identifier, tmp_path / "file", name="first")
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a b", "a\nb", ".hidden", "x" * 101])
 def test_an_unusable_name_is_refused(identifier: Identifier, tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="is no name for a model"):
+    with pytest.raises(InputError, match="is not a valid name for a model"):
         bundle.save(identifier, tmp_path / "a", name=name)
     assert list(tmp_path.iterdir()) == []
 

@@ -62,8 +62,8 @@ def test_reports_never_replace_the_notebooks_themselves(project: Path, way: str)
     [
         ("notebooks/03_evaluate.ipynb", {**EXECUTED, "metadata": {}}, "is a notebook that no run made"),
         ("notebooks/03_evaluate.ipynb", "not even JSON", "is a notebook that no run made"),
-        ("results/03_evaluate.json", {"mine": 1}, "is no file of podlab's results"),
-        ("run.json", {"speed": "10 km in 50 min"}, "is no file of podlab's"),
+        ("results/03_evaluate.json", {"mine": 1}, "is not a file of podlab's results"),
+        ("run.json", {"speed": "10 km in 50 min"}, "is not a file of podlab's"),
         ("index.html", "<title>My site</title>", "is a page that podlab did not make"),
     ],
 )

@@ -49,7 +49,7 @@ def append(
     Raises
     ------
     InputError
-        If the table is no samples table, the folder holds something else, or cannot be written.
+        If the table is not a samples table, the folder holds something else, or cannot be written.
     """
     store = open_store(path)
     names = store.names()

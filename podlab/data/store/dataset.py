@@ -103,7 +103,7 @@ class Dataset:
         Raises
         ------
         InputError
-            If it is not there, is torn, was changed, or is no Parquet file of the manifest's columns.
+            If it is not there, is torn, was changed, or is not a Parquet file of the manifest's columns.
         """
         where = self._name(partition)
         try:
@@ -196,7 +196,7 @@ def open_dataset(path: Path | str) -> Dataset:
     Raises
     ------
     InputError
-        If it is no data set, a manifest was damaged, or a Parquet file lies in it that no append put there.
+        If it is not a data set, a manifest was damaged, or a Parquet file lies in it that no append put there.
     """
     store = open_store(path)
     # In this order: whatever partition is listed, the manifest that its append began with is there as well.

@@ -108,7 +108,7 @@ def read_appends(store: Store, names: Iterable[str]) -> dict[str, Append]:
             continue
         append = file.removesuffix(".json")
         if not (file.endswith(".json") and _APPEND.fullmatch(append)):
-            raise InputError("is no manifest of a data set", where=f"{store.where}/{name}", hint="move it away")
+            raise InputError("is not a manifest of a data set", where=f"{store.where}/{name}", hint="move it away")
         with store.open(name) as opened:
             found[append] = _parse(opened.read(), append, f"{store.where}/{name}")
     return found

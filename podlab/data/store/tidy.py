@@ -50,7 +50,7 @@ def tidy(
     files = store.names()
     appends = read_appends(store, files)
     if files and not appends:
-        raise InputError("is no data set", where=store.where, hint="name the folder of one")
+        raise InputError("is not a data set", where=store.where, hint="name the folder of one")
     before = clock() - older_than
     dead = {name for name, each in appends.items() if each.state == "begun" and time_of(name) < before}
     found = {name: size for name, size in files.items() if append_of(name) in dead}

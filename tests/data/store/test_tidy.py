@@ -110,6 +110,6 @@ def test_a_folder_that_is_not_there_is_no_tidy_one(tmp_path: Path) -> None:
 
 def test_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="is no data set; name the folder of one"):
+    with pytest.raises(InputError, match="is not a data set; name the folder of one"):
         tidy(tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
