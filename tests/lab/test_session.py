@@ -98,7 +98,7 @@ def test_what_is_finished_in_time_is_joined_and_the_rest_is_told(
     monkeypatch.setattr(session.recorder, "SystemClock", lambda: clock)
     [summary] = session.record_lab(tmp_path / "r.parquet", **ARGUMENTS, parallel=1, budget_s=200)
     assert (summary.deployments, summary.dropped, summary.not_started) == (2, 0, 2)
-    assert "2 of 4 planned, 0 dropped, 2 not started for want of time" in summary.card.read_text()
+    assert "2 of 4 planned, 0 dropped, 2 not started for lack of time" in summary.card.read_text()
     table = read_draws(draws_file(summary.recording))
     assert Counter(table["outcome"]) == {"recorded": 2, "not started": 2}
     with pytest.raises(PodlabError, match="in time"):
