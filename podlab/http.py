@@ -173,6 +173,7 @@ class HttpClient:
         # Compression takes more time than a cluster's network.
         always = {"Accept-Encoding": "identity", "User-Agent": f"podlab/{podlab.__version__}"}
         self.headers = always | dict(headers or {})
+        self.token: str | None = None
         self._pool, self._secrets, self._clock = pool, list(secrets), clock
 
     @classmethod
@@ -199,7 +200,7 @@ class HttpClient:
         user, password : str, optional
             Sent as basic authentication.
         token : str, optional
-            Kept out of errors, as the password is; the caller puts it into a header.
+            Kept out of errors, as the password is. The caller puts :attr:`token`, without its line end, into a header.
         headers, timeout_s, clock
             As for the class.
         ca_file : Path, optional
@@ -208,7 +209,7 @@ class HttpClient:
         Raises
         ------
         InputError
-            If the address, the certificates or what the environment says of proxies cannot be used.
+            If the address, a secret, the certificates or the environment's proxies cannot be used.
         """
         try:
             sound = urllib3.util.parse_url(url)
@@ -217,9 +218,12 @@ class HttpClient:
             valid = False
         if not valid:
             raise InputError("is not a valid address", where=url, hint=f"check {service.address}")
+        prefix = service.address.removesuffix("_url")
+        token = None if token is None else clean_token(token, where=f"{prefix}_token")
+        password = clean_password(password, where=f"{prefix}_password") if password else password
         proxy = find_proxy(url)
         needs_tls = ca_file is not None or any(each.startswith("https:") for each in (url, proxy.url if proxy else ""))
-        trusted = trusted_authorities(ca_file, service.address.replace("_url", "_ca_file")) if needs_tls else None
+        trusted = trusted_authorities(ca_file, f"{prefix}_ca_file") if needs_tls else None
         secrets = [token, password]
         headers = dict(headers or {})
         if user is not None and token is None:
@@ -233,7 +237,11 @@ class HttpClient:
             )
             found = urlsplit(proxy.url).password
             secrets += [] if found is None else [found, unquote(found)]
-        return cls(service, pool, url, timeout_s=timeout_s, headers=headers, proxy=proxy, secrets=secrets, clock=clock)
+        client = cls(
+            service, pool, url, timeout_s=timeout_s, headers=headers, proxy=proxy, secrets=secrets, clock=clock
+        )
+        client.token = token
+        return client
 
     @property
     def address(self) -> str:
@@ -353,16 +361,6 @@ class HttpClient:
         variable = "HTTP_PROXY" if self.proxy is None else self.proxy.variable
         hint = f"give user and password in {variable}, or add the host to NO_PROXY"
         return InputError("the proxy asks for a login: 407", where=where, hint=hint)
-
-
-def server_token(value: str | None, service: Service) -> str | None:
-    """Take the line end off a token; see :func:`podlab.secret_text.clean_token`."""
-    return None if value is None else clean_token(value, where=service.address.replace("_url", "_token"))
-
-
-def server_password(value: str | None, service: Service) -> str | None:
-    """Take the line end off a password; see :func:`podlab.secret_text.clean_password`."""
-    return clean_password(value, where=service.address.replace("_url", "_password")) if value else value
 
 
 def proxy_headers(proxy: Proxy) -> dict[str, str]:

@@ -42,7 +42,7 @@ import pandas as pd
 from urllib3.exceptions import HTTPError
 
 from podlab.errors import InputError, PodlabError
-from podlab.http import INFLUXDB, HttpClient, Response, TooLargeError, server_password, server_token, web_page
+from podlab.http import INFLUXDB, HttpClient, Response, TooLargeError, web_page
 from podlab.sources.influxdb_syntax import fill_in
 
 _MAX_SMALL_ANSWER_BYTES: Final = 8_000_000
@@ -116,9 +116,8 @@ class InfluxDatabase:
 
     def __post_init__(self) -> None:
         self._version: InfluxVersion | None = None
-        self._token = server_token(self.token, INFLUXDB)
         self._http = HttpClient.to_server(
-            INFLUXDB, self.url, user=self.user, password=server_password(self.password, INFLUXDB), token=self._token,
+            INFLUXDB, self.url, user=self.user, password=self.password, token=self.token,
             ca_file=self.ca_file, timeout_s=self.timeout_s, clock=self.clock,
         )  # fmt: skip
 
@@ -198,8 +197,8 @@ class InfluxDatabase:
         headers = {"Accept": "application/json" if major == 3 else "application/x-msgpack"}
         if path == "/query" and body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
-        if self._token is not None:
-            headers["Authorization"] = f"{'Token' if major == 2 else 'Bearer'} {self._token}"
+        if self._http.token is not None:
+            headers["Authorization"] = f"{'Token' if major == 2 else 'Bearer'} {self._http.token}"
         address = f"{path}?{urlencode(parameters)}" if parameters else path
         answer = self._http.send(method, address, where=self.name, body=body, headers=headers, max_bytes=max_bytes)
         if not answer.is_success:
@@ -208,7 +207,7 @@ class InfluxDatabase:
 
     def _find_version(self) -> InfluxVersion:
         # Every version takes this scheme here, and those that ask for none do not look.
-        headers = {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
+        headers = {} if self._http.token is None else {"Authorization": f"Bearer {self._http.token}"}
         text = ""
         for path in ("/ping", "/health"):
             answer = self._http.open("GET", path, where=self.name, headers=headers)
@@ -224,7 +223,7 @@ class InfluxDatabase:
             if _MAJOR.match(text):
                 break
         found = _MAJOR.match(text)
-        return InfluxVersion(min(int(found[1]), 3) if found else _UNSTATED[self._token is not None], text)
+        return InfluxVersion(min(int(found[1]), 3) if found else _UNSTATED[self._http.token is not None], text)
 
     def _refusal_of(self, answer: Response, *, is_question: bool) -> PodlabError:
         message = answer.headers.get("X-Influxdb-Error") or _error_in(answer.body)

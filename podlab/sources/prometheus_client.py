@@ -28,8 +28,6 @@ from podlab.http import (
     Response,
     TooLargeError,
     one_line,
-    server_password,
-    server_token,
     web_page,
 )
 from podlab.sources.time_join import Ints
@@ -329,13 +327,12 @@ class PrometheusApi:
         headers = {"Accept": "application/json"}
         if self.tenant is not None:
             headers[_TENANT_HEADER] = self.tenant
-        token = server_token(self.token, PROMETHEUS)
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
         self._http = HttpClient.to_server(
-            PROMETHEUS, self.url, user=self.user, password=server_password(self.password, PROMETHEUS), token=token,
+            PROMETHEUS, self.url, user=self.user, password=self.password, token=self.token,
             headers=headers, ca_file=self.ca_file, timeout_s=self.timeout_s, clock=self.clock,
         )  # fmt: skip
+        if self._http.token is not None:
+            self._http.headers["Authorization"] = f"Bearer {self._http.token}"
 
     @property
     def name(self) -> str:
