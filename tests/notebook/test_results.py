@@ -13,9 +13,7 @@ from matplotlib.figure import Figure
 
 from podlab.errors import InputError
 from podlab.evaluation.metrics import Estimate
-from podlab.notebook.report import CHAIN
 from podlab.notebook.results import RUN_VARIABLE, Results, enter_project, find_root, plain, read_results
-from podlab.notebook.tables import TARGETS_FILE, Target, compare_targets, read_targets
 
 
 @pytest.fixture(autouse=True)
@@ -93,39 +91,6 @@ def test_targets_are_compared_with_what_was_measured(tmp_path: Path, monkeypatch
         ["Coverage", "0.94 to 0.97", "not measured", "-", "-", "-", None],
         ["Macro-F1", "at least 0.8", "✓ yes", "0.900", "0.85 to 0.95", "-", 7],
     ]
-
-
-def test_each_number_is_judged_exactly_and_a_pattern_stands_for_many() -> None:
-    targets = [Target("Drop", "n", "drop: *", at_most=0.05), Target("Macro-F1", "n", "f1", at_least=0.8)]
-    measures = {
-        "drop: site": {"value": 0.0501, "best_guess": 0.04, "low": 0.01, "high": 0.09, "deployments": 3},
-        "drop: version": {"value": 0.05},
-        "f1": {"value": 0.7996, "best_guess": 0.79},
-    }
-    compared = compare_targets(targets, measures).set_index("target")
-    assert compared["reached"].to_dict() == {
-        "Macro-F1": "✗ no",
-        "Drop: site": "✗ only without unknown",
-        "Drop: version": "✓ yes",
-    }
-    assert compared.loc["Drop: site", ["value", "95 % interval", "best guess"]].to_list() == [
-        "0.050", "0.01 to 0.09", "0.040",
-    ]  # fmt: skip
-    assert compare_targets(targets[:1], {}).empty
-
-
-def test_the_targets_are_read_and_each_notebook_of_theirs_is_there() -> None:
-    targets = read_targets(Path(__file__).parents[2] / TARGETS_FILE)
-    assert len(targets) > 25
-    assert {target.notebook for target in targets} <= set(CHAIN)
-    assert len({(target.notebook, target.measure) for target in targets}) == len(targets)
-
-
-@pytest.mark.parametrize("content", ["[[target", '[[target]]\nname = "x"', '[[target]]\ncolour = "red"'])
-def test_a_damaged_list_of_targets_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
-    (tmp_path / "targets.toml").write_text(content)
-    with pytest.raises(InputError, match=r"targets.toml: not a list of targets: .*; see its first lines"):
-        read_targets(tmp_path / "targets.toml")
 
 
 def test_the_same_figure_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -1,0 +1,60 @@
+"""Scores are short and never read as perfect when they are not; targets are judged by the exact number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from podlab.errors import InputError
+from podlab.notebook.report import CHAIN
+from podlab.notebook.tables import TARGETS_FILE, Target, compare_targets, format_number, read_targets
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.876, "0.88"),
+        (1.0, "1.00"),
+        (0.0, "0.00"),
+        (0.9955, "0.996"),
+        (0.0044, "0.004"),
+        (179.014, "179.01"),
+        (1, "1.00"),
+    ],
+)
+def test_numbers_are_rounded_but_not_to_perfect(value: float, text: str) -> None:
+    assert format_number(value) == text
+
+
+def test_each_number_is_judged_exactly_and_a_pattern_stands_for_many() -> None:
+    targets = [Target("Drop", "n", "drop: *", at_most=0.05), Target("Macro-F1", "n", "f1", at_least=0.8)]
+    measures = {
+        "drop: site": {"value": 0.0501, "best_guess": 0.04, "low": 0.01, "high": 0.09, "deployments": 3},
+        "drop: version": {"value": 0.05},
+        "f1": {"value": 0.7996, "best_guess": 0.79},
+    }
+    compared = compare_targets(targets, measures).set_index("target")
+    assert compared["reached"].to_dict() == {
+        "Macro-F1": "✗ no",
+        "Drop: site": "✗ only without unknown",
+        "Drop: version": "✓ yes",
+    }
+    assert compared.loc["Drop: site", ["value", "95 % interval", "best guess"]].to_list() == [
+        "0.050", "0.01 to 0.09", "0.040",
+    ]  # fmt: skip
+    assert compare_targets(targets[:1], {}).empty
+
+
+def test_the_targets_are_read_and_each_notebook_of_theirs_is_there() -> None:
+    targets = read_targets(Path(__file__).parents[2] / TARGETS_FILE)
+    assert len(targets) > 25
+    assert {target.notebook for target in targets} <= set(CHAIN)
+    assert len({(target.notebook, target.measure) for target in targets}) == len(targets)
+
+
+@pytest.mark.parametrize("content", ["[[target", '[[target]]\nname = "x"', '[[target]]\ncolour = "red"'])
+def test_a_damaged_list_of_targets_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "targets.toml").write_text(content)
+    with pytest.raises(InputError, match=r"targets.toml: not a list of targets: .*; see its first lines"):
+        read_targets(tmp_path / "targets.toml")
