@@ -70,7 +70,7 @@ def test_no_card_or_too_many_files(folder: Path, change: Callable[[dict[str, Any
 
 def test_services_that_the_model_does_not_have(folder: Path) -> None:
     change_manifest(folder, lambda manifest: manifest.update(services=["nginx", "mysql"]))
-    with pytest.raises(InputError, match="manifest and model tell of different services"):
+    with pytest.raises(InputError, match="manifest and model have different services"):
         bundle.load(folder)
 
 
