@@ -43,7 +43,7 @@ from podlab.progress import Progress
 PROBABILITY = "p_"
 #: Kept models and predictions may take so much of the disk; the ones not used for longest go first.
 CACHE_BYTES = 2 * 2**30
-#: What a prediction may have beside probabilities; missing where a model does not give it.
+#: What a prediction may have next to probabilities; missing where a model does not give it.
 _OPTIONAL: dict[str, Any] = {"novelty": np.nan, "prediction_set": None, "coverage": None, "similar": None,
                              "seconds_observed": np.nan, "rule": None}  # fmt: skip
 
@@ -358,7 +358,7 @@ def _complete(table: pd.DataFrame, **more: Any) -> pd.DataFrame:
 
 
 def _describe(dataset: Dataset, group: str) -> pd.DataFrame:
-    """Say who the containers are, except for what was drawn of them (n_containers,)."""
+    """Give identity and labels of the containers, without the table of draws (n_containers,)."""
     own = [name for name in dataset.containers if name == group or not str(name).startswith(KNOB_PREFIX)]
     return dataset.containers[own].assign(
         position=np.arange(len(dataset.containers)),
@@ -368,7 +368,7 @@ def _describe(dataset: Dataset, group: str) -> pd.DataFrame:
 
 
 def _in_order(found: pd.DataFrame) -> pd.DataFrame:
-    """Put probabilities last, and answers behind who they are about."""
+    """Order the columns: identity and labels, then predictions, then probabilities."""
     chances = [str(name) for name in found if str(name).startswith(PROBABILITY)]
     first = ["model", "fold", "iteration", "scenario_group", "scenario", "horizon_s", "draw", "position", "unit",
              "activity", "service", "unknown", "known", "predicted", "best_guess", "confidence"]  # fmt: skip
@@ -433,7 +433,7 @@ def _digest(*parts: bytes) -> str:
 
 @once
 def _code_digest() -> str:
-    """Digest of what decides on a result beside its input: podlab's code and the libraries' versions."""
+    """Digest what a result depends on apart from its input: podlab's code and the versions of libraries."""
     root = Path(podlab.__file__).parent
     files = [path for part in ("data", "features", "identify", "evaluation") for path in (root / part).rglob("*.py")]
     versions = f"{podlab.__version__} {platform.python_version()} {np.__version__} {sklearn.__version__}"

@@ -158,7 +158,7 @@ def thin_deployments(samples: pd.DataFrame, per_service: int, *, seed: int = 0) 
     per_service : int
         How many at most; 0 keeps all.
     seed : int
-        Draws them; who is drawn does not depend on the order of rows.
+        Draws them, independent of the order of rows.
     """
     if not per_service or "deployment" not in samples:
         return samples
@@ -209,7 +209,7 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "only-memory": _family("memory"),
     "only-cpu": _family("cpu"),
 }
-#: What identification learns from unless told otherwise.
+#: What identification learns from by default.
 DEFAULT_FILTER = "only-numbers-no-image-size"
 
 

@@ -56,7 +56,7 @@ def draw_weights(strata: Sequence[object], *, seed: int, resamples: int = RESAMP
     Deployments are drawn with replacement within their stratum (their service), so that every service stays in. Of n
     deployments n - 1 are drawn and weigh n / (n - 1) each: drawing n of n would make intervals of services with few
     deployments too narrow, by the factor sqrt((n - 1) / n) (Rao and Wu 1988, "Resampling inference with complex survey
-    data", JASA 83:231-241). A lone deployment counts once in each resample: nothing tells how far another would be.
+    data", JASA 83:231-241). A lone deployment counts once in each resample, since its variance is unknown.
 
     Parameters
     ----------

@@ -92,16 +92,16 @@ def plan_scenarios(
     Parameters
     ----------
     horizons_s : sequence of float
-        Seconds observed from birth.
+        Seconds observed since the start.
     main_s : float
         The horizon, one of them, at which columns and machines are varied.
     long_s : float
         A horizon that few containers were recorded for: all others are asked again on those alone, so that what more
-        seconds bring is not confused with who was recorded for longer.
+        seconds bring is not confused with a change of containers.
     segments_s, settled_s
-        Lengths of mid-life's stretches, and when the first may begin.
+        Lengths of segments mid-run, and when the first may begin.
     interval_s : float
-        A sampling interval beside the recorded one; horizons that hold at least six of it are asked.
+        A sampling interval longer than the recorded one, for horizons of at least six such intervals.
     draws : int
         Other machines.
     """
@@ -132,7 +132,7 @@ def plan_scenarios(
 
 
 def from_start(horizons_s: Sequence[float]) -> list[Scenario]:
-    """List scenarios that show the first so many seconds since the start.
+    """List scenarios that show the first seconds since the start.
 
     Raises
     ------

@@ -118,8 +118,8 @@ def score_conditions(
     scenarios : sequence of Scenario, optional
         By default :func:`podlab.evaluation.scenarios.plan_scenarios`.
     other : DataFrame, optional
-        Another recording. Of the services that both have, its deployments are dealt to the folds' models, and a model
-        trained on it predicts those of ``samples``; each at the scenarios since the start that have a horizon.
+        Another recording. Of the services that both have, each of its deployments is predicted by one fold's model, and
+        those of ``samples`` by a model trained on it; each at the scenarios since the start that have a horizon.
     horizons_s : sequence of float, optional
         That models are trained for, as for :func:`podlab.identify.fit`.
 
@@ -143,11 +143,11 @@ def score_conditions(
             for how in (TO_OTHER, FROM_OTHER)
         )
         count = len(elsewhere.containers)
-        dealt = splits_elsewhere(plan, elsewhere.containers)
+        distributed = splits_elsewhere(plan, elsewhere.containers)
         shared = dataset.containers["service"].isin(elsewhere.containers["service"]).to_numpy(bool)
         whole = [Split(np.arange(count), np.flatnonzero(shared))]
         what = "the other recording"
-        found.append(cross_validate(dataset, dealt, there, model, tested=elsewhere, what=what, **same))
+        found.append(cross_validate(dataset, distributed, there, model, tested=elsewhere, what=what, **same))
         found.append(cross_validate(elsewhere, whole, back, model, tested=dataset, what=what, **same))
         asked += [*there, *back]
     predictions = pd.concat(found, ignore_index=True)

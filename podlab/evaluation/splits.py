@@ -24,7 +24,7 @@ TextArray = NDArray[np.object_]
 SHARED = ("cluster", "node", "namespace", "site", "load", *SHARED_DRAWS)
 #: Columns whose values mean something within one service only, where the same word need not be the same thing.
 OF_ONE_SERVICE = ("version", "configuration", "profile", "variant")
-#: Of these, the ones left out one by one, as the values of a knob are; others are dealt into folds.
+#: Of these, the ones left out one by one, as the values of a knob are; others are split into folds.
 _ONE_BY_ONE = ("version", "configuration")
 
 
@@ -84,7 +84,7 @@ def plan_splits(
     containers : DataFrame (n_containers,)
         With ``service`` and the group's column.
     group : str
-        A column. With ``deployment`` and the like, groups are dealt into folds, each service's over all of them. Of
+        A column. With ``deployment`` and the like, groups are split into folds, each service's over all of them. Of
         ``version`` and ``configuration`` one of each service is left out at a time, of ``load`` (what a variant has
         before its slash), ``site``, ``cluster`` and the others in :data:`SHARED` one of all services. Of ``knob:NAME``
         one value of each service is left out at a time; services without the knob are trained on only.
@@ -118,7 +118,7 @@ def plan_splits(
             tested = [_draw_tested(services, groups, training_ratio, rng) & has_value]
         else:
             most = _most_groups(services, groups) if _one_by_one(group) else folds
-            tested = [fold & has_value for fold in _deal(services, groups, most, rng)]
+            tested = [fold & has_value for fold in _assign_folds(services, groups, most, rng)]
         splits += [split for mask in tested if (split := _split(mask, services, units, iteration)) is not None]
         if group in SHARED:
             break  # nothing is drawn, so that a repetition would say the same again
@@ -192,7 +192,7 @@ def without_services(
     number = len(there) if groups is None else min(groups, len(there))
     if len(there) < 3 or number < 2:
         raise InputError(
-            f"{len(there)} services in {number} groups: too few to leave some out and still tell others apart",
+            f"{len(there)} services in {number} groups: too few to leave some out and still have two",
             hint="give at least three services and two groups",
         )
     number = max(number, -(-len(there) // (len(there) - 2)))
@@ -213,7 +213,7 @@ def without_services(
 def _kind(group: str, training_ratio: float | None, unit: str) -> str:
     if group in SHARED or _one_by_one(group):
         return f"each {group} left out in turn"
-    kind = f"{group}s dealt into folds" if training_ratio is None else f"share of {group}s trained on"
+    kind = f"{group}s split into folds" if training_ratio is None else f"share of {group}s trained on"
     return kind if unit == group else f"{kind}, no {unit} divided"
 
 
@@ -248,7 +248,7 @@ def _check_arguments(
 ) -> None:
     if len(set(services)) < 2:
         raise InputError(
-            f"only one service, {services[0]!r}: there is nothing to tell apart", hint="give samples of at least two"
+            f"only one service, {services[0]!r}: there is nothing to classify", hint="give samples of at least two"
         )
     if folds < 2 or iterations < 1:
         raise InputError(f"{folds} folds and {iterations} iterations", hint="use at least 2 folds and 1 iteration")
@@ -262,8 +262,10 @@ def _most_groups(services: TextArray, groups: TextArray) -> int:
     return max(2, int(pd.DataFrame({"s": services, "g": groups}).groupby("s")["g"].nunique().max()))
 
 
-def _deal(services: TextArray, groups: TextArray, folds: int, rng: np.random.Generator) -> list[NDArray[np.bool_]]:
-    """Deal groups into folds so that each service, and the whole, is spread as evenly as groups allow.
+def _assign_folds(
+    services: TextArray, groups: TextArray, folds: int, rng: np.random.Generator
+) -> list[NDArray[np.bool_]]:
+    """Assign groups to folds so that each service, and the whole, is spread as evenly as groups allow.
 
     Returns what is tested in each fold (n_containers,). A group none of whose services has another group is in none.
     """
@@ -274,13 +276,13 @@ def _deal(services: TextArray, groups: TextArray, folds: int, rng: np.random.Gen
     holds[members, kinds] = True
     repeated = holds.sum(axis=0) > 1
     fold_of = np.full(len(names), -1)
-    dealt = np.zeros((folds, len(service_names)), dtype=np.int64)
+    assigned = np.zeros((folds, len(service_names)), dtype=np.int64)
     size = np.zeros(folds, dtype=np.int64)
     for group in rng.permutation(np.flatnonzero(holds[:, repeated].any(axis=1))):
-        of_its_services = dealt[:, holds[group]].sum(axis=1)
+        of_its_services = assigned[:, holds[group]].sum(axis=1)
         fold = np.lexsort((rng.random(folds), size, of_its_services))[0]
         fold_of[group] = fold
-        dealt[fold] += holds[group]
+        assigned[fold] += holds[group]
         size[fold] += 1
     return [fold_of[members] == fold for fold in range(folds)]
 

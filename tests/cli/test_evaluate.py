@@ -53,7 +53,7 @@ def designed(tmp_path: Path) -> Path:
     ("group", "kind"),
     [
         ("site", "each site left out in turn"),
-        ("profile", "profiles dealt into folds, no deployment divided"),
+        ("profile", "profiles split into folds, no deployment divided"),
         ("knob:engine", "each knob:engine left out in turn"),
     ],
 )
