@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -171,23 +170,6 @@ def _numbered(matrix: NDArray[np.float32]) -> tuple[NDArray[np.float32], tuple[s
     return matrix, tuple(map(str, range(matrix.shape[1])))
 
 
-class _WithoutWarnings:
-    """A pipeline to which a feature that is the same in all training containers is no fault."""
-
-    def __init__(self, *steps: Any) -> None:
-        self.pipeline = make_pipeline(*steps)
-
-    def fit(self, X: pd.DataFrame, y: NDArray[np.str_]) -> Self:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*constant|.*invalid value encountered")
-            self.pipeline.fit(X, y)
-        self.classes_ = self.pipeline.classes_
-        return self
-
-    def predict_proba(self, X: pd.DataFrame) -> NDArray[np.float64]:
-        return np.asarray(self.pipeline.predict_proba(X))
-
-
 def benchmark_models(
     horizon_s: float, horizons_s: Sequence[float], columns: Sequence[str] | None = None, seed: int = 0
 ) -> dict[str, Model]:
@@ -212,7 +194,7 @@ def benchmark_models(
         max_iter=40, max_leaf_nodes=4, max_features=0.2, max_bins=63, min_samples_leaf=5, l2_regularization=1.0,
         early_stopping=False, class_weight="balanced", random_state=seed,
     )  # fmt: skip
-    discriminant = _WithoutWarnings(
+    discriminant = make_pipeline(
         SimpleImputer(keep_empty_features=True), StandardScaler(), SelectKBest(f_classif, k=_SELECTED),
         LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
     )  # fmt: skip

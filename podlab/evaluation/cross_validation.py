@@ -12,8 +12,10 @@ import hashlib
 import pickle
 import platform
 import time
+import warnings
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache as once
 from pathlib import Path
@@ -95,6 +97,16 @@ class _IdentifierModel:
         )
 
 
+@contextmanager
+def ignore_small_data_warnings() -> Iterator[None]:
+    """Silence scikit-learn about few containers of many services, and about features without any variance."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message=".*constant|.*invalid value encountered|The number of unique classes is greater than 50%"
+        )
+        yield
+
+
 @dataclass
 class FeatureClassifier:
     """A scikit-learn classifier on podlab's features of a container's first seconds.
@@ -137,7 +149,8 @@ class FeatureClassifier:
         began_s = time.process_time()
         if usable.any():
             services = windows.containers["service"].to_numpy(object)[usable].astype(str)
-            self.estimator_ = copy.deepcopy(self.estimator).fit(X[usable], services)
+            with ignore_small_data_warnings():
+                self.estimator_ = copy.deepcopy(self.estimator).fit(X[usable], services)
         self.fit_cpu_s = time.process_time() - began_s
         return self
 

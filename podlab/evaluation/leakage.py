@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from podlab.evaluation.baselines import j48_like_tree
-from podlab.evaluation.cross_validation import cross_validate
+from podlab.evaluation.cross_validation import cross_validate, ignore_small_data_warnings
 from podlab.evaluation.dataset import DEFAULT_FILTER, Dataset, columns_of, read_dataset
 from podlab.evaluation.metrics import Scores, score_answers, score_predictions, spread
 from podlab.evaluation.splits import IntArray, Plan, TextArray, plan_splits, unit_column
@@ -168,7 +168,9 @@ def draw_rows(count: int, share: float, seed: int) -> tuple[IntArray, IntArray]:
 
 def predict_rows(X: Matrix, services: TextArray, train: IntArray, test: IntArray, seed: int) -> TextArray:
     """Train the original's tree on some rows and predict the services of others."""
-    return np.asarray(j48_like_tree(seed).fit(X[train], services[train]).predict(X[test]), dtype=object)
+    with ignore_small_data_warnings():
+        tree = j48_like_tree(seed).fit(X[train], services[train])
+    return np.asarray(tree.predict(X[test]), dtype=object)
 
 
 def score_row_tree(dataset: Dataset, plan: Plan, columns: Sequence[str], seed: int, **scoring: Any) -> Scores:
