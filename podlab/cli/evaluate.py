@@ -73,7 +73,7 @@ def evaluate(
     from podlab.data.recordings import read_training
     from podlab.data.store.sample import TRAINING_S
     from podlab.evaluation.dataset import features_of
-    from podlab.evaluation.scenarios import MIDLIFE, Scenario
+    from podlab.evaluation.scenarios import MID_RUN, Scenario
     from podlab.evaluation.shift import score_conditions
     from podlab.parallel import use_scheduler
 
@@ -90,7 +90,7 @@ def evaluate(
     horizons_s = parse_horizons_s(horizons) or evaluation.HORIZONS_S
     stretches_s = parse_horizons_s(midlife, where="--midlife") or ()
     with use_scheduler(scheduler), show_progress("evaluate") as progress:
-        # No row after the longest horizon is looked at, unless mid-life is asked for.
+        # No row after the longest horizon is looked at, unless mid-run is asked for.
         head_s = TRAINING_S if stretches_s else max(horizons_s)
         samples = read_training(
             files,
@@ -118,7 +118,7 @@ def evaluate(
         if stretches_s:
             later = score_conditions(
                 samples,
-                scenarios=[Scenario(MIDLIFE, f"{each:g} s", segment_s=each) for each in stretches_s],
+                scenarios=[Scenario(MID_RUN, f"{each:g} s", segment_s=each) for each in stretches_s],
                 services=wanted["services"], columns=features_of(settings.metric_filter), folds=folds,
                 seed=settings.seed, progress=progress,
             )  # fmt: skip
@@ -149,9 +149,9 @@ def _tell_midlife(later: Conditions, stretches_s: Sequence[float]) -> None:
     if not later.table.empty:
         columns = ["condition", "macro_f1", "macro_f1_low", "macro_f1_high", "n_deployments"]
         print_table(
-            ("mid-life", "macro-F1", "95 % from", "to", "deployments"),
+            ("mid-run", "macro-F1", "95 % from", "to", "deployments"),
             later.table[columns].itertuples(index=False, name=None),
-            title="stretches of mid-life, split by deployment",
+            title="segments mid-run, split by deployment",
         )
     shown = set() if later.table.empty else set(later.table["condition"])
     for each in stretches_s:

@@ -1,4 +1,4 @@
-"""How another cluster may show containers: for less time, later, more seldom, with fewer columns, on another machine.
+"""How another cluster may show containers: for less time, later, more sparse, with fewer columns, on another machine.
 
 A scenario changes samples only, as they would have been collected there, so that whatever identifies is judged from
 outside.
@@ -18,7 +18,7 @@ from podlab.evaluation.dataset import Dataset
 from podlab.features.rows import BoolArray, FloatArray, IntArray, observation_spans, read_rows
 
 #: Groups of scenarios, in the order of reports.
-BIRTH, LONG, MIDLIFE, SELDOM = "from birth", "from birth, long ones", "mid-life", "sampled seldom"
+START, LONG, MID_RUN, SPARSE = "since start", "since start, long ones", "mid-run", "sparse sampling"
 COLUMNS, MACHINE, RECORDING = "fewer columns", "another machine", "another recording"
 #: A container counts as seen for so long from here on: samples come with gaps.
 _NEARLY = 0.98
@@ -105,21 +105,21 @@ def plan_scenarios(
     draws : int
         Other machines.
     """
-    births = [Scenario(BIRTH, f"{each:g} s", each) for each in horizons_s]
+    starts = [Scenario(START, f"{each:g} s", each) for each in horizons_s]
     long = [
         Scenario(LONG, f"{each:g} s, those of {long_s:g} s", each, recorded_s=long_s) for each in (*horizons_s, long_s)
     ]
     few = columns_of_set("no filesystem, no volume")
-    midlife = [
-        Scenario(MIDLIFE, f"{each:g} s of mid-life{tail}", segment_s=each, settled_s=settled_s, columns=kept,
-                 reference=f"{each:g} s of mid-life" if tail else "")
+    mid_run = [
+        Scenario(MID_RUN, f"{each:g} s mid-run{tail}", segment_s=each, settled_s=settled_s, columns=kept,
+                 reference=f"{each:g} s mid-run" if tail else "")
         for each in segments_s
         for tail, kept in (("", None), (", no filesystem", few))
     ]  # fmt: skip
-    seldom = [
-        Scenario(SELDOM, f"{seconds.name}, every {interval_s:g} s", seconds.horizon_s, interval_s,
+    sparse = [
+        Scenario(SPARSE, f"{seconds.name}, every {interval_s:g} s", seconds.horizon_s, interval_s,
                  recorded_s=seconds.recorded_s, reference=seconds.name)
-        for seconds in (*births, long[-1])
+        for seconds in (*starts, long[-1])
         if seconds.horizon_s is not None and seconds.horizon_s >= 6 * interval_s
     ]  # fmt: skip
     reference = f"{main_s:g} s"
@@ -128,7 +128,7 @@ def plan_scenarios(
     ]
     drawn = "another machine: speed, memory, caches, offsets"
     machine = [Scenario(MACHINE, drawn, main_s, draws=draws, reference=reference)] if draws else []
-    return (*births, Scenario(BIRTH, "all seconds"), *long, *midlife, *seldom, *columns, *machine)
+    return (*starts, Scenario(START, "all seconds"), *long, *mid_run, *sparse, *columns, *machine)
 
 
 def from_start(horizons_s: Sequence[float]) -> list[Scenario]:
@@ -141,7 +141,7 @@ def from_start(horizons_s: Sequence[float]) -> list[Scenario]:
     """
     if any(not horizon_s > 0 for horizon_s in horizons_s):
         raise InputError("a horizon must be longer than 0 s", where="horizons")
-    return [Scenario(BIRTH, f"{each:g} s", float(each)) for each in horizons_s]
+    return [Scenario(START, f"{each:g} s", float(each)) for each in horizons_s]
 
 
 def apply_scenario(dataset: Dataset, scenario: Scenario, rng: np.random.Generator) -> pd.DataFrame:

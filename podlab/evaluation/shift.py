@@ -27,7 +27,7 @@ from podlab.evaluation.metrics import (
     score_predictions,
     spread,
 )
-from podlab.evaluation.scenarios import BIRTH, RECORDING, Scenario, plan_scenarios
+from podlab.evaluation.scenarios import RECORDING, START, Scenario, plan_scenarios
 from podlab.evaluation.splits import Split, plan_splits, splits_elsewhere
 from podlab.identify import Identifier
 from podlab.progress import Progress
@@ -137,7 +137,7 @@ def score_conditions(
     same: dict[str, Any] = {"seed": seed, "jobs": jobs, "cache": cache, "progress": progress}
     found = [cross_validate(dataset, plan, asked, model, **same)]
     if elsewhere is not None:
-        starts = [each for each in asked if each.group == BIRTH and each.horizon_s is not None]
+        starts = [each for each in asked if each.group == START and each.horizon_s is not None]
         there, back = (
             [replace(each, group=RECORDING, name=f"{each.name}, {how}", reference=each.name) for each in starts]
             for how in (TO_OTHER, FROM_OTHER)
@@ -192,7 +192,7 @@ def tabulate_conditions(predictions: pd.DataFrame, scenarios: Sequence[Scenario]
             continue
         reference = predictions[predictions["scenario"] == scenario.reference]
         rows.append(_score_condition(own, scenario, "all", seed) | _lost(own, reference, seed))
-        for activity in ("loaded", "idle") if scenario.group == BIRTH else ():
+        for activity in ("loaded", "idle") if scenario.group == START else ():
             some = own[own["activity"] == activity]
             if len(some):
                 rows.append(_score_condition(some, scenario, activity, seed))

@@ -14,7 +14,7 @@ from podlab.errors import InputError
 from podlab.evaluation.cross_validation import FeatureClassifier, Model, cross_validate
 from podlab.evaluation.dataset import Dataset, read_dataset
 from podlab.evaluation.metrics import Estimate, interval, resample_predictions
-from podlab.evaluation.scenarios import BIRTH, Scenario, apply_scenario, columns_of_set
+from podlab.evaluation.scenarios import START, Scenario, apply_scenario, columns_of_set
 from podlab.evaluation.splits import Plan, plan_splits
 from podlab.features.windows import Windows, make_windows
 from podlab.identify import Identifier
@@ -62,7 +62,7 @@ def compare_sparse_sampling(
     kept = columns_of_set("CPU and memory") if columns is None else tuple(columns)
     lines = []
     for number, least_s in enumerate(seen_s):
-        scenario = Scenario(BIRTH, "all seconds", interval_s=interval_s, columns=kept, recorded_s=least_s)
+        scenario = Scenario(START, "all seconds", interval_s=interval_s, columns=kept, recorded_s=least_s)
         seen = apply_scenario(whole, scenario, np.random.default_rng([seed, 1])).reset_index(drop=True)
         try:
             dataset = read_dataset(seen)
@@ -121,7 +121,7 @@ def _compare(dataset: Dataset, plan: Plan, seen_s: float, seed: int, jobs: int |
             RandomForestClassifier(_TREES, class_weight="balanced", random_state=seed, n_jobs=1), horizon_s=None
         ),
     }
-    asked = [Scenario(BIRTH, "all seconds")]
+    asked = [Scenario(START, "all seconds")]
     predictions = cross_validate(dataset, plan, asked, models, seed=seed, jobs=jobs)
     units = predictions["unit"].unique()
     draws = {

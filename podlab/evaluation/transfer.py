@@ -21,7 +21,7 @@ from podlab.data.catalogue import MEASURED_METRICS, ORIGINAL_METRICS
 from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate
 from podlab.evaluation.dataset import Dataset, read_dataset, thin_deployments
 from podlab.evaluation.metrics import score
-from podlab.evaluation.scenarios import BIRTH, MIDLIFE, Scenario, apply_scenario
+from podlab.evaluation.scenarios import MID_RUN, START, Scenario, apply_scenario
 from podlab.evaluation.splits import IntArray, Split, plan_splits
 from podlab.identify import Identifier
 from podlab.progress import Progress
@@ -139,8 +139,8 @@ def _splits(dataset: Dataset, trial: Trial) -> dict[str, Sequence[Split]]:
 
 
 def _windows(trial: Trial) -> tuple[Scenario, Scenario]:
-    start = Scenario(BIRTH, BIRTH, trial.length_s)
-    return start, Scenario(MIDLIFE, MIDLIFE, segment_s=trial.length_s, settled_s=trial.settled_s)
+    start = Scenario(START, START, trial.length_s)
+    return start, Scenario(MID_RUN, MID_RUN, segment_s=trial.length_s, settled_s=trial.settled_s)
 
 
 def _test_forest(name: str, own: Dataset, tested: Dataset, splits: Sequence[Split], trial: Trial) -> pd.DataFrame:

@@ -29,7 +29,7 @@ def test_a_life_is_also_judged_by_what_comes_later(call: Call, tmp_path: Path) -
     done = call(*words, "--midlife", "20s,300s", "--group", "pod")
     assert done.exit_code == 0, done.err
     assert "split by pod, no deployment divided: 4 deployments of 2 services" in done.out
-    assert "stretches of mid-life, split by deployment" in done.out
+    assert "segments mid-run, split by deployment" in done.out
     assert "no container was recorded long enough for a window of 300 s mid-run" in done.out
     [told] = call(*words, "--midlife", "20s", "--json").lines
     [line] = told["midlife"]

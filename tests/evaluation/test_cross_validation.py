@@ -19,7 +19,7 @@ from podlab.errors import InputError, PodlabError
 from podlab.evaluation import cross_validation
 from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate, probabilities
 from podlab.evaluation.dataset import read_dataset
-from podlab.evaluation.scenarios import MACHINE, MIDLIFE, Scenario
+from podlab.evaluation.scenarios import MACHINE, MID_RUN, Scenario
 from podlab.evaluation.splits import Split, plan_splits
 from tests.support.synthetic import make_samples
 
@@ -90,7 +90,7 @@ def test_services_that_training_lacks_are_marked_unknown(samples: pd.DataFrame) 
 
 def test_scenarios_show_later_stretches_fewer_columns_and_other_machines(samples: pd.DataFrame) -> None:
     asked = [
-        Scenario(MIDLIFE, "late", segment_s=8.0, settled_s=6.0),
+        Scenario(MID_RUN, "late", segment_s=8.0, settled_s=6.0),
         Scenario(MACHINE, "moved", 8.0, draws=3),
         Scenario("fewer columns", "none that the model knows", 8.0, columns=("rx_bytes",)),
     ]
@@ -142,7 +142,7 @@ def test_the_kept_do_not_outgrow_their_share_of_the_disk(
 
 
 def test_the_same_seed_gives_the_same_table_whatever_runs_at_once(samples: pd.DataFrame) -> None:
-    asked = [Scenario(MIDLIFE, "late", segment_s=6.0, settled_s=8.0)]
+    asked = [Scenario(MID_RUN, "late", segment_s=6.0, settled_s=8.0)]
     one, two = (
         cross_validate(samples, "deployment", asked, FOREST, seed=4, jobs=jobs).drop(
             columns=["fit_cpu_s", "predict_cpu_s"]

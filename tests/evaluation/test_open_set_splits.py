@@ -12,13 +12,13 @@ from podlab.errors import InputError
 from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate
 from podlab.evaluation.dataset import Dataset, read_dataset
 from podlab.evaluation.early import timeline
-from podlab.evaluation.scenarios import MIDLIFE, Scenario, from_start
+from podlab.evaluation.scenarios import MID_RUN, Scenario, from_start
 from podlab.evaluation.splits import plan_splits, splits_elsewhere, without_services
 from podlab.identify.early import UNKNOWN
 from tests.support.synthetic import make_samples
 
 SERVICES = ("nginx", "mysql", "redis", "postgres")
-ASKED = [*from_start((5.0, 15.0)), Scenario(MIDLIFE, "late", segment_s=8.0, settled_s=6.0)]
+ASKED = [*from_start((5.0, 15.0)), Scenario(MID_RUN, "late", segment_s=8.0, settled_s=6.0)]
 FOREST = FeatureClassifier(RandomForestClassifier(20, random_state=0), horizon_s=15.0)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from podlab.errors import InputError
 from podlab.evaluation import score_conditions
-from podlab.evaluation.scenarios import BIRTH, MACHINE, RECORDING, Scenario, plan_scenarios
+from podlab.evaluation.scenarios import MACHINE, RECORDING, START, Scenario, plan_scenarios
 from podlab.evaluation.shift import FROM_OTHER, TO_OTHER
 from tests.support.synthetic import make_samples
 
@@ -42,17 +42,17 @@ def test_every_condition_is_judged_on_every_deployment_that_shows_it(found):
     own = of_all[of_all["group"] != RECORDING]
     assert set(own["n_deployments"]) == {12}
     assert own.loc[own["group"] == MACHINE, "n_decisions"].item() == 24
-    births = table[(table["group"] == BIRTH) & (table["condition"] == "12 s")].set_index("containers")
+    births = table[(table["group"] == START) & (table["condition"] == "12 s")].set_index("containers")
     assert births["n_deployments"].to_dict() == {"all": 12, "loaded": 12} or "idle" in births.index
 
 
 def test_separable_services_are_told_apart_from_birth_and_each_score_lies_in_its_interval(found):
-    line = found.line(BIRTH, "12 s")
+    line = found.line(START, "12 s")
     assert line["best_guess"] > 0.9
     for name in ("macro_f1", "best_guess", "coverage", "set_size", "calibration_error"):
         assert line[f"{name}_low"] <= line[name] <= line[f"{name}_high"]
-    assert found.line(BIRTH, "no such") is None
-    assert found.scores(BIRTH, "12 s").macro_f1.value == line["best_guess"]
+    assert found.line(START, "no such") is None
+    assert found.scores(START, "12 s").macro_f1.value == line["best_guess"]
 
 
 def test_what_is_lost_is_measured_on_the_same_containers(found):
@@ -64,9 +64,9 @@ def test_what_is_lost_is_measured_on_the_same_containers(found):
         assert line.lost_low <= line.lost <= line.lost_high
         assert line.guess_lost_low <= line.guess_lost <= line.guess_lost_high
     memory = found.line("fewer columns", "memory")
-    birth = found.line(BIRTH, "12 s")
-    assert memory["guess_lost"] == pytest.approx(birth["best_guess"] - memory["best_guess"])
-    assert memory["lost"] == pytest.approx(birth["macro_f1"] - memory["macro_f1"])
+    start = found.line(START, "12 s")
+    assert memory["guess_lost"] == pytest.approx(start["best_guess"] - memory["best_guess"])
+    assert memory["lost"] == pytest.approx(start["macro_f1"] - memory["macro_f1"])
 
 
 def test_another_recording_is_judged_by_models_of_this_one_and_the_other_way_round(found):
@@ -80,7 +80,7 @@ def test_another_recording_is_judged_by_models_of_this_one_and_the_other_way_rou
 def test_sets_hold_the_truth_as_often_as_they_are_said_to(found):
     own = found.predictions[found.predictions["scenario"] == "12 s"]
     inside = [service in members for service, members in zip(own["service"], own["prediction_set"], strict=True)]
-    line = found.line(BIRTH, "12 s")
+    line = found.line(START, "12 s")
     assert line["coverage"] == pytest.approx(np.mean(inside))
     assert line["worst_coverage"] == pytest.approx(pd.Series(inside).groupby(own["service"].to_list()).mean().min())
     assert line["set_size"] == pytest.approx(own["prediction_set"].map(len).mean())
@@ -94,7 +94,7 @@ def test_all_of_it_is_plain_json(found):
 
 
 def test_the_same_seed_gives_the_same_answers_whatever_runs_at_once(samples):
-    asked = (Scenario(BIRTH, "6 s", 6.0), Scenario("mid-life", "late", segment_s=6.0, settled_s=8.0))
+    asked = (Scenario(START, "6 s", 6.0), Scenario("mid-run", "late", segment_s=6.0, settled_s=8.0))
     how = {"scenarios": asked, "columns": FEW, "horizons_s": (6.0,), "folds": 2, "seed": 4}
     one, two = (score_conditions(samples, **how, jobs=jobs).table for jobs in (1, 2))
     pd.testing.assert_frame_equal(one, two)
@@ -104,7 +104,7 @@ def test_shuffled_services_are_not_identified_under_any_condition(samples):
     rng = np.random.default_rng(0)
     dealt = dict(zip(samples["deployment"].unique(), rng.permutation([*SERVICES] * 4), strict=True))
     shuffled = samples.assign(service=samples["deployment"].map(dealt).astype("str"))
-    asked = (Scenario(BIRTH, "6 s", 6.0), Scenario(BIRTH, "all seconds"))
+    asked = (Scenario(START, "6 s", 6.0), Scenario(START, "all seconds"))
     found = score_conditions(shuffled, scenarios=asked, columns=FEW, horizons_s=(6.0,), folds=2, jobs=1)
     assert (found.table["best_guess"] < 0.75).all()
 

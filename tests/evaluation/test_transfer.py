@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from podlab.data.catalogue import FEATURE_METRICS, MEASURED_METRICS
-from podlab.evaluation.transfer import BIRTH, FOREST, MIDLIFE, PODLAB, PODLAB_GUESS, Trial, transfer_table
+from podlab.evaluation.transfer import FOREST, MID_RUN, PODLAB, PODLAB_GUESS, START, Trial, transfer_table
 from tests.support.synthetic import draw_design, make_samples
 
 TRIAL = Trial(length_s=10.0, settled_s=10.0, folds=2, trees=20, jobs=1)
@@ -30,7 +30,7 @@ def test_every_split_is_scored_in_both_windows_with_each_set_of_columns(table: p
     assert list(within["split"].unique()) == ["deployment", "profile left out", "site left out"]
     counts = within.groupby(["split", "window"])["columns"].agg(list)
     assert all(each == ["original", "original + further", "further only"] for each in counts)
-    assert set(within["window"]) == {BIRTH, MIDLIFE}
+    assert set(within["window"]) == {START, MID_RUN}
     assert (within["deployments"] <= 18).all()
     assert (within.loc[within["split"] == "deployment", "deployments"] == 18).all()
     assert ((table["low"] <= table["macro_f1"]) & (table["macro_f1"] <= table["high"])).all()
@@ -48,7 +48,7 @@ def test_another_recording_is_tested_on_the_services_and_columns_in_common(table
 def test_podlab_is_scored_on_the_same_deployments(table: pd.DataFrame) -> None:
     own = table.set_index(["split", "window", "method", "columns"])
     for split in ("deployment", "tested on old"):
-        for window in (BIRTH, MIDLIFE):
+        for window in (START, MID_RUN):
             methods = (FOREST, PODLAB, PODLAB_GUESS)
             forest, podlab, guess = (own.loc[(split, window, method, "original")] for method in methods)
             assert forest["deployments"] == podlab["deployments"] == guess["deployments"]

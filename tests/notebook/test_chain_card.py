@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     recording.write_bytes(b"rows")
     bundle.save(small_identifier(), tmp_path / "model", name="small", recordings=[recording])
     [entry] = bundle.verify(tmp_path / "model").manifest["recordings"]
-    rows = [ROW, ROW | {"containers": "idle"}, ROW | {"group": "mid-life"}, ROW | {"condition": "memory", "lost": None}]
+    rows = [ROW, ROW | {"containers": "idle"}, ROW | {"group": "mid-run"}, ROW | {"condition": "memory", "lost": None}]
     results = {"facts": {"conditions": {"conditions": rows}}, "provenance": {"recordings": [entry]}}
     (tmp_path / "reports" / "results").mkdir(parents=True)
     (tmp_path / "reports" / "results" / "06_identify.json").write_text(json.dumps(results))

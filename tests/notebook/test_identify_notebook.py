@@ -13,7 +13,7 @@ def test_it_hands_on_what_the_report_shows(whole: Whole) -> None:
     assert {"bake_off", "births", "moved", "sets", "seldom", "targets"} <= set(found["tables"])
     conditions = found["facts"]["conditions"]
     assert conditions["n_deployments"] == 16
-    assert {line["group"] for line in conditions["conditions"]} >= {"from birth", "fewer columns", "another machine"}
+    assert {line["group"] for line in conditions["conditions"]} >= {"since start", "fewer columns", "another machine"}
     assert all(line["n_deployments"] <= 16 for line in conditions["conditions"])
     assert len(found["facts"]["bake_off"]["ranks"]) == 11
     page = (whole.reports / "index.html").read_text()

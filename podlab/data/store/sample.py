@@ -25,7 +25,7 @@ from podlab.data.store.stream import Section, stream
 from podlab.errors import InputError
 from podlab.progress import Progress
 
-#: Of a container so much of its beginning is learned from: three stretches of the longest look at mid-life that
+#: Of a container so much of its beginning is learned from: three stretches of the longest look at mid-run that
 #: podlab trains, half an hour each, overlapping by half, the first of them half its length after the start.
 TRAINING_S = 4_500.0
 
