@@ -151,7 +151,7 @@ def compare_targets(targets: Sequence[Target], measures: Mapping[str, Mapping[st
             detail = f": {name.removeprefix(target.measure.partition('*')[0])}" if "*" in target.measure else ""
             rows.append({"target": target.name + detail, "goal": target.goal, **_judge(target, measures.get(name, {}))})
     columns = ["target", "goal", "reached", "value", "95 % interval", "best guess", "deployments"]
-    table = pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns).astype({"deployments": "Int64"})
     return table.sort_values("reached", key=lambda reached: reached.map(_ORDER), kind="stable", ignore_index=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from podlab.errors import InputError
@@ -43,6 +44,7 @@ def test_each_number_is_judged_exactly_and_a_pattern_stands_for_many() -> None:
     assert compared.loc["Drop: site", ["value", "95 % interval", "best guess"]].to_list() == [
         "0.050", "0.01 to 0.09", "0.040",
     ]  # fmt: skip
+    assert compared["deployments"].to_list() == [pd.NA, 3, pd.NA]
     assert compare_targets(targets[:1], {}).empty
 
 
