@@ -123,7 +123,7 @@ def _count(
             rows = np.add.reduceat(_early(table, begins, head_s).astype(np.int64), begins)
             names = [np.asarray(heads[name].to_pylist(), dtype=object) for name in (labels[0], labels[-1])]
             if role:
-                names[0] = np.where(np.isin(heads["role"].to_pylist(), list(skipped_roles)), None, names[0])
+                names[0][np.isin(heads["role"].to_pylist(), list(skipped_roles))] = None
             found.append((number_instances(table, begins), rows, *names))
     return _Census(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
