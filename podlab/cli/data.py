@@ -99,7 +99,7 @@ def collect(
     from podlab.config import load_settings
     from podlab.data.labels import LabelRules, read_label_table
     from podlab.data.recordings import write_recording
-    from podlab.data.store.store import url_of
+    from podlab.data.store.files import url_of
     from podlab.files import refuse_inputs, refuse_unwritable
     from podlab.kubernetes.inventory import enrich
     from podlab.live import label_samples, live_source

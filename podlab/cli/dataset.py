@@ -120,11 +120,11 @@ def tidy(
 
     Example: podlab dataset tidy data/fleet --dry-run
     """
-    from podlab.data.store import tidy as remove_leftovers
+    from podlab.data.store import vacuum
     from podlab.data.units import parse_duration_s
 
     age = timedelta(seconds=parse_duration_s(older_than, where="--older-than"))
-    found = remove_leftovers(folder, older_than=age, dry_run=dry_run)
+    found = vacuum(folder, older_than=age, dry_run=dry_run)
     if as_json:
         files = [{"file": name, "bytes": size} for name, size in found.items()]
         print_json({"folder": str(folder), "removed": not dry_run, "bytes": sum(found.values()), "files": files})

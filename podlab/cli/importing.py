@@ -35,7 +35,7 @@ def import_command(
     Example: podlab import docs/import/docker-stats.jsonl --mapping docs/import/docker-stats.toml --out mine.parquet
     """
     from podlab.data.recordings import write_recording
-    from podlab.data.store.store import url_of
+    from podlab.data.store.files import url_of
     from podlab.files import refuse_inputs, refuse_unwritable
     from podlab.importing import import_files, read_mapping
 

@@ -98,7 +98,7 @@ def parse_horizons_s(text: str | None, *, where: str = "--horizons") -> tuple[fl
 
 def split_recordings(files: list[Path]) -> tuple[list[Path], list[Path]]:
     """Tell files from the folders of data sets."""
-    from podlab.data.store.store import is_dataset_path
+    from podlab.data.store.files import is_dataset_path
 
     folders = [path for path in files if is_dataset_path(path)]
     return [path for path in files if path not in folders], folders

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from podlab.data.store.rows import to_frame
+from podlab.data.samples import to_frame
 from podlab.errors import InputError
 
 #: What a row can name containers by; an empty cell stands for all.

@@ -19,9 +19,8 @@ import pyarrow.parquet as pq
 from podlab.data import MOST_TRAINING_ROWS
 from podlab.data.catalogue import AGES, CATALOGUE, CONTAINER_KEY
 from podlab.data.draws import ROLES, role_of
-from podlab.data.samples import before_faults, check_samples
+from podlab.data.samples import before_faults, check_samples, to_frame
 from podlab.data.store import append, is_dataset_path, open_dataset
-from podlab.data.store.rows import to_frame
 from podlab.data.store.sample import TRAINING_S, sample_datasets
 from podlab.errors import InputError
 from podlab.files import atomic_file, explain_os_error, sha256_of

@@ -20,6 +20,7 @@ from podlab.errors import InputError
 
 if TYPE_CHECKING:
     import pandera.pandas as pa
+    from pyarrow import Table
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,15 @@ _NAMES_ALL_THE_SAME: Final = frozenset(("null", "nil", "none", "nan", "undefined
 #: What R and others write in columns of numbers; as a name or label it may be one.
 MISSING_NUMBERS: Final = MISSING_WORDS | {"NA"}
 _NAMED_BY_KUBERNETES: Final = ("namespace", "pod", "container")
+
+#: Pandas' types by Arrow's names, for integers and flags that may be missing.
+_NULLABLE_TYPES: Final = {"bool": pd.BooleanDtype()} | {
+    each.name.lower(): each
+    for each in (
+        pd.Int8Dtype(), pd.Int16Dtype(), pd.Int32Dtype(), pd.Int64Dtype(),
+        pd.UInt8Dtype(), pd.UInt16Dtype(), pd.UInt32Dtype(), pd.UInt64Dtype(),
+    )
+}  # fmt: skip
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -323,6 +333,14 @@ def _check_schema(table: pd.DataFrame, where: str) -> None:
             else f"{first['failure_case']} {first['check']}"
         )
         raise InputError(f"column {first['column']!r}, row {first['index']}: {what}", where=where) from None
+
+
+def to_frame(table: Table) -> pd.DataFrame:
+    """Turn an Arrow table into a frame without rounding integers that have gaps, as float64 would beyond 2**53."""
+    frame: pd.DataFrame = table.to_pandas(
+        types_mapper=lambda arrow: _NULLABLE_TYPES.get(str(arrow)), ignore_metadata=True
+    )
+    return frame
 
 
 def is_sound(table: pd.DataFrame) -> bool:

@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 
 from podlab.data.samples import INSTANCE_KEY
 from podlab.data.store import Dataset
-from podlab.data.store.index import read_index
-from podlab.data.store.spread import over_containers
-from podlab.data.store.stream import Section, stream
+from podlab.data.store.containers import Share, over_shares, stream_containers
 from podlab.detect.library import SAME_ALARM_S, DetectorLibrary
 from podlab.detect.scoring import ContributingSignal, contributing_signals, score_rows, source_detectors
 from podlab.features.rows import Rows, observation_spans, read_rows
-from podlab.identify.dataset import metrics_in
+from podlab.identify.dataset import shares_for
 from podlab.identify.identifier import Identifier
 
 #: Seconds observed after which a container is identified (again).
@@ -145,9 +143,7 @@ def _alarms(
 
 
 def score_dataset(dataset: Dataset, identifier: Identifier, library: DetectorLibrary) -> Iterator[RecordingScores]:
-    """Score the containers of a data set, each when its last row has been read.
-
-    Memory holds the rows of the containers that live at one time, so a data set may be many times larger than memory.
+    """Score the containers of a data set share by share; it may be many times larger than memory.
 
     Parameters
     ----------
@@ -158,27 +154,26 @@ def score_dataset(dataset: Dataset, identifier: Identifier, library: DetectorLib
     Yields
     ------
     RecordingScores
-        Of some containers; clusters one after another, and in each in the order in which containers end.
+        Of some containers, in the order of :func:`podlab.identify.dataset.identify_dataset`.
 
     Raises
     ------
     InputError
         If a partition is not what its manifest says, or the data set has none of the model's columns.
     """
-    indexes = [read_index(dataset, cluster) for cluster in dataset.clusters]
-    metrics = metrics_in(identifier, indexes)
-    work = partial(_score_section, identifier=identifier, library=library, metrics=metrics)
-    yield from over_containers(dataset, indexes, work)
+    shares, metrics = shares_for(identifier, dataset)
+    work = partial(_score_share, identifier=identifier, library=library, metrics=metrics)
+    yield from over_shares(dataset, shares, work)
 
 
-def _score_section(
+def _score_share(
     dataset: Dataset,
-    section: Section,
+    share: Share,
     *,
     identifier: Identifier,
     library: DetectorLibrary,
     metrics: frozenset[str],
 ) -> Iterator[RecordingScores]:
-    """Score the containers of a section of a data set."""
-    for batch in stream(dataset, section):
+    """Score the containers of a share of a data set."""
+    for batch in stream_containers(dataset, share):
         yield score_recording(batch.samples, identifier, library, metrics=metrics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -9,10 +10,7 @@ from functools import partial
 import pandas as pd
 
 from podlab.data.store import Dataset
-from podlab.data.store.carry import Reach
-from podlab.data.store.index import Index, read_index
-from podlab.data.store.spread import over_containers
-from podlab.data.store.stream import Section, stream
+from podlab.data.store.containers import Share, over_shares, read_shares, stream_containers
 from podlab.errors import InputError
 from podlab.identify.identifier import Identifier
 from podlab.identify.prediction import Prediction
@@ -37,28 +35,28 @@ class Identified:
     metrics: frozenset[str] | None = None
 
 
-def metrics_in(identifier: Identifier, indexes: list[Index]) -> frozenset[str]:
-    """Name the metrics that a data set has any value of.
+def shares_for(identifier: Identifier, dataset: Dataset) -> tuple[list[Share], frozenset[str]]:
+    """Divide a data set into shares, and name the metrics that it has any value of.
 
     Raises
     ------
     InputError
-        If none of them is a column of the model.
+        If none of them is a column of the model, or a partition has no usable footer.
     """
-    metrics = frozenset[str]().union(*(index.metrics for index in indexes))
+    shares, metrics = read_shares(dataset)
     if not metrics & set(identifier.columns):
         raise InputError(
             "the samples have none of the model's columns",
             where=identifier.model,
             hint=f"it was trained on {', '.join(identifier.columns)}",
         )
-    return metrics
+    return shares, metrics
 
 
 def identify_dataset(
     identifier: Identifier, dataset: Dataset, *, horizon_s: float | None = None, whole: bool = False
 ) -> Iterator[Identified]:
-    """Identify each container as soon as its last row has been read.
+    """Identify the containers of a data set share by share.
 
     The predictions are those that :meth:`Identifier.identify` makes of all rows at once, except for a container whose
     values all lie between its first and last seconds, which no model looks at: it counts as one without a value.
@@ -72,42 +70,41 @@ def identify_dataset(
     horizon_s : float, optional
         As for :meth:`Identifier.identify`.
     whole : bool
-        Keep every row of a container (with ``horizon_s``, those within it) until it is complete, not only those that
-        the model looks at, and give them.
+        Read every row of a container (with ``horizon_s``, those within it), not only those that the model looks at,
+        and give them.
 
     Yields
     ------
     Identified
-        Some containers; clusters one after another, and in each in the order of their ends.
+        Some containers; clusters one after another, and in each those first that end in earlier partitions.
 
     Raises
     ------
     InputError
         If a partition is not what its manifest says, or the data set has none of the model's columns.
     """
-    indexes = [read_index(dataset, cluster) for cluster in dataset.clusters]
-    metrics = metrics_in(identifier, indexes)
+    shares, metrics = shares_for(identifier, dataset)
     work = partial(_identify, identifier=identifier, metrics=metrics, horizon_s=horizon_s, whole=whole)
-    yield from over_containers(dataset, indexes, work)
+    yield from over_shares(dataset, shares, work)
 
 
 def _identify(
     dataset: Dataset,
-    section: Section,
+    share: Share,
     *,
     identifier: Identifier,
     metrics: frozenset[str],
     horizon_s: float | None,
     whole: bool,
 ) -> Iterator[Identified]:
-    """Identify the containers of a section."""
+    """Identify the containers of a share."""
     # With a horizon no row after it is needed, whether rows are wanted or not.
-    reach = Reach() if whole and horizon_s is None else Reach(*identifier.reach(horizon_s))
-    for batch in stream(dataset, section, metrics=identifier.columns, reach=reach):
+    head_s, tail_s = (math.inf, None) if whole and horizon_s is None else identifier.reach(horizon_s)
+    for batch in stream_containers(dataset, share, metrics=identifier.columns, head_s=head_s, tail_s=tail_s):
         answers = identifier.identify(
             batch.samples,
             horizon_s=horizon_s,
             metrics=metrics,
-            left_out=batch.left_out if horizon_s is None else None,  # a horizon's rows are all within reach
+            left_out=batch.left_out if horizon_s is None else None,  # a horizon's rows are all there
         )
         yield Identified(answers, batch.samples if whole else None, metrics)

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from podlab.data.store.rows import to_frame
+from podlab.data.samples import to_frame
 from podlab.errors import InputError, PodlabError
 from podlab.files import decode_text
 from podlab.importing.mapping import FileFormat

@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 from podlab import identify
 from podlab.data.samples import check_samples
 from podlab.data.store import append, open_dataset
-from podlab.data.store.carry import Reach
-from podlab.data.store.index import read_index
-from podlab.data.store.stream import Section, stream
+from podlab.data.store.containers import read_shares, stream_containers
 from podlab.detect import DetectorLibrary, fit_library
 from podlab.detect.recording import score_dataset, score_recording
 from podlab.errors import InputError
@@ -72,8 +70,9 @@ def test_long_lives_are_answered_the_same_though_most_rows_are_left_out(
     dataset = open_dataset(tmp_path / "fleet")
     found = [answer for part in identify_dataset(identifier, dataset) for answer in part.answers]
     assert by_name(found) == by_name(identifier.identify(samples))
-    section = Section(read_index(dataset, "local"), 0, len(dataset.partitions))
-    left_out = [batch.left_out.sum() for batch in stream(dataset, section, reach=Reach(*identifier.reach()))]
+    [share], _ = read_shares(dataset)
+    head_s, tail_s = identifier.reach()
+    left_out = [batch.left_out.sum() for batch in stream_containers(dataset, share, head_s=head_s, tail_s=tail_s)]
     assert sum(left_out) > 0.2 * len(samples)
 
 

@@ -46,11 +46,12 @@ def scatter(samples: pd.DataFrame, folder: Path, appends: int, seed: int) -> Pat
 
 
 @contextmanager
-def small_files(row_group_rows: int, most_rows: int, batch_rows: int = 50) -> Iterator[None]:
+def small_files(row_group_rows: int, most_rows: int, share_rows: int = 200) -> Iterator[None]:
     """Write and read in so small pieces that every border is crossed."""
-    writing, streaming = (importlib.import_module(f"podlab.data.store.{name}") for name in ("append", "stream"))
+    writing, streaming = (importlib.import_module(f"podlab.data.store.{name}") for name in ("writing", "containers"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writing, "ROW_GROUP_ROWS", row_group_rows)
         patch.setattr(writing, "MOST_ROWS", most_rows)
-        patch.setattr(streaming, "BATCH_ROWS", batch_rows)
+        patch.setattr(streaming, "BATCH_ROWS", 50)
+        patch.setattr(streaming, "SHARE_ROWS", share_rows)
         yield

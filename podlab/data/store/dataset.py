@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import logging
+import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from podlab.data.catalogue import AGES, ALL_COLUMNS, CATALOGUE, IDENTITY, LABELS
-from podlab.data.samples import REQUIRED, check_samples
+from podlab.data.catalogue import AGES, ALL_COLUMNS, CATALOGUE, CONTAINER_KEY, IDENTITY, LABELS
+from podlab.data.samples import INSTANCE_KEY, REQUIRED, check_samples, to_frame
+from podlab.data.store.files import LocalStore, Store, open_store
 from podlab.data.store.manifest import Append, Partition, append_of, digest_of, read_appends
-from podlab.data.store.rows import Ids, ids_of, to_frame
-from podlab.data.store.store import LocalStore, Store, open_store
 from podlab.errors import InputError
 from podlab.progress import Progress
 
 log = logging.getLogger(__name__)
 
+#: Numbers of container instances.
+Ids = NDArray[np.uint64]
+
 _HASHED_BYTES = 1 << 20
+# Where a partition keeps the numbers of its instances: in the Parquet file's own metadata.
+_IDS: Final = b"podlab.instances"
 _RESTORE = "restore it from a copy, or remove the data set and collect again"
 
 
@@ -105,23 +113,33 @@ class Dataset:
         InputError
             If it is not there, is torn, was changed, or is not a Parquet file of the manifest's columns.
         """
-        where = self._name(partition)
-        try:
-            with self.store.open(partition.name) as opened:
-                file = self._check(opened, partition)
-                with pq.ParquetFile(file) as parquet:
-                    schema = {field.name: str(field.type) for field in parquet.schema_arrow}
-                    if schema != partition.columns or parquet.metadata.num_rows != partition.rows:
-                        raise InputError("has another schema than its manifest says", where=where, hint=_RESTORE)
-                    _refuse_foreign_columns(schema, where)
-                    yield parquet
-        except FileNotFoundError:
-            raise InputError("is missing", where=where, hint=_RESTORE) from None
-        except (pa.ArrowException, OSError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-            raise InputError(f"cannot be read: {reason}", where=where, hint=_RESTORE) from error
+        with self._opened(partition) as opened:
+            file = self._check(opened, partition)
+            with pq.ParquetFile(file) as parquet:
+                self._check_schema(parquet, partition)
+                yield parquet
 
-    def look_into(self, partition: Partition) -> tuple[Ids, frozenset[str]]:
+    def fetch(self, partition: Partition, target: Path) -> None:
+        """Check a partition as :meth:`open` does, and put it on this machine's disk: a link to a file that is there.
+
+        Parameters
+        ----------
+        partition : Partition
+        target : Path
+            The link or file to make.
+        """
+        with self._opened(partition) as opened:
+            file = self._check(opened, partition)
+            with pq.ParquetFile(file) as parquet:
+                self._check_schema(parquet, partition)
+            if isinstance(self.store, LocalStore):
+                target.symlink_to(self.store.path_of(partition.name))
+            else:
+                file.seek(0)
+                with target.open("wb") as copy:
+                    shutil.copyfileobj(file, copy)
+
+    def read_footer(self, partition: Partition) -> tuple[Ids, frozenset[str]]:
         """Read only a partition's footer.
 
         What it says is believed when the partition itself has been read: its digest covers the footer.
@@ -137,16 +155,11 @@ class Dataset:
             If there is no usable footer.
         """
         where = self._name(partition)
-        try:
-            with self.store.open(partition.name) as opened:
-                self._check_size(opened, partition)
-                with pq.ParquetFile(opened) as parquet:
-                    ids = ids_of(parquet.schema_arrow)
-                    metrics = _metrics_with_values(parquet.metadata)
-        except FileNotFoundError:
-            raise InputError("is missing", where=where, hint=_RESTORE) from None
-        except (pa.ArrowException, OSError) as error:
-            raise InputError("was changed since it was written", where=where, hint=_RESTORE) from error
+        with self._opened(partition, "was changed since it was written") as opened:
+            self._check_size(opened, partition)
+            with pq.ParquetFile(opened) as parquet:
+                ids = _ids_of(parquet.schema_arrow)
+                metrics = _metrics_with_values(parquet.metadata)
         if ids is None or not ids.size:
             raise InputError("was not written by podlab", where=where, hint=_RESTORE)
         return ids, metrics
@@ -158,6 +171,19 @@ class Dataset:
                 progress(number, len(self.partitions), partition.cluster)
             with self.open(partition):
                 pass
+
+    @contextmanager
+    def _opened(self, partition: Partition, unreadable: str | None = None) -> Iterator[BinaryIO]:
+        """Open a partition's file; errors of reading it name it."""
+        where = self._name(partition)
+        try:
+            with self.store.open(partition.name) as opened:
+                yield opened
+        except FileNotFoundError:
+            raise InputError("is missing", where=where, hint=_RESTORE) from None
+        except (pa.ArrowException, OSError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise InputError(unreadable or f"cannot be read: {reason}", where=where, hint=_RESTORE) from error
 
     def _check(self, opened: BinaryIO, partition: Partition) -> BinaryIO:
         """Hash a file, and give one with the very bytes that were hashed."""
@@ -174,6 +200,15 @@ class Dataset:
         file = opened if kept is None else kept
         file.seek(0)
         return file
+
+    def _check_schema(self, parquet: pq.ParquetFile, partition: Partition) -> None:
+        where = self._name(partition)
+        schema = {field.name: str(field.type) for field in parquet.schema_arrow}
+        if schema != partition.columns or parquet.metadata.num_rows != partition.rows:
+            raise InputError("has another schema than its manifest says", where=where, hint=_RESTORE)
+        missing = [name for name in REQUIRED if name not in schema]
+        if missing:
+            raise InputError(f"column {missing[0]!r} is missing", where=where, hint=_RESTORE)
 
     def _check_size(self, opened: BinaryIO, partition: Partition) -> None:
         size = opened.seek(0, 2)
@@ -235,12 +270,6 @@ def _refuse_foreign(store: Store, files: dict[str, int], appends: dict[str, Appe
             )
 
 
-def _refuse_foreign_columns(schema: dict[str, str], where: str) -> None:
-    missing = [name for name in REQUIRED if name not in schema]
-    if missing:
-        raise InputError(f"column {missing[0]!r} is missing", where=where, hint=_RESTORE)
-
-
 def _metrics_with_values(metadata: Any) -> frozenset[str]:
     """Name the metrics of which some row group has a value, by the statistics of a Parquet footer."""
     found = set()
@@ -253,3 +282,34 @@ def _metrics_with_values(metadata: Any) -> frozenset[str]:
             if column.path_in_schema in CATALOGUE and some:
                 found.add(column.path_in_schema)
     return frozenset(found)
+
+
+def number_instances(table: pa.Table) -> Ids:
+    """Give each row's container instance a number that depends on nothing but its identity (n_rows,).
+
+    Two instances get the same number once in 10^5 data sets of 10^7 instances; they are then read together, and still
+    told apart by their identity.
+    """
+    texts = [table[name].to_pylist() for name in CONTAINER_KEY]
+    started = table["started_at"].cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_pylist()
+    out = np.empty(len(table), dtype=np.uint64)
+    for row, identity in enumerate(zip(*texts, started, strict=True)):
+        out[row] = int.from_bytes(hashlib.blake2b(repr(identity).encode(), digest_size=8).digest(), "little")
+    return out
+
+
+def with_ids(table: pa.Table) -> pa.Table:
+    """Write the numbers of a table's instances into its metadata."""
+    ids = np.unique(number_instances(table.select(list(INSTANCE_KEY)).group_by(list(INSTANCE_KEY)).aggregate([])))
+    return table.replace_schema_metadata({_IDS: base64.b64encode(ids.astype("<u8").tobytes())})
+
+
+def _ids_of(schema: pa.Schema) -> Ids | None:
+    """Read what :func:`with_ids` wrote; None where it is not there."""
+    text = (schema.metadata or {}).get(_IDS)
+    if text is None:
+        return None
+    try:
+        return np.frombuffer(base64.b64decode(text, validate=True), dtype="<u8")
+    except ValueError:
+        return None

@@ -1,8 +1,8 @@
 """What a data set says about itself: one file per append, which is written whole or not at all.
 
 ``manifest/<append>.json`` names the partitions that one append added. It is written twice: once before the append's
-first partition, as ``begun``, so that nobody takes its files for strangers, and once after the last one, as ``whole``.
-Only that second write makes the rows appear, all at once. Appends never touch each other's files, so any number of
+first partition, as ``begun``, so that its files are not foreign ones, and once after the last one, as ``whole``. Only
+that second write makes the rows appear, all at once. Appends never touch each other's files, so any number of
 writers may be at work, on a store that can do no more than replace one object.
 """
 
@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from podlab.data.store.store import Store
+from podlab.data.store.files import Store
 from podlab.errors import InputError
 from podlab.files import shorten_name
 

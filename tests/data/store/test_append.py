@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podlab.data.recordings import fingerprint, read_recording, write_recording
-from podlab.data.store import append, open_dataset, tidy
+from podlab.data.store import append, open_dataset, vacuum
 from podlab.errors import InputError
 from tests.support.synthetic import make_samples
 
@@ -33,17 +33,17 @@ for number in range(4):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from podlab.data.store import append, store
+from podlab.data.store import append, files
 from tests.support.synthetic import make_samples
 
-write = store.LocalStore.write
+write = files.LocalStore.write
 
 def write_and_die(self, name, content):
     write(self, name, content)
     if name.endswith(".parquet"):
         os.kill(os.getpid(), signal.SIGKILL)
 
-store.LocalStore.write = write_and_die
+files.LocalStore.write = write_and_die
 append(make_samples(("redis",), deployments_per_service=1, seconds=10), Path(sys.argv[1]))
 """
 
@@ -157,7 +157,7 @@ def read_again(samples: pd.DataFrame, folder: Path) -> pd.DataFrame:
 def older_dataset(folder: Path, samples: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     """Append as an older podlab did, which took an empty text for a cluster's name."""
     with monkeypatch.context() as patched:
-        patched.setattr(sys.modules["podlab.data.store.append"], "check_samples", lambda frame, *, where: frame)
+        patched.setattr(sys.modules["podlab.data.store.writing"], "check_samples", lambda frame, *, where: frame)
         append(samples.assign(cluster=""), folder)
 
 
@@ -174,7 +174,7 @@ def test_an_empty_cluster_is_local_and_one_of_old_is_still_read(
     assert dataset.clusters == ("east", "local", "we/st")
     assert set(dataset.read()["cluster"]) == set(dataset.clusters)
     assert len(dataset.read()) == 2 * len(samples)
-    tidy(tmp_path / "old")
+    vacuum(tmp_path / "old")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 
 from podlab.data.recordings import read_recording
 from podlab.data.store import append, open_dataset
-from podlab.data.store.store import is_dataset_path, url_of
+from podlab.data.store.files import is_dataset_path, url_of
 from podlab.errors import InputError
 from tests.support.synthetic import make_samples
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,9 +14,7 @@ from hypothesis import strategies as st
 from podlab.data.recordings import read_recording
 from podlab.data.samples import INSTANCE_KEY, check_samples
 from podlab.data.store import Dataset, append, open_dataset
-from podlab.data.store.carry import Reach
-from podlab.data.store.index import read_index
-from podlab.data.store.stream import Batch, Section, stream
+from podlab.data.store.containers import Batch, cut_between_containers, read_shares, stream_containers
 from tests.support.lives import MIDNIGHT, make_lives, scatter, small_files
 from tests.support.synthetic import make_samples
 
@@ -27,15 +24,10 @@ def lives() -> pd.DataFrame:
     return make_lives()
 
 
-def batches_of(dataset: Dataset, *, sections: int = 1, **how: object) -> list[Batch]:
-    """Stream all clusters in so many sections."""
-    found = []
-    for cluster in dataset.clusters:
-        index = read_index(dataset, cluster)
-        borders = np.linspace(0, len(index.partitions), sections + 1).astype(int).tolist()
-        for first, end in pairwise(borders):
-            found += stream(dataset, Section(index, first, end), **how)  # type: ignore[arg-type]
-    return found
+def batches_of(dataset: Dataset, **how: object) -> list[Batch]:
+    """Stream all containers of a data set."""
+    shares, _ = read_shares(dataset)
+    return [batch for share in shares for batch in stream_containers(dataset, share, **how)]  # type: ignore[arg-type]
 
 
 def test_what_two_appends_know_of_one_instant_is_put_together(tmp_path: Path) -> None:
@@ -49,7 +41,7 @@ def test_what_two_appends_know_of_one_instant_is_put_together(tmp_path: Path) ->
 
 def test_an_empty_cluster_of_old_is_streamed_as_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lives = make_samples(("redis",), deployments_per_service=1, seconds=10)
-    monkeypatch.setattr(sys.modules["podlab.data.store.append"], "check_samples", lambda frame, *, where: frame)
+    monkeypatch.setattr(sys.modules["podlab.data.store.writing"], "check_samples", lambda frame, *, where: frame)
     append(lives.assign(cluster=""), tmp_path / "fleet")
     [batch] = batches_of(open_dataset(tmp_path / "fleet"))
     assert set(batch.samples["cluster"]) == {"local"}
@@ -64,19 +56,17 @@ def instances(samples: pd.DataFrame) -> list[tuple[object, ...]]:
 @settings(max_examples=5)
 @given(
     appends=st.integers(1, 4), seed=st.integers(0, 9), row_group=st.sampled_from([3, 50, 1000]),
-    most_rows=st.sampled_from([20, 100, 1000]), sections=st.integers(1, 3),
+    most_rows=st.sampled_from([20, 100, 1000]), share_rows=st.sampled_from([50, 200, 10_000]),
 )  # fmt: skip
 def test_every_container_comes_once_and_whole(
-    lives: pd.DataFrame, appends: int, seed: int, row_group: int, most_rows: int, sections: int,
+    lives: pd.DataFrame, appends: int, seed: int, row_group: int, most_rows: int, share_rows: int,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:  # fmt: skip
-    with small_files(row_group, most_rows):
+    with small_files(row_group, most_rows, share_rows):
         dataset = open_dataset(scatter(lives, tmp_path_factory.mktemp("lives") / "fleet", appends, seed))
-        batches = batches_of(dataset, sections=sections, labels=True)
-        of_one = batches_of(dataset, labels=True)
+        batches = batches_of(dataset, labels=True)
     whose = [own for batch in batches for own in instances(batch.samples)]
     assert len(whose) == len(set(whose)) == 13
-    assert whose == [own for batch in of_one for own in instances(batch.samples)]
     together = check_samples(pd.concat([batch.samples for batch in batches]), where="all batches")
     pd.testing.assert_frame_equal(together, read_recording([Path(dataset.where)]))
     for batch in batches:
@@ -93,18 +83,18 @@ def test_a_container_that_crosses_midnight_is_not_cut(lives: pd.DataFrame, tmp_p
     assert ((spans["min"] < MIDNIGHT) & (spans["max"] > MIDNIGHT)).sum() >= 5
 
 
-def test_rows_beyond_reach_are_not_kept_but_counted(tmp_path: Path) -> None:
+def test_rows_that_nobody_looks_at_are_counted(tmp_path: Path) -> None:
     samples = make_samples(("nginx",), deployments_per_service=2, seconds=600, interval_s=10)
     late = MIDNIGHT - pd.Timedelta(seconds=300) - samples["started_at"]
     samples = samples.assign(time=samples["time"] + late, started_at=samples["started_at"] + late)
     append(samples, tmp_path / "fleet")
-    (batch,) = batches_of(open_dataset(tmp_path / "fleet"), reach=Reach(60, 100))
-    # Of 30 rows before midnight some 7 of the first minute and some 11 of the last 100 s are kept.
-    assert all(10 <= number <= 14 for number in batch.left_out)
+    (batch,) = batches_of(open_dataset(tmp_path / "fleet"), head_s=60, tail_s=100)
+    # Of 60 rows some 6 of the first minute and some 11 of the last 100 s are given.
+    assert all(42 <= number <= 44 for number in batch.left_out)
     assert len(batch.samples) + batch.left_out.sum() == len(samples)
     for _, own in batch.samples.groupby("pod"):
         age_s = (own["time"] - own["started_at"]).dt.total_seconds()
-        assert ((age_s < 70) | (age_s >= 200 - 10)).all()
+        assert ((age_s < 70) | (age_s >= 500 - 10)).all()
 
 
 def test_only_the_columns_asked_for(lives: pd.DataFrame, tmp_path: Path) -> None:
@@ -112,3 +102,27 @@ def test_only_the_columns_asked_for(lives: pd.DataFrame, tmp_path: Path) -> None
     samples = batches_of(open_dataset(tmp_path / "fleet"), metrics=["rx_bytes"])[0].samples
     assert {"rx_bytes", "pod"} <= set(samples)
     assert not {"tx_bytes", "service"} & set(samples)
+
+
+def test_a_table_is_cut_only_between_containers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("podlab.data.store.containers.BATCH_ROWS", 4)
+    numbers = [0, 0, 1, 1, 1, 2, 3, 3, 3, 3, 3, 3, 4]
+    for size in (1, 3, 5, 100):
+        table = pa.table({"number": numbers, "row": range(len(numbers))})
+        cut = list(cut_between_containers(table.to_batches(max_chunksize=size)))
+        assert [set(each["number"].to_pylist()) for each in cut] == [{0, 1}, {2, 3}, {4}]
+        assert pa.concat_tables(cut).to_pydict() == table.to_pydict()
+
+
+def test_nothing_is_left_on_the_disk(lives: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    append(lives, tmp_path / "fleet")
+    dataset = open_dataset(tmp_path / "fleet")
+    [first, *_], _ = read_shares(dataset)
+    stream = stream_containers(dataset, first)
+    next(stream)
+    assert list(scratch.iterdir())
+    stream.close()  # type: ignore[attr-defined]
+    assert not list(scratch.iterdir())

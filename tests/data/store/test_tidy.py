@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from podlab.data.recordings import read_recording
-from podlab.data.store import append, open_dataset, tidy
+from podlab.data.store import append, open_dataset, vacuum
+from podlab.data.store.files import open_store
 from podlab.data.store.manifest import FORMAT, Append, encode, manifest_name
-from podlab.data.store.store import open_store
 from podlab.errors import InputError
 from podlab.files import WORKING
 from tests.data.store.test_append import KILLED
@@ -50,19 +50,19 @@ def test_what_is_whole_stays_and_the_rest_goes(fleet: Path) -> None:
     torn.write_bytes(b"PAR1")
     left = files_of(fleet) - whole
     assert len(left) == 3
-    assert set(tidy(fleet, clock=lambda: later(days=2), dry_run=True)) == left
+    assert set(vacuum(fleet, clock=lambda: later(days=2), dry_run=True)) == left
     assert files_of(fleet) == whole | left
-    assert sum(tidy(fleet, clock=lambda: later(days=2)).values()) > 1000
+    assert sum(vacuum(fleet, clock=lambda: later(days=2)).values()) > 1000
     assert files_of(fleet) == whole
     assert not torn.parent.exists()
     pd.testing.assert_frame_equal(read_recording([fleet]), before)
-    assert tidy(fleet, clock=lambda: later(days=2)) == {}
+    assert vacuum(fleet, clock=lambda: later(days=2)) == {}
 
 
 def test_a_writer_that_may_be_at_work_is_left_alone(fleet: Path) -> None:
     kill_a_writer(fleet)
     there = files_of(fleet)
-    assert tidy(fleet, clock=lambda: later(hours=23)) == {}
+    assert vacuum(fleet, clock=lambda: later(hours=23)) == {}
     assert files_of(fleet) == there
 
 
@@ -79,12 +79,12 @@ def test_it_goes_on_where_it_was_interrupted(fleet: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Path, "unlink", unlink)
     with pytest.raises(KeyboardInterrupt):
-        tidy(fleet, clock=lambda: later(days=2))
+        vacuum(fleet, clock=lambda: later(days=2))
     monkeypatch.undo()
     removed[0].with_name("gone").unlink()
     assert removed[0].suffix == ".parquet"  # while its manifest is there, nobody takes the rest for strangers
     assert open_dataset(fleet).rows == 20
-    tidy(fleet, clock=lambda: later(days=2))
+    vacuum(fleet, clock=lambda: later(days=2))
     assert files_of(fleet) == whole
 
 
@@ -97,7 +97,7 @@ def test_object_stores_are_tidied_too() -> None:
         begun = "1000000000000000000-0123456789ab"
         store.write(manifest_name(begun), encode(Append(FORMAT, "begun")))
         store.write(f"cluster=local/day=2001-09-09/{begun}.0.parquet", b"PAR1")
-        assert len(tidy(url)) == 2
+        assert len(vacuum(url)) == 2
         assert store.names() == whole
     finally:
         fsspec.filesystem("memory").store.clear()
@@ -105,11 +105,11 @@ def test_object_stores_are_tidied_too() -> None:
 
 def test_a_folder_that_is_not_there_is_no_tidy_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="flet: no such folder; name the folder of a data set"):
-        tidy(tmp_path / "flet")
+        vacuum(tmp_path / "flet")
 
 
 def test_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="is not a data set; name the folder of one"):
-        tidy(tmp_path)
+        vacuum(tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"

@@ -1,4 +1,4 @@
-"""Adding a samples table to a data set, all of it or nothing, whoever else adds at the same time."""
+"""Adding a samples table to a data set, all of it or nothing, whoever else adds at the same time; and vacuum."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import io
 import secrets
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -14,9 +14,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from podlab.data.samples import check_samples
-from podlab.data.store.manifest import FORMAT, Append, Partition, encode, manifest_name, partition_name
-from podlab.data.store.rows import with_ids
-from podlab.data.store.store import open_store
+from podlab.data.store.dataset import with_ids
+from podlab.data.store.files import open_store, url_of
+from podlab.data.store.manifest import (
+    FORMAT,
+    Append,
+    Partition,
+    append_of,
+    encode,
+    manifest_name,
+    partition_name,
+    read_appends,
+    time_of,
+)
 from podlab.errors import InputError
 
 #: Rows of one file at most: it is read as a whole where it lies in an object store.
@@ -86,3 +96,55 @@ def _to_parquet(part: pd.DataFrame) -> tuple[bytes, pa.Schema]:
     buffer = io.BytesIO()
     pq.write_table(with_ids(table), buffer, compression="zstd", row_group_size=ROW_GROUP_ROWS)
     return buffer.getvalue(), table.schema
+
+
+def vacuum(
+    path: Path | str,
+    *,
+    older_than: timedelta = timedelta(days=1),
+    dry_run: bool = False,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> dict[str, int]:
+    """Remove the files of appends that were begun long ago and were not completed, and old working files.
+
+    Rows that readers see are never touched. A writer that is still at work after ``older_than`` would lose what it
+    wrote: its append then names files that are missing.
+
+    Parameters
+    ----------
+    path : Path or str
+        The data set's folder, or its URL.
+    older_than : timedelta
+        How long ago an append must have begun.
+    dry_run : bool
+        Remove nothing.
+    clock : callable
+        Gives the time.
+
+    Returns
+    -------
+    dict of str to int
+        Bytes of the files removed, by name.
+
+    Raises
+    ------
+    InputError
+        If the folder is not there or not a data set, or a file cannot be removed.
+    """
+    store = open_store(path)
+    if url_of(path) is None and not Path(path).exists():
+        raise InputError("no such folder", where=store.where, hint="name the folder of a data set")
+    files = store.names()
+    appends = read_appends(store, files)
+    if files and not appends:
+        raise InputError("is not a data set", where=store.where, hint="name the folder of one")
+    before = clock() - older_than
+    dead = {name for name, each in appends.items() if each.state == "begun" and time_of(name) < before}
+    found = {name: size for name, size in files.items() if append_of(name) in dead}
+    found |= store.working_files(before)
+    # A manifest goes after its partitions: while it is there, nobody takes them for foreign files.
+    found |= {manifest_name(name): files[manifest_name(name)] for name in sorted(dead)}
+    if not dry_run:
+        for name in found:
+            store.remove(name)
+    return found

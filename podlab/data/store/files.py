@@ -99,6 +99,10 @@ class LocalStore:
         except OSError as error:
             raise explain_os_error(error, path) from error
 
+    def path_of(self, name: str) -> Path:
+        """Give a file's whole path."""
+        return (self._folder / name).absolute()
+
     def _refuse(self, error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):
             raise explain_os_error(error, self._folder) from error

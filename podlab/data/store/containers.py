@@ -1,0 +1,324 @@
+"""A data set container by container, however many partitions a container's rows lie in, in bounded memory.
+
+Footers tell in which partition each container ends, and so which partitions hold the containers of a share. DuckDB
+sorts a share's rows by container and time, on disk where they do not fit into memory.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from podlab.data.catalogue import ALL_COLUMNS, TIMES
+from podlab.data.samples import INSTANCE_KEY, is_sound, to_frame
+from podlab.data.store.dataset import Dataset, Ids, number_instances
+from podlab.data.store.manifest import Partition
+from podlab.errors import InputError
+from podlab.parallel import in_turn, is_spread
+
+if TYPE_CHECKING:
+    import duckdb
+
+T = TypeVar("T")
+
+#: Containers are given out together when they have so many rows.
+BATCH_ROWS = 50_000
+#: A share has the containers that end within about so many rows. If a worker dies, no more is done again.
+SHARE_ROWS = 500_000
+#: What DuckDB may take of memory before it sorts on disk.
+_MEMORY_LIMIT = "300MB"
+_EVER_NS = np.iinfo(np.int64).max
+
+#: Missing parts of an identity are equal to each other.
+_SAME_INSTANCE = " AND ".join(f"rows.{name} IS NOT DISTINCT FROM found.{name}" for name in INSTANCE_KEY)
+_IDENTITY = ", ".join(INSTANCE_KEY)
+
+
+@dataclass(frozen=True)
+class Share:
+    """Containers of one cluster that are read together.
+
+    Attributes
+    ----------
+    partitions : tuple of Partition
+        All that hold rows of them, in order of time.
+    ids : array of uint64 (n_instances,)
+        The numbers of the container instances, ascending.
+    """
+
+    partitions: tuple[Partition, ...]
+    ids: Ids
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some containers, complete.
+
+    Attributes
+    ----------
+    samples : DataFrame
+        A checked samples table; rows of one container instance stand together and in order of time.
+    left_out : array of int64 (n_containers,)
+        How many rows of each, in order of appearance, were not asked for.
+    """
+
+    samples: pd.DataFrame
+    left_out: NDArray[np.int64]
+
+
+def read_shares(dataset: Dataset) -> tuple[list[Share], frozenset[str]]:
+    """Divide the containers of a data set into shares, from the footers of its partitions.
+
+    Returns
+    -------
+    tuple of (list of Share, frozenset of str)
+        Clusters one after another, in each the containers that end earlier first; and the metrics of which the data
+        set has any value.
+
+    Raises
+    ------
+    InputError
+        If a partition has no usable footer.
+    """
+    shares = []
+    metrics: set[str] = set()
+    for cluster in dataset.clusters:
+        partitions = [each for each in dataset.partitions if each.cluster == cluster]
+        footers = [dataset.read_footer(partition) for partition in partitions]
+        metrics = metrics.union(*(named for _, named in footers))
+        held = [ids for ids, _ in footers]
+        position = np.repeat(np.arange(len(held)), [len(ids) for ids in held])
+        # Of equal ids the first in reversed order is in the last partition.
+        ids, first = np.unique(np.concatenate(held)[::-1], return_index=True)
+        block = (np.cumsum([0, *(each.rows for each in partitions)])[:-1] // SHARE_ROWS)[position[::-1][first]]
+        for number in np.unique(block):
+            own = ids[block == number]
+            needed = (each for each, there in zip(partitions, held, strict=True) if np.isin(there, own).any())
+            shares.append(Share(tuple(needed), own))
+    return shares, frozenset(metrics)
+
+
+def over_shares(
+    dataset: Dataset, shares: Sequence[Share], work: Callable[[Dataset, Share], Iterable[T]]
+) -> Iterator[T]:
+    """Give what some work gives of each share, in order: here, or done by a scheduler's workers.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The data set; workers must find it under the same path or URL.
+    shares : sequence of Share
+    work : callable
+        Takes the data set and a share; can be pickled.
+    """
+    if not is_spread():
+        for share in shares:
+            yield from work(dataset, share)
+        return
+    from joblib import delayed
+
+    bare = replace(dataset, partitions=())  # a share brings its own
+    for found in in_turn((delayed(_listed)(work, bare, share) for share in shares), len(shares)):
+        yield from found
+
+
+def _listed(work: Callable[[Dataset, Share], Iterable[T]], dataset: Dataset, share: Share) -> list[T]:
+    return list(work(dataset, share))
+
+
+def stream_containers(
+    dataset: Dataset,
+    share: Share,
+    *,
+    metrics: Collection[str] | None = None,
+    labels: bool = False,
+    head_s: float = np.inf,
+    tail_s: float | None = None,
+) -> Iterator[Batch]:
+    """Give the containers of a share, each once and complete, in order of their identity.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    share : Share
+    metrics : collection of str, optional
+        Metric columns to read; by default all.
+    labels : bool
+        Whether to read labels as well.
+    head_s, tail_s : float
+        Of each container only the rows of its first seconds (since its start, or since its first row if that is
+        later; the first row always) and of its last ones. By default all.
+
+    Yields
+    ------
+    Batch
+        Of about :data:`BATCH_ROWS` rows or one large container.
+
+    Raises
+    ------
+    InputError
+        If a partition is not what its manifest says; the error names it.
+    """
+    # Counting is slow, and where all rows are asked for none is left out.
+    known = "count(*)" if np.isinf(head_s) else "count(DISTINCT time)"
+    with open_rows(dataset, share.partitions) as database:
+        found = database.sql(
+            f"SELECT {_IDENTITY}, min(time) AS first, max(time) AS last, {known} AS known "  # noqa: S608
+            "FROM rows GROUP BY ALL ORDER BY ALL"
+        ).to_arrow_table()
+        ids = number_instances(found)
+        if not np.isin(share.ids, ids).all():
+            raise InputError("holds other containers than its footers say", where=dataset.where, hint="collect again")
+        found = found.filter(np.isin(ids, share.ids))
+        known_rows = np.asarray(found["known"])
+        database.register("found", _with_limits(found, head_s, tail_s))
+        wanted = {name for each in share.partitions for name in dataset.columns_of(each, metrics, labels)}
+        names = [name for name in ALL_COLUMNS if name in wanted]
+        reader = database.sql(
+            f"SELECT number, {_columns('rows', names)} FROM rows JOIN found ON {_SAME_INSTANCE} "  # noqa: S608
+            "WHERE epoch_ns(time) < head_end_ns OR epoch_ns(time) >= tail_begin_ns OR time = first "
+            "ORDER BY number, time, file_index, file_row_number"
+        ).to_arrow_reader(BATCH_ROWS)
+        for table in cut_between_containers(reader):
+            merged = _merge_repeated(table)
+            numbers, rows = np.unique(np.asarray(merged["number"]), return_counts=True)
+            samples = to_frame(with_utc_times(merged.drop_columns("number")))
+            # As reading all at once does: an older podlab took an empty text for a cluster's name.
+            samples["cluster"] = samples["cluster"].mask(samples["cluster"] == "", "local")
+            if not is_sound(samples):
+                raise InputError("holds rows that are no samples", where=dataset.where, hint="collect again")
+            yield Batch(samples, rows * 0 if np.isinf(head_s) else known_rows[numbers] - rows)
+
+
+@contextmanager
+def open_rows(dataset: Dataset, partitions: Sequence[Partition]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give a database with the view ``rows`` of some partitions, checked before; what it puts on disk goes at the end.
+
+    Raises
+    ------
+    InputError
+        If a partition is not what its manifest says, DuckDB is not installed, or a query fails.
+    """
+    try:
+        import duckdb
+    except ImportError:
+        raise InputError("reading a data set needs duckdb", where=dataset.where, hint="install podlab[train]") from None
+
+    with tempfile.TemporaryDirectory(prefix="podlab-") as name:
+        folder = Path(name)
+        for number, partition in enumerate(partitions):
+            dataset.fetch(partition, folder / f"{number:06d}.parquet")
+        settings: dict[str, Any] = {
+            "memory_limit": _MEMORY_LIMIT, "temp_directory": str(folder / "sort"), "preserve_insertion_order": False,
+            "autoinstall_known_extensions": False, **({"threads": 1} if is_spread() else {}),
+        }  # fmt: skip
+        try:
+            with duckdb.connect(config=settings) as database:
+                files = str(folder / "*.parquet").replace("'", "''")
+                database.execute(
+                    "CREATE VIEW rows AS SELECT *, file_index, file_row_number "  # noqa: S608
+                    f"FROM read_parquet('{files}', union_by_name = true, hive_partitioning = false)"
+                )
+                yield database
+        except duckdb.Error as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise InputError(f"cannot be read: {reason}", where=dataset.where, hint="collect again") from error
+
+
+def _with_limits(found: pa.Table, head_s: float, tail_s: float | None) -> pa.Table:
+    """Give each container a number, and the instants between which none of its rows is wanted."""
+    first_ns, last_ns, start_ns = (
+        found[name].cast(pa.timestamp("ns", "UTC")).cast(pa.int64()) for name in ("first", "last", "started_at")
+    )
+    begin_ns = np.maximum(np.asarray(first_ns), np.asarray(start_ns.fill_null(np.iinfo(np.int64).min)))
+    head_end_ns = np.full(len(found), _EVER_NS) if np.isinf(head_s) else begin_ns + round(head_s * 1e9)
+    tail_begin_ns = np.full(len(found), _EVER_NS) if tail_s is None else np.asarray(last_ns) - round(tail_s * 1e9)
+    columns = {"number": np.arange(len(found)), "head_end_ns": head_end_ns, "tail_begin_ns": tail_begin_ns}
+    table = found.select([*INSTANCE_KEY, "first"])
+    for name, values in columns.items():
+        table = table.append_column(name, pa.array(values))
+    return table
+
+
+def with_utc_times(table: pa.Table) -> pa.Table:
+    """Name the time zone as the partitions do; DuckDB gives it the name of this machine's."""
+    for position, name in enumerate(table.column_names):
+        if name in TIMES:
+            table = table.set_column(position, name, table[name].cast(pa.timestamp("ns", "UTC")))
+    return table
+
+
+def cut_between_containers(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Join pieces of a table in order of ``number``, and cut it where that changes, about every BATCH_ROWS rows."""
+    held: pa.Table | None = None
+    for piece in pieces:
+        new = pa.Table.from_batches([piece])
+        held = new if held is None else pa.concat_tables([held, new])
+        begins = np.flatnonzero(np.diff(np.asarray(held["number"]), prepend=-1))
+        done = 0
+        for begin in begins.tolist():
+            if begin - done >= BATCH_ROWS:
+                yield held.slice(done, begin - done)
+                done = begin
+        held = held.slice(done)
+    if held is not None and held.num_rows:
+        yield held
+
+
+def _merge_repeated(table: pa.Table) -> pa.Table:
+    """Make one row of those of one container and instant: of each column the first value known."""
+    number, time_ns = np.asarray(table["number"]), np.asarray(table["time"].cast(pa.int64()))
+    new = np.ones(len(table), dtype=bool)
+    new[1:] = (np.diff(number) != 0) | (np.diff(time_ns) != 0)
+    if new.all():
+        return table
+    begins, rows = np.flatnonzero(new), np.arange(len(table))
+    columns = []
+    for values in table.columns:
+        first = np.minimum.reduceat(np.where(np.asarray(values.is_valid()), rows, len(rows)), begins)
+        columns.append(values.take(np.where(first < len(rows), first, begins)))
+    return pa.table(columns, schema=table.schema)
+
+
+def count_labelled(
+    dataset: Dataset, share: Share, *, head_s: float, group: str, skipped_roles: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Count the rows of the labelled containers of a share, without those that were recorded for some roles.
+
+    Returns
+    -------
+    DataFrame
+        One row per container instance: ``id``, ``service``, ``group`` and ``rows``, those of its first seconds.
+    """
+    columns = {name for partition in share.partitions for name in partition.columns}.intersection(ALL_COLUMNS)
+    if "service" not in columns:
+        return pd.DataFrame({"id": share.ids[:0], "service": [], "group": [], "rows": []})
+    own_group, own_role = (f"min({name})" if name in columns else "NULL::VARCHAR" for name in (group, "role"))
+    with open_rows(dataset, share.partitions) as database:
+        counted = database.sql(
+            f"WITH found AS (SELECT {_IDENTITY}, min(time) AS first, min(service) AS own_service, "  # noqa: S608
+            f"{own_group} AS own_group, {own_role} AS own_role FROM rows GROUP BY ALL) "
+            f"SELECT {_columns('found', INSTANCE_KEY)}, own_service, own_group, "
+            "count(*) FILTER (epoch_ns(time) < epoch_ns(greatest(first, found.started_at)) + $head_ns) AS n_rows "
+            f"FROM rows JOIN found ON {_SAME_INSTANCE} "
+            "WHERE own_service IS NOT NULL AND NOT coalesce(list_contains($skipped, own_role), false) GROUP BY ALL",
+            params={"head_ns": round(head_s * 1e9), "skipped": list(skipped_roles)},
+        ).to_arrow_table()
+    names = {"service": "own_service", "group": "own_group", "rows": "n_rows"}
+    table = pd.DataFrame(
+        {"id": number_instances(counted)} | {new: counted[name].to_pandas() for new, name in names.items()}
+    )
+    return table[table["id"].isin(share.ids)]
+
+
+def _columns(table: str, names: Iterable[str]) -> str:
+    return ", ".join(f"{table}.{name}" for name in names)
