@@ -7,7 +7,7 @@ of the data set, from reading to answers, and another one reads a part that fits
 row counts, and the peak memory of the whole process, interpreter and libraries included.
 
 ``--compare workers`` identifies the data set by one worker of a local Dask scheduler and by two, in seconds on the
-clock. Take at least 8,000,000 rows, because a worker gets two million at once. ``--compare training`` trains on a tenth
+clock. Take at least 2,000,000 rows: a worker gets half a million at once. ``--compare training`` trains on a tenth
 of the rows, drawn from the data set, and on a data set that has no more. ``--compare lives`` scores short lives, and as
 many rows of long ones.
 """
@@ -157,7 +157,7 @@ def score_all(folder: Path, model: Path) -> Iterator[int]:
 
 
 def compare_lives(folder: Path, model: Path, scratch: Path, rows: int) -> dict[str, dict[str, float]]:
-    """Score many short lives, and the same rows as long lives, whose rows are all kept until the last one has come."""
+    """Score many short lives, and the same rows as long lives."""
     make(folder, rows)
     recording = read_recording([RECORDING]).drop(columns=["service", "deployment", "variant", "version"])
     longest = (recording["time"] - recording["started_at"]).max() + pd.Timedelta("1s")

@@ -23,7 +23,6 @@ _STOPPED = 130
 app = typer.Typer(
     name="podlab",
     help="Identify the service that runs in a container from its monitoring metrics.",
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -89,7 +89,12 @@ def identify(
     model: ModelFolder = None,
     horizon: Annotated[
         str | None,
-        typer.Option(metavar="60s", help="Use only this much after each container's start.  [default: all rows]"),
+        typer.Option(
+            "--horizon",
+            "--horizons",
+            metavar="60s",
+            help="Use only this much after each container's start.  [default: all rows]",
+        ),
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Also show which metrics support the answer and the runner-up.")

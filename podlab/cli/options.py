@@ -29,7 +29,10 @@ EvaluationGroup = Annotated[
     ),
 ]
 Horizons = Annotated[
-    str | None, typer.Option(metavar="10s,30s,...", help="Lengths of the start-up windows.", show_default=False)
+    str | None,
+    typer.Option(
+        "--horizons", "--horizon", metavar="10s,30s,...", help="Lengths of the start-up windows.", show_default=False
+    ),
 ]
 MetricFilter = Annotated[
     str | None,

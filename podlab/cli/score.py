@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,12 +28,15 @@ _LINES_AT_ONCE = 10_000
 
 def score(
     files: Files,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Parquet file of scores to write.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="Scores to write: Parquet, or CSV if named .csv.", show_default=False)
+    ],
     model: ModelFolder = None,
     mapping: Annotated[
         str | None,
         typer.Option(
             "--map",
+            "--mapping",
             metavar="GIVEN=COLUMN,...",
             help="Read CSV series of other formats: which columns are time, anomaly and metrics; "
             "*FACTOR changes units, rate: makes a counter of a rate.",
@@ -112,14 +115,19 @@ def _score_series(
 def _write(scorings: Iterator[RecordingScores], path: Path, lines: IO[str]) -> None:
     """Write scores as they come, and what is told of each container as a line of JSON."""
     import pyarrow as pa
+    import pyarrow.csv
     import pyarrow.parquet as pq
 
-    writer = None
+    writer: Any = None
     try:
         for scoring in scorings:
             table = pa.Table.from_pandas(scoring.table, preserve_index=False)
             if writer is None:
-                writer = pq.ParquetWriter(path, table.schema, compression="zstd")
+                writer = (
+                    pyarrow.csv.CSVWriter(path, table.schema)
+                    if path.suffix.lower() == ".csv"
+                    else pq.ParquetWriter(path, table.schema, compression="zstd")
+                )
             writer.write_table(table)
             lines.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in _lines_of(scoring))
     finally:

@@ -131,6 +131,16 @@ def test_series_of_another_format_are_scored(call: Call, model: Path, tmp_path: 
     assert "'temperature' is not a metric" in answer.err
 
 
+def test_scores_as_csv_are_those_of_parquet(call: Call, other_recording: Path, model: Path, tmp_path: Path) -> None:
+    for name in ("s.parquet", "s.csv"):
+        assert call("score", other_recording, "--model", model, "--out", tmp_path / name).exit_code == 0
+    as_parquet, as_csv = pd.read_parquet(tmp_path / "s.parquet"), pd.read_csv(tmp_path / "s.csv", parse_dates=["time"])
+    assert list(as_csv) == COLUMNS
+    assert as_csv["pod"].tolist() == as_parquet["pod"].tolist()
+    assert as_csv["score"].to_numpy() == pytest.approx(as_parquet["score"].to_numpy())
+    assert (as_csv["time"] == as_parquet["time"]).all()
+
+
 def test_mistakes_are_one_line_and_leave_nothing(
     call: Call, other_recording: Path, model: Path, tmp_path: Path
 ) -> None:

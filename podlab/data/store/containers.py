@@ -41,6 +41,7 @@ _EVER_NS = np.iinfo(np.int64).max
 #: Missing parts of an identity are equal to each other.
 _SAME_INSTANCE = " AND ".join(f"rows.{name} IS NOT DISTINCT FROM found.{name}" for name in INSTANCE_KEY)
 _IDENTITY = ", ".join(INSTANCE_KEY)
+_LEFT_OUT = "(epoch_ns(time) >= head_end_ns AND epoch_ns(time) < tail_begin_ns AND epoch_ns(time) > first_ns)"
 
 
 @dataclass(frozen=True)
@@ -168,35 +169,37 @@ def stream_containers(
     InputError
         If a partition is not what its manifest says; the error names it.
     """
-    # Counting is slow, and where all rows are asked for none is left out.
-    known = "count(*)" if np.isinf(head_s) else "count(DISTINCT time)"
+    wanted = {name for each in share.partitions for name in dataset.columns_of(each, metrics, labels)}
+    names = [name for name in ALL_COLUMNS if name in wanted]
+    # Sorting is what takes time: the texts of the identity are put in afterwards.
+    sorted_names = [name for name in names if name not in INSTANCE_KEY]
     with open_rows(dataset, share.partitions) as database:
-        found = database.sql(
-            f"SELECT {_IDENTITY}, min(time) AS first, max(time) AS last, {known} AS known "  # noqa: S608
-            "FROM rows GROUP BY ALL ORDER BY ALL"
-        ).to_arrow_table()
+        found = with_utc_times(
+            database.sql(
+                f"SELECT {_IDENTITY}, min(time) AS first, max(time) AS last FROM rows GROUP BY ALL ORDER BY ALL"  # noqa: S608
+            ).to_arrow_table()
+        )
         ids = number_instances(found)
         if not np.isin(share.ids, ids).all():
             raise InputError("holds other containers than its footers say", where=dataset.where, hint="collect again")
-        found = found.filter(np.isin(ids, share.ids))
-        known_rows = np.asarray(found["known"])
-        database.register("found", _with_limits(found, head_s, tail_s))
-        wanted = {name for each in share.partitions for name in dataset.columns_of(each, metrics, labels)}
-        names = [name for name in ALL_COLUMNS if name in wanted]
+        found = _with_limits(found.filter(np.isin(ids, share.ids)), head_s, tail_s)
+        database.register("found", found)
+        left_out = _count_left_out(database, found)
         reader = database.sql(
-            f"SELECT number, {_columns('rows', names)} FROM rows JOIN found ON {_SAME_INSTANCE} "  # noqa: S608
-            "WHERE epoch_ns(time) < head_end_ns OR epoch_ns(time) >= tail_begin_ns OR time = first "
-            "ORDER BY number, time, file_index, file_row_number"
+            f"SELECT number, {_columns('rows', sorted_names)} FROM rows JOIN found ON {_SAME_INSTANCE} "  # noqa: S608
+            f"WHERE NOT {_LEFT_OUT} ORDER BY number, time, file_index, file_row_number"
         ).to_arrow_reader(BATCH_ROWS)
         for table in cut_between_containers(reader):
-            merged = _merge_repeated(table)
-            numbers, rows = np.unique(np.asarray(merged["number"]), return_counts=True)
-            samples = to_frame(with_utc_times(merged.drop_columns("number")))
+            merged = _merge_repeated(with_utc_times(table))
+            numbers = merged["number"]
+            for name in INSTANCE_KEY:
+                merged = merged.append_column(name, found[name].take(numbers))
+            samples = to_frame(merged.select(names))
             # As reading all at once does: an older podlab took an empty text for a cluster's name.
             samples["cluster"] = samples["cluster"].mask(samples["cluster"] == "", "local")
             if not is_sound(samples):
                 raise InputError("holds rows that are no samples", where=dataset.where, hint="collect again")
-            yield Batch(samples, rows * 0 if np.isinf(head_s) else known_rows[numbers] - rows)
+            yield Batch(samples, left_out[np.unique(numbers)])
 
 
 @contextmanager
@@ -236,17 +239,28 @@ def open_rows(dataset: Dataset, partitions: Sequence[Partition]) -> Iterator[duc
 
 def _with_limits(found: pa.Table, head_s: float, tail_s: float | None) -> pa.Table:
     """Give each container a number, and the instants between which none of its rows is wanted."""
-    first_ns, last_ns, start_ns = (
-        found[name].cast(pa.timestamp("ns", "UTC")).cast(pa.int64()) for name in ("first", "last", "started_at")
-    )
-    begin_ns = np.maximum(np.asarray(first_ns), np.asarray(start_ns.fill_null(np.iinfo(np.int64).min)))
+    first_ns, last_ns = (found[name].cast(pa.timestamp("ns")).cast(pa.int64()) for name in ("first", "last"))
+    start_ns = found["started_at"].cast(pa.int64()).fill_null(np.iinfo(np.int64).min)
+    begin_ns = np.maximum(np.asarray(first_ns), np.asarray(start_ns))
     head_end_ns = np.full(len(found), _EVER_NS) if np.isinf(head_s) else begin_ns + round(head_s * 1e9)
     tail_begin_ns = np.full(len(found), _EVER_NS) if tail_s is None else np.asarray(last_ns) - round(tail_s * 1e9)
-    columns = {"number": np.arange(len(found)), "head_end_ns": head_end_ns, "tail_begin_ns": tail_begin_ns}
-    table = found.select([*INSTANCE_KEY, "first"])
-    for name, values in columns.items():
-        table = table.append_column(name, pa.array(values))
+    table = found.select(list(INSTANCE_KEY)).append_column("number", pa.array(np.arange(len(found))))
+    for name, values in (("first_ns", first_ns), ("head_end_ns", head_end_ns), ("tail_begin_ns", tail_begin_ns)):
+        table = table.append_column(name, pa.array(np.asarray(values)))
     return table
+
+
+def _count_left_out(database: duckdb.DuckDBPyConnection, found: pa.Table) -> NDArray[np.int64]:
+    """Count the instants of each container at which none of its rows is wanted (n_containers,)."""
+    count = np.zeros(len(found), dtype=np.int64)
+    if (np.asarray(found["head_end_ns"]) < np.asarray(found["tail_begin_ns"])).any():
+        counted = database.sql(
+            f"SELECT number, count(DISTINCT time) FROM rows JOIN found ON {_SAME_INSTANCE} "  # noqa: S608
+            f"WHERE {_LEFT_OUT} GROUP BY number"
+        ).fetchnumpy()
+        number, left_out = counted.values()
+        count[number] = left_out
+    return count
 
 
 def with_utc_times(table: pa.Table) -> pa.Table:
