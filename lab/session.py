@@ -29,8 +29,7 @@ from podlab.data.draws import ROLES, draws_file
 from podlab.data.recordings import read_recording, write_recording
 from podlab.errors import InputError, PodlabError
 from podlab.files import atomic_file, sha256_of
-from podlab.interrupts import stop_on_sigterm
-from podlab.progress import Progress
+from podlab.progress import Progress, stop_on_sigterm
 
 #: A slow service is ready after half a minute, and its load may be drawn to begin 25 s later.
 MIN_SECONDS = 60

@@ -1,7 +1,11 @@
-"""How long work tells how far it is; the command line shows it, notebooks and tests may ignore it."""
+"""Long work: how far it is, and ending it in order when the system asks for it."""
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -10,3 +14,20 @@ class Progress(Protocol):
 
     def __call__(self, done: int, total: int, what: str = "") -> None:
         """Report one step."""
+
+
+@contextmanager
+def stop_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM, as CI sends it, stop a run as Ctrl-C does; only the main thread may set handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -16,7 +16,7 @@ import podlab
 from podlab.cli import data, dataset, doctor, evaluate, importing, model, notebooks, score, watch
 from podlab.cli.output import escape_what_cannot_be_shown
 from podlab.errors import InputError, PodlabError
-from podlab.interrupts import stop_on_sigterm
+from podlab.progress import stop_on_sigterm
 
 _STOPPED = 130
 

@@ -213,7 +213,7 @@ def _read_inventory(settings: Settings, choice: InventoryChoice) -> pd.DataFrame
 
 
 def _tell(samples: pd.DataFrame, report: LabelReport | None, out: Path, as_json: bool) -> None:
-    from podlab.data.image_names import names_image
+    from podlab.data.deployments import names_image
     from podlab.data.samples import INSTANCE_KEY
 
     labels = {} if report is None else {

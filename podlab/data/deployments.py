@@ -1,4 +1,4 @@
-"""Which deployment a container belongs to: the unit that must never stand on both sides of a split.
+"""What the names of pods and images say; above all which deployment a container belongs to, the unit of every split.
 
 Replicas of one Deployment share image, configuration and usually load. Were they counted as independent, an
 evaluation would train on what it tests. So whenever it is not sure that two containers are independent, they get one
@@ -8,6 +8,7 @@ deployment here: too few deployments make an evaluation cautious, too many make 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import pandas as pd
@@ -31,6 +32,13 @@ _GENERATED_ENDINGS: Final = tuple(
 _OWNER_ENDINGS: Final = {"ReplicaSet": re.compile(f"(?<=.)-{_HASH}$"), "Job": re.compile(r"(?<=.)-\d{8,10}$")}
 # A static pod is owned by its node, which says nothing about its configuration.
 _NO_OWNER: Final = ("Node",)
+_RUNTIME_PREFIX: Final = re.compile(r"[a-z-]+://")
+#: A digest by itself, also where a runtime has put its default registry before it.
+_DIGEST: Final = re.compile(r"(?:.*/)?(?:sha(?:1|224|256|384|512)|md5|blake[23]\w*)(?::.*|[_-]+[0-9a-f]{12,})?")
+#: An id, short as ``docker ps`` shows it or whole; either may have registry and tag put around it.
+_ID: Final = re.compile(r"(?:.*/)?[0-9a-f]{12,64}(?::.*)?")
+#: What tools write where there is no name.
+_NO_NAME: Final = re.compile(r"|-|none|null|nil|nan|n/a|unknown|<[^>]*>(?::.*)?")
 
 
 def deployments_of(containers: pd.DataFrame) -> pd.Series:
@@ -103,3 +111,17 @@ def _workload(kind: str | None, owner: str | None) -> str | None:
         return None
     ending = _OWNER_ENDINGS.get(kind)
     return ending.sub("", owner) if ending else owner
+
+
+# Thousands of containers run a few dozen images.
+@lru_cache(maxsize=4096)
+def names_image(text: str) -> bool:
+    """Tell whether a text names an image, be it with tag and digest or without.
+
+    Examples
+    --------
+    >>> [names_image(text) for text in ("mysql:8.4@sha256:0123", "sha256:7614ae9453d1d87e", "<none>")]
+    [True, False, False]
+    """
+    name = _RUNTIME_PREFIX.sub("", text.strip().lower(), count=1).partition("@")[0]
+    return not any(form.fullmatch(name) for form in (_DIGEST, _ID, _NO_NAME))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from podlab.data.catalogue import ALL_COLUMNS, CONTAINER_KEY
-from podlab.data.image_names import names_image
+from podlab.data.deployments import names_image
 from podlab.errors import PodlabError
 from podlab.kubernetes.errors import ExpiredError, ForbiddenError
 from podlab.kubernetes.objects import Item, ListedPod, Node, OwnedMeta, Page

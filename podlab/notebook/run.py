@@ -33,13 +33,12 @@ from papermill.parameterize import parameterize_notebook
 
 from podlab.errors import InputError, PodlabError
 from podlab.files import atomic_file
-from podlab.interrupts import stop_on_sigterm
 from podlab.notebook.pages import write_notebook_page
 from podlab.notebook.parameters import parse_parameters, read_parameters
 from podlab.notebook.redact import pack, redact, redact_text, secret_values
 from podlab.notebook.report import refuse_other_notebook
 from podlab.notebook.results import RUN_VARIABLE, find_root, new_run_id
-from podlab.progress import Progress
+from podlab.progress import Progress, stop_on_sigterm
 
 KERNEL_NAME: Final = "python3"
 #: The longest cells of podlab's own notebooks take a few minutes on slow machines.
