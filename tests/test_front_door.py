@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 import podlab
+from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS
 from podlab.errors import InputError
 from podlab.features.features import remove_feature
+from podlab.identify.explain import explain
 from tests.support.synthetic import make_samples
 
 
@@ -78,3 +81,19 @@ def test_a_feature_is_registered_by_name_and_belongs_to_the_models_fitted_with_i
         after.identify(samples)
     with pytest.raises(InputError, match="'mean' is not a valid name for a feature"):
         podlab.feature("mean")
+
+
+def test_any_metric_of_the_catalogue_can_be_learned_from(tmp_path: Path) -> None:
+    samples = make_samples(("nginx", "redis"), deployments_per_service=3, seconds=12, columns=MEASURED_METRICS)
+    columns = ["memory_rss_bytes", *(name for name in MEASURED_METRICS if CATALOGUE[name].family == "processes")]
+    identifier = podlab.Identifier(columns=columns, jobs=1).fit(samples)
+    assert sorted(identifier.columns) == sorted(columns)
+    found = identifier.identify(samples)
+    assert set(found[0].columns) == set(columns)
+    podlab.save_model(identifier, tmp_path / "model", name="processes")
+    again = podlab.load_model(tmp_path / "model").identifier.identify(samples)
+    assert [each.candidates for each in again] == [each.candidates for each in found]
+    [explanation] = explain(identifier, samples.head(12), identifier.identify(samples.head(12)))
+    assert explanation is not None
+    assert {each.metric for each in explanation.evidence} == set(columns)
+    assert explanation.words()
