@@ -72,31 +72,6 @@ class Model(Protocol):
         """
 
 
-@dataclass
-class _IdentifierModel:
-    """Podlab's identifier as a model, trained by one process, since folds run side by side."""
-
-    identifier: Identifier
-
-    def fit(self, samples: pd.DataFrame, /) -> Self:
-        self.identifier.set_params(jobs=1).fit(samples)
-        return self
-
-    def predict(self, samples: pd.DataFrame, /, *, horizon_s: float | None = None) -> pd.DataFrame:
-        if not any(column in samples for column in self.identifier.columns):
-            return pd.DataFrame()
-        found = self.identifier.identify(samples, horizon_s=horizon_s)
-        chances = pd.DataFrame([each.candidates for each in found], columns=list(self.identifier.services), dtype=float)
-        return chances.add_prefix(PROBABILITY).assign(
-            known=[each.known for each in found],
-            novelty=np.array([each.novelty for each in found], dtype=np.float64),
-            prediction_set=pd.Series([each.prediction_set for each in found], dtype=object),
-            coverage=[each.coverage for each in found],
-            similar=pd.Series([each.similar for each in found], dtype=object),
-            seconds_observed=[each.seconds_observed for each in found],
-        )
-
-
 @contextmanager
 def ignore_small_data_warnings() -> Iterator[None]:
     """Silence scikit-learn about few containers of many services, and about features without any variance."""
@@ -254,7 +229,11 @@ def cross_validate(
     if model is None:
         model = Identifier(group=unit_column(dataset.containers, group), seed=seed)
     given = model if isinstance(model, Mapping) else {"": model}
-    models = {name: _IdentifierModel(own) if isinstance(own, Identifier) else own for name, own in given.items()}
+    # One process trains each, since folds run side by side.
+    models = {
+        name: Identifier(**own.get_params() | {"jobs": 1}) if isinstance(own, Identifier) else own
+        for name, own in given.items()
+    }
     asked = tuple(each if isinstance(each, Scenario) else from_start([each])[0] for each in scenarios)
     kept = None if cache is None else Kept(Path(cache))
 

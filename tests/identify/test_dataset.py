@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,8 @@ def test_long_lives_are_answered_the_same_though_most_rows_are_left_out(
 
 def test_a_data_set_without_the_models_columns(identifier: Identifier, tmp_path: Path) -> None:
     append(make_samples(("nginx",), deployments_per_service=1, seconds=5), tmp_path / "fleet")
-    poor = Identifier(**{**vars(identifier), "columns": ("no_such_bytes",)})
+    poor = copy.copy(identifier)
+    poor.columns = ("no_such_bytes",)
     with pytest.raises(InputError, match="the samples have none of the model's columns"):
         list(identify_dataset(poor, open_dataset(tmp_path / "fleet")))
 
