@@ -225,7 +225,8 @@ def cross_validate(
     asked_of = dataset if tested is None else tested if isinstance(tested, Dataset) else read_dataset(tested)
     plan = plan_splits(dataset.containers, group=splits, seed=seed) if isinstance(splits, str) else splits
     description = plan.description if isinstance(plan, Plan) else {"group": "deployment"}
-    group, splits = str(description["group"]), plan.splits if isinstance(plan, Plan) else plan
+    group = str(description["group"])
+    sides: Sequence[Split] = plan.splits if isinstance(plan, Plan) else plan
     if model is None:
         model = Identifier(group=unit_column(dataset.containers, group), seed=seed)
     given = model if isinstance(model, Mapping) else {"": model}
@@ -239,28 +240,32 @@ def cross_validate(
 
     described = _describe(asked_of, group)
     tables: dict[tuple[str, int], pd.DataFrame] = {}
-    work, missing = [], []
+    missing = []
     for name, own in models.items():
-        for number, split in enumerate(splits):
-            seeds = [seed, number]
-            keys = kept and _keys(dataset, asked_of, split, own, asked, seeds)
+        for number, split in enumerate(sides):
+            keys = _keys(dataset, asked_of, split, own, asked, [seed, number]) if kept else None
             table = kept.load(keys[1]) if kept and keys else None
-            if table is not None:
+            if table is None:
+                missing.append((name, number, keys))
+            else:
                 tables[name, number] = table
-                continue
-            train, test = dataset.take(split.train), asked_of.part(split.test)
-            # The workers of a scheduler have other disks.
-            near = None if is_spread() else kept
-            work.append(joblib.delayed(_train_and_predict)(own, train, test, asked, seeds, keys, near))
-            missing.append((name, number))
-    done = side_by_side(work, [f"{name} {what}".strip() for name, _ in missing], jobs=jobs, progress=progress)
-    tables |= dict(zip(missing, done, strict=True))
-    if kept and work:
+
+    def work() -> Iterator[Any]:
+        """Cut out the samples of one training at a time: all together would fill the memory."""
+        near = None if is_spread() else kept  # the workers of a scheduler have other disks
+        for name, number, keys in missing:
+            train, test = dataset.take(sides[number].train), asked_of.part(sides[number].test)
+            yield joblib.delayed(_train_and_predict)(models[name], train, test, asked, [seed, number], keys, near)
+
+    whats = [f"{name} {what}".strip() for name, *_ in missing]
+    done = side_by_side(work(), whats, jobs=jobs, progress=progress)
+    tables |= {(name, number): table for (name, number, _), table in zip(missing, done, strict=True)}
+    if kept and missing:
         kept.prune(CACHE_BYTES)
 
     found = []
     for name in models:
-        for number, split in enumerate(splits):
+        for number, split in enumerate(sides):
             own_table = tables[name, number]
             whose = split.test[own_table["position"].to_numpy(np.int64)]
             known = set(dataset.containers["service"].iloc[split.train])
