@@ -147,12 +147,14 @@ def _collect_targets(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]
     collected: dict[tuple[str, ...], dict[str, Any]] = {}
     for found in results.values():
         if table := found["tables"].get(TARGETS):
-            same = collected.setdefault(tuple(table["columns"]), {**table, "rows": []})
+            same = collected.setdefault(
+                tuple(table["columns"]), {**table, "rows": [], "caption": "All targets, missed ones first."}
+            )
             same["rows"] = same["rows"] + table["rows"]
     for table in collected.values():
         if "reached" in table["columns"]:
             reached = table["columns"].index("reached")
-            table["rows"].sort(key=lambda row: str(row[reached]).startswith(("yes", "✓")))
+            table["rows"].sort(key=lambda row: "✗n✓".find(str(row[reached])[:1]))
     return list(collected.values())
 
 

@@ -176,3 +176,16 @@ def test_results_of_another_version_are_refused_in_one_line(tmp_path: Path, file
     with pytest.raises(InputError, match=r"are not those of this podlab's notebooks: .*; run the notebooks again$"):
         build_report(tmp_path)
     assert not (tmp_path / "index.html").exists()
+
+
+def test_the_targets_of_all_notebooks_are_one_table_with_the_missed_ones_first(tmp_path: Path) -> None:
+    provenance = {"started_at": "2026-01-01T00:00:00+00:00", "recordings": [], "seed": 0, "podlab": "", "python": ""}
+    provenance |= {"versions": {}, "machine": ""}
+    (tmp_path / "results").mkdir()
+    for name, rows in (("03_evaluate", [["b", "not measured"], ["c", "✓ yes"]]), ("06_identify", [["a", "✗ no"]])):
+        tables = {"targets": {"caption": name, "columns": ["target", "reached"], "rows": rows}}
+        found = {"complete": True, "provenance": provenance, "facts": {}, "tables": tables, "figures": {}}
+        (tmp_path / "results" / f"{name}.json").write_text(json.dumps(found))
+    text = build_report(tmp_path).read_text()
+    assert re.findall(r'<th scope="row">(\w)</th>', text) == ["a", "b", "c"]
+    assert text.count("All targets, missed ones first.") == 1
