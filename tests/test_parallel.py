@@ -91,8 +91,8 @@ def test_identify_gives_the_same_answers_in_the_same_order(
         append(make_lives(), tmp_path / "fleet")
     dataset = open_dataset(tmp_path / "fleet")
     assert len(dataset.partitions) > 6
-    here = [answer for part in identify_dataset(identifier, dataset) for answer in part.answers]
     monkeypatch.setattr("podlab.data.store.containers.SHARE_ROWS", 100)
+    here = [answer for part in identify_dataset(identifier, dataset) for answer in part.answers]
     with use_scheduler(scheduler):
         there = [answer for part in identify_dataset(identifier, dataset) for answer in part.answers]
     assert len(here) == 13
