@@ -23,7 +23,7 @@ import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 
 from benchmarks.measure import extra_peak_bytes, least_cpu_s
-from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
+from podlab.data.catalogue import CATALOGUE, ORIGINAL_METRICS
 from podlab.data.samples import check_samples
 from podlab.identify import fit
 
@@ -39,16 +39,16 @@ STATISTICS = ["mean", "median", "std", "min", "max", "first", "last"]
 def make_frame(containers: int, seed: int) -> pd.DataFrame:
     """Draw a labelled table of services that differ in level, start-up and rate, rows by container and time."""
     typical = np.random.default_rng(0)
-    level = 10 ** typical.uniform(4, 8, (SERVICES, len(FEATURE_METRICS)))
+    level = 10 ** typical.uniform(4, 8, (SERVICES, len(ORIGINAL_METRICS)))
     burst_s = typical.uniform(2, 12, SERVICES)
     rng = np.random.default_rng(seed)
     number = np.arange(containers)
     service = number % SERVICES
     offset_s = np.arange(SAMPLES) + rng.uniform(0.05, 0.95, (containers, 1))
-    scale = level[service] * rng.lognormal(0, 0.3, (containers, len(FEATURE_METRICS)))
+    scale = level[service] * rng.lognormal(0, 0.3, (containers, len(ORIGINAL_METRICS)))
     fade = np.exp(-offset_s / burst_s[service][:, None])
     values = {}
-    for column, name in enumerate(FEATURE_METRICS):
+    for column, name in enumerate(ORIGINAL_METRICS):
         noise = rng.gamma(20.0, 0.05, offset_s.shape)
         own = scale[:, [column]]
         if CATALOGUE[name].kind == "counter":
@@ -78,12 +78,12 @@ def make_frame(containers: int, seed: int) -> pd.DataFrame:
 
 def fit_peer(training: pd.DataFrame) -> Callable[[pd.DataFrame], np.ndarray]:
     """Fit scikit-learn's forest on statistics by pandas groupby; give the way from samples to probabilities."""
-    counters = [name for name in FEATURE_METRICS if CATALOGUE[name].kind == "counter"]
+    counters = [name for name in ORIGINAL_METRICS if CATALOGUE[name].kind == "counter"]
 
     def features(samples: pd.DataFrame) -> pd.DataFrame:
-        values = samples[["pod_uid", *FEATURE_METRICS]].astype(dict.fromkeys(FEATURE_METRICS, "float64"))
+        values = samples[["pod_uid", *ORIGINAL_METRICS]].astype(dict.fromkeys(ORIGINAL_METRICS, "float64"))
         values[counters] = values.groupby("pod_uid", sort=False)[counters].diff()
-        return values.groupby("pod_uid", sort=False)[list(FEATURE_METRICS)].agg(STATISTICS)
+        return values.groupby("pod_uid", sort=False)[list(ORIGINAL_METRICS)].agg(STATISTICS)
 
     forest = RandomForestClassifier(TREES, random_state=0, n_jobs=1)
     forest.fit(features(training).to_numpy(np.float32), training.groupby("pod_uid", sort=False)["service"].first())
@@ -122,7 +122,7 @@ def main() -> None:
     if options.json:
         print(json.dumps({"found": found, "check_samples_cpu_s": check_s, "times_podlabs": ratios}))
         return
-    print(f"{options.containers} containers x {SAMPLES} samples x {len(FEATURE_METRICS)} metrics; {SERVICES} services")
+    print(f"{options.containers} containers x {SAMPLES} samples x {len(ORIGINAL_METRICS)} metrics; {SERVICES} services")
     for name, cost in found.items():
         print(
             f"{name:30s} {cost['cpu_s']:7.2f} CPU-seconds, {cost['peak_mb']:6.0f} MB more at the peak,"

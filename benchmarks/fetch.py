@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 from influxdb import DataFrameClient, InfluxDBClient
 
-from podlab.data.catalogue import FEATURE_METRICS
+from podlab.data.catalogue import ORIGINAL_METRICS
 from podlab.sources.influxdb import InfluxSource
 from podlab.sources.influxdb_syntax import format_fields, format_tags
 from podlab.sources.telegraf import BLKIO, CONTAINER, DOCKER_LABELS, NETWORK, VOLUME, docker_name, measurements
@@ -43,7 +43,7 @@ def telegraf_points(pods: int) -> Iterator[list[str]]:
     """Make the points of each pod, as Telegraf would write them."""
     rng = random.Random(0)
     known = {
-        m.name: [*m.fields.values(), *EXTRA_FIELDS[m.name]] for m in measurements(FEATURE_METRICS) if m.name in NAMES
+        m.name: [*m.fields.values(), *EXTRA_FIELDS[m.name]] for m in measurements(ORIGINAL_METRICS) if m.name in NAMES
     }
     for number in range(pods):
         node, namespace, pod = f"node-{number % 20}", f"team-{number % 30}", f"shop-{number:04d}-7c9f8d"
@@ -101,9 +101,9 @@ def peers(server: Influxd, database: str, pods: list[str]) -> dict[str, tuple[Ca
     some = pods[:: max(1, len(pods) // 100)]
 
     def podlab() -> int:
-        source = InfluxSource(server.url, database, *server.reader, columns=FEATURE_METRICS)
+        source = InfluxSource(server.url, database, *server.reader, columns=ORIGINAL_METRICS)
         samples = source.fetch(START.to_pydatetime(), (START + pd.Timedelta(SPAN_S, "s")).to_pydatetime())
-        assert not samples[list(FEATURE_METRICS)].isna().any(axis=None)
+        assert not samples[list(ORIGINAL_METRICS)].isna().any(axis=None)
         return len(samples)
 
     def ask(text: str) -> pd.DataFrame:
@@ -115,7 +115,7 @@ def peers(server: Influxd, database: str, pods: list[str]) -> dict[str, tuple[Ca
 
     def query_with_care() -> int:
         found = {}
-        for m in (m for m in measurements(FEATURE_METRICS) if m.name in NAMES):
+        for m in (m for m in measurements(ORIGINAL_METRICS) if m.name in NAMES):
             fields, tags = (", ".join(f'"{name}"' for name in names) for names in (m.fields.values(), m.tags))
             result = client.query(f'SELECT {fields} FROM "{m.name}" WHERE {BOUNDS} GROUP BY {tags}')
             found[m.name] = pd.DataFrame([{**tags, **row} for (_, tags), rows in result.items() for row in rows])

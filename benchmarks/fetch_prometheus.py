@@ -21,13 +21,13 @@ import pandas as pd
 
 from benchmarks.fetch import INTERVAL_S, SPAN_S, START, measure
 from benchmarks.measure import has_peer
-from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
+from podlab.data.catalogue import CATALOGUE, ORIGINAL_METRICS
 from podlab.data.samples import check_samples
 from podlab.sources.prometheus import PrometheusSource
 from podlab.sources.remote_write import series_of, write_series
 from tests.support.prometheusd import ANY_AGE, Prometheusd, running_prometheus, running_victoria
 
-NAMES = sorted({place.name for c in FEATURE_METRICS if (place := CATALOGUE[c].prometheus) is not None})
+NAMES = sorted({place.name for c in ORIGINAL_METRICS if (place := CATALOGUE[c].prometheus) is not None})
 UNTIL = START + pd.Timedelta(SPAN_S, "s")
 
 
@@ -47,7 +47,7 @@ def containers(pods: int) -> pd.DataFrame:
         }
     )
     table = who.loc[who.index.repeat(len(times))].reset_index(drop=True).assign(time=np.tile(times, pods))
-    for column in FEATURE_METRICS:
+    for column in ORIGINAL_METRICS:
         level = np.repeat(rng.integers(1, 10**9, pods), len(times))
         growth = np.tile(np.arange(len(times)), pods) * rng.integers(1, 10**4, len(level))
         grown = np.maximum.accumulate(growth.reshape(pods, -1), axis=1).ravel()
@@ -61,7 +61,7 @@ def peers(server: Prometheusd) -> dict[str, Callable[[], int]]:
     span = {"start": START.timestamp(), "end": UNTIL.timestamp() - 1, "step": INTERVAL_S}
 
     def podlab() -> int:
-        source = PrometheusSource(server.api(), columns=FEATURE_METRICS)
+        source = PrometheusSource(server.api(), columns=ORIGINAL_METRICS)
         samples = source.fetch(START.to_pydatetime(), UNTIL.to_pydatetime())
         assert not samples["rx_bytes"].isna().any()
         return len(samples)

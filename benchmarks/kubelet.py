@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 import pandas as pd
 from prometheus_client.parser import text_string_to_metric_families
 
-from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
+from podlab.data.catalogue import CATALOGUE, ORIGINAL_METRICS
 from podlab.sources.kubelet import KubeletAddress, KubeletSource
 from podlab.sources.kubelet_answers import CADVISOR, SUMMARY
 
@@ -100,14 +100,17 @@ def with_podlab(answers: Answers) -> int:
     current: dict[tuple[str, str], bytes] = {}
     at_s = [START.timestamp()]
     source = KubeletSource(
-        lambda: nodes, lambda address, path: current[address.node, path], columns=FEATURE_METRICS, clock=lambda: at_s[0]
+        lambda: nodes,
+        lambda address, path: current[address.node, path],
+        columns=ORIGINAL_METRICS,
+        clock=lambda: at_s[0],
     )
     for each, number in zip(answers, now, strict=False):
         current, at_s[0] = each, START.timestamp() + number * INTERVAL_S
         source.poll()
     samples = source.fetch(datetime(2020, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
     source.close()
-    assert not samples[list(FEATURE_METRICS)].isna().any(axis=None)
+    assert not samples[list(ORIGINAL_METRICS)].isna().any(axis=None)
     return len(samples)
 
 
@@ -140,7 +143,7 @@ def _rows(summary: dict, disks: dict[tuple[str, str, str], float]) -> list[dict]
                 "volume": {"usedBytes": sum(v["usedBytes"] for v in pod["volume"])},
             }
             row = {"pod": pod["podRef"]["name"], "container": container["name"], "time": container["cpu"]["time"]}
-            for name in FEATURE_METRICS:
+            for name in ORIGINAL_METRICS:
                 place = CATALOGUE[name].kubelet
                 if place is not None:
                     section, _, field = place.replace("[]", "").partition(".")

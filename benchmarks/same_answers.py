@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from podlab.data.catalogue import FEATURE_METRICS
+from podlab.data.catalogue import ORIGINAL_METRICS
 from podlab.data.recordings import read_recording
 from podlab.identify import Identifier, fit
 from podlab.sources.influxdb import InfluxSource
@@ -88,7 +88,7 @@ def main() -> None:
     truth = unseen.drop_duplicates("pod").set_index("pod")["service"].to_dict()
     print(f"{len(truth)} containers, {len(unseen)} rows")
     for name, got in back.items():
-        columns = [each for each in FEATURE_METRICS if each in got]
+        columns = [each for each in ORIGINAL_METRICS if each in got]
         both = in_milliseconds(unseen).merge(in_milliseconds(got), on=["pod", "time"], suffixes=("", "_back"))
         apart = {
             each: float((both[each].astype("float64") - both[f"{each}_back"].astype("float64")).abs().max())
@@ -99,7 +99,7 @@ def main() -> None:
     for horizon_s in HORIZONS_S:
         for name, got in back.items():
             # What a source does not have is missing on both sides: here it is asked what else differs.
-            lost = [each for each in FEATURE_METRICS if each in unseen and each not in got]
+            lost = [each for each in ORIGINAL_METRICS if each in unseen and each not in got]
             whole, recorded = (answers(model, rows, horizon_s) for rows in (unseen, unseen.drop(columns=lost)))
             if lost:
                 changed = sum(whole[pod] != recorded[pod] for pod in truth)

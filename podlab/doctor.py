@@ -16,7 +16,7 @@ import pandas as pd
 
 import podlab
 from podlab.config import MetricsSource, Settings
-from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
+from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS
 from podlab.data.samples import INSTANCE_KEY
 from podlab.errors import PodlabError
 from podlab.http import one_line
@@ -302,7 +302,7 @@ def further_columns(
 
 def columns_of(model: BundleInfo | None) -> tuple[str, ...]:
     """Name the columns that a model uses; all columns without a model."""
-    return FEATURE_METRICS if model is None else tuple(model.manifest["columns"])
+    return ORIGINAL_METRICS if model is None else tuple(model.manifest["columns"])
 
 
 def freshness_of(subject: str, name: str, samples: pd.DataFrame, until: datetime, cluster: str) -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from podlab.data.catalogue import AGES, ALL_COLUMNS, CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS, MEASURED_METRICS
+from podlab.data.catalogue import AGES, ALL_COLUMNS, CATALOGUE, IDENTITY, LABELS, MEASURED_METRICS, ORIGINAL_METRICS
 
 
 def test_columns_are_named_once() -> None:
@@ -12,8 +12,8 @@ def test_columns_are_named_once() -> None:
 
 
 def test_identity_labels_ages_and_image_size_are_no_features() -> None:
-    assert FEATURE_METRICS
-    assert set(FEATURE_METRICS) <= set(MEASURED_METRICS)
+    assert ORIGINAL_METRICS
+    assert set(ORIGINAL_METRICS) <= set(MEASURED_METRICS)
     assert not set(MEASURED_METRICS) & {*IDENTITY, *LABELS, *AGES.values(), "image_size_bytes"}
 
 

@@ -312,9 +312,9 @@ MEASURED_METRICS: tuple[str, ...] = tuple(name for name, metric in CATALOGUE.ite
 #: Those of them that podlab has read from the beginning.
 ORIGINAL_METRICS: tuple[str, ...] = tuple(metric.name for metric in _ORIGINAL if metric.kind != "constant")
 
-#: The metrics a model may learn from. The image's size names the image, not what runs in it, so it is left out;
-#: so is what the recordings that models were chosen on do not hold.
-FEATURE_METRICS: tuple[str, ...] = ORIGINAL_METRICS
+#: The metrics a model of services learns from, as far as a recording has them. The image's size names the image, not
+#: what runs in it, so it is left out. Pressure tells how busy the node is.
+FEATURE_METRICS: tuple[str, ...] = tuple(name for name in MEASURED_METRICS if CATALOGUE[name].family != "pressure")
 
 #: Every column the samples table knows, in order.
 ALL_COLUMNS: tuple[str, ...] = (*IDENTITY, *CATALOGUE, *AGES.values(), *LABELS)

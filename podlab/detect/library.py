@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.data.catalogue import FEATURE_METRICS
+from podlab.data.catalogue import ORIGINAL_METRICS
 from podlab.data.samples import before_faults
 from podlab.detect.detector import Detector, MakeEstimators, TrainingRows, default_estimators, fit_detector
 from podlab.detect.signals import observe_rows
@@ -84,7 +84,7 @@ def fit_library(
     DetectorLibrary or None
         None if all services together have too few normal rows.
     """
-    unused = [name for name in FEATURE_METRICS if columns is not None and name not in columns and name in samples]
+    unused = [name for name in ORIGINAL_METRICS if columns is not None and name not in columns and name in samples]
     normal = samples[before_faults(samples) & samples["service"].notna().to_numpy()].drop(columns=unused)
     if services is not None:
         normal = normal[normal["service"].isin(services)]

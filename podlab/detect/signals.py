@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, Family
+from podlab.data.catalogue import CATALOGUE, ORIGINAL_METRICS, Family
 from podlab.features.rows import Rows
 from podlab.features.windows import SERIES
 
@@ -43,8 +43,8 @@ _FAULTS_UNIT = 10.0
 _LEVEL_UNIT = 2.0**20
 #: Over a shorter step there is no rate: clocks are not that exact.
 _MIN_STEP_S = 1e-3
-_COUNTERS = tuple(name for name in FEATURE_METRICS if CATALOGUE[name].kind == "counter")
-_GAUGES = tuple(name for name in FEATURE_METRICS if CATALOGUE[name].kind == "gauge")
+_COUNTERS = tuple(name for name in ORIGINAL_METRICS if CATALOGUE[name].kind == "counter")
+_GAUGES = tuple(name for name in ORIGINAL_METRICS if CATALOGUE[name].kind == "gauge")
 
 
 @dataclass(frozen=True)

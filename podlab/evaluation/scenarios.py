@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
+from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, ORIGINAL_METRICS
 from podlab.errors import InputError
 from podlab.evaluation.dataset import Dataset
 from podlab.features.rows import BoolArray, FloatArray, IntArray, observation_spans, read_rows
@@ -74,7 +74,7 @@ COLUMN_SETS: dict[str, tuple[str, ...]] = {
 
 def columns_of_set(name: str) -> tuple[str, ...]:
     """Name the metric columns of one of :data:`COLUMN_SETS`."""
-    return tuple(column for column in FEATURE_METRICS if CATALOGUE[column].family in COLUMN_SETS[name])
+    return tuple(column for column in ORIGINAL_METRICS if CATALOGUE[column].family in COLUMN_SETS[name])
 
 
 def plan_scenarios(

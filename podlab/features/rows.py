@@ -17,7 +17,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pandas.api.extensions import ExtensionArray
 
-from podlab.data.catalogue import AGES, CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS, MEASURED_METRICS, TIMES, Family
+from podlab.data.catalogue import (
+    AGES,
+    CATALOGUE,
+    FEATURE_METRICS,
+    IDENTITY,
+    LABELS,
+    MEASURED_METRICS,
+    ORIGINAL_METRICS,
+    TIMES,
+    Family,
+)
 from podlab.data.samples import INSTANCE_KEY
 
 FloatArray = NDArray[np.float64]
@@ -25,7 +35,7 @@ BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
 #: Columns that cannot all be 0 in a running container; a row where they are was written by an agent without a value.
-_CPU_AND_MEMORY = tuple(name for name in FEATURE_METRICS if CATALOGUE[name].family in ("cpu", "memory"))
+_CPU_AND_MEMORY = tuple(name for name in ORIGINAL_METRICS if CATALOGUE[name].family in ("cpu", "memory"))
 #: Of these, the ones that a running container never has at 0 for long.
 _NEVER_ZERO = ("cpu_usage_core_nanoseconds", "memory_usage_bytes", "memory_working_set_bytes")
 

@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS, Kind
+from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS, Kind
 from podlab.features.rows import (
     BoolArray,
     FloatArray,
@@ -43,12 +43,12 @@ from podlab.features.rows import (
 #: core-nanoseconds per second *is* nanocores, so that both CPU columns give one series and either may be missing.
 SERIES: dict[str, tuple[str, ...]] = {
     "cpu_usage_nanocores": ("cpu_usage_core_nanoseconds", "cpu_usage_nanocores"),
-    **{name: (name,) for name in FEATURE_METRICS if not name.startswith("cpu_")},
+    **{name: (name,) for name in ORIGINAL_METRICS if not name.startswith("cpu_")},
 }
-#: These, and the series of the metrics that no model learns from yet.
+#: These, and the series of the metrics that were added later.
 ALL_SERIES: dict[str, tuple[str, ...]] = {
     **SERIES,
-    **{name: (name,) for name in MEASURED_METRICS if name not in FEATURE_METRICS},
+    **{name: (name,) for name in MEASURED_METRICS if name not in ORIGINAL_METRICS},
 }
 
 _MOST_CELLS = 60

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from podlab.data.catalogue import CATALOGUE
 from podlab.features.features import series_in
 from podlab.features.rows import Rows
-from podlab.features.windows import ALL_SERIES
+from podlab.features.windows import ALL_SERIES, SERIES
 
 #: Families of metrics that other clusters lack: containerd without a Docker socket has no I/O; a bare kubelet no
 #: volumes; cAdvisor without a file system collector neither; metrics-server gives CPU and working set only.
@@ -25,6 +25,12 @@ _LACKS: tuple[frozenset[str], ...] = (
     frozenset({"filesystem", "volume", "io"}),
     frozenset({"filesystem", "volume", "io", "network"}),
     frozenset({"filesystem", "volume", "io", "network", "detail"}),
+)
+#: Where a recording has metrics beyond the original's: most clusters lack these as well, some only these.
+_LACKS_FURTHER: tuple[frozenset[str], ...] = (
+    *_LACKS,
+    frozenset({"further"}),
+    *(lack | {"further"} for lack in _LACKS),
 )
 #: Series of memory that are missing where only CPU and working set are collected.
 _DETAIL = ("memory_usage_bytes", "memory_rss_bytes", "memory_page_faults", "memory_major_page_faults")
@@ -44,6 +50,8 @@ _SPREAD = {
     "io_read_bytes": 0.8,
     "io_write_bytes": 0.25,
 }
+#: Series that are a part of another one, and differ as it does.
+_PARTS = {"cpu_usage_nanocores": ("cpu_user_core_nanoseconds", "cpu_system_core_nanoseconds")}
 #: Memory beyond what is resident is caches and the kernel's part.
 _BEYOND, _BEYOND_SPREAD = ("memory_working_set_bytes", "memory_usage_bytes"), 0.4
 #: What a machine adds to every container: the median of a log-normal offset with a sigma of 1.
@@ -85,8 +93,9 @@ def draw_intervals_s(own_s: NDArray[np.float64], longest_s: float, rng: np.rando
 def drop_columns(matrix: NDArray[np.float32], names: Sequence[str], rng: np.random.Generator) -> NDArray[np.float32]:
     """Remove from each row the features of columns that some cluster lacks (n, n_features)."""
     out = matrix.copy()
-    drawn = rng.integers(len(_LACKS), size=matrix.shape[0])
-    for number, lack in enumerate(_LACKS):
+    lacks = _LACKS_FURTHER if any(_is_further(series) for name in names for series in series_in(name)) else _LACKS
+    drawn = rng.integers(len(lacks), size=matrix.shape[0])
+    for number, lack in enumerate(lacks):
         lost = [any(_is_lost(series, lack) for series in series_in(name)) for name in names]
         out[np.ix_(drawn == number, lost)] = np.nan
     return out
@@ -94,7 +103,11 @@ def drop_columns(matrix: NDArray[np.float32], names: Sequence[str], rng: np.rand
 
 def _is_lost(series: str, lack: frozenset[str]) -> bool:
     family = CATALOGUE[ALL_SERIES[series][0]].family
-    return family in lack or ("detail" in lack and series in _DETAIL)
+    return family in lack or ("detail" in lack and series in _DETAIL) or ("further" in lack and _is_further(series))
+
+
+def _is_further(series: str) -> bool:
+    return series not in SERIES
 
 
 def draw_hardware(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -128,8 +141,9 @@ def shift_hardware(
     out = cells.astype(np.float64)
     at = {name: number for number, name in enumerate(series)}
     for number, (name, spread) in enumerate(_SPREAD.items()):
-        if name in at:
-            out[:, at[name]] *= np.exp(spread * traits[:, number])
+        for each in (name, *_PARTS.get(name, ())):
+            if each in at:
+                out[:, at[each]] *= np.exp(spread * traits[:, number])
     for number, (name, median) in enumerate(_OFFSET_BYTES.items(), start=len(_SPREAD)):
         if name in at:
             out[:, at[name]] += median * np.exp(traits[:, number])

@@ -313,6 +313,8 @@ _SUBSPACES: tuple[_Subspace, ...] = (
     _Subspace(frozenset({"cpu", "network", "io"})),
     _Subspace(frozenset({"memory"}), only_shapes=True),
     _Subspace(frozenset({"cpu", "memory", "network", "io"}), only_shapes=True),
+    _Subspace(frozenset({"processes"})),
+    _Subspace(frozenset({"cpu", "memory", "processes"})),
 )
 #: Better than the square root of all where some columns are missing.
 _FEATURES_PER_SPLIT = 0.2

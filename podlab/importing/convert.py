@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from podlab.data.catalogue import CATALOGUE, CONTAINER_KEY, FEATURE_METRICS, MEASURED_METRICS
+from podlab.data.catalogue import CATALOGUE, CONTAINER_KEY, MEASURED_METRICS, ORIGINAL_METRICS
 from podlab.data.deployments import deployments_of
 from podlab.data.samples import INSTANCE_KEY, MISSING_NUMBERS, MISSING_WORDS, as_numbers, check_samples, known_text
 from podlab.data.units import parse_duration_s
@@ -361,7 +361,7 @@ def _node_of_pod(wide: pd.DataFrame, table: pd.DataFrame) -> pd.Series:
 
 
 def _present(samples: pd.DataFrame) -> dict[str, float]:
-    shown = [name for name in MEASURED_METRICS if name in FEATURE_METRICS or name in samples]
+    shown = [name for name in MEASURED_METRICS if name in ORIGINAL_METRICS or name in samples]
     return {name: float(samples[name].notna().mean()) if name in samples else 0.0 for name in shown}
 
 

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
+from podlab.data.catalogue import CATALOGUE, ORIGINAL_METRICS
 from podlab.data.samples import INSTANCE_KEY, check_samples
 from podlab.detect import DetectorLibrary
 from podlab.detect.scoring import score_rows
@@ -47,9 +47,9 @@ def copy_containers(recording: pd.DataFrame, number: int, day: int) -> pd.DataFr
     code = by_pod.ngroup().to_numpy()
     start = START + pd.to_timedelta(day * 86_400 + rng.uniform(0, 86_400, code.max() + 1).round(3), unit="s")
     age = recording["time"] - recording["started_at"].fillna(by_pod["time"].transform("min"))
-    factor = rng.lognormal(0, _SPREAD, (code.max() + 1, len(FEATURE_METRICS)))
+    factor = rng.lognormal(0, _SPREAD, (code.max() + 1, len(ORIGINAL_METRICS)))
     values = {}
-    for column, name in enumerate(FEATURE_METRICS):
+    for column, name in enumerate(ORIGINAL_METRICS):
         if name not in recording:
             continue
         scaled = recording[name].to_numpy(np.float64, na_value=np.nan) * factor[code, column]

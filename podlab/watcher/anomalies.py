@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.data.catalogue import FEATURE_METRICS
+from podlab.data.catalogue import ORIGINAL_METRICS
 from podlab.detect.library import DetectorLibrary
 from podlab.detect.scoring import Scorer, source_detectors_of_decision
 from podlab.detect.signals import samples_at, time_steps
@@ -48,7 +48,7 @@ class CompletenessFilter:
     """
 
     def __init__(self, size: int) -> None:
-        self._last, self._before = np.zeros((2, size, len(FEATURE_METRICS)), dtype=bool)
+        self._last, self._before = np.zeros((2, size, len(ORIGINAL_METRICS)), dtype=bool)
         self._held_since_s = np.full(size, np.nan)
 
     def resize(self, size: int) -> None:

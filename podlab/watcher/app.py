@@ -11,7 +11,7 @@ from math import inf
 from typing import Final
 
 from podlab.config import Settings
-from podlab.data.catalogue import FEATURE_METRICS
+from podlab.data.catalogue import ORIGINAL_METRICS
 from podlab.errors import InputError, PodlabError
 from podlab.kubernetes.client import ApiConnection, connect
 from podlab.kubernetes.informer import PodInformer
@@ -75,7 +75,7 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
         if options.anomalies and model.library is None:
             hint = "fit the model again, or leave watch_anomalies off"
             raise InputError("has no detectors", where=str(settings.model_path), hint=hint)
-        source = live_source(settings, timeout_s=_DATABASE_S, columns=FEATURE_METRICS)
+        source = live_source(settings, timeout_s=_DATABASE_S, columns=ORIGINAL_METRICS)
         stack.callback(source.close)
         store = StateStore(None if alone else settings.watch_state)
         connection = _connect(settings)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.data.catalogue import AGES, CATALOGUE, FEATURE_METRICS
+from podlab.data.catalogue import AGES, CATALOGUE, ORIGINAL_METRICS
 from podlab.errors import PodlabError
 from podlab.features.rows import Rows, drop_empty_readings
 from podlab.sources.protocol import LiveSource, NothingThereError
@@ -47,8 +47,8 @@ MOST_ROWS: Final = 120
 ROOM: Final = 120_000
 #: With very many containers, each keeps at least these.
 _LEAST_ROWS: Final = 8
-_COUNTERS: Final = [name for name in FEATURE_METRICS if CATALOGUE[name].kind == "counter"]
-_GAUGES: Final = [name for name in FEATURE_METRICS if CATALOGUE[name].kind != "counter"]
+_COUNTERS: Final = [name for name in ORIGINAL_METRICS if CATALOGUE[name].kind == "counter"]
+_GAUGES: Final = [name for name in ORIGINAL_METRICS if CATALOGUE[name].kind != "counter"]
 #: The network's counters are read at another instant than the rest.
 _AGE: Final = AGES["network"]
 
@@ -129,7 +129,7 @@ class SampleArrays:
         """
         values: dict[str, IntArray | FloatArray] = {}
         valid: dict[str, BoolArray] = {}
-        for name in FEATURE_METRICS:
+        for name in ORIGINAL_METRICS:
             if name in _COUNTERS:
                 place = _COUNTERS.index(name)
                 values[name], valid[name] = self.counters[:, place].copy(), ~self.missing[:, place]

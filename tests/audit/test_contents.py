@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from podlab import audit
-from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
+from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS
 from podlab.data.recordings import read_recording, write_recording
 from podlab.data.samples import check_samples
 
@@ -57,7 +57,7 @@ def test_columns_that_teach_nothing_or_too_much_are_remarked(samples: pd.DataFra
     table = audit.audit_columns(told).set_index("column")
     assert list(table.index) == list(CATALOGUE)
     remarks = table["remark"][table["remark"] != ""].to_dict()
-    further = {name: "absent" for name in MEASURED_METRICS if name not in FEATURE_METRICS}
+    further = {name: "absent" for name in MEASURED_METRICS if name not in ORIGINAL_METRICS}
     assert remarks == further | {
         "memory_usage_bytes": "constant",
         "memory_rss_bytes": "nearly constant",
@@ -80,7 +80,7 @@ def test_planted_duplicates_are_counted(samples: pd.DataFrame) -> None:
     life = samples[samples["deployment"] == "mysql-1"]
     copy = life.assign(pod="copy", deployment="mysql-copy", time=life["time"] + pd.Timedelta(hours=3))
     told = pd.concat([samples, copy], ignore_index=True)
-    metrics = [name for name in FEATURE_METRICS if name in told]
+    metrics = [name for name in ORIGINAL_METRICS if name in told]
     told.loc[10:12, metrics] = told.loc[9, metrics].to_numpy()
     told.loc[told["deployment"] == "redis-0", "service"] = "nginx"
     told.loc[told["deployment"] == "redis-1", "deployment"] = "redis-0"

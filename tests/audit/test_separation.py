@@ -6,11 +6,11 @@ import pytest
 
 from podlab import audit
 from podlab.audit.separation import ABLATIONS
-from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
+from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS
 from tests.support.synthetic import draw_design, make_samples
 
 TRIAL = audit.Trial(folds=3, trees=15, jobs=1)
-NETWORK = tuple(name for name in FEATURE_METRICS if CATALOGUE[name].family == "network")
+NETWORK = tuple(name for name in ORIGINAL_METRICS if CATALOGUE[name].family == "network")
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def told_by_network(samples: pd.DataFrame) -> pd.DataFrame:
     drawn = samples.copy()
     rates = drawn["service"].map({"nginx": 10**6, "mysql": 10**5, "redis": 10**4, "postgres": 10**3})
     seconds = drawn.groupby("pod").cumcount() + 1
-    for name in FEATURE_METRICS:
+    for name in ORIGINAL_METRICS:
         if name in NETWORK:
             drawn[name] = (rates * seconds).astype("Int64")
         elif CATALOGUE[name].kind == "counter":
@@ -60,7 +60,7 @@ def test_no_ablation_sees_the_image_size() -> None:
 
 
 def test_metrics_that_are_not_there_are_left_out(samples: pd.DataFrame) -> None:
-    looks = audit.cut_windows(samples[[*samples.columns.difference(FEATURE_METRICS), "rx_bytes"]], length_s=10)
+    looks = audit.cut_windows(samples[[*samples.columns.difference(ORIGINAL_METRICS), "rx_bytes"]], length_s=10)
     assert set(audit.separate_by_metric(looks, TRIAL)["metric"]) == {"rx_bytes"}
     assert "memory only" not in set(audit.ablations(looks, TRIAL)["features"])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from podlab.data.catalogue import FEATURE_METRICS
+from podlab.data.catalogue import ORIGINAL_METRICS
 from podlab.data.recordings import read_recording, write_recording
 from podlab.model import bundle
 from tests.cli.conftest import Call
@@ -81,7 +81,7 @@ def constant(samples: pd.DataFrame) -> pd.DataFrame:
 
 def gaps(samples: pd.DataFrame) -> pd.DataFrame:
     missing = samples.groupby("pod").cumcount().between(20, 40)
-    metrics = [name for name in FEATURE_METRICS if name in samples]
+    metrics = [name for name in ORIGINAL_METRICS if name in samples]
     return samples.assign(**{name: samples[name].mask(missing) for name in metrics})
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from podlab.data.catalogue import FEATURE_METRICS
+from podlab.data.catalogue import ORIGINAL_METRICS
 from podlab.sources.telegraf import measurements
 from tests.deploy.conftest import DEPLOY, Objects, pod_specs
 
@@ -35,7 +35,7 @@ def _by_helm() -> dict[str, Any]:
 def test_it_collects_the_measurements_that_podlab_reads_and_no_others(config: dict[str, Any]) -> None:
     [kubelet] = config["inputs"]["kubernetes"]
     assert set(config["inputs"]) == {"kubernetes"}
-    read = {each.name for each in measurements(FEATURE_METRICS) if each.name.startswith("kubernetes_")}
+    read = {each.name for each in measurements(ORIGINAL_METRICS) if each.name.startswith("kubernetes_")}
     assert set(kubelet["namepass"]) == read
     assert kubelet["label_exclude"] == ["*"]
     assert config["agent"]["omit_hostname"] is True

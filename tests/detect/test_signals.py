@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
+from podlab.data.catalogue import CATALOGUE, ORIGINAL_METRICS
 from podlab.detect.signals import SIGNALS, SignalState
 from tests.support.naive_signals import naive_signals
 
@@ -19,7 +19,7 @@ VALUES = st.dictionaries(st.sampled_from(METRICS), st.integers(0, 10**12), max_s
 
 def feed(state: SignalState, time_s: float, values: Mapping[str, float], number: int = 0) -> tuple[np.ndarray, ...]:
     """One sample of one container, learned from."""
-    kinds = {name: np.int64 if CATALOGUE[name].kind == "counter" else np.float64 for name in FEATURE_METRICS}
+    kinds = {name: np.int64 if CATALOGUE[name].kind == "counter" else np.float64 for name in ORIGINAL_METRICS}
     which, when = np.array([number]), np.array([time_s])
     arrays = {name: np.array([values.get(name, 0)], dtype=kinds[name]) for name in METRICS}
     seen = state.observe(which, when, arrays, {name: np.array([name in values]) for name in METRICS})

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from podlab.config import MetricsSource
-from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
+from podlab.data.catalogue import CATALOGUE, ORIGINAL_METRICS
 from podlab.doctor import further_columns
 from podlab.evaluation.scenarios import COLUMN_SETS
 from podlab.missing_columns import SCORE, cost_of, missing_families
@@ -26,12 +26,12 @@ MEASURED = [
 
 
 def model(scores: dict[str, Any]) -> BundleInfo:
-    manifest = {"name": "m", "columns": list(FEATURE_METRICS), "scores": scores}
+    manifest = {"name": "m", "columns": list(ORIGINAL_METRICS), "scores": scores}
     return BundleInfo(Path("m"), "0" * 64, manifest, "")
 
 
 def of_families(*families: str) -> list[str]:
-    return [name for name in FEATURE_METRICS if CATALOGUE[name].family in families]
+    return [name for name in ORIGINAL_METRICS if CATALOGUE[name].family in families]
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_what_costs_nothing_is_not_lower_by_less_than_nothing() -> None:
 def test_one_column_of_a_family_counts_as_the_family() -> None:
     cost = cost_of(model({SCORE: MEASURED}), ["logsfs_used_bytes"])
     assert (cost.measured, cost.exact) == ("no filesystem, no volume", False)
-    assert missing_families(["logsfs_used_bytes"], FEATURE_METRICS) == []
-    assert missing_families(of_families("io"), FEATURE_METRICS) == ["io"]
+    assert missing_families(["logsfs_used_bytes"], ORIGINAL_METRICS) == []
+    assert missing_families(of_families("io"), ORIGINAL_METRICS) == ["io"]
 
 
 def test_what_was_not_measured_is_not_made_up() -> None:
@@ -77,9 +77,9 @@ def test_what_was_not_measured_is_not_made_up() -> None:
 
 def test_further_metrics_are_told_of_without_a_fault() -> None:
     samples = pd.DataFrame({"threads": [1.0, 2.0], "sockets": [1.0, None], "memory_rss_bytes": [1.0, 1.0]})
-    told = further_columns(MetricsSource.INFLUXDB, samples, FEATURE_METRICS)
+    told = further_columns(MetricsSource.INFLUXDB, samples, ORIGINAL_METRICS)
     assert (told.ok, told.needed, told.details["given"]) == (True, False, ["threads", "sockets"])
     assert told.message.startswith("2 of 30 that only `podlab collect` keeps; some are missing of cpu, filesystem, io")
     assert "processes: let Telegraf's prometheus input" in told.hint
-    kubelet = further_columns(MetricsSource.KUBELET, samples, FEATURE_METRICS, may_read_metrics=False)
+    kubelet = further_columns(MetricsSource.KUBELET, samples, ORIGINAL_METRICS, may_read_metrics=False)
     assert "processes: grant get on nodes/metrics" in kubelet.hint

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podlab.data.catalogue import FEATURE_METRICS
+from podlab.data.catalogue import ORIGINAL_METRICS
 from podlab.evaluation.dataset import read_dataset
 from podlab.evaluation.scenarios import (
     Scenario,
@@ -56,7 +56,7 @@ def test_sampling_more_seldom_keeps_one_row_of_each_interval_from_a_phase_of_its
 def test_only_long_ones_and_only_some_columns(dataset):
     seen, _ = look(dataset, recorded_s=80.0, columns=columns_of_set("CPU and memory"))
     assert set(seen["service"]) == {"redis"}
-    assert {name.split("_")[0] for name in seen if name in FEATURE_METRICS} == {"cpu", "memory"}
+    assert {name.split("_")[0] for name in seen if name in ORIGINAL_METRICS} == {"cpu", "memory"}
     assert {"pod", "started_at", "deployment"} <= set(seen)
 
 
@@ -78,7 +78,7 @@ def test_another_machine_changes_all_containers_alike_and_keeps_what_must_hold()
     moved = move_to_another_machine(samples, np.random.default_rng(2))
     assert moved.dtypes.equals(samples.dtypes)
     assert pd.isna(moved.loc[3, "rx_bytes"])
-    untouched = [name for name in samples if name not in FEATURE_METRICS]
+    untouched = [name for name in samples if name not in ORIGINAL_METRICS]
     pd.testing.assert_frame_equal(moved[untouched], samples[untouched])
     assert (moved["memory_rss_bytes"] <= moved["memory_working_set_bytes"]).all()
     assert (moved["memory_working_set_bytes"] <= moved["memory_usage_bytes"]).all()

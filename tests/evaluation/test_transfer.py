@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from podlab.data.catalogue import FEATURE_METRICS, MEASURED_METRICS
+from podlab.data.catalogue import MEASURED_METRICS, ORIGINAL_METRICS
 from podlab.evaluation.transfer import FOREST, MID_RUN, PODLAB, PODLAB_GUESS, START, Trial, transfer_table
 from tests.support.synthetic import draw_design, make_samples
 
@@ -58,7 +58,9 @@ def test_podlab_is_scored_on_the_same_deployments(table: pd.DataFrame) -> None:
 
 
 def test_an_old_recording_has_fewer_splits_and_columns() -> None:
-    old = make_samples(("nginx", "mysql"), deployments_per_service=4, seconds=30, interval_s=2, columns=FEATURE_METRICS)
+    old = make_samples(
+        ("nginx", "mysql"), deployments_per_service=4, seconds=30, interval_s=2, columns=ORIGINAL_METRICS
+    )
     table = transfer_table(
         old, trial=Trial(length_s=10.0, settled_s=10.0, trees=5, jobs=1, per_service=3, with_podlab=False)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from podlab.data.catalogue import FEATURE_METRICS
+from podlab.data.catalogue import ORIGINAL_METRICS
 from tests.sources.test_round_trip import through_influxdb
 from tests.support.influxd import Influxd
 from tests.support.synthetic import make_samples
@@ -19,7 +19,7 @@ def test_rows_of_a_node_ahead_are_whole(influxd: Influxd, database: str) -> None
     got = through_influxdb(skewed, influxd, database, jitter_s=0.1)
     assert 0 < ahead.sum() < len(samples)
     assert len(got) == len(samples)
-    assert got[list(FEATURE_METRICS)].notna().all(axis=None)
+    assert got[list(ORIGINAL_METRICS)].notna().all(axis=None)
     key = ["pod", "time"]
     pd.testing.assert_frame_equal(
         got.sort_values(key, ignore_index=True), skewed.sort_values(key, ignore_index=True)[got.columns]

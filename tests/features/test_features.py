@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from podlab.data.catalogue import FEATURE_METRICS, IDENTITY, LABELS
+from podlab.data.catalogue import IDENTITY, LABELS, ORIGINAL_METRICS
 from podlab.data.samples import check_samples
 from podlab.features.features import RATIOS, STATISTICS, extract_features, feature_matrix, feature_names
 from podlab.features.rows import ObservationSpans
@@ -102,17 +102,17 @@ def test_nothing_that_tells_who_the_container_is_reaches_the_features() -> None:
     expected, found = extract_features(a), extract_features(b)
     assert expected.columns.equals(found.columns)
     np.testing.assert_array_equal(expected, found.iloc[back])
-    assert all(name.partition(".")[0].partition("/")[0] in FEATURE_METRICS for name in expected)
+    assert all(name.partition(".")[0].partition("/")[0] in ORIGINAL_METRICS for name in expected)
 
 
 def test_the_number_of_samples_is_not_told() -> None:
     """Steady series look the same however often they are sampled."""
     samples = make_samples(("nginx",), deployments_per_service=1, seconds=60, jitter_s=0.0)
     steady = samples.assign(
-        **{name: 5_000_000.0 for name in FEATURE_METRICS if samples[name].dtype == float},
+        **{name: 5_000_000.0 for name in ORIGINAL_METRICS if samples[name].dtype == float},
         **{
             name: pd.Series(((samples["time"] - samples["time"][0]).dt.total_seconds() * 1000).round(), dtype="Int64")
-            for name in FEATURE_METRICS
+            for name in ORIGINAL_METRICS
             if samples[name].dtype != float
         },
         started_at=pd.NaT,

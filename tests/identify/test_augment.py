@@ -6,14 +6,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podlab.data.catalogue import FEATURE_METRICS
+from podlab.data.catalogue import FEATURE_METRICS, ORIGINAL_METRICS
 from podlab.features.features import feature_names, series_in
 from podlab.features.rows import read_rows
 from podlab.features.windows import series_of
 from podlab.identify.augment import downsample, draw_hardware, draw_intervals_s, drop_columns, shift_hardware
 from tests.support.synthetic import make_samples
 
-SERIES = series_of(FEATURE_METRICS)
+SERIES = series_of(ORIGINAL_METRICS)
 AT = {name: number for number, name in enumerate(SERIES)}
 RESIDENT, WORKING, USAGE = (AT[f"memory_{name}_bytes"] for name in ("rss", "working_set", "usage"))
 
@@ -132,3 +132,11 @@ def test_each_copy_lacks_what_some_cluster_lacks_and_all_that_is_made_of_it() ->
     two_only = set(SERIES) - {"cpu_usage_nanocores", "memory_working_set_bytes"}
     wanted = (disk, disk | volume, files | volume, disk | files | volume, disk | files | volume | net, two_only)
     assert lacks == {frozenset(lack) for lack in wanted}
+
+
+def test_some_copies_lack_all_but_the_metrics_that_telegraf_has_always_written() -> None:
+    names = feature_names(series_of(FEATURE_METRICS))
+    dropped = drop_columns(np.ones((600, len(names)), dtype=np.float32), names, np.random.default_rng(0))
+    original = [all(series in SERIES for series in series_in(name)) for name in names]
+    assert not all(original)
+    assert sum(row.tolist() == original for row in ~np.isnan(dropped)) > 20

@@ -13,7 +13,7 @@ from podlab.identify import Identifier, fit
 from podlab.identify.storage import to_files
 from tests.support.synthetic import make_samples
 
-_LABELS = ("version", "variant", "site", "profile")
+_LABELS = ("version", "variant", "site", "profile", "role")
 #: Each name is one container's in the table, so that it can be dealt to another.
 _TEXTS = ("cluster", "node", "namespace", "container", "image")
 
@@ -28,7 +28,13 @@ def _dressed(samples: pd.DataFrame) -> pd.DataFrame:
 
 def _labels(service: pd.Series) -> dict[str, pd.Series]:
     """Let what is known of a deployment name the service as well."""
-    return {"version": service + "-1", "variant": service, "site": service + "-site", "profile": service + "-profile"}
+    return {
+        "version": service + "-1",
+        "variant": service,
+        "site": service + "-site",
+        "profile": service + "-profile",
+        "role": service,
+    }
 
 
 def _deal(samples: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, IDENTITY, LABELS
+from podlab.data.catalogue import CATALOGUE, IDENTITY, LABELS, ORIGINAL_METRICS
 from podlab.data.recordings import write_recording
 from podlab.data.samples import check_samples
 from podlab.errors import InputError
@@ -133,8 +133,8 @@ def test_usable_is_who_has_a_value_in_a_window(others: pd.DataFrame) -> None:
     """A counter needs two samples, or its start; a level needs one."""
     pods = others["pod"].unique()
     age_s = (others["time"] - others["started_at"]).dt.total_seconds()
-    counters = [name for name in FEATURE_METRICS if CATALOGUE[name].kind == "counter"]
-    gauges = [name for name in FEATURE_METRICS if CATALOGUE[name].kind == "gauge"]
+    counters = [name for name in ORIGINAL_METRICS if CATALOGUE[name].kind == "counter"]
+    gauges = [name for name in ORIGINAL_METRICS if CATALOGUE[name].kind == "gauge"]
     bare = others.copy()
     bare.loc[bare["pod"].isin(pods[:4]), gauges] = float("nan")
     bare.loc[bare["pod"] == pods[0], counters] = pd.NA
@@ -143,7 +143,7 @@ def test_usable_is_who_has_a_value_in_a_window(others: pd.DataFrame) -> None:
     bare.loc[once, counters] = pd.NA
     bare["started_at"] = bare["started_at"].mask(bare["pod"] == pods[2])
     rows = read_rows(bare)
-    for columns in (FEATURE_METRICS, ("rx_bytes",), ("rx_bytes", "memory_rss_bytes")):
+    for columns in (ORIGINAL_METRICS, ("rx_bytes",), ("rx_bytes", "memory_rss_bytes")):
         for horizon_s in (0.2, 20.0, None):
             expected = make_windows(rows, horizon_s=horizon_s, columns=columns).usable
             kept = rows if horizon_s is None else rows.take((rows.offset_s >= 0) & (rows.offset_s < horizon_s))

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from podlab import identify
-from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS
+from podlab.data.catalogue import CATALOGUE, ORIGINAL_METRICS
 from podlab.data.recordings import write_recording
 from podlab.data.samples import INSTANCE_KEY, is_sound
 from podlab.detect import fit_library
@@ -39,7 +39,7 @@ def test_copies_are_as_many_as_asked_and_like_the_recording(samples: pd.DataFram
     assert copies.groupby(origin)["rx_bytes"].max().gt(0).all()
     ages = (copies["time"] - copies["started_at"]).dt.total_seconds()
     assert ages.max() == pytest.approx((own["time"] - own["started_at"]).dt.total_seconds().max())
-    for name in (each for each in FEATURE_METRICS if CATALOGUE[each].kind == "counter"):
+    for name in (each for each in ORIGINAL_METRICS if CATALOGUE[each].kind == "counter"):
         assert (lives[name].diff().dropna() >= 0).all(), name  # a counter that falls is a restart
     assert not np.allclose(copies["memory_rss_bytes"], samples["memory_rss_bytes"].iloc[: len(copies)].mean())
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from podlab.data.catalogue import FEATURE_METRICS
+from podlab.data.catalogue import ORIGINAL_METRICS
 from podlab.data.samples import MISSING_WORDS
 from podlab.sources.influxdb import InfluxSource
 from podlab.sources.influxdb_client import InfluxDatabase
@@ -42,7 +42,7 @@ def test_pods_asked_for_come_whole_and_others_do_not(influxd: Influxd, database:
     chosen = sorted(samples["pod"].unique())[1:3]
     got = _fetch(_source(influxd, database), samples, [*chosen, "no-such-pod"])
     pd.testing.assert_frame_equal(got, everything[everything["pod"].isin(chosen)].reset_index(drop=True))
-    assert not got[list(FEATURE_METRICS)].isna().all().any()
+    assert not got[list(ORIGINAL_METRICS)].isna().all().any()
 
 
 def test_nothing_of_the_pods_asked_for_is_told_apart(influxd: Influxd, database: str) -> None:

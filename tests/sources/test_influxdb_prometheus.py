@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
+from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS
 from podlab.sources.influxdb import InfluxSource
 from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.kubelet_answers import read_family
@@ -91,8 +91,10 @@ def test_it_adds_to_what_the_kubernetes_input_tells(influxd: Influxd, database: 
 
 
 def test_who_wants_the_original_metrics_only_gets_no_others(influxd: Influxd, database: str) -> None:
-    got = fetch(influxd, database, telegraf(2), columns=FEATURE_METRICS)
-    assert {name for name in MEASURED_METRICS if name in got} == set(FEATURE_METRICS) - NOT_HELD - {"logsfs_used_bytes"}
+    got = fetch(influxd, database, telegraf(2), columns=ORIGINAL_METRICS)
+    assert {name for name in MEASURED_METRICS if name in got} == set(ORIGINAL_METRICS) - NOT_HELD - {
+        "logsfs_used_bytes"
+    }
 
 
 def test_only_the_pods_asked_for(influxd: Influxd, database: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
+from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS
 from podlab.errors import InputError
 from podlab.sources.kubelet import KubeletAddress, KubeletSource
 from podlab.sources.protocol import NothingThereError
@@ -80,7 +80,7 @@ def test_without_block_io_there_is_one_question_a_node(samples: pd.DataFrame, ce
         got = cluster.fetch()
         asked = [right for kubelet in cluster.kubelets for right in kubelet.asked]
     assert set(asked) == {STATS}
-    assert set(FEATURE_METRICS) & set(got) == {"memory_rss_bytes", "rx_bytes"}
+    assert set(ORIGINAL_METRICS) & set(got) == {"memory_rss_bytes", "rx_bytes"}
     assert (got["time"] == got["time"].dt.floor("s")).all()
 
 

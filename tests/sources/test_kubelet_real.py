@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
+from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS
 from podlab.sources.kubelet import KubeletAddress, KubeletSource
 from podlab.sources.kubelet_answers import SUMMARY, read_family
 
@@ -91,8 +91,8 @@ def test_pressure_is_given_where_a_node_has_any() -> None:
 
 def test_who_wants_the_original_metrics_only_gets_no_others() -> None:
     source = KubeletSource(
-        lambda: [KubeletAddress("node1", "127.0.0.1", 1)], answer, columns=FEATURE_METRICS, clock=lambda: 1.8e9
+        lambda: [KubeletAddress("node1", "127.0.0.1", 1)], answer, columns=ORIGINAL_METRICS, clock=lambda: 1.8e9
     )
     with closing(source):
         samples = source.fetch(datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
-    assert {name for name in MEASURED_METRICS if name in samples} == set(FEATURE_METRICS) - NOT_HELD
+    assert {name for name in MEASURED_METRICS if name in samples} == set(ORIGINAL_METRICS) - NOT_HELD

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podlab.data.catalogue import AGES, ALL_COLUMNS, CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
+from podlab.data.catalogue import AGES, ALL_COLUMNS, CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS
 from podlab.data.samples import INSTANCE_KEY, check_samples
 from podlab.errors import InputError
 from podlab.sources.prometheus import PrometheusSource
@@ -112,7 +112,7 @@ def test_metrics_dropped_by_relabelling_are_missing(prometheusd: Prometheusd, sa
 
 @pytest.mark.parametrize("left", ["memory_rss_bytes", "cpu_usage_core_nanoseconds"])
 def test_one_metric_is_enough(prometheusd: Prometheusd, samples: pd.DataFrame, left: str) -> None:
-    some = samples.drop(columns=[c for c in FEATURE_METRICS if c != left])
+    some = samples.drop(columns=[c for c in ORIGINAL_METRICS if c != left])
     got = through(prometheusd, some)
     assert len(got) == len(some)
     assert got[left].tolist() == some[left].tolist()
@@ -120,7 +120,7 @@ def test_one_metric_is_enough(prometheusd: Prometheusd, samples: pd.DataFrame, l
 
 def test_gaps_in_any_column_stay_gaps(prometheusd: Prometheusd, samples: pd.DataFrame) -> None:
     holed = samples.copy()
-    for number, column in enumerate(c for c in FEATURE_METRICS if c not in ("cpu_usage_nanocores", *LOST)):
+    for number, column in enumerate(c for c in ORIGINAL_METRICS if c not in ("cpu_usage_nanocores", *LOST)):
         holed.loc[holed.index % 7 == number % 7, column] = pd.NA
     got = through(prometheusd, holed)
     derived = ["cpu_usage_nanocores"]
@@ -156,7 +156,7 @@ def test_containers_of_one_pod_share_what_is_counted_per_pod(prometheusd: Promet
 
 
 def test_counters_up_to_2_53_are_exact_and_later_ones_nearly(prometheusd: Prometheusd, samples: pd.DataFrame) -> None:
-    counters = [c for c in FEATURE_METRICS if samples[c].dtype == "Int64" and CATALOGUE[c].unit != "ns"]
+    counters = [c for c in ORIGINAL_METRICS if samples[c].dtype == "Int64" and CATALOGUE[c].unit != "ns"]
     for base, exact in ((2**53 - 2**45, True), (2**62, False)):
         big = samples.assign(**{c: samples[c] + base for c in counters})
         got = through(prometheusd, big)
@@ -168,7 +168,7 @@ def test_counters_up_to_2_53_are_exact_and_later_ones_nearly(prometheusd: Promet
 def test_only_the_columns_and_pods_asked_for_are_fetched(server: Prometheusd, samples: pd.DataFrame) -> None:
     labels = server.write(samples)
     got = fetch(server, samples, labels, columns=["rx_bytes", "memory_rss_bytes"])
-    assert set(FEATURE_METRICS) & set(got.columns) == {"rx_bytes", "memory_rss_bytes"}
+    assert set(ORIGINAL_METRICS) & set(got.columns) == {"rx_bytes", "memory_rss_bytes"}
     source = PrometheusSource(server.api(), labels=labels)
     wanted = samples["pod"].unique()[:2]
     until = samples["time"].max() + pd.Timedelta(1, "ms")

@@ -7,7 +7,7 @@ import string
 import pandas as pd
 import pytest
 
-from podlab.data.catalogue import AGES, FEATURE_METRICS, MEASURED_METRICS
+from podlab.data.catalogue import AGES, MEASURED_METRICS, ORIGINAL_METRICS
 from podlab.data.samples import check_samples
 from podlab.sources.influxdb import InfluxSource
 from podlab.sources.influxdb_client import InfluxDatabase
@@ -96,7 +96,7 @@ def test_measurements_that_arrive_apart_are_joined(influxd: Influxd, database: s
 
 
 def test_counters_beyond_2_53_stay_exact(samples: pd.DataFrame, influxd: Influxd, database: str) -> None:
-    counters = [c for c in FEATURE_METRICS if samples[c].dtype == "Int64"]
+    counters = [c for c in ORIGINAL_METRICS if samples[c].dtype == "Int64"]
     big = samples.copy()
     big[counters] = big[counters] + (2**63 - 2**50)
     big.loc[::3, counters] = pd.NA
@@ -105,7 +105,7 @@ def test_counters_beyond_2_53_stay_exact(samples: pd.DataFrame, influxd: Influxd
 
 def test_gaps_in_any_column_stay_gaps(samples: pd.DataFrame, influxd: Influxd, database: str) -> None:
     holed = samples.copy()
-    for number, column in enumerate([*FEATURE_METRICS, "image", "service", "version", "node"]):
+    for number, column in enumerate([*ORIGINAL_METRICS, "image", "service", "version", "node"]):
         holed.loc[holed.index % 7 == number % 7, column] = pd.NA
     pd.testing.assert_frame_equal(through_influxdb(holed, influxd, database), holed)
 
@@ -146,7 +146,7 @@ def test_only_the_columns_asked_for_are_fetched(samples: pd.DataFrame, influxd: 
     through_influxdb(samples, influxd, database)
     source = InfluxSource(influxd.url, database, *influxd.reader, columns=["rx_bytes", "memory_rss_bytes"])
     got = source.fetch(samples["time"].min(), samples["time"].max())
-    assert set(FEATURE_METRICS) & set(got.columns) == {"rx_bytes", "memory_rss_bytes"}
+    assert set(ORIGINAL_METRICS) & set(got.columns) == {"rx_bytes", "memory_rss_bytes"}
 
 
 def test_short_slices_and_small_answers_give_the_same(samples: pd.DataFrame, influxd: Influxd, database: str) -> None:

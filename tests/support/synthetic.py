@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
+from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS
 from podlab.data.samples import check_samples
 
 EPOCH = pd.Timestamp("2026-01-05T08:00:00Z")
@@ -21,7 +21,7 @@ def make_samples(
     seconds: float = 130,
     interval_s: float = 1.0,
     jitter_s: float = 0.05,
-    columns: Sequence[str] = FEATURE_METRICS,
+    columns: Sequence[str] = ORIGINAL_METRICS,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Make a checked samples table.
@@ -34,13 +34,13 @@ def make_samples(
     # Drawn from the name, so that the same service looks the same whatever else is in the table.
     for service in services:
         typical = np.random.default_rng(list(service.encode()))
-        level = {metric: 10 ** typical.uniform(4, 8) for metric in FEATURE_METRICS}
+        level = {metric: 10 ** typical.uniform(4, 8) for metric in ORIGINAL_METRICS}
         burst_s = typical.uniform(2, 12)
         for number in range(deployments_per_service):
             idle = number % 2 == 0
             frames.append(_one(service, number, level, burst_s, idle, seconds, interval_s, jitter_s, rng))
     table = pd.concat(frames, ignore_index=True)
-    if not set(columns) <= set(FEATURE_METRICS):
+    if not set(columns) <= set(ORIGINAL_METRICS):
         table = table.assign(**_further(table))
     dropped = [metric for metric in MEASURED_METRICS if metric in table and metric not in columns]
     return check_samples(table.drop(columns=dropped), where="synthetic samples")
@@ -50,7 +50,7 @@ def _further(table: pd.DataFrame) -> dict[str, pd.Series]:
     """Make what is not among the features: multiples of the CPU time and of the memory, so that nothing is drawn."""
     counted, level = table["cpu_usage_core_nanoseconds"], table["memory_usage_bytes"]
     made = {}
-    for number, metric in enumerate(name for name in MEASURED_METRICS if name not in FEATURE_METRICS):
+    for number, metric in enumerate(name for name in MEASURED_METRICS if name not in ORIGINAL_METRICS):
         if CATALOGUE[metric].kind == "counter":
             # The kernel counts waiting in microseconds, and user and system time no finer than cAdvisor's text tells.
             made[metric] = counted // (1000 + number) * (1000 if CATALOGUE[metric].unit == "ns" else 1)
@@ -89,7 +89,7 @@ def _one(
 
     counters = {"cpu_usage_core_nanoseconds", "memory_page_faults", "memory_major_page_faults"}
     counters |= {"rx_bytes", "tx_bytes", "io_read_bytes", "io_write_bytes"}
-    values = {m: counter(m) if m in counters else gauge(m) for m in FEATURE_METRICS}
+    values = {m: counter(m) if m in counters else gauge(m) for m in ORIGINAL_METRICS}
     name = f"pod-{int(rng.integers(16**6)):06x}"
     return pd.DataFrame(
         {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from podlab.data.catalogue import FEATURE_METRICS
+from podlab.data.catalogue import ORIGINAL_METRICS
 from podlab.watcher.anomalies import COMPLETE_WITHIN_S, CompletenessFilter
 from podlab.watcher.samples import SampleArrays
 
@@ -27,7 +27,7 @@ def present(samples: pd.DataFrame) -> np.ndarray:
 
 def test_what_a_sample_has_a_value_of_is_told_by_metric() -> None:
     told = present(pd.DataFrame({MEMORY: [1.0, np.nan], "pod": ["a", "b"]}))
-    assert told.shape == (2, len(FEATURE_METRICS))
+    assert told.shape == (2, len(ORIGINAL_METRICS))
     assert told.any(axis=1).tolist() == [True, False]
     assert told.sum() == 1
 
