@@ -111,12 +111,16 @@ class FeatureClassifier:
     columns: Sequence[str] | None = None
     view: View = field(default=feature_matrix, repr=False)
     since_start: bool = field(default=True, repr=False)
+    columns_: tuple[str, ...] = field(init=False, repr=False, default=())
     estimator_: Any = field(init=False, repr=False, default=None)
     features_: tuple[str, ...] = field(init=False, repr=False, default=())
     fit_cpu_s: float = field(init=False, repr=False, default=0.0)
 
     def fit(self, samples: pd.DataFrame, /) -> Self:
         """Fit a copy of the estimator on the containers that show any value; without any it answers nothing."""
+        wanted = tuple(self.columns or FEATURE_METRICS)
+        # What a recording lacks would be a feature without a value.
+        self.columns_ = tuple(name for name in wanted if name in samples and samples[name].notna().any()) or wanted
         X, usable, windows = self.features(samples, self.horizon_s)
         self.features_ = tuple(X.columns)
         self.estimator_ = None
@@ -130,7 +134,7 @@ class FeatureClassifier:
 
     def predict(self, samples: pd.DataFrame, /, *, horizon_s: float | None = None) -> pd.DataFrame:
         """See :meth:`Model.predict`."""
-        if self.columns is not None and not any(column in samples for column in self.columns):
+        if not any(column in samples for column in self.columns_):
             return pd.DataFrame()
         known_s = [each for each in (self.horizon_s, horizon_s) if each is not None]
         X, usable, windows = self.features(samples, min(known_s, default=None))
@@ -153,9 +157,9 @@ class FeatureClassifier:
         self, samples: pd.DataFrame, horizon_s: float | None
     ) -> tuple[pd.DataFrame, NDArray[np.bool_], Windows]:
         """Make the features (n_containers, n_features), and say which containers show any value."""
-        rows = read_rows(samples, metrics=self.columns or FEATURE_METRICS)
+        rows = read_rows(samples, metrics=self.columns_)
         begin_s = 0.0 if self.since_start else np.nan_to_num(observation_spans(rows).first_s)
-        windows = make_windows(rows, horizon_s=horizon_s, begin_s=begin_s, columns=self.columns)
+        windows = make_windows(rows, horizon_s=horizon_s, begin_s=begin_s, columns=self.columns_)
         matrix, names = self.view(windows)
         return pd.DataFrame(matrix, columns=list(names)), windows.usable, windows
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from podlab.data.catalogue import CATALOGUE, LABELS, ORIGINAL_METRICS, TIMES
+from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, LABELS, ORIGINAL_METRICS, TIMES
 from podlab.errors import InputError
 from podlab.evaluation.dataset import DEFAULT_FILTER, FILTERS, columns_of, features_of
 
@@ -32,7 +32,8 @@ def test_an_unknown_name_is_refused_with_the_names_there_are(wrong):
 
 
 def test_the_default_is_what_identification_may_see():
-    assert features_of(DEFAULT_FILTER) == ORIGINAL_METRICS
+    assert features_of(DEFAULT_FILTER) == FEATURE_METRICS
+    assert set(ORIGINAL_METRICS) < set(FEATURE_METRICS)
 
 
 @pytest.mark.parametrize("telling", ["all", "only-numbers", "only-strings", "rx_bytes,image_size_bytes", "pod"])

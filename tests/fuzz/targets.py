@@ -41,7 +41,7 @@ from tests.support.synthetic import make_samples
 
 Target = Callable[[random.Random], None]
 
-_KUBELET = Path(__file__).parents[1] / "telemetry" / "kubelet-1.36"
+_KUBELET = Path(__file__).parents[1] / "sources" / "kubelet-1.36"
 _SINCE = pd.Timestamp("2026-01-05T08:00:00Z")
 
 
@@ -137,7 +137,7 @@ def kubelet(rng: random.Random) -> None:
     told = stored_columns(CATALOGUE)
     reading = read_summary(_encoded(summary, rng) if rng.random() < 0.6 else json.dumps(summary).encode(), "n", told)
     add_cadvisor(reading, spoil_text(cadvisor, rng), "n", tolerance_s=30.0)
-    assert (reading.told >= -1).all()
+    assert (reading.numbers >= -1).all()
     assert (reading.time_ns > 0).all()
 
 

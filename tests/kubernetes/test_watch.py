@@ -171,7 +171,7 @@ def test_a_list_that_is_stopped_takes_no_pod_for_gone(api: KubeApi, tmp_path: Pa
     for number in range(3):
         api.store.put("pods", make_pod(f"web-{number}", node="node-2"))
     api.store.compact()
-    harness.informer._version = None
+    harness.informer.status.resource_version = None
     assert len(harness.told()) == 3
     stop_after(harness, 1)
     assert harness.told() == [("changed", "web-0")]
@@ -218,7 +218,7 @@ def test_whatever_happens_the_pods_told_are_those_there_are(
         parts = [steps[start : start + 4] for start in range(0, len(steps), 4)]
         harness.run(*(partial(do, part) for part in parts), *[lambda: None] * (2 * len(steps) + 1))
         assert replay(harness.changes) == {pod.uid: pod for pod in truth(api)}
-        assert len(harness.informer._known) == len(listed(api))
+        assert len(harness.informer._cache) == len(listed(api))
         assert len(api.requests) <= (2 + 5) * len(harness.pauses)
 
 

@@ -229,7 +229,7 @@ def test_older_manifests_are_replaced_and_nothing_else_is(tmp_path: Path) -> Non
     with pytest.raises(InputError, match="something else"):
         _write(folder, ["redis"])
     assert (folder / "thesis.txt").read_text() == "years of work"
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         _write(folder / "thesis.txt", ["redis"])
 
 
