@@ -13,7 +13,7 @@ from tests.support.certificates import make_certificate
 hypothesis.settings.register_profile("podlab", deadline=None)
 hypothesis.settings.load_profile("podlab")
 
-pytest_plugins = ["tests.support.influxd", "tests.support.prometheusd"]
+pytest_plugins = ["tests.support.command", "tests.support.influxd", "tests.support.prometheusd"]
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from podlab.data.recordings import read_recording
-from tests.cli.conftest import Call
+from tests.support.command import Call
 from tests.support.kubeapi import KubeApi
 from tests.support.kubelet import METRICS, STATS, running_kubelets
 from tests.support.kubeobjects import make_node

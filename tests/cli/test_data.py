@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from podlab.data.recordings import read_recording, write_recording
-from tests.cli.conftest import Call
+from tests.support.command import Call
 from tests.support.influxd import Influxd
 from tests.support.synthetic import make_samples
 

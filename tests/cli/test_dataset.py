@@ -9,8 +9,8 @@ import pytest
 
 from podlab.cli import main
 from podlab.data.recordings import read_recording
-from tests.cli.conftest import Call
 from tests.data.store.test_tidy import kill_a_writer
+from tests.support.command import Call
 
 
 @pytest.fixture(scope="module")

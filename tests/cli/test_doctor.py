@@ -13,8 +13,8 @@ from podlab.missing_columns import SCORE
 from podlab.model import bundle
 from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.replay import replay
-from tests.cli.conftest import Call
 from tests.support.bundles import write_bundle
+from tests.support.command import Call
 from tests.support.debian import free_ports
 from tests.support.influxd import Influxd
 from tests.support.kubeapi import KubeApi

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from podlab.data.recordings import write_recording
-from tests.cli.conftest import Call
+from tests.support.command import Call
 from tests.support.synthetic import draw_design, make_samples
 
 

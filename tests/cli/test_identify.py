@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from podlab.data.recordings import read_recording, write_recording
-from tests.cli.conftest import Call
+from tests.support.command import Call
 
 FIELDS = [
     "cluster", "namespace", "pod", "pod_uid", "container", "seconds_observed", "service", "confidence", "candidates",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from podlab.data.recordings import read_recording
-from tests.cli.conftest import Call
+from tests.support.command import Call
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "import"
 

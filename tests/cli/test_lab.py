@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from podlab.data.recordings import read_recording, write_recording
-from tests.cli.conftest import Call
+from tests.support.command import Call
 
 
 def test_the_catalogue_and_what_recordings_hold_are_counted(call: Call, recording: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cli.conftest import Call
+from tests.support.command import Call
 
 GUIDE = Path(__file__).parent.parent.parent / "docs" / "lab.md"
 

@@ -10,7 +10,7 @@ import pytest
 
 from podlab.errors import InputError
 from podlab.files import refuse_inputs
-from tests.cli.conftest import Call
+from tests.support.command import Call
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "import"
 

@@ -10,8 +10,8 @@ import pytest
 
 from podlab.data.recordings import read_recording, write_recording
 from podlab.data.samples import check_samples
-from tests.cli.conftest import Call
 from tests.support.bundles import write_bundle
+from tests.support.command import Call
 from tests.support.kubeapi import KubeApi
 from tests.support.prometheusd import Prometheusd
 from tests.support.synthetic import make_samples

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from podlab.model import bundle
-from tests.cli.conftest import Call
+from tests.support.command import Call
 
 
 @pytest.fixture

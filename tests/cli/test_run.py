@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from podlab.cli import command_names
-from tests.cli.conftest import Call
+from tests.support.command import Call
 
 FIXTURES = Path(__file__).parents[1] / "notebook" / "fixtures"
 

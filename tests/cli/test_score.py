@@ -12,8 +12,8 @@ import pytest
 from podlab.data.catalogue import ORIGINAL_METRICS
 from podlab.data.recordings import read_recording, write_recording
 from podlab.model import bundle
-from tests.cli.conftest import Call
 from tests.detect.conftest import leak
+from tests.support.command import Call
 from tests.support.machine import MAPPING, write_machine
 from tests.support.models import small_identifier
 

@@ -1,12 +1,8 @@
-"""Calling podlab, and the models and files that several tests look at."""
+"""The models and files that several tests look at."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,35 +13,6 @@ TRAINING = FIXTURES / "train.parquet"
 ASKED = FIXTURES / "ask.parquet"
 BUNDLE = FIXTURES / "model"
 DATASET = FIXTURES / "dataset"
-
-
-@dataclass(frozen=True)
-class Called:
-    """What a command answered."""
-
-    exit_code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[Any]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Call = Callable[..., Called]
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """Call podlab with words; get exit code, output and errors."""
-
-    def run(*words: object) -> Called:
-        capsys.readouterr()
-        exit_code = main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return Called(exit_code, captured.out, captured.err)
-
-    return run
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.contract.conftest import ASKED, BUNDLE, DATASET, TRAINING, Call
+from tests.contract.conftest import ASKED, BUNDLE, DATASET, TRAINING
 from tests.contract.golden import check
+from tests.support.command import Call
 
 
 def _by_pod(lines: list[dict[str, object]]) -> dict[str, object]:

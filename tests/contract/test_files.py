@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.contract.conftest import ASKED, BUNDLE, DATASET, TRAINING, Call
+from tests.contract.conftest import ASKED, BUNDLE, DATASET, TRAINING
 from tests.contract.golden import HERE, check, shape_of
+from tests.support.command import Call
 
 
 def _form_of_bundle(folder: Path) -> dict[str, object]:

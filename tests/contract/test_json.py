@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import ASKED, BUNDLE, DATASET, TRAINING, Call
+from tests.contract.conftest import ASKED, BUNDLE, DATASET, TRAINING
 from tests.contract.golden import HERE, check, shape_of
+from tests.support.command import Call
 
 IMPORT = HERE.parents[1] / "docs" / "import"
 

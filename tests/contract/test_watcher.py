@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.contract.conftest import ASKED, BUNDLE, Call
+from tests.contract.conftest import ASKED, BUNDLE
 from tests.contract.golden import FIXTURES, check, shape_of
+from tests.support.command import Call
 from tests.support.influxd import READER, Influxd
 from tests.support.kubeapi import KubeApi
 from tests.support.kubeobjects import make_pod
