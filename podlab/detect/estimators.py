@@ -6,6 +6,7 @@ By scikit-learn's convention ``score_samples`` falls for outliers. Rows come fro
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Self
 
 import numpy as np
@@ -23,14 +24,14 @@ _CLIP_CENTRES = 5.0
 _CLIP_COVARIANCE = 8.0
 
 
-class _Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
+class _Detector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """Shared methods; a subclass fits itself and gives its scoring component by ``freeze``."""
 
     contamination: float
 
+    @abstractmethod
     def freeze(self) -> Any:
         """Give the component that scores rows without scikit-learn."""
-        raise NotImplementedError
 
     def score_samples(self, X: Any) -> FloatArray:
         """Give each row's normality (n,), lower for outliers."""
