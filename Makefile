@@ -1,10 +1,12 @@
 # podlab: `make help` lists the targets.
 PYTHON ?= python3
-# What models are trained on: one file or several (RECORDING="a.parquet b.parquet").
-RECORDING ?= data/recordings/second.parquet
-# Number of deployments of each service, chosen at random, to train many models on; 0 for all. The tables in README and
-# docs use all of second.parquet.
-PER_SERVICE ?= $(if $(filter data/recordings/second.parquet,$(RECORDING)),0,15)
+# What models are trained on: one file or several (RECORDING="a.parquet b.parquet"). By default all recordings of the sites
+# that are there, without those for tests only.
+SITES := alpha bravo charlie delta
+RECORDING ?= $(filter-out %-unknown.parquet %-faults.parquet %-normal.parquet,\
+	$(sort $(wildcard $(SITES:%=data/recordings/%-*.parquet))))
+# Number of deployments of each service, chosen at random, to train many models on; 0 for all.
+PER_SERVICE ?= 12
 PART ?= watcher
 SECONDS ?= 800
 SAMPLE ?= 40
@@ -13,7 +15,7 @@ PACKAGES ?=
 UNKNOWN := $(wildcard $(RECORDING:.parquet=-unknown.parquet))
 FAULTS := $(wildcard $(RECORDING:.parquet=-faults.parquet))
 NORMAL := $(wildcard $(RECORDING:.parquet=-normal.parquet))
-# Other recordings, with other loads and configurations and some of the same services.
+# Older recordings, with other loads and configurations and some of the same services.
 OTHER := $(filter-out $(RECORDING),$(wildcard data/recordings/first.parquet data/recordings/second.parquet))
 empty :=
 # A list as a notebook's parameter.
