@@ -10,7 +10,6 @@ from multiprocessing.connection import Client, Connection
 from pathlib import Path
 
 from benchmarks.measure import status_bytes
-from podlab.data.catalogue import ORIGINAL_METRICS
 from podlab.kubernetes.client import connect
 from podlab.kubernetes.objects import Change
 from podlab.sources.influxdb import InfluxSource
@@ -71,12 +70,11 @@ def work(pipe: Connection) -> None:
     store = StateStore(None)
     with Path(os.devnull).open("w") as nowhere:
         sinks = [EventSink(connect(setting.kubernetes_url), "benchmark"), LogSink(JsonLines(nowhere))]
-        source = InfluxSource(
-            setting.influxdb_url, setting.database, setting.user, setting.password, columns=ORIGINAL_METRICS
-        )
         clock = Clock(now=lambda: at_s, steady=lambda: at_s)
         watcher = Watcher(
-            source,
+            lambda metrics: InfluxSource(
+                setting.influxdb_url, setting.database, setting.user, setting.password, columns=metrics
+            ),
             ReloadableModel(setting.model),
             sinks,
             store,

@@ -16,13 +16,13 @@ import pandas as pd
 
 import podlab
 from podlab.config import MetricsSource, Settings
-from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS
+from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
 from podlab.data.samples import INSTANCE_KEY
 from podlab.errors import PodlabError
 from podlab.http import one_line
 from podlab.kubernetes.client import ApiConnection, connect
 from podlab.live import live_source
-from podlab.missing_columns import cost_of, missing_families, remedy_for
+from podlab.missing_columns import cost_of, missing_families, remedies
 from podlab.model import bundle
 from podlab.model.bundle import BundleInfo
 from podlab.sources.kubelet import KubeletSource
@@ -288,21 +288,20 @@ def check_metrics(settings: Settings, model: BundleInfo | None, rights: Sequence
 def further_columns(
     source: str, samples: pd.DataFrame, used: Sequence[str], *, may_read_metrics: bool = True
 ) -> Finding:
-    """Report the metrics that no model uses yet; a recording keeps them for later."""
+    """Report the metrics that the model does not use; a recording keeps them for later."""
     share = missing_shares(samples, [name for name in MEASURED_METRICS if name not in used])
     given = [name for name, missing in share.items() if missing < 1.0]
-    families = sorted({CATALOGUE[name].family for name, missing in share.items() if missing == 1.0})
+    absent = [name for name, missing in share.items() if missing == 1.0]
     message = f"{len(given)} of {len(share)} that only `podlab collect` keeps"
-    if not families:
-        return Finding("further columns", True, message, needed=False, details={"given": given})
-    hint = "; ".join(remedy_for(source, family, further=True, may_read_metrics=may_read_metrics) for family in families)
-    message += f"; some are missing of {', '.join(families)}"
+    if absent:
+        message += f"; some are missing of {', '.join(sorted({CATALOGUE[name].family for name in absent}))}"
+    hint = remedies(source, absent, may_read_metrics=may_read_metrics)
     return Finding("further columns", True, message, hint, needed=False, details={"given": given})
 
 
 def columns_of(model: BundleInfo | None) -> tuple[str, ...]:
-    """Name the columns that a model uses; all columns without a model."""
-    return ORIGINAL_METRICS if model is None else tuple(model.manifest["columns"])
+    """Name the columns that a model uses; without a model those that one would learn from."""
+    return FEATURE_METRICS if model is None else tuple(model.manifest["columns"])
 
 
 def freshness_of(subject: str, name: str, samples: pd.DataFrame, until: datetime, cluster: str) -> Finding:
@@ -363,8 +362,7 @@ def _coverage(
     if not absent:
         return Finding("columns", True, f"all {len(columns)} columns of the model{some}", needed=False, details=details)
     message = f"{len(columns) - len(absent)} of {len(columns)} columns; without {', '.join(absent)}{some}. {cost.words}"
-    families = sorted({CATALOGUE[name].family for name in absent})
-    hint = "; ".join(remedy_for(settings.metrics_source, f, may_read_metrics=may_read_metrics) for f in families)
+    hint = remedies(settings.metrics_source, absent, may_read_metrics=may_read_metrics)
     # Without any column no container can be identified.
     details["families_without_any"] = missing_families(absent, columns)
     return Finding("columns", False, message, hint, needed=len(absent) == len(columns), details=details)
@@ -398,7 +396,7 @@ def _look(settings: Settings, source: MetricsSource, model: BundleInfo | None) -
     elif f"{source}_url" not in settings.model_fields_set:
         return
     try:
-        with closing(live_source(other, timeout_s=_WAIT_S)) as live:
+        with closing(live_source(other, timeout_s=_WAIT_S, columns=columns_of(model))) as live:
             until = datetime.now(UTC)
             samples = live.fetch(until - settings.fetch_window, until + timedelta(minutes=5))
             fresh = freshness_of(subject, live.name, samples, until, settings.cluster)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from podlab.config import MetricsSource
-from podlab.data.catalogue import CATALOGUE, Family
+from podlab.data.catalogue import CATALOGUE, ORIGINAL_METRICS, Family
 from podlab.model.bundle import BundleInfo
 
 #: The name of the scores in a bundle: a list of what was measured with some families of columns only.
@@ -133,7 +133,7 @@ _REMEDIES: Final[dict[str, dict[Family, str]]] = {
 
 
 _SCRAPE: Final = "let Telegraf's prometheus input read the kubelets' /metrics/cadvisor (docs/kubernetes.md)"
-#: Of metrics that no model looks at yet; where nothing stands, what is said of the others holds.
+#: Of metrics beside the original ones; where nothing stands, what is said of those holds.
 _FURTHER: Final[dict[str, dict[Family, str]]] = {
     MetricsSource.INFLUXDB: {
         "cpu": _SCRAPE,
@@ -160,22 +160,27 @@ _PRESSURE: Final = "pressure is reported from Kubernetes 1.34 on, and with contr
 _GRANT: Final = "grant get on nodes/metrics: kubectl apply -f deploy/overlays/kubelet/rbac.yaml"
 
 
-def remedy_for(source: str, family: Family, *, further: bool = False, may_read_metrics: bool = True) -> str:
-    """Say what to do where a family of metrics is missing.
+def remedies(source: str, absent: Collection[str], *, may_read_metrics: bool = True) -> str:
+    """Say what to do where metrics are missing, family by family.
 
     Parameters
     ----------
     source : str
-    family : str
-    further : bool
-        Whether the metrics are such that no model looks at yet.
+    absent : collection of str
+        The metrics.
     may_read_metrics : bool
         Whether the kubelets' ``/metrics`` may be read, where block I/O stands, and most of the further metrics.
     """
+    original = {CATALOGUE[name].family for name in absent if name in ORIGINAL_METRICS}
+    families = sorted({CATALOGUE[name].family for name in absent})
+    return "; ".join(f"{each}: {_remedy(source, each, each not in original, may_read_metrics)}" for each in families)
+
+
+def _remedy(source: str, family: Family, further: bool, may_read_metrics: bool) -> str:
     if source == MetricsSource.KUBELET and (further or family == "io") and not may_read_metrics:
-        return f"{family}: {_GRANT}"
-    if further and (said := _FURTHER.get(source, {}).get(family)):
-        return f"{family}: {said}"
+        return _GRANT
+    if further and family in (known := _FURTHER.get(source, {})):
+        return known[family]
     if family == "pressure":
-        return f"{family}: {_PRESSURE}"
-    return f"{family}: {_REMEDIES.get(source, {}).get(family, 'update the kubelet and its container runtime')}"
+        return _PRESSURE
+    return _REMEDIES.get(source, {}).get(family, "update the kubelet and its container runtime")

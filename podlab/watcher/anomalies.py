@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.data.catalogue import ORIGINAL_METRICS
 from podlab.detect.library import DetectorLibrary
 from podlab.detect.scoring import Scorer, source_detectors_of_decision
 from podlab.detect.signals import samples_at, time_steps
@@ -18,6 +17,7 @@ from podlab.features.rows import Rows
 from podlab.watcher.alarms import Alarms, AlarmThrottle
 from podlab.watcher.containers import NEVER, TrackedContainer
 from podlab.watcher.notify import MODEL_REPLACED, NO_SAMPLES, AnomalyAnnouncement
+from podlab.watcher.runtime import DETECTOR_METRICS
 from podlab.watcher.samples import FetchResult, SampleArrays, SampleFetcher, offset_s
 
 BoolArray = NDArray[np.bool_]
@@ -48,7 +48,7 @@ class CompletenessFilter:
     """
 
     def __init__(self, size: int) -> None:
-        self._last, self._before = np.zeros((2, size, len(ORIGINAL_METRICS)), dtype=bool)
+        self._last, self._before = np.zeros((2, size, len(DETECTOR_METRICS)), dtype=bool)
         self._held_since_s = np.full(size, np.nan)
 
     def resize(self, size: int) -> None:
@@ -177,7 +177,7 @@ class AnomalyMonitor:
         if self._scorer is None or not len(samples):
             return
         self._unnamed &= len(samples) <= _MOST_ROWS
-        samples = samples.take(np.isin(samples.number, list(self._tracked)))
+        samples = samples.take(np.isin(samples.number, list(self._tracked))).with_metrics(DETECTOR_METRICS)
         numbers, code = np.unique(samples.number, return_inverse=True)
         them = [self._tracked[number] for number in numbers.tolist()]
         scored_ns = np.array([tracked.scored_ns for tracked in them], dtype=np.int64)

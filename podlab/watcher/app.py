@@ -11,7 +11,6 @@ from math import inf
 from typing import Final
 
 from podlab.config import Settings
-from podlab.data.catalogue import ORIGINAL_METRICS
 from podlab.errors import InputError, PodlabError
 from podlab.kubernetes.client import ApiConnection, connect
 from podlab.kubernetes.informer import PodInformer
@@ -75,8 +74,6 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
         if options.anomalies and model.library is None:
             hint = "fit the model again, or leave watch_anomalies off"
             raise InputError("has no detectors", where=str(settings.model_path), hint=hint)
-        source = live_source(settings, timeout_s=_DATABASE_S, columns=ORIGINAL_METRICS)
-        stack.callback(source.close)
         store = StateStore(None if alone else settings.watch_state)
         connection = _connect(settings)
         stack.callback(connection.close)
@@ -85,9 +82,11 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
             log_first=once,
         )  # fmt: skip
         watcher = Watcher(
-            source, model, sinks, store, options, clock=clock, interruptible=stop.interruptible,
+            lambda metrics: live_source(settings, timeout_s=_DATABASE_S, columns=metrics),
+            model, sinks, store, options, clock=clock, interruptible=stop.interruptible,
             health=SourceHealth(0.0) if once else _health(settings, options, connection, instance, clock, dry_run),
         )  # fmt: skip
+        stack.callback(watcher.close)
         informer = PodInformer(
             lambda: _connect(settings), watcher.registry.put, namespaces=settings.watch_namespaces or None,
             exclude_namespaces=settings.watch_excluded_namespaces, label_selector=settings.watch_selector,

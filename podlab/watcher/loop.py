@@ -10,7 +10,6 @@ from typing import Final
 
 from podlab.errors import PodlabError
 from podlab.identify.prediction import Prediction
-from podlab.sources.protocol import LiveSource
 from podlab.watcher.anomalies import AnomalyMonitor
 from podlab.watcher.containers import (
     ContainerRegistry,
@@ -21,7 +20,7 @@ from podlab.watcher.containers import (
 )
 from podlab.watcher.notify import DecisionAnnouncement, Notifier, Sink
 from podlab.watcher.runtime import Clock, Metrics, ReloadableModel, SourceHealth, WatcherOptions, give_back_memory
-from podlab.watcher.samples import FetchResult, SampleArrays, SampleBuffer, SampleFetcher
+from podlab.watcher.samples import FetchResult, OpenSource, SampleArrays, SampleBuffer, SampleFetcher
 from podlab.watcher.state import StateStore
 
 log = logging.getLogger(__name__)
@@ -38,8 +37,8 @@ class Watcher:
 
     Parameters
     ----------
-    source : LiveSource
-        Where samples come from.
+    open_source : callable
+        Opens the source of some metrics: those that the model reads.
     model : ReloadableModel
     sinks : sequence of Sink
         In the order in which they get announcements.
@@ -66,7 +65,7 @@ class Watcher:
 
     def __init__(
         self,
-        source: LiveSource,
+        open_source: OpenSource,
         model: ReloadableModel,
         sinks: Sequence[Sink],
         store: StateStore,
@@ -86,12 +85,13 @@ class Watcher:
         self.health = health or SourceHealth(options.policy.timeout_s / 2)
         self._store = store
         self._clock = clock or Clock()
-        self._fetcher = SampleFetcher(source, options, self._clock, interruptible)
+        metrics = model.metrics(anomalies=options.anomalies)
+        self._fetcher = SampleFetcher(open_source, metrics, options, self._clock, interruptible)
         self._notifier = Notifier(
             sinks, store, failed=lambda part, error: self.metrics.errors.labels(part).inc(),
             steady=self._clock.steady, per_s=options.announcements_per_s,
         )  # fmt: skip
-        self._buffer = SampleBuffer()
+        self._buffer = SampleBuffer(metrics)
         self._tracker = DecisionTracker(options)
         self.monitor = AnomalyMonitor(model.library, self._fetcher) if options.anomalies else None
         self._before_s = self._clock.steady()
@@ -105,6 +105,10 @@ class Watcher:
     def waiting(self) -> int:
         """How many announcements some sink has not got yet."""
         return self._notifier.waiting
+
+    def close(self) -> None:
+        """Let go of the source."""
+        self._fetcher.source.close()
 
     def forget_gone(self) -> None:
         """Drop stored decisions on containers that are gone; to be called once all pods of the cluster are known."""
@@ -173,6 +177,9 @@ class Watcher:
             self._tracker.renumber(before, self.model.identifier.services)
             if self.monitor is not None:
                 self.monitor.replace_model(self.model.library)
+        metrics = self.model.metrics(anomalies=self.options.anomalies)
+        if metrics != self._fetcher.metrics and self._fetcher.fetch_metrics(metrics):
+            self._buffer.keep_metrics(metrics)
 
     def _update_containers(self, steady_s: float) -> None:
         """Add new containers, with what was announced of them before a restart; drop those that are gone."""

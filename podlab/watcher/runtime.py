@@ -19,6 +19,7 @@ import pyarrow as pa
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from podlab.config import Settings
+from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS
 from podlab.detect import DetectorLibrary
 from podlab.errors import InputError, PodlabError
 from podlab.identify.early import TriggerPolicy
@@ -31,6 +32,10 @@ log = logging.getLogger(__name__)
 _ONE_CHECK: Final = TriggerPolicy(consecutive=1, timeout_s=1e-9)
 #: Buckets of the time to a decision.
 _SECONDS: Final = (10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
+#: The metrics that detectors look at.
+DETECTOR_METRICS: Final = ORIGINAL_METRICS
+#: By these an agent's row without values is told from others, whatever else a model reads.
+_CPU_AND_MEMORY: Final = tuple(name for name in ORIGINAL_METRICS if CATALOGUE[name].family in ("cpu", "memory"))
 # mallopt(3), from malloc.h of glibc.
 _M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
@@ -213,6 +218,13 @@ class ReloadableModel:
     def name(self) -> str:
         """``name@digest`` of the model in use."""
         return self._bundle.identifier.model
+
+    def metrics(self, *, anomalies: bool) -> tuple[str, ...]:
+        """Name the metrics to fetch for it, in the catalogue's order; with ``anomalies`` for its detectors as well."""
+        used = {*self.identifier.columns, *_CPU_AND_MEMORY}
+        if anomalies and self.library is not None:
+            used |= {*DETECTOR_METRICS}
+        return tuple(name for name in MEASURED_METRICS if name in used)
 
     def refresh(self) -> bool:
         """Load the folder again if it changed; return whether another model is in use from now on.

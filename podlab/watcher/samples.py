@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.data.catalogue import AGES, CATALOGUE, ORIGINAL_METRICS
+from podlab.data.catalogue import AGES, CATALOGUE
 from podlab.errors import PodlabError
 from podlab.features.rows import Rows, drop_empty_readings
 from podlab.sources.protocol import LiveSource, NothingThereError
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+#: Opens the source of some metrics.
+OpenSource = Callable[[tuple[str, ...]], LiveSource]
 
 #: Pods in one query: the server takes longer per pod for many more.
 MOST_PODS: Final = 500
@@ -43,12 +46,12 @@ _NS_PER_S: Final = 1_000_000_000
 
 #: Rows kept of one container: two minutes of one each second, twenty of one each ten seconds.
 MOST_ROWS: Final = 120
-#: Rows kept of all containers, at 180 bytes each.
+#: Rows kept of all containers, at 140 bytes each with the original metrics, at 330 with all that models learn from.
 ROOM: Final = 120_000
 #: With very many containers, each keeps at least these.
 _LEAST_ROWS: Final = 8
-_COUNTERS: Final = [name for name in ORIGINAL_METRICS if CATALOGUE[name].kind == "counter"]
-_GAUGES: Final = [name for name in ORIGINAL_METRICS if CATALOGUE[name].kind != "counter"]
+#: Stands for a missing counter; none is negative.
+_MISSING: Final = -1
 #: The network's counters are read at another instant than the rest.
 _AGE: Final = AGES["network"]
 
@@ -59,52 +62,75 @@ class SampleArrays:
 
     Attributes
     ----------
+    metrics : tuple of str
+        The metrics that are kept; a source may lack some of them.
     number : array of int64 (n_rows,)
         Of the tracked container.
     time_ns : array of int64 (n_rows,)
         Since 1970.
     gauges : array of float64 (n_rows, n_gauges + 1)
-        NaN where missing; the last column is the age of the network's counters.
+        In the order of ``metrics``, NaN where missing; the last column is the age of the network's counters.
     counters : array of int64 (n_rows, n_counters)
-        Integers, because they may be larger than a float can represent.
-    missing : array of bool (n_rows, n_counters)
-        Where a counter is missing.
+        In the order of ``metrics``, -1 where missing. Integers, because they may be larger than a float can represent.
     """
 
+    metrics: tuple[str, ...]
     number: IntArray
     time_ns: IntArray
     gauges: FloatArray
     counters: IntArray
-    missing: BoolArray
 
     @classmethod
-    def read(cls, samples: pd.DataFrame, number: IntArray) -> SampleArrays:
+    def empty(cls, metrics: Sequence[str], number: IntArray, time_ns: IntArray) -> SampleArrays:
+        """Make samples of which every value is missing."""
+        counters, gauges = _by_kind(tuple(metrics))
+        return cls(
+            tuple(metrics), number, time_ns,
+            np.full((number.size, len(gauges) + 1), np.nan),
+            np.full((number.size, len(counters)), _MISSING, dtype=np.int64),
+        )  # fmt: skip
+
+    @classmethod
+    def read(cls, samples: pd.DataFrame, number: IntArray, metrics: Sequence[str]) -> SampleArrays:
         """Read a samples table, whatever columns its source has; ``number`` is each row's container (n_rows,)."""
-        count = len(samples)
-        gauges = np.full((count, len(_GAUGES) + 1), np.nan)
-        counters = np.zeros((count, len(_COUNTERS)), dtype=np.int64)
-        missing = np.ones((count, len(_COUNTERS)), dtype=bool)
-        for place, name in enumerate((*_GAUGES, _AGE)):
+        found = cls.empty(metrics, number, _nanoseconds(samples["time"]))
+        counters, gauges = _by_kind(found.metrics)
+        for place, name in enumerate((*gauges, _AGE)):
             if name in samples:
-                gauges[:, place] = samples[name].to_numpy(np.float64, na_value=np.nan)
-        for place, name in enumerate(_COUNTERS):
+                found.gauges[:, place] = samples[name].to_numpy(np.float64, na_value=np.nan)
+        for place, name in enumerate(counters):
             if name in samples:
-                whole = samples[name].astype("Int64")
-                counters[:, place] = whole.to_numpy(np.int64, na_value=0)
-                missing[:, place] = whole.isna()
-        return cls(number, _nanoseconds(samples["time"]), gauges, counters, missing)
+                found.counters[:, place] = samples[name].astype("Int64").to_numpy(np.int64, na_value=_MISSING)
+        return found
 
     @classmethod
     def join(cls, parts: Sequence[SampleArrays]) -> SampleArrays:
-        """Concatenate."""
-        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+        """Concatenate samples of the same metrics, at least one part."""
+        arrays = (np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS)
+        return cls(parts[0].metrics, *arrays)
 
     def __len__(self) -> int:
         return self.time_ns.size
 
     def take(self, rows: IntArray | BoolArray | slice) -> SampleArrays:
         """Keep some rows."""
-        return SampleArrays(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return SampleArrays(self.metrics, *(getattr(self, name)[rows] for name in _ARRAYS))
+
+    def with_metrics(self, metrics: Sequence[str]) -> SampleArrays:
+        """Keep these metrics; those that were not kept so far are missing."""
+        if self.metrics == tuple(metrics):
+            return self
+        found = SampleArrays.empty(metrics, self.number, self.time_ns)
+        counters, gauges = _by_kind(found.metrics)
+        own_counters, own_gauges = _by_kind(self.metrics)
+        found.gauges[:, -1] = self.gauges[:, -1]
+        for old, new, names, wanted in (
+            (self.gauges, found.gauges, own_gauges, gauges), (self.counters, found.counters, own_counters, counters),
+        ):  # fmt: skip
+            for place, name in enumerate(wanted):
+                if name in names:
+                    new[:, place] = old[:, names.index(name)]
+        return found
 
     def newest_s(self) -> dict[int, float]:
         """Return the time of each container's newest sample, in seconds since 1970."""
@@ -114,8 +140,8 @@ class SampleArrays:
 
     @property
     def present(self) -> BoolArray:
-        """Which metrics each sample has a value of (n_rows, n_metrics)."""
-        return np.concatenate([~self.missing, ~np.isnan(self.gauges[:, :-1])], axis=1)
+        """Which metrics each sample has a value of, counters before gauges (n_rows, n_metrics)."""
+        return np.concatenate([self.counters != _MISSING, ~np.isnan(self.gauges[:, :-1])], axis=1)
 
     def rows(self, containers: pd.DataFrame, code: IntArray, offset_s: FloatArray, first_row: IntArray) -> Rows:
         """Make them the rows that features and detectors read.
@@ -129,22 +155,29 @@ class SampleArrays:
         """
         values: dict[str, IntArray | FloatArray] = {}
         valid: dict[str, BoolArray] = {}
-        for name in ORIGINAL_METRICS:
-            if name in _COUNTERS:
-                place = _COUNTERS.index(name)
-                values[name], valid[name] = self.counters[:, place].copy(), ~self.missing[:, place]
-            else:
-                values[name] = self.gauges[:, _GAUGES.index(name)].copy()
-                valid[name] = ~np.isnan(values[name])
+        counters, gauges = _by_kind(self.metrics)
+        for place, name in enumerate(counters):
+            values[name] = self.counters[:, place].copy()
+            valid[name] = values[name] != _MISSING
+        for place, name in enumerate(gauges):
+            values[name] = self.gauges[:, place].copy()
+            valid[name] = ~np.isnan(values[name])
         drop_empty_readings(values, valid, first_row)
         return Rows(containers, code, offset_s, values, valid, {"network": np.nan_to_num(self.gauges[:, -1])})
 
 
+_ARRAYS: Final = ("number", "time_ns", "gauges", "counters")
+
+
+@cache
+def _by_kind(metrics: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Divide metrics into counters and gauges."""
+    counters = tuple(name for name in metrics if CATALOGUE[name].kind == "counter")
+    return counters, tuple(name for name in metrics if name not in counters)
+
+
 def _nanoseconds(times: pd.Series) -> IntArray:
     return np.asarray(times.astype("datetime64[ns, UTC]").astype("int64"), dtype=np.int64)
-
-
-_NONE: Final = SampleArrays.read(pd.DataFrame({"time": pd.DatetimeIndex([], tz="UTC")}), np.zeros(0, dtype=np.int64))
 
 
 class SampleBuffer:
@@ -156,13 +189,16 @@ class SampleBuffer:
 
     Parameters
     ----------
+    metrics : sequence of str
+        The metrics that are kept.
     most_rows : int
         Rows kept of one container.
     room : int
         Rows kept of all; with very many containers each keeps fewer, down to eight.
     """
 
-    def __init__(self, most_rows: int = MOST_ROWS, room: int = ROOM) -> None:
+    def __init__(self, metrics: Sequence[str], most_rows: int = MOST_ROWS, room: int = ROOM) -> None:
+        self.metrics = tuple(metrics)
         self.most_rows = most_rows
         self.room = room
         self._of: dict[int, SampleArrays] = {}
@@ -175,7 +211,8 @@ class SampleBuffer:
         """Add samples; one of the same container and instant replaces the stored one, since it may be more complete."""
         order = np.argsort(samples.number, kind="stable")
         numbers, begins = np.unique(samples.number[order], return_index=True)
-        self._of |= {each: _NONE for each in numbers.tolist() if each not in self._of}
+        nothing = self._nothing()
+        self._of |= {each: nothing for each in numbers.tolist() if each not in self._of}
         for each, own in zip(numbers.tolist(), np.split(order, begins[1:]), strict=True):
             self._put(each, _in_time(SampleArrays.join([self._of[each], samples.take(own)])))
         if self._count > self.room:
@@ -190,6 +227,15 @@ class SampleBuffer:
         self._count += len(rows) - len(self._of[number])
         self._of[number] = rows
 
+    def keep_metrics(self, metrics: Sequence[str]) -> None:
+        """Keep other metrics from now on; in rows that are there, those that were not kept so far are missing."""
+        self.metrics = tuple(metrics)
+        self._of = {number: rows.with_metrics(self.metrics) for number, rows in self._of.items()}
+
+    def _nothing(self) -> SampleArrays:
+        none = np.zeros(0, dtype=np.int64)
+        return SampleArrays.empty(self.metrics, none, none)
+
     def keep(self, numbers: IntArray) -> None:
         """Drop all rows except those of these containers."""
         for gone in self._of.keys() - set(numbers.tolist()):
@@ -197,7 +243,9 @@ class SampleBuffer:
 
     def of(self, numbers: IntArray) -> SampleArrays:
         """Return the rows of some containers, sorted by number and time."""
-        return SampleArrays.join([_NONE, *(self._of[n] for n in sorted(set(numbers.tolist())) if n in self._of)])
+        return SampleArrays.join(
+            [self._nothing(), *(self._of[n] for n in sorted(set(numbers.tolist())) if n in self._of)]
+        )
 
     def rows_of(self, containers: Sequence[TrackedContainer], cluster: str) -> tuple[list[TrackedContainer], Rows]:
         """Return what a model reads of some containers: those that have samples, and their rows in the same order."""
@@ -269,26 +317,49 @@ class FetchResult:
         return FetchResult(self.failed | other.failed, self.error or other.error, self.sent or other.sent)
 
 
-@dataclass(frozen=True)
 class SampleFetcher:
     """Fetches the new samples of tracked containers by few queries, and catches up with what was missed.
 
     Each container is queried from its newest sample, or from its start, and never from further back than the options'
     ``window_s``. What cannot be fetched now is queried again the next time.
 
-    Attributes
+    Parameters
     ----------
-    source : LiveSource
+    open_source : callable
+        Opens the source of some metrics, such as :func:`podlab.live.live_source`.
+    metrics : tuple of str
+        The metrics to fetch.
     options : WatcherOptions
     clock : Clock
     interruptible : callable
         The context in which a query may be broken off.
     """
 
-    source: LiveSource
-    options: WatcherOptions
-    clock: Clock
-    interruptible: Callable[[], AbstractContextManager[None]] = nullcontext
+    def __init__(
+        self,
+        open_source: OpenSource,
+        metrics: tuple[str, ...],
+        options: WatcherOptions,
+        clock: Clock,
+        interruptible: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self.metrics = metrics
+        self.source = open_source(metrics)
+        self.options = options
+        self.clock = clock
+        self._open_source = open_source
+        self._interruptible = interruptible
+
+    def fetch_metrics(self, metrics: tuple[str, ...]) -> bool:
+        """Fetch other metrics from now on; return False where that cannot be, and those of before go on."""
+        try:
+            source = self._open_source(metrics)
+        except PodlabError as error:
+            log.warning("what another model reads cannot be fetched yet: %s", error)
+            return False
+        self.source.close()
+        self.source, self.metrics = source, metrics
+        return True
 
     def fetch(
         self,
@@ -329,7 +400,7 @@ class SampleFetcher:
             sent = True
             try:
                 pods = {tracked.view.pod for tracked in part} if len(part) <= MOST_PODS else None
-                with self.interruptible():
+                with self._interruptible():
                     samples = self.source.fetch(_instant(since_s), _instant(now_s + AHEAD_S), pods=pods)
             except NothingThereError:
                 continue
@@ -338,7 +409,7 @@ class SampleFetcher:
             else:
                 others = samples["cluster"] != self.options.cluster
                 if not others.all():
-                    matched = match_containers(samples[~others], part)
+                    matched = match_containers(samples[~others], part, self.metrics)
                     if len(matched):  # else all rows are of earlier containers
                         take(matched)
                     continue
@@ -382,7 +453,9 @@ def _instant(at_s: float) -> datetime:
     return datetime.fromtimestamp(at_s, UTC)
 
 
-def match_containers(samples: pd.DataFrame, containers: Sequence[TrackedContainer]) -> SampleArrays:
+def match_containers(
+    samples: pd.DataFrame, containers: Sequence[TrackedContainer], metrics: Sequence[str]
+) -> SampleArrays:
     """Find the container of each row: of its names, of its uid where known, and the last that started before it.
 
     The result is that of :func:`podlab.kubernetes.inventory.enrich` with an inventory, at a fraction of the cost for a
@@ -407,4 +480,4 @@ def match_containers(samples: pd.DataFrame, containers: Sequence[TrackedContaine
             if pd.isna(uid) or uid == tracked.view.pod_uid:
                 number[rows[time_ns[rows] >= int(tracked.started_at.timestamp()) * _NS_PER_S]] = tracked.number
     found = np.flatnonzero(number)
-    return SampleArrays.read(samples.iloc[found], number[found])
+    return SampleArrays.read(samples.iloc[found], number[found], metrics)

@@ -12,7 +12,7 @@ from podlab.config import MetricsSource
 from podlab.data.catalogue import CATALOGUE, ORIGINAL_METRICS
 from podlab.doctor import further_columns
 from podlab.evaluation.scenarios import COLUMN_SETS
-from podlab.missing_columns import SCORE, cost_of, missing_families
+from podlab.missing_columns import SCORE, cost_of, missing_families, remedies
 from podlab.model.bundle import BundleInfo
 
 LOST = dict(zip(COLUMN_SETS, (0.05, 0.01, 0.12, 0.3, 0.4), strict=True))
@@ -83,3 +83,10 @@ def test_further_metrics_are_told_of_without_a_fault() -> None:
     assert "processes: let Telegraf's prometheus input" in told.hint
     kubelet = further_columns(MetricsSource.KUBELET, samples, ORIGINAL_METRICS, may_read_metrics=False)
     assert "processes: grant get on nodes/metrics" in kubelet.hint
+
+
+def test_what_to_do_depends_on_which_columns_of_a_family_are_missing() -> None:
+    assert "Telegraf's kubernetes input" in remedies(MetricsSource.INFLUXDB, ["rx_bytes", "rx_packets"])
+    assert "Telegraf's prometheus input" in remedies(MetricsSource.INFLUXDB, ["rx_packets"])
+    assert remedies(MetricsSource.KUBELET, ["io_read_bytes", "threads"], may_read_metrics=False).count("grant get") == 2
+    assert remedies(MetricsSource.INFLUXDB, []) == ""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from podlab.data.catalogue import MEASURED_METRICS
 from podlab.data.samples import INSTANCE_KEY
 from podlab.errors import PodlabError
 from podlab.kubernetes.objects import Change, WatchedContainer, WatchedPod
@@ -52,7 +53,15 @@ class Table:
     fault: PodlabError | None = None
     other: LiveSource | None = None
     asked: list[tuple[float, float, set[str]]] = field(default_factory=list)
+    metrics: tuple[str, ...] = MEASURED_METRICS
     name: str = "table"
+
+    def open(self, metrics: tuple[str, ...]) -> Table:
+        """Answer with these metrics alone from now on."""
+        if self.fault is not None:
+            raise self.fault
+        self.metrics = metrics
+        return self
 
     def close(self) -> None:
         pass
@@ -73,7 +82,12 @@ class Table:
             here &= self.samples["pod"].isin(list(pods))
         if not here.any():
             raise NothingThereError("no rows", where=self.name)
-        found = self.samples[here].assign(started_at=pd.Timestamp("NaT"), pod_uid=pd.Series(dtype="str"))
+        unread = [name for name in MEASURED_METRICS if name in self.samples and name not in self.metrics]
+        found = (
+            self.samples[here]
+            .drop(columns=unread)
+            .assign(started_at=pd.Timestamp("NaT"), pod_uid=pd.Series(dtype="str"))
+        )
         for name, seconds in self.late.items():
             here = written[found.index] + pd.Timedelta(seconds=seconds) <= now
             found[name] = found[name].where(here)
@@ -178,7 +192,7 @@ def make_bench(
     out = io.StringIO()
     lines = JsonLines(out, lambda: hands.at_s)
     watcher = Watcher(
-        table, ReloadableModel(model), [*sinks, LogSink(lines)], StateStore(None) if store is None else store,
+        table.open, ReloadableModel(model), [*sinks, LogSink(lines)], StateStore(None) if store is None else store,
         WatcherOptions(**options), clock=hands.clock(), health=health,
     )  # fmt: skip
     return Bench(watcher, hands, table, out)

@@ -7,6 +7,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from podlab.data.catalogue import FEATURE_METRICS
 from podlab.features.rows import read_rows
 from podlab.watcher.containers import TrackedContainer
 from podlab.watcher.samples import SampleArrays, SampleBuffer
@@ -14,12 +15,13 @@ from tests.support.synthetic import make_samples
 from tests.support.watching import pods_of, starting_together
 
 EPOCH = pd.Timestamp("2026-01-05T08:00:00Z")
+METRICS = ("memory_rss_bytes", "rx_bytes")
 
 
 def rows(numbers: list[int], seconds: list[float], **columns: object) -> SampleArrays:
     time = EPOCH + pd.to_timedelta(pd.Series(seconds, dtype="float64"), unit="s")
     given = columns or {"memory_rss_bytes": [float(second) for second in seconds]}
-    return SampleArrays.read(pd.DataFrame({"time": time, **given}), np.array(numbers, dtype=np.int64))
+    return SampleArrays.read(pd.DataFrame({"time": time, **given}), np.array(numbers, dtype=np.int64), METRICS)
 
 
 def seconds_of(samples: SampleArrays) -> list[float]:
@@ -39,7 +41,7 @@ BATCH = st.lists(st.tuples(st.integers(1, 5), st.integers(0, 50)), min_size=1, m
 @settings(max_examples=60)
 @given(batches=st.lists(BATCH, min_size=1, max_size=6))
 def test_a_store_with_room_holds_the_last_row_of_each_instant(batches: list[list[tuple[int, int]]]) -> None:
-    buffer, twin = SampleBuffer(), {}
+    buffer, twin = SampleBuffer(METRICS), {}
     for turn, batch in enumerate(batches):
         numbers, seconds = [n for n, _ in batch], [float(s) for _, s in batch]
         values = [float(turn * 100 + place) for place in range(len(batch))]
@@ -51,7 +53,7 @@ def test_a_store_with_room_holds_the_last_row_of_each_instant(batches: list[list
 
 
 def test_a_long_life_keeps_its_first_and_newest_rows_and_no_more_than_it_may() -> None:
-    buffer = SampleBuffer(most_rows=20)
+    buffer = SampleBuffer(METRICS, most_rows=20)
     for second in range(0, 1000, 5):
         buffer.add(rows([1] * 5, [float(second + n) for n in range(5)]))
         assert len(buffer) <= 22
@@ -61,7 +63,7 @@ def test_a_long_life_keeps_its_first_and_newest_rows_and_no_more_than_it_may() -
 
 
 def test_very_many_containers_share_the_room() -> None:
-    buffer = SampleBuffer(most_rows=50, room=1000)
+    buffer = SampleBuffer(METRICS, most_rows=50, room=1000)
     numbers = np.repeat(np.arange(200), 40)
     buffer.add(rows(numbers.tolist(), np.tile(np.arange(40.0), 200).tolist()))
     assert len(buffer) <= 200 * 10
@@ -69,7 +71,7 @@ def test_very_many_containers_share_the_room() -> None:
 
 
 def test_counters_beyond_what_floats_hold_stay_exact_and_missing_stays_missing() -> None:
-    buffer = SampleBuffer()
+    buffer = SampleBuffer(METRICS)
     big = 2**53 + 1
     buffer.add(rows([1], [0.0], rx_bytes=pd.array([big], dtype="Int64")))
     buffer.add(rows([1], [1.0]))
@@ -79,14 +81,32 @@ def test_counters_beyond_what_floats_hold_stay_exact_and_missing_stays_missing()
 
 
 def test_who_is_not_kept_is_forgotten() -> None:
-    buffer = SampleBuffer()
+    buffer = SampleBuffer(METRICS)
     buffer.add(rows([1, 2, 3], [0.0, 0.0, 0.0]))
     buffer.keep(np.array([2]))
     assert buffer.of(np.array([1, 2, 3])).number.tolist() == [2]
 
 
+def test_rows_of_metrics_that_were_not_kept_before_miss_them_and_the_rest_stays() -> None:
+    buffer = SampleBuffer(METRICS)
+    buffer.add(rows([1], [0.0], memory_rss_bytes=[4096.0], rx_bytes=pd.array([7], dtype="Int64")))
+    after = ("rx_bytes", "threads", "rx_packets")
+    buffer.keep_metrics(after)
+    time = pd.Series([EPOCH + pd.Timedelta(seconds=1)])
+    table = pd.DataFrame(
+        {"time": time, "rx_bytes": [8], "threads": [3.0], "rx_packets": [2], "memory_rss_bytes": [0.0]}
+    )
+    buffer.add(SampleArrays.read(table, np.array([1]), after))
+    kept = buffer.of(np.array([1]))
+    assert {name: metric(kept, name) for name in after} == {
+        "rx_bytes": [7, 8], "threads": [None, 3.0], "rx_packets": [None, 2],
+    }  # fmt: skip
+
+
 def test_a_model_reads_the_same_rows_as_from_a_samples_table() -> None:
-    samples = starting_together(make_samples(("nginx", "redis"), deployments_per_service=2, seconds=30, seed=4))
+    samples = starting_together(
+        make_samples(("nginx", "redis"), deployments_per_service=2, seconds=30, seed=4, columns=FEATURE_METRICS)
+    )
     # The watcher knows starts in whole seconds; an agent writes 0 for all of CPU and memory before it has values.
     samples["started_at"] = samples["started_at"].dt.floor("s")
     empty = samples["time"] < samples["time"].min() + pd.Timedelta(seconds=3)
@@ -99,8 +119,8 @@ def test_a_model_reads_the_same_rows_as_from_a_samples_table() -> None:
         if view.started_at is not None
     ]
     number = samples["pod"].map({each.view.pod: each.number for each in tracked}).to_numpy(np.int64)
-    buffer = SampleBuffer()
-    buffer.add(SampleArrays.read(samples, number))
+    buffer = SampleBuffer(FEATURE_METRICS)
+    buffer.add(SampleArrays.read(samples, number, FEATURE_METRICS))
     here, found = buffer.rows_of(tracked, "local")
     wanted = read_rows(samples)
     assert [each.view.pod for each in here] == found.containers["pod"].tolist() == wanted.containers["pod"].tolist()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from podlab.data.catalogue import ORIGINAL_METRICS
 from podlab.watcher.anomalies import COMPLETE_WITHIN_S, CompletenessFilter
+from podlab.watcher.runtime import DETECTOR_METRICS
 from podlab.watcher.samples import SampleArrays
 
 CPU, MEMORY = "cpu_usage_core_nanoseconds", "memory_usage_bytes"
@@ -22,12 +22,12 @@ def through(gate: CompletenessFilter, *rows: list[str], steady_s: float = 0.0, p
 
 def present(samples: pd.DataFrame) -> np.ndarray:
     table = samples.assign(time=pd.Timestamp("2026-01-05T08:00:00Z"))
-    return SampleArrays.read(table, np.zeros(len(table), dtype=np.int64)).present
+    return SampleArrays.read(table, np.zeros(len(table), dtype=np.int64), DETECTOR_METRICS).present
 
 
 def test_what_a_sample_has_a_value_of_is_told_by_metric() -> None:
     told = present(pd.DataFrame({MEMORY: [1.0, np.nan], "pod": ["a", "b"]}))
-    assert told.shape == (2, len(ORIGINAL_METRICS))
+    assert told.shape == (2, len(DETECTOR_METRICS))
     assert told.any(axis=1).tolist() == [True, False]
     assert told.sum() == 1
 

@@ -69,7 +69,7 @@ def row_numbers(samples: SampleArrays) -> list[int]:
 
 
 def fetcher(table: Table) -> SampleFetcher:
-    return SampleFetcher(table, WatcherOptions(), table.hands.clock())
+    return SampleFetcher(table.open, ("rx_bytes",), WatcherOptions(), table.hands.clock())
 
 
 def ask(newest_s: list[float], now_s: float) -> list[tuple[float, int]]:
@@ -125,7 +125,7 @@ def test_each_row_is_of_the_container_that_an_inventory_names(
 ) -> None:
     samples, containers = make_rows(rows), track(lives)
     samples = samples.assign(rx_bytes=np.arange(len(samples)))  # which row it is
-    found = match_containers(samples, containers)
+    found = match_containers(samples, containers, ("rx_bytes",))
     by_number = {tracked.number: tracked for tracked in containers}
     matched = [
         (samples["time"].iloc[row], samples["pod"].iloc[row], by_number[number].view.pod_uid,
