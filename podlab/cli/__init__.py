@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 
 import podlab
-from podlab.cli import data, dataset, doctor, evaluate, importing, model, notebooks, score, watch
+from podlab.cli import cluster, evaluate, model, recordings
 from podlab.cli.output import escape_what_cannot_be_shown
 from podlab.errors import InputError, PodlabError
 from podlab.progress import stop_on_sigterm
@@ -32,18 +32,18 @@ with suppress(ImportError):
     from lab.cli import app as lab
 
     app.add_typer(lab, name="lab")
-app.command()(data.collect)
-app.command()(data.replay)
-app.command("import")(importing.import_command)
-app.add_typer(dataset.app, name="dataset")
-app.command()(notebooks.run)
+app.command()(cluster.collect)
+app.command()(cluster.replay)
+app.command("import")(recordings.import_command)
+app.add_typer(recordings.dataset, name="dataset")
+app.command()(evaluate.run)
 app.command()(model.fit)
 app.command()(evaluate.evaluate)
 app.command()(model.identify)
-app.command()(score.score)
-app.command()(watch.watch)
+app.command()(model.score)
+app.command()(cluster.watch)
 app.add_typer(model.models, name="models")
-app.command()(doctor.doctor)
+app.command()(cluster.doctor)
 
 
 def _show_version(wanted: bool) -> None:

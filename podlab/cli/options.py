@@ -1,11 +1,20 @@
-"""Options that several commands share, and reading what they say."""
+"""Options that several commands share: those that change a setting, and others."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, get_type_hints
 
 import typer
+
+if TYPE_CHECKING:
+    from podlab.config import Settings as Settings
+else:
+    # It takes long to load, which nothing may before it is known which command it is.
+    Settings = object
 
 Files = Annotated[
     list[Path],
@@ -14,13 +23,6 @@ Files = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-ModelFolder = Annotated[
-    Path | None,
-    typer.Option("--model", metavar="DIR", help="Folder of the model bundle.  [default: setting model_path]"),
-]
-Services = Annotated[
-    str | None, typer.Option(metavar="A,B,...", help="Services to train on.  [default: all labelled services]")
-]
 Group = Annotated[str, typer.Option(metavar="COLUMN", help="Column whose values are kept together in splits.")]
 EvaluationGroup = Annotated[
     str,
@@ -32,21 +34,6 @@ Horizons = Annotated[
     str | None,
     typer.Option(
         "--horizons", "--horizon", metavar="10s,30s,...", help="Lengths of the start-up windows.", show_default=False
-    ),
-]
-MetricFilter = Annotated[
-    str | None,
-    typer.Option(
-        "--metrics", metavar="FILTER", help="Name of a metric filter, or columns.  [default: setting metric_filter]"
-    ),
-]
-Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Random seed.  [default: 0]")]
-Source = Annotated[
-    str | None,
-    typer.Option(
-        "--source",
-        metavar="influxdb|prometheus|kubelet|PLUGIN",
-        help="Source of the metrics.  [default: setting metrics_source (influxdb)]",
     ),
 ]
 MostRows = Annotated[
@@ -69,19 +56,104 @@ Scheduler = Annotated[
         metavar="ADDRESS|local[:N]", help="Dask scheduler to distribute the work.  [default: none]", show_default=False
     ),
 ]
-InfluxdbUrl = Annotated[str | None, typer.Option(metavar="URL", help="Address of InfluxDB.", show_default=False)]
-InfluxdbDatabase = Annotated[str | None, typer.Option(metavar="NAME", help="Database.", show_default=False)]
-InfluxdbUser = Annotated[str | None, typer.Option(metavar="NAME", help="User; the password comes from "
-                                                  "PODLAB_INFLUXDB_PASSWORD or --influxdb-password-file.",
-                                                  show_default=False)]  # fmt: skip
-InfluxdbPasswordFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="File that contains the password.", show_default=False)
-]
+Seed = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Random seed.  [default: 0]")]
 
-PrometheusUrl = Annotated[
-    str | None,
-    typer.Option(metavar="URL", help="Address of the Prometheus API, without /api/v1.", show_default=False),
-]
+
+class _Setting(NamedTuple):
+    """How a setting is shown as an option."""
+
+    option: str
+    metavar: str | None
+    help: str
+    kind: type = str
+    least: int | None = None
+    most: int | None = None
+
+
+_SETTINGS: Final = {
+    "model_path": _Setting("model", "DIR", "Folder of the model bundle.  [default: setting model_path]", Path),
+    "metrics_source": _Setting(
+        "source", "influxdb|prometheus|kubelet|PLUGIN",
+        "Source of the metrics.  [default: setting metrics_source (influxdb)]",
+    ),
+    "fetch_window": _Setting("since", "600s", "How far back to fetch.  [default: setting fetch_window (600s)]"),
+    "training_interval": _Setting(
+        "interval", "60s", "Time between rounds.  [default: setting training_interval (60s)]"
+    ),
+    "services": _Setting("services", "A,B,...", "Services to train on.  [default: all labelled services]"),
+    "metric_filter": _Setting(
+        "metrics", "FILTER", "Name of a metric filter, or columns.  [default: setting metric_filter]"
+    ),
+    "training_iterations": _Setting(
+        "iterations", None, "Number of random splits to average.  [default: 1]", int, 1
+    ),
+    "training_ratio": _Setting(
+        "training_ratio", None, "Share of deployments to train on, instead of cross-validation.", float
+    ),
+    "seed": _Setting("seed", None, "Random seed.  [default: 0]", int, 0, 2**32 - 1),
+    "cluster": _Setting("cluster", "NAME", "Name of the cluster.  [default: local]"),
+    "influxdb_url": _Setting("influxdb_url", "URL", "Address of InfluxDB."),
+    "influxdb_database": _Setting("influxdb_database", "NAME", "Database."),
+    "influxdb_user": _Setting(
+        "influxdb_user", "NAME",
+        "User; the password comes from PODLAB_INFLUXDB_PASSWORD or --influxdb-password-file.",
+    ),
+    "influxdb_password_file": _Setting("influxdb_password_file", "FILE", "File that contains the password.", Path),
+    "prometheus_url": _Setting("prometheus_url", "URL", "Address of the Prometheus API, without /api/v1."),
+    "kubernetes_endpoint": _Setting("kubernetes_endpoint", "URL", "Address of the Kubernetes API."),
+    "kubernetes_access": _Setting("kubernetes_access", "auto|inside|outside", "How to reach it.  [default: auto]"),
+    "watch_sinks": _Setting(
+        "sinks", "A,B,...",
+        "Where to publish: log, event, annotation, influxdb, or a plugin's name.  [default: setting watch_sinks]",
+    ),
+    "watch_listen": _Setting(
+        "listen", "HOST:PORT",
+        "Where to serve metrics, probes and the status page.  [default: setting watch_listen]",
+    ),
+}  # fmt: skip
+#: Where databases are, and who asks them.
+DATABASES: Final = ("influxdb_url", "influxdb_database", "influxdb_user", "influxdb_password_file", "prometheus_url")
+
+
+def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each of these settings.
+
+    The command is called with all settings as ``settings``: those of the options that were given, and the others from
+    the environment, the file and the defaults.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            from podlab.config import load_settings
+
+            settings = load_settings(**{name: given.pop(_SETTINGS[name].option) for name in names})
+            command(settings=settings, **given)
+
+        hints = get_type_hints(command, include_extras=True)
+        own = [
+            each.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+            for name, each in inspect.signature(command).parameters.items()
+            if name != "settings"
+        ]
+        options = [_as_parameter(_SETTINGS[name]) for name in names]
+        # Arguments and options that are needed come first, and what all commands have last.
+        first = [each for each in own if each.default is inspect.Parameter.empty]
+        parameters = [*first, *options, *(each for each in own if each not in first)]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        return run
+
+    return decorate
+
+
+def _as_parameter(setting: _Setting) -> inspect.Parameter:
+    option = typer.Option(
+        f"--{setting.option.replace('_', '-')}", metavar=setting.metavar, help=setting.help,
+        min=setting.least, max=setting.most,
+    )  # fmt: skip
+    annotation: Any = Annotated[setting.kind | None, option]
+    return inspect.Parameter(setting.option, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def split_words(text: str | None) -> tuple[str, ...]:
@@ -95,8 +167,7 @@ def parse_horizons_s(text: str | None, *, where: str = "--horizons") -> tuple[fl
 
     if text is None:
         return None
-    horizons = sorted({parse_duration_s(part, where=where) for part in text.split(",")})
-    return tuple(horizons)
+    return tuple(sorted({parse_duration_s(part, where=where) for part in text.split(",")}))
 
 
 def split_recordings(files: list[Path]) -> tuple[list[Path], list[Path]]:

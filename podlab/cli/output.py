@@ -7,8 +7,13 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from podlab.progress import Progress
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def escape_what_cannot_be_shown() -> None:
@@ -27,6 +32,19 @@ def print_json(value: object) -> None:
     except UnicodeEncodeError:
         text = json.dumps(value, allow_nan=False)
     sys.stdout.write(text + "\n")
+
+
+def describe_recording(samples: pd.DataFrame, path: Path) -> dict[str, object]:
+    """Describe a recording that was written, as JSON values."""
+    from podlab.data.samples import INSTANCE_KEY
+
+    return {
+        "file": str(path),
+        "rows": len(samples),
+        "containers": int(samples.groupby(list(INSTANCE_KEY), dropna=False).ngroups),
+        "since": samples["time"].min().isoformat(),
+        "until": samples["time"].max().isoformat(),
+    }
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""``podlab collect`` and ``podlab replay``."""
+"""Commands on a live cluster and its metrics: ``podlab collect``, ``replay``, ``watch`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -11,23 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from podlab.cli.options import (
-    InfluxdbDatabase,
-    InfluxdbPasswordFile,
-    InfluxdbUrl,
-    InfluxdbUser,
-    Json,
-    PrometheusUrl,
-    Services,
-    Source,
-)
-from podlab.cli.output import print_json, show_progress
+from podlab.cli.options import DATABASES, Json, Settings, with_settings
+from podlab.cli.output import describe_recording, print_json, print_table, show_progress
 from podlab.errors import PodlabError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from podlab.config import Settings
     from podlab.data.labels import LabelReport
 
 log = logging.getLogger(__name__)
@@ -53,22 +43,19 @@ class InventoryChoice(enum.StrEnum):
     NO = "no"
 
 
+@with_settings(
+    "metrics_source", "fetch_window", "training_interval", "services", "cluster", *DATABASES, "kubernetes_endpoint",
+    "kubernetes_access",
+)  # fmt: skip
 def collect(
+    settings: Settings,
     out: Annotated[
         Path,
         typer.Option(metavar="FILE|FOLDER", help="Parquet file to write, or data set to add to.", show_default=False),
     ],
-    source: Source = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="600s", help="How far back to fetch.  [default: setting fetch_window (600s)]")
-    ] = None,
     rounds: Annotated[
         int, typer.Option(min=1, help="How many times to fetch; Ctrl-C keeps what was fetched so far.")
     ] = 1,
-    interval: Annotated[
-        str | None, typer.Option(metavar="60s", help="Time between rounds.  [default: setting training_interval (60s)]")
-    ] = None,
-    services: Services = None,
     label_table: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Table that maps pods to services.", show_default=False)
     ] = None,
@@ -76,18 +63,6 @@ def collect(
         InventoryChoice,
         typer.Option(help="Ask the Kubernetes API for uid, start and image; auto: if it is configured."),
     ] = InventoryChoice.AUTO,
-    cluster: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the cluster.  [default: local]")] = None,
-    influxdb_url: InfluxdbUrl = None,
-    influxdb_database: InfluxdbDatabase = None,
-    influxdb_user: InfluxdbUser = None,
-    influxdb_password_file: InfluxdbPasswordFile = None,
-    prometheus_url: PrometheusUrl = None,
-    kubernetes_endpoint: Annotated[
-        str | None, typer.Option(metavar="URL", help="Address of the Kubernetes API.", show_default=False)
-    ] = None,
-    kubernetes_access: Annotated[
-        str | None, typer.Option(metavar="auto|inside|outside", help="How to reach it.  [default: auto]")
-    ] = None,
     as_json: Json = False,
 ) -> None:
     """Collect the samples of all containers from a live source into a recording.
@@ -96,7 +71,6 @@ def collect(
 
     Example: podlab collect --source influxdb --since 600s --services mysql,nginx --out samples.parquet
     """
-    from podlab.config import load_settings
     from podlab.data.labels import LabelRules, read_label_table
     from podlab.data.recordings import write_recording
     from podlab.data.store.files import url_of
@@ -105,12 +79,6 @@ def collect(
     from podlab.live import label_samples, live_source
     from podlab.sources.collect import collect as collect_rounds
 
-    settings = load_settings(
-        fetch_window=since, training_interval=interval, services=services, cluster=cluster, influxdb_url=influxdb_url,
-        influxdb_database=influxdb_database, influxdb_user=influxdb_user, kubernetes_endpoint=kubernetes_endpoint,
-        influxdb_password_file=influxdb_password_file, kubernetes_access=kubernetes_access, metrics_source=source,
-        prometheus_url=prometheus_url,
-    )  # fmt: skip
     refuse_inputs(out, [label_table, *settings.files()])
     # What was collected for ten minutes shall not be lost to a slip of the pen.
     rules = LabelRules(services=settings.services, table=None if label_table is None else read_label_table(label_table))
@@ -135,7 +103,9 @@ def collect(
     _tell(samples, report, out, as_json)
 
 
+@with_settings(*DATABASES)
 def replay(
+    settings: Settings,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Recording to play.", show_default=False)],
     to: Annotated[TargetName, typer.Option(help="Kind of database.")] = TargetName.INFLUXDB,
     speed: Annotated[
@@ -143,11 +113,6 @@ def replay(
         typer.Option(metavar="N", help="Replay N times as fast as recorded.  [default: as fast as possible]"),
     ] = None,
     now: Annotated[bool, typer.Option("--now", help="Shift times so that the last sample is now.")] = False,
-    influxdb_url: InfluxdbUrl = None,
-    influxdb_database: InfluxdbDatabase = None,
-    influxdb_user: InfluxdbUser = None,
-    influxdb_password_file: InfluxdbPasswordFile = None,
-    prometheus_url: PrometheusUrl = None,
     as_json: Json = False,
 ) -> None:
     """Write a recording into a live database: InfluxDB as Telegraf would, Prometheus as if it had scraped cAdvisor.
@@ -159,17 +124,12 @@ def replay(
 
     Example: podlab replay data/recordings/first.parquet --to influxdb --now
     """
-    from podlab.config import load_settings
     from podlab.data.recordings import read_recording
     from podlab.files import refuse_inputs, shorten_name
     from podlab.live import prometheus_api, writable_database
     from podlab.sources.prometheus_query import CADVISOR, OPENTELEMETRY
     from podlab.sources.replay import replay as write
 
-    settings = load_settings(
-        influxdb_url=influxdb_url, influxdb_database=influxdb_database, influxdb_user=influxdb_user,
-        influxdb_password_file=influxdb_password_file, prometheus_url=prometheus_url,
-    )  # fmt: skip
     state_path = Path(".cache") / f"replay-{shorten_name(file.stem)}.json"
     refuse_inputs(state_path, [file, *settings.files()])
     samples = read_recording([file])
@@ -214,25 +174,17 @@ def _read_inventory(settings: Settings, choice: InventoryChoice) -> pd.DataFrame
 
 def _tell(samples: pd.DataFrame, report: LabelReport | None, out: Path, as_json: bool) -> None:
     from podlab.data.deployments import names_image
-    from podlab.data.samples import INSTANCE_KEY
 
     labels = {} if report is None else {
         "labelled": int(report.service.notna().sum()),
         "ambiguous": _names_of(report.ambiguous),
         "unlabelled": _names_of(report.unlabelled),
     }  # fmt: skip
-    told = {
-        "file": str(out),
-        "rows": len(samples),
-        "containers": int(samples.groupby(list(INSTANCE_KEY), dropna=False).ngroups),
-        "since": samples["time"].min().isoformat(),
-        "until": samples["time"].max().isoformat(),
-        **labels,
-    }
+    told = describe_recording(samples, out)
     if as_json:
-        print_json(told)
+        print_json({**told, **labels})
         return
-    print(f"{out}: {told['rows']} rows of {told['containers']} containers, {told['since']} to {told['until']}")
+    print("{file}: {rows} rows of {containers} containers, {since} to {until}".format(**told))
     if report is not None:
         print(f"{report.service.notna().sum()} containers labelled")
         for title, rows in (("ambiguous", report.ambiguous), ("unlabelled", report.unlabelled)):
@@ -247,3 +199,49 @@ def _tell(samples: pd.DataFrame, report: LabelReport | None, out: Path, as_json:
 def _names_of(containers: pd.DataFrame) -> list[str]:
     parts = containers[["namespace", "pod", "container"]].fillna("-")
     return ["/".join(row) for row in parts.itertuples(index=False, name=None)]
+
+
+@with_settings("model_path", "metrics_source", *DATABASES, "watch_sinks", "watch_listen")
+def watch(
+    settings: Settings,
+    once: Annotated[bool, typer.Option("--once", help="Identify what is running now, then exit.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print results; change nothing in the cluster.")
+    ] = False,
+) -> None:
+    """Identify each new container of a cluster and publish the result. Runs until SIGTERM or Ctrl-C.
+
+    Writes one JSON object a line: announcements, and what it has to say about itself.
+
+    Example: podlab watch --model data/models/default --dry-run
+    """
+    from podlab.watcher.app import watch as run
+
+    run(settings, once=once, dry_run=dry_run)
+
+
+@with_settings("model_path", "metrics_source", *DATABASES)
+def doctor(settings: Settings, as_json: Json = False) -> None:
+    """Check the model, the cluster, each permission and the metrics; exit with 1 if the watcher could not work.
+
+    Nothing is changed anywhere. What only warns is no reason for the watcher not to work. Kubelets keep no past: they
+    are asked four times first, which takes 20 s. Other sources that are set up, and kubelets of a cluster that can be
+    reached, are looked at briefly ("instead"); they decide nothing.
+
+    Example: podlab doctor --source kubelet --json
+    """
+    from podlab.config import explicitly_set
+    from podlab.doctor import examine
+
+    findings = examine(settings)
+    works = all(finding.ok for finding in findings if finding.needed)
+    if as_json:
+        chosen = {name: str(value) for name, value in explicitly_set(settings).items()}
+        print_json({"works": works, "findings": [finding.to_json() for finding in findings], "settings": chosen})
+    else:
+        print_table(
+            ("subject", "", "found", "what to do"),
+            [(each.subject, each.verdict, each.message, each.hint) for each in findings],
+        )
+    if not works:
+        raise typer.Exit(1)

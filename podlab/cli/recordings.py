@@ -1,18 +1,21 @@
-"""``podlab dataset``: folders of Parquet files by cluster and day, for more samples than one file should hold."""
+"""``podlab import``, and ``podlab dataset``: folders of Parquet files by cluster and day, for very many samples."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from podlab.cli.options import Json
-from podlab.cli.output import print_json, print_table, show_progress
+from podlab.cli.output import describe_recording, print_json, print_table, show_progress
 from podlab.errors import InputError
 
-app = typer.Typer(
+if TYPE_CHECKING:
+    from podlab.importing import Imported
+
+dataset = typer.Typer(
     help="Create, show and verify data sets: folders of recordings, partitioned by cluster and day.",
     no_args_is_help=True,
 )
@@ -20,7 +23,7 @@ app = typer.Typer(
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The data set, or its URL.", show_default=False)]
 
 
-@app.command()
+@dataset.command()
 def add(
     folder: Folder,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings to add.", show_default=False)],
@@ -62,7 +65,7 @@ def add(
             print(f"{line['file']}: was added before, skipped")
 
 
-@app.command()
+@dataset.command()
 def show(folder: Folder, as_json: Json = False) -> None:
     """Show the contents of a data set, from its manifests alone.
 
@@ -70,7 +73,7 @@ def show(folder: Folder, as_json: Json = False) -> None:
     """
     from podlab.data.store import open_dataset
 
-    dataset = open_dataset(folder)
+    opened = open_dataset(folder)
     told = [
         {
             "cluster": cluster,
@@ -80,17 +83,17 @@ def show(folder: Folder, as_json: Json = False) -> None:
             "rows": sum(each.rows for each in own),
             "bytes": sum(each.bytes for each in own),
         }
-        for cluster in dataset.clusters
-        if (own := [each for each in dataset.partitions if each.cluster == cluster])
+        for cluster in opened.clusters
+        if (own := [each for each in opened.partitions if each.cluster == cluster])
     ]
     if as_json:
-        print_json({"folder": dataset.where, "digest": dataset.digest, "rows": dataset.rows, "clusters": told})
+        print_json({"folder": opened.where, "digest": opened.digest, "rows": opened.rows, "clusters": told})
         return
     columns = ("cluster", "since", "until", "partitions", "rows", "bytes")
     print_table(columns, [[line[name] for name in columns] for line in told])
 
 
-@app.command()
+@dataset.command()
 def verify(folder: Folder, as_json: Json = False) -> None:
     """Check the digest of every partition, and that there are no unlisted files.
 
@@ -98,16 +101,16 @@ def verify(folder: Folder, as_json: Json = False) -> None:
     """
     from podlab.data.store import open_dataset
 
-    dataset = open_dataset(folder)
+    opened = open_dataset(folder)
     with show_progress("verify") as progress:
-        dataset.verify(progress)
+        opened.verify(progress)
     if as_json:
-        print_json({"folder": dataset.where, "digest": dataset.digest, "valid": True})
+        print_json({"folder": opened.where, "digest": opened.digest, "valid": True})
     else:
-        print(f"{dataset.where}: valid, {len(dataset.partitions)} partitions, {dataset.rows} rows")
+        print(f"{opened.where}: valid, {len(opened.partitions)} partitions, {opened.rows} rows")
 
 
-@app.command()
+@dataset.command()
 def tidy(
     folder: Folder,
     older_than: Annotated[
@@ -132,3 +135,59 @@ def tidy(
     for name, size in found.items():
         print(f"{name}: {size} bytes")
     print(f"{folder}: {len(found)} files, {sum(found.values())} bytes {'would be ' if dry_run else ''}removed")
+
+
+def import_command(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="CSV, Parquet, JSON lines, ARFF, or a Prometheus response.", show_default=False
+        ),
+    ],
+    mapping: Annotated[
+        Path, typer.Option(metavar="TOML", help="Mapping file that describes the columns.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Recording to write (Parquet).", show_default=False)],
+    cluster: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the cluster, if the mapping has none.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Convert measurements from other tools into a recording, using a mapping file.
+
+    Example: podlab import docs/import/docker-stats.jsonl --mapping docs/import/docker-stats.toml --out mine.parquet
+    """
+    from podlab.data.recordings import write_recording
+    from podlab.data.store.files import url_of
+    from podlab.files import refuse_inputs, refuse_unwritable
+    from podlab.importing import import_files, read_mapping
+
+    refuse_inputs(out, [*files, mapping])
+    if url_of(out) is None:
+        refuse_unwritable(out)
+    done = import_files(files, read_mapping(mapping), cluster=cluster)
+    write_recording(done.samples, out)
+    told = _told(done, out)
+    if as_json:
+        print_json(told)
+        return
+    print("{file}: {rows} rows of {containers} containers, {since} to {until}".format(**told))
+    print("interval: " + ("-" if done.interval_s is None else f"{done.interval_s:g} s"))
+    print_table(("metric", "rows with a value"), [(name, f"{share:.0%}") for name, share in done.present.items()])
+    for note in done.notes:
+        print(f"note: {note}")
+
+
+def _told(done: Imported, out: Path) -> dict[str, object]:
+    import pandas as pd
+
+    samples = done.samples
+    services = samples["service"].value_counts() if "service" in samples else pd.Series(dtype="int64")
+    return {
+        **describe_recording(samples, out),
+        "interval_s": done.interval_s,
+        "present": {name: round(share, 4) for name, share in done.present.items()},
+        "missing": [name for name, share in done.present.items() if share == 0],
+        "services": {str(name): int(count) for name, count in services.items()},
+        "notes": done.notes,
+    }
