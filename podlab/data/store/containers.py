@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from podlab.data.catalogue import ALL_COLUMNS, TIMES
@@ -185,6 +186,9 @@ def stream_containers(
         found = _with_limits(found.filter(np.isin(ids, share.ids)), head_s, tail_s)
         database.register("found", found)
         left_out = _count_left_out(database, found)
+        # As reading all at once does: an older podlab took an empty text for a cluster's name.
+        named = pc.if_else(pc.equal(found["cluster"], ""), "local", found["cluster"])
+        identity = found.set_column(found.column_names.index("cluster"), "cluster", named)
         reader = database.sql(
             f"SELECT number, {_columns('rows', sorted_names)} FROM rows JOIN found ON {_SAME_INSTANCE} "  # noqa: S608
             f"WHERE NOT {_LEFT_OUT} ORDER BY number, time, file_index, file_row_number"
@@ -193,10 +197,8 @@ def stream_containers(
             merged = _merge_repeated(with_utc_times(table))
             numbers = merged["number"]
             for name in INSTANCE_KEY:
-                merged = merged.append_column(name, found[name].take(numbers))
+                merged = merged.append_column(name, identity[name].take(numbers))
             samples = to_frame(merged.select(names))
-            # As reading all at once does: an older podlab took an empty text for a cluster's name.
-            samples["cluster"] = samples["cluster"].mask(samples["cluster"] == "", "local")
             if not is_sound(samples):
                 raise InputError("holds rows that are no samples", where=dataset.where, hint="collect again")
             yield Batch(samples, left_out[np.unique(numbers)])
@@ -222,7 +224,7 @@ def open_rows(dataset: Dataset, partitions: Sequence[Partition]) -> Iterator[duc
             dataset.fetch(partition, folder / f"{number:06d}.parquet")
         settings: dict[str, Any] = {
             "memory_limit": _MEMORY_LIMIT, "temp_directory": str(folder / "sort"), "preserve_insertion_order": False,
-            "autoinstall_known_extensions": False, **({"threads": 1} if is_spread() else {}),
+            "autoinstall_known_extensions": False, "threads": 1,  # two take a fifth more CPU and memory
         }  # fmt: skip
         try:
             with duckdb.connect(config=settings) as database:
