@@ -6,7 +6,6 @@ from podlab.evaluation.leakage import leak_table
 from podlab.evaluation.learning_curve import row_curve, thin_training
 from podlab.evaluation.metrics import Scores, score, score_predictions
 from podlab.evaluation.shift import Conditions, score_conditions
-from podlab.evaluation.sparse import compare_sparse_sampling
 from podlab.evaluation.splits import plan_splits
 from podlab.evaluation.summary import HORIZONS_S, Evaluation, evaluate
 
@@ -17,7 +16,6 @@ __all__ = [
     "Evaluation",
     "FeatureClassifier",
     "Scores",
-    "compare_sparse_sampling",
     "cross_validate",
     "evaluate",
     "leak_table",

@@ -16,7 +16,7 @@ from podlab.features.rows import read_rows
 from podlab.features.windows import make_windows
 from podlab.identify import fit
 from podlab.model import bundle
-from podlab.plots.style import new_figure
+from podlab.plots import new_figure
 from tests.support.synthetic import make_samples
 
 

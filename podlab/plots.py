@@ -1,30 +1,57 @@
-"""Figures of identification: a map of similar services, early classification, and one prediction explained."""
+"""Figures that take more than a few lines: a map of similar services, and mean ranks with their critical difference.
+
+All other figures are drawn in the notebooks, with matplotlib and seaborn.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from podlab.identify.explain import Explanation
-from podlab.plots.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILION,
-    counted,
-    new_figure,
-    podlab_style,
-)
+if TYPE_CHECKING:
+    from podlab.evaluation import Benchmark
 
 FloatArray = NDArray[np.float64]
+
+# Okabe and Ito (2008), "Color universal design": distinguishable with every common colour vision.
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY, GREY = "#CC79A7", "#56B4E9", "#666666"
+_TEXT = {"font.size": 10.0, "axes.titlesize": 11.0, "axes.labelsize": 10.0, "legend.fontsize": 9.0}
+
+
+@contextmanager
+def podlab_style() -> Iterator[None]:
+    """Use the look inside the block only."""
+    look = {**sns.axes_style("whitegrid"), **_TEXT, "axes.spines.top": False, "axes.spines.right": False}
+    with mpl.rc_context(look):
+        yield
+
+
+class _DisplayedFigure(Figure):
+    """A figure that a notebook shows where it is a cell's last expression, also without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        drawn = io.BytesIO()
+        self.savefig(drawn, format="png", bbox_inches="tight")
+        return drawn.getvalue()
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """Make a figure outside pyplot's list of open ones, its parts kept from overlapping."""
+    figure = _DisplayedFigure(figsize=(width_in, height_in), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
 
 _COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, "black")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -141,69 +168,52 @@ def place_labels(spot: FloatArray, names: list[str]) -> FloatArray:
     return np.asarray(label)
 
 
-_RULES = {"revocable": (BLUE, "o-"), "plain threshold": (ORANGE, "s--"), "fixed time": (GREY, "^:")}
-_MOST_METRICS = 8
+#: The method that is podlab's own begins with its name.
+_OWN = "podlab"
 
 
-def plot_anytime(curve: pd.DataFrame, *, target_error: float = 0.02) -> Figure:
-    """Draw how often each rule is wrong in the end by how long it takes to decide.
-
-    Parameters
-    ----------
-    curve : DataFrame
-        From :func:`podlab.evaluation.early.curve`.
-    target_error : float
-        Where the goal is drawn.
-    """
-    with podlab_style():
-        figure = new_figure(8.0, 4.2)
-        left, right = figure.subplots(1, 2)
-        for rule, (colour, line) in _RULES.items():
-            # A rule that answers nothing is never wrong, and no point of the curve.
-            own = curve[(curve["rule"] == rule) & curve["error"].notna()].sort_values("setting")
-            left.fill_between(own["mean_s"], own["error_low"], own["error_high"], color=colour, alpha=0.12, lw=0)
-            left.plot(own["mean_s"], own["error"], line, color=colour, label=rule, markersize=4)
-            right.plot(own["mean_s"], own["abstained"], line, color=colour, markersize=4)
-        left.axhline(target_error, color=VERMILION, linestyle=":", linewidth=1.2, label=f"goal: {target_error:.0%}")
-        left.set_ylabel("final answers that are wrong")
-        right.set_ylabel("containers without an answer")
-        for axes in (left, right):
-            axes.set_xlabel("mean seconds to the decision")
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-            axes.set_ylim(bottom=0)
-        tested = int(curve["n_deployments"].max())
-        figure.suptitle(f"{counted(tested, 'deployment')} tested; bands: 95 % intervals over them", fontsize=11)
-        figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    return figure
-
-
-def plot_explanation(explanation: Explanation) -> Figure:
-    """Draw what each metric said for the answer, to the right, and for the runner-up, to the left.
+def plot_critical_difference(found: Benchmark) -> Figure:
+    """Draw mean ranks on a line; bars join methods that are not significantly different (after Demsar 2006, figure 1).
 
     Parameters
     ----------
-    explanation : Explanation
-        From :func:`podlab.identify.explain.explain`.
+    found : Benchmark
+        From :func:`podlab.evaluation.run_benchmark`.
     """
-    shown = explanation.evidence[:_MOST_METRICS]
-    place = np.arange(len(shown))[::-1]
-    share = np.array([own.share for own in shown])
+    ranks = found.ranks["mean_rank"].to_numpy(np.float64)
+    methods = found.ranks["method"].to_list()
+    last, count = len(methods), len(methods)
     with podlab_style():
-        figure = new_figure(7.2, 1.4 + 0.34 * len(shown))
+        figure = new_figure(8.6, 1.6 + 0.32 * (count + len(found.cliques)))
         axes = figure.add_subplot()
-        for service, own, colour in (
-            (explanation.service, share > 0, BLUE),
-            (explanation.runner_up, share <= 0, ORANGE),
-        ):
-            axes.barh(place[own], share[own], color=colour, alpha=0.85, label=f"for {service}")
-        axes.axvline(0, color="black", linewidth=0.8)
-        axes.set_yticks(place, [own.metric for own in shown])
-        axes.grid(visible=False, axis="y")
-        axes.set_xlabel(f"share of the log-odds of {explanation.service} against {explanation.runner_up}")
-        axes.set_title(
-            f"{explanation.service} {explanation.probability:.2f}, {explanation.runner_up} "
-            f"{explanation.runner_up_probability:.2f} after {explanation.seconds_observed:.0f} s",
-            loc="left",
+        axes.grid(visible=False)
+        base = 0.8 + 0.55 * len(found.cliques)
+        for number, (rank, method) in enumerate(zip(ranks, methods, strict=True)):
+            left = number < (count + 1) // 2
+            height = base + 0.6 + 0.8 * (number if left else count - 1 - number)
+            colour = BLUE if method.startswith(_OWN) else "black"
+            side = 0.7 if left else last + 0.3
+            axes.plot([rank, rank, side], [0, height, height], color=colour, linewidth=1.6 if colour == BLUE else 1.0)
+            axes.annotate(
+                f"{method}  {rank:.1f}" if left else f"{rank:.1f}  {method}", (side, height), color=colour,
+                xytext=(-4 if left else 4, 0), textcoords="offset points", ha="right" if left else "left", va="center",
+            )  # fmt: skip
+        place = dict(zip(methods, ranks, strict=True))
+        for number, clique in enumerate(found.cliques):
+            ends = [place[clique[0]] - 0.06, place[clique[-1]] + 0.06]
+            axes.plot(ends, [0.45 + 0.55 * number] * 2, color=VERMILION, linewidth=4, solid_capstyle="butt")
+        axes.plot([1, 1 + found.critical_difference], [-1.6, -1.6], color=GREY, linewidth=2, marker="|")
+        label = f"critical difference {found.critical_difference:.2f} (Nemenyi)"
+        axes.annotate(label, (1 + found.critical_difference, -1.6), xytext=(6, 0), textcoords="offset points",
+                      va="center", color=GREY)  # fmt: skip
+        axes.spines[["left", "right", "top"]].set_visible(False)
+        axes.spines["bottom"].set_position(("data", 0))
+        axes.set(xlim=(0.6, last + 0.4), ylim=(-2.0, base + 0.6 + 0.8 * ((count + 1) // 2)), yticks=[])
+        axes.set_xticks(range(1, last + 1))
+        axes.tick_params(axis="x", bottom=True)
+        cases = len(found.cases)
+        figure.suptitle(
+            f"Mean rank over {cases} cases (folds x horizons), 1 is best; red bars: not significantly different",
+            fontsize=11,
         )
-        figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure

@@ -1,13 +1,16 @@
-"""A map of services keeps distances, and its labels can be read."""
+"""A map of services keeps distances, a figure of ranks names every method, and both leave no state behind."""
 
 from __future__ import annotations
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
-from podlab.plots import plot_service_map
-from podlab.plots.identify import place_labels, scale_classically
+from podlab.evaluation.benchmark import Benchmark, critical_difference, find_cliques, rank_methods
+from podlab.plots import place_labels, plot_critical_difference, plot_service_map, scale_classically
 
 
 def test_points_of_a_plane_are_laid_out_as_they_were():
@@ -47,3 +50,27 @@ def test_every_service_is_drawn_whatever_their_number():
         alike = pd.DataFrame(values, index=names, columns=names)
         drawn = plot_service_map(alike, {name: f"kind {place // 3}" for place, name in enumerate(names)})
         assert {text.get_text() for text in drawn.axes[0].texts} == set(names)
+
+
+def test_every_method_stands_at_its_rank() -> None:
+    rng = np.random.default_rng(0)
+    level = rng.uniform(0.7, 0.9, 15)
+    cases = pd.DataFrame({"podlab": level + 0.05, "forest": level + rng.normal(0, 0.02, 15), "1-NN": level - 0.3})
+    none, ranks = pd.DataFrame(), rank_methods(cases)
+    found = Benchmark(none, cases, ranks, critical_difference(15, 3), find_cliques(cases), none, 0.05, none)
+    before = dict(mpl.rcParams)
+    figure = plot_critical_difference(found)
+    drawn = " | ".join(text.get_text() for text in figure.axes[0].texts)
+    assert all(f"{method}  " in drawn or f"  {method}" in drawn for method in cases)
+    assert "15 cases" in figure.get_suptitle()
+    assert not is_clipped(figure)
+    assert dict(mpl.rcParams) == before
+    assert plt.get_fignums() == []
+
+
+def is_clipped(figure: Figure) -> bool:
+    """Whether anything drawn reaches beyond the figure's edge, by more than a line's width."""
+    figure.draw_without_rendering()
+    drawn = figure.get_tightbbox(figure.canvas.get_renderer())
+    width, height = figure.get_size_inches()
+    return bool(drawn.x0 < -0.02 or drawn.y0 < -0.02 or drawn.x1 > width + 0.02 or drawn.y1 > height + 0.02)
