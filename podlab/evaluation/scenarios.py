@@ -7,7 +7,7 @@ outside.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,12 @@ import pandas as pd
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, ORIGINAL_METRICS
 from podlab.errors import InputError
 from podlab.evaluation.dataset import Dataset
+from podlab.features.cadence import HOUSEKEEPING_S, at_kubelet_cadence
 from podlab.features.rows import BoolArray, FloatArray, IntArray, observation_spans, read_rows
 
 #: Groups of scenarios, in the order of reports.
 START, LONG, MID_RUN, SPARSE = "since start", "since start, long ones", "mid-run", "sparse sampling"
-COLUMNS, MACHINE, RECORDING = "fewer columns", "another machine", "another recording"
+KUBELET, COLUMNS, MACHINE, RECORDING = "kubelet", "fewer columns", "another machine", "another recording"
 #: A container counts as seen for so long from here on: samples come with gaps.
 _NEARLY = 0.98
 
@@ -36,6 +37,8 @@ class Scenario:
         Seconds since the start that count; None: all.
     interval_s : float
         Time between samples, the first at a random moment in it; 0 as recorded.
+    kubelet : bool
+        Whether samples come as a kubelet measures them: :func:`podlab.features.cadence.at_kubelet_cadence`.
     segment_s : float
         Length of a segment of steady state that begins at a random moment after ``settled_s``; 0 for the start.
     settled_s : float
@@ -54,6 +57,7 @@ class Scenario:
     name: str
     horizon_s: float | None = None
     interval_s: float = 0.0
+    kubelet: bool = False
     segment_s: float = 0.0
     settled_s: float = 60.0
     columns: tuple[str, ...] | None = None
@@ -122,13 +126,20 @@ def plan_scenarios(
         for seconds in (*starts, long[-1])
         if seconds.horizon_s is not None and seconds.horizon_s >= 6 * interval_s
     ]  # fmt: skip
+    # A kubelet gives a row every 10 to 20 s, so that few containers have any in the first 10 s.
+    kubelet = [
+        replace(seconds, group=KUBELET, name=f"{seconds.name}, as a kubelet measures", kubelet=True,
+                reference=seconds.name)
+        for seconds in (*starts, *mid_run[:1])
+        if seconds.horizon_s is None or seconds.horizon_s > HOUSEKEEPING_S[1]
+    ]  # fmt: skip
     reference = f"{main_s:g} s"
     columns = [
         Scenario(COLUMNS, name, main_s, columns=columns_of_set(name), reference=reference) for name in COLUMN_SETS
     ]
     drawn = "another machine: speed, memory, caches, offsets"
     machine = [Scenario(MACHINE, drawn, main_s, draws=draws, reference=reference)] if draws else []
-    return (*starts, Scenario(START, "all seconds"), *long, *mid_run, *sparse, *columns, *machine)
+    return (*starts, Scenario(START, "all seconds"), *long, *mid_run, *sparse, *kubelet, *columns, *machine)
 
 
 def from_start(horizons_s: Sequence[float]) -> list[Scenario]:
@@ -171,7 +182,11 @@ def apply_scenario(dataset: Dataset, scenario: Scenario, rng: np.random.Generato
         phase_s = rng.uniform(0.0, scenario.interval_s, count)
         keep &= _first_of_each_interval(code, offset_s - phase_s[code], scenario.interval_s)
     lost = [] if scenario.columns is None else [name for name in FEATURE_METRICS if name not in scenario.columns]
-    return dataset.samples[keep].drop(columns=lost, errors="ignore")
+    samples = dataset.samples.drop(columns=lost, errors="ignore")
+    if scenario.kubelet:
+        samples = at_kubelet_cadence(samples, int(rng.integers(2**31)))
+        return samples[keep[samples.index]]
+    return samples[keep]
 
 
 def _first_of_each_interval(code: IntArray, offset_s: FloatArray, interval_s: float) -> BoolArray:
