@@ -1,10 +1,12 @@
 """Samples at the cadence of a kubelet, derived from samples of each second: sparse, each family at its own time.
 
-From the answers of a Kubernetes 1.36 kubelet (Summary API, containerd; two answers, six pods): a container's CPU, memory
-and I/O are measured every 10 to 20 s, each container at its own moments; the network in the pod's sandbox, also every 10
-to 20 s, 15 s after to 19 s before the container's row; file systems by the container runtime, of all containers of
-a node at once, 2 to 4 s before the answer; volumes every one to two minutes (the kubelet's period of a minute, plus up to
-as much of jitter), and no pod of up to 131 s of age had any yet.
+From the answers of a Kubernetes 1.36 kubelet (Summary API, containerd; two answers, six pods):
+
+- a container's CPU, memory and I/O are measured every 10 to 20 s, each container at its own moments;
+- the network is measured in the pod's sandbox, also every 10 to 20 s, 15 s after to 19 s before the container's row;
+- file systems are measured by the container runtime, of all containers of a node at once, 2 to 4 s before the answer;
+- volumes are measured every one to two minutes (the kubelet's period of a minute, and as much of jitter), and no pod of
+  up to 131 s of age had any yet.
 """
 
 from __future__ import annotations
@@ -76,9 +78,7 @@ def at_kubelet_cadence(samples: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
             own = of_pod[places]
             own = own[np.argsort(time_s[own], kind="stable")]
             rng = _generator(seed, keys, own[0], INSTANCE_KEY)
-            measured_s = _moments(
-                rng, time_s[own[0]], time_s[own[-1]], HOUSEKEEPING_S, first=(0.0, HOUSEKEEPING_S[0])
-            )
+            measured_s = _moments(rng, time_s[own[0]], time_s[own[-1]], HOUSEKEEPING_S, first=(0.0, HOUSEKEEPING_S[0]))
             kept = own[np.unique(_last_until(time_s[own], measured_s))]
             # No row is fetched before the one before it.
             fetched_s = np.maximum.accumulate(time_s[kept] + rng.uniform(0, FETCHED_S, kept.size))
