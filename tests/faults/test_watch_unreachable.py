@@ -27,3 +27,31 @@ def test_it_is_tried_with_patience_until_it_is_back(tmp_path: Path) -> None:
         assert "cannot be reached" in str(errors)
         assert harness.told() == [("added", "web")]
         assert harness.verbs() == ["list", "watch"]
+
+
+def test_what_is_known_stays_known_while_it_is_away_and_across_its_restart(tmp_path: Path) -> None:
+    """No pod is reported as gone, so that the samples kept of it stay; what ended meanwhile is found at once."""
+    with KubeApi() as api:
+        api.store.put("pods", make_pod("stays"))
+        api.store.put("pods", make_pod("ends"))
+        harness = InformerHarness(api, tmp_path)
+        kubeconfig = tmp_path / "kubeconfig"
+        there = kubeconfig.read_text(encoding="utf-8")
+        told: list[list[tuple[str, str]]] = []
+
+        def go_away() -> None:
+            told.append(harness.told())
+            kubeconfig.write_text(there.replace(api.url, "http://127.0.0.1:1"), encoding="utf-8")
+            harness.informer._disconnect()
+
+        def restart() -> None:
+            told.append(harness.told())
+            api.store.delete("pods", "ends", "default")
+            api.store.compact()
+            kubeconfig.write_text(there, encoding="utf-8")
+            harness.verbs()
+
+        harness.run(go_away, *[lambda: None] * 9, restart)
+        assert told == [[("added", "ends"), ("added", "stays")], []]
+        assert harness.told() == [("gone", "ends")]
+        assert harness.verbs() == ["watch", "list", "watch"]
