@@ -44,9 +44,8 @@ fuzz: .venv/.installed  ## Fuzz the parsers of external input, each for SECONDS
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 mutants: .venv/.installed  ## Mutation tests of PACKAGES, with SAMPLE mutants of each
-	test -x .cache/mutants/bin/cosmic-ray || { $(PYTHON) -m venv .cache/mutants && \
-		.cache/mutants/bin/pip install --quiet 'cosmic-ray>=8.4,<9'; }
-	.cache/mutants/bin/python -m tools.mutants --sample $(SAMPLE) $(PACKAGES)
+	test -d .cache/mutants || $(BIN)/python -m pip install --quiet --target .cache/mutants 'cosmic-ray>=8.4,<9'
+	$(BIN)/python -m tools.mutants --sample $(SAMPLE) $(PACKAGES)
 
 lab: .venv/.installed  ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
