@@ -21,7 +21,7 @@ from podlab.data.samples import to_frame
 from podlab.errors import InputError, PodlabError
 from podlab.files import decode_text
 from podlab.importing.mapping import FileFormat
-from podlab.sources.prometheus_client import RefusedError, read_matrix
+from podlab.sources.prometheus_client import QueryError, read_matrix
 
 _MOST_SHOWN: Final = 40
 _ESCAPE: Final = "\x1b"
@@ -266,7 +266,7 @@ def read_table(path: Path, file_format: FileFormat | None) -> ForeignTable:
         raise InputError("no such file", where=str(path)) from None
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
-    except RefusedError as error:
+    except QueryError as error:
         raise InputError(f"holds no samples: {error}", where=str(path)) from error
     except PodlabError as error:
         hint = "save the answer of /api/v1/query_range again"

@@ -21,7 +21,7 @@ class ForbiddenError(InputError):
     """The API server knows the caller, who lacks the right (HTTP 403)."""
 
 
-class RefusedError(InputError):
+class RejectedError(InputError):
     """The API server rejects the object, though there is a right to send it (HTTP 400, 413, 415, 422, 403)."""
 
 
@@ -49,7 +49,7 @@ class UnreadableError(PodlabError):
     """A list or a watch contains what it should not."""
 
 
-class OutOfOrderError(PodlabError):
+class MissedEventError(PodlabError):
     """A watch reported what can only be true if an event was missed; a new list is needed."""
 
 
@@ -139,7 +139,7 @@ def explain_status(code: int, status: Status, action: Action, *, host: str, orig
         what = "the API server does not accept the credentials (401)"
         return InputError(what, where=host, hint=f"renew or correct those of {origin}")
     if code in (400, 413, 415, 422) or (code == 403 and any(words in message for words in _NOT_ADMITTED)):
-        return RefusedError(f"the API server refuses to {action} ({code}){said}", where=host)
+        return RejectedError(f"the API server refuses to {action} ({code}){said}", where=host)
     if code == 403:
         hint = f"grant the verb {action.verb!r} on that resource to the user of {origin}"
         return ForbiddenError(f"no right to {action} (403){said}", where=host, hint=hint)

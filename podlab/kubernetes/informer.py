@@ -23,7 +23,7 @@ from urllib3.exceptions import HTTPError
 
 from podlab.errors import PodlabError
 from podlab.kubernetes.client import ApiConnection, collection_path
-from podlab.kubernetes.errors import Action, BusyError, ExpiredError, OutOfOrderError, UnreadableError, explain_status
+from podlab.kubernetes.errors import Action, BusyError, ExpiredError, MissedEventError, UnreadableError, explain_status
 from podlab.kubernetes.objects import (
     Change,
     NoticeEvent,
@@ -150,7 +150,7 @@ class PodCache:
 
         Raises
         ------
-        OutOfOrderError
+        MissedEventError
             If an unknown pod appears in an event that is not new.
         """
         key = (pod.metadata.namespace, pod.metadata.name)
@@ -164,7 +164,7 @@ class PodCache:
             return []
         if cached is None and version <= newest_version:
             what = f"the watch reported pod {key[1]!r} in namespace {key[0]!r} out of order"
-            raise OutOfOrderError(f"{what} (version {version} after {newest_version})")
+            raise MissedEventError(f"{what} (version {version} after {newest_version})")
         changes: list[Change] = []
         self._keep(key, cached, pod, version, changes)
         return changes
@@ -320,7 +320,7 @@ class PodInformer:
             if status.resource_version is not None and not stop.is_set():
                 self._watch(self._connection, status.resource_version, stop)
             return self._backoff.pause_s(failed=False)
-        except (ExpiredError, OutOfOrderError) as error:
+        except (ExpiredError, MissedEventError) as error:
             self._note(error)
             status.resource_version = None
             if has_version and isinstance(error, ExpiredError):
@@ -411,7 +411,7 @@ class PodInformer:
                         raise explain_status(notice.code, notice, watch, host=connection.host, origin=connection.origin)
                     version = version_of(notice.metadata.resource_version)
                     if version < newest:
-                        raise OutOfOrderError(f"the API server went back from version {newest} to {version}")
+                        raise MissedEventError(f"the API server went back from version {newest} to {version}")
                 else:
                     version = version_of(event.object.metadata.resource_version)
                     if self._is_wanted(event.object):

@@ -1,4 +1,4 @@
-"""Collecting samples once, or round after round, from any source."""
+"""Reading a span of time in slices that fit into one answer, and collecting samples round after round."""
 
 from __future__ import annotations
 
@@ -6,22 +6,84 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 import pandas as pd
 
 from podlab.data.samples import check_samples
 from podlab.errors import PodlabError
+from podlab.http import TooLargeError
 from podlab.progress import Progress
 from podlab.sources.protocol import Source
 
 log = logging.getLogger(__name__)
 
+Part = TypeVar("Part")
+
+#: An answer this many times smaller than the most allowed leaves room to ask for twice the span.
+_ROOM_TO_GROW: Final = 8
 #: Agents write some time after they measured (Telegraf 10 s and jitter, a kubelet up to 15 s), so each round overlaps
 #: the one before by this much.
 _LATE: Final = timedelta(seconds=60)
 #: What identifies a row, whether or not its uid and start were known yet.
 _ROW: Final = ["cluster", "namespace", "pod", "container", "time"]
+
+
+def read_slices(
+    read: Callable[[int, int], tuple[Part, int]],
+    since: int,
+    until: int,
+    *,
+    per_s: int,
+    slice_s: float,
+    max_answer_bytes: int,
+    what: str,
+    where: str,
+    hint: str,
+) -> list[Part]:
+    """Read a span of time in slices, each as long as one answer allows.
+
+    Parameters
+    ----------
+    read : callable
+        Reads from one instant to before another; returns what it read and how many bytes the answer had, or raises
+        TooLargeError.
+    since, until : int
+        The span.
+    per_s : int
+        How many of their units are a second.
+    slice_s : float
+        The first slice, in seconds; slices grow while answers stay small.
+    max_answer_bytes : int
+        The largest answer that ``read`` takes.
+    what, where, hint : str
+        What is read, from where, and what to do where even a second of it is too much.
+
+    Raises
+    ------
+    PodlabError
+        If even a second is too much; whatever else ``read`` raises.
+    """
+    width, widest = int(slice_s * per_s), until - since
+    parts: list[Part] = []
+    while since < until:
+        # A short rest is asked for with the slice before it: each question costs the server something.
+        is_last = until - since <= min(width * 3 // 2, widest)
+        end = until if is_last else since + width
+        try:
+            part, answer_bytes = read(since, end)
+        except TooLargeError as error:
+            # Where the server has set a limit to spans, one that was refused would be so again.
+            width = widest = (end - since) // 2
+            if width < per_s:
+                said = f"even {(end - since) / per_s:g} s of {what} are too much for one answer: {error.message}"
+                raise PodlabError(said, where=where, hint=hint) from None
+            continue
+        parts.append(part)
+        since = end
+        if answer_bytes < max_answer_bytes // _ROOM_TO_GROW:
+            width = min(width * 2, widest)
+    return parts
 
 
 def collect(

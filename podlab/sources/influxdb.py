@@ -17,20 +17,19 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from podlab.data.catalogue import CATALOGUE
 from podlab.data.samples import check_samples
 from podlab.errors import InputError, PodlabError
-from podlab.http import TooLargeError
 from podlab.sources import telegraf, telegraf_scraped
+from podlab.sources.collect import read_slices
 from podlab.sources.influxdb_client import (
     InfluxDatabase,
-    PartialAnswerError,
-    RefusedError,
-    Rows,
+    MeasurementRows,
+    StatementError,
     join_rows,
     read_rows,
     read_series,
 )
 from podlab.sources.influxdb_syntax import quote_identifier
 from podlab.sources.protocol import NothingThereError
-from podlab.sources.telegraf import AGENT_TAG, join_measurements, make_grid, one_agent
+from podlab.sources.telegraf import AGENT_TAG, join_measurements, make_timeline, one_agent
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +40,6 @@ _SLICE_S: Final = 600
 _RENEW_NAMES_S: Final = 600.0
 # As far as a pod's network may have been measured before or after its containers.
 _SCRAPE_MARGIN_NS: Final = 60 * _NS_PER_S
-# An answer this many times smaller than the most allowed leaves room to ask for twice the span.
-_ROOM_TO_GROW: Final = 8
-_MIN_SLICE_NS: Final = _NS_PER_S
 _MAX_ANSWER_BYTES: Final = 128_000_000
 _MAX_NAMES_SHOWN: Final = 6
 _MOST_POLICIES: Final = 20
@@ -148,12 +144,12 @@ class InfluxSource:
             raise self._explain_nothing(since, until)
         identity = [m for m in others if m.name == telegraf.IDENTITY]
         rows_of |= self._read_all(identity, since_ns, until_ns, pods)
-        grid = make_grid(rows_of, cluster=self.cluster)
+        timeline = make_timeline(rows_of, cluster=self.cluster)
         # What belongs to the first and last rows may have been measured just outside the span.
-        margin_ns = int(grid.interval_ns.max(initial=0)) // 2
+        margin_ns = int(timeline.interval_ns.max(initial=0)) // 2
         rest = [m for m in others if m.name != telegraf.IDENTITY]
         rows_of |= self._read_all(rest, since_ns - margin_ns, until_ns + margin_ns, pods)
-        frame = join_measurements(grid, rows_of, cluster=self.cluster)
+        frame = join_measurements(timeline, rows_of, cluster=self.cluster)
         lacking = telegraf_scraped.lacking_columns(frame, self.columns)
         scraped = self._scraped(lacking, since_ns - margin_ns, until_ns + margin_ns, pods) if lacking else None
         if scraped is not None:
@@ -166,7 +162,7 @@ class InfluxSource:
         """Read what Telegraf's ``prometheus`` input wrote of some columns; None where it wrote nothing."""
         there, all_in_one = self._scraped_names()
 
-        def read(measurement: telegraf.Measurement, wider_ns: int) -> Rows:
+        def read(measurement: telegraf.Measurement, wider_ns: int) -> MeasurementRows:
             return self._read(measurement, since_ns - wider_ns, until_ns + wider_ns, pods)
 
         rows = telegraf_scraped.read_scraped(
@@ -178,13 +174,10 @@ class InfluxSource:
     def _scraped_names(self) -> tuple[set[str], bool]:
         """Find out which metrics the ``prometheus`` input writes; asked again now and then."""
         if self._names is None or time.monotonic() - self._names_s > _RENEW_NAMES_S:
-            try:
-                measurements: dict[str, list[str]] = {str(row[0]): [] for row in self._ask("SHOW MEASUREMENTS")}
-                if telegraf_scraped.ALL_IN_ONE in measurements:
-                    fields = self._ask(f"SHOW FIELD KEYS FROM {quote_identifier(telegraf_scraped.ALL_IN_ONE)}")
-                    measurements[telegraf_scraped.ALL_IN_ONE] = [str(row[0]) for row in fields]
-            except RefusedError as error:
-                raise self.database.refusal(error.message) from None
+            measurements: dict[str, list[str]] = {str(row[0]): [] for row in self._ask("SHOW MEASUREMENTS")}
+            if telegraf_scraped.ALL_IN_ONE in measurements:
+                fields = self._ask(f"SHOW FIELD KEYS FROM {quote_identifier(telegraf_scraped.ALL_IN_ONE)}")
+                measurements[telegraf_scraped.ALL_IN_ONE] = [str(row[0]) for row in fields]
             self._names, self._names_s = telegraf_scraped.present_names(measurements), time.monotonic()
         return self._names
 
@@ -212,7 +205,7 @@ class InfluxSource:
 
     def _read_all(
         self, wanted: list[telegraf.Measurement], since_ns: int, until_ns: int, pods: Collection[str] | None
-    ) -> dict[str, Rows]:
+    ) -> dict[str, MeasurementRows]:
         found = {m.name: self._read(m, since_ns, until_ns, pods) for m in wanted}
         for name in (name for name, rows in found.items() if not len(rows.series) and name != telegraf.IDENTITY):
             log.info("%s: no rows of %s; its columns are missing", self.name, name)
@@ -220,44 +213,29 @@ class InfluxSource:
 
     def _read(
         self, measurement: telegraf.Measurement, since_ns: int, until_ns: int, pods: Collection[str] | None
-    ) -> Rows:
-        width_ns = int(self.slice_s * _NS_PER_S)
-        widest_ns = until_ns - since_ns
-        parts = []
-        start_ns = since_ns
-        while start_ns < until_ns:
-            # A short rest is asked for with the slice before it: each question costs the server something.
-            is_last = until_ns - start_ns <= min(width_ns * 3 // 2, widest_ns)
-            end_ns = until_ns if is_last else start_ns + width_ns
-            try:
-                answer = self._query(measurement.query(pods), {"since": start_ns, "until": end_ns, **measurement.only})
-                rows = self._rows_of(answer, measurement)
-            except (TooLargeError, PartialAnswerError) as error:
-                # Where the server has set a limit to spans, one that was refused would be so again.
-                width_ns = widest_ns = (end_ns - start_ns) // 2
-                if width_ns < _MIN_SLICE_NS:
-                    raise PodlabError(
-                        f"even one second of {measurement.name} is too much for one answer: {error.message}",
-                        where=self.name,
-                        hint="raise the server's limit (max-row-limit, max-select-series, query-file-limit or memory), "
-                        "or fetch fewer columns",
-                    ) from None
-                continue
+    ) -> MeasurementRows:
+        def read_slice(start_ns: int, end_ns: int) -> tuple[MeasurementRows, int]:
+            answer = self._query(measurement.query(pods), {"since": start_ns, "until": end_ns, **measurement.only})
+            rows = self._rows_of(answer, measurement)
             self._check_numbers(rows, measurement)
-            parts.append(rows)
-            start_ns = end_ns
-            if len(answer) < self.max_answer_bytes // _ROOM_TO_GROW:
-                width_ns = min(width_ns * 2, widest_ns)
+            return rows, len(answer)
+
+        parts = read_slices(
+            read_slice, since_ns, until_ns, per_s=_NS_PER_S, slice_s=self.slice_s,
+            max_answer_bytes=self.max_answer_bytes, what=measurement.name, where=self.name,
+            hint="raise the server's limit (max-row-limit, max-select-series, query-file-limit or memory), "
+            "or fetch fewer columns",
+        )  # fmt: skip
         rows = join_rows(parts)
         return rows if AGENT_TAG in measurement.tags else one_agent(rows)
 
-    def _rows_of(self, answer: bytes, measurement: telegraf.Measurement) -> Rows:
+    def _rows_of(self, answer: bytes, measurement: telegraf.Measurement) -> MeasurementRows:
         try:
             return read_rows(answer, measurement.fields, measurement.tags_asked_for, where=self.name)
-        except RefusedError as error:
+        except StatementError as error:
             raise self.database.refusal(error.message) from None
 
-    def _check_numbers(self, rows: Rows, measurement: telegraf.Measurement) -> None:
+    def _check_numbers(self, rows: MeasurementRows, measurement: telegraf.Measurement) -> None:
         """Refuse what somebody else wrote into Telegraf's fields."""
         for name, values in rows.fields.items():
             if name not in CATALOGUE or (is_numeric_dtype(values) and not is_bool_dtype(values)):
@@ -333,7 +311,7 @@ class InfluxSource:
     def _ask(self, text: str) -> list[tuple[Any, ...]]:
         try:
             return [row for series in read_series(self._query(text, {}), where=self.name) for row in series.rows]
-        except RefusedError as error:
+        except StatementError as error:
             raise self.database.refusal(error.message) from None
 
 

@@ -303,7 +303,9 @@ def _version_in(body: bytes) -> str:
         return ""
 
 
-class _Series(msgspec.Struct):
+class ResultSeries(msgspec.Struct):
+    """A series of an answer: its tags, and its rows of time and values."""
+
     columns: list[str]
     tags: dict[str, str | None] | None = None
     rows: list[tuple[Any, ...]] = msgspec.field(default=[], name="values")
@@ -311,30 +313,26 @@ class _Series(msgspec.Struct):
 
 
 class _Result(msgspec.Struct):
-    series: list[_Series] = []
+    series: list[ResultSeries] = []
     error: str | None = None
     partial: bool = False
 
 
-class _Answer(msgspec.Struct):
+class _QueryResponse(msgspec.Struct):
     results: list[_Result] = []
     error: str | None = None
 
 
-_DECODER: Final = msgspec.msgpack.Decoder(_Answer)
-_JSON_DECODER: Final = msgspec.json.Decoder(_Answer)
+_DECODER: Final = msgspec.msgpack.Decoder(_QueryResponse)
+_JSON_DECODER: Final = msgspec.json.Decoder(_QueryResponse)
 
 
-class RefusedError(PodlabError):
+class StatementError(PodlabError):
     """The server answered with an error in the body; ``message`` is its own."""
 
 
-class PartialAnswerError(PodlabError):
-    """The server left rows out of its answer."""
-
-
 @dataclass
-class Rows:
+class MeasurementRows:
     """Rows of one measurement, in columns.
 
     Attributes
@@ -355,14 +353,14 @@ class Rows:
     fields: dict[str, pd.Series]
 
 
-def read_series(answer: bytes, *, where: str) -> list[_Series]:
+def read_series(answer: bytes, *, where: str) -> list[ResultSeries]:
     """Read an answer of one statement.
 
     Raises
     ------
-    RefusedError
+    StatementError
         If the answer is an error; the server sends those with status 200 too.
-    PartialAnswerError
+    TooLargeError
         If the server left rows out.
     PodlabError
         If the answer is not what an InfluxDB server sends.
@@ -375,15 +373,15 @@ def read_series(answer: bytes, *, where: str) -> list[_Series]:
     series = []
     for message in (decoded.error, *(result.error for result in decoded.results)):
         if message is not None:
-            raise RefusedError(message, where=where)
+            raise StatementError(message, where=where)
     for result in decoded.results:
         if result.partial or any(each.partial for each in result.series):
-            raise PartialAnswerError("the server left rows out of its answer", where=where)
+            raise TooLargeError("the server left rows out of its answer", where=where)
         series += result.series
     return series
 
 
-def read_rows(answer: bytes, fields: Mapping[str, str], tags: Sequence[str], *, where: str) -> Rows:
+def read_rows(answer: bytes, fields: Mapping[str, str], tags: Sequence[str], *, where: str) -> MeasurementRows:
     """Read the answer of ``SELECT fields ... GROUP BY tags``; errors as of :func:`read_series`.
 
     Parameters
@@ -412,7 +410,7 @@ def read_rows(answer: bytes, fields: Mapping[str, str], tags: Sequence[str], *, 
     if any(isinstance(value, list | dict) for column in values if isinstance(column, tuple) for value in column):
         raise _no_answer("its rows hold more than plain values", where)
     counts = [len(series.rows) for series in all_series]
-    return Rows(
+    return MeasurementRows(
         tags=[tuple((series.tags or {}).get(tag) or "" for tag in tags) for series in all_series],
         series=np.repeat(np.arange(len(all_series)), counts),
         time_ns=time_ns,
@@ -426,7 +424,7 @@ def _no_answer(why: str, where: str) -> PodlabError:
     )
 
 
-def _in_order(series: _Series, expected: Sequence[str], tags: Sequence[str], where: str) -> list[_Series]:
+def _in_order(series: ResultSeries, expected: Sequence[str], tags: Sequence[str], where: str) -> list[ResultSeries]:
     """Put a series' columns into the order asked for, and split it by tags that are columns (3.x)."""
     place = {name: number for number, name in enumerate(series.columns)}
     if lost := [name for name in expected if name not in place]:
@@ -439,16 +437,16 @@ def _in_order(series: _Series, expected: Sequence[str], tags: Sequence[str], whe
             raise _no_answer("its rows have not the columns that it names", where)
         parts.setdefault(tuple(row[place[tag]] for tag in among), []).append(tuple(row[number] for number in order))
     return [
-        _Series(list(expected), {**(series.tags or {}), **dict(zip(among, values, strict=True))}, rows)
+        ResultSeries(list(expected), {**(series.tags or {}), **dict(zip(among, values, strict=True))}, rows)
         for values, rows in parts.items()
     ]
 
 
-def join_rows(parts: Sequence[Rows]) -> Rows:
+def join_rows(parts: Sequence[MeasurementRows]) -> MeasurementRows:
     """Put the rows of several answers to the same question, such as time slices, into one."""
     parts = [part for part in parts if len(part.series)] or list(parts[:1])
     offsets = np.cumsum([0, *(len(part.tags) for part in parts[:-1])])
-    return Rows(
+    return MeasurementRows(
         tags=[tags for part in parts for tags in part.tags],
         series=np.concatenate([part.series + offset for part, offset in zip(parts, offsets, strict=True)]),
         time_ns=np.concatenate([part.time_ns for part in parts]),

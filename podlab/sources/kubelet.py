@@ -29,7 +29,7 @@ from podlab.sources.kubelet_answers import (
     stored_columns,
 )
 from podlab.sources.protocol import NothingThereError
-from podlab.sources.sample_buffer import SampleBuffer
+from podlab.sources.sample_buffer import ReadingBuffer
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +187,7 @@ class KubeletSource:
         self.cluster = cluster
         self.interval_s = interval_s
         self.columns = stored_columns(MEASURED_METRICS if columns is None else columns)
-        self.buffer = SampleBuffer(window_s, self.columns)
+        self.buffer = ReadingBuffer(window_s, self.columns)
         #: What is wrong with a node just now, by its name.
         self.failures: dict[str, PodlabError] = {}
         self._list_nodes, self._get, self._clock, self._let_go = nodes, get, clock, let_go

@@ -152,13 +152,13 @@ class PrometheusSource:
         read = self._read_rows(present, since_ms, until_ms, pods)
         if read is None:
             raise self._explain_nothing(since, until, present)
-        if read.dialect is CADVISOR and not len(read.rows.grid.owner):
+        if read.dialect is CADVISOR and not len(read.rows.timeline.owner):
             # A server lists a metric for hours after its last sample (and one that lists none may have none of them):
             # another agent may have taken over.
             with suppress(MissingLabelError):
                 read = self._read_rows(present - CADVISORS_OWN, since_ms, until_ms, pods) or read
         rows = read.rows
-        if not len(rows.grid.owner):
+        if not len(rows.timeline.owner):
             what = f"no samples of {'containers' if pods is None else f'the {len(pods)} pods asked for'}"
             raise NothingThereError(f"{what} from {since:%H:%M:%S} to {until:%H:%M:%S}", where=self.name)
         claimed = read.places.get(VOLUME)
@@ -259,7 +259,7 @@ class PrometheusSource:
         )
         own = rows.pods(numbers)
         # Two pods of one name follow one another: the nearest in time is meant.
-        index, _ = nearest_rows(own, rows.grid.time_ms, pod[info.series], info.time_ms)
+        index, _ = nearest_rows(own, rows.timeline.time_ms, pod[info.series], info.time_ms)
         series = np.append(info.series, NOTHING)[np.where(own == NOTHING, NOTHING, index)]
         for column in ("pod_uid", "node"):
             label = "uid" if column == "pod_uid" else column

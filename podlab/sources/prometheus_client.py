@@ -60,7 +60,7 @@ class Refusal:
     message: str
 
 
-class RefusedError(Exception):
+class QueryError(Exception):
     """An answer that says ``error``, whatever its status."""
 
     def __init__(self, refusal: Refusal) -> None:
@@ -68,7 +68,7 @@ class RefusedError(Exception):
         self.refusal = refusal
 
 
-class _Series(msgspec.Struct):
+class _MatrixSeries(msgspec.Struct):
     metric: dict[str, str]
     values: msgspec.Raw = _NO_VALUES
 
@@ -78,7 +78,7 @@ class _Matrix(msgspec.Struct, rename="camel"):
     result: msgspec.Raw
 
 
-class _Answer(msgspec.Struct, rename="camel"):
+class _ApiResponse(msgspec.Struct, rename="camel"):
     status: str
     data: msgspec.Raw = msgspec.Raw(b"null")
     error_type: str | None = None
@@ -96,10 +96,10 @@ class _Refusal(msgspec.Struct, rename="camel"):
 
 
 _REFUSALS: Final = msgspec.json.Decoder(_Refusal)
-_ANSWERS: Final = msgspec.json.Decoder(_Answer)
+_ANSWERS: Final = msgspec.json.Decoder(_ApiResponse)
 _MATRICES: Final = msgspec.json.Decoder(_Matrix)
 # Thanos, Cortex and Google's frontend, all written in Go, have sent null for an empty list.
-_SERIES: Final = msgspec.json.Decoder(list[_Series] | None)
+_SERIES: Final = msgspec.json.Decoder(list[_MatrixSeries] | None)
 _NAMES: Final = msgspec.json.Decoder(list[str] | None)
 
 
@@ -148,7 +148,7 @@ def read_matrix(body: bytes, *, where: str) -> RawSeries:
 
     Raises
     ------
-    RefusedError
+    QueryError
         If the answer says that it is none, or is of another kind.
     InputError
         If it is a web page, such as a login's.
@@ -159,7 +159,7 @@ def read_matrix(body: bytes, *, where: str) -> RawSeries:
         matrix = _MATRICES.decode(_open(body, where))
         if matrix.result_type != "matrix":
             what = f"answered with a {matrix.result_type[:20]}, not the matrix that a range selector gives"
-            raise RefusedError(Refusal("execution", what))
+            raise QueryError(Refusal("execution", what))
         series = _SERIES.decode(matrix.result) or []
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise _no_answer(str(error), where) from error
@@ -215,7 +215,7 @@ def _open(body: bytes, where: str) -> msgspec.Raw:
         raise InputError(what, where=where, hint=hint)
     answer = _ANSWERS.decode(body.removeprefix(_BYTE_ORDER_MARK))
     if answer.status != "success":
-        raise RefusedError(Refusal(answer.error_type or "unknown", one_line(answer.error or answer.status)))
+        raise QueryError(Refusal(answer.error_type or "unknown", one_line(answer.error or answer.status)))
     if answer.is_partial:
         raise PodlabError("the answer is only a part: some of its storage is away", where=where, hint="try again")
     for warning in (answer.warnings or [])[:1]:

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from podlab.data.catalogue import CATALOGUE, OpenTelemetryPlace, PrometheusPlace
-from podlab.errors import InputError, PodlabError
-from podlab.http import TooLargeError
+from podlab.errors import InputError
+from podlab.sources.collect import read_slices
 from podlab.sources.prometheus_client import (
     NoSuchPathError,
     PrometheusApi,
+    QueryError,
     RawSeries,
-    RefusedError,
     join_series,
     read_matrix,
     read_names,
@@ -214,10 +214,7 @@ def _write_name(label: str) -> str:
 _MS_PER_S: Final = 1_000
 # One answer: 600 s of 1,000 pods each 10 s take 2 to 4 MB.
 SLICE_S: Final = 600
-_MIN_SLICE_MS: Final = _MS_PER_S
 MAX_ANSWER_BYTES: Final = 64_000_000
-# An answer this many times smaller than the most allowed leaves room to ask for twice the span.
-_ROOM_TO_GROW: Final = 8
 # VictoriaMetrics takes questions of 16,384 bytes by default; the other parts of one are short.
 _MOST_NAMES_BYTES: Final = 14_000
 # In an address: gateways take 8,192 bytes of it, and some characters of a pattern take three there.
@@ -357,7 +354,7 @@ class PrometheusReader:
         except NoSuchPathError:
             # Some servers and gateways answer questions for samples only; those will show whether there is an API.
             return None
-        except RefusedError as error:
+        except QueryError as error:
             raise self.api.refusal(error.refusal) from None
 
     def read(self, metric: str, span: Span, matchers: Collection[Matchers]) -> RawSeries:
@@ -370,46 +367,23 @@ class PrometheusReader:
         return join_series([part for text in selectors for part in self._read_slices(metric, text, span)])
 
     def _read_slices(self, metric: str, text: str, span: Span) -> list[RawSeries]:
-        width_ms = int(self.slice_s * _MS_PER_S)
-        widest_ms = span.until_ms - span.since_ms
-        parts: list[RawSeries] = []
-        start_ms = span.since_ms
-        while start_ms < span.until_ms:
-            # A short rest is asked for with the slice before it: each question costs the server something.
-            is_last = span.until_ms - start_ms <= min(width_ms * 3 // 2, widest_ms)
-            end_ms = span.until_ms if is_last else start_ms + width_ms
+        def read_slice(start_ms: int, end_ms: int) -> tuple[RawSeries, int]:
             # A range reaches from its end back, both ends included; before Prometheus 3 that is 1 ms too much.
             form = {
                 "query": f"{text}[{end_ms - start_ms}ms]", "time": _seconds(end_ms - 1),
                 "timeout": f"{max(1, int(self.api.timeout_s))}s",
             }  # fmt: skip
+            answer = self.api.ask("query", form, max_bytes=self.max_answer_bytes)
             try:
-                answer = self.api.ask("query", form, max_bytes=self.max_answer_bytes)
-                raw = read_matrix(answer, where=self.api.name)
-            except RefusedError as error:
-                refusal = self.api.refusal(error.refusal)
-                if not isinstance(refusal, TooLargeError):
-                    raise refusal from None
-                # Where the server has set a limit to spans, one that was refused would be so again.
-                width_ms = widest_ms = self._narrower(end_ms - start_ms, metric, refusal)
-                continue
-            except TooLargeError as error:
-                width_ms = widest_ms = self._narrower(end_ms - start_ms, metric, error)
-                continue
-            parts.append(raw.between(start_ms, end_ms))
-            start_ms = end_ms
-            if len(answer) < self.max_answer_bytes // _ROOM_TO_GROW:
-                width_ms = min(width_ms * 2, widest_ms)
-        return parts
+                return read_matrix(answer, where=self.api.name).between(start_ms, end_ms), len(answer)
+            except QueryError as error:
+                raise self.api.refusal(error.refusal) from None
 
-    def _narrower(self, width_ms: int, metric: str, error: TooLargeError) -> int:
-        if width_ms // 2 < _MIN_SLICE_MS:
-            raise PodlabError(
-                f"even {width_ms / _MS_PER_S:g} s of {metric} are too much for one answer: {error.message}",
-                where=self.name,
-                hint="raise the server's limit, fetch fewer columns, or narrow prometheus_labels",
-            ) from error
-        return width_ms // 2
+        return read_slices(
+            read_slice, span.since_ms, span.until_ms, per_s=_MS_PER_S, slice_s=self.slice_s,
+            max_answer_bytes=self.max_answer_bytes, what=metric, where=self.name,
+            hint="raise the server's limit, fetch fewer columns, or narrow prometheus_labels",
+        )  # fmt: skip
 
 
 def _divide(among: Mapping[str, Collection[str]], most_bytes: int) -> Iterator[dict[str, Collection[str]]]:

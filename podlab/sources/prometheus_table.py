@@ -26,7 +26,7 @@ _TOO_LARGE: Final = 2.0**63
 
 
 @dataclass
-class Grid:
+class ScrapeTimeline:
     """The rows of the table to be, sorted by container and time.
 
     Attributes
@@ -64,7 +64,7 @@ class Grid:
         return np.append(points.value, np.nan)[index], np.where(index == NOTHING, np.nan, age_s)
 
 
-def make_grid(metrics: Sequence[Points], since_ms: int, until_ms: int) -> Grid:
+def make_timeline(metrics: Sequence[Points], since_ms: int, until_ms: int) -> ScrapeTimeline:
     """Make the rows: the instants at which a container was measured.
 
     All metrics of a container usually carry the same instant. Those that lie less than half an interval from a row
@@ -92,7 +92,7 @@ def make_grid(metrics: Sequence[Points], since_ms: int, until_ms: int) -> Grid:
         owner, time_ms = owner[order], time_ms[order]
     if len(owner):
         interval_ms = sampling_interval(owner, time_ms, default=_DEFAULT_INTERVAL_MS)
-    return Grid(owner, time_ms, interval_ms)
+    return ScrapeTimeline(owner, time_ms, interval_ms)
 
 
 def rate_of(points: Points) -> Points:
@@ -104,13 +104,16 @@ def rate_of(points: Points) -> Points:
 
 
 def make_table(
-    grid: Grid, containers: Sequence[Owner], columns: Mapping[str, Floats], about: Mapping[str, Sequence[str | None]]
+    timeline: ScrapeTimeline,
+    containers: Sequence[Owner],
+    columns: Mapping[str, Floats],
+    about: Mapping[str, Sequence[str | None]],
 ) -> pd.DataFrame:
     """Put the table together.
 
     Parameters
     ----------
-    grid : Grid
+    timeline : ScrapeTimeline
     containers : sequence of Owner
         By number.
     columns : mapping of str to ndarray, shape (n_rows,)
@@ -121,12 +124,12 @@ def make_table(
     names = pd.DataFrame(
         [key[:4] for key in containers], columns=["cluster", "namespace", "pod", "container"], dtype="str"
     )
-    named = {str(name): values.where(values != "").take(grid.owner).array for name, values in names.items()}
-    named |= {name: pd.Series(list(values), dtype="str").take(grid.owner).array for name, values in about.items()}
-    frame = pd.DataFrame({"time": _instants(grid.time_ms), **named})
+    named = {str(name): values.where(values != "").take(timeline.owner).array for name, values in names.items()}
+    named |= {name: pd.Series(list(values), dtype="str").take(timeline.owner).array for name, values in about.items()}
+    frame = pd.DataFrame({"time": _instants(timeline.time_ms), **named})
     for name, values in columns.items():
         if name == "started_at":
-            frame[name] = _starts(values, grid.owner)
+            frame[name] = _starts(values, timeline.owner)
         elif np.isfinite(values).any():
             frame[name] = values if name in AGES.values() else _plausible(name, values)
     return frame
@@ -171,7 +174,7 @@ class ScrapedRows:
 
     Attributes
     ----------
-    grid : Grid
+    timeline : ScrapeTimeline
         Whose each row is, and when it was taken.
     containers : list of Owner
         By number.
@@ -181,7 +184,7 @@ class ScrapedRows:
         What is known of each container.
     """
 
-    grid: Grid
+    timeline: ScrapeTimeline
     containers: list[Owner]
     columns: dict[str, Floats]
     about: dict[str, list[str | None]]
@@ -191,19 +194,19 @@ class ScrapedRows:
         by_uid = [(*key[:3], uid or "") for key, uid in zip(self.containers, self.about["pod_uid"], strict=True)]
         named = number_of([key[:3] for key in self.containers], numbers)
         own = number_of(by_uid, numbers)
-        return np.where(own == NOTHING, named, own)[self.grid.owner]
+        return np.where(own == NOTHING, named, own)[self.timeline.owner]
 
     def join_of_pods(self, column: str, points: Points, numbers: Mapping[Owner, int]) -> None:
         """Join what is counted per pod, and how old it is; ``numbers`` are those of the pods."""
         owner = self.pods(numbers)
         age = AGES[CATALOGUE[column].family]
-        self.columns[column], age_s = self.grid.join_with_age(points, owner=owner)
+        self.columns[column], age_s = self.timeline.join_with_age(points, owner=owner)
         known = self.columns.get(age)
         self.columns[age] = age_s if known is None else np.where(np.isnan(known), age_s, known)
 
     def table(self) -> pd.DataFrame:
         """Make the table, which is not checked yet."""
-        return make_table(self.grid, self.containers, self.columns, self.about)
+        return make_table(self.timeline, self.containers, self.columns, self.about)
 
 
 def needed_columns(columns: Collection[str]) -> set[str]:
@@ -241,17 +244,17 @@ def join_scraped(
         if CATALOGUE[column].per == "container" and place.name in scraped
     }
     started = make_points(scraped[STARTED.name], STARTED, {**numbers}) if STARTED.name in scraped else None
-    grid = make_grid(list(points.values()), since_ms, until_ms)
+    timeline = make_timeline(list(points.values()), since_ms, until_ms)
     if CPU_RATE in columns and CPU_RATE not in points and CPU_COUNTER in points:
         points[CPU_RATE] = rate_of(points[CPU_COUNTER])
     joined: dict[str, Floats] = {}
     for column in (column for column in columns if column in points):
-        joined[column], age_s = grid.join_with_age(points[column])
+        joined[column], age_s = timeline.join_with_age(points[column])
         if column == _ROOTFS:
             joined[AGES["filesystem"]] = age_s
     if started is not None:
-        joined["started_at"] = grid.join(started)
-    rows = ScrapedRows(grid, list(numbers), joined, _about(list(numbers), scraped))
+        joined["started_at"] = timeline.join(started)
+    rows = ScrapedRows(timeline, list(numbers), joined, _about(list(numbers), scraped))
     for column, place in places.items():
         if CATALOGUE[column].per == "pod" and place.name in scraped and column in columns:
             numbers = {}

@@ -29,7 +29,7 @@ class _Block(NamedTuple):
     numbers: Ints
 
 
-class SampleBuffer:
+class ReadingBuffer:
     """Samples that came within the last ``window_s``; threads may share it.
 
     Its size is bounded by the window, and by a number of rows beyond which the oldest are dropped early.

@@ -18,7 +18,7 @@ import pandas as pd
 
 from podlab.data.catalogue import AGES, CATALOGUE, LABELS
 from podlab.data.catalogue import IDENTITY as IDENTITY_COLUMNS
-from podlab.sources.influxdb_client import Rows
+from podlab.sources.influxdb_client import MeasurementRows
 from podlab.sources.influxdb_syntax import quote_identifier
 from podlab.sources.time_join import NOTHING, Ints, match_rows, nearest_rows, sampling_interval
 
@@ -180,17 +180,17 @@ def read_docker_tags(tags: tuple[str, ...]) -> tuple[str, str, str, str, str] | 
 AGENT_TAG: Final = "host"
 
 
-def one_agent(rows: Rows) -> Rows:
+def one_agent(rows: MeasurementRows) -> MeasurementRows:
     """Take of each series the rows of the agent that has most of them, and others' where that one has none.
 
     Parameters
     ----------
-    rows : Rows
+    rows : MeasurementRows
         Whose last tag is :data:`AGENT_TAG`.
 
     Returns
     -------
-    Rows
+    MeasurementRows
         Without that tag. A row of another agent is in it where the first has none within three quarters of an interval,
         as when agents take turns.
     """
@@ -219,7 +219,7 @@ def one_agent(rows: Rows) -> Rows:
         interval_ns[owner[taken]] = sampling_interval(owner[taken], time_ns[taken], default=_DEFAULT_INTERVAL_NS)
         kept[other[apart_ns > interval_ns[owner[other]] // 4 * 3]] = True
     fields = {name: values[kept] for name, values in rows.fields.items()}
-    return Rows(bare, rows.series[kept], time_ns[kept], fields)
+    return MeasurementRows(bare, rows.series[kept], time_ns[kept], fields)
 
 
 _NS_PER_S: Final = 1_000_000_000
@@ -230,7 +230,7 @@ _TOO_LARGE: Final = 2**63
 
 
 @dataclass
-class Grid:
+class ContainerTimeline:
     """The rows of the table to be: one per container and instant, sorted by both.
 
     Attributes
@@ -253,12 +253,12 @@ class Grid:
     pod_numbers: dict[tuple[str, ...], int]
 
 
-def make_grid(rows_of: Mapping[str, Rows], *, cluster: str) -> Grid:
-    """Make the grid of the containers' own rows, and of a replay's identity rows.
+def make_timeline(rows_of: Mapping[str, MeasurementRows], *, cluster: str) -> ContainerTimeline:
+    """Make the timeline of the containers' own rows, and of a replay's identity rows.
 
     Parameters
     ----------
-    rows_of : mapping of str to Rows
+    rows_of : mapping of str to MeasurementRows
         By measurement.
     cluster : str
         Name of the cluster where no tag has it.
@@ -281,75 +281,81 @@ def make_grid(rows_of: Mapping[str, Rows], *, cluster: str) -> Grid:
     pod_numbers: dict[tuple[str, ...], int] = {}
     pod = _number(((key[0], key[2], key[3]) for key in containers), pod_numbers)[container]
     interval_ns = sampling_interval(container, time_ns, default=_DEFAULT_INTERVAL_NS)
-    return Grid(containers, container, pod, time_ns, interval_ns, pod_numbers)
+    return ContainerTimeline(containers, container, pod, time_ns, interval_ns, pod_numbers)
 
 
-def join_measurements(grid: Grid, rows_of: Mapping[str, Rows], *, cluster: str) -> pd.DataFrame:
-    """Join every measurement to the grid's rows: the nearest within half a sampling interval, each used once.
+def join_measurements(
+    timeline: ContainerTimeline, rows_of: Mapping[str, MeasurementRows], *, cluster: str
+) -> pd.DataFrame:
+    """Join every measurement to the timeline's rows: the nearest within half a sampling interval, each used once.
 
     Parameters
     ----------
-    grid : Grid
-        From :func:`make_grid` of the same rows.
-    rows_of : mapping of str to Rows
+    timeline : ContainerTimeline
+        From :func:`make_timeline` of the same rows.
+    rows_of : mapping of str to MeasurementRows
         By measurement; those that are not there leave no column.
     cluster : str
-        As for :func:`make_grid`.
+        As for :func:`make_timeline`.
 
     Returns
     -------
     DataFrame
-        One row per row of the grid; not yet checked.
+        One row per row of the timeline; not yet checked.
     """
-    names = pd.DataFrame(grid.containers, columns=["cluster", "node", "namespace", "pod", "container"], dtype="str")
-    columns: dict[str, pd.Series] = {"time": _instants(pd.Series(grid.time_ns))}
-    columns |= {str(name): values.where(values != "").take(grid.container) for name, values in names.items()}
-    same = dict(zip(grid.containers, range(len(grid.containers)), strict=True))
+    names = pd.DataFrame(timeline.containers, columns=["cluster", "node", "namespace", "pod", "container"], dtype="str")
+    columns: dict[str, pd.Series] = {"time": _instants(pd.Series(timeline.time_ns))}
+    columns |= {str(name): values.where(values != "").take(timeline.container) for name, values in names.items()}
+    same = dict(zip(timeline.containers, range(len(timeline.containers)), strict=True))
 
     for name in (CONTAINER, IDENTITY):
         if name in rows_of:
-            index = _match(grid, rows_of[name], grid.container, _lookup(_named(rows_of[name].tags, cluster), same))
+            index = _match(
+                timeline, rows_of[name], timeline.container, _lookup(_named(rows_of[name].tags, cluster), same)
+            )
             columns |= _take(rows_of[name].fields, index)
     if NETWORK in rows_of:
         rows = rows_of[NETWORK]
-        index = _match(grid, rows, grid.pod, _lookup(_pods(rows, cluster), grid.pod_numbers))
+        index = _match(timeline, rows, timeline.pod, _lookup(_pods(rows, cluster), timeline.pod_numbers))
         columns |= _take(rows.fields, index)
     if VOLUME in rows_of:
-        columns |= _sum_volumes(grid, rows_of[VOLUME], cluster)
+        columns |= _sum_volumes(timeline, rows_of[VOLUME], cluster)
     if BLKIO in rows_of:
-        columns |= _join_blkio(grid, rows_of[BLKIO], cluster, columns.get("pod_uid"))
+        columns |= _join_blkio(timeline, rows_of[BLKIO], cluster, columns.get("pod_uid"))
     if "started_at" in columns:
         columns["started_at"] = _instants(columns["started_at"])
     frame = pd.DataFrame(
         {name: values.array for name, values in columns.items() if name in IDENTITY_COLUMNS or values.notna().any()}
     )
     _drop_impossible(frame)
-    _drop_first_zeros(frame, grid)
+    _drop_first_zeros(frame, timeline)
     return frame
 
 
-def _join_blkio(grid: Grid, rows: Rows, cluster: str, known_uid: pd.Series | None) -> dict[str, pd.Series]:
+def _join_blkio(
+    timeline: ContainerTimeline, rows: MeasurementRows, cluster: str, known_uid: pd.Series | None
+) -> dict[str, pd.Series]:
     """Join Docker's block I/O, and take the pod's uid from it where nothing better has it."""
     described = [read_docker_tags(tags) for tags in rows.tags]
     numbers: dict[tuple[str, ...], int] = {}
-    own = ((key[0], key[2], key[3], key[4]) for key in grid.containers)
-    container = _number(own, numbers)[grid.container]
+    own = ((key[0], key[2], key[3], key[4]) for key in timeline.containers)
+    container = _number(own, numbers)[timeline.container]
     of_series = _lookup(((d[0] or cluster, *d[1:4]) if d else () for d in described), numbers)
-    columns = _take(rows.fields, _match(grid, rows, container, of_series))
+    columns = _take(rows.fields, _match(timeline, rows, container, of_series))
 
     # A pod keeps its uid for life, so here the nearest row counts however far away it is.
     there = of_series[rows.series] != NOTHING
     series = rows.series[there]
-    index, _ = nearest_rows(container, grid.time_ns, of_series[series], rows.time_ns[there])
+    index, _ = nearest_rows(container, timeline.time_ns, of_series[series], rows.time_ns[there])
     uids = pd.Series([d[4] if d and d[4] else None for d in described], dtype="str")
     uid = _take({"pod_uid": uids.take(series)}, index)["pod_uid"]
     columns["pod_uid"] = uid if known_uid is None else known_uid.astype("str").fillna(uid)
     return columns
 
 
-def _sum_volumes(grid: Grid, rows: Rows, cluster: str) -> dict[str, pd.Series]:
+def _sum_volumes(timeline: ContainerTimeline, rows: MeasurementRows, cluster: str) -> dict[str, pd.Series]:
     """Sum a pod's volumes; each is joined by itself, because Telegraf may stamp them a second apart."""
-    pod_of_series = _lookup(_pods(rows, cluster), grid.pod_numbers)
+    pod_of_series = _lookup(_pods(rows, cluster), timeline.pod_numbers)
     slots: dict[tuple[int, str], int] = {}
     in_pod: dict[int, int] = {}
     slot_of_series = np.empty(len(rows.tags), dtype=np.int64)
@@ -359,23 +365,23 @@ def _sum_volumes(grid: Grid, rows: Rows, cluster: str) -> dict[str, pd.Series]:
             slots[key] = in_pod[pod] = in_pod.get(pod, NOTHING) + 1
         slot_of_series[number] = slots[key]
     [column] = rows.fields
-    total = pd.Series(np.nan, index=range(len(grid.time_ns)))
+    total = pd.Series(np.nan, index=range(len(timeline.time_ns)))
     for slot in range(max(in_pod.values(), default=NOTHING) + 1):
-        index = _match(grid, rows, grid.pod, np.where(slot_of_series == slot, pod_of_series, NOTHING))
+        index = _match(timeline, rows, timeline.pod, np.where(slot_of_series == slot, pod_of_series, NOTHING))
         total = total.add(_take(rows.fields, index)[column].astype("Float64").astype("float64"), fill_value=0)
     return {column: total}
 
 
-def _match(grid: Grid, rows: Rows, left_group: Ints, group_of_series: Ints) -> Ints:
+def _match(timeline: ContainerTimeline, rows: MeasurementRows, left_group: Ints, group_of_series: Ints) -> Ints:
     group = group_of_series[rows.series]
     there = np.flatnonzero(group != NOTHING)
     index = match_rows(
         left_group,
-        grid.time_ns,
+        timeline.time_ns,
         group[there],
         rows.time_ns[there],
-        tolerance=grid.interval_ns // 2,
-        user=grid.container,
+        tolerance=timeline.interval_ns // 2,
+        user=timeline.container,
     )
     return np.where(index == NOTHING, NOTHING, np.append(there, NOTHING)[index])
 
@@ -384,7 +390,7 @@ def _named(all_tags: Iterable[tuple[str, ...]], cluster: str) -> list[tuple[str,
     return [(tags[0] or cluster, *tags[1:]) for tags in all_tags]
 
 
-def _pods(rows: Rows, cluster: str) -> list[tuple[str, ...]]:
+def _pods(rows: MeasurementRows, cluster: str) -> list[tuple[str, ...]]:
     return [(key[0], key[2], key[3]) for key in _named(rows.tags, cluster)]
 
 
@@ -415,14 +421,14 @@ def _drop_impossible(frame: pd.DataFrame) -> None:
             frame[name] = frame[name].mask(wrapped)
 
 
-def _drop_first_zeros(frame: pd.DataFrame, grid: Grid) -> None:
+def _drop_first_zeros(frame: pd.DataFrame, timeline: ContainerTimeline) -> None:
     """In a container's first row, Telegraf writes 0 for what the kubelet did not know yet: those are missing.
 
     Only where CPU and memory are all 0; any other 0 is a value.
     """
     own = [name for name in CATALOGUE if name in frame and _is_of_container(name)]
     telling = [name for name in own if CATALOGUE[name].family in ("cpu", "memory")]
-    instance = frame[[name for name in ("pod_uid", "started_at") if name in frame]].assign(container=grid.container)
+    instance = frame[[name for name in ("pod_uid", "started_at") if name in frame]].assign(container=timeline.container)
     first = ~instance.duplicated().to_numpy()
     zeros = frame.loc[first, own].eq(0).fillna(False).astype(bool)
     values = frame.loc[first, telling].notna()

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from podlab.data.catalogue import AGES, CATALOGUE, PrometheusPlace
-from podlab.sources.influxdb_client import Rows
+from podlab.sources.influxdb_client import MeasurementRows
 from podlab.sources.prometheus_client import RawSeries
 from podlab.sources.prometheus_query import CADVISOR
 from podlab.sources.prometheus_series import PAUSE, STARTED, Owned, choose_scrapers, container_of, pod_of
@@ -33,7 +33,7 @@ _NS_PER_MS: Final = 1_000_000
 _DEFAULT_INTERVAL_NS: Final = 15_000_000_000
 
 #: Reads a measurement's rows in the span asked for, widened by a number of ns on both sides.
-Read = Callable[[Measurement, int], Rows]
+Read = Callable[[Measurement, int], MeasurementRows]
 
 
 def places_of(columns: Collection[str]) -> dict[str, PrometheusPlace]:
@@ -104,10 +104,10 @@ def read_scraped(
     joined = join_scraped(
         choose_scrapers(found), places, columns, -(-since_ns // _NS_PER_MS), -(-until_ns // _NS_PER_MS)
     )
-    return joined if len(joined.grid.owner) else None
+    return joined if len(joined.timeline.owner) else None
 
 
-def _as_series(rows: Rows) -> RawSeries:
+def _as_series(rows: MeasurementRows) -> RawSeries:
     labels = [{tag: value for tag, value in zip(_TAGS, tags, strict=True) if value} for tags in rows.tags]
     value = np.full(len(rows.series), np.nan)
     for field in rows.fields.values():

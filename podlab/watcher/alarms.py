@@ -26,7 +26,7 @@ RAISED_AFTER_S: Final = 20.0
 
 
 @dataclass(slots=True, eq=False)
-class Alarm:
+class ActiveAlarm:
     """A span in which a container is anomalous; times are those of samples, in seconds since 1970.
 
     Attributes
@@ -67,7 +67,7 @@ class AlarmChange:
     ----------
     slot : int
         Of the container.
-    alarm : Alarm
+    alarm : ActiveAlarm
         Which is raised, continues, or is over.
     time_s : float
         Time of the sample.
@@ -75,7 +75,7 @@ class AlarmChange:
     """
 
     slot: int
-    alarm: Alarm
+    alarm: ActiveAlarm
     time_s: float
     over: bool
 
@@ -92,12 +92,12 @@ class Alarms:
 
     Attributes
     ----------
-    standing : dict of int to Alarm
+    standing : dict of int to ActiveAlarm
         By slot.
     """
 
     def __init__(self, size: int, *, raised_after_s: float = RAISED_AFTER_S) -> None:
-        self.standing: dict[int, Alarm] = {}
+        self.standing: dict[int, ActiveAlarm] = {}
         self._raised_after_s = raised_after_s
         self._above_since_s = np.full(size, np.nan)
         self._stands = np.zeros(size, dtype=bool)
@@ -116,7 +116,7 @@ class Alarms:
 
     def restore(self, slot: int, since_s: float) -> None:
         """Let an alarm stand that was announced before a restart."""
-        self.standing[slot] = Alarm(since_s, since_s, announced_s=since_s)
+        self.standing[slot] = ActiveAlarm(since_s, since_s, announced_s=since_s)
         self._stands[slot] = True
 
     def step(
@@ -149,7 +149,7 @@ class Alarms:
         for row in np.flatnonzero(stood | raised).tolist():
             slot, at_s = int(which[row]), float(time_s[row])
             if raised[row]:
-                self.standing[slot] = Alarm(float(since_s[row]), at_s)
+                self.standing[slot] = ActiveAlarm(float(since_s[row]), at_s)
                 self._stands[slot] = True
             alarm = self.standing[slot]
             if scores.anomaly[row]:
@@ -198,12 +198,12 @@ class AlarmThrottle:
                 self._announce(tracked, alarm, at_s, None)
                 tracked.alarms_omitted = 0
 
-    def close(self, tracked: TrackedContainer, alarm: Alarm, why: str) -> None:
+    def close(self, tracked: TrackedContainer, alarm: ActiveAlarm, why: str) -> None:
         """Announce that an alarm is over, if its beginning was announced."""
         if alarm.announced_s is not None:
             self._announce(tracked, alarm, alarm.announced_s, why)
 
-    def _announce(self, tracked: TrackedContainer, alarm: Alarm, announced_s: float, over: str | None) -> None:
+    def _announce(self, tracked: TrackedContainer, alarm: ActiveAlarm, announced_s: float, over: str | None) -> None:
         self._new.append(
             AnomalyAnnouncement(
                 tracked, self._cluster, self._steady(),

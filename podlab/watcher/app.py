@@ -29,7 +29,7 @@ from podlab.watcher.runtime import (
 )
 from podlab.watcher.sinks import SinkContext, events_path, make_own_event, make_sinks
 from podlab.watcher.state import StateStore
-from podlab.watcher.status import STUCK_S, Status, StatusServer
+from podlab.watcher.status import STUCK_S, StatusServer, WatcherStatus
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
                 _connect(settings), settings.watch_lease, instance, clock=clock,
                 healthy=lambda: clock.steady() - (watcher.last_round_s or began_s) < options.interval_s + STUCK_S,
             )  # fmt: skip
-        status = Status(
+        status = WatcherStatus(
             watcher, informer.status, began_s, clock.steady, leading=lambda: election is None or election.leading
         )
         if settings.watch_listen and not once:

@@ -14,7 +14,7 @@ from podlab.config import Settings
 from podlab.config_types import PodName
 from podlab.errors import InputError
 from podlab.kubernetes.client import MERGE_PATCH, ApiConnection
-from podlab.kubernetes.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
+from podlab.kubernetes.errors import ConflictError, ForbiddenError, NotFoundError, RejectedError
 from podlab.live import writable_database
 from podlab.plugins import SINKS
 from podlab.sources.influxdb_client import InfluxDatabase
@@ -116,7 +116,7 @@ class EventSink:
             self._connection.request("POST", path, make_event(announcement, self._instance))
         except ConflictError:
             return False
-        except RefusedError as error:
+        except RejectedError as error:
             log.warning("an event is left out: %s", error)
         except (NotFoundError, ForbiddenError) as error:
             # The pod or its namespace vanishes, so that nobody needs to know.
@@ -205,7 +205,7 @@ class AnnotationSink:
             self._connection.request("PATCH", path, {"metadata": metadata}, content_type=MERGE_PATCH)
         except (ConflictError, NotFoundError):
             log.debug("%s is gone before it could be annotated", announcement.container.key)
-        except RefusedError as error:
+        except RejectedError as error:
             log.warning("an annotation is left out: %s", error)
         return True
 

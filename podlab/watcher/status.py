@@ -46,7 +46,7 @@ dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem }} 
 
 
 @dataclass(frozen=True)
-class Status:
+class WatcherStatus:
     """What a running watcher reports, from any thread.
 
     Attributes
@@ -183,7 +183,7 @@ class StatusServer:
     ----------
     listen : str
         ``host:port``; port 0 takes a free one.
-    status : Status
+    status : WatcherStatus
 
     Raises
     ------
@@ -191,7 +191,7 @@ class StatusServer:
         If it is not an address, or in use.
     """
 
-    def __init__(self, listen: str, status: Status) -> None:
+    def __init__(self, listen: str, status: WatcherStatus) -> None:
         host, colon, port = listen.rpartition(":")
         host = host.strip("[]")
         if not colon or not port.isdecimal() or int(port) > 65535:
@@ -249,7 +249,7 @@ class _Server6(_Server):
     address_family = socket.AF_INET6
 
 
-def _handler_for(status: Status) -> type[BaseHTTPRequestHandler]:
+def _handler_for(status: WatcherStatus) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = _TIMEOUT_S
         server_version = "podlab"

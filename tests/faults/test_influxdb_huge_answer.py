@@ -34,7 +34,7 @@ def test_memory_stays_bounded(endless: str) -> None:
     source = InfluxSource(endless, "telegraf", max_answer_bytes=100_000)
     tracemalloc.start()
     try:
-        with pytest.raises(PodlabError, match=r"even one second of .* the answer has more than 100,000 bytes"):
+        with pytest.raises(PodlabError, match=r"even .* s of .* the answer has more than 100,000 bytes"):
             source.fetch(UNTIL - timedelta(seconds=10), UNTIL)
         _, peak = tracemalloc.get_traced_memory()
     finally:

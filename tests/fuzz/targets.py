@@ -33,7 +33,7 @@ from podlab.notebook.parameters import parse_parameters, read_parameters
 from podlab.notebook.run import read_notebook
 from podlab.sources.influxdb import InfluxSource
 from podlab.sources.kubelet_answers import add_cadvisor, read_summary, stored_columns
-from podlab.sources.prometheus_client import RefusedError, read_matrix, read_names, read_refusal
+from podlab.sources.prometheus_client import QueryError, read_matrix, read_names, read_refusal
 from podlab.sources.telegraf import CONTAINER, measurements
 from tests.fuzz.spoil import ODD, spoil_bytes, spoil_text, spoil_values
 from tests.support.bundles import replace_file, write_bundle
@@ -76,7 +76,7 @@ def prometheus(rng: random.Random) -> None:
     for read in (read_names, read_matrix):
         try:
             found = read(body, where="fuzz")
-        except (PodlabError, RefusedError):
+        except (PodlabError, QueryError):
             continue
         if read is read_matrix:
             assert len(found.series) == len(found.time_ms) == len(found.value)
@@ -294,5 +294,5 @@ TARGETS: dict[str, Target] = {
 
 def attempt(name: str, seed: int) -> None:
     """Read one damaged thing; raises what is no PodlabError."""
-    with suppress(PodlabError, RefusedError):
+    with suppress(PodlabError, QueryError):
         TARGETS[name](random.Random(f"{name} {seed}"))

@@ -16,7 +16,7 @@ from podlab.kubernetes.errors import (
     ExpiredError,
     ForbiddenError,
     NotFoundError,
-    RefusedError,
+    RejectedError,
     describe,
 )
 from tests.support.kubeapi import Fault, KubeApi
@@ -54,9 +54,9 @@ REFUSALS = {
     "forbidden": (Fault(403, b"{}"), ForbiddenError, "grant the verb 'get'"),
     "not admitted": (
         Fault(403, b'{"message": "admission webhook \\"x\\" denied the request: no owner"}'),
-        RefusedError, r"refuses to get pods .* \(403\): admission webhook",
+        RejectedError, r"refuses to get pods .* \(403\): admission webhook",
     ),
-    "refused": (Fault(422, b'{"message": "bad label"}'), RefusedError, "refuses to get pods .* bad label"),
+    "refused": (Fault(422, b'{"message": "bad label"}'), RejectedError, "refuses to get pods .* bad label"),
     "gateway": (Fault(504, b"<html>"), PodlabError, r"failed to get pods .* \(504\)"),
 }  # fmt: skip
 

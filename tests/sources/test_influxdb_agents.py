@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podlab.sources.influxdb import InfluxSource
-from podlab.sources.influxdb_client import Rows
+from podlab.sources.influxdb_client import MeasurementRows
 from podlab.sources.telegraf import one_agent
 from tests.support.influxd import Influxd
 
@@ -96,7 +96,7 @@ SEEN = st.lists(
 @given(SEEN)
 def test_of_each_series_the_best_agents_rows_are_all_kept_and_no_others_beside_them(drawn: list) -> None:
     tags = sorted({(who, agent) for who, agent, _ in drawn})
-    rows = Rows(
+    rows = MeasurementRows(
         list(tags),
         np.array([tags.index((who, agent)) for who, agent, _ in drawn], np.int64),
         np.array([at * 10**9 for _, _, at in drawn], np.int64),

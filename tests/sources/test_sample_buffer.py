@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from podlab.sources.kubelet_answers import MISSING, NS_PER_S, Instance, Reading
-from podlab.sources.sample_buffer import SampleBuffer
+from podlab.sources.sample_buffer import ReadingBuffer
 
 COLUMN = "memory_usage_bytes"
 COLUMNS = (COLUMN, "rx_bytes", "network_age_seconds")
@@ -26,7 +26,7 @@ def reading(samples: list[tuple[int, int]]) -> Reading:
 @given(ROUNDS)
 @settings(max_examples=150)
 def test_it_holds_what_a_list_would(rounds: list[list[tuple[int, int]]]) -> None:
-    ring, window_s = SampleBuffer(4.0, COLUMNS), 4
+    ring, window_s = ReadingBuffer(4.0, COLUMNS), 4
     kept: list[tuple[int, int, int]] = []  # when it came, pod, time
     for came_s, samples in enumerate(rounds):
         for pod, at in samples:
@@ -46,14 +46,14 @@ def test_it_holds_what_a_list_would(rounds: list[list[tuple[int, int]]]) -> None
 
 
 def test_only_the_pods_asked_for() -> None:
-    ring = SampleBuffer(100.0, COLUMNS)
+    ring = ReadingBuffer(100.0, COLUMNS)
     ring.add([reading([(0, 1), (1, 1), (2, 1)])], 0.0)
     assert ring.select(0, 9 * NS_PER_S, pods=["p1", "p9"])["pod"].tolist() == ["p1"]
     assert ring.select(0, 9 * NS_PER_S, pods=["p9"]).empty
 
 
 def test_it_never_holds_more_than_its_bound_and_forgets_who_is_gone() -> None:
-    ring = SampleBuffer(1e9, COLUMNS, most_rows=100)
+    ring = ReadingBuffer(1e9, COLUMNS, most_rows=100)
     for step in range(50):
         ring.add([reading([(number, step) for number in range(7 * step, 7 * step + 7)])], float(step))
     assert 93 <= len(ring) <= 100
@@ -62,7 +62,7 @@ def test_it_never_holds_more_than_its_bound_and_forgets_who_is_gone() -> None:
 
 
 def test_when_the_network_was_measured_becomes_its_age() -> None:
-    ring = SampleBuffer(100.0, COLUMNS)
+    ring = ReadingBuffer(100.0, COLUMNS)
     told = np.array([[1, 7, 12 * NS_PER_S], [1, 7, 3 * NS_PER_S], [1, 7, MISSING]], dtype=np.int64)
     instances = [Instance("n", "ns", pod, pod, "main", MISSING) for pod in ("a", "b", "c")]
     ring.add([Reading(instances, np.full(3, 5 * NS_PER_S), told, COLUMNS)], 0.0)
@@ -80,14 +80,14 @@ def at(*times_s: float) -> Reading:
 
 
 def test_a_sample_that_is_told_again_with_its_milliseconds_is_the_same() -> None:
-    ring = SampleBuffer(100.0, COLUMNS)
+    ring = ReadingBuffer(100.0, COLUMNS)
     assert [ring.add([at(time_s)], 0.0) for time_s in (5.0, 5.7, 6.0, 5.9)] == [1, 0, 1, 0]
     assert ring.add([at(7.0, 8.0), at(8.0)], 0.0) == 2
     assert len(ring) == 4
 
 
 def test_counters_stay_whole_and_starts_and_missing_names_are_told() -> None:
-    ring = SampleBuffer(100.0, COLUMNS)
+    ring = ReadingBuffer(100.0, COLUMNS)
     ring.add([at(5.0), reading([(0, 1)])], 0.0)
     got = ring.select(0, 9 * NS_PER_S)
     assert got["rx_bytes"].tolist()[0] == 2**60 + 1
@@ -98,13 +98,13 @@ def test_counters_stay_whole_and_starts_and_missing_names_are_told() -> None:
 
 
 def test_samples_are_selected_from_a_moment_on_and_up_to_another() -> None:
-    ring = SampleBuffer(100.0, COLUMNS)
+    ring = ReadingBuffer(100.0, COLUMNS)
     ring.add([at(5.0, 6.0, 7.0)], 0.0)
     assert len(ring.select(5 * NS_PER_S, 7 * NS_PER_S)) == 2
 
 
 def test_dropping_samples_early_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    ring = SampleBuffer(60.0, COLUMNS, most_rows=3)
+    ring = ReadingBuffer(60.0, COLUMNS, most_rows=3)
     for second in range(3):
         ring.add([at(second)], second)
     assert not caplog.messages
@@ -115,7 +115,7 @@ def test_dropping_samples_early_is_said_once(caplog: pytest.LogCaptureFixture) -
 
 
 def test_samples_that_grow_old_are_forgotten_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
-    ring = SampleBuffer(60.0, COLUMNS)
+    ring = ReadingBuffer(60.0, COLUMNS)
     ring.add([at(0.0)], 0.0)
     ring.add([at(60.0)], 60.0)
     assert len(ring) == 2

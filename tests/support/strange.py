@@ -13,7 +13,7 @@ from podlab.detect import DetectorLibrary, Scorer
 from podlab.detect.signals import samples_at
 from podlab.features.rows import read_rows
 from podlab.kubernetes.informer import InformerStatus
-from podlab.watcher.status import Status
+from podlab.watcher.status import WatcherStatus
 from tests.support.synthetic import make_samples
 from tests.support.watching import Bench, make_bench, starting_together
 
@@ -88,6 +88,6 @@ def scored_naively(
             yield str(pod), round(begin_s + float(age_s[0]), 3), float(said.score[0])
 
 
-def status_of(here: Bench) -> Status:
+def status_of(here: Bench) -> WatcherStatus:
     """Give the status of a watcher, as its web server shows it."""
-    return Status(here.watcher, InformerStatus(), here.hands.at_s, lambda: here.hands.at_s)
+    return WatcherStatus(here.watcher, InformerStatus(), here.hands.at_s, lambda: here.hands.at_s)

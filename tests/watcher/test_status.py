@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from podlab.errors import InputError
 from podlab.kubernetes.informer import InformerStatus
-from podlab.watcher.status import STUCK_S, Status, StatusServer
+from podlab.watcher.status import STUCK_S, StatusServer, WatcherStatus
 from tests.support.synthetic import EPOCH
 from tests.support.watching import Bench, make_watched, pods_of
 from tests.watcher.conftest import MakeBench
@@ -32,7 +32,7 @@ def serving(bench: Bench, informer: InformerStatus = INFORMER) -> Iterator[httpx
     now_s = bench.hands.at_s
     given = {name: getattr(informer, name) for name in ("last_contact_s", "last_watch_s", "last_attempt_s")}
     informer = replace(informer, **{name: None if at_s is None else now_s + at_s for name, at_s in given.items()})
-    status = Status(bench.watcher, informer, bench.hands.at_s, steady)
+    status = WatcherStatus(bench.watcher, informer, bench.hands.at_s, steady)
     with (
         StatusServer("127.0.0.1:0", status) as server,
         httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=300) as client,
@@ -189,6 +189,6 @@ def _ask(client: httpx.Client, url: str) -> int | None:
 
 @pytest.mark.parametrize("listen", ["8080", "localhost:web", "localhost:99999", "no.such.host.invalid:80"])
 def test_no_address_is_refused(bench: MakeBench, listen: str) -> None:
-    status = Status(bench().watcher, INFORMER, 0.0, lambda: 0.0)
+    status = WatcherStatus(bench().watcher, INFORMER, 0.0, lambda: 0.0)
     with pytest.raises(InputError, match="watch_listen"):
         StatusServer(listen, status)
