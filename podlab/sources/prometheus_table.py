@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,16 +12,21 @@ import pandas as pd
 from podlab.data.catalogue import AGES, CATALOGUE, PrometheusPlace
 from podlab.sources.prometheus_client import Floats
 from podlab.sources.prometheus_series import NODE_LABELS, STARTED, Owned, Owner, Points, first_of, make_points, uid_of
-from podlab.sources.time_join import NOTHING, Ints, match_rows, nearest_rows, sampling_interval
-
-log = logging.getLogger(__name__)
+from podlab.sources.time_join import (
+    NOTHING,
+    TOO_LARGE,
+    Ints,
+    drop_impossible,
+    instants,
+    match_rows,
+    nearest_rows,
+    sampling_interval,
+)
 
 _MS_PER_S: Final = 1_000
 _NS_PER_MS: Final = 1_000_000
 # cAdvisor's usual interval, for a fetch that saw every container just once.
 _DEFAULT_INTERVAL_MS: Final = 15 * _MS_PER_S
-#: Beyond this a value does not fit into the table's counters.
-_TOO_LARGE: Final = 2.0**63
 
 
 @dataclass
@@ -103,38 +107,6 @@ def rate_of(points: Points) -> Points:
     return Points(points.owner[kept], points.time_ms[kept], growth[kept - 1] / elapsed_s[kept - 1])
 
 
-def make_table(
-    timeline: ScrapeTimeline,
-    containers: Sequence[Owner],
-    columns: Mapping[str, Floats],
-    about: Mapping[str, Sequence[str | None]],
-) -> pd.DataFrame:
-    """Put the table together.
-
-    Parameters
-    ----------
-    timeline : ScrapeTimeline
-    containers : sequence of Owner
-        By number.
-    columns : mapping of str to ndarray, shape (n_rows,)
-        Metrics, and ``started_at`` in seconds since 1970.
-    about : mapping of str to sequence
-        What is known of each container by number: node, image, pod_uid.
-    """
-    names = pd.DataFrame(
-        [key[:4] for key in containers], columns=["cluster", "namespace", "pod", "container"], dtype="str"
-    )
-    named = {str(name): values.where(values != "").take(timeline.owner).array for name, values in names.items()}
-    named |= {name: pd.Series(list(values), dtype="str").take(timeline.owner).array for name, values in about.items()}
-    frame = pd.DataFrame({"time": _instants(timeline.time_ms), **named})
-    for name, values in columns.items():
-        if name == "started_at":
-            frame[name] = _starts(values, timeline.owner)
-        elif np.isfinite(values).any():
-            frame[name] = values if name in AGES.values() else _plausible(name, values)
-    return frame
-
-
 def number_of(owners: Sequence[Owner], numbers: Mapping[Owner, int]) -> Ints:
     """Give owners the numbers that they have; -1 where one has none."""
     return np.array([numbers.get(owner, NOTHING) for owner in owners], dtype=np.int64)
@@ -143,24 +115,11 @@ def number_of(owners: Sequence[Owner], numbers: Mapping[Owner, int]) -> Ints:
 def _starts(seconds: Floats, owner: Ints) -> pd.Series:
     """Read starts; a container keeps its own until the next one, so a row without takes its neighbour's."""
     ms = pd.Series(
-        np.where((seconds > 0) & (seconds < _TOO_LARGE / _MS_PER_S / _NS_PER_MS), seconds, np.nan) * _MS_PER_S
+        np.where((seconds > 0) & (seconds < TOO_LARGE / _MS_PER_S / _NS_PER_MS), seconds, np.nan) * _MS_PER_S
     )
     filled = ms.groupby(owner).ffill().groupby(owner).bfill()
     known = filled.notna()
-    return _instants(filled.where(known, 0).round().to_numpy().astype(np.int64)).where(known)
-
-
-def _plausible(name: str, values: Floats) -> Floats:
-    bad = (values < 0) | (values >= _TOO_LARGE)
-    if bad.any():
-        log.warning("%d values of %s are below 0 or beyond 2**63 and count as missing", int(bad.sum()), name)
-        values = np.where(bad, np.nan, values)
-    # A sum of floats may lie beside a whole number by the last bit.
-    return np.rint(values) if CATALOGUE[name].kind == "counter" else values
-
-
-def _instants(time_ms: Ints) -> pd.Series:
-    return pd.Series((time_ms * _NS_PER_MS).view("datetime64[ns]")).dt.tz_localize("UTC")
+    return instants(filled.where(known, 0).round().to_numpy().astype(np.int64) * _NS_PER_MS).where(known)
 
 
 CPU_RATE: Final = "cpu_usage_nanocores"
@@ -205,8 +164,23 @@ class ScrapedRows:
         self.columns[age] = age_s if known is None else np.where(np.isnan(known), age_s, known)
 
     def table(self) -> pd.DataFrame:
-        """Make the table, which is not checked yet."""
-        return make_table(self.timeline, self.containers, self.columns, self.about)
+        """Make the table, which is not checked yet; metrics without any value leave no column."""
+        owner = self.timeline.owner
+        names = pd.DataFrame(
+            [key[:4] for key in self.containers], columns=["cluster", "namespace", "pod", "container"], dtype="str"
+        )
+        named = {str(name): values.where(values != "").take(owner).array for name, values in names.items()}
+        named |= {name: pd.Series(values, dtype="str").take(owner).array for name, values in self.about.items()}
+        frame = pd.DataFrame({"time": instants(self.timeline.time_ms * _NS_PER_MS), **named})
+        for name, values in self.columns.items():
+            if name == "started_at":
+                frame[name] = _starts(values, owner)
+            elif np.isfinite(values).any():
+                # A sum of floats may lie beside a whole number by the last bit.
+                is_counter = name in CATALOGUE and CATALOGUE[name].kind == "counter"
+                frame[name] = np.rint(values) if is_counter else values
+        drop_impossible(frame)
+        return frame
 
 
 def needed_columns(columns: Collection[str]) -> set[str]:

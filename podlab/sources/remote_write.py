@@ -116,20 +116,14 @@ class SeriesWriter:
     samples : DataFrame
         A samples table in order of time.
     api : PrometheusApi
-    shift_ns : int
-        Added to all times.
     dialect : Dialect
         By whose names.
     """
 
-    def __init__(
-        self, samples: pd.DataFrame, api: PrometheusApi, *, shift_ns: int = 0, dialect: Dialect = CADVISOR
-    ) -> None:
-        shift = pd.Timedelta(shift_ns, "ns")
-        moved = samples.assign(**{name: samples[name] + shift for name in ("time", "started_at") if name in samples})
+    def __init__(self, samples: pd.DataFrame, api: PrometheusApi, *, dialect: Dialect = CADVISOR) -> None:
         self.api = api
-        self.series = series_of(moved, dialect=dialect)
-        self.time_ms = moved["time"].astype("int64").to_numpy() // _NS_PER_MS
+        self.series = series_of(samples, dialect=dialect)
+        self.time_ms = samples["time"].astype("int64").to_numpy() // _NS_PER_MS
 
     def write(self, start: int, stop: int, *, again: bool = False) -> int:
         """Write the values of the rows from ``start`` to ``stop``; return how many.

@@ -6,11 +6,15 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import urlsplit
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -20,12 +24,16 @@ from podlab.errors import InputError
 from podlab.files import atomic_file
 from podlab.progress import Progress
 from podlab.sources import telegraf, telegraf_scraped
-from podlab.sources.influxdb_admin import official_client
 from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.influxdb_syntax import format_fields, format_tags
 from podlab.sources.prometheus_client import PrometheusApi
 from podlab.sources.prometheus_query import CADVISOR, Dialect
 from podlab.sources.remote_write import SeriesWriter
+
+if TYPE_CHECKING:
+    from influxdb import InfluxDBClient
+
+log = logging.getLogger(__name__)
 
 _NS_PER_S: Final = 1_000_000_000
 #: How many of ``jitter_s`` later than the containers' own a measurement is stamped.
@@ -37,12 +45,14 @@ _POD: Final = ["cluster", "namespace", "pod"]
 
 
 class PointWriter:
-    """Writes rows of a samples table as lines of line protocol, one measurement a line.
+    """Writes rows of a samples table into InfluxDB as Telegraf would; what is there already is replaced by the same.
 
     Parameters
     ----------
     samples : DataFrame
-        A checked samples table.
+        A checked samples table in order of time.
+    target : InfluxDatabase
+        It is made where it is missing.
     where : str
         The file it came from, for errors.
     jitter_s : float
@@ -54,7 +64,7 @@ class PointWriter:
         If a name cannot be a tag, or if two rows are the same point in Telegraf's schema.
     """
 
-    def __init__(self, samples: pd.DataFrame, *, where: str, jitter_s: float = 0.0) -> None:
+    def __init__(self, samples: pd.DataFrame, target: InfluxDatabase, *, where: str, jitter_s: float = 0.0) -> None:
         # Of names a recording need hold the pod's and the container's only.
         samples = samples.assign(**{name: None for name in _NAMES if name not in samples})
         _refuse_indistinct(samples, where)
@@ -73,17 +83,28 @@ class PointWriter:
             (columns, [self._scraped_head(dict(zip(_NAMES, key, strict=True)), per_pod, where) for key in distinct])
             for per_pod, columns in telegraf_scraped.written_columns(samples.columns).items()
         ]
+        self._target = target
+        with official_client(target) as client:
+            # Only an administrator may make one, so nobody else is asked to.
+            if not any(target.bare_name in each.values() for each in client.get_list_database()):
+                client.create_database(target.bare_name)
 
-    def lines(self, start: int, stop: int, *, shift_ns: int) -> list[str]:
-        """Write the rows from ``start`` to before ``stop``, their times shifted by ``shift_ns``."""
+    def write(self, start: int, stop: int, *, again: bool = False) -> int:
+        """Write the rows from ``start`` to before ``stop``; return how many points that are."""
+        lines = self._lines(start, stop)
+        with official_client(self._target) as client:
+            client.write(lines, {**self._target.place, "precision": "ns"}, protocol="line")
+        return len(lines)
+
+    def _lines(self, start: int, stop: int) -> list[str]:
         rows = slice(start, stop)
         who = self._who[rows].tolist()
-        time_ns = (self._time_ns[rows] + shift_ns).tolist()
+        time_ns = self._time_ns[rows].tolist()
         lines = []
         for measurement in self._measurements:
             stamps = [ns + self._later_ns.get(measurement.name, 0) for ns in time_ns]
             present = {column: name for column, name in measurement.fields.items() if column in self._samples}
-            values = [_plain(self._samples[column].iloc[rows], shift_ns) for column in present]
+            values = [_plain(self._samples[column].iloc[rows]) for column in present]
             for number, stamp, row in zip(who, stamps, zip(*values, strict=True), strict=False):
                 fields = {name: value for name, value in zip(present.values(), row, strict=True) if value is not None}
                 if fields:
@@ -142,13 +163,13 @@ def _tags(measurement: str, named: Mapping[str, str]) -> dict[str, str]:
     return {telegraf.CLUSTER_TAG: named["cluster"], "host": node, **tags}
 
 
-def _plain(values: pd.Series, shift_ns: int) -> list[Any]:
+def _plain(values: pd.Series) -> list[Any]:
     """Bring a column to what line protocol knows; None where a value is missing."""
     missing = values.isna().to_numpy(dtype=bool)
     name = str(values.name)
     plain: list[Any]
     if name in TIMES:
-        plain = (values.astype("int64") + shift_ns).tolist()
+        plain = values.astype("int64").tolist()
     elif name in CATALOGUE:
         # Telegraf writes integers; a gauge's fraction is less than its unit.
         whole = values.round() if values.dtype == np.float64 else values
@@ -177,7 +198,70 @@ def _refuse_indistinct(samples: pd.DataFrame, where: str) -> None:
         )
 
 
-log = logging.getLogger(__name__)
+@contextmanager
+def official_client(database: InfluxDatabase) -> Iterator[InfluxDBClient]:
+    """Give the official client of a database, with podlab's own HTTP underneath.
+
+    So a login, a proxy, certificates, time-outs and the words of errors are the same as for every other request, and
+    the client's ways to make databases, users and policies and to write points are there.
+
+    Raises
+    ------
+    InputError, PodlabError
+        As :meth:`podlab.sources.influxdb_client.InfluxDatabase.query`; also if the client is not installed.
+
+    Examples
+    --------
+    >>> with official_client(InfluxDatabase("http://localhost:8086", "telegraf")) as client:  # doctest: +SKIP
+    ...     client.create_retention_policy("a-week", "7d", 1, default=True)
+    """
+    try:
+        from influxdb import InfluxDBClient
+        from influxdb.exceptions import InfluxDBClientError
+    except ImportError:
+        hint = "install podlab[workbench]"
+        raise InputError("writing a recording needs the package influxdb", where=database.name, hint=hint) from None
+    client = InfluxDBClient(database=database.bare_name, retries=1, session=_Session(database))
+    try:
+        yield client
+    except InfluxDBClientError as error:
+        raise database.refusal(str(error.content)) from None
+
+
+@dataclass(frozen=True)
+class _Session:
+    """What the official client sends its requests by, in place of a session of requests."""
+
+    database: InfluxDatabase
+
+    def mount(self, prefix: str, adapter: object) -> None:
+        """Take no note: connections are made elsewhere."""
+
+    def request(
+        self, method: str, url: str, *, params: Mapping[str, Any], data: bytes | None, **_options: object
+    ) -> _Response:
+        path = urlsplit(url).path
+        # InfluxDB 3 takes questions by GET alone.
+        method = "GET" if path == "/query" and self.database.version.major == 3 else method
+        body = self.database.send(method, path, data, {name: str(value) for name, value in params.items()})
+        return _Response(body, HTTPStatus.OK if path == "/query" else HTTPStatus.NO_CONTENT)
+
+
+@dataclass
+class _Response:
+    """As much of a response of requests as the official client looks at; it adds what it read."""
+
+    content: bytes
+    status_code: int
+
+    @property
+    def headers(self) -> dict[str, str]:
+        is_json = self.content[:1] == b"{"
+        return {"Content-Type": "application/json" if is_json else "application/x-msgpack"} if self.content else {}
+
+    def json(self) -> Any:
+        return msgspec.json.decode(self.content)
+
 
 #: The server's authors advise 5,000 to 10,000 points a request.
 _BATCH_POINTS: Final = 5_000
@@ -283,11 +367,13 @@ def replay(
     if shift_ns is None:
         playing_s = 0.0 if speed is None else (last_ns - first_ns) / _NS_PER_S / speed
         shift_ns = int((clock() + playing_s) * _NS_PER_S) - last_ns if now else 0
+    shift = pd.Timedelta(shift_ns, "ns")
+    moved = samples.assign(**{name: samples[name] + shift for name in TIMES if name in samples})
     writer: _Writer
     if isinstance(target, InfluxDatabase):
-        writer = _PointsWriter(samples, target, where, jitter_s, shift_ns)
+        writer = PointWriter(moved, target, where=where, jitter_s=jitter_s)
     else:
-        writer = SeriesWriter(samples, target, shift_ns=shift_ns, dialect=dialect)
+        writer = SeriesWriter(moved, target, dialect=dialect)
 
     resumed_at, points, started_s = done, 0, clock()
     while done < len(samples):
@@ -314,26 +400,6 @@ class _Writer(Protocol):
 
     def write(self, start: int, stop: int, *, again: bool) -> int:
         """Write the rows from ``start`` to ``stop``, and count; some of them may be there already if ``again``."""
-
-
-class _PointsWriter:
-    """Writes points of Telegraf's schema into InfluxDB; what is there already is replaced by the same."""
-
-    def __init__(
-        self, samples: pd.DataFrame, target: InfluxDatabase, where: str, jitter_s: float, shift_ns: int
-    ) -> None:
-        self.points = PointWriter(samples, where=where, jitter_s=jitter_s)
-        self.target, self.shift_ns = target, shift_ns
-        with official_client(target) as client:
-            # Only an administrator may make one, so nobody else is asked to.
-            if not any(target.bare_name in each.values() for each in client.get_list_database()):
-                client.create_database(target.bare_name)
-
-    def write(self, start: int, stop: int, *, again: bool) -> int:
-        lines = self.points.lines(start, stop, shift_ns=self.shift_ns)
-        with official_client(self.target) as client:
-            client.write(lines, {**self.target.place, "precision": "ns"}, protocol="line")
-        return len(lines)
 
 
 def _fingerprint(samples: pd.DataFrame, target: InfluxDatabase | PrometheusApi, *options: object) -> str:

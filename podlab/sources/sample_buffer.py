@@ -13,7 +13,7 @@ import pandas as pd
 
 from podlab.data.catalogue import AGES, CATALOGUE
 from podlab.sources.kubelet_answers import MISSING, NS_PER_S, Instance, Reading
-from podlab.sources.time_join import Ints
+from podlab.sources.time_join import Ints, instants
 
 log = logging.getLogger(__name__)
 
@@ -147,13 +147,10 @@ def _to_frame(
         given = pd.Series([getattr(each, name) or None for each in instances], dtype="str")
         return given.take(row).reset_index(drop=True)
 
-    def moments(ns: Ints) -> pd.Series:
-        return pd.Series(pd.to_datetime(ns, utc=True, unit="ns"))
-
     started_ns = np.array([each.started_ns for each in instances], dtype=np.int64)[row]
     names = ("node", "namespace", "pod", "pod_uid", "container")
-    table = {"time": moments(time_ns), **{name: text(name) for name in names}}
-    table["started_at"] = moments(started_ns).where(started_ns != MISSING)
+    table = {"time": instants(time_ns), **{name: text(name) for name in names}}
+    table["started_at"] = instants(started_ns).where(started_ns != MISSING)
     for number, name in enumerate(columns):
         known = values[:, number] != MISSING
         if known.any():

@@ -7,7 +7,6 @@ an operator may have set (``[global_tags]``).
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,9 +19,15 @@ from podlab.data.catalogue import AGES, CATALOGUE, LABELS
 from podlab.data.catalogue import IDENTITY as IDENTITY_COLUMNS
 from podlab.sources.influxdb_client import MeasurementRows
 from podlab.sources.influxdb_syntax import quote_identifier
-from podlab.sources.time_join import NOTHING, Ints, match_rows, nearest_rows, sampling_interval
-
-log = logging.getLogger(__name__)
+from podlab.sources.time_join import (
+    NOTHING,
+    Ints,
+    drop_impossible,
+    instants,
+    match_rows,
+    nearest_rows,
+    sampling_interval,
+)
 
 CONTAINER: Final = "kubernetes_pod_container"
 NETWORK: Final = "kubernetes_pod_network"
@@ -225,8 +230,6 @@ def one_agent(rows: MeasurementRows) -> MeasurementRows:
 _NS_PER_S: Final = 1_000_000_000
 # Telegraf's default interval, for a fetch that saw every container just once.
 _DEFAULT_INTERVAL_NS: Final = 10 * _NS_PER_S
-#: Beyond this a value does not fit into the table's counters.
-_TOO_LARGE: Final = 2**63
 
 
 @dataclass
@@ -304,7 +307,7 @@ def join_measurements(
         One row per row of the timeline; not yet checked.
     """
     names = pd.DataFrame(timeline.containers, columns=["cluster", "node", "namespace", "pod", "container"], dtype="str")
-    columns: dict[str, pd.Series] = {"time": _instants(pd.Series(timeline.time_ns))}
+    columns: dict[str, pd.Series] = {"time": instants(timeline.time_ns)}
     columns |= {str(name): values.where(values != "").take(timeline.container) for name, values in names.items()}
     same = dict(zip(timeline.containers, range(len(timeline.containers)), strict=True))
 
@@ -323,11 +326,11 @@ def join_measurements(
     if BLKIO in rows_of:
         columns |= _join_blkio(timeline, rows_of[BLKIO], cluster, columns.get("pod_uid"))
     if "started_at" in columns:
-        columns["started_at"] = _instants(columns["started_at"])
+        columns["started_at"] = _starts(columns["started_at"])
     frame = pd.DataFrame(
         {name: values.array for name, values in columns.items() if name in IDENTITY_COLUMNS or values.notna().any()}
     )
-    _drop_impossible(frame)
+    drop_impossible(frame)
     _drop_first_zeros(frame, timeline)
     return frame
 
@@ -406,19 +409,9 @@ def _take(fields: Mapping[str, pd.Series], index: Ints) -> dict[str, pd.Series]:
     return {name: pd.Series(values.array.take(index, allow_fill=True)) for name, values in fields.items()}
 
 
-def _instants(ns: pd.Series) -> pd.Series:
+def _starts(ns: pd.Series) -> pd.Series:
     whole = ns.astype("Int64")
-    instants = pd.Series(whole.fillna(0).astype("int64").to_numpy().view("datetime64[ns]")).dt.tz_localize("UTC")
-    return instants.where(whole.notna().to_numpy())
-
-
-def _drop_impossible(frame: pd.DataFrame) -> None:
-    """Telegraf passes on what the kubelet reckons, and that wraps at times: below 0, or beyond 2**63, is no value."""
-    for name in frame.columns.intersection(list(CATALOGUE)):
-        wrapped = ((frame[name] < 0) | (frame[name] >= _TOO_LARGE)).fillna(False).to_numpy(dtype=bool)
-        if wrapped.any():
-            log.warning("%d values of %s are below 0 or beyond 2**63 and count as missing", int(wrapped.sum()), name)
-            frame[name] = frame[name].mask(wrapped)
+    return instants(np.asarray(whole.fillna(0), dtype=np.int64)).where(whole.notna().to_numpy())
 
 
 def _drop_first_zeros(frame: pd.DataFrame, timeline: ContainerTimeline) -> None:

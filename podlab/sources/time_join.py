@@ -1,12 +1,21 @@
-"""Joining rows on time: nearest within a tolerance, each row used at most once."""
+"""Making rows of what was measured at other times: the nearest within a tolerance, each value used at most once."""
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+
+from podlab.data.catalogue import CATALOGUE
+
+log = logging.getLogger(__name__)
 
 Ints = npt.NDArray[np.int64]
 NOTHING = -1
+#: Beyond this a value does not fit into the table's counters.
+TOO_LARGE = 2**63
 
 
 def nearest_rows(left_group: Ints, left_time: Ints, right_group: Ints, right_time: Ints) -> tuple[Ints, Ints]:
@@ -107,3 +116,17 @@ def sampling_interval(group: Ints, time: Ints, *, default: int) -> Ints:
     interval = np.full(int(group.max()) + 1, int(np.median(medians)), dtype=np.int64)
     interval[owners] = medians
     return interval[group]
+
+
+def instants(time_ns: Ints) -> pd.Series:
+    """Turn nanoseconds since 1970 into a column of times (n_rows,)."""
+    return pd.Series(time_ns.view("datetime64[ns]")).dt.tz_localize("UTC")
+
+
+def drop_impossible(frame: pd.DataFrame) -> None:
+    """Make metrics missing where they are below 0 or beyond 2**63: what a kubelet reckons wraps at times."""
+    for name in frame.columns.intersection(list(CATALOGUE)):
+        wrapped = ((frame[name] < 0) | (frame[name] >= TOO_LARGE)).fillna(False).to_numpy(dtype=bool)
+        if wrapped.any():
+            log.warning("%d values of %s are below 0 or beyond 2**63 and count as missing", int(wrapped.sum()), name)
+            frame[name] = frame[name].mask(wrapped)
