@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from podlab.kubernetes import credentials
+from podlab.kubernetes import client
 from podlab.kubernetes.client import connect
 from tests.support.certificates import make_certificate
 from tests.support.informer import TOKEN, InformerHarness
@@ -95,7 +95,7 @@ def test_in_a_pod_the_token_that_kubernetes_put_there_anew_is_used(
         address = urlsplit(api.url)
         monkeypatch.setenv("KUBERNETES_SERVICE_HOST", str(address.hostname))
         monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(address.port))
-        monkeypatch.setattr(credentials, "SERVICE_ACCOUNT", tmp_path)
+        monkeypatch.setattr(client, "SERVICE_ACCOUNT", tmp_path)
         harness = InformerHarness(api, tmp_path)
         harness.informer._connect = lambda: connect(access="inside")
 

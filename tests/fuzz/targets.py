@@ -24,8 +24,7 @@ from podlab.data.catalogue import CATALOGUE
 from podlab.data.recordings import read_recording, write_recording
 from podlab.errors import PodlabError
 from podlab.importing import import_files, read_mapping
-from podlab.kubernetes.client import ApiConnection
-from podlab.kubernetes.credentials import no_credentials
+from podlab.kubernetes.client import ApiConnection, no_credentials
 from podlab.kubernetes.inventory import read_inventory
 from podlab.kubernetes.objects import PodEvent, decode_event, watched
 from podlab.model import bundle

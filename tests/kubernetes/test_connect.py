@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from podlab.errors import InputError
-from podlab.kubernetes import credentials
+from podlab.kubernetes import client
 from podlab.kubernetes.client import connect
 from podlab.kubernetes.inventory import read_inventory
 from tests.kubernetes.conftest import TOKEN
@@ -29,7 +29,7 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(credentials, "SERVICE_ACCOUNT", tmp_path / "nowhere")
+    monkeypatch.setattr(client, "SERVICE_ACCOUNT", tmp_path / "nowhere")
     return tmp_path
 
 
@@ -40,7 +40,7 @@ def pod(monkeypatch: pytest.MonkeyPatch, home: Path) -> Path:
     folder.mkdir()
     (folder / "token").write_text(POD_TOKEN + "\n", encoding="utf-8")
     shutil.copy(certifi.where(), folder / "ca.crt")
-    monkeypatch.setattr(credentials, "SERVICE_ACCOUNT", folder)
+    monkeypatch.setattr(client, "SERVICE_ACCOUNT", folder)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
     return folder
@@ -156,8 +156,8 @@ def test_in_a_pod_an_address_of_the_new_kind_stands_in_brackets(pod: Path, monke
 
 
 def test_in_a_pod_the_official_client_is_not_even_imported(pod: Path) -> None:
-    script = "import sys, podlab.watcher.app; from podlab.kubernetes import credentials; from pathlib import Path; "
-    script += f"credentials.SERVICE_ACCOUNT = Path({str(pod)!r}); print(credentials.service_account().host); "
+    script = "import sys, podlab.watcher.app; from podlab.kubernetes import client; from pathlib import Path; "
+    script += f"client.SERVICE_ACCOUNT = Path({str(pod)!r}); print(client.service_account().host); "
     script += "print('kubernetes' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["https://10.96.0.1:443", "False"]

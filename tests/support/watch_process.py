@@ -112,8 +112,8 @@ class WatchProcess:
         (self.service_account / "token").write_text(TOKEN, encoding="utf-8")
         address = urlsplit(self.api.url)
         # The folder is fixed in a pod, and not to be written to here.
-        script = "import pathlib, sys, podlab.cli, podlab.kubernetes.credentials as credentials; "
-        script += f"credentials.SERVICE_ACCOUNT = pathlib.Path({str(self.service_account)!r}); podlab.cli.main()"
+        script = "import pathlib, sys, podlab.cli, podlab.kubernetes.client as client; "
+        script += f"client.SERVICE_ACCOUNT = pathlib.Path({str(self.service_account)!r}); podlab.cli.main()"
         where = {"KUBERNETES_SERVICE_HOST": str(address.hostname), "KUBERNETES_SERVICE_PORT": str(address.port)}
         return [sys.executable, "-c", script], where
 
