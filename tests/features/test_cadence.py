@@ -54,6 +54,13 @@ def test_a_young_pod_has_no_volumes_yet(told: pd.DataFrame) -> None:
     assert told.loc[since_s > 180, "volume_used_bytes"].notna().all()
 
 
+def test_the_first_measurement_of_each_family_is_not_left_out(told: pd.DataFrame) -> None:
+    """The second is at least 10 s after it, that of volumes 60 s; the sample that it saw is up to a second older."""
+    for family, second_s in (("network", 10), ("filesystem", 10), ("volume", 60 + 60)):
+        measured_s = (told["time"] - told["started_at"]).dt.total_seconds() - told[AGES[family]]  # type: ignore[index]
+        assert (measured_s.groupby(told["pod"]).min() < second_s - 1).any(), family
+
+
 def test_cpu_usage_is_the_mean_since_the_row_before(told: pd.DataFrame) -> None:
     for _, own in told.groupby("pod"):
         grown = own["cpu_usage_core_nanoseconds"].astype(float).diff() / own["time"].diff().dt.total_seconds()
