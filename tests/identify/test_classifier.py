@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
+from typing import Any, ClassVar
 
-from podlab.identify import classifier
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.naive_bayes import GaussianNB
+
+from podlab.identify import classifier, fit
 from podlab.identify.classifier import service_proximity
 
 
@@ -39,3 +43,26 @@ def test_same_as_counting_one_by_one(rows: int, known: int) -> None:
     service = np.sort(rng.choice([0, 1, 3], known)).astype(np.int16)
     found = service_proximity(leaves, theirs, service, 5)
     np.testing.assert_array_equal(found, naive_proximity(leaves, theirs, service, 5))
+
+
+class Onlooker(GaussianNB):
+    """Keeps what it was fitted to."""
+
+    shown: ClassVar[list[np.ndarray]] = []
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Onlooker:
+        self.shown.append(np.array(X))
+        return super().fit(X, y, sample_weight)
+
+
+def test_a_classifier_of_ones_own_gets_features_of_one_scale(training: pd.DataFrame) -> None:
+    """Whatever their units: a nearest-neighbour classifier, say, would look at the largest numbers only."""
+    Onlooker.shown.clear()
+    fit(training, horizons_s=(10.0,), estimator=Onlooker(), jobs=1)
+    for X in Onlooker.shown:
+        spread = X.std(axis=0)
+        varies = spread > 1e-6
+        assert varies.any()
+        # Below 1 where values are missing, which the median stands in for.
+        assert ((spread[varies] > 0.5) & (spread[varies] < 1.01)).all()
+        assert np.abs(X.mean(axis=0)).max() < 1.0

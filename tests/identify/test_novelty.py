@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from podlab.identify.novelty import KEPT_QUANTILES, NOVELTY_THRESHOLD, fit_ood_score
+from podlab.identify.novelty import KEPT_QUANTILES, NOVELTY_THRESHOLD, OodScore, fit_ood_score
 
 
 def held_out(each: int = 100) -> tuple[np.ndarray, np.ndarray]:
@@ -84,3 +85,12 @@ def test_the_strangest_of_all_held_out_containers_is_as_strange_as_their_number_
     assert novelty[2] < 0.03
     # One of a hundred, and below all that are known ever less: by exp(-1) over the distance to the median.
     assert abs(novelty[3] - (1 - 0.01 * np.exp(-1 / np.log(50)))) < 1e-4
+
+
+@pytest.mark.parametrize("held_out_values", [[0.0, 1.0, 3.0, 100.0], [0.0, 1.0, 2.0, 3.0, 100.0]])
+def test_below_all_held_out_values_the_tail_falls_by_their_distance_to_the_median(held_out_values: list[float]) -> None:
+    """The median is 2 in both: a value of -2 has the logarithm of one in n + 1, less one."""
+    tail = -np.log(len(held_out_values) + 1) - 1
+    ood_score = OodScore(np.zeros((1, 1)), np.array([held_out_values]), np.array([tail - 0.01, tail + 0.01]))
+    novelty = ood_score.novelty(np.array([[-2.0]]), np.zeros(1, dtype=np.intp))
+    np.testing.assert_allclose(novelty, 1 - 1 / 3)
