@@ -17,7 +17,7 @@ from podlab.audit.contents import (
     surroundings,
 )
 from podlab.audit.separation import (
-    Trial,
+    ForestSettings,
     ablations,
     predict_from_draws,
     separate_by_metric,
@@ -25,12 +25,12 @@ from podlab.audit.separation import (
     shuffled_scores,
 )
 from podlab.audit.summary import summarise
-from podlab.audit.windows import WindowTable, cut_windows, sample_deployments
+from podlab.audit.windows import WindowTable, cut_windows
 
 __all__ = [
     "Confounding",
     "FaultAudit",
-    "Trial",
+    "ForestSettings",
     "WindowTable",
     "ablations",
     "audit_columns",
@@ -47,7 +47,6 @@ __all__ = [
     "nearest_pairs",
     "predict_from_draws",
     "rows_in_files",
-    "sample_deployments",
     "sampling_gaps",
     "separate_by_metric",
     "separate_sites",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -16,9 +15,11 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from podlab.audit.confounding import explained_share, properties_of
 from podlab.audit.contents import surroundings
-from podlab.audit.windows import START_UP, STEADY_STATE, WindowTable, cut_windows, sample_deployments
+from podlab.audit.windows import START_UP, STEADY_STATE, WindowTable, cut_windows
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS, Family
-from podlab.evaluation.metrics import Estimate, score_answers
+from podlab.evaluation.cross_validation import ignore_small_data_warnings
+from podlab.evaluation.dataset import thin_deployments
+from podlab.evaluation.metrics import score_answers
 from podlab.evaluation.splits import Plan, TextArray, plan_splits
 from podlab.features.windows import series_of
 
@@ -51,7 +52,7 @@ ABLATIONS: Final[dict[str, tuple[str, ...]]] = {
 
 
 @dataclass(frozen=True)
-class Trial:
+class ForestSettings:
     """How scores are come by: forests on folds of deployments.
 
     Attributes
@@ -61,7 +62,7 @@ class Trial:
     trees : int
         Of each forest.
     seed : int
-        The same windows and trial give the same scores.
+        The same windows and settings give the same scores.
     jobs : int, optional
         How many processes; by default as many as there are cores. The scores do not depend on it.
     """
@@ -72,15 +73,11 @@ class Trial:
     jobs: int | None = None
 
 
-@dataclass(frozen=True)
-class _Task:
-    """One forest to be scored by deployment: what it sees of the windows, and what it is scored against."""
-
-    X: NDArray[np.float32]
-    plan: Plan
+#: What a forest is trained for, the features that it sees (n_deployments, n_features), and how deployments are split.
+_Task = tuple[dict[str, Any], NDArray[np.float32], Plan]
 
 
-def ablations(by_window: Mapping[str, WindowTable], trial: Trial) -> pd.DataFrame:
+def ablations(by_window: Mapping[str, WindowTable], settings: ForestSettings) -> pd.DataFrame:
     """Score what can be predicted from some families of metrics only, trained anew each time.
 
     Returns
@@ -90,20 +87,19 @@ def ablations(by_window: Mapping[str, WindowTable], trial: Trial) -> pd.DataFram
         ``features`` (which), ``number`` of them, ``macro_f1``, ``low``, ``high``, ``deployments``, ``chance`` (one of
         the number of services).
     """
-    about, tasks = [], []
+    tasks: list[_Task] = []
     for name, windows in by_window.items():
-        plan = _plan(windows, trial)
+        plan = _plan(windows, settings)
         done: set[tuple[str, ...]] = set()
         for what, columns in ABLATIONS.items():
             kept = windows.only(columns)
             if kept.names and kept.names not in done:
                 done.add(kept.names)
-                about.append({"window": name, "features": what, "number": len(kept.names)})
-                tasks.append(_Task(kept.X, plan))
-    return _table(about, tasks, _score_all(tasks, trial))
+                tasks.append(({"window": name, "features": what, "number": len(kept.names)}, kept.X, plan))
+    return _score_forests(tasks, settings)
 
 
-def separate_by_metric(by_window: Mapping[str, WindowTable], trial: Trial) -> pd.DataFrame:
+def separate_by_metric(by_window: Mapping[str, WindowTable], settings: ForestSettings) -> pd.DataFrame:
     """Score each metric alone, and explain the variance of its level.
 
     Returns
@@ -116,24 +112,24 @@ def separate_by_metric(by_window: Mapping[str, WindowTable], trial: Trial) -> pd
         services explain no more by chance than few patterns do (epsilon squared; Kelley 1935, "An unbiased correlation
         ratio measure", Proceedings of the National Academy of Sciences 21:554-559); missing without labels.
     """
-    about, tasks = [], []
+    tasks: list[_Task] = []
     for name, windows in by_window.items():
-        plan = _plan(windows, trial)
+        plan = _plan(windows, settings)
         for series in series_of(MEASURED_METRICS):
             kept = windows.only((series,))
             level = windows.X[:, windows.names.index(f"{series}.mean")] if kept.names else np.array([np.nan])
             # A constant separates nothing, such as memory swapped out where nothing is.
             if np.isnan(level).all() or np.nanmax(level) == np.nanmin(level):
                 continue
-            shares = {"by_service": _explained(windows.deployments["service"], level)}
-            for what, label in (("by_load", "load"), ("by_site", "site")):
-                shares[what] = _explained(windows.deployments[label], level) if label in windows.deployments else np.nan
-            about.append({"window": name, "metric": series, **shares})
-            tasks.append(_Task(kept.X, plan))
-    return _table(about, tasks, _score_all(tasks, trial))
+            shares = {
+                f"by_{label}": _explained(windows.deployments[label], level) if label in windows.deployments else np.nan
+                for label in ("service", "load", "site")
+            }
+            tasks.append(({"window": name, "metric": series, **shares}, kept.X, plan))
+    return _score_forests(tasks, settings)
 
 
-def shuffled_scores(windows: WindowTable, trial: Trial, *, shuffles: int = 5) -> pd.DataFrame:
+def shuffled_scores(windows: WindowTable, settings: ForestSettings, *, shuffles: int = 5) -> pd.DataFrame:
     """Score forests that are trained and tested on services shuffled over deployments.
 
     What they score above chance is a leak of the protocol.
@@ -143,18 +139,13 @@ def shuffled_scores(windows: WindowTable, trial: Trial, *, shuffles: int = 5) ->
     DataFrame
         One line per shuffle: ``window``, ``shuffle``, ``macro_f1``, ``low``, ``high``, ``deployments``, ``chance``.
     """
-    about, tasks = [], []
-    rng = np.random.default_rng(trial.seed)
-    for number in range(shuffles):
-        services = pd.array(rng.permutation(windows.services), dtype="str")
-        shuffled = replace(windows, deployments=windows.deployments.assign(service=services))
-        about.append({"window": windows.name, "shuffle": number + 1})
-        tasks.append(_Task(windows.X, _plan(shuffled, trial)))
-    return _table(about, tasks, _score_all(tasks, trial))
+    plans = _shuffled_plans(windows, settings, shuffles)
+    tasks = [({"window": windows.name, "shuffle": number}, windows.X, plan) for number, plan in enumerate(plans, 1)]
+    return _score_forests(tasks, settings)
 
 
 def predict_from_draws(
-    windows: WindowTable, everything: pd.DataFrame, trial: Trial, *, shuffles: int = 5
+    windows: WindowTable, everything: pd.DataFrame, settings: ForestSettings, *, shuffles: int = 5
 ) -> pd.DataFrame:
     """Score forests that see no metric, only the circumstances of each deployment: its draws, load, site and start.
 
@@ -167,7 +158,7 @@ def predict_from_draws(
         Taken with a table of draws, where there is one.
     everything : DataFrame
         Samples of all that was recorded at the time, for co-located containers.
-    trial : Trial
+    settings : ForestSettings
     shuffles : int
         How often services are shuffled over deployments.
 
@@ -187,59 +178,49 @@ def predict_from_draws(
         each.series.fillna(-1.0) if each.is_number else pd.get_dummies(each.series, prefix=each.name)
         for each in properties
     ]
-    seen = replace(windows, X=pd.concat(columns, axis=1).to_numpy(np.float32), names=())
-    rng = np.random.default_rng(trial.seed)
-    about, tasks = [{"services": "as recorded"}], [_Task(seen.X, _plan(seen, trial))]
-    for _ in range(shuffles):
-        services = pd.array(rng.permutation(windows.services), dtype="str")
-        shuffled = replace(seen, deployments=windows.deployments.assign(service=services))
-        about.append({"services": "shuffled"})
-        tasks.append(_Task(seen.X, _plan(shuffled, trial)))
-    return _table(about, tasks, _score_all(tasks, trial))
+    X = pd.concat(columns, axis=1).to_numpy(np.float32)
+    plans = _shuffled_plans(windows, settings, shuffles)
+    shuffled: list[_Task] = [({"services": "shuffled"}, X, plan) for plan in plans]
+    return _score_forests([({"services": "as recorded"}, X, _plan(windows, settings)), *shuffled], settings)
 
 
-def _plan(windows: WindowTable, trial: Trial) -> Plan:
-    return plan_splits(windows.deployments, folds=trial.folds, seed=trial.seed)
+def _plan(windows: WindowTable, settings: ForestSettings) -> Plan:
+    return plan_splits(windows.deployments, folds=settings.folds, seed=settings.seed)
 
 
-def _score_all(tasks: Sequence[_Task], trial: Trial) -> list[Estimate]:
-    """Macro-F1 of each task over all its splits."""
+def _shuffled_plans(windows: WindowTable, settings: ForestSettings, shuffles: int) -> list[Plan]:
+    """Plan splits of the same deployments with their services shuffled."""
+    rng = np.random.default_rng(settings.seed)
+    orders = (pd.array(rng.permutation(windows.services), dtype="str") for _ in range(shuffles))
+    return [_plan(replace(windows, deployments=windows.deployments.assign(service=own)), settings) for own in orders]
+
+
+def _score_forests(tasks: Sequence[_Task], settings: ForestSettings) -> pd.DataFrame:
+    """Train and test a forest on each split of each task; one line per task, with its macro-F1 over all splits."""
     work = (
-        delayed(_answer)(task.X[split.train], task.plan.services[split.train], task.X[split.test], trial)
-        for task in tasks
-        for split in task.plan.splits
+        delayed(_predict)(X[split.train], plan.services[split.train], X[split.test], settings)
+        for _, X, plan in tasks
+        for split in plan.splits
     )
-    answers = iter(Parallel(n_jobs=trial.jobs or cpu_count(), batch_size="auto")(work))
-    found = []
-    for task in tasks:
-        tested = np.concatenate([split.test for split in task.plan.splits])
-        said = np.concatenate([next(answers) for _ in task.plan.splits])
-        truth, units = task.plan.services[tested], task.plan.units[tested]
-        found.append(score_answers(list(truth), list(said), list(units), seed=trial.seed).macro_f1)
-    return found
+    predicted = iter(Parallel(n_jobs=settings.jobs or cpu_count(), batch_size="auto")(work))
+    lines = []
+    for about, _, plan in tasks:
+        tested = np.concatenate([split.test for split in plan.splits])
+        answers = np.concatenate([next(predicted) for _ in plan.splits])
+        truth, units = plan.services[tested], plan.units[tested]
+        found = score_answers(list(truth), list(answers), list(units), seed=settings.seed).macro_f1
+        scores = {"macro_f1": found.value, "low": found.low, "high": found.high}
+        number = {"deployments": len(plan.services), "chance": 1 / len(set(plan.services))}
+        lines.append({**about, **scores, **number})
+    return pd.DataFrame(lines)
 
 
-def _answer(train: NDArray[np.float32], services: TextArray, test: NDArray[np.float32], trial: Trial) -> TextArray:
-    model: Any = ExtraTreesClassifier(trial.trees, class_weight="balanced", random_state=trial.seed)
-    with warnings.catch_warnings():
-        # Many services of few deployments each are what is asked for.
-        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+def _predict(
+    train: NDArray[np.float32], services: TextArray, test: NDArray[np.float32], settings: ForestSettings
+) -> TextArray:
+    model: Any = ExtraTreesClassifier(settings.trees, class_weight="balanced", random_state=settings.seed)
+    with ignore_small_data_warnings():
         return np.asarray(model.fit(train, services.astype(str)).predict(test), dtype=object)
-
-
-def _table(about: list[dict[str, Any]], tasks: Sequence[_Task], scores: Sequence[Estimate]) -> pd.DataFrame:
-    described = [
-        {
-            **each,
-            "macro_f1": found.value,
-            "low": found.low,
-            "high": found.high,
-            "deployments": len(task.plan.services),
-            "chance": 1 / len(set(task.plan.services)),
-        }
-        for each, task, found in zip(about, tasks, scores, strict=True)
-    ]
-    return pd.DataFrame(described)
 
 
 def _explained(groups: pd.Series, level: NDArray[np.float32]) -> float:
@@ -259,7 +240,7 @@ _RESAMPLES: Final = 200
 
 
 def separate_sites(
-    samples: pd.DataFrame, trial: Trial, *, length_s: float = 60.0, per_service: int = 0
+    samples: pd.DataFrame, settings: ForestSettings, *, length_s: float = 60.0, per_service: int = 0
 ) -> pd.DataFrame:
     """Score how well a forest separates sites, on deployments that it was not trained on.
 
@@ -267,12 +248,12 @@ def separate_sites(
     ----------
     samples : DataFrame
         A checked samples table with ``service``, ``deployment`` and ``site``.
-    trial : Trial
+    settings : ForestSettings
         Folds, trees and seed.
     length_s : float
         Length of the windows at the start and of the steady state; the first :data:`FIRST_S` are a window of their own.
     per_service : int
-        Only so many deployments of each service and site, drawn at random; 0 for all.
+        So many deployments of each service and site at most, drawn at random; 0 for all.
 
     Returns
     -------
@@ -285,7 +266,11 @@ def separate_sites(
     columns = ["window", "features", "number", "auc", "low", "high", "deployments", "sites"]
     if "site" not in samples or samples["site"].nunique() < 2:
         return pd.DataFrame(columns=columns)
-    described = samples[samples["site"].notna()].reset_index(drop=True)
+    described = thin_deployments(
+        samples[samples["site"].notna()].reset_index(drop=True),
+        per_service * samples["site"].nunique(),
+        seed=settings.seed,
+    )
     whole = cut_windows(described, length_s=length_s)
     by_window: dict[str, WindowTable] = {}
     if START_UP in whole:
@@ -293,7 +278,6 @@ def separate_sites(
         by_window[f"first {length_s:g} s"] = whole[START_UP]
     if STEADY_STATE in whole:
         by_window[f"{length_s:g} s of steady state"] = whole[STEADY_STATE]
-    by_window = sample_deployments(by_window, per_service * samples["site"].nunique(), seed=trial.seed)
     families = list(dict.fromkeys(CATALOGUE[name].family for name in MEASURED_METRICS))
     parts: dict[str, tuple[str, ...]] = {"all": MEASURED_METRICS}
     parts |= {family: tuple(m for m in MEASURED_METRICS if CATALOGUE[m].family == family) for family in families}
@@ -304,7 +288,7 @@ def separate_sites(
         for part, columns_of in parts.items()
     ]
     asked = [each for each in asked if each[2].names]
-    found = Parallel(n_jobs=trial.jobs or cpu_count())(delayed(_auc)(windows, trial) for _, _, windows in asked)
+    found = Parallel(n_jobs=settings.jobs or cpu_count())(delayed(_auc)(windows, settings) for _, _, windows in asked)
     rows = [
         {
             "window": window,
@@ -319,20 +303,20 @@ def separate_sites(
     return pd.DataFrame(rows, columns=columns)
 
 
-def _auc(windows: WindowTable, trial: Trial) -> dict[str, float]:
+def _auc(windows: WindowTable, settings: ForestSettings) -> dict[str, float]:
     """Out-of-fold AUC with its interval; folds are of deployments and spread each site over all of them."""
     sites = windows.deployments["site"].to_numpy(object).astype(str)
-    plan = plan_splits(windows.deployments.assign(service=sites), folds=trial.folds, seed=trial.seed)
+    plan = plan_splits(windows.deployments.assign(service=sites), folds=settings.folds, seed=settings.seed)
     names = np.unique(sites)
     probability = np.full((len(sites), names.size), np.nan)
     for split in plan.splits:
-        model: Any = ExtraTreesClassifier(trial.trees, class_weight="balanced", random_state=trial.seed)
+        model: Any = ExtraTreesClassifier(settings.trees, class_weight="balanced", random_state=settings.seed)
         model.fit(windows.X[split.train], sites[split.train])
         there = np.searchsorted(names, model.classes_)
         probability[np.ix_(split.test, there)] = model.predict_proba(windows.X[split.test])
     tested = np.isfinite(probability).any(axis=1)
     scores, truth = np.nan_to_num(probability[tested]), sites[tested]
-    rng = np.random.default_rng(trial.seed)
+    rng = np.random.default_rng(settings.seed)
     drawn = [
         _mean_auc(truth[chosen], scores[chosen], names)
         for chosen in (rng.integers(0, truth.size, truth.size) for _ in range(_RESAMPLES))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -200,35 +199,6 @@ def place_within(services: pd.Series, values: pd.Series) -> pd.Series:
     order = values.groupby(services).rank(method="dense") - 1
     last = order.groupby(services).transform("max")
     return order / last.where(last > 0)
-
-
-def sample_deployments(
-    by_window: Mapping[str, WindowTable], per_service: int, *, seed: int = 0
-) -> dict[str, WindowTable]:
-    """Keep some deployments of each service, so that what trains many models stays quick.
-
-    Parameters
-    ----------
-    by_window : mapping of str to WindowTable
-    per_service : int
-        How many at most, the same ones in every window; 0 keeps all.
-    seed : int
-        Draws them.
-    """
-    if not per_service:
-        return dict(by_window)
-    named = pd.concat(
-        [windows.deployments[["service", "deployment"]] for windows in by_window.values()]
-    ).drop_duplicates()
-    drawn = named.sort_values("deployment").sample(frac=1.0, random_state=seed).groupby("service").head(per_service)
-    kept = set(drawn["deployment"])
-    thinned = {}
-    for name, windows in by_window.items():
-        chosen = windows.deployments["deployment"].isin(kept).to_numpy()
-        thinned[name] = replace(
-            windows, X=windows.X[chosen], deployments=windows.deployments[chosen].reset_index(drop=True)
-        )
-    return thinned
 
 
 def _natural(text: str) -> list[tuple[int, int, str]]:

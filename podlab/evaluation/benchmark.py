@@ -16,7 +16,7 @@ from podlab.errors import InputError
 from podlab.evaluation.baselines import benchmark_models
 from podlab.evaluation.cross_validation import FeatureClassifier, Model, cross_validate
 from podlab.evaluation.dataset import read_dataset
-from podlab.evaluation.metrics import macro_f1, score
+from podlab.evaluation.metrics import macro_f1, score, to_records
 from podlab.evaluation.splits import plan_splits
 from podlab.progress import Progress
 
@@ -64,12 +64,8 @@ class Benchmark:
 
     def to_json(self) -> dict[str, Any]:
         """Give plain values, undefined ones as null."""
-        tables = {
-            name: [{k: None if v != v else v for k, v in row.items()} for row in getattr(self, name).to_dict("records")]
-            for name in ("table", "ranks", "control")
-        }
         return {
-            **tables,
+            **{name: to_records(getattr(self, name)) for name in ("table", "ranks", "control")},
             "n_cases": len(self.cases),
             "critical_difference": self.critical_difference,
             "cliques": [list(clique) for clique in self.cliques],
@@ -225,7 +221,7 @@ def find_cliques(scores: pd.DataFrame) -> list[tuple[str, ...]]:
 
     Pairs are compared by :func:`wilcoxon` with Holm's correction (Holm 1979, Scandinavian Journal of Statistics
     6:65-70) at 5 %, as Benavoli, Corani and Mangili 2016 advise ("Should we really use post-hoc tests based on
-    mean-ranks?", JMLR 17(5):1-10): other than mean ranks, a pair's test does not depend on who else is compared.
+    mean-ranks?", JMLR 17(5):1-10): other than mean ranks, a pair's test does not depend on what else is compared.
 
     Parameters
     ----------

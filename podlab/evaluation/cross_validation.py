@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 import podlab
 from podlab.data.catalogue import FEATURE_METRICS
 from podlab.data.draws import KNOB_PREFIX
-from podlab.evaluation.dataset import Dataset, load_of, read_dataset
+from podlab.evaluation.dataset import LabelledSamples, load_of, read_dataset
 from podlab.evaluation.scenarios import Scenario, apply_scenario, from_start, move_to_another_machine
 from podlab.evaluation.splits import Plan, Split, plan_splits, unit_column
 from podlab.features.features import feature_matrix
@@ -165,12 +165,12 @@ class FeatureClassifier:
 
 
 def cross_validate(
-    samples: pd.DataFrame | Dataset,
+    samples: pd.DataFrame | LabelledSamples,
     splits: str | Plan | Sequence[Split] = "deployment",
     scenarios: Sequence[Scenario | float] = (10.0, 30.0, 60.0, 120.0),
     model: Identifier | Model | Mapping[str, Identifier | Model] | None = None,
     *,
-    tested: pd.DataFrame | Dataset | None = None,
+    tested: pd.DataFrame | LabelledSamples | None = None,
     seed: int = 0,
     jobs: int | None = None,
     cache: Path | str | None = None,
@@ -181,7 +181,7 @@ def cross_validate(
 
     Parameters
     ----------
-    samples : DataFrame or Dataset
+    samples : DataFrame or LabelledSamples
         A checked samples table with labels, or what :func:`podlab.evaluation.dataset.read_dataset` made of one.
     splits : str, Plan or sequence of Split
         Which containers train and which are predicted. A text is what :func:`podlab.evaluation.splits.plan_splits`
@@ -191,7 +191,7 @@ def cross_validate(
     model : Identifier, Model or mapping of str to these, optional
         One, or several by name; by default ``Identifier()``. An identifier of one's own classifier takes part as well
         as a :class:`FeatureClassifier`; none is changed, since each training begins with a copy.
-    tested : DataFrame or Dataset, optional
+    tested : DataFrame or LabelledSamples, optional
         Another recording, in which the splits' tested positions count; by default the same samples.
     seed : int
         Of what scenarios draw.
@@ -224,8 +224,8 @@ def cross_validate(
     InputError
         If the samples cannot be split, a model cannot learn from them, or the cache cannot be written.
     """
-    dataset = samples if isinstance(samples, Dataset) else read_dataset(samples)
-    asked_of = dataset if tested is None else tested if isinstance(tested, Dataset) else read_dataset(tested)
+    dataset = samples if isinstance(samples, LabelledSamples) else read_dataset(samples)
+    asked_of = dataset if tested is None else tested if isinstance(tested, LabelledSamples) else read_dataset(tested)
     plan = plan_splits(dataset.containers, group=splits, seed=seed) if isinstance(splits, str) else splits
     description = plan.description if isinstance(plan, Plan) else {"group": "deployment"}
     group = str(description["group"])
@@ -290,7 +290,7 @@ def probabilities(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def _train_and_predict(
-    model: Model, train: pd.DataFrame, test: Dataset, scenarios: Sequence[Scenario], seeds: list[int],
+    model: Model, train: pd.DataFrame, test: LabelledSamples, scenarios: Sequence[Scenario], seeds: list[int],
     keys: tuple[str, str] | None, kept: Kept | None,
 ) -> pd.DataFrame:  # fmt: skip
     """Train one model, unless it is kept, and let it predict."""
@@ -308,7 +308,7 @@ def _train_and_predict(
 
 
 def _predict(
-    fitted: Model, fit_cpu_s: float, test: Dataset, scenarios: Sequence[Scenario], seeds: list[int]
+    fitted: Model, fit_cpu_s: float, test: LabelledSamples, scenarios: Sequence[Scenario], seeds: list[int]
 ) -> pd.DataFrame:
     """Predict what each scenario shows; ``position`` counts the containers of the test."""
     found = []
@@ -357,7 +357,7 @@ def _complete(table: pd.DataFrame, **more: Any) -> pd.DataFrame:
     return table.assign(known=known, best_guess=best, predicted=best.where(known), confidence=confidence, **new)
 
 
-def _describe(dataset: Dataset, group: str) -> pd.DataFrame:
+def _describe(dataset: LabelledSamples, group: str) -> pd.DataFrame:
     """Give identity and labels of the containers, without the table of draws (n_containers,)."""
     own = [name for name in dataset.containers if name == group or not str(name).startswith(KNOB_PREFIX)]
     return dataset.containers[own].assign(
@@ -414,8 +414,9 @@ class Kept:
 
 
 def _keys(
-    dataset: Dataset, tested: Dataset, split: Split, model: Model, scenarios: Sequence[Scenario], seeds: list[int]
-) -> tuple[str, str] | None:
+    dataset: LabelledSamples, tested: LabelledSamples, split: Split, model: Model, scenarios: Sequence[Scenario],
+    seeds: list[int],
+) -> tuple[str, str] | None:  # fmt: skip
     """Name a trained model, and its predictions, by all that they depend on; None where that is not known."""
     if b"__main__" in pickle.dumps(model):
         return None  # of a class in a cell only the name is known, not the code

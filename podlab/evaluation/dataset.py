@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Dataset:
+class LabelledSamples:
     """Samples with a service, and which container each row is of.
 
     Attributes
@@ -51,13 +51,13 @@ class Dataset:
         chosen[positions] = True
         return self.samples[chosen[self.code]].reset_index(drop=True)
 
-    def part(self, positions: IntArray) -> Dataset:
+    def part(self, positions: IntArray) -> LabelledSamples:
         """Give a data set of some containers (positions rising)."""
         number = np.full(len(self.containers), -1, dtype=np.int64)
         number[positions] = np.arange(len(positions))
         code = number[self.code]
         samples = self.samples[code >= 0].reset_index(drop=True)
-        return Dataset(samples, code[code >= 0], self.containers.iloc[positions].reset_index(drop=True))
+        return LabelledSamples(samples, code[code >= 0], self.containers.iloc[positions].reset_index(drop=True))
 
     def digest(self, positions: IntArray) -> str:
         """Give the SHA-256 of the rows of some containers: of columns, values and order."""
@@ -70,7 +70,7 @@ class Dataset:
     def _row_hashes(self) -> NDArray[np.uint64]:
         return np.asarray(pd.util.hash_pandas_object(self.samples, index=False))
 
-    def until(self, horizon_s: float) -> Dataset:
+    def until(self, horizon_s: float) -> LabelledSamples:
         """Keep only rows of the first seconds; containers without any stay."""
         early = self.offset_s() < horizon_s
         return replace(self, samples=self.samples[early].reset_index(drop=True), code=self.code[early])
@@ -80,7 +80,7 @@ class Dataset:
         start = self.samples["started_at"].fillna(self.samples.groupby(self.code)["time"].transform("min"))
         return np.asarray((self.samples["time"] - start).dt.total_seconds(), dtype=np.float64)
 
-    def shuffle_labels(self, units: TextArray, seed: int) -> Dataset:
+    def shuffle_labels(self, units: TextArray, seed: int) -> LabelledSamples:
         """Hand each deployment's service to another one, drawn at random.
 
         Parameters
@@ -107,7 +107,7 @@ def read_dataset(
     *,
     until_s: float | None = None,
     draws: pd.DataFrame | None = None,
-) -> Dataset:
+) -> LabelledSamples:
     """Choose the labelled containers of a samples table.
 
     Parameters
@@ -167,7 +167,7 @@ def thin_deployments(samples: pd.DataFrame, per_service: int, *, seed: int = 0) 
     return samples[samples["deployment"].isin(set(drawn))].reset_index(drop=True)
 
 
-def _number_containers(labelled: pd.DataFrame, draws: pd.DataFrame | None = None) -> Dataset:
+def _number_containers(labelled: pd.DataFrame, draws: pd.DataFrame | None = None) -> LabelledSamples:
     labelled = labelled.reset_index(drop=True)
     code = labelled.groupby(list(INSTANCE_KEY), dropna=False, sort=False).ngroup().to_numpy().astype(np.int64)
     containers = read_rows(labelled).containers
@@ -175,7 +175,7 @@ def _number_containers(labelled: pd.DataFrame, draws: pd.DataFrame | None = None
         containers = containers.assign(**split_variant(containers["variant"]))
     if draws is not None:
         containers = join_draws(containers, draws)
-    return Dataset(labelled, code, containers)
+    return LabelledSamples(labelled, code, containers)
 
 
 def split_variant(variant: pd.Series) -> dict[str, pd.Series]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from podlab.evaluation.baselines import j48_like_tree
 from podlab.evaluation.cross_validation import cross_validate, ignore_small_data_warnings
-from podlab.evaluation.dataset import DEFAULT_FILTER, Dataset, columns_of, read_dataset
+from podlab.evaluation.dataset import DEFAULT_FILTER, LabelledSamples, columns_of, read_dataset
 from podlab.evaluation.metrics import Scores, score_answers, score_predictions, spread
 from podlab.evaluation.splits import IntArray, Plan, TextArray, plan_splits, unit_column
 from podlab.identify import Identifier
@@ -173,14 +173,14 @@ def predict_rows(X: Matrix, services: TextArray, train: IntArray, test: IntArray
     return np.asarray(tree.predict(X[test]), dtype=object)
 
 
-def score_row_tree(dataset: Dataset, plan: Plan, columns: Sequence[str], seed: int, **scoring: Any) -> Scores:
+def score_row_tree(dataset: LabelledSamples, plan: Plan, columns: Sequence[str], seed: int, **scoring: Any) -> Scores:
     """Score the original's tree by its own protocol: trained on random rows, tested on all others."""
     X, _ = encode_rows(dataset.samples, columns)
     return _score_sides(dataset, plan, X, [draw_rows(len(X), TRAINING_RATIO, seed)], seed, **scoring)
 
 
 def score_row_trees(
-    dataset: Dataset, plan: Plan, horizons_s: Sequence[float], columns: Sequence[str], *, seed: int = 0
+    dataset: LabelledSamples, plan: Plan, horizons_s: Sequence[float], columns: Sequence[str], *, seed: int = 0
 ) -> pd.DataFrame:
     """Score the original's tree on the first seconds of all containers: as :func:`podlab.evaluation.score` does."""
     scores = {horizon_s: score_row_tree(dataset.until(horizon_s), plan, columns, seed) for horizon_s in horizons_s}
@@ -188,7 +188,12 @@ def score_row_trees(
 
 
 def _score_sides(
-    dataset: Dataset, plan: Plan, X: Matrix, sides: Sequence[tuple[IntArray, IntArray]], seed: int, **scoring: Any
+    dataset: LabelledSamples,
+    plan: Plan,
+    X: Matrix,
+    sides: Sequence[tuple[IntArray, IntArray]],
+    seed: int,
+    **scoring: Any,
 ) -> Scores:
     truth = plan.services[dataset.code]
     answers = np.concatenate([predict_rows(X, truth, train, test, seed) for train, test in sides])
@@ -200,7 +205,7 @@ def _score_sides(
 
 
 def _score_rows(
-    dataset: Dataset, plan: Plan, protocol: str, metric_filter: str, by_deployment: bool, seed: int
+    dataset: LabelledSamples, plan: Plan, protocol: str, metric_filter: str, by_deployment: bool, seed: int
 ) -> dict[str, Any]:
     if by_deployment:
         X, _ = encode_rows(dataset.samples, columns_of(metric_filter))
@@ -232,7 +237,7 @@ def _scores_of(predictions: pd.DataFrame, seed: int) -> dict[str, Any]:
     return _tabulate(predicted, guessed)
 
 
-def _name_filter(columns: Sequence[str] | None, dataset: Dataset) -> str:
+def _name_filter(columns: Sequence[str] | None, dataset: LabelledSamples) -> str:
     """Name the default filter if these are all the columns it lets through, else list them."""
     default = [name for name in columns_of(DEFAULT_FILTER) if name in dataset.samples]
     return DEFAULT_FILTER if columns is None or set(default) <= set(columns) else ",".join(columns)

@@ -10,7 +10,7 @@ import pandas as pd
 from podlab.errors import InputError
 from podlab.evaluation.dataset import columns_of, read_dataset
 from podlab.evaluation.leakage import encode_rows, predict_rows
-from podlab.evaluation.splits import IntArray, Plan, Split, TextArray, plan_splits
+from podlab.evaluation.splits import Plan, Split, plan_splits
 
 #: Rows that a point of the row curve is tested on, at most: enough for an error of 0.01, and quick.
 _TESTED_ROWS = 2000
@@ -41,40 +41,16 @@ def thin_training(plan: Plan, count: int, *, seed: int = 0) -> list[Split] | Non
     if count < 1:
         raise InputError("a learning curve needs sizes of 1 and more")
     by_service = pd.DataFrame({"service": plan.services, "unit": plan.units})
-    most = max(by_service.iloc[split.train].groupby("service")["unit"].nunique().max() for split in plan.splits)
-    if count > most:
+    units_of = [by_service.iloc[split.train].groupby("service")["unit"].unique() for split in plan.splits]
+    if count > max(units.map(len).max() for units in units_of):
         return None
-    return [
-        Split(pick_units(plan.services, plan.units, own.train, count, seed + own.iteration), own.test, own.iteration)
-        for own in plan.splits
-    ]
-
-
-def pick_units(services: TextArray, units: TextArray, train: IntArray, count: int, seed: int) -> IntArray:
-    """Keep some deployments of each service in a training side.
-
-    Parameters
-    ----------
-    services, units : array of str (n_containers,)
-        Each container's service and deployment.
-    train : array of int64
-        Positions to choose from.
-    count : int
-        How many deployments of each service to keep; all of a service that has no more.
-    seed : int
-        With the same seed, the deployments for a smaller count are among those for a larger one.
-
-    Returns
-    -------
-    array of int64
-        Positions, rising.
-    """
-    rng = np.random.default_rng(seed)
-    kept: set[object] = set()
-    for service in sorted(set(services[train])):
-        own = sorted(set(units[train][services[train] == service]))
-        kept.update(rng.permutation(own)[:count])
-    return np.array([position for position in train if units[position] in kept], dtype=np.int64)
+    thinned = []
+    for split, units in zip(plan.splits, units_of, strict=True):
+        rng = np.random.default_rng(seed + split.iteration)
+        kept = {unit for own in units for unit in rng.permutation(sorted(own))[:count]}
+        train = split.train[[unit in kept for unit in plan.units[split.train]]]
+        thinned.append(Split(train, split.test, split.iteration))
+    return thinned
 
 
 def row_curve(

@@ -50,6 +50,14 @@ def number_or_none(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
+def to_records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Give the rows of a table as plain values, undefined numbers as None."""
+    return [
+        {name: number_or_none(value) if isinstance(value, float) else value for name, value in row.items()}
+        for row in table.to_dict("records")
+    ]
+
+
 def draw_weights(strata: Sequence[object], *, seed: int, resamples: int = RESAMPLES) -> FloatArray:
     """Draw how much each deployment counts in each resample.
 
@@ -197,16 +205,14 @@ class Scores:
     def to_json(self) -> dict[str, Any]:
         """Give all of it as plain values, undefined ones as null."""
         headlines = {name: getattr(self, name).to_json() for name in HEADLINES}
-        rows = self.per_service.to_dict("records")
+        rows = to_records(self.per_service)
         return {
             **headlines,
             "n_deployments": self.n_deployments,
             "n_containers": self.n_containers,
             "n_decisions": self.n_decisions,
             "confusion": {"services": [*self.services, None], "counts": self.confusion.tolist()},
-            "per_service": {
-                row.pop("service"): {name: number_or_none(value) for name, value in row.items()} for row in rows
-            },
+            "per_service": {row.pop("service"): row for row in rows},
         }
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, ORIGINAL_METRICS
 from podlab.errors import InputError
-from podlab.evaluation.dataset import Dataset
+from podlab.evaluation.dataset import LabelledSamples
 from podlab.features.cadence import HOUSEKEEPING_S, at_kubelet_cadence
 from podlab.features.rows import BoolArray, FloatArray, IntArray, observation_spans, read_rows
 
@@ -155,12 +155,12 @@ def from_start(horizons_s: Sequence[float]) -> list[Scenario]:
     return [Scenario(START, f"{each:g} s", float(each)) for each in horizons_s]
 
 
-def apply_scenario(dataset: Dataset, scenario: Scenario, rng: np.random.Generator) -> pd.DataFrame:
+def apply_scenario(dataset: LabelledSamples, scenario: Scenario, rng: np.random.Generator) -> pd.DataFrame:
     """Give the samples as the scenario shows them, except for its horizon and its machines.
 
     Parameters
     ----------
-    dataset : Dataset
+    dataset : LabelledSamples
     scenario : Scenario
     rng : Generator
         Draws phases and the begins of stretches, for each container.

@@ -17,15 +17,15 @@ import pandas as pd
 
 from podlab.errors import InputError
 from podlab.evaluation.cross_validation import cross_validate
-from podlab.evaluation.dataset import Dataset, read_dataset
+from podlab.evaluation.dataset import LabelledSamples, read_dataset
 from podlab.evaluation.metrics import (
     Estimate,
-    Scores,
     interval,
     mean_interval,
     resample_predictions,
     score_predictions,
     spread,
+    to_records,
 )
 from podlab.evaluation.scenarios import RECORDING, START, Scenario, plan_scenarios
 from podlab.evaluation.splits import Split, plan_splits, splits_elsewhere
@@ -63,34 +63,14 @@ class Conditions:
     n_containers: int
     seconds: float
 
-    def line(self, group: str, condition: str, containers: str = "all") -> pd.Series | None:
-        """Give one line of the table, None if no container showed that condition."""
-        own = self.table[
-            (self.table["group"] == group)
-            & (self.table["condition"] == condition)
-            & (self.table["containers"] == containers)
-        ]
-        return None if own.empty else own.iloc[0]
-
-    def scores(self, group: str, condition: str, answer: str = "best_guess", *, seed: int = 0) -> Scores:
-        """Score all containers under one condition."""
-        return score_predictions(_of(self.predictions, group, condition), answer, seed=seed)
-
     def to_json(self) -> dict[str, Any]:
         """Give plain values, undefined ones as null."""
-        rows = [
-            {
-                name: None if isinstance(value, float) and not np.isfinite(value) else value
-                for name, value in row.items()
-            }
-            for row in self.table.to_dict("records")
-        ]
         return {
             "services": list(self.services),
             "n_deployments": self.n_deployments,
             "n_containers": self.n_containers,
             "split": self.split,
-            "conditions": rows,
+            "conditions": to_records(self.table),
             "seconds": round(self.seconds, 1),
         }
 
@@ -203,7 +183,7 @@ def _of(predictions: pd.DataFrame, group: str, name: str) -> pd.DataFrame:
     return predictions[(predictions["scenario_group"] == group) & (predictions["scenario"] == name)]
 
 
-def _read_other(dataset: Dataset, other: pd.DataFrame) -> Dataset:
+def _read_other(dataset: LabelledSamples, other: pd.DataFrame) -> LabelledSamples:
     """Read another recording's containers of services that the first one has."""
     known = set(dataset.containers["service"])
     shared = sorted(known & set(other["service"].dropna()) if "service" in other else ())

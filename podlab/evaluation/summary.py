@@ -17,7 +17,7 @@ from podlab.data.catalogue import FEATURE_METRICS
 from podlab.errors import InputError
 from podlab.evaluation.baselines import ONE_RULE, simple_baselines
 from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate
-from podlab.evaluation.dataset import Dataset, read_dataset
+from podlab.evaluation.dataset import LabelledSamples, read_dataset
 from podlab.evaluation.leakage import score_row_tree
 from podlab.evaluation.metrics import Scores, score_predictions
 from podlab.evaluation.splits import Plan, plan_splits, unit_column
@@ -245,8 +245,8 @@ def evaluate(
 
 
 def baseline_predictions(
-    dataset: Dataset, plan: Plan, horizons_s: Sequence[float], columns: Sequence[str] | None = None, *, seed: int = 0,
-    **running: Any,
+    dataset: LabelledSamples, plan: Plan, horizons_s: Sequence[float], columns: Sequence[str] | None = None, *,
+    seed: int = 0, **running: Any,
 ) -> Iterator[tuple[float, pd.DataFrame]]:  # fmt: skip
     """Cross-validate the simple baselines, each trained for the horizon that it predicts at.
 
@@ -272,7 +272,7 @@ def baseline_predictions(
         yield horizon_s, cross_validate(dataset, plan, [horizon_s], models, seed=seed, **running)
 
 
-def _with_samples(dataset: Dataset, horizons: tuple[float, ...]) -> tuple[float, ...]:
+def _with_samples(dataset: LabelledSamples, horizons: tuple[float, ...]) -> tuple[float, ...]:
     """Leave out horizons at which next to nothing was seen of all containers together."""
     offset_s = dataset.offset_s()
     shown = tuple(horizon_s for horizon_s in horizons if np.sum(offset_s < horizon_s) >= _FEWEST_ROWS)

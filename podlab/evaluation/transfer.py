@@ -19,7 +19,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from podlab.data.catalogue import MEASURED_METRICS, ORIGINAL_METRICS
 from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate
-from podlab.evaluation.dataset import Dataset, read_dataset, thin_deployments
+from podlab.evaluation.dataset import LabelledSamples, read_dataset, thin_deployments
 from podlab.evaluation.metrics import score
 from podlab.evaluation.scenarios import MID_RUN, START, Scenario, apply_scenario
 from podlab.evaluation.splits import IntArray, Split, plan_splits
@@ -43,7 +43,7 @@ _HORIZON_SHARES: Final = (0.5, 1.0)
 
 
 @dataclass(frozen=True)
-class Trial:
+class TransferSettings:
     """How the baseline is measured.
 
     Attributes
@@ -61,7 +61,7 @@ class Trial:
     with_podlab : bool
         Whether podlab is trained as well, which takes most of the time.
     seed : int
-        The same recordings and trial give the same table.
+        The same recordings and settings give the same table.
     jobs : int, optional
         How many trainings at once; by default as many as there are cores.
     cache : Path or str, optional
@@ -83,7 +83,7 @@ def transfer_table(
     samples: pd.DataFrame,
     others: Mapping[str, pd.DataFrame] | None = None,
     *,
-    trial: Trial | None = None,
+    settings: TransferSettings | None = None,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Score a plain forest and podlab on what training has not seen.
@@ -94,7 +94,7 @@ def transfer_table(
         A checked samples table with ``service`` and ``deployment``; with ``profile`` and ``site`` for those splits.
     others : mapping of str to DataFrame, optional
         Other recordings by name: each is tested, on the services in common, by what learned from all of ``samples``.
-    trial : Trial, optional
+    settings : TransferSettings, optional
     progress : callable, optional
         Called after each training of podlab.
 
@@ -111,44 +111,46 @@ def transfer_table(
     InputError
         If there are not two services, or no service has two deployments.
     """
-    trial = trial or Trial()
-    own = read_dataset(thin_deployments(samples, trial.per_service, seed=trial.seed))
-    tests = [(name, own, splits) for name, splits in _splits(own, trial).items()]
+    settings = settings or TransferSettings()
+    own = read_dataset(thin_deployments(samples, settings.per_service, seed=settings.seed))
+    tests = [(name, own, splits) for name, splits in _splits(own, settings).items()]
     for name, other in (others or {}).items():
         common = sorted(set(own.containers["service"]) & set(other["service"].dropna()))
         if len(common) > 1:
-            there = read_dataset(thin_deployments(other, trial.per_service, seed=trial.seed), common)
+            there = read_dataset(thin_deployments(other, settings.per_service, seed=settings.seed), common)
             learned = np.flatnonzero(own.containers["service"].isin(common))
             tests.append((f"tested on {name}", there, [Split(learned, np.arange(len(there.containers)))]))
-    found = [_test_forest(name, own, tested, splits, trial) for name, tested, splits in tests]
-    if trial.with_podlab:
-        found += [_test_podlab(name, own, tested, splits, trial, progress) for name, tested, splits in tests]
+    found = [_test_forest(name, own, tested, splits, settings) for name, tested, splits in tests]
+    if settings.with_podlab:
+        found += [_test_podlab(name, own, tested, splits, settings, progress) for name, tested, splits in tests]
     table = pd.concat(found, ignore_index=True)
     return table.assign(chance=1 / table["services"])
 
 
-def _splits(dataset: Dataset, trial: Trial) -> dict[str, Sequence[Split]]:
+def _splits(dataset: LabelledSamples, settings: TransferSettings) -> dict[str, Sequence[Split]]:
     found: dict[str, Sequence[Split]] = {}
     for group, name in _SPLITS.items():
         if group not in dataset.containers or dataset.containers[group].isna().any():
             continue
         if group == "site" and len(dataset.containers["site"].unique()) < 2:
             continue
-        found[name] = plan_splits(dataset.containers, group=group, folds=trial.folds, seed=trial.seed).splits
+        found[name] = plan_splits(dataset.containers, group=group, folds=settings.folds, seed=settings.seed).splits
     return found
 
 
-def _windows(trial: Trial) -> tuple[Scenario, Scenario]:
-    start = Scenario(START, START, trial.length_s)
-    return start, Scenario(MID_RUN, MID_RUN, segment_s=trial.length_s, settled_s=trial.settled_s)
+def _windows(settings: TransferSettings) -> tuple[Scenario, Scenario]:
+    start = Scenario(START, START, settings.length_s)
+    return start, Scenario(MID_RUN, MID_RUN, segment_s=settings.length_s, settled_s=settings.settled_s)
 
 
-def _test_forest(name: str, own: Dataset, tested: Dataset, splits: Sequence[Split], trial: Trial) -> pd.DataFrame:
+def _test_forest(
+    name: str, own: LabelledSamples, tested: LabelledSamples, splits: Sequence[Split], settings: TransferSettings
+) -> pd.DataFrame:
     """Train on the same window as is tested, and on the metrics that both recordings have."""
     found = []
-    for window in _windows(trial):
-        train, trained = _shown(own, window, trial.seed)
-        test, shown = _shown(tested, window, trial.seed)
+    for window in _windows(settings):
+        train, trained = _shown(own, window, settings.seed)
+        test, shown = _shown(tested, window, settings.seed)
         within = [_among(split, trained, shown) for split in splits]
         both = _there(train) & _there(test)
         models = {}
@@ -156,40 +158,53 @@ def _test_forest(name: str, own: Dataset, tested: Dataset, splits: Sequence[Spli
             used = tuple(each for each in names if each in both)
             adds = columns == "original" or not set(used) <= set(ORIGINAL_METRICS)
             if used and adds:
-                forest = ExtraTreesClassifier(trial.trees, random_state=trial.seed, n_jobs=1)
+                forest = ExtraTreesClassifier(settings.trees, random_state=settings.seed, n_jobs=1)
                 since_start = not window.segment_s
-                models[columns] = FeatureClassifier(forest, trial.length_s, used, since_start=since_start)
+                models[columns] = FeatureClassifier(forest, settings.length_s, used, since_start=since_start)
         splits_shown = [each for each in within if each.test.size and each.train.size]
         if not models or not splits_shown:
             continue
         everything = Scenario(window.group, window.name)
         predictions = cross_validate(
-            train, splits_shown, [everything], models, tested=test, seed=trial.seed, jobs=trial.jobs, cache=trial.cache
+            train,
+            splits_shown,
+            [everything],
+            models,
+            tested=test,
+            seed=settings.seed,
+            jobs=settings.jobs,
+            cache=settings.cache,
         )
-        found.append(_score(predictions, "best_guess", trial).assign(split=name, method=FOREST))
+        found.append(_score(predictions, "best_guess", settings).assign(split=name, method=FOREST))
     return _in_order(pd.concat(found)) if found else pd.DataFrame()
 
 
 def _test_podlab(
-    name: str, own: Dataset, tested: Dataset, splits: Sequence[Split], trial: Trial, progress: Progress | None
+    name: str,
+    own: LabelledSamples,
+    tested: LabelledSamples,
+    splits: Sequence[Split],
+    settings: TransferSettings,
+    progress: Progress | None,
 ) -> pd.DataFrame:
-    model = Identifier(horizons_s=[share * trial.length_s for share in _HORIZON_SHARES], seed=trial.seed)
+    model = Identifier(horizons_s=[share * settings.length_s for share in _HORIZON_SHARES], seed=settings.seed)
     predictions = cross_validate(
-        own, splits, _windows(trial), {"original": model}, tested=tested, seed=trial.seed, jobs=trial.jobs,
-        cache=trial.cache, progress=progress, what=name,
+        own, splits, _windows(settings), {"original": model}, tested=tested, seed=settings.seed, jobs=settings.jobs,
+        cache=settings.cache, progress=progress, what=name,
     )  # fmt: skip
     methods = {PODLAB: "predicted", PODLAB_GUESS: "best_guess"}
-    found = [_score(predictions, answer, trial).assign(split=name, method=who) for who, answer in methods.items()]
+    found = [_score(predictions, answer, settings).assign(split=name, method=each) for each, answer in methods.items()]
     return _in_order(pd.concat(found))
 
 
-def _shown(dataset: Dataset, scenario: Scenario, seed: int) -> tuple[Dataset, IntArray]:
+def _shown(dataset: LabelledSamples, scenario: Scenario, seed: int) -> tuple[LabelledSamples, IntArray]:
     """Keep the rows that a scenario shows; and say which containers have any."""
     if not scenario.segment_s:
         return dataset, np.arange(len(dataset.containers))
     seen = apply_scenario(dataset, scenario, np.random.default_rng(seed))
     kept, code = np.unique(dataset.code[seen.index], return_inverse=True)
-    return Dataset(seen.reset_index(drop=True), code, dataset.containers.iloc[kept].reset_index(drop=True)), kept
+    containers = dataset.containers.iloc[kept].reset_index(drop=True)
+    return LabelledSamples(seen.reset_index(drop=True), code, containers), kept
 
 
 def _among(split: Split, trained: IntArray, tested: IntArray) -> Split:
@@ -197,13 +212,13 @@ def _among(split: Split, trained: IntArray, tested: IntArray) -> Split:
     return Split(train, test, split.iteration)
 
 
-def _there(dataset: Dataset) -> set[str]:
+def _there(dataset: LabelledSamples) -> set[str]:
     return {name for name in MEASURED_METRICS if name in dataset.samples and dataset.samples[name].notna().any()}
 
 
-def _score(predictions: pd.DataFrame, answer: str, trial: Trial) -> pd.DataFrame:
+def _score(predictions: pd.DataFrame, answer: str, settings: TransferSettings) -> pd.DataFrame:
     by = ["scenario", "model"]
-    table = score(predictions, by, answer, seed=trial.seed)
+    table = score(predictions, by, answer, seed=settings.seed)
     services = predictions.groupby(by, sort=False)["service"].nunique()
     return table.assign(services=services.to_numpy())
 

@@ -7,7 +7,7 @@ import pytest
 from podlab import audit
 from tests.support.synthetic import draw_design, make_samples
 
-TRIAL = audit.Trial(folds=3, trees=20, jobs=1)
+SETTINGS = audit.ForestSettings(folds=3, trees=20, jobs=1)
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def two_sites() -> pd.DataFrame:
 
 
 def test_the_family_that_gives_the_site_away_is_found(two_sites: pd.DataFrame) -> None:
-    table = audit.separate_sites(two_sites, TRIAL, length_s=12)
+    table = audit.separate_sites(two_sites, SETTINGS, length_s=12)
     assert list(table["window"].unique()) == ["first 10 s", "first 12 s", "12 s of steady state"]
     assert set(table["sites"]) == {2}
     first = table[table["window"] == "first 10 s"].set_index("features")
@@ -29,10 +29,10 @@ def test_the_family_that_gives_the_site_away_is_found(two_sites: pd.DataFrame) -
 
 
 def test_fewer_deployments_of_each_service_can_do(two_sites: pd.DataFrame) -> None:
-    table = audit.separate_sites(two_sites, TRIAL, length_s=12, per_service=2)
+    table = audit.separate_sites(two_sites, SETTINGS, length_s=12, per_service=2)
     assert set(table["deployments"]) == {4 * 2 * 2}
 
 
 def test_one_site_cannot_be_told_from_others(two_sites: pd.DataFrame) -> None:
-    assert audit.separate_sites(two_sites[two_sites["site"] == "alpha"], TRIAL).empty
-    assert audit.separate_sites(two_sites.drop(columns="site"), TRIAL).empty
+    assert audit.separate_sites(two_sites[two_sites["site"] == "alpha"], SETTINGS).empty
+    assert audit.separate_sites(two_sites.drop(columns="site"), SETTINGS).empty

@@ -10,8 +10,8 @@ from podlab.evaluation.baselines import NEAREST, OneRule, simple_baselines
 from podlab.evaluation.cross_validation import cross_validate
 from podlab.evaluation.dataset import read_dataset
 from podlab.evaluation.leakage import draw_rows, encode_rows, kinds_of, leak_table
-from podlab.evaluation.learning_curve import pick_units, row_curve, thin_training
-from podlab.evaluation.splits import plan_splits
+from podlab.evaluation.learning_curve import row_curve, thin_training
+from podlab.evaluation.splits import Plan, Split, plan_splits
 from tests.support.synthetic import draw_design, make_samples
 
 
@@ -84,12 +84,13 @@ def test_a_point_of_the_learning_curve_trains_on_that_many_deployments_and_tests
         thin_training(plan, 0)
 
 
-def test_fewer_picked_deployments_are_among_more():
+def test_fewer_deployments_of_a_learning_curve_are_among_more():
     services = np.repeat(np.array(["a", "b"], dtype=object), 10)
     units = np.array([f"{service}{number // 2}" for number, service in enumerate(services)], dtype=object)
-    few, more = (pick_units(services, units, np.arange(20), count, seed=0) for count in (2, 4))
-    assert set(few) < set(more)
-    assert few.size == 2 * 2 * 2
+    plan = Plan((Split(np.arange(20), np.arange(0)),), services, units, (), {})
+    [few], [more] = (thin_training(plan, count) for count in (2, 4))
+    assert set(few.train) < set(more.train)
+    assert few.train.size == 2 * 2 * 2
 
 
 def test_the_one_metric_rule_finds_the_metric_that_tells():

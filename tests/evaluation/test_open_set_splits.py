@@ -10,7 +10,7 @@ from sklearn.ensemble import RandomForestClassifier
 from podlab import Identifier
 from podlab.errors import InputError
 from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate
-from podlab.evaluation.dataset import Dataset, read_dataset
+from podlab.evaluation.dataset import LabelledSamples, read_dataset
 from podlab.evaluation.early import timeline
 from podlab.evaluation.scenarios import MID_RUN, Scenario, from_start
 from podlab.evaluation.splits import plan_splits, splits_elsewhere, without_services
@@ -23,7 +23,7 @@ FOREST = FeatureClassifier(RandomForestClassifier(20, random_state=0), horizon_s
 
 
 @pytest.fixture(scope="module")
-def dataset() -> Dataset:
+def dataset() -> LabelledSamples:
     made = make_samples(SERVICES, deployments_per_service=4, seconds=16)
     # One that is over before the late segment begins.
     short = made["deployment"] == "nginx-0"
@@ -32,7 +32,7 @@ def dataset() -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def found(dataset: Dataset) -> pd.DataFrame:
+def found(dataset: LabelledSamples) -> pd.DataFrame:
     is_unknown = (dataset.containers["service"] == "redis").to_numpy()
     known, unknown = (dataset.part(np.flatnonzero(own)) for own in (~is_unknown, is_unknown))
     plan, model = plan_splits(known.containers, folds=2), Identifier(horizons_s=(5.0, 15.0))
@@ -45,7 +45,7 @@ def found(dataset: Dataset) -> pd.DataFrame:
 
 
 def test_each_container_is_predicted_once_and_unknown_ones_by_models_without_their_service(
-    dataset: Dataset, found: pd.DataFrame
+    dataset: LabelledSamples, found: pd.DataFrame
 ) -> None:
     own = found[found["scenario"] == "15 s"]
     assert sorted(own["unit"]) == sorted(dataset.containers["deployment"])
@@ -57,7 +57,7 @@ def test_each_container_is_predicted_once_and_unknown_ones_by_models_without_the
     assert known["novelty"].mean() < own.loc[own["unknown"], "novelty"].mean()
 
 
-def test_what_a_scenario_does_not_show_is_not_predicted(dataset: Dataset, found: pd.DataFrame) -> None:
+def test_what_a_scenario_does_not_show_is_not_predicted(dataset: LabelledSamples, found: pd.DataFrame) -> None:
     late = found[found["scenario"] == "late"]
     assert set(dataset.containers["deployment"]) - set(late["unit"]) == {"nginx-0"}
     assert (late["service"] == late["unit"].str.partition("-")[0]).all()
@@ -74,7 +74,7 @@ def test_a_replay_is_made_of_the_same_predictions(found: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize("groups", [2, None])
 def test_every_service_is_left_out_once_and_every_other_deployment_held_out(
-    dataset: Dataset, groups: int | None
+    dataset: LabelledSamples, groups: int | None
 ) -> None:
     kinds = dict(zip(SERVICES, ("web", "database", "cache", "database"), strict=True))
     splits = without_services(dataset.containers, groups=groups, kinds=kinds)
@@ -91,12 +91,12 @@ def test_every_service_is_left_out_once_and_every_other_deployment_held_out(
     assert (~found["unknown"]).sum() >= 16 - 16 / number
 
 
-def test_at_least_two_services_stay_however_few_the_groups(dataset: Dataset) -> None:
+def test_at_least_two_services_stay_however_few_the_groups(dataset: LabelledSamples) -> None:
     three = dataset.containers[dataset.containers["service"] != "postgres"].reset_index(drop=True)
     assert len(without_services(three, groups=2)) == 3
 
 
-def test_services_cannot_be_left_out_when_there_are_too_few(dataset: Dataset) -> None:
+def test_services_cannot_be_left_out_when_there_are_too_few(dataset: LabelledSamples) -> None:
     two = dataset.containers[dataset.containers["service"].isin(["nginx", "mysql"])].reset_index(drop=True)
     with pytest.raises(InputError, match="too few to leave some out"):
         without_services(two)

@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 
 from podlab.data.catalogue import MEASURED_METRICS, ORIGINAL_METRICS
-from podlab.evaluation.transfer import FOREST, MID_RUN, PODLAB, PODLAB_GUESS, START, Trial, transfer_table
+from podlab.evaluation.transfer import FOREST, MID_RUN, PODLAB, PODLAB_GUESS, START, TransferSettings, transfer_table
 from tests.support.synthetic import draw_design, make_samples
 
-TRIAL = Trial(length_s=10.0, settled_s=10.0, folds=2, trees=20, jobs=1)
+SETTINGS = TransferSettings(length_s=10.0, settled_s=10.0, folds=2, trees=20, jobs=1)
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def recording() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def table(recording: pd.DataFrame) -> pd.DataFrame:
     old = make_samples(("mysql", "redis", "etcd"), deployments_per_service=3, seconds=30, interval_s=2, seed=1)
-    return transfer_table(recording, {"old": old}, trial=TRIAL)
+    return transfer_table(recording, {"old": old}, settings=SETTINGS)
 
 
 def test_every_split_is_scored_in_both_windows_with_each_set_of_columns(table: pd.DataFrame) -> None:
@@ -62,7 +62,7 @@ def test_an_old_recording_has_fewer_splits_and_columns() -> None:
         ("nginx", "mysql"), deployments_per_service=4, seconds=30, interval_s=2, columns=ORIGINAL_METRICS
     )
     table = transfer_table(
-        old, trial=Trial(length_s=10.0, settled_s=10.0, trees=5, jobs=1, per_service=3, with_podlab=False)
+        old, settings=TransferSettings(length_s=10.0, settled_s=10.0, trees=5, jobs=1, per_service=3, with_podlab=False)
     )
     assert set(table["split"]) == {"deployment"}
     assert set(table["columns"]) == {"original"}
