@@ -68,7 +68,7 @@ def evaluate(
     from podlab.data.catalogue import ALL_COLUMNS
     from podlab.data.draws import find_draws
     from podlab.data.recordings import read_training
-    from podlab.data.store.sample import TRAINING_S
+    from podlab.data.store.containers import TRAINING_S
     from podlab.evaluation.dataset import features_of
     from podlab.evaluation.scenarios import MID_RUN, Scenario
     from podlab.evaluation.shift import score_conditions

@@ -21,7 +21,7 @@ from podlab.data.catalogue import AGES, CATALOGUE, CONTAINER_KEY
 from podlab.data.draws import ROLES, role_of
 from podlab.data.samples import before_faults, check_samples, to_frame
 from podlab.data.store import append, is_dataset_path, open_dataset
-from podlab.data.store.sample import TRAINING_S, sample_datasets
+from podlab.data.store.containers import TRAINING_S, sample_datasets
 from podlab.errors import InputError
 from podlab.files import atomic_file, explain_os_error, sha256_of
 from podlab.progress import Progress
@@ -129,7 +129,7 @@ def read_training(
         As for :func:`read_recording`. Files are read whole.
     most_rows : int
         If data sets have more rows than this together, containers are drawn from them:
-        :func:`podlab.data.store.sample.sample_datasets` tells how, and what the other parameters mean.
+        :func:`podlab.data.store.containers.sample_datasets` tells how, and what the other parameters mean.
     include : sequence of {"unknown", "faults", "normal"}
         Roles of containers to keep all the same.
 

@@ -2,11 +2,10 @@
 
 from podlab.evaluation.benchmark import Benchmark, run_benchmark
 from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate, probabilities
-from podlab.evaluation.leakage import leak_table
-from podlab.evaluation.learning_curve import row_curve, thin_training
+from podlab.evaluation.leakage import leak_table, row_curve
 from podlab.evaluation.metrics import Scores, score, score_predictions
 from podlab.evaluation.shift import Conditions, score_conditions
-from podlab.evaluation.splits import plan_splits
+from podlab.evaluation.splits import plan_splits, thin_training
 from podlab.evaluation.summary import HORIZONS_S, Evaluation, evaluate
 
 __all__ = [

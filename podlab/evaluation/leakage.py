@@ -4,6 +4,7 @@ The original's tree learns from rows as they are: levels, counters as levels, th
 drawn at random test it on other seconds of the same containers. Each step of :func:`leak_table` takes away one thing by
 which it recognises a container instead of a service: the names, the image's size, then the rows of the tested
 deployments themselves. The last steps are podlab's, with whole kinds of containers left out of training.
+:func:`row_curve` is the original's learning curve, over rows.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.errors import InputError
 from podlab.evaluation.baselines import j48_like_tree
 from podlab.evaluation.cross_validation import cross_validate, ignore_small_data_warnings
 from podlab.evaluation.dataset import DEFAULT_FILTER, LabelledSamples, columns_of, read_dataset
@@ -25,6 +27,8 @@ from podlab.evaluation.splits import IntArray, Plan, TextArray, plan_splits, uni
 from podlab.identify import Identifier
 from podlab.identify.observation import COMPANION_MIN_FRACTION
 
+#: Rows that a point of the row curve is tested on, at most: enough for an error of 0.01, and quick.
+_TESTED_ROWS = 2000
 #: Share of rows that the original trained on.
 TRAINING_RATIO = 0.1
 #: What can be left out as a whole, from the mildest on. A profile is what configurations drawn from a space have in
@@ -251,3 +255,66 @@ def _tabulate(predicted: Scores, guessed: Scores) -> dict[str, Any]:
         **spread("best_guess", guessed.macro_f1),
         **counts,
     }
+
+
+def row_curve(
+    samples: pd.DataFrame,
+    *,
+    services: Sequence[str] | None = None,
+    most: int = 200,
+    iterations: int = 10,
+    metric_filter: str = "all",
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Score the original's tree by the number of rows that it was trained on, as the original did.
+
+    For every size and iteration that many rows are drawn at random from half of the deployments. The tree is tested
+    twice: on other rows of the same deployments (the original's way), and on rows of the other half.
+
+    Parameters
+    ----------
+    samples, services, seed
+        As for :func:`podlab.evaluation.evaluate`.
+    most : int
+        The curve goes from 1 to this many rows, as far as there are rows.
+    iterations : int
+        How often rows are drawn anew for each size; the halves alternate between iterations.
+    metric_filter : str
+        Columns that the tree sees, see :func:`podlab.evaluation.dataset.columns_of`.
+
+    Returns
+    -------
+    DataFrame
+        ``rows`` (trained on), ``split`` (``same deployments`` or ``other deployments``), ``accuracy`` (mean over the
+        iterations), ``low, high`` (between which 95 % of the iterations lie), ``n_deployments``, ``iterations``.
+
+    Raises
+    ------
+    InputError
+        As :func:`podlab.evaluation.evaluate`, or if ``most`` or ``iterations`` is not positive.
+    """
+    if most < 1 or iterations < 1:
+        raise InputError(f"{most} rows and {iterations} iterations", hint="use at least 1 of each")
+    dataset = read_dataset(samples, services)
+    plan = plan_splits(dataset.containers, folds=2, iterations=(iterations + 1) // 2, seed=seed)
+    X, _ = encode_rows(dataset.samples, columns_of(metric_filter))
+    truth = plan.services[dataset.code]
+    accuracy: dict[tuple[int, str], list[float]] = {}
+    for iteration, split in enumerate(plan.splits[:iterations]):
+        rng = np.random.default_rng([seed, iteration])
+        own = rng.permutation(np.flatnonzero(np.isin(dataset.code, split.train)))
+        other = rng.permutation(np.flatnonzero(np.isin(dataset.code, split.test)))[:_TESTED_ROWS]
+        # Rows beyond the largest size are never trained on, so that all sizes are tested on the same ones.
+        largest = min(most, own.size // 2)
+        rest = own[largest : largest + _TESTED_ROWS]
+        tested = np.concatenate([rest, other])
+        for size in range(1, largest + 1):
+            right = predict_rows(X, truth, own[:size], tested, seed) == truth[tested]
+            accuracy.setdefault((size, "same deployments"), []).append(float(right[: rest.size].mean()))
+            accuracy.setdefault((size, "other deployments"), []).append(float(right[rest.size :].mean()))
+    rows = [
+        {"rows": size, "split": name, "accuracy": np.mean(values), "low": np.quantile(values, 0.025),
+         "high": np.quantile(values, 0.975), "iterations": len(values)}
+        for (size, name), values in accuracy.items()
+    ]  # fmt: skip
+    return pd.DataFrame(rows).assign(n_deployments=len(set(plan.units)))

@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
-from podlab.config import Settings
-from podlab.config_types import PodName
+from podlab.config import PodName, Settings
 from podlab.errors import InputError
 from podlab.kubernetes.client import MERGE_PATCH, ApiConnection
 from podlab.kubernetes.errors import ConflictError, ForbiddenError, NotFoundError, RejectedError

@@ -9,9 +9,8 @@ from podlab.errors import InputError
 from podlab.evaluation.baselines import NEAREST, OneRule, simple_baselines
 from podlab.evaluation.cross_validation import cross_validate
 from podlab.evaluation.dataset import read_dataset
-from podlab.evaluation.leakage import draw_rows, encode_rows, kinds_of, leak_table
-from podlab.evaluation.learning_curve import row_curve, thin_training
-from podlab.evaluation.splits import Plan, Split, plan_splits
+from podlab.evaluation.leakage import draw_rows, encode_rows, kinds_of, leak_table, row_curve
+from podlab.evaluation.splits import Plan, Split, plan_splits, thin_training
 from tests.support.synthetic import draw_design, make_samples
 
 

@@ -8,7 +8,7 @@ from io import StringIO
 import pandas as pd
 import pytest
 
-from podlab.config_types import PodName
+from podlab.config import PodName
 from podlab.detect.scoring import ContributingSignal
 from podlab.identify.early import Reason
 from podlab.kubernetes.client import ApiConnection

@@ -157,7 +157,7 @@ def read_again(samples: pd.DataFrame, folder: Path) -> pd.DataFrame:
 def older_dataset(folder: Path, samples: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     """Append as an older podlab did, which took an empty text for a cluster's name."""
     with monkeypatch.context() as patched:
-        patched.setattr(sys.modules["podlab.data.store.writing"], "check_samples", lambda frame, *, where: frame)
+        patched.setattr(sys.modules["podlab.data.store.dataset"], "check_samples", lambda frame, *, where: frame)
         append(samples.assign(cluster=""), folder)
 
 

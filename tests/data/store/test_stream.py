@@ -41,7 +41,7 @@ def test_what_two_appends_know_of_one_instant_is_put_together(tmp_path: Path) ->
 
 def test_an_empty_cluster_of_old_is_streamed_as_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lives = make_samples(("redis",), deployments_per_service=1, seconds=10)
-    monkeypatch.setattr(sys.modules["podlab.data.store.writing"], "check_samples", lambda frame, *, where: frame)
+    monkeypatch.setattr(sys.modules["podlab.data.store.dataset"], "check_samples", lambda frame, *, where: frame)
     append(lives.assign(cluster=""), tmp_path / "fleet")
     [batch] = batches_of(open_dataset(tmp_path / "fleet"))
     assert set(batch.samples["cluster"]) == {"local"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from podlab.evaluation.growth import fit_growth
+from podlab.notebook.scaling import fit_growth
 
 SIZES = np.repeat([100.0, 300.0, 1000.0, 3000.0], 2)
 
