@@ -27,7 +27,7 @@ def test_no_deployment_is_both_learned_from_and_played(chosen: tuple[pd.DataFram
     assert not set(known["service"]) & set(demo.UNKNOWN)
 
 
-def test_lives_begin_one_after_the_other_and_keep_their_course(chosen: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+def test_containers_begin_one_after_the_other_and_keep_their_course(chosen: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     _, played = chosen
     lives = demo._lay_out(played)
     starts = lives.groupby("pod")["started_at"].first().sort_values()

@@ -21,7 +21,7 @@ from podlab.errors import InputError
 from podlab.identify.dataset import identify_dataset
 from podlab.identify.storage import to_files
 from podlab.parallel import in_turn, is_spread, side_by_side, use_scheduler
-from tests.support.lives import make_lives, small_files
+from tests.support.instances import make_containers, small_files
 from tests.support.synthetic import make_samples
 
 NO_DASK = """
@@ -88,7 +88,7 @@ def test_identify_gives_the_same_answers_in_the_same_order(
     training = make_samples(("nginx", "mysql", "redis"), deployments_per_service=3, seconds=40, interval_s=2)
     identifier = identify.fit(training, horizons_s=(10,), jobs=1)
     with small_files(50, 60):
-        append(make_lives(), tmp_path / "fleet")
+        append(make_containers(), tmp_path / "fleet")
     dataset = open_dataset(tmp_path / "fleet")
     assert len(dataset.partitions) > 6
     monkeypatch.setattr("podlab.data.store.containers.SHARE_ROWS", 100)

@@ -1,4 +1,4 @@
-"""A recording without faults of its own, and looks made by hand in which neighbours are known."""
+"""A recording without faults of its own, and by_window made by hand in which neighbours are known."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def samples() -> pd.DataFrame:
     return make_samples(SERVICES, deployments_per_service=6, seconds=30)
 
 
-def make_look(X: np.ndarray, services: list[str], **labels: object) -> WindowTable:
-    """Make a look of as many features of one series as ``X`` has columns; labels are columns, too."""
+def make_window_table(X: np.ndarray, services: list[str], **labels: object) -> WindowTable:
+    """Make a window table of as many features of one series as ``X`` has columns; labels are columns, too."""
     names = feature_names(("memory_rss_bytes",))[: X.shape[1]]
     born = EPOCH + pd.to_timedelta(np.arange(len(X)) * 7.0, unit="s")
     deployments = pd.DataFrame(

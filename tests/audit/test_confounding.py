@@ -23,13 +23,13 @@ from podlab.audit.confounding import (
 )
 from podlab.audit.windows import WindowTable, cut_windows
 from podlab.features.features import feature_names
-from tests.audit.conftest import make_look
+from tests.audit.conftest import make_window_table
 from tests.support.synthetic import draw_design, make_samples
 
 PATTERNS = ("idle", "steady", "heavy", "bursty")
 
 
-def look_of(
+def window_table_of(
     *, service_weight: float = 1.0, pattern_weight: float = 0.0, per_service: int = 20, seed: int = 0
 ) -> WindowTable:
     """Deployments of five services, every pattern equally often in each; features are real ones of memory."""
@@ -40,23 +40,23 @@ def look_of(
     place = {word: rng.normal(size=len(names)) for word in (*np.unique(services), *PATTERNS)}
     X = service_weight * np.array([place[word] for word in services])
     X = X + pattern_weight * np.array([place[word] for word in patterns]) + rng.normal(size=X.shape)
-    return make_look(X, list(services), load=pd.array(patterns, dtype="str"))
+    return make_window_table(X, list(services), load=pd.array(patterns, dtype="str"))
 
 
-def patterns_of(look: WindowTable) -> list[Property]:
-    return [Property("load pattern", look.deployments["load"])]
+def patterns_of(windows: WindowTable) -> list[Property]:
+    return [Property("load pattern", windows.deployments["load"])]
 
 
 def test_a_pattern_that_is_not_in_the_features_is_at_chance() -> None:
-    ps = [visible(look, patterns_of(look), permutations=200)["p"].iloc[0]
-          for look in (look_of(seed=seed) for seed in range(30))]  # fmt: skip
+    ps = [visible(windows, patterns_of(windows), permutations=200)["p"].iloc[0]
+          for windows in (window_table_of(seed=seed) for seed in range(30))]  # fmt: skip
     assert np.mean(np.array(ps) < 0.05) <= 0.2
     assert 0.3 < np.mean(ps) < 0.75
 
 
-def test_a_planted_pattern_is_found_and_its_excess_told() -> None:
-    look = look_of(pattern_weight=3.0)
-    table = visible(look, patterns_of(look), permutations=500).set_index(["features", "pairs"])
+def test_a_planted_pattern_is_found_with_its_excess() -> None:
+    windows = window_table_of(pattern_weight=3.0)
+    table = visible(windows, patterns_of(windows), permutations=500).set_index(["features", "pairs"])
     found = table.loc["all", ANOTHER]
     assert found["shared"] > 0.9
     assert found["chance"] == pytest.approx(0.25, abs=0.03)
@@ -70,9 +70,9 @@ def test_a_planted_pattern_is_found_and_its_excess_told() -> None:
 
 
 def test_wrong_neighbours_are_only_those_of_another_service() -> None:
-    apart = look_of(service_weight=30.0)
+    apart = window_table_of(service_weight=30.0)
     assert set(visible(apart, patterns_of(apart), permutations=50)["pairs"]) == {ANOTHER}
-    mixed = look_of(service_weight=0.0, pattern_weight=3.0)
+    mixed = window_table_of(service_weight=0.0, pattern_weight=3.0)
     table = visible(mixed, patterns_of(mixed), permutations=50).set_index(["features", "pairs"])
     wrong = table.loc["all", WRONG]
     assert 0 < wrong["number"] < 100
@@ -81,10 +81,12 @@ def test_wrong_neighbours_are_only_those_of_another_service() -> None:
 
 def test_chance_keeps_how_often_each_service_has_a_pattern() -> None:
     """Two services of one pattern share it always: dealing within services must say so, and find no excess."""
-    look = look_of()
-    lone = look.deployments.assign(load="steady")
+    windows = window_table_of()
+    lone = windows.deployments.assign(load="steady")
     table = visible(
-        WindowTable(look.name, look.X, look.names, lone), [Property("load pattern", lone["load"])], permutations=50
+        WindowTable(windows.name, windows.X, windows.names, lone),
+        [Property("load pattern", lone["load"])],
+        permutations=50,
     )
     assert (table["chance"] == 1).all()
     assert (table["excess"] == 0).all()
@@ -92,11 +94,11 @@ def test_chance_keeps_how_often_each_service_has_a_pattern() -> None:
 
 
 def test_numbers_are_shared_when_they_are_close() -> None:
-    look = look_of()
+    windows = window_table_of()
     drift = pd.Series(np.random.default_rng(1).permutation(100.0 * np.arange(100)))
-    X = look.X + np.float32(0.002) * drift.to_numpy(np.float32)[:, None]
-    drifting = WindowTable(look.name, X, look.names, look.deployments)
-    for own, excess in ((look, False), (drifting, True)):
+    X = windows.X + np.float32(0.002) * drift.to_numpy(np.float32)[:, None]
+    drifting = WindowTable(windows.name, X, windows.names, windows.deployments)
+    for own, excess in ((windows, False), (drifting, True)):
         found = visible(own, [Property("start time", drift, "s")], permutations=300).iloc[0]
         assert found["chance"] == pytest.approx(0.1, abs=0.05)
         assert found["unit"] == "s"
@@ -105,22 +107,22 @@ def test_numbers_are_shared_when_they_are_close() -> None:
 
 
 def test_missing_values_are_left_out_of_the_pairs() -> None:
-    look = look_of()
-    known = look.deployments["load"].where(np.arange(100) % 2 == 0)
-    table = visible(look, [Property("load pattern", known)], permutations=50)
+    windows = window_table_of()
+    known = windows.deployments["load"].where(np.arange(100) % 2 == 0)
+    table = visible(windows, [Property("load pattern", known)], permutations=50)
     assert 0 < table["number"].iloc[0] < 60
-    assert visible(look, [Property("load pattern", known.where(known.isna()))], permutations=50).empty
-    nothing = Confounding(visible(look, []), tied(look, []))
+    assert visible(windows, [Property("load pattern", known.where(known.isna()))], permutations=50).empty
+    nothing = Confounding(visible(windows, []), tied(windows, []))
     assert list(nothing.visible)[:3] == ["window", "features", "property"]
     assert list(nothing.tied)[:4] == ["window", "property", "number", "explained"]
 
 
 def test_the_service_tells_a_planted_property_and_no_crossed_one() -> None:
-    look = look_of()
-    by_service = pd.Series(look.services, dtype="str")
-    hours = pd.Series(pd.factorize(look.services)[0] * 3600.0) + np.arange(100)
+    windows = window_table_of()
+    by_service = pd.Series(windows.services, dtype="str")
+    hours = pd.Series(pd.factorize(windows.services)[0] * 3600.0) + np.arange(100)
     table = tied(
-        look, [*patterns_of(look), Property("version number", by_service), Property("start time", hours, "s")],
+        windows, [*patterns_of(windows), Property("version number", by_service), Property("start time", hours, "s")],
         permutations=200,
     ).set_index("property")  # fmt: skip
     assert table.loc["load pattern", "explained"] == pytest.approx(0, abs=1e-9)
@@ -133,8 +135,8 @@ def test_the_service_tells_a_planted_property_and_no_crossed_one() -> None:
 
 
 def test_the_same_seed_gives_the_same_table() -> None:
-    look = look_of()
-    first, again, other = (visible(look, patterns_of(look), permutations=50, seed=seed) for seed in (1, 1, 2))
+    windows = window_table_of()
+    first, again, other = (visible(windows, patterns_of(windows), permutations=50, seed=seed) for seed in (1, 1, 2))
     pd.testing.assert_frame_equal(first, again)
     assert not first.equals(other)
 
@@ -153,31 +155,33 @@ def test_a_whole_recording_is_asked_about_all_it_has_labels_for() -> None:
     # Two versions in each service, turn about.
     number = samples["deployment"].str.rpartition("-")[2].astype(int)
     samples["version"] = np.where(number < 2, "9.1", "10.2")
-    looks = cut_windows(samples, length_s=10)
-    found = audit_confounding(looks, samples, permutations=20)
+    by_window = cut_windows(samples, length_s=10)
+    found = audit_confounding(by_window, samples, permutations=20)
     assert isinstance(found, Confounding)
     asked = ["load pattern", "version number", "start time"]
-    assert list(looks) == ["start-up", "steady state"]
-    for window in looks:
+    assert list(by_window) == ["start-up", "steady state"]
+    for window in by_window:
         own = found.visible[(found.visible["window"] == window) & (found.visible["features"] == "all")]
         assert list(own["property"].unique())[:3] == asked
         assert set(found.tied.loc[found.tied["window"] == window, "property"]) >= set(asked)
 
 
 def test_what_only_one_service_has_is_not_asked() -> None:
-    look = look_of()
-    own = look.deployments.assign(load=look.deployments["service"] + " load")
+    windows = window_table_of()
+    own = windows.deployments.assign(load=windows.deployments["service"] + " load")
     beside = pd.DataFrame({"co-located containers": np.nan, "co-located cores": np.nan}, index=own.index)
-    asked = properties_of(WindowTable(look.name, look.X, look.names, own), beside)
+    asked = properties_of(WindowTable(windows.name, windows.X, windows.names, own), beside)
     assert [each.name for each in asked] == ["start time"]
 
 
 def test_what_was_drawn_is_asked_about_and_data_lie_only_where_a_service_has_any() -> None:
     samples, draws = draw_design(make_samples(deployments_per_service=6, seconds=25), sites=("alpha", "bravo"))
     draws.loc[draws["service"] == "redis", "data_in"] = "none"
-    look = cut_windows(samples, length_s=10, draws=draws)["start-up"]
-    beside = pd.DataFrame({"co-located containers": np.nan, "co-located cores": np.nan}, index=look.deployments.index)
-    asked = {each.name: each for each in properties_of(look, beside)}
+    windows = cut_windows(samples, length_s=10, draws=draws)["start-up"]
+    beside = pd.DataFrame(
+        {"co-located containers": np.nan, "co-located cores": np.nan}, index=windows.deployments.index
+    )
+    asked = {each.name: each for each in properties_of(windows, beside)}
     assert {
         "site",
         "profile number",
@@ -189,12 +193,12 @@ def test_what_was_drawn_is_asked_about_and_data_lie_only_where_a_service_has_any
     } <= set(asked)
     assert "knob engine" not in asked  # of one service
     data = asked["data in volume or layer"].series
-    assert data[look.deployments["service"] == "redis"].isna().all()
+    assert data[windows.deployments["service"] == "redis"].isna().all()
     assert set(data.dropna()) == {"volume", "layer"}
 
 
 def test_only_what_is_beyond_chance_is_listed_and_first_what_could_be_learned() -> None:
-    both = look_of(pattern_weight=3.0)
+    both = window_table_of(pattern_weight=3.0)
     properties = [
         Property("load pattern", both.deployments["load"]),
         Property("owner", both.deployments["service"].replace({"service-0": "x", "service-1": "x"})),

@@ -56,6 +56,6 @@ def test_labels_that_contradict_each_other_are_counted(faulty: pd.DataFrame) -> 
     assert "(unlabelled)" in set(found.intervals["kind"])
 
 
-def test_a_recording_of_normal_life_has_none(samples: pd.DataFrame, faulty: pd.DataFrame) -> None:
+def test_a_recording_of_normal_operation_has_none(samples: pd.DataFrame, faulty: pd.DataFrame) -> None:
     assert audit_faults(samples) is None
     assert audit_faults(faulty[~faulty["anomaly"]]) is None

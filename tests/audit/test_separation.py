@@ -45,8 +45,8 @@ def test_the_metric_that_tells_the_service_is_found(told_by_network: pd.DataFram
 
 
 def test_an_ablation_without_it_falls_to_chance(told_by_network: pd.DataFrame) -> None:
-    looks = audit.cut_windows(told_by_network, length_s=10)
-    table = audit.ablations({"start-up": looks["start-up"]}, SETTINGS).set_index("features")
+    by_window = audit.cut_windows(told_by_network, length_s=10)
+    table = audit.ablations({"start-up": by_window["start-up"]}, SETTINGS).set_index("features")
     # Only the original's metrics are there, so that some ablations would say the same again.
     assert "further ones only" not in table.index
     assert "original" not in table.index
@@ -60,35 +60,35 @@ def test_no_ablation_sees_the_image_size() -> None:
 
 
 def test_metrics_that_are_not_there_are_left_out(samples: pd.DataFrame) -> None:
-    looks = audit.cut_windows(samples[[*samples.columns.difference(ORIGINAL_METRICS), "rx_bytes"]], length_s=10)
-    assert set(audit.separate_by_metric(looks, SETTINGS)["metric"]) == {"rx_bytes"}
-    assert "memory only" not in set(audit.ablations(looks, SETTINGS)["features"])
+    by_window = audit.cut_windows(samples[[*samples.columns.difference(ORIGINAL_METRICS), "rx_bytes"]], length_s=10)
+    assert set(audit.separate_by_metric(by_window, SETTINGS)["metric"]) == {"rx_bytes"}
+    assert "memory only" not in set(audit.ablations(by_window, SETTINGS)["features"])
 
 
-def test_labels_dealt_at_random_are_not_learned(samples: pd.DataFrame) -> None:
-    look = audit.cut_windows(samples, length_s=10)["start-up"]
-    table = audit.shuffled_scores(look, SETTINGS, shuffles=6)
+def test_shuffled_labels_are_not_learned(samples: pd.DataFrame) -> None:
+    windows = audit.cut_windows(samples, length_s=10)["start-up"]
+    table = audit.shuffled_scores(windows, SETTINGS, shuffles=6)
     assert table["shuffle"].to_list() == [1, 2, 3, 4, 5, 6]
     assert table["macro_f1"].mean() < 0.45
-    assert audit.ablations({"start-up": look}, SETTINGS)["macro_f1"].iloc[0] > 0.8
-    pd.testing.assert_frame_equal(table, audit.shuffled_scores(look, SETTINGS, shuffles=6))
+    assert audit.ablations({"start-up": windows}, SETTINGS)["macro_f1"].iloc[0] > 0.8
+    pd.testing.assert_frame_equal(table, audit.shuffled_scores(windows, SETTINGS, shuffles=6))
 
 
 def test_further_metrics_are_scored_beside_the_original_ones() -> None:
     samples = make_samples(("nginx", "mysql"), deployments_per_service=4, seconds=12, columns=MEASURED_METRICS)
-    looks = audit.cut_windows(samples, length_s=10)
-    told = audit.separate_by_metric(looks, audit.ForestSettings(folds=2, trees=5, jobs=1))
+    by_window = audit.cut_windows(samples, length_s=10)
+    told = audit.separate_by_metric(by_window, audit.ForestSettings(folds=2, trees=5, jobs=1))
     assert {"threads", "sockets", "rx_packets"} <= set(told["metric"])
-    kept = audit.ablations(looks, audit.ForestSettings(folds=2, trees=5, jobs=1)).set_index("features")["number"]
+    kept = audit.ablations(by_window, audit.ForestSettings(folds=2, trees=5, jobs=1)).set_index("features")["number"]
     assert kept["original"] + kept["further ones only"] == kept["all"]
 
 
 def test_what_was_drawn_does_not_tell_the_service_unless_it_was_drawn_by_service() -> None:
     samples, draws = draw_design(make_samples(deployments_per_service=10, seconds=12), sites=("alpha", "bravo"))
-    look = audit.cut_windows(samples, length_s=10, draws=draws)["start-up"]
-    table = audit.predict_from_draws(look, samples, SETTINGS, shuffles=3)
+    windows = audit.cut_windows(samples, length_s=10, draws=draws)["start-up"]
+    table = audit.predict_from_draws(windows, samples, SETTINGS, shuffles=3)
     assert table["services"].to_list() == ["as recorded", *["shuffled"] * 3]
     assert table["low"].iloc[0] < 0.45
     unfair = draws.assign(launcher=draws["service"])
-    look = audit.cut_windows(samples, length_s=10, draws=unfair)["start-up"]
-    assert audit.predict_from_draws(look, samples, SETTINGS, shuffles=1)["macro_f1"].iloc[0] > 0.8
+    windows = audit.cut_windows(samples, length_s=10, draws=unfair)["start-up"]
+    assert audit.predict_from_draws(windows, samples, SETTINGS, shuffles=1)["macro_f1"].iloc[0] > 0.8

@@ -33,6 +33,6 @@ def test_fewer_deployments_of_each_service_can_do(two_sites: pd.DataFrame) -> No
     assert set(table["deployments"]) == {4 * 2 * 2}
 
 
-def test_one_site_cannot_be_told_from_others(two_sites: pd.DataFrame) -> None:
+def test_one_site_alone_cannot_be_separated(two_sites: pd.DataFrame) -> None:
     assert audit.separate_sites(two_sites[two_sites["site"] == "alpha"], SETTINGS).empty
     assert audit.separate_sites(two_sites.drop(columns="site"), SETTINGS).empty

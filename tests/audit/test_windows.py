@@ -11,33 +11,33 @@ from podlab.features.windows import make_windows
 from tests.support.synthetic import make_samples
 
 
-def test_birth_is_what_identification_looks_at(samples: pd.DataFrame) -> None:
-    look = cut_windows(samples, length_s=10)[START_UP]
+def test_the_start_up_window_is_that_of_identification(samples: pd.DataFrame) -> None:
+    windows = cut_windows(samples, length_s=10)[START_UP]
     matrix, names = feature_matrix(make_windows(samples, horizon_s=10.0))
-    np.testing.assert_array_equal(look.X, matrix)
-    assert look.names == names
-    assert look.deployments["deployment"].is_unique
-    assert (look.deployments["begin"] == look.deployments["started_at"]).all()
-    assert set(look.deployments["load"]) == {"idle", "steady"}
+    np.testing.assert_array_equal(windows.X, matrix)
+    assert windows.names == names
+    assert windows.deployments["deployment"].is_unique
+    assert (windows.deployments["begin"] == windows.deployments["started_at"]).all()
+    assert set(windows.deployments["load"]) == {"idle", "steady"}
 
 
-def test_mid_life_begins_a_window_after_the_start_or_later(samples: pd.DataFrame) -> None:
-    look = cut_windows(samples, length_s=10)[STEADY_STATE].deployments
-    begin_s = (look["begin"] - look["born"]).dt.total_seconds()
+def test_the_steady_state_begins_a_window_after_the_start_or_later(samples: pd.DataFrame) -> None:
+    windows = cut_windows(samples, length_s=10)[STEADY_STATE].deployments
+    begin_s = (windows["begin"] - windows["born"]).dt.total_seconds()
     assert begin_s.between(14, 16).all()
-    assert ((look["end"] - look["begin"]).dt.total_seconds() == 10).all()
+    assert ((windows["end"] - windows["begin"]).dt.total_seconds() == 10).all()
     # 30 s hold no 16 s that begin 16 s after the start.
     assert list(cut_windows(samples, length_s=16)) == [START_UP]
 
 
-def test_replicas_and_later_lives_of_a_deployment_count_once(samples: pd.DataFrame) -> None:
+def test_replicas_and_later_instances_of_a_deployment_count_once(samples: pd.DataFrame) -> None:
     life = samples[samples["deployment"] == "nginx-0"]
     again = life.assign(
         started_at=life["started_at"] + pd.Timedelta(hours=1), time=life["time"] + pd.Timedelta(hours=1)
     )
     replica = life.assign(pod="other-pod")
-    looks = cut_windows(pd.concat([again, replica, samples], ignore_index=True), length_s=10)
-    own = looks[START_UP].deployments
+    by_window = cut_windows(pd.concat([again, replica, samples], ignore_index=True), length_s=10)
+    own = by_window[START_UP].deployments
     assert len(own) == 24
     assert own.loc[own["deployment"] == "nginx-0", "born"].to_list() == [life["started_at"].iloc[0]]
 
@@ -61,10 +61,10 @@ def test_a_start_that_nobody_knows_is_the_first_row(samples: pd.DataFrame) -> No
 
 
 def test_features_can_be_chosen_by_column(samples: pd.DataFrame) -> None:
-    look = cut_windows(samples, length_s=10)[START_UP].only(("rx_bytes", "tx_bytes"))
-    assert {name.partition(".")[0] for name in look.names} == {"rx_bytes", "tx_bytes", "rx_bytes/tx_bytes"}
-    assert look.X.shape == (24, len(look.names))
-    assert len(look.names) == 25
+    windows = cut_windows(samples, length_s=10)[START_UP].only(("rx_bytes", "tx_bytes"))
+    assert {name.partition(".")[0] for name in windows.names} == {"rx_bytes", "tx_bytes", "rx_bytes/tx_bytes"}
+    assert windows.X.shape == (24, len(windows.names))
+    assert len(windows.names) == 25
 
 
 def test_numbers_within_a_service_are_by_age() -> None:
@@ -77,7 +77,7 @@ def test_numbers_within_a_service_are_by_age() -> None:
     assert pd.isna(numbers[5])
 
 
-def test_what_cannot_be_looked_at_is_refused(samples: pd.DataFrame) -> None:
+def test_what_shows_no_window_is_refused(samples: pd.DataFrame) -> None:
     with pytest.raises(InputError, match="no row has a deployment"):
         cut_windows(samples.drop(columns="deployment"))
     with pytest.raises(InputError, match="every labelled deployment has a fault"):

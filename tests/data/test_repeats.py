@@ -70,7 +70,7 @@ def test_an_idle_container_a_pause_and_late_samples_stay() -> None:
     assert kept(container(late, [1, 2, 3, 4, 4, 5, 6, 7, 8, 9, 10, 11])) == late
 
 
-def test_each_life_and_each_container_counts_for_itself() -> None:
+def test_each_instance_and_each_container_counts_for_itself() -> None:
     lives = [container([0, 10, 20], [1, 2, 3], pod_uid="a"), container([0.4, 10.4, 20.4], [1, 2, 3], pod_uid="b")]
     assert len(kept(pd.concat(lives))) == 6
     pods = [container([0, 10, 20], [1, 2, 3], pod="a"), container([0.4, 10.4, 20.4], [1, 2, 3], pod="b")]

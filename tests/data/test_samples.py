@@ -87,7 +87,7 @@ def test_rows_that_know_different_things_become_one(caplog: pytest.LogCaptureFix
     assert "3 rows repeat a container and time and are left out; what only they know is kept" in caplog.text
 
 
-def test_rows_that_contradict_each_other_are_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_rows_that_contradict_each_other_are_named(caplog: pytest.LogCaptureFixture) -> None:
     table = check_samples(pd.concat([_table(rx_bytes=[1, 2, 3]), _table(rx_bytes=[1, 9, None])]), where="f")
     assert table["rx_bytes"].tolist() == [1, 2, 3]
     assert "3 rows repeat a container and time, 1 of them with other values, such as pod 'web-1' at" in caplog.text
@@ -142,7 +142,7 @@ BIG = 2**62 + 1  # no float is it
         [BIG, 2**64, 2**70],
     ],
 )
-def test_counts_beyond_64_bits_are_missing_and_told(values: object, caplog: pytest.LogCaptureFixture) -> None:
+def test_counts_beyond_64_bits_are_missing_with_a_warning(values: object, caplog: pytest.LogCaptureFixture) -> None:
     table = check_samples(_table(rx_bytes=values), where="f")
     assert table["rx_bytes"].tolist() == [BIG, pd.NA, pd.NA]
     assert "values of rx_bytes are beyond 2**63 and count as missing" in caplog.text

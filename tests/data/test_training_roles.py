@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_what_was_recorded_for_tests_is_left_out_and_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_was_recorded_for_tests_is_left_out_with_a_warning(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     samples = read_training(sorted(folder.glob("*.parquet")))
     pd.testing.assert_frame_equal(samples, read_recording(folder / "mine.parquet"))
     (told,) = caplog.messages

@@ -60,7 +60,7 @@ def test_methods_that_learn_tell_separable_services_apart_idle_ones_too(found):
     assert (found.table[["idle_macro_f1", "loaded_macro_f1"]] > 0.6).all(axis=None)
 
 
-def test_services_dealt_at_random_are_learned_by_none(found):
+def test_shuffled_services_are_learned_by_none(found):
     control = found.control
     assert control["method"].to_list() == [*QUICK]
     assert set(control["horizon_s"]) == {20.0}

@@ -59,7 +59,7 @@ def test_scores_of_scikit_learn_are_one_line(predictions: pd.DataFrame) -> None:
     assert np.mean(in_set) > 0.6
 
 
-def test_they_are_the_answers_of_the_identifier_trained_on_the_other_side(
+def test_they_are_the_predictions_of_the_identifier_trained_on_the_other_side(
     samples: pd.DataFrame, predictions: pd.DataFrame
 ) -> None:
     dataset = read_dataset(samples)

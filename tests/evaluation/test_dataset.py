@@ -7,7 +7,7 @@ from podlab.errors import InputError
 from podlab.evaluation.dataset import DEFAULT_FILTER, FILTERS, columns_of, features_of
 
 
-def test_every_filter_says_what_its_name_does():
+def test_every_filter_lets_through_what_its_name_says():
     assert set(columns_of("all")) == set(columns_of("only-numbers")) | set(columns_of("only-strings"))
     assert set(columns_of("only-numbers")) - set(columns_of("only-numbers-no-image-size")) == {"image_size_bytes"}
     assert {"image", "pod", "pod_uid"} <= set(columns_of("only-strings"))

@@ -20,8 +20,8 @@ def made(
     truth: list[int], best: list[list[int]], confidence: list[list[float]], *, known: bool = True
 ) -> PredictionTimeline:
     """Containers with a prediction each 10 s; each is a deployment of its own."""
-    count, looks = len(truth), len(best[0])
-    at_s = 10.0 * np.arange(1, looks + 1)
+    count, times = len(truth), len(best[0])
+    at_s = 10.0 * np.arange(1, times + 1)
     return PredictionTimeline(
         services=SERVICES,
         at_s=at_s,
@@ -30,7 +30,7 @@ def made(
                 np.array([own[k] for own in best]), np.array([own[k] for own in confidence]),
                 np.full(count, 0.5 if known else 1.0), np.full(count, at_s[k]),
             )
-            for k in range(looks)
+            for k in range(times)
         ),
         truth=np.array(truth),
         names=np.array([SERVICES[number] if number >= 0 else "etcd" for number in truth], dtype=object),
@@ -59,7 +59,7 @@ def test_a_policy_decides_time_by_time(settling: PredictionTimeline):
     assert outcome.revised.tolist() == [False, True] * 10
 
 
-def test_who_is_never_sure_counts_as_unknown_after_the_whole_time(settling: PredictionTimeline):
+def test_a_container_without_a_confident_prediction_is_unknown_after_the_whole_time(settling: PredictionTimeline):
     for timeout_s in (80.0, 1000.0):
         outcome = early.decide(settling, TriggerPolicy(confidence=1.0, revise_confidence=1.0, timeout_s=timeout_s))
         assert set(outcome.final) == {UNKNOWN}
@@ -87,11 +87,11 @@ def test_scores_have_intervals_over_deployments(settling: PredictionTimeline):
 
 
 def test_for_a_service_that_no_model_knows_unknown_is_right():
-    strangers = made([UNKNOWN] * 4, [[0] * 4] * 4, [[0.99] * 4, [0.3] * 4] * 2)
-    scores = early.describe(strangers, early.decide(strangers, TriggerPolicy(timeout_s=40.0)))
+    unknown = made([UNKNOWN] * 4, [[0] * 4] * 4, [[0.99] * 4, [0.3] * 4] * 2)
+    scores = early.describe(unknown, early.decide(unknown, TriggerPolicy(timeout_s=40.0)))
     assert scores["right"].value == 0.5
     assert scores["error"].value == 1.0
-    assert strangers.known().truth.size == 0
+    assert unknown.known().truth.size == 0
 
 
 def test_the_soonest_policy_that_keeps_to_the_error_is_chosen(settling: PredictionTimeline):
@@ -110,7 +110,7 @@ def test_answering_at_once_and_correcting_it_later_does_not_pay(settling: Predic
     assert early.choose(settling, [revocable, slow]) == slow
 
 
-def test_a_fold_is_judged_by_a_policy_chosen_without_it(settling: PredictionTimeline):
+def test_a_fold_is_tested_with_a_policy_chosen_without_it(settling: PredictionTimeline):
     # Fold 1 holds all that turn: without them the hasty policy looks as good as any, and is then found out on them.
     hasty = TriggerPolicy(confidence=0.9, consecutive=1, revise_consecutive=None)
     careful = TriggerPolicy(confidence=0.97, consecutive=3, revise_confidence=0.97)
@@ -146,7 +146,7 @@ def test_a_timeline_needs_predictions_at_its_times(at_s: tuple[float, ...], miss
         timeline(predictions, at_s)
 
 
-def test_each_rule_is_judged_on_known_and_unknown_containers_apart():
+def test_each_rule_is_scored_on_known_and_unknown_containers_apart():
     predicted = made(
         [0, 1] * 8 + [UNKNOWN] * 4,
         [[0] * 4, [1, 1, 1, 1]] * 8 + [[0] * 4] * 4,
@@ -163,7 +163,7 @@ def test_each_rule_is_judged_on_known_and_unknown_containers_apart():
     assert table.loc["fixed: 10 s", "unknown_refused"] == 0.0, "all look like known ones"
 
 
-def test_without_strangers_nothing_is_said_of_them():
+def test_without_unknown_containers_there_is_no_score_for_them():
     predicted = made([0, 1] * 4, [[0] * 2, [1] * 2] * 4, [[0.95] * 2] * 8)
     table = compare_rules(predicted)
     assert np.isnan(table["unknown_refused"]).all()

@@ -33,7 +33,7 @@ def test_the_best_kernel_counts_by_its_fit_and_the_worst_by_once(dilation: int) 
     np.testing.assert_allclose(fast, slow_compete(values, kernels, dilation), rtol=1e-4, atol=1e-4)
 
 
-def test_any_window_is_described_by_numbers_and_services_are_told_apart_by_them() -> None:
+def test_any_window_is_described_by_numbers_and_services_are_separated_by_them() -> None:
     samples = make_samples(("nginx", "mysql"), deployments_per_service=4, seconds=30)
     windows = make_windows(samples.assign(io_read_bytes=np.nan), horizon_s=12.0)
     X = hydra_features(windows)

@@ -112,7 +112,7 @@ def podlab_after_10_s(samples: pd.DataFrame, folds: int) -> pd.DataFrame:
     return cross_validate(samples, plan, [10.0], Identifier(horizons_s=(10.0,)), jobs=1)
 
 
-def test_whole_kinds_left_out_are_rungs_of_podlab():
+def test_whole_kinds_left_out_are_protocols_of_podlab():
     samples = make_samples(("nginx", "mysql", "redis"), deployments_per_service=4, seconds=20, interval_s=2)
     late = samples["deployment"].str.extract(r"(\d+)$")[0].astype(int) % 2
     # Redis has one variant only: it is trained on and may be answered, but is never left out.

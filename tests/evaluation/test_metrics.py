@@ -82,7 +82,7 @@ def test_the_seed_decides():
     assert (one != other).any()
 
 
-def test_calibration_error_of_kept_and_broken_promises():
+def test_calibration_error_of_calibrated_and_overconfident_predictions():
     kept = score_answers(["a"] * 10, ["a"] * 8 + ["b"] * 2, range(10), confidence=[0.8] * 10)
     assert kept.calibration_error.value == pytest.approx(0.0, abs=1e-9)
     broken = score_answers(["a"] * 10, ["a"] * 5 + ["b"] * 5, range(10), confidence=[0.95] * 10)

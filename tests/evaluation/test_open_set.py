@@ -86,7 +86,7 @@ def test_more_containers_of_the_same_deployments_make_no_interval_narrower(predi
     assert more["n_unknown"] == once["n_unknown"]
 
 
-def test_near_strangers_stand_apart_from_far_ones(predictions: pd.DataFrame):
+def test_near_unknown_services_stand_apart_from_far_ones(predictions: pd.DataFrame):
     assert near_services(predictions, RELATIVES) == {"valkey"}
     table = open_set_table(predictions, RELATIVES).set_index(["unknown", "by"])
     assert set(table.index) == {(ALL, NOVELTY), (ALL, DOUBT), (ALL, RANDOM), (NEAR, NOVELTY), (FAR, NOVELTY)}
@@ -96,7 +96,7 @@ def test_near_strangers_stand_apart_from_far_ones(predictions: pd.DataFrame):
     assert set(none["unknown"]) == {ALL, FAR}
 
 
-def test_each_unknown_service_is_told_of(predictions: pd.DataFrame):
+def test_each_unknown_service_has_a_line(predictions: pd.DataFrame):
     table = score_unknown_services(predictions, RELATIVES).set_index("service")
     assert list(table.index) == ["valkey", "batch"]
     assert table.loc["valkey", "relatives"] == "redis"
@@ -107,7 +107,7 @@ def test_each_unknown_service_is_told_of(predictions: pd.DataFrame):
     assert score_unknown_services(predictions[~predictions["unknown"]], RELATIVES).empty
 
 
-def test_answering_fewer_is_wrong_less_often(predictions: pd.DataFrame):
+def test_fewer_decisions_are_wrong_less_often(predictions: pd.DataFrame):
     curve = risk_coverage(predictions, orders=[NOVELTY], points=8).set_index("coverage")
     assert curve.loc[1.0, "risk"] == pytest.approx(20 / 80)
     assert curve.loc[0.5, "risk"] < 0.15

@@ -24,28 +24,28 @@ def dataset():
     return read_dataset(pd.concat([short, make_samples(("redis",), deployments_per_service=2, seconds=90)]))
 
 
-def look(dataset, **how):
+def show(dataset, **how):
     seen = apply_scenario(dataset, Scenario("group", "name", **how), np.random.default_rng(1))
     offset_s = pd.Series(dataset.offset_s()[seen.index], index=seen.index)
     return seen, offset_s.groupby(dataset.code[seen.index])
 
 
 def test_as_recorded_nothing_changes(dataset):
-    seen, _ = look(dataset)
+    seen, _ = show(dataset)
     pd.testing.assert_frame_equal(seen, dataset.samples)
 
 
-def test_a_stretch_of_mid_life_begins_late_lasts_its_length_and_shows_no_birth(dataset):
-    seen, offset_s = look(dataset, segment_s=20.0, settled_s=15.0)
+def test_a_segment_mid_run_begins_late_lasts_its_length_and_shows_no_start(dataset):
+    seen, offset_s = show(dataset, segment_s=20.0, settled_s=15.0)
     assert (offset_s.min() >= 15).all()
     assert ((offset_s.max() - offset_s.min()).between(17.5, 20)).all()
     assert offset_s.min().nunique() == offset_s.ngroups == 8, "each begins at its own moment"
-    seen, offset_s = look(dataset, segment_s=60.0, settled_s=15.0)
+    seen, offset_s = show(dataset, segment_s=60.0, settled_s=15.0)
     assert set(seen["service"]) == {"redis"}, "others were not recorded for so long"
 
 
-def test_sampling_more_seldom_keeps_one_row_of_each_interval_from_a_phase_of_its_own(dataset):
-    seen, offset_s = look(dataset, interval_s=10.0)
+def test_sparser_sampling_keeps_one_row_of_each_interval_from_a_phase_of_its_own(dataset):
+    seen, offset_s = show(dataset, interval_s=10.0)
     gaps = offset_s.diff().dropna()
     assert gaps.between(8.5, 11.5).all()
     assert offset_s.min().between(0, 10.5).all()
@@ -63,7 +63,7 @@ def test_a_kubelet_measures_seldom_and_the_network_apart(dataset):
 
 
 def test_only_long_ones_and_only_some_columns(dataset):
-    seen, _ = look(dataset, recorded_s=80.0, columns=columns_of_set("CPU and memory"))
+    seen, _ = show(dataset, recorded_s=80.0, columns=columns_of_set("CPU and memory"))
     assert set(seen["service"]) == {"redis"}
     assert {name.split("_")[0] for name in seen if name in ORIGINAL_METRICS} == {"cpu", "memory"}
     assert {"pod", "started_at", "deployment"} <= set(seen)

@@ -38,7 +38,7 @@ def line_of(found: Conditions, group: str, condition: str) -> pd.Series:
     return own.loc[(group, condition, "all")]
 
 
-def test_every_condition_is_judged_on_every_deployment_that_shows_it(found):
+def test_every_condition_is_scored_on_every_deployment_that_shows_it(found):
     table = found.table
     assert not table.duplicated(["group", "condition", "containers"]).any()
     of_all = table[table["containers"] == "all"]
@@ -48,11 +48,11 @@ def test_every_condition_is_judged_on_every_deployment_that_shows_it(found):
     own = of_all[of_all["group"] != RECORDING]
     assert set(own["n_deployments"]) == {12}
     assert own.loc[own["group"] == MACHINE, "n_decisions"].item() == 24
-    births = table[(table["group"] == START) & (table["condition"] == "12 s")].set_index("containers")
-    assert births["n_deployments"].to_dict() == {"all": 12, "loaded": 12} or "idle" in births.index
+    starts = table[(table["group"] == START) & (table["condition"] == "12 s")].set_index("containers")
+    assert starts["n_deployments"].to_dict() == {"all": 12, "loaded": 12} or "idle" in starts.index
 
 
-def test_separable_services_are_told_apart_from_birth_and_each_score_lies_in_its_interval(found):
+def test_separable_services_are_identified_from_the_start_and_each_score_lies_in_its_interval(found):
     line = line_of(found, START, "12 s")
     assert line["best_guess"] > 0.9
     for name in ("macro_f1", "best_guess", "coverage", "set_size", "calibration_error"):
@@ -73,7 +73,7 @@ def test_what_is_lost_is_measured_on_the_same_containers(found):
     assert memory["lost"] == pytest.approx(start["macro_f1"] - memory["macro_f1"])
 
 
-def test_another_recording_is_judged_by_models_of_this_one_and_the_other_way_round(found):
+def test_another_recording_is_predicted_by_models_of_this_one_and_the_other_way_round(found):
     there = line_of(found, RECORDING, f"12 s, {TO_OTHER}")
     back = line_of(found, RECORDING, f"12 s, {FROM_OTHER}")
     assert there["n_deployments"] == back["n_deployments"] == 8, "only services that both have"

@@ -38,7 +38,7 @@ def test_every_deployment_is_answered_once_at_each_horizon_by_a_model_that_never
     assert (evaluation.n_deployments, evaluation.n_containers) == (13, 13)
 
 
-def test_separable_services_are_told_apart_and_shuffled_labels_are_not(evaluation):
+def test_separable_services_are_identified_and_shuffled_labels_are_not(evaluation):
     assert evaluation.scores[BEST_GUESS][20.0].macro_f1.value > 0.8
     assert evaluation.scores[CONTROL][20.0].macro_f1.value < 0.6
     assert evaluation.scores["1-NN"][20.0].macro_f1.value > 0.8
@@ -46,9 +46,9 @@ def test_separable_services_are_told_apart_and_shuffled_labels_are_not(evaluatio
 
 
 def test_horizons_that_show_little_are_scored_and_those_that_show_nothing_are_left_out(caplog):
-    seldom = make_samples(("nginx", "mysql"), deployments_per_service=4, seconds=60, interval_s=15)
-    age_s = (seldom["time"] - seldom["started_at"]).dt.total_seconds()
-    late = seldom[(age_s > 5) & ((age_s > 20) | seldom["deployment"].isin(["nginx-0", "mysql-0"]))]
+    sparse = make_samples(("nginx", "mysql"), deployments_per_service=4, seconds=60, interval_s=15)
+    age_s = (sparse["time"] - sparse["started_at"]).dt.total_seconds()
+    late = sparse[(age_s > 5) & ((age_s > 20) | sparse["deployment"].isin(["nginx-0", "mysql-0"]))]
     found = evaluate(late, horizons_s=(4, 20, 60), folds=2, jobs=1, controls=False)
     assert found.predictions.groupby("horizon_s").size().to_dict() == {20.0: 8, 60.0: 8}
     assert [record.getMessage() for record in caplog.records] == ["no container shows a sample within 4 s: left out"]
@@ -130,7 +130,7 @@ def test_what_cannot_be_evaluated_is_refused_in_one_line(samples, change, argume
         evaluate(samples.assign(**change), **arguments)
 
 
-def test_containers_met_late_in_life_are_left_out_or_refused(samples, caplog):
+def test_containers_first_seen_late_are_left_out_or_refused(samples, caplog):
     late = samples["deployment"].isin(["nginx-3"])
     shifted = samples.assign(started_at=samples["started_at"].where(~late, samples["started_at"] - pd.Timedelta("1h")))
     assert len(read_dataset(shifted, until_s=10).containers) == 12

@@ -30,7 +30,7 @@ def test_decisions_are_read_among_other_lines_and_sorted_by_time(tmp_path: Path)
     assert found["started_at"].iloc[0] == STARTED_AT
 
 
-def test_two_replicas_that_say_the_same_said_it_once(tmp_path: Path) -> None:
+def test_a_decision_of_two_replicas_counts_once(tmp_path: Path) -> None:
     logs = [write_log(tmp_path / str(number), line("a", 10 + number, "nginx")) for number in range(2)]
     assert list(watcher_log.read_decisions(logs)["seconds"]) == [10.0]
 

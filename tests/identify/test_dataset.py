@@ -21,7 +21,7 @@ from podlab.errors import InputError
 from podlab.identify import Identifier, Prediction
 from podlab.identify.dataset import identify_dataset
 from podlab.identify.explain import explain
-from tests.support.lives import make_lives, scatter, small_files
+from tests.support.instances import make_containers, scatter, small_files
 from tests.support.synthetic import make_samples
 
 LONG_S = 900.0
@@ -35,7 +35,7 @@ def identifier() -> Identifier:
 
 @pytest.fixture(scope="module")
 def lives() -> pd.DataFrame:
-    return make_lives()
+    return make_containers()
 
 
 def by_name(answers: list[Prediction]) -> list[Prediction]:

@@ -81,7 +81,7 @@ def test_bad_parameters_are_refused_before_anything_runs(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_first_failure_stops_the_chain_and_is_told(tmp_path: Path) -> None:
+def test_the_first_failure_stops_the_chain_and_is_named(tmp_path: Path) -> None:
     reports = tmp_path / "reports"
     (reports / "results").mkdir(parents=True)
     (reports / "results" / "03_evaluate.json").write_text('{"notebook": "03_evaluate"}')

@@ -44,7 +44,7 @@ def test_copies_are_as_many_as_asked_and_like_the_recording(samples: pd.DataFram
     assert not np.allclose(copies["memory_rss_bytes"], samples["memory_rss_bytes"].iloc[: len(copies)].mean())
 
 
-def test_of_a_life_only_its_beginning(samples: pd.DataFrame) -> None:
+def test_of_a_container_only_its_beginning(samples: pd.DataFrame) -> None:
     some = first_seconds(samples, 7.0)
     ages = (some["time"] - some["started_at"]).dt.total_seconds()
     assert ages.max() < 7

@@ -28,7 +28,7 @@ def test_numbers_are_rounded_but_not_to_perfect(value: float, text: str) -> None
     assert format_number(value) == text
 
 
-def test_each_number_is_judged_exactly_and_a_pattern_stands_for_many() -> None:
+def test_each_number_is_compared_exactly_and_a_pattern_stands_for_many() -> None:
     targets = [Target("Drop", "n", "drop: *", at_most=0.05), Target("Macro-F1", "n", "f1", at_least=0.8)]
     measures = {
         "drop: site": {"value": 0.0501, "best_guess": 0.04, "low": 0.01, "high": 0.09, "deployments": 3},

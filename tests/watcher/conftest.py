@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from podlab.kubernetes.client import ApiConnection, connect
+from tests.support.anomalous import make_containers, pod_of, strain
 from tests.support.bundles import write_bundle
 from tests.support.kubeapi import KubeApi
-from tests.support.strange import make_lives, pod_of, strain
 from tests.support.synthetic import make_samples
 from tests.support.watch_process import TOKEN, grant
 from tests.support.watching import Bench, make_bench, starting_together
@@ -58,7 +58,7 @@ def bench(samples: pd.DataFrame, model: Path) -> MakeBench:
 @pytest.fixture(scope="session")
 def normal() -> pd.DataFrame:
     """Containers of which none is anomalous."""
-    return make_lives()
+    return make_containers()
 
 
 @pytest.fixture(scope="session")

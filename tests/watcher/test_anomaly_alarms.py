@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from podlab.watcher.state import StateStore
-from tests.support.strange import alarms, make_lives, pod_of, status_of, strain, vigilant, watched
+from tests.support.anomalous import alarms, make_containers, pod_of, status_of, strain, vigilant, watched
 from tests.support.watching import Bench, Deaf, make_watched, pods_of
 
 
@@ -147,7 +147,7 @@ def test_a_watcher_that_does_not_lead_leaves_what_was_told_and_goes_on_from_ther
 
 
 def test_flapping_is_told_once_in_ten_minutes_with_how_often_it_was(watchful_model: Path) -> None:
-    lives = make_lives(1000.0)
+    lives = make_containers(1000.0)
     pod = pod_of(lives, "redis")
     for begin_s in (150.0, 300.0, 450.0, 800.0):
         lives = strain(lives, pod, begin_s, begin_s + 40.0)

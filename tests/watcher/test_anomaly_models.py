@@ -12,8 +12,8 @@ from podlab.detect import DetectorLibrary
 from podlab.errors import InputError
 from podlab.model import bundle
 from podlab.watcher.containers import PredictionSummary
+from tests.support.anomalous import alarms, pod_of, vigilant, watched
 from tests.support.models import small_identifier, small_library
-from tests.support.strange import alarms, pod_of, vigilant, watched
 from tests.support.watching import pods_of
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from podlab.watcher import anomalies
 from podlab.watcher import samples as fetching
-from tests.support.strange import status_of, vigilant, watched
+from tests.support.anomalous import status_of, vigilant, watched
 from tests.support.watching import make_bench, make_watched, pods_of
 
 

@@ -15,8 +15,8 @@ from podlab.data.catalogue import Family
 from podlab.detect import Scorer, StepScores
 from podlab.errors import InputError
 from podlab.watcher import anomalies
+from tests.support.anomalous import alarms, pod_of, scored_naively, vigilant, watched
 from tests.support.models import small_library
-from tests.support.strange import alarms, pod_of, scored_naively, vigilant, watched
 from tests.support.watching import Bench, pods_of
 
 Scores = dict[tuple[str, float], float]

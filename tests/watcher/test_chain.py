@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from tests.support.anomalous import alarms, make_containers, pod_of, strain
 from tests.support.influxd import Influxd
 from tests.support.kubeapi import KubeApi
-from tests.support.strange import alarms, make_lives, pod_of, strain
 from tests.support.watch_process import WatchProcess, begin_now, events, play, run_pods
 
 
@@ -41,7 +41,7 @@ def test_pods_that_appear_are_identified_and_their_events_tell_the_truth(
 def test_a_container_that_turns_strange_is_told_of_and_again_when_it_is_not(
     watch_api: KubeApi, influxd: Influxd, database: str, watchful_model: Path, tmp_path: Path
 ) -> None:
-    lives = make_lives(300.0)
+    lives = make_containers(300.0)
     pod = pod_of(lives, "redis")
     now = begin_now(strain(lives, pod, 120.0, 190.0), 310.0)
     written = play(influxd, database, now, 20)

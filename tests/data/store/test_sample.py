@@ -11,7 +11,7 @@ from podlab.data.recordings import read_recording, read_training, write_recordin
 from podlab.data.samples import INSTANCE_KEY
 from podlab.data.store import append
 from podlab.errors import InputError
-from tests.support.lives import scatter, small_files
+from tests.support.instances import scatter, small_files
 from tests.support.synthetic import make_samples
 
 
@@ -37,7 +37,7 @@ def test_services_and_their_deployments_take_turns(samples: pd.DataFrame, tmp_pa
     assert containers(drawn).query("service == 'nginx'")["deployment"].nunique() == 3
 
 
-def test_whom_it_draws_does_not_depend_on_how_rows_are_spread(samples: pd.DataFrame, tmp_path: Path) -> None:
+def test_what_is_drawn_does_not_depend_on_how_rows_are_spread(samples: pd.DataFrame, tmp_path: Path) -> None:
     append(samples, tmp_path / "one")
     with small_files(30, 100):
         scatter(samples, tmp_path / "many", 5, 1)
@@ -47,7 +47,7 @@ def test_whom_it_draws_does_not_depend_on_how_rows_are_spread(samples: pd.DataFr
     assert set(other["pod"]) != set(of_one["pod"])
 
 
-def test_of_a_long_life_only_the_beginning(samples: pd.DataFrame, tmp_path: Path) -> None:
+def test_of_a_long_run_only_the_beginning(samples: pd.DataFrame, tmp_path: Path) -> None:
     append(samples, tmp_path / "fleet")
     drawn = read_training([tmp_path / "fleet"], most_rows=200, head_s=5)
     assert 150 < len(drawn) <= 200
@@ -72,7 +72,7 @@ def test_a_file_beside_is_read_whole(samples: pd.DataFrame, tmp_path: Path) -> N
     assert len(drawn) == 100 + len(beside)
 
 
-def test_what_was_left_out_is_told(samples: pd.DataFrame, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_was_left_out_is_named(samples: pd.DataFrame, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     append(samples, tmp_path / "fleet")
     read_training([tmp_path / "fleet"], most_rows=100)
     assert f"100 of {len(samples)} rows are drawn to learn from; --most-rows allows for more" in caplog.text

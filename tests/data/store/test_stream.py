@@ -15,13 +15,13 @@ from podlab.data.recordings import read_recording
 from podlab.data.samples import INSTANCE_KEY, check_samples
 from podlab.data.store import Dataset, append, open_dataset
 from podlab.data.store.containers import Batch, cut_between_containers, read_shares, stream_containers
-from tests.support.lives import MIDNIGHT, make_lives, scatter, small_files
+from tests.support.instances import MIDNIGHT, make_containers, scatter, small_files
 from tests.support.synthetic import make_samples
 
 
 @pytest.fixture(scope="module")
 def lives() -> pd.DataFrame:
-    return make_lives()
+    return make_containers()
 
 
 def batches_of(dataset: Dataset, **how: object) -> list[Batch]:
@@ -83,7 +83,7 @@ def test_a_container_that_crosses_midnight_is_not_cut(lives: pd.DataFrame, tmp_p
     assert ((spans["min"] < MIDNIGHT) & (spans["max"] > MIDNIGHT)).sum() >= 5
 
 
-def test_rows_that_nobody_looks_at_are_counted(tmp_path: Path) -> None:
+def test_rows_left_out_are_counted(tmp_path: Path) -> None:
     samples = make_samples(("nginx",), deployments_per_service=2, seconds=600, interval_s=10)
     late = MIDNIGHT - pd.Timedelta(seconds=300) - samples["started_at"]
     samples = samples.assign(time=samples["time"] + late, started_at=samples["started_at"] + late)

@@ -1,4 +1,4 @@
-"""Lives that a stream may meet: over midnight, restarted, of unknown start, in two clusters."""
+"""Container instances of many kinds: over midnight, restarted, of unknown start, in two clusters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.synthetic import make_samples
 MIDNIGHT = pd.Timestamp("2026-01-06T00:00:00Z")
 
 
-def make_lives(seconds: float = 40, seed: int = 0) -> pd.DataFrame:
+def make_containers(seconds: float = 40, seed: int = 0) -> pd.DataFrame:
     """Make 12 containers around midnight: of one the start is not known, and one has restarted."""
     table = make_samples(("nginx", "mysql", "redis"), deployments_per_service=4, seconds=seconds, seed=seed)
     pods = list(dict.fromkeys(table["pod"]))

@@ -1,4 +1,4 @@
-"""Containers that turn strange for a while, and a watcher that scores them."""
+"""Containers that are anomalous for a while, and a watcher that scores them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.synthetic import make_samples
 from tests.support.watching import Bench, make_bench, starting_together
 
 
-def make_lives(seconds: float = 420.0) -> pd.DataFrame:
+def make_containers(seconds: float = 420.0) -> pd.DataFrame:
     """Make six normal containers of two services that start together."""
     made = make_samples(("nginx", "redis"), deployments_per_service=3, seconds=seconds, interval_s=2.0, seed=5)
     return starting_together(made)
