@@ -1,4 +1,4 @@
-"""What a recording contains: counts, gaps, columns, duplicates, faults, and the load of its machines."""
+"""What a recording contains: counts, columns, duplicates, faults, and the load of its machines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
-from scipy.stats import binomtest  # type: ignore[import-untyped]
 
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS
 from podlab.data.samples import INSTANCE_KEY
@@ -96,28 +95,6 @@ def count_by_pattern(samples: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def count_placements(deployments: pd.DataFrame) -> pd.DataFrame:
-    """Count where each service's data lay, which is drawn without regard to the service.
-
-    Parameters
-    ----------
-    deployments : DataFrame (n_deployments,)
-        With ``service`` and what was drawn (``data_in``), such as those of a :class:`podlab.audit.windows.WindowTable`.
-
-    Returns
-    -------
-    DataFrame
-        One line per service that keeps data: ``service``, ``volume``, ``layer`` (deployments) and ``p`` (two-sided, of
-        so uneven a split or a more uneven one if a coin decided). Empty where nothing was drawn.
-    """
-    if "data_in" not in deployments:
-        return pd.DataFrame(columns=["service", "volume", "layer", "p"])
-    described = deployments[deployments["data_in"].isin(["volume", "layer"])]
-    counts = pd.crosstab(described["service"], described["data_in"]).reindex(columns=["volume", "layer"], fill_value=0)
-    p = [binomtest(int(volume), int(volume + layer)).pvalue for volume, layer in counts.to_numpy()]
-    return counts.assign(p=p).rename_axis(None, axis="columns").reset_index()
-
-
 def _with_design(samples: pd.DataFrame) -> pd.DataFrame:
     """Give the labelled rows with ``instance`` (a number), ``load`` and ``configuration``."""
     labelled = samples[samples["service"].notna()]
@@ -129,29 +106,8 @@ def _with_design(samples: pd.DataFrame) -> pd.DataFrame:
 NEARLY = 0.99
 
 
-def sampling_gaps(samples: pd.DataFrame) -> pd.DataFrame:
-    """Measure how evenly containers were sampled.
-
-    Returns
-    -------
-    DataFrame
-        One line for each row and its next (``gap``: ``between samples``), and one for each container's start and its
-        first row (``start to first sample``): ``gap`` and ``seconds``.
-    """
-    by_container = samples.groupby(list(INSTANCE_KEY), dropna=False)["time"]
-    first = samples.loc[by_container.idxmin()]
-    gaps = {
-        "between samples": by_container.diff(),
-        "start to first sample": first["time"] - first["started_at"],
-    }
-    return pd.concat(
-        [pd.DataFrame({"gap": name, "seconds": gap.dropna().dt.total_seconds()}) for name, gap in gaps.items()],
-        ignore_index=True,
-    )
-
-
 def audit_columns(samples: pd.DataFrame) -> pd.DataFrame:
-    """WindowTable at every metric column of the catalogue.
+    """Look at every metric column of the catalogue.
 
     Parameters
     ----------
@@ -276,13 +232,6 @@ def audit_duplicates(samples: pd.DataFrame, *, rows_given: int | None = None) ->
         unlabelled = int(samples[label].isna().sum()) if label in samples else len(samples)
         checks.append((f"rows without a {label}", unlabelled, len(samples), "rows"))
     return pd.DataFrame(checks, columns=["check", "found", "of", "what"])
-
-
-def shared_values(samples: pd.DataFrame, others: pd.DataFrame, label: str) -> list[str]:
-    """Name the values of a label that two tables share, such as services said to be unknown to the first."""
-    if label not in samples or label not in others:
-        return []
-    return sorted(set(samples[label].dropna()) & set(others[label].dropna()))
 
 
 @dataclass(frozen=True)
@@ -460,8 +409,8 @@ def _cells(samples: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame({"code": code, "bin": bins, "cores": core_seconds_per_second(samples)})
     cells = table.groupby(["code", "bin"], as_index=False)["cores"].mean()
     # Where no row says on which machine it was, all were on one.
-    who = samples.reindex(columns=[*INSTANCE_KEY, "node"]).assign(code=code).drop_duplicates("code")
-    described: pd.DataFrame = cells.merge(who, on="code")
+    identity = samples.reindex(columns=[*INSTANCE_KEY, "node"]).assign(code=code).drop_duplicates("code")
+    described: pd.DataFrame = cells.merge(identity, on="code")
     return described
 
 

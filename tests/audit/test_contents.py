@@ -11,7 +11,7 @@ import pytest
 
 from podlab import audit
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS
-from podlab.data.recordings import read_recording, write_recording
+from podlab.data.recordings import read_recording
 from podlab.data.samples import check_samples
 
 
@@ -105,13 +105,6 @@ def test_rows_that_reading_leaves_out_are_counted(
     assert given == len(samples) + 7
     table = audit.audit_duplicates(read_recording([path]), rows_given=given)
     assert found(table)["rows that repeat a container and instant"] == 7
-
-
-def test_unknown_services_among_the_known_are_named(samples: pd.DataFrame, tmp_path: Path) -> None:
-    unknown = samples.replace({"service": {"nginx": "lighttpd", "mysql": "varnish", "redis": "varnish"}})
-    write_recording(unknown, tmp_path / "unknown.parquet")
-    assert audit.shared_values(samples, read_recording([tmp_path / "unknown.parquet"]), "service") == ["postgres"]
-    assert audit.shared_values(samples, unknown.drop(columns="service"), "service") == []
 
 
 def side_by_side(begins_s: list[float], cores: list[float], *, seconds: int = 60) -> pd.DataFrame:
