@@ -53,12 +53,12 @@ def test_sparser_sampling_keeps_one_row_of_each_interval_from_a_phase_of_its_own
     assert len(seen) == pytest.approx(len(dataset.samples) / 10, rel=0.2)
 
 
-def test_a_kubelet_measures_seldom_and_the_network_apart(dataset):
-    seen, offset_s = look(dataset, kubelet=True, segment_s=60.0, settled_s=15.0)
+def test_a_kubelet_measures_sparsely_and_the_network_apart(dataset):
+    seen, offset_s = show(dataset, kubelet=True, segment_s=60.0, settled_s=15.0)
     assert set(seen["service"]) == {"redis"}
     assert offset_s.diff().dropna().between(8, 22).all()
     assert seen["network_age_seconds"].abs().max() > 1
-    recorded, _ = look(dataset, segment_s=60.0, settled_s=15.0)
+    recorded, _ = show(dataset, segment_s=60.0, settled_s=15.0)
     assert set(seen.index) < set(recorded.index), "the same segments, and some of their rows"
 
 
