@@ -382,7 +382,7 @@ def _pairs(windows: WindowTable, other: NDArray[np.bool_]) -> dict[str, NDArray[
     best = nearest(found, np.isfinite(found))
     wrong = np.where(other[np.arange(best.size), best], best, -1)
     to = {ANOTHER: nearest(found, other), WRONG: wrong}
-    return {kind: np.column_stack([np.flatnonzero(whom >= 0), whom[whom >= 0]]) for kind, whom in to.items()}
+    return {kind: np.column_stack([np.flatnonzero(near >= 0), near[near >= 0]]) for kind, near in to.items()}
 
 
 def tied(windows: WindowTable, properties: list[Property], *, permutations: int = 2000, seed: int = 0) -> pd.DataFrame:

@@ -84,53 +84,33 @@ def _repeats(ordered: pd.DataFrame, key: Sequence[str]) -> Ints:
     if not len(here):
         return here
     counters = [name for name, metric in CATALOGUE.items() if metric.kind == "counter" and name in ordered]
-    compare = _Compare(ordered, key, counters)
-    here = here[compare.stand_still(here)]
-    after = (here + 1 < len(time_ns)) & (step[here] < _SHARE * step[here + 1])
-    before = (here > 1) & (step[here] < _SHARE * step[here - 1])
+    same, changed, known = _compare_with_row_before(ordered, key, counters, here)
+    here = here[same & known & ~changed]
+    close_to_next = (here + 1 < len(time_ns)) & (step[here] < _SHARE * step[here + 1])
+    close_to_last = (here > 1) & (step[here] < _SHARE * step[here - 1])
     jump = np.zeros(len(here), dtype=bool)
-    jump[after] |= compare.jump(here[after] + 1)
-    jump[before] |= compare.jump(here[before] - 1)
+    for close, beside in ((close_to_next, 1), (close_to_last, -1)):
+        same, changed, _ = _compare_with_row_before(ordered, key, counters, here[close] + beside)
+        jump[close] |= same & changed
     here = here[jump]
     # The second of two side by side is looked at again, when the first is gone.
     return here[np.diff(here, prepend=-1) > 1]
 
 
-class _Compare:
-    """Compares rows with the one before them."""
-
-    def __init__(self, ordered: pd.DataFrame, key: Sequence[str], counters: list[str]) -> None:
-        self._ordered, self._key, self._counters = ordered, key, counters
-
-    def stand_still(self, rows: Ints) -> Flags:
-        """Tell which have the same counters, at least one of them known twice."""
-        same, known = self._same_container(rows), np.zeros(len(rows), dtype=bool)
-        for name in self._counters:
-            differ, both = self._differ(name, rows)
-            same &= ~differ
-            known |= both
-        return same & known
-
-    def jump(self, rows: Ints) -> Flags:
-        """Tell which have another value of some counter."""
-        changed = np.zeros(len(rows), dtype=bool)
-        for name in self._counters:
-            changed |= self._differ(name, rows)[0]
-        return changed & self._same_container(rows)
-
-    def _differ(self, name: str, rows: Ints) -> tuple[Flags, Flags]:
-        values = self._ordered[name].array
-        here, before = values.take(rows), values.take(rows - 1)
+def _compare_with_row_before(
+    ordered: pd.DataFrame, key: Sequence[str], counters: Sequence[str], rows: Ints
+) -> tuple[Flags, Flags, Flags]:
+    """Tell which rows are of the same container, which have another value of a counter, and which have one in both."""
+    same, changed, known = np.ones(len(rows), dtype=bool), *np.zeros((2, len(rows)), dtype=bool)
+    for name in key:
+        here, before = (ordered[name].iloc[at].reset_index(drop=True) for at in (rows, rows - 1))
+        same &= ((here == before).fillna(False).astype(bool) | (here.isna() & before.isna())).to_numpy()
+    for name in counters:
+        here, before = (ordered[name].array.take(at) for at in (rows, rows - 1))
         both = ~(here.isna() | before.isna())
-        differ = np.asarray((here != before).to_numpy(dtype=bool, na_value=False))
-        return differ & both, both
-
-    def _same_container(self, rows: Ints) -> Flags:
-        same = np.ones(len(rows), dtype=bool)
-        for name in self._key:
-            here, before = (self._ordered[name].iloc[at].reset_index(drop=True) for at in (rows, rows - 1))
-            same &= ((here == before).fillna(False).astype(bool) | (here.isna() & before.isna())).to_numpy()
-        return same
+        changed |= np.asarray((here != before).to_numpy(dtype=bool, na_value=False)) & both
+        known |= both
+    return same, changed, known
 
 
 def _without(ordered: pd.DataFrame, repeats: Ints) -> pd.DataFrame:

@@ -154,25 +154,27 @@ def merge_repeated(table: pd.DataFrame, *, where: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns that rows contradict each other in have the first value, which is told. Rows of two lives, told by
-        different ``started_at``, stay apart.
+        Columns that rows contradict each other in have the first value, and a warning names one. Rows of two
+        instances, which differ in ``started_at``, stay apart.
     """
     key = [*CONTAINER_KEY, "time"]
     repeated = table.duplicated(key, keep=False)
     if not repeated.any():
         return table
     rows = table[repeated].copy()
-    # A row that does not know the start is of the life that another row of the same instant tells, if it is one.
+    # A row without a start is of the instance that another row of the same time names, if it is one.
     starts = rows.groupby(key, dropna=False)["started_at"]
     rows["started_at"] = rows["started_at"].fillna(starts.transform("first").where(starts.transform("nunique") == 1))
-    lives = rows.groupby([*key, "started_at"], dropna=False, sort=False)
+    instances = rows.groupby([*key, "started_at"], dropna=False, sort=False)
     others = [str(name) for name in rows if name not in (*key, "started_at")]
-    first = lives[others].transform("first")
+    first = instances[others].transform("first")
     clash = pd.DataFrame({name: _differ(rows[name], first[name]) for name in others})
     rows[others] = first
     again = rows.duplicated([*key, "started_at"])
     if again.any():
-        log.warning("%s", f"{where}: {int(again.sum())} rows repeat a container and time{_told(table, first, clash)}")
+        log.warning(
+            "%s", f"{where}: {int(again.sum())} rows repeat a container and time{_describe(table, first, clash)}"
+        )
     merged = pd.concat([table[~repeated], rows[~again].astype(table.dtypes.to_dict())])
     return merged.sort_index().reset_index(drop=True)
 
@@ -183,7 +185,7 @@ def _differ(values: pd.Series, others: pd.Series) -> pd.Series:
     return (values[both] != others[both]).astype(bool).reindex(values.index, fill_value=False)
 
 
-def _told(table: pd.DataFrame, first: pd.DataFrame, clash: pd.DataFrame) -> str:
+def _describe(table: pd.DataFrame, first: pd.DataFrame, clash: pd.DataFrame) -> str:
     """Say what becomes of repeated rows, and show the first contradiction."""
     lines = clash.any(axis=1)
     if not lines.any():
@@ -192,8 +194,8 @@ def _told(table: pd.DataFrame, first: pd.DataFrame, clash: pd.DataFrame) -> str:
     given = table.loc[clash.index].iloc[number]
     column = clash.columns[clash.iloc[number].to_numpy(dtype=bool)][0]
     shown = f"{column} {first[column].iloc[number]} and {given[column]}"
-    who = f"pod {given['pod']!r} at {given['time']}"
-    return f", {int(lines.sum())} of them with other values, such as {who}: {shown}; the first counts"
+    place = f"pod {given['pod']!r} at {given['time']}"
+    return f", {int(lines.sum())} of them with other values, such as {place}: {shown}; the first counts"
 
 
 def _convert(values: pd.Series, where: str) -> pd.Series:

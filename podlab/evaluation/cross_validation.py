@@ -214,7 +214,7 @@ def cross_validate(
         ``unit`` (what is never split, the deployment), ``activity`` (``idle`` or ``loaded``) and the container's
         identity and labels; ``service``, the truth, and ``unknown``, whether the training lacked it; ``known``,
         ``predicted`` (missing where not known), ``best_guess``, ``confidence``, ``novelty``, ``prediction_set``,
-        ``coverage`` (what the set promises), ``similar``, ``seconds_observed``, ``fit_cpu_s`` (of the training),
+        ``coverage`` (nominal, of the set), ``similar``, ``seconds_observed``, ``fit_cpu_s`` (of the training),
         ``predict_cpu_s`` (of this prediction), ``rule`` (the metric of a one-metric rule), and a probability
         ``p_SERVICE`` for each service. A container of which a scenario shows nothing has no row. ``attrs["split"]``
         says how it was split.
@@ -225,7 +225,7 @@ def cross_validate(
         If the samples cannot be split, a model cannot learn from them, or the cache cannot be written.
     """
     dataset = samples if isinstance(samples, LabelledSamples) else read_dataset(samples)
-    asked_of = dataset if tested is None else tested if isinstance(tested, LabelledSamples) else read_dataset(tested)
+    tested_on = dataset if tested is None else tested if isinstance(tested, LabelledSamples) else read_dataset(tested)
     plan = plan_splits(dataset.containers, group=splits, seed=seed) if isinstance(splits, str) else splits
     description = plan.description if isinstance(plan, Plan) else {"group": "deployment"}
     group = str(description["group"])
@@ -241,12 +241,12 @@ def cross_validate(
     asked = tuple(each if isinstance(each, Scenario) else from_start([each])[0] for each in scenarios)
     kept = None if cache is None else Kept(Path(cache))
 
-    described = _describe(asked_of, group)
+    described = _describe(tested_on, group)
     tables: dict[tuple[str, int], pd.DataFrame] = {}
     missing = []
     for name, own in models.items():
         for number, split in enumerate(sides):
-            keys = _keys(dataset, asked_of, split, own, asked, [seed, number]) if kept else None
+            keys = _keys(dataset, tested_on, split, own, asked, [seed, number]) if kept else None
             table = kept.load(keys[1]) if kept and keys else None
             if table is None:
                 missing.append((name, number, keys))
@@ -257,7 +257,7 @@ def cross_validate(
         """Cut out the samples of one training at a time: all together would fill the memory."""
         near = None if is_spread() else kept  # the workers of a scheduler have other disks
         for name, number, keys in missing:
-            train, test = dataset.take(sides[number].train), asked_of.part(sides[number].test)
+            train, test = dataset.take(sides[number].train), tested_on.part(sides[number].test)
             yield joblib.delayed(_train_and_predict)(models[name], train, test, asked, [seed, number], keys, near)
 
     whats = [f"{name} {what}".strip() for name, *_ in missing]
@@ -270,9 +270,9 @@ def cross_validate(
     for name in models:
         for number, split in enumerate(sides):
             own_table = tables[name, number]
-            whose = split.test[own_table["position"].to_numpy(np.int64)]
+            positions = split.test[own_table["position"].to_numpy(np.int64)]
             known = set(dataset.containers["service"].iloc[split.train])
-            labels = described.iloc[whose].reset_index(drop=True)
+            labels = described.iloc[positions].reset_index(drop=True)
             head = {"model": name, "fold": number, "iteration": split.iteration}
             unknown = ~labels["service"].isin(known)
             found.append(
@@ -317,7 +317,7 @@ def _predict(
         seen = apply_scenario(test, scenario, np.random.default_rng(seeds))
         if seen.empty:
             continue
-        whose = pd.unique(test.code[seen.index])
+        positions = pd.unique(test.code[seen.index])
         for draw in range(max(1, scenario.draws)):
             # A machine depends on the seed and its number only: it is the same one in all folds.
             machine = np.random.default_rng([seeds[0], draw])
@@ -334,7 +334,7 @@ def _predict(
                         scenario=scenario.name,
                         horizon_s=horizon_s,
                         draw=draw,
-                        position=whose,
+                        position=positions,
                         fit_cpu_s=fit_cpu_s,
                         predict_cpu_s=each_s,
                     )

@@ -1,6 +1,6 @@
 """What a reused detector is compared with: detectors learned from scratch, single components, other services' ones.
 
-All of them judge the signals that the reused detector saw, with baselines that learned under it, so they share its care
+All of them score the signals that the reused detector saw, with baselines that learned under it, so they share its care
 not to learn from faults.
 """
 

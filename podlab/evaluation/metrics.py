@@ -53,7 +53,7 @@ def number_or_none(value: float) -> float | None:
 def to_records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Give the rows of a table as plain values, undefined numbers as None."""
     return [
-        {name: number_or_none(value) if isinstance(value, float) else value for name, value in row.items()}
+        {str(name): number_or_none(value) if isinstance(value, float) else value for name, value in row.items()}
         for row in table.to_dict("records")
     ]
 
@@ -303,7 +303,7 @@ def score_predictions(
     predictions : DataFrame
         With ``service``, ``unit``, ``position``, ``confidence`` and the answers.
     answer : str
-        Column to judge: ``predicted``, in which "unknown" counts as wrong, or ``best_guess``.
+        Column to score: ``predicted``, in which "unknown" counts as wrong, or ``best_guess``.
     services, seed
         As for :func:`score_answers`.
     """

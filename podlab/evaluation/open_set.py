@@ -29,7 +29,9 @@ ALL, NEAR, FAR = "all", "near", "far"
 _SCORES = ("auroc", "fpr_at_95", "known_accepted", "unknown_rejected")
 
 
-def score_open_set(predictions: pd.DataFrame, *, by: str = NOVELTY, seed: int = 0) -> dict[str, float]:
+def score_open_set(
+    predictions: pd.DataFrame, *, by: str = NOVELTY, seed: int = 0, weights: FloatArray | None = None
+) -> dict[str, float]:
     """Score how well unknown containers are separated from known ones, with 95 % intervals over deployments.
 
     Parameters
@@ -40,6 +42,8 @@ def score_open_set(predictions: pd.DataFrame, *, by: str = NOVELTY, seed: int = 
         Order them by :data:`NOVELTY`, :data:`DOUBT` or :data:`RANDOM`, whose intervals are the range of chance.
     seed : int
         Of the bootstrap and of the control.
+    weights : array of float64 (1 + resamples, n), optional
+        How often each container counts, where they were drawn for a larger table; the first row is ones.
 
     Returns
     -------
@@ -49,10 +53,7 @@ def score_open_set(predictions: pd.DataFrame, *, by: str = NOVELTY, seed: int = 
         ``unknown_rejected``, which are defined for novelty only. Each also with ``_low`` and ``_high``. ``n_known``
         and ``n_unknown`` are deployments.
     """
-    return _score(predictions, _draw(predictions, seed), by, seed)
-
-
-def _score(predictions: pd.DataFrame, weights: FloatArray, by: str, seed: int) -> dict[str, float]:
+    weights = _draw(predictions, seed) if weights is None else weights
     is_unknown = predictions["unknown"].to_numpy(bool)
     known, unknown = weights * ~is_unknown, weights * is_unknown
     if by == RANDOM:
@@ -154,7 +155,7 @@ def open_set_table(predictions: pd.DataFrame, relatives: Relatives, *, seed: int
             if part["unknown"].nunique() < 2:
                 continue
             for by in (NOVELTY, DOUBT, RANDOM) if unknown == ALL else (NOVELTY,):
-                scores = _score(part, weights[:, chosen], by, seed)
+                scores = score_open_set(part, by=by, seed=seed, weights=weights[:, chosen])
                 lines.append({"scenario": scenario, "unknown": unknown, "by": by, **scores})
     return pd.DataFrame(lines)
 
@@ -175,7 +176,7 @@ def score_unknown_services(predictions: pd.DataFrame, relatives: Relatives, *, s
     lines = []
     for service, own in predictions[is_unknown].groupby("service"):
         chosen = ~is_unknown | (predictions["service"] == service).to_numpy(bool)
-        scores = _score(predictions[chosen], weights[:, chosen], NOVELTY, seed)
+        scores = score_open_set(predictions[chosen], seed=seed, weights=weights[:, chosen])
         rejected = wilson(scores["unknown_rejected"], int(scores["n_unknown"]))
         guesses = own["best_guess"].value_counts()
         lines.append(

@@ -1,6 +1,6 @@
 """How another cluster may show containers: for less time, later, more sparse, with fewer columns, on another machine.
 
-A scenario changes samples only, as they would have been collected there, so that whatever identifies is judged from
+A scenario changes samples only, as they would have been collected there, so that whatever identifies is tested from
 outside.
 """
 
@@ -91,7 +91,7 @@ def plan_scenarios(
     interval_s: float = 10.0,
     draws: int = 5,
 ) -> tuple[Scenario, ...]:
-    """List what is asked of a model.
+    """List the scenarios that a model is tested in.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def apply_scenario(dataset: LabelledSamples, scenario: Scenario, rng: np.random.
     dataset : LabelledSamples
     scenario : Scenario
     rng : Generator
-        Draws phases and the begins of stretches, for each container.
+        Draws phases and the begins of segments, for each container.
 
     Returns
     -------

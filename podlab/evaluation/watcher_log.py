@@ -120,18 +120,18 @@ def join_truth(decisions: pd.DataFrame, samples: pd.DataFrame, unknown: Sequence
     return found
 
 
-def last_decisions(judged: pd.DataFrame) -> pd.DataFrame:
+def last_decisions(compared: pd.DataFrame) -> pd.DataFrame:
     """Keep the last decision on each container, with ``first_s``, the time of its first one."""
-    grouped = judged.groupby(_CONTAINER, dropna=False, sort=False)
+    grouped = compared.groupby(_CONTAINER, dropna=False, sort=False)
     return grouped.tail(1).assign(first_s=grouped["seconds"].transform("min")).reset_index(drop=True)
 
 
-def outcomes_over_time(judged: pd.DataFrame, *, step_s: float = 1.0) -> pd.DataFrame:
+def outcomes_over_time(compared: pd.DataFrame, *, step_s: float = 1.0) -> pd.DataFrame:
     """Give the outcomes of all containers over time.
 
     Parameters
     ----------
-    judged : DataFrame
+    compared : DataFrame
         From :func:`join_truth`.
     step_s : float
         Time between two moments.
@@ -142,8 +142,8 @@ def outcomes_over_time(judged: pd.DataFrame, *, step_s: float = 1.0) -> pd.DataF
         A row for each moment: ``seconds`` since the start, and the share of containers with each of :data:`OUTCOMES`.
         All containers count until the time of the latest decision.
     """
-    at_s = np.arange(0.0, judged["seconds"].max() + 2 * step_s, step_s)
-    outcomes = [_outcome_at(own, at_s) for _, own in judged.groupby(_CONTAINER, dropna=False)]
+    at_s = np.arange(0.0, compared["seconds"].max() + 2 * step_s, step_s)
+    outcomes = [_outcome_at(own, at_s) for _, own in compared.groupby(_CONTAINER, dropna=False)]
     shares = {outcome: np.mean([own == outcome for own in outcomes], axis=0) for outcome in OUTCOMES}
     return pd.DataFrame({"seconds": at_s, **shares})
 
@@ -153,9 +153,9 @@ def _outcome_at(own: pd.DataFrame, at_s: NDArray[np.float64]) -> NDArray[np.obje
     return np.asarray(outcomes[np.searchsorted(own["seconds"].to_numpy(), at_s, side="right")])
 
 
-def by_service(judged: pd.DataFrame) -> pd.DataFrame:
+def by_service(compared: pd.DataFrame) -> pd.DataFrame:
     """Summarise by true service: final outcomes, times of the decisions, number of revisions."""
-    last = last_decisions(judged)
+    last = last_decisions(compared)
     counts = pd.crosstab(last["truth"], last["outcome"]).reindex(columns=OUTCOMES[:-1], fill_value=0)
     grouped = last.groupby("truth")
     times = pd.DataFrame(
@@ -168,8 +168,8 @@ def by_service(judged: pd.DataFrame) -> pd.DataFrame:
     return counts.join(times).rename_axis("service").reset_index()
 
 
-def mistakes(judged: pd.DataFrame) -> pd.DataFrame:
+def mistakes(compared: pd.DataFrame) -> pd.DataFrame:
     """List the containers whose final outcome is not right, with the watcher's decision."""
-    last = last_decisions(judged)
+    last = last_decisions(compared)
     columns = ["namespace", "pod", "container", "truth", "service", "confidence", "reason", "seconds"]
     return last.loc[last["outcome"] != "right", columns].reset_index(drop=True)

@@ -161,7 +161,7 @@ class Growth:
     def at(self, size: float) -> Estimate:
         """Give the cost at a size, with the 95 % interval of the fit there.
 
-        The interval knows how far the measurements stray. It does not know whether the law goes on.
+        The interval knows how far the measurements deviate. It does not know whether the law goes on.
         """
         at = np.array([1.0, size])
         value = self.fixed + self.each.value * size
@@ -172,7 +172,7 @@ class Growth:
 def fit_growth(size: ArrayLike, cost: ArrayLike) -> Growth:
     """Fit a fixed cost and a cost for each by least squares of relative errors.
 
-    Large costs stray more than small ones, so each measurement counts by the inverse square of its fitted cost, which
+    Large costs vary more than small ones, so each measurement counts by the inverse square of its fitted cost, which
     is found in rounds (McCullagh and Nelder 1989, "Generalized Linear Models", chapter 8: constant coefficient of
     variation).
 
@@ -219,6 +219,6 @@ def _solve(columns: NDArray[np.float64], costs: NDArray[np.float64]) -> tuple[ND
         found = np.asarray(np.linalg.lstsq(weighted, costs / scale, rcond=None)[0], dtype=np.float64)
         scale = np.maximum(columns @ found, 1e-3 * costs)
     weighted = columns / scale[:, None]
-    stray = (costs - columns @ found) / scale
-    variance = float((stray**2).sum()) / (len(costs) - columns.shape[1])
+    residual = (costs - columns @ found) / scale
+    variance = float((residual**2).sum()) / (len(costs) - columns.shape[1])
     return found, np.asarray(variance * np.linalg.inv(weighted.T @ weighted), dtype=np.float64)
