@@ -250,7 +250,9 @@ def _error(predicted: PredictionTimeline, outcome: Outcome) -> float:
     return float(np.mean(outcome.final[answered] != predicted.truth[answered])) if answered.any() else 0.0
 
 
-def describe(predicted: PredictionTimeline, outcome: Outcome, *, seed: int = 0) -> dict[str, Estimate]:
+def describe(
+    predicted: PredictionTimeline, outcome: Outcome, *, seed: int = 0, weights: FloatArray | None = None
+) -> dict[str, Estimate]:
     """Score how soon and how well a policy decided, with 95 % intervals over deployments.
 
     Parameters
@@ -260,6 +262,8 @@ def describe(predicted: PredictionTimeline, outcome: Outcome, *, seed: int = 0) 
         Of the same containers.
     seed : int
         Of the bootstrap.
+    weights : array of float64 (1 + resamples, n), optional
+        How often each container counts, where several outcomes are scored on the same draws.
 
     Returns
     -------
@@ -268,46 +272,33 @@ def describe(predicted: PredictionTimeline, outcome: Outcome, *, seed: int = 0) 
         the share of wrong among final and among first answers; ``right``, the share of all containers whose final
         answer is right (for services that no model knows, unknown is right); ``revised`` and ``abstained``, of all.
     """
-    return _describe(predicted, outcome, _draws(predicted, seed))
-
-
-def _draws(predicted: PredictionTimeline, seed: int) -> FloatArray:
-    """Draw each container's weight, the same for all of one deployment (resamples, n)."""
-    _, first_of = np.unique(predicted.units.astype(str), return_inverse=True)
-    strata = pd.Series(predicted.names).groupby(first_of).first().to_list()
-    return draw_weights(strata, seed=seed)[:, first_of]
-
-
-def _describe(predicted: PredictionTimeline, outcome: Outcome, weights: FloatArray) -> dict[str, Estimate]:
-    units, first_of = np.unique(predicted.units.astype(str), return_inverse=True)
-    plain = np.ones((1, predicted.truth.size))
+    drawn = _draw_weights(predicted, seed) if weights is None else weights
     everyone = np.ones(predicted.truth.size, dtype=bool)
 
-    def share(hit: BoolArray, among: BoolArray) -> Estimate:
-        def ratio(w: FloatArray) -> FloatArray:
-            with np.errstate(invalid="ignore"):
-                return np.asarray(w @ (hit & among) / (w @ among))
+    def estimate(values: FloatArray, among: BoolArray = everyone) -> Estimate:
+        return interval(float(values[0]), values[1:], len(set(predicted.units[among])))
 
-        return interval(float(ratio(plain)[0]), ratio(weights), len(set(first_of[among])))
-
-    def quantile(part: float) -> Estimate:
-        return interval(
-            float(_quantile(outcome.decided_s, plain, part)[0]), _quantile(outcome.decided_s, weights, part), len(units)
-        )
-
-    def mean(w: FloatArray) -> FloatArray:
-        return np.asarray(w @ outcome.decided_s / w.sum(axis=1))
+    def share(hit: BoolArray, among: BoolArray = everyone) -> Estimate:
+        with np.errstate(invalid="ignore"):
+            return estimate(np.asarray(drawn @ (hit & among) / (drawn @ among)), among)
 
     return {
-        "mean_s": interval(float(mean(plain)[0]), mean(weights), len(units)),
-        "median_s": quantile(0.5),
-        "p90_s": quantile(0.9),
+        "mean_s": estimate(np.asarray(drawn @ outcome.decided_s / drawn.sum(axis=1))),
+        "median_s": estimate(_quantile(outcome.decided_s, drawn, 0.5)),
+        "p90_s": estimate(_quantile(outcome.decided_s, drawn, 0.9)),
         "error": share(outcome.final != predicted.truth, outcome.final != UNKNOWN),
         "first_error": share(outcome.first != predicted.truth, outcome.first != UNKNOWN),
-        "right": share(outcome.final == predicted.truth, everyone),
-        "revised": share(outcome.revised, everyone),
-        "abstained": share(outcome.final == UNKNOWN, everyone),
+        "right": share(outcome.final == predicted.truth),
+        "revised": share(outcome.revised),
+        "abstained": share(outcome.final == UNKNOWN),
     }
+
+
+def _draw_weights(predicted: PredictionTimeline, seed: int) -> FloatArray:
+    """Draw how often each container counts, as often as its deployment; first a row of ones (1 + resamples, n)."""
+    _, unit = np.unique(predicted.units.astype(str), return_inverse=True)
+    strata = pd.Series(predicted.names).groupby(unit).first().to_list()
+    return np.vstack([np.ones(unit.size), draw_weights(strata, seed=seed)[:, unit]])
 
 
 def _quantile(values: FloatArray, weights: FloatArray, part: float) -> FloatArray:
@@ -344,10 +335,10 @@ def curve(predicted: PredictionTimeline, policy: TriggerPolicy, *, seed: int = 0
         found.append(("revocable", confidence, decide(predicted, revocable)))
         found.append(("plain threshold", confidence, decide(predicted, replace(plain, confidence=confidence))))
     found += [("fixed time", float(at_s), decide_at(predicted, float(at_s))) for at_s in predicted.at_s]
-    weights = _draws(predicted, seed)
+    weights = _draw_weights(predicted, seed)
     table = pd.DataFrame(
         [
-            {"rule": rule, "setting": setting, **_spreads(_describe(predicted, own, weights))}
+            {"rule": rule, "setting": setting, **_spreads(describe(predicted, own, weights=weights))}
             for rule, setting, own in found
         ]
     )

@@ -262,7 +262,7 @@ def score_answers(
     counts = _count(truth, answers, units, names)
     true, given, right = counts.true, counts.given, counts.true == counts.given
     support = counts.support
-    weights = np.vstack([np.ones(counts.n_units), counts.draw_weights(seed, resamples)])
+    weights = counts.draw_weights(seed, resamples)
     draws = counts.ratios(weights)
     ratios = {name: values[0] for name, values in draws.items()}
     bins, gap = _calibration(right, confidence, answered, counts.per_unit, weights)
@@ -377,7 +377,7 @@ def resample_predictions(
     truth, answers = predictions["service"].to_list(), texts(predictions[answer])
     names = sorted({each for each in (*truth, *answers) if each is not None})
     counts = _count(truth, answers, predictions["unit"].to_list(), names)
-    weights = np.vstack([np.ones(counts.n_units), counts.draw_weights(seed, resamples)])
+    weights = counts.draw_weights(seed, resamples)
     return counts.ratios(weights)["macro_f1"]
 
 
@@ -415,8 +415,9 @@ class _Counts:
         return self.per_unit(self.true, np.ones(self.true.size), self.n_services)
 
     def draw_weights(self, seed: int, resamples: int) -> FloatArray:
-        """Draw deployments anew within their service (resamples, n_units)."""
-        return draw_weights(self.support.argmax(axis=1).tolist(), seed=seed, resamples=resamples)
+        """Draw deployments anew within their service; first a row of ones (1 + resamples, n_units)."""
+        drawn = draw_weights(self.support.argmax(axis=1).tolist(), seed=seed, resamples=resamples)
+        return np.vstack([np.ones(self.n_units), drawn])
 
     def ratios(self, weights: FloatArray) -> dict[str, FloatArray]:
         """Give the scores of each resample."""
