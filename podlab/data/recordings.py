@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -252,37 +251,6 @@ def write_recording(frame: pd.DataFrame, path: Path | str) -> None:
     with atomic_file(Path(path)) as temporary:
         # pandas' own metadata names its version: without it the bytes depend on the samples alone.
         pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd")
-
-
-class RecordingSource:
-    """Recordings as a source of samples.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        As for :func:`read_recording`.
-    """
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = tuple(paths)
-
-    @property
-    def name(self) -> str:
-        """The files' paths."""
-        return ", ".join(str(path) for path in self.paths)
-
-    def fetch(self, since: datetime, until: datetime) -> pd.DataFrame:
-        """Read the samples with ``since <= time < until``; see :class:`podlab.sources.protocol.Source`."""
-        samples = read_recording(self.paths)
-        inside = samples[(samples["time"] >= since) & (samples["time"] < until)].reset_index(drop=True)
-        if inside.empty:
-            first, last = samples["time"].min(), samples["time"].max()
-            raise InputError(
-                f"no rows from {since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S}",
-                where=self.name,
-                hint=f"it goes from {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S} UTC",
-            )
-        return inside
 
 
 def _read_file(path: Path, left_out: set[str]) -> pd.DataFrame:

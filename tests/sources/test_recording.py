@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -12,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.data.recordings import RecordingSource, read_recording, write_recording
+from podlab.data.recordings import read_recording, write_recording
 from podlab.data.samples import check_samples
-from podlab.errors import InputError
 from tests.support.synthetic import make_samples
 
 BEYOND_FLOATS = 2**53 + 1
@@ -102,14 +100,3 @@ def test_any_name_survives(tmp_path_factory: pytest.TempPathFactory, name: str) 
     frame = pd.DataFrame({"time": [pd.Timestamp("2026-01-01T00:00:00Z")], "pod": [name], "container": [name]})
     write_recording(frame.assign(rx_bytes=1), path)
     assert read_recording([path])["pod"].item() == name
-
-
-def test_source_gives_the_span_and_says_what_it_has(samples: pd.DataFrame, tmp_path: Path) -> None:
-    write_recording(samples, tmp_path / "a.parquet")
-    source = RecordingSource([tmp_path / "a.parquet"])
-    since, until = samples["time"].iloc[3], samples["time"].iloc[10]
-    got = source.fetch(since, until)
-    assert got["time"].min() == since
-    assert got["time"].max() < until
-    with pytest.raises(InputError, match=r"a\.parquet: no rows from .*; it goes from"):
-        source.fetch(until + timedelta(days=1), until + timedelta(days=2))
