@@ -12,9 +12,8 @@ import pandas as pd
 
 from podlab.config import Settings
 from podlab.data.labels import LabelReport, LabelRules, label_containers
-from podlab.data.recordings import read_recording, read_training
+from podlab.data.recordings import read_training
 from podlab.errors import InputError, PodlabError
-from podlab.evaluation.dataset import thin_deployments
 from podlab.kubernetes.inventory import enrich
 from podlab.live import cluster_inventory, label_samples, live_source
 from podlab.plugins import SOURCES
@@ -72,25 +71,6 @@ def gather(source: str, settings: Settings, *, recordings: Sequence[Path | str] 
     raise InputError(
         f"unknown source {source!r}", hint=f"choose one of recording, {', '.join(SOURCES.names())}, cluster"
     )
-
-
-def read_samples(files: Sequence[Path | str], *, deployments_per_service: int = 0, seed: int = 0) -> pd.DataFrame:
-    """Read samples to train many models on, of large recordings some deployments only.
-
-    Parameters
-    ----------
-    files : sequence of Path or str
-        Recordings.
-    deployments_per_service, seed
-        As for :func:`podlab.evaluation.dataset.thin_deployments`.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be read.
-    """
-    samples = read_recording([Path(file) for file in files])
-    return thin_deployments(samples, deployments_per_service, seed=seed)
 
 
 def label_counts(report: LabelReport) -> pd.DataFrame:
