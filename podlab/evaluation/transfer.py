@@ -1,9 +1,10 @@
 """The baseline of transfer: a plain forest and podlab as it is, by what training has not seen and by columns.
 
-What training has not seen is a deployment, a profile (a configuration never met), a site, or another recording. The
-plain forest is one extremely randomised forest on the statistics of one window
-(:data:`podlab.features.features.STATISTICS`) with scikit-learn's defaults; podlab is what ``podlab fit`` makes. Nothing
-here is tuned, so that the table can be the baseline of later work.
+What training has not seen is a deployment, a profile (a configuration never met), a site, or another recording, in
+which metrics may be missing that training had. The plain forest is one extremely randomised forest on the statistics of
+one window (:data:`podlab.features.features.STATISTICS`) with scikit-learn's defaults; podlab is what ``podlab fit``
+makes, for horizons up to the one that is asked for. Nothing here is tuned, so that the table can be the baseline of
+later work.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import ExtraTreesClassifier
 
-from podlab.data.catalogue import MEASURED_METRICS, ORIGINAL_METRICS
+from podlab.data.catalogue import FEATURE_METRICS, ORIGINAL_METRICS
 from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate
 from podlab.evaluation.dataset import LabelledSamples, read_dataset, thin_deployments
 from podlab.evaluation.metrics import score
@@ -26,17 +27,19 @@ from podlab.evaluation.splits import IntArray, Split, plan_splits
 from podlab.identify import Identifier
 from podlab.progress import Progress
 
-#: What the forest sees, by the name of the columns.
-COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+Columns = Mapping[str, tuple[str, ...]]
+#: What both learn from, by the name of the columns.
+COLUMNS: Final[Columns] = {
     "original": ORIGINAL_METRICS,
-    "original + further": MEASURED_METRICS,
-    "further only": tuple(name for name in MEASURED_METRICS if name not in ORIGINAL_METRICS),
+    "original + further": FEATURE_METRICS,
+    "further only": tuple(name for name in FEATURE_METRICS if name not in ORIGINAL_METRICS),
 }
 FOREST: Final = "plain extra-trees"
 PODLAB: Final = "podlab"
 PODLAB_GUESS: Final = "podlab, most probable service"
-#: Splits within a recording: the column, and how many folds at most (sites are left out one by one).
-_SPLITS: Final = {"deployment": "deployment", "profile": "profile left out", "site": "site left out"}
+SITE_LEFT_OUT: Final = "site left out"
+#: Splits within a recording, by column.
+_SPLITS: Final = {"deployment": "deployment", "profile": "profile left out", "site": SITE_LEFT_OUT}
 #: Beside the horizon itself, the one that keeps its vote then, as
 #: :data:`podlab.identify.observation.COMPANION_MIN_FRACTION` has it.
 _HORIZON_SHARES: Final = (0.5, 1.0)
@@ -53,7 +56,7 @@ class TransferSettings:
     settled_s : float
         No mid-run window begins sooner after the start.
     folds : int
-        Into which deployments, and profiles, are split.
+        Into which deployments, and profiles, are split; sites are left out one by one.
     trees : int
         Of the plain forest.
     per_service : int
@@ -70,7 +73,7 @@ class TransferSettings:
 
     length_s: float = 60.0
     settled_s: float = 60.0
-    folds: int = 5
+    folds: int = 3
     trees: int = 200
     per_service: int = 0
     with_podlab: bool = True
@@ -93,7 +96,8 @@ def transfer_table(
     samples : DataFrame
         A checked samples table with ``service`` and ``deployment``; with ``profile`` and ``site`` for those splits.
     others : mapping of str to DataFrame, optional
-        Other recordings by name: each is tested, on the services in common, by what learned from all of ``samples``.
+        Other recordings by name: those of their services that ``samples`` have are predicted by models of all of
+        ``samples``.
     settings : TransferSettings, optional
     progress : callable, optional
         Called after each training of podlab.
@@ -102,9 +106,10 @@ def transfer_table(
     -------
     DataFrame
         One line per split, window, method and columns: ``split``, ``window``, ``method`` (:data:`FOREST`,
-        :data:`PODLAB`, in which "unknown" is wrong, or :data:`PODLAB_GUESS`), ``columns`` (a key of :data:`COLUMNS`;
-        podlab learns from the original ones), ``macro_f1``, ``low``, ``high`` (95 %, by bootstrap over deployments),
-        ``deployments`` and ``services`` (tested), ``chance``.
+        :data:`PODLAB`, in which "unknown" is wrong, or :data:`PODLAB_GUESS`), ``columns`` (a key of :data:`COLUMNS`),
+        ``macro_f1``, ``low``, ``high`` (95 %, by bootstrap over deployments), ``deployments`` and ``services``
+        (tested), ``chance``. There is no line :data:`SITE_LEFT_OUT` of one site only, and none of columns that the
+        recordings lack.
 
     Raises
     ------
@@ -118,13 +123,28 @@ def transfer_table(
         common = sorted(set(own.containers["service"]) & set(other["service"].dropna()))
         if len(common) > 1:
             there = read_dataset(thin_deployments(other, settings.per_service, seed=settings.seed), common)
-            learned = np.flatnonzero(own.containers["service"].isin(common))
-            tests.append((f"tested on {name}", there, [Split(learned, np.arange(len(there.containers)))]))
-    found = [_test_forest(name, own, tested, splits, settings) for name, tested, splits in tests]
+            everything = Split(np.arange(len(own.containers)), np.arange(len(there.containers)))
+            tests.append((f"tested on {name}", there, [everything]))
+    columns = _columns_of(own)
+    found = [_test_forest(name, own, tested, splits, columns, settings) for name, tested, splits in tests]
     if settings.with_podlab:
-        found += [_test_podlab(name, own, tested, splits, settings, progress) for name, tested, splits in tests]
+        found += [
+            _test_podlab(name, own, tested, splits, columns, settings, progress) for name, tested, splits in tests
+        ]
     table = pd.concat(found, ignore_index=True)
     return table.assign(chance=1 / table["services"])
+
+
+def _columns_of(dataset: LabelledSamples) -> Columns:
+    """Choose those of :data:`COLUMNS` of which the samples have a value, and no two that mean the same here."""
+    there = {name for name in FEATURE_METRICS if name in dataset.samples and dataset.samples[name].notna().any()}
+    chosen, seen = {}, set()
+    for name, columns in COLUMNS.items():
+        used = frozenset(there.intersection(columns))
+        if used and used not in seen:
+            chosen[name] = columns
+            seen.add(used)
+    return chosen
 
 
 def _splits(dataset: LabelledSamples, settings: TransferSettings) -> dict[str, Sequence[Split]]:
@@ -144,25 +164,26 @@ def _windows(settings: TransferSettings) -> tuple[Scenario, Scenario]:
 
 
 def _test_forest(
-    name: str, own: LabelledSamples, tested: LabelledSamples, splits: Sequence[Split], settings: TransferSettings
+    name: str,
+    own: LabelledSamples,
+    tested: LabelledSamples,
+    splits: Sequence[Split],
+    columns: Columns,
+    settings: TransferSettings,
 ) -> pd.DataFrame:
-    """Train on the same window as is tested, and on the metrics that both recordings have."""
+    """Train on the same window as is tested."""
     found = []
     for window in _windows(settings):
         train, trained = _shown(own, window, settings.seed)
-        test, shown = _shown(tested, window, settings.seed)
+        test, shown = (train, trained) if tested is own else _shown(tested, window, settings.seed)
         within = [_among(split, trained, shown) for split in splits]
-        both = _there(train) & _there(test)
-        models = {}
-        for columns, names in COLUMNS.items():
-            used = tuple(each for each in names if each in both)
-            adds = columns == "original" or not set(used) <= set(ORIGINAL_METRICS)
-            if used and adds:
-                forest = ExtraTreesClassifier(settings.trees, random_state=settings.seed, n_jobs=1)
-                since_start = not window.segment_s
-                models[columns] = FeatureClassifier(forest, settings.length_s, used, since_start=since_start)
+        forest = ExtraTreesClassifier(settings.trees, random_state=settings.seed, n_jobs=1)
+        models = {
+            of: FeatureClassifier(forest, settings.length_s, used, since_start=not window.segment_s)
+            for of, used in columns.items()
+        }
         splits_shown = [each for each in within if each.test.size and each.train.size]
-        if not models or not splits_shown:
+        if not splits_shown:
             continue
         everything = Scenario(window.group, window.name)
         predictions = cross_validate(
@@ -184,12 +205,14 @@ def _test_podlab(
     own: LabelledSamples,
     tested: LabelledSamples,
     splits: Sequence[Split],
+    columns: Columns,
     settings: TransferSettings,
     progress: Progress | None,
 ) -> pd.DataFrame:
-    model = Identifier(horizons_s=[share * settings.length_s for share in _HORIZON_SHARES], seed=settings.seed)
+    horizons_s = [share * settings.length_s for share in _HORIZON_SHARES]
+    models = {of: Identifier(horizons_s=horizons_s, columns=used, seed=settings.seed) for of, used in columns.items()}
     predictions = cross_validate(
-        own, splits, _windows(settings), {"original": model}, tested=tested, seed=settings.seed, jobs=settings.jobs,
+        own, splits, _windows(settings), models, tested=tested, seed=settings.seed, jobs=settings.jobs,
         cache=settings.cache, progress=progress, what=name,
     )  # fmt: skip
     methods = {PODLAB: "predicted", PODLAB_GUESS: "best_guess"}
@@ -210,10 +233,6 @@ def _shown(dataset: LabelledSamples, scenario: Scenario, seed: int) -> tuple[Lab
 def _among(split: Split, trained: IntArray, tested: IntArray) -> Split:
     train, test = (np.flatnonzero(np.isin(kept, own)) for kept, own in ((trained, split.train), (tested, split.test)))
     return Split(train, test, split.iteration)
-
-
-def _there(dataset: LabelledSamples) -> set[str]:
-    return {name for name in MEASURED_METRICS if name in dataset.samples and dataset.samples[name].notna().any()}
 
 
 def _score(predictions: pd.DataFrame, answer: str, settings: TransferSettings) -> pd.DataFrame:

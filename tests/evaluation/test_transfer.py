@@ -4,7 +4,16 @@ import pandas as pd
 import pytest
 
 from podlab.data.catalogue import MEASURED_METRICS, ORIGINAL_METRICS
-from podlab.evaluation.transfer import FOREST, MID_RUN, PODLAB, PODLAB_GUESS, START, TransferSettings, transfer_table
+from podlab.evaluation.transfer import (
+    COLUMNS,
+    FOREST,
+    MID_RUN,
+    PODLAB,
+    PODLAB_GUESS,
+    START,
+    TransferSettings,
+    transfer_table,
+)
 from tests.support.synthetic import draw_design, make_samples
 
 SETTINGS = TransferSettings(length_s=10.0, settled_s=10.0, folds=2, trees=20, jobs=1)
@@ -25,24 +34,27 @@ def table(recording: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_every_split_is_scored_in_both_windows_with_each_set_of_columns(table: pd.DataFrame) -> None:
-    forest = table[table["method"] == FOREST]
-    within = forest[forest["split"] != "tested on old"]
+    within = table[table["split"] != "tested on old"]
     assert list(within["split"].unique()) == ["deployment", "profile left out", "site left out"]
-    counts = within.groupby(["split", "window"])["columns"].agg(list)
-    assert all(each == ["original", "original + further", "further only"] for each in counts)
+    counts = within.groupby(["split", "window", "method"])["columns"].agg(list)
+    assert len(counts) == 3 * 2 * 3
+    assert all(each == list(COLUMNS) for each in counts)
     assert set(within["window"]) == {START, MID_RUN}
     assert (within["deployments"] <= 18).all()
     assert (within.loc[within["split"] == "deployment", "deployments"] == 18).all()
     assert ((table["low"] <= table["macro_f1"]) & (table["macro_f1"] <= table["high"])).all()
 
 
-def test_another_recording_is_tested_on_the_services_and_columns_in_common(table: pd.DataFrame) -> None:
+def test_another_recording_is_tested_on_the_services_in_common_by_what_it_has_of_the_columns(
+    table: pd.DataFrame,
+) -> None:
     other = table[table["split"] == "tested on old"]
     assert set(other["services"]) == {2}
     assert set(other["deployments"]) == {6}
-    # It has no further metrics.
-    assert set(other["columns"]) == {"original"}
-    assert other.loc[other["method"] == FOREST, "macro_f1"].min() > 0.8
+    # It has no further metrics, so that those alone say nothing; they are missing where a model learned from both.
+    assert set(other["columns"]) == {"original", "original + further"}
+    original = other[(other["method"] == FOREST) & (other["columns"] == "original")]
+    assert original["macro_f1"].min() > 0.5
 
 
 def test_podlab_is_scored_on_the_same_deployments(table: pd.DataFrame) -> None:
