@@ -29,7 +29,7 @@ from podlab.sources.kubelet_answers import (
     stored_columns,
 )
 from podlab.sources.protocol import NothingThereError
-from podlab.sources.sample_buffer import ReadingBuffer
+from podlab.sources.reading_buffer import ReadingBuffer
 
 log = logging.getLogger(__name__)
 

@@ -16,11 +16,11 @@ def test_it_counts_as_no_answer_and_delays(bench: MakeBench, samples: pd.DataFra
     here.appear(*pods_of(samples))
     with server(pack({"results": [{"statement_id": 0, "error": "shard 7 is gone"}]})) as url:
         here.table.other = InfluxSource(url, "telegraf")
-        begin_s = here.hands.at_s
+        begin_s = here.clock.at_s
         here.run(300)
     assert here.lines == []
     assert "shard 7 is gone" in str(here.watcher.database_error)
     here.table.other = None
-    here.hands.at_s = begin_s + 20
+    here.clock.at_s = begin_s + 20
     here.run(80)
-    assert dict(here.said()) == truth(samples)
+    assert dict(here.announced()) == truth(samples)

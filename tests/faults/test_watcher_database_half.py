@@ -24,12 +24,12 @@ def _watch(
     here.appear(*pods_of(samples))
     for _ in range(8):
         for part in parts:
-            known = part[part["time"] <= pd.Timestamp(here.hands.at_s, unit="s", tz="UTC")]
+            known = part[part["time"] <= pd.Timestamp(here.clock.at_s, unit="s", tz="UTC")]
             if len(known):
                 play(influxd, database, known)
         here.run(0)
     assert here.watcher.database_error is None
-    return dict(here.said())
+    return dict(here.announced())
 
 
 def test_containers_are_identified_by_the_measurement_there_is(
