@@ -134,7 +134,7 @@ def replay(
     from podlab.data.recordings import read_recording
     from podlab.features.cadence import at_kubelet_cadence
     from podlab.files import refuse_inputs, shorten_name
-    from podlab.live import prometheus_api, writable_database
+    from podlab.live import influx_database, prometheus_api
     from podlab.sources.prometheus_query import CADVISOR, OPENTELEMETRY
     from podlab.sources.replay import replay as write
 
@@ -143,7 +143,7 @@ def replay(
     samples = read_recording([file])
     if kubelet_cadence:
         samples = at_kubelet_cadence(samples).reset_index(drop=True)
-    target = writable_database(settings) if to is TargetName.INFLUXDB else prometheus_api(settings, timeout_s=_WRITE_S)
+    target = influx_database(settings) if to is TargetName.INFLUXDB else prometheus_api(settings, timeout_s=_WRITE_S)
     with show_progress("replay") as progress, closing(target):
         done = write(
             samples,
