@@ -6,7 +6,7 @@ SITES := alpha bravo charlie delta
 RECORDING ?= $(filter-out %-unknown.parquet %-faults.parquet %-normal.parquet,\
 	$(sort $(wildcard $(SITES:%=data/recordings/%-*.parquet))))
 # Number of deployments of each service, chosen at random, to train many models on; 0 for all.
-PER_SERVICE ?= 12
+PER_SERVICE ?= 8
 PART ?= watcher
 SECONDS ?= 800
 SAMPLE ?= 40
