@@ -45,19 +45,20 @@ class ScrapeTimeline:
     time_ms: Ints
     interval_ms: Ints
 
-    def join(self, points: Points, *, owner: Ints | None = None) -> Floats:
-        """Give each row the nearest value within half a sampling interval, each used once; NaN where there is none.
+    def join(self, points: Points, *, owner: Ints | None = None) -> tuple[Floats, Floats]:
+        """Give each row the nearest value within half a sampling interval, each used once.
 
         Parameters
         ----------
         points : Points
         owner : ndarray of int64, shape (n_rows,), optional
             Who each row is among the points' owners; the rows' containers by default.
-        """
-        return self.join_with_age(points, owner=owner)[0]
 
-    def join_with_age(self, points: Points, *, owner: Ints | None = None) -> tuple[Floats, Floats]:
-        """Give the values as :meth:`join` does, and by how many seconds each was taken before its row."""
+        Returns
+        -------
+        values, age_s : ndarray of float64, shape (n_rows,)
+            The values, and by how many seconds each was taken before its row; NaN where there is none.
+        """
         if owner is None and np.array_equal(points.owner, self.owner) and np.array_equal(points.time_ms, self.time_ms):
             return points.value, np.zeros(len(self.time_ms))
         index = match_rows(
@@ -107,11 +108,6 @@ def rate_of(points: Points) -> Points:
     return Points(points.owner[kept], points.time_ms[kept], growth[kept - 1] / elapsed_s[kept - 1])
 
 
-def number_of(owners: Sequence[Owner], numbers: Mapping[Owner, int]) -> Ints:
-    """Give owners the numbers that they have; -1 where one has none."""
-    return np.array([numbers.get(owner, NOTHING) for owner in owners], dtype=np.int64)
-
-
 def _starts(seconds: Floats, owner: Ints) -> pd.Series:
     """Read starts; a container keeps its own until the next one, so a row without takes its neighbour's."""
     ms = pd.Series(
@@ -151,15 +147,17 @@ class ScrapedRows:
     def pods(self, numbers: Mapping[Owner, int]) -> Ints:
         """Give each row the number that its pod has, by uid where pods of one name are distinguished; -1 where none."""
         by_uid = [(*key[:3], uid or "") for key, uid in zip(self.containers, self.about["pod_uid"], strict=True)]
-        named = number_of([key[:3] for key in self.containers], numbers)
-        own = number_of(by_uid, numbers)
+        named, own = (
+            np.array([numbers.get(who, NOTHING) for who in owners], dtype=np.int64)
+            for owners in ([key[:3] for key in self.containers], by_uid)
+        )
         return np.where(own == NOTHING, named, own)[self.timeline.owner]
 
     def join_of_pods(self, column: str, points: Points, numbers: Mapping[Owner, int]) -> None:
         """Join what is counted per pod, and how old it is; ``numbers`` are those of the pods."""
         owner = self.pods(numbers)
         age = AGES[CATALOGUE[column].family]
-        self.columns[column], age_s = self.timeline.join_with_age(points, owner=owner)
+        self.columns[column], age_s = self.timeline.join(points, owner=owner)
         known = self.columns.get(age)
         self.columns[age] = age_s if known is None else np.where(np.isnan(known), age_s, known)
 
@@ -223,11 +221,11 @@ def join_scraped(
         points[CPU_RATE] = rate_of(points[CPU_COUNTER])
     joined: dict[str, Floats] = {}
     for column in (column for column in columns if column in points):
-        joined[column], age_s = timeline.join_with_age(points[column])
+        joined[column], age_s = timeline.join(points[column])
         if column == _ROOTFS:
             joined[AGES["filesystem"]] = age_s
     if started is not None:
-        joined["started_at"] = timeline.join(started)
+        joined["started_at"], _ = timeline.join(started)
     rows = ScrapedRows(timeline, list(numbers), joined, _about(list(numbers), scraped))
     for column, place in places.items():
         if CATALOGUE[column].per == "pod" and place.name in scraped and column in columns:
