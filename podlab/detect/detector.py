@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from podlab.detect.components import outlier_scores
 from podlab.detect.reference import ParetoTailEcdf, RobustScaler, fit_ecdf, fit_scaler
-from podlab.detect.signals import LONGEST_STEP_S, SIGNALS, ObservedSignals
+from podlab.detect.signals import LONGEST_STEP_S, ORIGINAL_SIGNALS, ObservedSignals
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -27,7 +27,8 @@ SMOOTHING_S = 6.0
 #: After so long of learning its baseline a container is judged half as much against its service.
 _SERVICE_COUNTS_S = 30.0
 _FOLDS = 4
-_VALUES, _CHANGES = slice(0, len(SIGNALS)), slice(len(SIGNALS), 2 * len(SIGNALS))
+_WIDTH = len(ORIGINAL_SIGNALS)
+_VALUES, _CHANGES = slice(0, _WIDTH), slice(_WIDTH, 2 * _WIDTH)
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Evidence:
     changes : array of float64 (n,)
         Rarity of the changes alone.
     deviations : array of float64 (n, 2 * n_signals)
-        Standardised deviation of each signal, then of each change.
+        Standardised deviation of each signal that the detector was fitted to, then of each change.
     """
 
     total: FloatArray
@@ -97,8 +98,14 @@ class Detector:
     def __repr__(self) -> str:
         return f"Detector(trained on {self.rows:,} rows of {self.deployments} deployments)"
 
+    @property
+    def smoothing_s(self) -> float:
+        """Time constant of the smoothing of evidence."""
+        return SMOOTHING_S
+
     def evidence(self, observed: ObservedSignals, age_s: FloatArray) -> Evidence:
         """Judge rows (n,), each by itself."""
+        observed = observed.first(_WIDTH)
         deviations = self.scaler.standardise(observed, age_s)
         values = self.value_ensemble.rarity(deviations[:, _VALUES])
         changes = self.change_ensemble.rarity(deviations[:, _CHANGES])
@@ -197,7 +204,7 @@ def fit_detector(
         np.mean([ecdf.rarity(each) for ecdf, each in zip(own_ecdfs, found, strict=True)], axis=0)
         for own_ecdfs, found in zip(ecdfs, scores, strict=True)
     )
-    smoothed = smooth(weigh(values, changes, rows.observed), rows.age_s, rows.container)
+    smoothed = smooth(weigh(values, changes, rows.observed.first(_WIDTH)), rows.age_s, rows.container)
     evidence_ecdf, change_ecdf = fit_ecdf(smoothed), fit_ecdf(smooth(changes, rows.age_s, rows.container))
     scaler, fitted = _fit_components(rows, make_estimators, seed, by_age)
     of_values, of_changes = (DetectorEnsemble(components, own) for components, own in zip(fitted, ecdfs, strict=True))
@@ -209,7 +216,7 @@ def _fit_components(
     rows: TrainingRows, make_estimators: MakeEstimators, seed: int, by_age: bool
 ) -> tuple[RobustScaler, list[tuple[Any, ...]]]:
     """Fit the scaler, the components that judge values, and those that judge changes."""
-    scaler = fit_scaler(rows.observed, rows.age_s, by_age=by_age)
+    scaler = fit_scaler(rows.observed.first(_WIDTH), rows.age_s, by_age=by_age)
     deviations = scaler.standardise(rows.observed, rows.age_s)
     components = []
     for part in (_VALUES, _CHANGES):
@@ -218,15 +225,15 @@ def _fit_components(
     return scaler, components
 
 
-def smoothing_share(step_s: FloatArray) -> FloatArray:
+def smoothing_share(step_s: FloatArray, smoothing_s: float = SMOOTHING_S) -> FloatArray:
     """Give the weight of a new value after so much time (n,)."""
-    return np.asarray(-np.expm1(-np.maximum(step_s, 0.0) / SMOOTHING_S))
+    return np.asarray(-np.expm1(-np.maximum(step_s, 0.0) / smoothing_s))
 
 
-def smooth(values: FloatArray, time_s: FloatArray, container: IntArray) -> FloatArray:
+def smooth(values: FloatArray, time_s: FloatArray, container: IntArray, smoothing_s: float = SMOOTHING_S) -> FloatArray:
     """Smooth values exponentially in time within each container (n,); rows are in order of container and time."""
     out = values.copy()
-    share = smoothing_share(np.diff(time_s, prepend=0.0))
+    share = smoothing_share(np.diff(time_s, prepend=0.0), smoothing_s)
     for row in np.flatnonzero(np.diff(container, prepend=-1) == 0):
         out[row] = out[row - 1] + share[row] * (values[row] - out[row - 1])
     return out

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.data.catalogue import ORIGINAL_METRICS
+from podlab.data.catalogue import MEASURED_METRICS
 from podlab.data.samples import before_faults
 from podlab.detect.detector import Detector, MakeEstimators, TrainingRows, default_estimators, fit_detector
-from podlab.detect.signals import observe_rows
+from podlab.detect.discriminative import FaultDetector, fit_fault_detectors
+from podlab.detect.signals import ORIGINAL_SIGNALS, observe_rows
 from podlab.features.rows import read_rows
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+AnyDetector = Detector | FaultDetector
 
 #: Alarms allowed in held-out normal deployments: per container in its first minute, and per container-day later.
 FALSE_ALARMS_PER_START = 0.1
@@ -35,16 +38,16 @@ class DetectorLibrary:
 
     Attributes
     ----------
-    detectors : dict of str to Detector
+    detectors : dict of str to Detector or FaultDetector
         By service; a service with too few recordings has none.
-    pooled : Detector
+    pooled : Detector or FaultDetector
         Trained on all services, with reference distributions from services held out: for unknown containers.
     threshold, pooled_threshold : float
         Rarity, ``-log10`` of a share of normal rows, above which a row is anomalous. From normal rows only.
     """
 
-    detectors: dict[str, Detector]
-    pooled: Detector
+    detectors: dict[str, AnyDetector]
+    pooled: AnyDetector
     threshold: float
     pooled_threshold: float
 
@@ -59,6 +62,8 @@ def fit_library(
     services: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
     seed: int = 0,
+    false_alarms_per_day: float = FALSE_ALARMS_PER_DAY,
+    learn_from: Literal["normal", "synthetic-faults"] = "normal",
     make_estimators: MakeEstimators = default_estimators,
 ) -> DetectorLibrary | None:
     """Train a detector for each service.
@@ -75,8 +80,13 @@ def fit_library(
         Metric columns to use; by default all.
     seed : int
         Same samples and seed, same library.
+    false_alarms_per_day : float
+        The alarm budget: false alarms per container-day that the thresholds are set for, in held-out normal rows.
+    learn_from : {"normal", "synthetic-faults"}
+        Whether detectors are ensembles of outlier detectors, which know normal rows only, or a classifier that also
+        learned from synthetic faults: :mod:`podlab.detect.discriminative`.
     make_estimators : callable
-        Makes the estimators of a detector from a seed: any outlier detectors of scikit-learn's or pyod's kind. To be
+        Makes the estimators of an ensemble from a seed: any outlier detectors of scikit-learn's or pyod's kind. To be
         stored they must be registered, see :func:`podlab.detect.register_detector`.
 
     Returns
@@ -84,7 +94,7 @@ def fit_library(
     DetectorLibrary or None
         None if all services together have too few normal rows.
     """
-    unused = [name for name in ORIGINAL_METRICS if columns is not None and name not in columns and name in samples]
+    unused = [name for name in MEASURED_METRICS if columns is not None and name not in columns and name in samples]
     normal = samples[before_faults(samples) & samples["service"].notna().to_numpy()].drop(columns=unused)
     if services is not None:
         normal = normal[normal["service"].isin(services)]
@@ -94,13 +104,22 @@ def fit_library(
     names = np.asarray(rows.containers["service"].astype(str))
     name_of, service = np.unique(names, return_inverse=True)
     deployment = pd.factorize(np.asarray(rows.containers[group].astype(str)))[0] if group in rows.containers else None
-    if deployment is None or name_of.size < 2:
+    if deployment is None or name_of.size < 2 or np.unique(deployment).size < 2:
         return None
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
-    training = TrainingRows(observe_rows(rows), rows.offset_s, rows.code, deployment[rows.code])
+    if learn_from == "synthetic-faults":
+        detectors, pooled, rarities, pooled_rare = fit_fault_detectors(normal, group=group, seed=seed)
+        own = choose_threshold(rarities, false_alarms_per_day)
+        unknown = choose_threshold([(pooled_rare, rarities[0][1])], false_alarms_per_day)
+        return DetectorLibrary(dict(detectors), pooled, own, unknown)
+    training = TrainingRows(
+        observe_rows(rows, signals=len(ORIGINAL_SIGNALS)), rows.offset_s, rows.code, deployment[rows.code]
+    )
     with threadpool_limits(limits=1):  # more threads only wait for each other: the matrices are small
-        return _fit_all(training, tuple(name_of.tolist()), service[rows.code], seed, make_estimators)
+        return _fit_all(
+            training, tuple(name_of.tolist()), service[rows.code], seed, make_estimators, false_alarms_per_day
+        )
 
 
 def _fit_all(
@@ -109,9 +128,11 @@ def _fit_all(
     service: IntArray,
     seed: int,
     make_estimators: MakeEstimators,
+    false_alarms_per_day: float,
 ) -> DetectorLibrary:
     """Fit a detector for each service, numbered by ``service`` (n,), and the pooled one."""
-    detectors, rarities = {}, []
+    detectors: dict[str, AnyDetector] = {}
+    rarities = []
     for number, name in enumerate(names):
         own = training.take(service == number)
         groups = np.unique(own.group).size
@@ -125,19 +146,21 @@ def _fit_all(
         some = every
     deployments = np.unique(training.group).size
     pooled, pooled_rare = fit_detector(some, seed=seed, deployments=deployments, make_estimators=make_estimators)
-    pooled_threshold = choose_threshold([(pooled_rare, some)])
-    threshold = choose_threshold(rarities) if rarities else pooled_threshold
+    pooled_threshold = choose_threshold([(pooled_rare, some)], false_alarms_per_day)
+    threshold = choose_threshold(rarities, false_alarms_per_day) if rarities else pooled_threshold
     return DetectorLibrary(detectors, pooled, threshold, pooled_threshold)
 
 
-def choose_threshold(rarities: Sequence[tuple[FloatArray, TrainingRows]]) -> float:
+def choose_threshold(
+    rarities: Sequence[tuple[FloatArray, TrainingRows]], false_alarms_per_day: float = FALSE_ALARMS_PER_DAY
+) -> float:
     """Find the lowest threshold that keeps to the allowed number of false alarms.
 
     At least one late alarm is allowed, however little was recorded: the largest normal score is no threshold.
     """
     containers = sum(np.unique(rows.container).size for _, rows in rarities)
     days = sum(rows.watched_s for _, rows in rarities) / 86_400
-    allowed = (FALSE_ALARMS_PER_START * containers, max(FALSE_ALARMS_PER_DAY * days, 1.0))
+    allowed = (FALSE_ALARMS_PER_START * containers, max(false_alarms_per_day * days, 1.0))
     for threshold in np.arange(1.0, 12.0, 0.05):
         alarms = np.zeros(2)
         for rare, rows in rarities:

@@ -51,11 +51,14 @@ class RobustScaler:
     def standardise(self, observed: ObservedSignals, age_s: FloatArray) -> FloatArray:
         """Give the deviation of each signal, then of each change, in units of its scale (n, 2 * n_signals).
 
+        Of the signals observed, the first ones that it was fitted to count.
+
         Missing signals, and changes that are not used, are 0. The scale of changes moves from the service's to the
         container's own as more is known of the container.
         """
         band = np.searchsorted(AGES_S, age_s, side="right")
-        number = observed.value.shape[1]
+        number = self.location.shape[1] // 2
+        observed = observed.first(number)
         location, scale = self.location[band], self.scale[band]
         own = scale[:, number:]
         weight = observed.learned_s / (observed.learned_s + _SERVICE_COUNTS_S)
@@ -63,7 +66,7 @@ class RobustScaler:
         deviations = np.concatenate(
             [
                 (observed.value - location[:, :number]) / scale[:, :number],
-                np.where(CHANGES, (observed.change - location[:, number:]) / change_scale, 0.0),
+                np.where(CHANGES[:number], (observed.change - location[:, number:]) / change_scale, 0.0),
             ],
             axis=1,
         )

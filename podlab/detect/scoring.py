@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podlab.data.catalogue import Family
-from podlab.detect.detector import Detector, smoothing_share
-from podlab.detect.library import DetectorLibrary
+from podlab.detect.detector import smoothing_share
+from podlab.detect.library import AnyDetector, DetectorLibrary
 from podlab.detect.reference import MAX_DEVIATION
 from podlab.detect.signals import SIGNALS, ObservedSignals, SignalState, samples_at, time_steps
 from podlab.features.rows import Rows
@@ -79,11 +79,12 @@ class Scorer:
     """
 
     def __init__(self, library: DetectorLibrary, size: int) -> None:
-        self._detectors: tuple[Detector, ...] = (*library.detectors.values(), library.pooled)
+        self._detectors: tuple[AnyDetector, ...] = (*library.detectors.values(), library.pooled)
         self._number = {name: number for number, name in enumerate(library.detectors)}
         self._threshold = np.full(len(self._detectors), library.threshold)
         self._threshold[-1] = library.pooled_threshold
-        self._state = SignalState(size)
+        self._smoothing_s = library.pooled.smoothing_s
+        self._state = SignalState(size, max(each.scaler.location.shape[1] for each in self._detectors) // 2)
         self._smoothed = np.zeros((size, 2))  # total evidence, and that of changes
         self._smoothed_s = np.full(size, np.nan)
         self._source = np.full((size, MAX_SOURCE_DETECTORS), -1, dtype=np.int64)
@@ -172,17 +173,19 @@ class Scorer:
         def mix(pairs: FloatArray) -> FloatArray:
             return np.asarray(np.bincount(row, weights=pair_weight * pairs, minlength=which.size))
 
-        pair_evidence, deviations = np.zeros((2, row.size)), np.zeros((which.size, 2 * observed.value.shape[1]))
+        pair_evidence, deviations = np.zeros((2, row.size)), np.zeros((which.size, 2 * len(SIGNALS)))
         for detector, pairs in parts:
             found = detector.evidence(observed.take(row[pairs]), age_s[row[pairs]])
             pair_evidence[:, pairs] = found.total, found.changes
-            deviations[row[pairs]] += pair_weight[pairs, None] * found.deviations
+            own = found.deviations.shape[1] // 2  # of older models fewer signals are judged
+            for begin, side in ((0, found.deviations[:, :own]), (len(SIGNALS), found.deviations[:, own:])):
+                deviations[row[pairs], begin : begin + own] += pair_weight[pairs, None] * side
         evidence = np.stack([mix(each) for each in pair_evidence], axis=1)
 
         has_values = ~np.isnan(observed.value).all(axis=1)
         smoothed, smoothed_s = self._smoothed[which], self._smoothed_s[which]
         with np.errstate(invalid="ignore"):
-            share = np.where(np.isnan(smoothed_s), 1.0, smoothing_share(time_s - smoothed_s))
+            share = np.where(np.isnan(smoothed_s), 1.0, smoothing_share(time_s - smoothed_s, self._smoothing_s))
         smoothed = np.where(has_values[:, None], smoothed + share[:, None] * (evidence - smoothed), smoothed)
         self._smoothed[which] = smoothed
         self._smoothed_s[which] = np.where(has_values, time_s, smoothed_s)

@@ -7,6 +7,8 @@ Every series gives one or two signals on a scale on which a step means about the
 - a *gauge* gives its level, and its growth per second: a leak grows long before its level is anomalous;
 - a few *contrasts* of two signals show work without requests, and the like, at any load.
 
+:data:`SIGNALS` begins with those of the original metrics, which detectors of older models see alone.
+
 Signals are means over the last seconds; one without a value in the present sample is missing (NaN). With each comes its
 change from the container's own baseline, and the mean square of such changes so far.
 """
@@ -20,9 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.data.catalogue import CATALOGUE, ORIGINAL_METRICS, Family
+from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, Family
 from podlab.features.rows import Rows
-from podlab.features.windows import SERIES
+from podlab.features.windows import ALL_SERIES, SERIES
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -37,14 +39,14 @@ SPREAD_S = 300.0
 LONGEST_STEP_S = 60.0
 #: Changes are clipped here before their mean square is taken.
 MAX_CHANGE = 3.0
-#: Amounts per second that count as nothing.
-_RATE_UNITS = {"cpu": 1e6, "filesystem": 2.0**12, "volume": 2.0**12, "network": 1e3, "io": 2.0**12, "memory": 2.0**16}
-_FAULTS_UNIT = 10.0
-_LEVEL_UNIT = 2.0**20
+#: Amounts per second, by family, and of levels, by unit, that count as nothing.
+_RATE_UNITS = {
+    "cpu": 1e6, "filesystem": 2.0**12, "volume": 2.0**12, "network": 1e3, "io": 2.0**12, "memory": 2.0**16,
+}  # fmt: skip
+_COUNT_UNITS = {"memory": 10.0, "network": 1.0, "io": 1.0, "cpu": 0.1, "filesystem": 1.0, "processes": 0.1}
+_LEVEL_UNITS = {"bytes": 2.0**20, "1": 1.0}
 #: Over a shorter step there is no rate: clocks are not that exact.
 _MIN_STEP_S = 1e-3
-_COUNTERS = tuple(name for name in ORIGINAL_METRICS if CATALOGUE[name].kind == "counter")
-_GAUGES = tuple(name for name in ORIGINAL_METRICS if CATALOGUE[name].kind == "gauge")
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,15 @@ class _Signal:
     @property
     def level(self) -> bool:
         """Whether it is a gauge's level."""
-        return not self.growth and CATALOGUE[SERIES[self.series][0]].kind == "gauge"
+        return not self.growth and CATALOGUE[ALL_SERIES[self.series][0]].kind == "gauge"
 
     @property
     def unit(self) -> float:
         """Amount that counts as nothing."""
+        metric = CATALOGUE[self.series]
         if self.level:
-            return _LEVEL_UNIT
-        return _FAULTS_UNIT if "faults" in self.series else _RATE_UNITS[CATALOGUE[self.series].family]
+            return _LEVEL_UNITS[metric.unit]
+        return (_COUNT_UNITS if metric.unit == "1" else _RATE_UNITS)[metric.family]
 
 
 def _signals_of(series: str) -> list[_Signal]:
@@ -75,7 +78,22 @@ def _signals_of(series: str) -> list[_Signal]:
     return [_Signal(series, False), _Signal(series, True)] if gauge else [_Signal(series, False)]
 
 
-_PLAIN = tuple(signal for series in SERIES for signal in _signals_of(series))
+_ORIGINAL = tuple(signal for series in SERIES for signal in _signals_of(series))
+#: Of the metrics that were added later, those that show a fault which the original ones hide. Pressure is not among
+#: them, since models do not ask sources for it.
+_LEVELS = (
+    "processes", "threads", "file_descriptors", "sockets", "memory_cache_bytes", "memory_kernel_bytes",
+    "rootfs_inodes_used",
+)  # fmt: skip
+_RATES = (
+    "cpu_system_core_nanoseconds", "cpu_throttled_nanoseconds", "memory_limit_hits", "io_read_operations",
+    "io_write_operations", "rx_packets", "tx_packets", "rx_dropped",
+)  # fmt: skip
+_PLAIN = (
+    *_ORIGINAL,
+    *(_Signal(series, growth) for series in _LEVELS for growth in (False, True)),
+    *(_Signal(series, False) for series in _RATES),
+)
 _UNIT = np.array([signal.unit for signal in _PLAIN])
 _CONTRASTS = (
     ("cpu_usage_nanocores", "rx_bytes"),
@@ -85,17 +103,51 @@ _CONTRASTS = (
     ("io_write_bytes", "rx_bytes"),
     ("memory_page_faults", "rx_bytes"),
 )
+_FURTHER_CONTRASTS = (
+    ("cpu_system_core_nanoseconds", "cpu_usage_nanocores"),
+    ("rx_packets", "rx_bytes"),
+    ("tx_packets", "rx_packets"),
+    ("io_read_bytes", "rx_bytes"),
+)
 _NUMBER = {signal.name: number for number, signal in enumerate(_PLAIN)}
-_LEFT, _RIGHT = ([_NUMBER[pair[side]] for pair in _CONTRASTS] for side in (0, 1))
+_CONTRAST_NAMES = [f"{left} per {right}" for left, right in (*_CONTRASTS, *_FURTHER_CONTRASTS)]
 
-#: Names of all signals, in order: the metrics' own, then the contrasts.
-SIGNALS: tuple[str, ...] = (*_NUMBER, *(f"{left} per {right}" for left, right in _CONTRASTS))
+#: Names of the signals that detectors of older models see: those of the original metrics, then their contrasts.
+ORIGINAL_SIGNALS: tuple[str, ...] = (*(signal.name for signal in _ORIGINAL), *_CONTRAST_NAMES[: len(_CONTRASTS)])
+#: Names of all signals, in order.
+SIGNALS: tuple[str, ...] = (
+    *ORIGINAL_SIGNALS, *(signal.name for signal in _PLAIN[len(_ORIGINAL) :]), *_CONTRAST_NAMES[len(_CONTRASTS) :]
+)  # fmt: skip
 #: Whether changes of a signal are used (n_signals,). What was written stays on a file system after the fault, so there
 #: only the growth counts.
 CHANGES = np.array(
-    [not (signal.level and CATALOGUE[signal.series].family in ("filesystem", "volume")) for signal in _PLAIN]
-    + [True] * len(_CONTRASTS)
+    [
+        name in _CONTRAST_NAMES
+        or not (_PLAIN[_NUMBER[name]].level and CATALOGUE[name].family in ("filesystem", "volume"))
+        for name in SIGNALS
+    ]
 )
+
+
+class _Layout:
+    """Which metrics the first signals are made from, and how: all of them, or the original metrics' only."""
+
+    def __init__(self, signals: int) -> None:
+        original = signals == len(ORIGINAL_SIGNALS)
+        self.plain = _ORIGINAL if original else _PLAIN
+        contrasts = _CONTRASTS if original else (*_CONTRASTS, *_FURTHER_CONTRASTS)
+        self.unit = _UNIT[: len(self.plain)]
+        self.left, self.right = ([_NUMBER[pair[side]] for pair in contrasts] for side in (0, 1))
+        made = [*(signal.name for signal in self.plain), *_CONTRAST_NAMES[: len(contrasts)]]
+        self.order = [made.index(name) for name in SIGNALS[:signals]]
+        sources = {source for signal in self.plain for source in ALL_SERIES[signal.series]}
+        self.counters, self.gauges = (
+            tuple(name for name in MEASURED_METRICS if name in sources and CATALOGUE[name].kind == kind)
+            for kind in ("counter", "gauge")
+        )
+
+
+_LAYOUTS = {number: _Layout(number) for number in (len(ORIGINAL_SIGNALS), len(SIGNALS))}
 
 
 @dataclass(frozen=True)
@@ -120,9 +172,9 @@ class ObservedSignals:
     learned_s: NDArray[Any]
 
     @classmethod
-    def empty(cls, rows: int) -> ObservedSignals:
-        """Make room for the signals of so many rows, at half the precision where that is enough."""
-        shape = (rows, len(SIGNALS))
+    def empty(cls, rows: int, signals: int = len(SIGNALS)) -> ObservedSignals:
+        """Make room for so many signals of so many rows, at half the precision where that is enough."""
+        shape = (rows, signals)
         return cls(np.empty(shape), np.empty(shape), np.empty(shape, np.float32), np.empty(shape, np.float32))
 
     def take(self, chosen: NDArray[Any]) -> ObservedSignals:
@@ -130,6 +182,10 @@ class ObservedSignals:
         return ObservedSignals(
             self.value[chosen], self.change[chosen], self.mean_square[chosen], self.learned_s[chosen]
         )
+
+    def first(self, number: int) -> ObservedSignals:
+        """Keep the first signals, such as those of :data:`ORIGINAL_SIGNALS`, without a copy."""
+        return ObservedSignals(*(array[:, :number] for array in vars(self).values()))
 
     def put(self, which: IntArray, other: ObservedSignals) -> None:
         """Overwrite some rows."""
@@ -144,16 +200,18 @@ class SignalState:
     ----------
     size : int
         Number of containers.
+    signals : int
+        Number of signals: those of :data:`ORIGINAL_SIGNALS`, at half the cost, or all.
     """
 
-    def __init__(self, size: int) -> None:
-        signals = len(SIGNALS)
-        self._counted = np.zeros((size, len(_COUNTERS)), dtype=np.int64)
-        self._counted_s = np.full((size, len(_COUNTERS)), np.nan)
-        self._level = np.zeros((size, len(_GAUGES)))
-        self._level_s = np.full((size, len(_GAUGES)), np.nan)
-        self._mean = np.full((size, len(_PLAIN)), np.nan)
-        self._mean_s = np.full((size, len(_PLAIN)), np.nan)
+    def __init__(self, size: int, signals: int = len(SIGNALS)) -> None:
+        made = _LAYOUTS[signals]
+        self._counted = np.zeros((size, len(made.counters)), dtype=np.int64)
+        self._counted_s = np.full((size, len(made.counters)), np.nan)
+        self._level = np.zeros((size, len(made.gauges)))
+        self._level_s = np.full((size, len(made.gauges)), np.nan)
+        self._mean = np.full((size, len(made.plain)), np.nan)
+        self._mean_s = np.full((size, len(made.plain)), np.nan)
         self._slow = np.full((size, signals), np.nan)
         self._slow_s = np.full((size, signals), np.nan)
         self._square = np.zeros((size, signals))
@@ -161,16 +219,21 @@ class SignalState:
 
     def resize(self, size: int) -> None:
         """Make room for more containers; those there keep their numbers."""
-        fresh = SignalState(size)
+        fresh = SignalState(size, self.signals)
         for name, array in vars(self).items():
             vars(fresh)[name][: len(array)] = array
         vars(self).update(vars(fresh))
 
     def forget(self, which: IntArray) -> None:
         """Reset some containers, whose numbers others take."""
-        fresh = SignalState(1)
+        fresh = SignalState(1, self.signals)
         for name, array in vars(self).items():
             array[which] = vars(fresh)[name]
+
+    @property
+    def signals(self) -> int:
+        """Number of signals."""
+        return self._slow.shape[1]
 
     def observe(
         self,
@@ -206,8 +269,9 @@ class SignalState:
         mean = np.where(there, np.where(np.isnan(mean), 0.0, mean) * (1 - share) + share * np.nan_to_num(now), mean)
         self._mean[which] = mean
         self._mean_s[which] = np.where(there, time_s[:, None], mean_s)
-        plain = np.where(there, np.arcsinh(mean / _UNIT), np.nan)
-        signals = np.concatenate([plain, plain[:, _LEFT] - plain[:, _RIGHT]], axis=1)
+        made = _LAYOUTS[self.signals]
+        plain = np.where(there, np.arcsinh(mean / made.unit), np.nan)
+        signals = np.concatenate([plain, plain[:, made.left] - plain[:, made.right]], axis=1)[:, made.order]
         return ObservedSignals(signals, signals - self._slow[which], self._square[which], self._learned_s[which])
 
     def learn(self, which: IntArray, time_s: FloatArray, signals: FloatArray) -> None:
@@ -245,30 +309,31 @@ class SignalState:
     ) -> FloatArray:
         """Give the sample's levels, rates and growths before averaging (n, n_plain)."""
         found: dict[tuple[str, bool], FloatArray] = {}
+        made = _LAYOUTS[self.signals]
         for names, last, last_s in (
-            (_COUNTERS, self._counted, self._counted_s),
-            (_GAUGES, self._level, self._level_s),
+            (made.counters, self._counted, self._counted_s),
+            (made.gauges, self._level, self._level_s),
         ):
             for column, name in enumerate(names):
                 if name not in valid:
                     continue
                 before, before_s, there = last[which, column], last_s[which, column], valid[name]
                 now = values[name].astype(last.dtype, copy=False)
-                age_s = ages.get(CATALOGUE[name].family) if names is _COUNTERS else None
+                age_s = ages.get(CATALOGUE[name].family) if names is made.counters else None
                 own_s = time_s if age_s is None else time_s - age_s
                 step_s = own_s - before_s
                 with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
                     rate = np.where(there & (step_s >= _MIN_STEP_S), (now - before) / step_s, np.nan)
-                if names is _COUNTERS:
+                if names is made.counters:
                     found[name, False] = np.where(now >= before, rate, np.nan)
                 else:
                     found[name, False] = np.where(there, now, np.nan)
                     found[name, True] = rate
                 last[which, column] = np.where(there, now, before)
                 last_s[which, column] = np.where(there, own_s, before_s)
-        out = np.full((which.size, len(_PLAIN)), np.nan)
-        for position, signal in enumerate(_PLAIN):
-            for source in SERIES[signal.series]:
+        out = np.full((which.size, len(made.plain)), np.nan)
+        for position, signal in enumerate(made.plain):
+            for source in ALL_SERIES[signal.series]:
                 if (source, signal.growth) in found:
                     values_now = found[source, signal.growth]
                     out[:, position] = np.where(np.isnan(out[:, position]), values_now, out[:, position])
@@ -302,12 +367,15 @@ def time_steps(rows: Rows) -> Iterator[IntArray]:
         yield np.sort(first[alive] + number)
 
 
-def observe_rows(rows: Rows) -> ObservedSignals:
-    """Give the signals of all rows, with baselines that learn from each of them."""
-    out, state = ObservedSignals.empty(len(rows.code)), SignalState(len(rows.containers))
+def observe_rows(rows: Rows, skipped: BoolArray | None = None, *, signals: int = len(SIGNALS)) -> ObservedSignals:
+    """Give the first signals of all rows, with baselines that learn from each of them but those skipped (n_rows,)."""
+    out = ObservedSignals.empty(len(rows.code), signals)
+    state = SignalState(len(rows.containers), signals)
     for which in time_steps(rows):
         container, time_s = rows.code[which], rows.offset_s[which]
         observed = state.observe(container, time_s, *samples_at(rows, which))
-        state.learn(container, time_s, observed.value)
+        learns = np.ones(which.size, dtype=bool) if skipped is None else ~skipped[which]
+        state.learn(container[learns], time_s[learns], observed.value[learns])
+        state.pause(container[~learns], time_s[~learns])
         out.put(which, observed)
     return out

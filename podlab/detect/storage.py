@@ -3,13 +3,14 @@
 ``detectors.json`` names the services, the signals and, if they are not podlab's own, the kinds of the components.
 ``detectors.npz`` holds the arrays of all detectors, those of the pooled one last. podlab's own components are stacked
 into arrays over all detectors; the arrays of others are stored one by one, by the name
-``<detector>.<ensemble>.<component>.<array>``.
+``<detector>.<ensemble>.<component>.<array>``. Detectors learned from synthetic faults share a forest, whose arrays are
+``forest.<array>``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -24,16 +25,18 @@ from podlab.detect.components import (
     outlier_scores,
 )
 from podlab.detect.detector import Detector, DetectorEnsemble
+from podlab.detect.discriminative import FEATURES, FaultDetector
 from podlab.detect.library import DetectorLibrary
 from podlab.detect.reference import AGES_S, LEVELS, ParetoTailEcdf, RobustScaler
-from podlab.detect.signals import SIGNALS
+from podlab.detect.signals import ORIGINAL_SIGNALS, SIGNALS
 from podlab.errors import InputError
+from podlab.identify.forest import forest_from_arrays
 
 _HEAD, _ARRAYS = "detectors.json", "detectors.npz"
 #: The files that hold a library.
 FILES = (_HEAD, _ARRAYS)
 _HINT = "fit the model again"
-_WIDTH, _AGES = len(SIGNALS), len(AGES_S) + 1
+_WIDTH, _AGES = len(ORIGINAL_SIGNALS), len(AGES_S) + 1
 _OWN = (RootMeanSquare, NearestCentre, MahalanobisDistance)
 
 #: Arrays of all libraries, named as in the first format.
@@ -53,12 +56,24 @@ _STACKED = {
     "middle": ArraySpec(np.float64, ("detectors", 2, _WIDTH)),
     "root": ArraySpec(np.float64, ("detectors", 2, _WIDTH, _WIDTH)),
 }
+#: Arrays of detectors learned from synthetic faults, beside the forest's; the ECDFs are for known and unknown services.
+_OF_FAULTS = {
+    "centre": ArraySpec(np.float64, ("detectors", _AGES, 2 * len(SIGNALS))),
+    "stray": ArraySpec(np.float64, ("detectors", _AGES, 2 * len(SIGNALS)), above=0),
+    "levels": ArraySpec(np.float64, (2, LEVELS), ascending=True),
+    "share": ArraySpec(np.float64, (2,), above=0, high=1),
+    "shape": ArraySpec(np.float64, (2,), above=0),
+    "learned": _SHARED["learned"],
+    "threshold": _SHARED["threshold"],
+}
+_FOREST = "forest."
 
 
 class _Head(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     services: list[str]
     signals: list[str]
     components: list[str] = []
+    learned_from: Literal["normal", "synthetic-faults"] = "normal"
 
 
 def to_files(library: DetectorLibrary) -> dict[str, bytes]:
@@ -69,7 +84,13 @@ def to_files(library: DetectorLibrary) -> dict[str, bytes]:
     InputError
         If a component's class is not registered, or detectors have different components.
     """
-    detectors = (*library.detectors.values(), library.pooled)
+    every = (*library.detectors.values(), library.pooled)
+    of_faults = [each for each in every if isinstance(each, FaultDetector)]
+    detectors = [each for each in every if isinstance(each, Detector)]
+    if of_faults and detectors:
+        raise InputError("detectors of different kinds cannot be stored together", hint=_HINT)
+    if of_faults:
+        return _fault_files(library, of_faults)
     ensembles = [each for detector in detectors for each in (detector.value_ensemble, detector.change_ensemble)]
     kinds = _kinds_of(ensembles)
     own = tuple(kind.type for kind in kinds) == _OWN
@@ -77,7 +98,7 @@ def to_files(library: DetectorLibrary) -> dict[str, bytes]:
         (*values.ecdfs, *changes.ecdfs, detector.evidence_ecdf, detector.change_ecdf)
         for detector, values, changes in zip(detectors, ensembles[::2], ensembles[1::2], strict=True)
     ]
-    head = _Head(list(library.detectors), list(SIGNALS), [] if own else [kind.name for kind in kinds])
+    head = _Head(list(library.detectors), list(ORIGINAL_SIGNALS), [] if own else [kind.name for kind in kinds])
     arrays: dict[str, NDArray[Any]] = {
         "centre": np.stack([detector.scaler.location for detector in detectors]),
         "stray": np.stack([detector.scaler.scale for detector in detectors]),
@@ -89,6 +110,52 @@ def to_files(library: DetectorLibrary) -> dict[str, bytes]:
         "threshold": np.array([library.threshold, library.pooled_threshold]),
     }
     return {_HEAD: msgspec.json.format(msgspec.json.encode(head), indent=1), _ARRAYS: pack(arrays)}
+
+
+def _fault_files(library: DetectorLibrary, detectors: Sequence[FaultDetector]) -> dict[str, bytes]:
+    """Write detectors learned from synthetic faults, the pooled one last."""
+    pooled = detectors[-1]
+    ecdfs = (detectors[0].evidence_ecdf, pooled.evidence_ecdf)
+    arrays: dict[str, NDArray[Any]] = {
+        "centre": np.stack([detector.scaler.location for detector in detectors]),
+        "stray": np.stack([detector.scaler.scale for detector in detectors]),
+        "levels": np.stack([each.levels for each in ecdfs]),
+        "share": np.array([each.share for each in ecdfs]),
+        "shape": np.array([each.shape for each in ecdfs]),
+        "learned": np.array([[detector.deployments, detector.rows] for detector in detectors], dtype=np.int64),
+        "threshold": np.array([library.threshold, library.pooled_threshold]),
+        **{_FOREST + name: array for name, array in pooled.forest.to_arrays().items()},
+    }
+    head = _Head(list(library.detectors), list(SIGNALS), learned_from="synthetic-faults")
+    return {_HEAD: msgspec.json.format(msgspec.json.encode(head), indent=1), _ARRAYS: pack(arrays)}
+
+
+def _read_fault_files(arrays: Arrays, services: Sequence[str], where: str) -> DetectorLibrary:
+    """Read detectors learned from synthetic faults."""
+    number = len(services) + 1
+    checked = check_arrays(arrays, _OF_FAULTS, where=where, sizes={"detectors": number})
+    forest = forest_from_arrays(
+        {name.removeprefix(_FOREST): array for name, array in arrays.items() if name.startswith(_FOREST)},
+        n_features=FEATURES, n_classes=2, where=where,
+    )  # fmt: skip
+    if set(arrays) != {*_OF_FAULTS, *(_FOREST + name for name in forest.to_arrays())} or np.any(
+        checked["levels"][:, -1] <= 0
+    ):
+        raise InputError("holds no usable detectors", where=where, hint=_HINT)
+    known, unknown = (
+        ParetoTailEcdf(levels, share, shape)
+        for levels, share, shape in zip(
+            checked["levels"], checked["share"].tolist(), checked["shape"].tolist(), strict=True
+        )
+    )
+    detectors = [
+        FaultDetector(RobustScaler(centre, stray), forest, known if place < number - 1 else unknown, *learned)
+        for place, (centre, stray, learned) in enumerate(
+            zip(checked["centre"], checked["stray"], checked["learned"].tolist(), strict=True)
+        )
+    ]
+    threshold, pooled_threshold = checked["threshold"].tolist()
+    return DetectorLibrary(dict(zip(services, detectors, strict=False)), detectors[-1], threshold, pooled_threshold)
 
 
 def _kinds_of(ensembles: Sequence[DetectorEnsemble]) -> list[Codec]:
@@ -151,10 +218,14 @@ def from_files(files: Mapping[str, bytes], *, services: Sequence[str], where: st
         head = msgspec.json.decode(files[_HEAD], type=_Head)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise InputError(f"{_HEAD} is not a library: {error}", where=where, hint=_HINT) from None
-    if tuple(head.signals) != SIGNALS:
+    of_faults = head.learned_from == "synthetic-faults"
+    if tuple(head.signals) != (SIGNALS if of_faults else ORIGINAL_SIGNALS):
         raise InputError(f"{_HEAD} was made for other signals than this version's", where=where, hint=_HINT)
     if len(set(head.services)) != len(head.services) or not set(head.services) <= set(services):
         raise InputError(f"{_HEAD} names services that the model does not have", where=where, hint=_HINT)
+    if of_faults:
+        where = f"{where}/{_ARRAYS}"
+        return _read_fault_files(unpack(files[_ARRAYS], where=where), head.services, where)
     kinds = [_find_kind(name, where) for name in head.components]
     where = f"{where}/{_ARRAYS}"
     arrays, number = unpack(files[_ARRAYS], where=where), len(head.services) + 1

@@ -193,7 +193,7 @@ def read_fault_recording(samples: pd.DataFrame) -> FaultRecording:
 def score_known_services(recording: FaultRecording, library: DetectorLibrary) -> tuple[FloatArray, ObservedSignals]:
     """Score all rows with the detector of the true service (n_rows,), and give the signals that it saw."""
     services = recording.rows.containers["service"].astype(str).tolist()
-    observed = ObservedSignals.empty(len(recording.rows.code))
+    observed = ObservedSignals.empty(len(recording.rows.code), library.pooled.scaler.location.shape[1] // 2)
     rarity = np.zeros(len(recording.rows.code))
     for which, found in score_rows(recording.rows, library, lambda container, _: ((services[container], 1.0),)):
         rarity[which] = found.rarity

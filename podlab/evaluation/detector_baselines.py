@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from podlab.detect.components import outlier_scores
 from podlab.detect.detector import Detector, TrainingRows, fit_detector, smooth
-from podlab.detect.library import DetectorLibrary, choose_threshold
-from podlab.detect.signals import SIGNALS, ObservedSignals
+from podlab.detect.library import AnyDetector, DetectorLibrary, choose_threshold
+from podlab.detect.signals import ORIGINAL_SIGNALS, ObservedSignals
 from podlab.evaluation.anomalies import FaultRecording, find_faults, vus_pr
 from podlab.evaluation.metrics import mean_interval
 
@@ -28,7 +28,7 @@ _MIN_ROWS = 30
 
 
 def score_with(
-    recording: FaultRecording, observed: ObservedSignals, detector: Detector, threshold: float
+    recording: FaultRecording, observed: ObservedSignals, detector: AnyDetector, threshold: float
 ) -> FloatArray:
     """Score all rows with one detector (n_rows,), whatever their service."""
     rows = recording.rows
@@ -74,12 +74,17 @@ def score_own_history(
 def score_components(
     recording: FaultRecording, observed: ObservedSignals, library: DetectorLibrary, names: Sequence[str]
 ) -> dict[str, FloatArray]:
-    """Score all rows with each component alone of the true services' detectors, by changes; by the given names."""
+    """Score all rows with each component alone of the true services' detectors, by changes; by the given names.
+
+    The library's detectors are ensembles of outlier detectors.
+    """
     rows, out = recording.rows, {name: np.zeros(len(recording.rows.code)) for name in names}
     for service in np.unique(recording.service):
         detector = library.detectors.get(service, library.pooled)
+        if not isinstance(detector, Detector):
+            raise TypeError("the library's detectors have no components")
         own = np.flatnonzero(recording.service == service)
-        changes = detector.scaler.standardise(observed.take(own), rows.offset_s[own])[:, len(SIGNALS) :]
+        changes = detector.scaler.standardise(observed.take(own), rows.offset_s[own])[:, len(ORIGINAL_SIGNALS) :]
         ensemble = detector.change_ensemble
         for name, component, ecdf in zip(names, ensemble.components, ensemble.ecdfs, strict=True):
             rarity = ecdf.rarity(outlier_scores(component, changes))

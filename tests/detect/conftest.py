@@ -21,6 +21,15 @@ def _library() -> DetectorLibrary:
     return found
 
 
+@cache
+def fault_library() -> DetectorLibrary:
+    """Detectors learned from synthetic faults."""
+    samples = make_samples(SERVICES, deployments_per_service=4, seconds=90)
+    found = fit_library(samples, learn_from="synthetic-faults")
+    assert found is not None
+    return found
+
+
 @pytest.fixture
 def library() -> DetectorLibrary:
     return _library()

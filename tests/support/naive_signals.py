@@ -15,7 +15,7 @@ from podlab.detect.signals import (
     SPREAD_S,
     unit_of,
 )
-from podlab.features.windows import SERIES
+from podlab.features.windows import ALL_SERIES
 
 
 def naive_signals(
@@ -44,7 +44,7 @@ def naive_signals(
                     now[name] = now[left] - now[right]
                 continue
             series = name.removesuffix(".growth")
-            for metric in SERIES[series]:
+            for metric in ALL_SERIES[series]:
                 counted = CATALOGUE[metric].kind == "counter"
                 found = (rates if counted or name.endswith(".growth") else levels).get(metric)
                 if found is not None:

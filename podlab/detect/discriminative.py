@@ -1,0 +1,265 @@
+"""Detectors learned from synthetic faults: one forest for all services, and each service's usual values as context.
+
+The forest tells rows of containers with a synthetic fault (:mod:`podlab.detect.synthetic`) from normal ones. It sees
+each signal three times: its change from the container's own baseline, that change in units of how much the container
+and its service usually change, and its value in units of the service's location and scale. The service is known to the
+forest by these units only, so all services share what a fault looks like; a service with few recordings, or one never
+seen that resembles another, needs no forest of its own. The largest changes come as order statistics; nothing is
+averaged over signals, since a storm in one of them would drown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from podlab.data.samples import INSTANCE_KEY
+from podlab.detect.detector import Evidence, TrainingRows, smooth
+from podlab.detect.reference import ParetoTailEcdf, RobustScaler, fit_ecdf, fit_scaler
+from podlab.detect.signals import CHANGES, SIGNALS, ObservedSignals, observe_rows
+from podlab.detect.synthetic import inject_faults
+from podlab.features.rows import read_rows
+from podlab.identify.forest import Forest, forest_from_sklearn
+
+FloatArray = NDArray[np.float64]
+FeatureArray = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+
+#: Time constant of the smoothing of evidence. Signals are means over some seconds themselves.
+SMOOTHING_S = 3.0
+_LARGEST = 6
+#: Columns that the forest sees.
+FEATURES = 3 * len(SIGNALS) + 2 * _LARGEST + 2
+#: An age beyond this, or an unknown one, is no news.
+_MAX_AGE_S = 600.0
+_MIN_NORMAL = 1e-6
+
+_TREES, _MAX_LEAVES, _MIN_ROWS_IN_LEAF, _FEATURES_PER_SPLIT = 64, 200, 10, 0.25
+#: Training rows of a forest, at most, and the least that are enough.
+_MAX_ROWS = 40_000
+_MIN_ROWS = 50
+#: Copies of the normal samples that faults are drawn into, and the share of containers in them whose baseline does not
+#: learn from the fault: so it is if the fault is noticed.
+_COPIES, _NOTICED = 3, 0.7
+#: Share of containers in training that are judged as of an unknown service.
+_UNKNOWN = 0.2
+_FOLDS = 2
+
+
+@dataclass(frozen=True, repr=False)
+class FaultDetector:
+    """An anomaly detector for one service, or for all together, that was learned from synthetic faults.
+
+    Attributes
+    ----------
+    scaler : RobustScaler
+        Of the service.
+    forest : Forest
+        Tells faults from normal rows (:data:`FEATURES` columns, 2 classes); all detectors of a library share it.
+    evidence_ecdf : ParetoTailEcdf
+        Distribution of the smoothed evidence in normal deployments held out.
+    deployments, rows : int
+        Normal ones that it was trained on.
+    """
+
+    scaler: RobustScaler
+    forest: Forest
+    evidence_ecdf: ParetoTailEcdf
+    deployments: int
+    rows: int
+
+    def __repr__(self) -> str:
+        return f"FaultDetector(trained on {self.rows:,} rows of {self.deployments} deployments)"
+
+    @property
+    def change_ecdf(self) -> ParetoTailEcdf:
+        """The same as for all evidence: the forest does not separate values and changes."""
+        return self.evidence_ecdf
+
+    @property
+    def smoothing_s(self) -> float:
+        """Time constant of the smoothing of evidence."""
+        return SMOOTHING_S
+
+    def evidence(self, observed: ObservedSignals, age_s: FloatArray) -> Evidence:
+        """Judge rows (n,), each by itself."""
+        deviations = self.scaler.standardise(observed, age_s)
+        found = fault_evidence(self.forest, forest_features(observed, age_s, deviations))
+        return Evidence(found, found, deviations)
+
+    def rarity(self, observed: ObservedSignals, age_s: FloatArray, container: IntArray) -> FloatArray:
+        """Give the rarity of rows (n,) in order of container and age, smoothed in time."""
+        found = smooth(self.evidence(observed, age_s).total, age_s, container, SMOOTHING_S)
+        return self.evidence_ecdf.rarity(found)
+
+
+def forest_features(observed: ObservedSignals, age_s: FloatArray, deviations: FloatArray) -> FeatureArray:
+    """Give what the forest sees of each row (n, FEATURES).
+
+    Parameters
+    ----------
+    observed : ObservedSignals
+        Of all signals (n).
+    age_s : array of float64 (n,)
+        Container age; infinite where it is unknown.
+    deviations : array of float64 (n, 2 * n_signals)
+        As :meth:`podlab.detect.reference.RobustScaler.standardise` gives them.
+
+    Returns
+    -------
+    array of float32 (n, FEATURES)
+        Changes; standardised values, then changes; the largest of both kinds of changes; age; seconds of the baseline.
+        What is missing is 0, as if nothing were unusual.
+    """
+    change = np.nan_to_num(np.where(CHANGES, observed.change, 0.0))
+    largest = [
+        -np.sort(np.partition(-np.abs(each), _LARGEST - 1, axis=1)[:, :_LARGEST], axis=1)
+        for each in (change, deviations[:, len(SIGNALS) :])
+    ]
+    learned_s = observed.learned_s.max(axis=1)
+    times = np.minimum(np.stack([age_s, learned_s], axis=1), _MAX_AGE_S)
+    return np.concatenate([change, deviations, *largest, times], axis=1).astype(np.float32)
+
+
+def fault_evidence(forest: Forest, features: FeatureArray) -> FloatArray:
+    """Give evidence for a fault (n,): ``-log10`` of the forest's probability that a row is normal."""
+    return np.asarray(-np.log10(np.maximum(forest.predict(features)[:, 0], _MIN_NORMAL)))
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows to learn from: features, whether they are of a fault, and their fold (n,)."""
+
+    features: FeatureArray
+    is_fault: BoolArray
+    fold: IntArray
+
+
+def fit_fault_detectors(
+    normal: pd.DataFrame, *, group: str, seed: int
+) -> tuple[dict[str, FaultDetector], FaultDetector, list[tuple[FloatArray, TrainingRows]], FloatArray]:
+    """Fit the detectors of all services, and the pooled one.
+
+    Scalers judge only deployments that they were not fitted to, also in training, and the reference distributions come
+    from forests that never saw the deployment.
+
+    Parameters
+    ----------
+    normal : DataFrame
+        A checked samples table of normal rows, each with a service.
+    group : str
+        Column of the groups that are held out together; at least two.
+    seed : int
+        Same samples and seed, same detectors.
+
+    Returns
+    -------
+    tuple
+        Detectors by service; the pooled one; the held-out rarity of all rows with the rows it is of; and the same
+        rarities by the pooled detector.
+    """
+    rng = np.random.default_rng(seed)
+    keys = [*INSTANCE_KEY, "time"]
+    samples = normal.sort_values(keys, kind="stable").drop_duplicates(keys).reset_index(drop=True)
+    rows = read_rows(samples)
+    service = np.asarray(rows.containers["service"].astype(str))
+    number = pd.factorize(np.asarray(rows.containers[group].astype(str)))[0]
+    # By turns within each service, so that every fold has some of each.
+    first = pd.DataFrame({"service": service, "number": number}).drop_duplicates("number")
+    turn = first.groupby("service").cumcount().to_numpy()[np.argsort(first["number"].to_numpy())]
+    fold = turn[number] % _FOLDS
+    if np.unique(fold).size < 2:  # one deployment of each service
+        fold = number % _FOLDS
+
+    own = TrainingRows(observe_rows(rows), rows.offset_s, rows.code, number[rows.code])
+    of_row, fold_of_row = service[rows.code], fold[rows.code].astype(np.int64)
+    names = np.unique(service).tolist()
+    scalers = _fit_scalers(own, of_row, names)
+    held_out = [_fit_scalers(own.take(fold_of_row != each), of_row[fold_of_row != each], names) for each in (0, 1)]
+
+    known, unknown = (
+        _features(own, of_row, fold_of_row, held_out, np.full(service.size, unknown)) for unknown in (False, True)
+    )
+    training = [_Rows(known, np.zeros(len(known), dtype=bool), fold_of_row)]
+    for copy in range(_COPIES):
+        faulty = inject_faults(samples, seed=int(rng.integers(2**31)), faults_per_container=1 + copy % 2)
+        is_fault = faulty["anomaly"].to_numpy(bool)
+        noticed = is_fault & (rng.random(service.size) < _NOTICED)[rows.code]
+        seen = TrainingRows(observe_rows(read_rows(faulty), noticed), own.age_s, own.container, own.group)
+        drawn = is_fault | (rng.random(is_fault.size) < 0.2)
+        features = _features(
+            seen.take(drawn), of_row[drawn], fold_of_row[drawn], held_out, rng.random(service.size) < _UNKNOWN
+        )
+        training.append(_Rows(features, is_fault[drawn], fold_of_row[drawn]))
+    every = _Rows(*(np.concatenate([getattr(part, name) for part in training]) for name in _Rows.__annotations__))
+
+    evidence = np.zeros((2, len(known)))
+    for each in (0, 1):
+        forest = _fit_forest(every, every.fold != each, seed)
+        here = fold_of_row == each
+        for found, features in zip(evidence, (known, unknown), strict=True):
+            found[here] = fault_evidence(forest, features[here])
+    smoothed = [smooth(found, own.age_s, own.container, SMOOTHING_S) for found in evidence]
+    ecdfs = [fit_ecdf(found) for found in smoothed]
+    forest = _fit_forest(every, np.ones(every.fold.size, dtype=bool), seed)
+    detectors = {
+        name: FaultDetector(
+            scalers[name], forest, ecdfs[0], np.unique(own.group[of_row == name]).size, int((of_row == name).sum())
+        )
+        for name in names
+        if scalers[name] is not scalers[None]
+    }
+    pooled = FaultDetector(scalers[None], forest, ecdfs[1], np.unique(number).size, len(of_row))
+    return detectors, pooled, [(ecdfs[0].rarity(smoothed[0]), own)], ecdfs[1].rarity(smoothed[1])
+
+
+def _fit_scalers(rows: TrainingRows, service: NDArray[Any], names: Sequence[str]) -> dict[str | None, RobustScaler]:
+    """Fit the scaler of each service, and by None that of all; a service with too few rows has that one."""
+    every = fit_scaler(rows.observed, rows.age_s)
+    scalers: dict[str | None, RobustScaler] = {None: every}
+    for name in names:
+        own = service == name
+        scalers[name] = every if own.sum() < _MIN_ROWS else fit_scaler(rows.observed.take(own), rows.age_s[own])
+    return scalers
+
+
+def _features(
+    rows: TrainingRows,
+    service: NDArray[Any],
+    fold: IntArray,
+    held_out: Sequence[Mapping[str | None, RobustScaler]],
+    unknown: BoolArray,
+) -> FeatureArray:
+    """Give the features of rows (n, FEATURES), each by the scaler of the folds that it is not in.
+
+    ``unknown`` says of each container whether it is judged as of an unknown service.
+    """
+    out = np.zeros((len(service), FEATURES), dtype=np.float32)
+    judged = service.astype(object)
+    judged[unknown[rows.container]] = None
+    for each, scalers in enumerate(held_out):
+        for name, scaler in scalers.items():
+            here = np.flatnonzero((fold == each) & (judged == name))
+            if here.size:
+                observed, age_s = rows.observed.take(here), rows.age_s[here]
+                out[here] = forest_features(observed, age_s, scaler.standardise(observed, age_s))
+    return out
+
+
+def _fit_forest(rows: _Rows, chosen: BoolArray, seed: int) -> Forest:
+    """Grow the forest: extremely randomised trees, whose small leaves a bounded number keeps small on disk."""
+    from sklearn.ensemble import ExtraTreesClassifier
+
+    here = np.flatnonzero(chosen)
+    here = np.sort(np.random.default_rng(seed).permutation(here)[:_MAX_ROWS])
+    model = ExtraTreesClassifier(
+        _TREES, max_features=_FEATURES_PER_SPLIT, max_leaf_nodes=_MAX_LEAVES, min_samples_leaf=_MIN_ROWS_IN_LEAF,
+        class_weight="balanced", random_state=seed, n_jobs=1,
+    )  # fmt: skip
+    return forest_from_sklearn([model.fit(rows.features[here], rows.is_fault[here])], 2)

@@ -1,0 +1,71 @@
+"""Detectors learned from synthetic faults: they find a fault never drawn, and go to disk and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from podlab.detect import FaultDetector
+from podlab.detect import storage as detectors
+from podlab.detect.discriminative import FEATURES
+from podlab.errors import InputError
+from podlab.features.rows import read_rows
+from tests.detect.conftest import SERVICES, fault_library, leak
+from tests.detect.test_scoring import own_services, run
+
+
+def test_every_service_shares_the_forest_and_has_its_own_usual_values() -> None:
+    library = fault_library()
+    found = [*library.detectors.values(), library.pooled]
+    assert sorted(library.detectors) == sorted(SERVICES)
+    assert all(isinstance(each, FaultDetector) and each.forest is library.pooled.forest for each in found)
+    assert len({each.scaler.location.tobytes() for each in found}) == len(SERVICES) + 1
+    assert [each.deployments for each in found] == [4, 4, 4, 12]
+
+
+def test_a_fault_scores_above_normal_life(samples: pd.DataFrame) -> None:
+    rows = read_rows(leak(samples))
+    rarity = run(fault_library(), rows, own_services(rows))["rarity"]
+    late, early = rows.offset_s > 70, (rows.offset_s > 10) & (rows.offset_s < 58)
+    assert np.median(rarity[late]) > np.quantile(rarity[early], 0.99)
+
+
+def test_a_container_of_an_unknown_service_is_scored_by_the_pooled_detector(samples: pd.DataFrame) -> None:
+    rows = read_rows(leak(samples))
+    rarity = run(fault_library(), rows, [()] * len(rows.containers))["rarity"]
+    assert np.median(rarity[rows.offset_s > 70]) > np.quantile(rarity[(rows.offset_s > 10) & (rows.offset_s < 58)], 0.9)
+
+
+def test_one_container_alone_scores_as_among_others(samples: pd.DataFrame) -> None:
+    rows = read_rows(leak(samples))
+    together = run(fault_library(), rows, own_services(rows))
+    alone = run(fault_library(), rows, own_services(rows), only=1)
+    own = rows.code == 1
+    assert alone["rarity"][own] == pytest.approx(together["rarity"][own], abs=1e-9)
+
+
+def test_metrics_that_are_missing_say_nothing(samples: pd.DataFrame) -> None:
+    few = samples[[name for name in samples if not name.startswith(("io_", "rx_", "tx_"))]]
+    rows = read_rows(few)
+    assert np.isfinite(run(fault_library(), rows, own_services(rows))["rarity"]).all()
+
+
+def test_a_loaded_library_scores_as_the_saved_one(samples: pd.DataFrame) -> None:
+    files = detectors.to_files(fault_library())
+    loaded = detectors.from_files(files, services=SERVICES, where="model")
+    assert detectors.to_files(loaded) == files
+    rows = read_rows(leak(samples))
+    saved, read = (run(each, rows, own_services(rows)) for each in (fault_library(), loaded))
+    assert np.array_equal(saved["rarity"], read["rarity"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("forest.feature", FEATURES), ("forest.right", 0), ("stray", 0.0), ("share", 2.0)]
+)
+def test_crafted_arrays_are_refused(name: str, value: float) -> None:
+    files = detectors.to_files(fault_library())
+    arrays = detectors.unpack(files["detectors.npz"], where="model")
+    wrong = files | {"detectors.npz": detectors.pack(arrays | {name: np.full_like(arrays[name], value)})}
+    with pytest.raises(InputError, match=r"model/detectors\.npz: "):
+        detectors.from_files(wrong, services=SERVICES, where="model")
