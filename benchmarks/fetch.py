@@ -20,6 +20,7 @@ from influxdb import DataFrameClient, InfluxDBClient
 
 from podlab.data.catalogue import ORIGINAL_METRICS
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.influxdb_syntax import format_fields, format_tags
 from podlab.sources.telegraf import BLKIO, CONTAINER, DOCKER_LABELS, NETWORK, VOLUME, docker_name, measurements
 from tests.support.influxd import Influxd, running_influxd
@@ -101,7 +102,7 @@ def peers(server: Influxd, database: str, pods: list[str]) -> dict[str, tuple[Ca
     some = pods[:: max(1, len(pods) // 100)]
 
     def podlab() -> int:
-        source = InfluxSource(server.url, database, *server.reader, columns=ORIGINAL_METRICS)
+        source = InfluxSource(InfluxDatabase(server.url, database, *server.reader), columns=ORIGINAL_METRICS)
         samples = source.fetch(START.to_pydatetime(), (START + pd.Timedelta(SPAN_S, "s")).to_pydatetime())
         assert not samples[list(ORIGINAL_METRICS)].isna().any(axis=None)
         return len(samples)

@@ -36,7 +36,7 @@ def through_influxdb(samples: pd.DataFrame, folder: Path) -> pd.DataFrame:
     with running_influxd(folder) as server:
         database = server.new_database()
         replay(samples, InfluxDatabase(server.url, database, *server.admin))
-        return InfluxSource(server.url, database, *server.reader).fetch(
+        return InfluxSource(InfluxDatabase(server.url, database, *server.reader)).fetch(
             samples["time"].min(), samples["time"].max() + pd.Timedelta("1s")
         )
 

@@ -13,6 +13,7 @@ from benchmarks.measure import status_bytes
 from podlab.kubernetes.client import connect
 from podlab.kubernetes.objects import Change
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.watcher import app  # noqa: F401 - it is what imports all that a watcher needs
 from podlab.watcher.containers import DecisionRecord, PredictionSummary, key_of
 from podlab.watcher.logs import JsonLines
@@ -73,7 +74,7 @@ def work(pipe: Connection) -> None:
         clock = Clock(now=lambda: at_s, steady=lambda: at_s)
         watcher = Watcher(
             lambda metrics: InfluxSource(
-                setting.influxdb_url, setting.database, setting.user, setting.password, columns=metrics
+                InfluxDatabase(setting.influxdb_url, setting.database, setting.user, setting.password), columns=metrics
             ),
             ReloadableModel(setting.model),
             sinks,

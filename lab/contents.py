@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from podlab.data.draws import DIED, draws_file, read_draws
+from podlab.data.draws import DIED, draws_file, read_draws, role_of
 from podlab.data.recordings import fingerprint, read_recording
 from podlab.errors import InputError
 
@@ -32,6 +32,8 @@ class Contents:
         Deployments by what they were recorded for; empty without a table of draws beside the recording.
     died, attempts_died : int, optional
         Deployments that died and are not in it, and attempts that died; None without such a table.
+    died_by_service : dict of str to int
+        The deployments that died, of services that lost any.
     deployments, rows, size_bytes : int
         Counts in all.
     lives_s : dict of int to int
@@ -53,6 +55,7 @@ class Contents:
     roles: dict[str, int]
     died: int | None
     attempts_died: int | None
+    died_by_service: dict[str, int]
     deployments: int
     rows: int
     size_bytes: int
@@ -95,8 +98,9 @@ def count_recording(path: Path) -> Contents:
         sites=_counts(first["site"].dropna()) if "site" in first else {},
         profiles={str(name): sorted(set(values)) for name, values in profile.groupby(first["service"])},
         roles=roles,
-        died=died,
+        died=None if died is None else sum(died.values()),
         attempts_died=attempts_died,
+        died_by_service=died or {},
         deployments=len(first),
         rows=len(samples),
         size_bytes=fingerprint(path)[1],
@@ -111,20 +115,42 @@ def count_recording(path: Path) -> Contents:
 
 
 @dataclass(frozen=True)
+class ServiceContents:
+    """What several recordings hold of one service.
+
+    Attributes
+    ----------
+    deployments : int
+        In all, and by ``roles``: what they were recorded for, as the files' names tell it.
+    roles : dict of str to int
+    sites : list of str
+    profiles : int
+        How many different ones.
+    died : int
+        Deployments that died and are in no recording, as far as tables of draws tell it.
+    """
+
+    deployments: int
+    roles: dict[str, int]
+    sites: list[str]
+    profiles: int
+    died: int
+
+
+@dataclass(frozen=True)
 class Together:
     """What several recordings hold together.
 
     Attributes
     ----------
-    services : dict of str to dict
-        By service: ``deployments``, ``sites`` and ``profiles``.
+    services : dict of str to ServiceContents
     roles : dict of str to int
         Deployments by role, as far as tables of draws tell it.
     died, attempts_died : int
         As far as tables of draws tell it; a table that belongs to several recordings is counted once for each role.
     """
 
-    services: dict[str, dict[str, object]]
+    services: dict[str, ServiceContents]
     roles: dict[str, int]
     died: int
     attempts_died: int
@@ -132,22 +158,29 @@ class Together:
 
 def count_together(counted: Sequence[Contents]) -> Together:
     """Sum up recordings."""
-    names = sorted({name for each in counted for name in each.services})
     roles: Counter[str] = Counter()
     for each in counted:
         roles.update(each.roles)
     return Together(
         services={
-            name: {
-                "deployments": sum(each.services.get(name, 0) for each in counted),
-                "sites": sorted({site for each in counted if name in each.services for site in each.sites}),
-                "profiles": len({profile for each in counted for profile in each.profiles.get(name, ())}),
-            }
-            for name in names
+            name: _count_service(name, counted) for name in sorted({s for each in counted for s in each.services})
         },
         roles=dict(sorted(roles.items())),
         died=sum(each.died or 0 for each in counted),
         attempts_died=sum(each.attempts_died or 0 for each in counted),
+    )
+
+
+def _count_service(name: str, counted: Sequence[Contents]) -> ServiceContents:
+    roles: Counter[str] = Counter()
+    for each in counted:
+        roles[role_of(each.file) or "known"] += each.services.get(name, 0)
+    return ServiceContents(
+        deployments=roles.total(),
+        roles={role: number for role, number in roles.items() if number},
+        sites=sorted({site for each in counted if name in each.services for site in each.sites}),
+        profiles=len({profile for each in counted for profile in each.profiles.get(name, ())}),
+        died=sum(each.died_by_service.get(name, 0) for each in counted),
     )
 
 
@@ -159,15 +192,16 @@ def _marked(samples: pd.DataFrame) -> pd.DataFrame:
     return samples.assign(kind=kinds.fillna(""), anomaly=anomaly).sort_values(["deployment", "time"])
 
 
-def _from_draws(path: Path, recorded: set[str]) -> tuple[dict[str, int], int | None, int | None]:
-    """Count roles and deaths from the table of draws beside a recording, of the roles that the recording holds."""
+def _from_draws(path: Path, recorded: set[str]) -> tuple[dict[str, int], dict[str, int] | None, int | None]:
+    """Count roles, and deaths by service, of the roles that a recording holds, from the table of draws beside it."""
     file = draws_file(path)
     if not file.exists():
         return {}, None, None
     table = read_draws(file)
     mine = table[table["deployment"].isin(recorded)]
     same = table[table["role"].isin(set(mine["role"]))]
-    return _counts(mine["role"]), int(same["outcome"].eq(DIED).sum()), int(same["attempts_died"].sum())
+    died = _counts(same.loc[same["outcome"].eq(DIED), "service"])
+    return _counts(mine["role"]), died, int(same["attempts_died"].sum())
 
 
 def _counts(values: pd.Series) -> dict[str, int]:

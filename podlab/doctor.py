@@ -19,7 +19,7 @@ from podlab.config import MetricsSource, Settings
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
 from podlab.data.samples import INSTANCE_KEY
 from podlab.errors import PodlabError
-from podlab.http import one_line
+from podlab.http import DECODE_ERRORS, one_line
 from podlab.kubernetes.client import ApiConnection, connect
 from podlab.live import live_source
 from podlab.missing_columns import cost_of, missing_families, remedies
@@ -209,7 +209,7 @@ def _ask(connection: ApiConnection, right: Right) -> Finding:
     answer = connection.request("POST", _REVIEWS, review)
     try:
         status = msgspec.json.decode(answer, type=_Review).status
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except DECODE_ERRORS as error:
         what = f"the answer about rights cannot be read: {one_line(str(error))}"
         raise PodlabError(what, where=connection.host) from None
     details = {"verb": right.verb, "resource": right.resource, "namespace": right.namespace}

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 import certifi
+import msgspec
 import urllib3
 from urllib3.exceptions import (
     ConnectTimeoutError,
@@ -107,6 +108,10 @@ API_SERVER: Final = Service(
     untrusted="check the certificate authority in the kubeconfig",
     slow="try again, or allow a longer timeout",
 )
+
+
+#: What decoding an answer raises where it is not what was expected.
+DECODE_ERRORS: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 class TooLargeError(PodlabError):

@@ -54,11 +54,8 @@ def live_source(
 
 def influxdb_source(settings: Settings, *, timeout_s: float, columns: Collection[str] | None) -> LiveSource:
     """Make the source ``influxdb``."""
-    return InfluxSource(
-        settings.influxdb_url, settings.influxdb_database, settings.influxdb_user, settings.password(),
-        cluster=settings.cluster, timeout_s=timeout_s, columns=columns, token=settings.secret("influxdb_token"),
-        ca_file=settings.influxdb_ca_file,
-    )  # fmt: skip
+    database = influx_database(settings, timeout_s=timeout_s)
+    return InfluxSource(database, cluster=settings.cluster, columns=columns)
 
 
 def prometheus_source(settings: Settings, *, timeout_s: float, columns: Collection[str] | None) -> LiveSource:
@@ -76,8 +73,8 @@ def prometheus_api(settings: Settings, *, timeout_s: float) -> PrometheusApi:
     )  # fmt: skip
 
 
-def writable_database(settings: Settings, *, timeout_s: float = 60.0) -> InfluxDatabase:
-    """Make the database that the settings describe, to write into; raises InputError if a secret cannot be read."""
+def influx_database(settings: Settings, *, timeout_s: float = 60.0) -> InfluxDatabase:
+    """Make the database that the settings describe; raises InputError if a secret cannot be read."""
     return InfluxDatabase(
         settings.influxdb_url, settings.influxdb_database, settings.influxdb_user, settings.password(), timeout_s,
         settings.secret("influxdb_token"), settings.influxdb_ca_file,

@@ -50,7 +50,7 @@ def test_what_comes_into_the_database_tells_no_service(
 
     monkeypatch.setattr(demo, "replay", play_at_once)
     demo._play(lives, InfluxDatabase(influxd.url, database, *influxd.admin))
-    source = InfluxSource(influxd.url, database, *influxd.reader)
+    source = InfluxSource(InfluxDatabase(influxd.url, database, *influxd.reader))
     found = source.fetch(lives["time"].min(), lives["time"].max() + pd.Timedelta(seconds=1)).dropna(axis=1, how="all")
     assert len(found) == len(lives)
     assert not {"service", "deployment", "variant", "version", "image", "pod_uid", *demo.NOT_CARRIED} & set(found)

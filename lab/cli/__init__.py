@@ -42,6 +42,7 @@ def list_services(
     services = load_all(catalogue)
     findings = machine.check(engine.value, images.value)
     counted = [count_recording(path) for path in recordings or ()]
+    together = count_together(counted)
     if as_json:
         print_json(
             {
@@ -64,7 +65,7 @@ def list_services(
                 "sites": [asdict(site) for site in SITES.values()],
                 "machine": [asdict(finding) for finding in findings],
                 "recordings": [asdict(each) for each in counted],
-                "together": asdict(count_together(counted)),
+                "together": asdict(together),
             }
         )
         return
@@ -97,6 +98,21 @@ def list_services(
                     f"{c.size_bytes / 1e6:.1f}",
                 )
                 for c in counted
+            ],
+        )
+        print()
+        print_table(
+            ("service", "deployments", "recorded for", "sites", "profiles", "died"),
+            [
+                (
+                    name,
+                    own.deployments,
+                    ", ".join(f"{role} {number}" for role, number in own.roles.items()),
+                    len(own.sites),
+                    own.profiles,
+                    own.died,
+                )
+                for name, own in together.services.items()
             ],
         )
 

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
-from scipy.stats import rankdata  # type: ignore[import-untyped]
 from sklearn.ensemble import ExtraTreesClassifier
 
 from podlab.audit.confounding import explained_share, properties_of
@@ -19,7 +18,7 @@ from podlab.audit.windows import START_UP, STEADY_STATE, WindowTable, cut_window
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS, Family
 from podlab.evaluation.cross_validation import ignore_small_data_warnings
 from podlab.evaluation.dataset import thin_deployments
-from podlab.evaluation.metrics import score_answers
+from podlab.evaluation.metrics import auroc_of_draws, cumulate_weights, draw_weights, interval, score_answers
 from podlab.evaluation.splits import Plan, TextArray, plan_splits
 from podlab.features.windows import series_of
 
@@ -316,23 +315,13 @@ def _auc(windows: WindowTable, settings: ForestSettings) -> dict[str, float]:
         probability[np.ix_(split.test, there)] = model.predict_proba(windows.X[split.test])
     tested = np.isfinite(probability).any(axis=1)
     scores, truth = np.nan_to_num(probability[tested]), sites[tested]
-    rng = np.random.default_rng(settings.seed)
-    drawn = [
-        _mean_auc(truth[chosen], scores[chosen], names)
-        for chosen in (rng.integers(0, truth.size, truth.size) for _ in range(_RESAMPLES))
+    drawn = draw_weights(truth.tolist(), seed=settings.seed, resamples=_RESAMPLES)
+    weights = np.vstack([np.ones(truth.size), drawn])
+    by_site = [
+        auroc_of_draws(*(cumulate_weights(scores[:, place], weights * own) for own in (truth != name, truth == name)))
+        for place, name in enumerate(names)
+        if 0 < (truth == name).sum() < truth.size
     ]
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
-    return {"auc": _mean_auc(truth, scores, names), "low": float(low), "high": float(high)}
-
-
-def _mean_auc(truth: NDArray[np.str_], scores: NDArray[np.float64], names: NDArray[np.str_]) -> float:
-    """Mean over sites of the AUC of each against all others; NaN where there is one only."""
-    one_by_one = []
-    for place, name in enumerate(names):
-        own = truth == name
-        here, there = int(own.sum()), int((~own).sum())
-        if here and there:
-            # Mann and Whitney's U by ranks: hundreds of resamples are asked for.
-            above = rankdata(scores[:, place])[own].sum() - here * (here + 1) / 2
-            one_by_one.append(above / (here * there))
-    return float(np.mean(one_by_one)) if one_by_one else float("nan")
+    mean = np.mean(by_site, axis=0) if by_site else np.full(1 + _RESAMPLES, np.nan)
+    found = interval(float(mean[0]), mean[1:], truth.size)
+    return {"auc": found.value, "low": found.low, "high": found.high}

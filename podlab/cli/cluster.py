@@ -113,6 +113,13 @@ def replay(
         typer.Option(metavar="N", help="Replay N times as fast as recorded.  [default: as fast as possible]"),
     ] = None,
     now: Annotated[bool, typer.Option("--now", help="Shift times so that the last sample is now.")] = False,
+    kubelet_cadence: Annotated[
+        bool,
+        typer.Option(
+            "--kubelet-cadence",
+            help="Write a sample every 10 to 20 s, as a kubelet measures, instead of those in the file.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write a recording into a live database: InfluxDB as Telegraf would, Prometheus as if it had scraped cAdvisor.
@@ -125,15 +132,18 @@ def replay(
     Example: podlab replay data/recordings/first.parquet --to influxdb --now
     """
     from podlab.data.recordings import read_recording
+    from podlab.features.cadence import at_kubelet_cadence
     from podlab.files import refuse_inputs, shorten_name
-    from podlab.live import prometheus_api, writable_database
+    from podlab.live import influx_database, prometheus_api
     from podlab.sources.prometheus_query import CADVISOR, OPENTELEMETRY
     from podlab.sources.replay import replay as write
 
     state_path = Path(".cache") / f"replay-{shorten_name(file.stem)}.json"
     refuse_inputs(state_path, [file, *settings.files()])
     samples = read_recording([file])
-    target = writable_database(settings) if to is TargetName.INFLUXDB else prometheus_api(settings, timeout_s=_WRITE_S)
+    if kubelet_cadence:
+        samples = at_kubelet_cadence(samples).reset_index(drop=True)
+    target = influx_database(settings) if to is TargetName.INFLUXDB else prometheus_api(settings, timeout_s=_WRITE_S)
     with show_progress("replay") as progress, closing(target):
         done = write(
             samples,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +28,8 @@ from podlab.data import MOST_TRAINING_ROWS
 from podlab.errors import InputError, PodlabError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from podlab.evaluation.shift import Conditions
 
 _NOTEBOOKS = Path("notebooks")
@@ -49,6 +50,13 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    kubelet_cadence: Annotated[
+        bool,
+        typer.Option(
+            "--kubelet-cadence",
+            help="Also evaluate with a sample every 10 to 20 s, as a kubelet measures, instead of those in the files.",
+        ),
+    ] = False,
     controls: Annotated[
         bool, typer.Option(help="Also train on shuffled labels, which must score at chance level.")
     ] = True,
@@ -70,8 +78,9 @@ def evaluate(
     from podlab.data.recordings import read_training
     from podlab.data.store.containers import TRAINING_S
     from podlab.evaluation.dataset import features_of
-    from podlab.evaluation.scenarios import MID_RUN, Scenario
+    from podlab.evaluation.scenarios import KUBELET, MID_RUN, Scenario
     from podlab.evaluation.shift import score_conditions
+    from podlab.features.cadence import HOUSEKEEPING_S
     from podlab.parallel import use_scheduler
 
     wanted: dict[str, Any] = {"services": settings.services or None, "seed": settings.seed}
@@ -79,6 +88,12 @@ def evaluate(
     draw_by = group if group in ALL_COLUMNS else "deployment"
     horizons_s = parse_horizons_s(horizons) or evaluation.HORIZONS_S
     stretches_s = parse_horizons_s(midlife, where="--midlife") or ()
+    # In less time a kubelet may not have measured a container at all.
+    sparse_s = [each for each in horizons_s if each > HOUSEKEEPING_S[1]] if kubelet_cadence else []
+    if kubelet_cadence and not sparse_s:
+        raise InputError("no horizon is longer than 20 s", where="--kubelet-cadence", hint="add one to --horizons")
+    asked = [Scenario(MID_RUN, f"{each:g} s", segment_s=each) for each in stretches_s]
+    asked += [Scenario(KUBELET, f"{each:g} s", each, kubelet=True) for each in sparse_s]
     with use_scheduler(scheduler), show_progress("evaluate") as progress:
         # No row after the longest horizon is looked at, unless mid-run is asked for.
         head_s = TRAINING_S if stretches_s else max(horizons_s)
@@ -105,15 +120,18 @@ def evaluate(
             **wanted,
         )
         later = None
-        if stretches_s:
+        if asked:
             later = score_conditions(
                 samples,
-                scenarios=[Scenario(MID_RUN, f"{each:g} s", segment_s=each) for each in stretches_s],
+                scenarios=asked,
                 services=wanted["services"], columns=features_of(settings.metric_filter), folds=folds,
                 seed=settings.seed, progress=progress,
             )  # fmt: skip
     if as_json:
-        print_json(result.to_json() | ({} if later is None else {"midlife": later.to_json()["conditions"]}))
+        conditions = [] if later is None else later.to_json()["conditions"]
+        told = {"midlife": (MID_RUN, stretches_s), "kubelet_cadence": (KUBELET, sparse_s)}
+        extra = {name: [c for c in conditions if c["group"] == of] for name, (of, wanted_s) in told.items() if wanted_s}
+        print_json(result.to_json() | extra)
         return
     scores = result.to_frame()
     macro = scores[scores["containers"] == "all"]
@@ -127,7 +145,12 @@ def evaluate(
     if result.untested:
         print(f"not tested, because there are too few different values of {group}: {', '.join(result.untested)}")
     if later is not None:
-        _tell_midlife(later, stretches_s)
+        _tell_conditions(later, MID_RUN, "segments mid-run, split by deployment")
+        _tell_conditions(later, KUBELET, "since start, as a kubelet measures, split by deployment")
+        shown = _conditions(later, MID_RUN)
+        for each in stretches_s:
+            if shown.empty or f"{each:g} s" not in set(shown["condition"]):
+                print(f"no container was recorded long enough for a window of {each:g} s mid-run")
 
 
 def _split_by(group: str) -> str:
@@ -135,18 +158,20 @@ def _split_by(group: str) -> str:
     return "split by deployment" if group == "deployment" else f"split by {group}, no deployment divided"
 
 
-def _tell_midlife(later: Conditions, stretches_s: Sequence[float]) -> None:
-    if not later.table.empty:
+def _conditions(later: Conditions, group: str) -> pd.DataFrame:
+    """Give the lines of a group of scenarios; none where no container showed any."""
+    return later.table[later.table["group"] == group] if len(later.table) else later.table
+
+
+def _tell_conditions(later: Conditions, group: str, title: str) -> None:
+    own = _conditions(later, group)
+    if len(own):
         columns = ["condition", "macro_f1", "macro_f1_low", "macro_f1_high", "n_deployments"]
         print_table(
-            ("mid-run", "macro-F1", "95 % from", "to", "deployments"),
-            later.table[columns].itertuples(index=False, name=None),
-            title="segments mid-run, split by deployment",
+            (group, "macro-F1", "95 % from", "to", "deployments"),
+            own[columns].itertuples(index=False, name=None),
+            title=title,
         )
-    shown = set() if later.table.empty else set(later.table["condition"])
-    for each in stretches_s:
-        if f"{each:g} s" not in shown:
-            print(f"no container was recorded long enough for a window of {each:g} s mid-run")
 
 
 @with_settings()

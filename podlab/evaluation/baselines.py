@@ -198,6 +198,8 @@ def benchmark_models(
         SimpleImputer(keep_empty_features=True), StandardScaler(), SelectKBest(f_classif, k=_SELECTED),
         LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
     )  # fmt: skip
+    # The ridge's strength is chosen by leave-one-out.
+    ridge = make_pipeline(StandardScaler(), RidgeClassifierCV(alphas=np.logspace(-1, 4, 8), class_weight="balanced"))
     nearest = make_pipeline(
         SimpleImputer(keep_empty_features=True), StandardScaler(), KNeighborsClassifier(n_neighbors=1)
     )
@@ -216,7 +218,7 @@ def benchmark_models(
         "discriminant on selected features": on_features(discriminant),
         "1-NN": on_features(nearest),
         "extra trees on intervals": on_features(extra_of_many, view=interval_quantiles),
-        "ridge on random kernels": on_features(HydraRidge(), view=random_kernels),
+        "ridge on random kernels": on_features(ridge, view=random_kernels),
     }
 
 
@@ -255,24 +257,3 @@ def _compete(values: NDArray[np.float32], kernels: NDArray[np.float32], dilation
     counts = [np.where(best == kernel, strength, 0).sum(axis=1) for kernel in range(kernels.shape[1])]
     counts += [(worst == kernel).sum(axis=1) for kernel in range(kernels.shape[1])]
     return np.asarray(np.sqrt(np.maximum(np.stack(counts, axis=1), 0)), dtype=np.float32)
-
-
-class HydraRidge:
-    """Hydra's classifier: ridge regression, its decision given as a probability of 1."""
-
-    classes_: NDArray[np.intp]
-
-    def __init__(self) -> None:
-        ridge = RidgeClassifierCV(alphas=np.logspace(-1, 4, 8), class_weight="balanced")
-        self._model: Any = make_pipeline(StandardScaler(), ridge)
-
-    def fit(self, X: NDArray[np.float32], y: NDArray[np.int64]) -> HydraRidge:
-        """Fit it, the strength of the ridge chosen by leave-one-out."""
-        self._model.fit(X, y)
-        self.classes_ = self._model[-1].classes_
-        return self
-
-    def predict_proba(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Give 1 to the predicted class (n, n_classes)."""
-        predicted = self._model.predict(X)
-        return np.asarray(predicted[:, None] == self.classes_, dtype=np.float64)

@@ -15,7 +15,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.evaluation.metrics import draw_weights, interval, mean_interval, spread, wilson
+from podlab.evaluation.metrics import (
+    auroc_of_draws,
+    cumulate_weights,
+    draw_weights,
+    interval,
+    mean_interval,
+    spread,
+    wilson,
+)
 
 FloatArray = NDArray[np.float64]
 Relatives = Mapping[str, Sequence[str]]
@@ -61,9 +69,12 @@ def score_open_set(
         known, unknown = (~drawn).astype(np.float64), drawn.astype(np.float64)
     values = _order_by(predictions, by)
     with np.errstate(invalid="ignore"):
-        known_below, unknown_below = _cumulate(values, known), _cumulate(values, unknown)
+        known_below, unknown_below = cumulate_weights(values, known), cumulate_weights(values, unknown)
         found = dict.fromkeys(_SCORES, np.full(len(weights), np.nan))
-        found["auroc"], found["fpr_at_95"] = _auroc(known_below, unknown_below), _fpr(known_below, unknown_below)
+        found["auroc"], found["fpr_at_95"] = (
+            auroc_of_draws(known_below, unknown_below),
+            _fpr(known_below, unknown_below),
+        )
         if by == NOVELTY:
             accepted = predictions["known"].to_numpy(bool)
             # Rounded, so that all of them is 1 and not nearly 1.
@@ -91,20 +102,6 @@ def _draw(predictions: pd.DataFrame, seed: int) -> FloatArray:
     first = np.array([np.flatnonzero(unit == n)[0] for n in range(len(names))], dtype=np.intp)
     drawn = draw_weights(predictions["service"].to_numpy(object)[first].tolist(), seed=seed)[:, unit]
     return np.vstack([np.ones(len(predictions)), drawn])
-
-
-def _cumulate(values: FloatArray, weights: FloatArray) -> FloatArray:
-    """Add up weights (n_draws, n) of all rows up to each level of the values (n_draws, n_levels)."""
-    order = np.argsort(values, kind="stable")
-    starts = np.flatnonzero(np.diff(values[order], prepend=-np.inf) > 0)
-    return np.asarray(np.add.reduceat(weights[:, order], starts, axis=1).cumsum(axis=1))
-
-
-def _auroc(known: FloatArray, unknown: FloatArray) -> FloatArray:
-    """Area under the ROC curve from cumulated weights; ties count half (Mann and Whitney 1947)."""
-    own = np.diff(unknown, axis=1, prepend=0.0)
-    below = known - np.diff(known, axis=1, prepend=0.0) / 2
-    return np.asarray((own * below).sum(axis=1) / (known[:, -1] * unknown[:, -1]))
 
 
 def _fpr(known: FloatArray, unknown: FloatArray) -> FloatArray:
@@ -216,7 +213,7 @@ def risk_coverage(
     lines = []
     for by in orders:
         values = _order_by(predictions, by)
-        answered, failed = _cumulate(values, weights), _cumulate(values, weights * wrong)
+        answered, failed = cumulate_weights(values, weights), cumulate_weights(values, weights * wrong)
         # Between two levels of the values, those tied at the upper one are answered in random order.
         risk = np.stack(
             [

@@ -23,7 +23,7 @@ from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from podlab.errors import InputError, PodlabError
-from podlab.http import API_SERVER, HttpClient, one_line, proxy_headers
+from podlab.http import API_SERVER, DECODE_ERRORS, HttpClient, one_line, proxy_headers
 from podlab.kubernetes.errors import describe, explain_status, read_status
 from podlab.proxies import find_proxy
 from podlab.secret_text import clean_token
@@ -434,7 +434,7 @@ class ApiConnection:
         body = self.request("GET", collection_path(resource, namespace), query=query)
         try:
             return msgspec.json.decode(body, type=page_type)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        except DECODE_ERRORS as error:
             what = f"the response to list {resource} cannot be read: {one_line(str(error))}"
             hint = "check that this address is a Kubernetes API server, then try again"
             raise PodlabError(what, where=self.host, hint=hint) from None

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from podlab.errors import InputError, PodlabError
-from podlab.http import one_line
+from podlab.http import DECODE_ERRORS, one_line
 
 
 class ExpiredError(PodlabError):
@@ -174,7 +174,7 @@ def read_status(body: bytes, retry_after: str | None = None) -> Status:
     """
     try:
         status = msgspec.json.decode(body, type=Status)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except DECODE_ERRORS:
         status = Status()
     if retry_after is not None and retry_after.strip().isdecimal():
         status.details = status.details or Details()

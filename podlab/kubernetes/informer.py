@@ -22,6 +22,7 @@ from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from podlab.errors import PodlabError
+from podlab.http import DECODE_ERRORS
 from podlab.kubernetes.client import ApiConnection, collection_path
 from podlab.kubernetes.errors import Action, BusyError, ExpiredError, MissedEventError, UnreadableError, explain_status
 from podlab.kubernetes.objects import (
@@ -449,7 +450,7 @@ class PodInformer:
 def _is_podlabs(pod: Pod) -> bool:
     try:
         labels = msgspec.json.decode(pod.metadata.labels)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except DECODE_ERRORS:
         return False
     name = labels.get(_NAME_LABEL) if isinstance(labels, dict) else None
     return isinstance(name, str) and name.startswith(_OWN_NAMES)

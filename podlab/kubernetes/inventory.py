@@ -5,22 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pandas as pd
 
 from podlab.data.catalogue import ALL_COLUMNS, CONTAINER_KEY
 from podlab.data.deployments import names_image
 from podlab.errors import PodlabError
+from podlab.kubernetes.client import ApiConnection, Resource
 from podlab.kubernetes.errors import ExpiredError, ForbiddenError
 from podlab.kubernetes.objects import Item, ListedPod, Node, OwnedMeta, Page
 from podlab.sources.kubelet import KubeletAddress
-
-if TYPE_CHECKING:
-    # The official client takes a second to import, which those who only enrich samples need not wait for.
-    from podlab.kubernetes.client import ApiConnection, Resource
-if TYPE_CHECKING:
-    from podlab.kubernetes.client import ApiConnection
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Raw, Struct, field
 from urllib3 import BaseHTTPResponse
 
-from podlab.http import one_line
+from podlab.http import DECODE_ERRORS, one_line
 from podlab.kubernetes.errors import Status, UnreadableError
 
 Item = TypeVar("Item")
@@ -421,9 +421,9 @@ def decode_event(line: bytes) -> PodEvent | NoticeEvent:
     """Decode a line; raises UnreadableError if it is not an event."""
     try:
         return _POD_EVENT.decode(line)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except DECODE_ERRORS as error:
         try:
             # A bookmark lacks fields that every pod has, so it is never decoded as a pod.
             return _NOTICE_EVENT.decode(line)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        except DECODE_ERRORS:
             raise UnreadableError(f"the watch sent something that is not an event: {one_line(str(error))}") from None

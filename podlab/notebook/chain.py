@@ -39,8 +39,6 @@ from podlab.progress import Progress
 
 #: The default folder of reports: that of the product. Any other folder keeps its samples and its model inside.
 REPORTS: Final = Path("reports")
-#: The default folder of ``--quick``.
-QUICK_REPORTS: Final = REPORTS / "quick"
 #: The parameter that names what a notebook writes and later ones read, and its place in a folder of reports.
 WRITES: Final = {"01_collect": ("samples", "samples.parquet"), "02_train": ("model_path", "models/default")}
 #: The small recording and little of everything, to see that it works. The report says that it is a quick run.

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Collection
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -28,7 +27,7 @@ from podlab.sources.influxdb_client import (
     read_series,
 )
 from podlab.sources.influxdb_syntax import quote_identifier
-from podlab.sources.protocol import NothingThereError
+from podlab.sources.protocol import NothingThereError, span_ns
 from podlab.sources.telegraf import AGENT_TAG, join_measurements, make_timeline, one_agent
 
 log = logging.getLogger(__name__)
@@ -55,46 +54,30 @@ class InfluxSource:
 
     Parameters
     ----------
-    url : str
-        The server's address, without user or password.
-    database : str
-        Telegraf's database; ``database/policy`` where it writes into a retention policy that is not the default one.
-    user, password : str, optional
-        A user with read rights is enough.
+    database : InfluxDatabase
+        Telegraf's; a user with read rights is enough.
     cluster : str
         The cluster's name where the points have no tag ``cluster``.
-    timeout_s : float
-        How long to wait for a whole answer.
     columns : collection of str, optional
         The metrics to fetch; all that InfluxDB holds by default.
     slice_s : float
         The span asked for first, in seconds; it grows while answers stay small.
     max_answer_bytes : int
         When one answer would have more, or the server cuts it short, a shorter span is asked for.
-    token : str, optional
-        What InfluxDB 2 and 3 know a user by, instead of user and password.
-    ca_file : Path, optional
-        Certificates of the authorities to trust; the system's by default.
     """
 
     has_past = True
 
     def __init__(
         self,
-        url: str,
-        database: str,
-        user: str | None = None,
-        password: str | None = None,
+        database: InfluxDatabase,
         *,
         cluster: str = "local",
-        timeout_s: float = 60.0,
         columns: Collection[str] | None = None,
         slice_s: float = _SLICE_S,
         max_answer_bytes: int = _MAX_ANSWER_BYTES,
-        token: str | None = None,
-        ca_file: Path | None = None,
     ) -> None:
-        self.database = InfluxDatabase(url, database, user, password, timeout_s, token, ca_file)
+        self.database = database
         self.cluster = cluster
         self.columns = tuple(CATALOGUE) if columns is None else tuple(columns)
         self.slice_s = slice_s
@@ -127,9 +110,7 @@ class InfluxSource:
         PodlabError
             If the server fails, takes too long, or its answer breaks off.
         """
-        since_ns, until_ns = _to_ns(since), _to_ns(until)
-        if since_ns >= until_ns:
-            raise InputError("the span ends before it begins", where=f"{since} to {until}")
+        since_ns, until_ns = span_ns(since, until)
         if pods is not None and (parts := self._divide(pods)):
             return self._fetch_parts(since, until, parts)
         container, *others = telegraf.measurements(self.columns)
@@ -313,9 +294,3 @@ class InfluxSource:
             return [row for series in read_series(self._query(text, {}), where=self.name) for row in series.rows]
         except StatementError as error:
             raise self.database.refusal(error.message) from None
-
-
-def _to_ns(when: datetime) -> int:
-    if when.tzinfo is None:
-        raise InputError(f"{when} has no time zone")
-    return int(pd.Timestamp(when).as_unit("ns").value)

@@ -42,7 +42,7 @@ import pandas as pd
 from urllib3.exceptions import HTTPError
 
 from podlab.errors import InputError, PodlabError
-from podlab.http import INFLUXDB, HttpClient, Response, TooLargeError, web_page
+from podlab.http import DECODE_ERRORS, INFLUXDB, HttpClient, Response, TooLargeError, web_page
 from podlab.sources.influxdb_syntax import fill_in
 
 _MAX_SMALL_ANSWER_BYTES: Final = 8_000_000
@@ -291,7 +291,7 @@ def _error_in(body: bytes) -> str:
         try:
             fields = decode(body)
             return str(fields["error"] if "error" in fields else fields["message"])
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, KeyError, TypeError):
+        except (*DECODE_ERRORS, KeyError, TypeError):
             continue
     return web_page(body) or (body[:200].decode("utf-8", "replace").splitlines() or [""])[0].strip()
 
@@ -299,7 +299,7 @@ def _error_in(body: bytes) -> str:
 def _version_in(body: bytes) -> str:
     try:
         return msgspec.json.decode(body, type=_Health).version
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except DECODE_ERRORS:
         return ""
 
 
@@ -368,7 +368,7 @@ def read_series(answer: bytes, *, where: str) -> list[ResultSeries]:
     try:
         # A map in msgpack never begins as one in JSON does.
         decoded = (_JSON_DECODER if answer[:1] == b"{" else _DECODER).decode(answer)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except DECODE_ERRORS as error:
         raise _no_answer(str(error), where) from error
     series = []
     for message in (decoded.error, *(result.error for result in decoded.results)):

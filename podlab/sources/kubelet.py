@@ -28,8 +28,8 @@ from podlab.sources.kubelet_answers import (
     read_summary,
     stored_columns,
 )
-from podlab.sources.protocol import NothingThereError
-from podlab.sources.sample_buffer import ReadingBuffer
+from podlab.sources.protocol import NothingThereError, span_ns
+from podlab.sources.reading_buffer import ReadingBuffer
 
 log = logging.getLogger(__name__)
 
@@ -339,7 +339,7 @@ class KubeletSource:
         InputError, PodlabError
             If the nodes cannot be listed, or none of them answers.
         """
-        since_ns, until_ns = (int(pd.Timestamp(each).as_unit("ns").value) for each in (since, until))
+        since_ns, until_ns = span_ns(since, until)
         if self._thread is None and not self._polled.is_set():
             self.poll()
         self._polled.wait()

@@ -29,6 +29,7 @@ from msgspec import Meta, Struct, field
 
 from podlab.data.catalogue import AGES, CATALOGUE, MEASURED_METRICS, PrometheusPlace
 from podlab.errors import PodlabError
+from podlab.http import DECODE_ERRORS
 from podlab.sources.prometheus_series import container_of, is_at, pod_of
 from podlab.sources.time_join import Ints
 
@@ -219,7 +220,7 @@ def read_summary(answer: bytes, node: str, columns: tuple[str, ...]) -> Reading:
     try:
         summary = _DECODER.decode(answer)
         pressure = _read_pressure(answer) if not set(_PRESSURE).isdisjoint(columns) else None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except DECODE_ERRORS as error:
         what = f"the answer to {SUMMARY} is not a kubelet's or broke off: {error}"
         raise PodlabError(what, where=f"node {node}", hint="check its address and port, then try again") from None
     instances, times, rows, kept = [], [], [], []

@@ -43,7 +43,7 @@ from podlab.sources.prometheus_series import (
     pod_of,
 )
 from podlab.sources.prometheus_table import CPU_COUNTER, ScrapedRows, join_scraped, needed_columns
-from podlab.sources.protocol import NothingThereError
+from podlab.sources.protocol import NothingThereError, span_ns
 from podlab.sources.time_join import NOTHING, Ints, nearest_rows
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ log = logging.getLogger(__name__)
 # What belongs to the first and last rows may have been measured just outside the span, and the first row's
 # processor use is a rate since the sample before it.
 _MARGIN_MS: Final = 60_000
+_NS_PER_MS: Final = 1_000_000
 
 #: Of kube-state-metrics, where it is there: uid and node of a pod, and which claims are its volumes.
 POD_INFO: Final = "kube_pod_info"
@@ -96,6 +97,8 @@ class PrometheusSource:
         When one answer would have more, or the server refuses so much, a shorter span is asked for.
     """
 
+    has_past = True
+
     def __init__(
         self,
         api: PrometheusApi,
@@ -120,11 +123,6 @@ class PrometheusSource:
         """The server's address, and the labels if any."""
         return self.reader.name
 
-    @property
-    def has_past(self) -> bool:
-        """It stores the past."""
-        return True
-
     def close(self) -> None:
         """Give the connections back."""
         self.reader.api.close()
@@ -144,9 +142,7 @@ class PrometheusSource:
         PodlabError
             If the server fails, takes too long, or its answer is partial or breaks off.
         """
-        since_ms, until_ms = _to_ms(since), _to_ms(until)
-        if since_ms >= until_ms:
-            raise InputError("the span ends before it begins", where=f"{since} to {until}")
+        since_ms, until_ms = (-(-ns // _NS_PER_MS) for ns in span_ns(since, until))
         needed = needed_columns(self.columns)
         present = self.reader.present(names_of(needed) | {STARTED.name, POD_INFO, POD_CLAIMS}, since_ms, until_ms)
         read = self._read_rows(present, since_ms, until_ms, pods)
@@ -289,9 +285,3 @@ def _copies(raw: RawSeries, series: list[int]) -> RawSeries:
     taken = np.concatenate([np.empty(0, dtype=np.int64), *rows])
     number = np.repeat(np.arange(len(series)), [len(each) for each in rows])
     return RawSeries([raw.labels[n] for n in series], number, raw.time_ms[taken], raw.value[taken])
-
-
-def _to_ms(when: datetime) -> int:
-    if when.tzinfo is None:
-        raise InputError(f"{when} has no time zone")
-    return -(-int(pd.Timestamp(when).as_unit("ns").value) // 1_000_000)

@@ -23,6 +23,7 @@ import pyarrow.csv
 
 from podlab.errors import InputError, PodlabError
 from podlab.http import (
+    DECODE_ERRORS,
     PROMETHEUS,
     HttpClient,
     Response,
@@ -161,7 +162,7 @@ def read_matrix(body: bytes, *, where: str) -> RawSeries:
             what = f"answered with a {matrix.result_type[:20]}, not the matrix that a range selector gives"
             raise QueryError(Refusal("execution", what))
         series = _SERIES.decode(matrix.result) or []
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except DECODE_ERRORS as error:
         raise _no_answer(str(error), where) from error
     # `[[1.5,"2"],[3,"4"]]` becomes two lines of a table, which a compiled reader takes.
     lines = [bytes(each.values).translate(None, b' \t\r\n["').replace(b"],", b"\n").strip(b"]") for each in series]
@@ -181,7 +182,7 @@ def read_names(body: bytes, *, where: str) -> list[str]:
     """Read the answer to a question for names; errors as of :func:`read_matrix`."""
     try:
         return _NAMES.decode(_open(body, where)) or []
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except DECODE_ERRORS as error:
         raise _no_answer(str(error), where) from error
 
 
@@ -189,7 +190,7 @@ def read_refusal(body: bytes) -> Refusal:
     """Read the body of an answer whose status is no success."""
     try:
         answer = _REFUSALS.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except DECODE_ERRORS:
         return Refusal(None, web_page(body) or _first_line(body))
     message = next((one_line(text) for text in (answer.error, answer.message, answer.reason) if _is_text(text)), "")
     # The API calls it error; gateways before it (Kubernetes' API server, Grafana) call it message.

@@ -15,6 +15,16 @@ class NothingThereError(InputError):
     """A source works and has no row of what was asked for."""
 
 
+def span_ns(since: datetime, until: datetime) -> tuple[int, int]:
+    """Give a span in nanoseconds since 1970; raises InputError if it has no time zone, or ends before it begins."""
+    for when in (since, until):
+        if when.tzinfo is None:
+            raise InputError(f"{when} has no time zone")
+    if since >= until:
+        raise InputError("the span ends before it begins", where=f"{since} to {until}")
+    return int(pd.Timestamp(since).as_unit("ns").value), int(pd.Timestamp(until).as_unit("ns").value)
+
+
 class Source(Protocol):
     """Anything that gives samples of a span of time.
 

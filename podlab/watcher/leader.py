@@ -17,6 +17,7 @@ from urllib.parse import quote
 import msgspec
 
 from podlab.errors import InputError, PodlabError
+from podlab.http import DECODE_ERRORS
 from podlab.kubernetes.client import ApiConnection, Method
 from podlab.kubernetes.errors import ConflictError, NotFoundError
 from podlab.watcher.runtime import Clock
@@ -143,7 +144,7 @@ class LeaderElection:
             held = msgspec.json.decode(self._send("GET", self._mine), type=Object)
         except NotFoundError:
             return None
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        except DECODE_ERRORS as error:
             raise PodlabError(f"Lease {self._place} cannot be read: {error}", where=self._connection.host) from None
         if not isinstance(_spec(held), dict):
             raise PodlabError(f"Lease {self._place} is not a Lease", where=self._connection.host)

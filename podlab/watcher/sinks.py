@@ -14,7 +14,7 @@ from podlab.config import PodName, Settings
 from podlab.errors import InputError
 from podlab.kubernetes.client import MERGE_PATCH, ApiConnection
 from podlab.kubernetes.errors import ConflictError, ForbiddenError, NotFoundError, RejectedError
-from podlab.live import writable_database
+from podlab.live import influx_database
 from podlab.plugins import SINKS
 from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.influxdb_syntax import format_fields, format_tags
@@ -264,4 +264,4 @@ def annotation_sink(context: SinkContext) -> Sink:
 
 def influxdb_sink(context: SinkContext) -> Sink:
     """Make the sink ``influxdb``."""
-    return InfluxSink(writable_database(context.settings, timeout_s=_DATABASE_S))
+    return InfluxSink(influx_database(context.settings, timeout_s=_DATABASE_S))

@@ -16,6 +16,7 @@ import msgspec
 
 from podlab.errors import InputError, PodlabError
 from podlab.files import atomic_file, explain_os_error
+from podlab.http import DECODE_ERRORS
 from podlab.watcher.containers import DecisionRecord, unpack_summary
 
 log = logging.getLogger(__name__)
@@ -113,7 +114,7 @@ class StateStore:
                     try:
                         record = msgspec.json.decode(line, type=DecisionRecord)
                         unpack_summary(record.seen)
-                    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+                    except DECODE_ERRORS:
                         broken += bool(line.strip())
                         foreign |= line.strip() != b"" and line.endswith(b"\n") and not line.startswith(b"{")
                         self._behind = True

@@ -38,6 +38,19 @@ def test_a_life_is_also_judged_by_what_comes_later(call: Call, tmp_path: Path) -
     assert "--midlife" in call(*words, "--midlife", "soon").err
 
 
+def test_a_cadence_of_a_kubelet_is_a_condition_of_its_own(call: Call, tmp_path: Path) -> None:
+    write_recording(make_samples(("mysql", "nginx"), deployments_per_service=2, seconds=50), tmp_path / "a.parquet")
+    words = ("evaluate", tmp_path / "a.parquet", "--folds", "2", "--no-controls", "--kubelet-cadence")
+    done = call(*words, "--horizons", "10s,40s", "--json")
+    assert done.exit_code == 0, done.err
+    [line] = done.lines[0]["kubelet_cadence"]
+    assert (line["condition"], line["n_deployments"]) == ("40 s", 4)
+    assert "midlife" not in done.lines[0]
+    refused = call(*words, "--horizons", "10s")
+    assert refused.exit_code == 2
+    assert "--kubelet-cadence: no horizon is longer than 20 s" in refused.err
+
+
 @pytest.fixture
 def designed(tmp_path: Path) -> Path:
     """A recording of two sites with its table of draws."""

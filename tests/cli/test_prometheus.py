@@ -117,3 +117,19 @@ def test_a_recording_is_replayed_and_collected_again(
     assert again.exit_code == 2
     [line] = again.err.splitlines()
     assert "the server has newer samples than these" in line
+
+
+@pytest.mark.usefixtures("ask")
+def test_a_recording_is_replayed_at_a_kubelets_cadence(
+    call: Call, now: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_recording(now.assign(cluster="sparse"), Path("sent.parquet"))
+    sent = call("replay", "sent.parquet", "--to", "prometheus", "--now", "--kubelet-cadence", "--json")
+    assert (sent.exit_code, sent.err) == (0, "")
+    assert 0 < sent.lines[0]["samples"] <= len(now) / 8
+    monkeypatch.setenv("PODLAB_PROMETHEUS_LABELS", "cluster=sparse")
+    got = call("collect", "--source", "prometheus", "--since", "600s", "--out", "got.parquet", "--json")
+    assert got.exit_code == 0, got.err
+    # What was measured apart, too far from any row, has a row of its own.
+    measured = read_recording([Path("got.parquet")])["memory_usage_bytes"].notna()
+    assert measured.sum() == sent.lines[0]["samples"]

@@ -1,4 +1,4 @@
-"""One set of models judges held-out deployments as other clusters would show them."""
+"""One set of models predicts held-out deployments as other clusters would show them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from podlab.errors import InputError
 from podlab.evaluation import score_conditions
-from podlab.evaluation.scenarios import MACHINE, RECORDING, START, Scenario, plan_scenarios
+from podlab.evaluation.scenarios import KUBELET, MACHINE, RECORDING, START, Scenario, plan_scenarios
 from podlab.evaluation.shift import FROM_OTHER, TO_OTHER, Conditions
 from tests.support.synthetic import make_samples
 
@@ -42,10 +42,10 @@ def test_every_condition_is_scored_on_every_deployment_that_shows_it(found):
     table = found.table
     assert not table.duplicated(["group", "condition", "containers"]).any()
     of_all = table[table["containers"] == "all"]
-    assert {(each.group, each.name) for each in SCENARIOS} <= set(
+    assert {(each.group, each.name) for each in SCENARIOS if each.group != KUBELET} <= set(
         zip(of_all["group"], of_all["condition"], strict=True)
     )
-    own = of_all[of_all["group"] != RECORDING]
+    own = of_all[~of_all["group"].isin([RECORDING, KUBELET])]  # a kubelet may measure nothing in so few seconds
     assert set(own["n_deployments"]) == {12}
     assert own.loc[own["group"] == MACHINE, "n_decisions"].item() == 24
     starts = table[(table["group"] == START) & (table["condition"] == "12 s")].set_index("containers")

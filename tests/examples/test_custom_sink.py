@@ -80,7 +80,7 @@ def test_it_gets_every_announcement_once_also_after_it_failed(
     here = bench(sinks=make("webhook"))
     here.appear(*pods_of(samples))
     here.run(100)
-    assert {each["pod"]: each["service"] for each in posted} == dict(here.said())
+    assert {each["pod"]: each["service"] for each in posted} == dict(here.announced())
     assert len(posted) == len(here.lines) == 6
     assert here.watcher.waiting == 0
     assert all(each["text"].startswith("main is ") for each in posted)

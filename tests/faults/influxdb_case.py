@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.influxdb_client import InfluxDatabase
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 UNTIL = SINCE + timedelta(minutes=10)
@@ -73,6 +74,8 @@ def fetch_from(answer: bytes, timeout_s: float = 10, columns: Collection[str] | 
 
     def fetch() -> object:
         with server(answer) as url:
-            return InfluxSource(url, "telegraf", timeout_s=timeout_s, columns=columns).fetch(SINCE, UNTIL)
+            return InfluxSource(InfluxDatabase(url, "telegraf", timeout_s=timeout_s), columns=columns).fetch(
+                SINCE, UNTIL
+            )
 
     return fetch

@@ -68,8 +68,10 @@ def test_no_card_or_too_many_files(folder: Path, change: Callable[[dict[str, Any
     refused(folder, "names no model card, or too many files")
 
 
-def test_services_that_the_model_does_not_have(folder: Path) -> None:
-    change_manifest(folder, lambda manifest: manifest.update(services=["nginx", "mysql"]))
+@pytest.mark.parametrize("change", [{"services": ["nginx", "mysql"]}, {"services": ["nginx", "tomcat"]},
+                                    {"columns": ["rx_bytes"]}])  # fmt: skip
+def test_services_or_columns_that_the_model_does_not_have(folder: Path, change: dict[str, list[str]]) -> None:
+    change_manifest(folder, lambda manifest: manifest.update(change))
     with pytest.raises(InputError, match="manifest and model have different services"):
         bundle.load(folder)
 

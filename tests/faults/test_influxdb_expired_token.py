@@ -8,6 +8,7 @@ import pytest
 
 from podlab.errors import InputError
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.influxdb_client import InfluxDatabase
 from tests.support.influx_later import TOKEN, running_later_influx
 from tests.support.influxd import Influxd
 
@@ -19,7 +20,7 @@ SINCE = UNTIL - timedelta(minutes=10)
 def test_it_expires_between_two_questions(influxd: Influxd, database: str, major: int) -> None:
     with running_later_influx(influxd, major) as server:
         server.mapped.add(database)
-        source = InfluxSource(server.url, database, token=TOKEN)
+        source = InfluxSource(InfluxDatabase(server.url, database, token=TOKEN))
         with pytest.raises(InputError, match="the database has no measurement at all"):
             source.fetch(SINCE, UNTIL)
         server.token = None
@@ -33,7 +34,7 @@ def test_it_expires_between_two_questions(influxd: Influxd, database: str, major
 
 def test_no_token_at_all(influxd: Influxd, database: str) -> None:
     with running_later_influx(influxd, 3) as server:
-        source = InfluxSource(server.url, database)
+        source = InfluxSource(InfluxDatabase(server.url, database))
         with pytest.raises(InputError, match=r"InfluxDB refuses a visitor without login: .*authenticated"):
             source.fetch(SINCE, UNTIL)
         source.close()

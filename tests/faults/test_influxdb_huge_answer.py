@@ -12,6 +12,7 @@ import pytest
 
 from podlab.errors import PodlabError
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.influxdb_client import InfluxDatabase
 from tests.faults.influxdb_case import listening
 
 UNTIL = datetime(2026, 1, 1, tzinfo=UTC)
@@ -31,7 +32,7 @@ def endless() -> Iterator[str]:
 
 
 def test_memory_stays_bounded(endless: str) -> None:
-    source = InfluxSource(endless, "telegraf", max_answer_bytes=100_000)
+    source = InfluxSource(InfluxDatabase(endless, "telegraf"), max_answer_bytes=100_000)
     tracemalloc.start()
     try:
         with pytest.raises(PodlabError, match=r"even .* s of .* the answer has more than 100,000 bytes"):

@@ -142,7 +142,7 @@ def test_shorter_spans_are_asked_for_and_all_rows_come(
     influxd: Influxd, filled: str, samples: pd.DataFrame, major: int, status: int, said: str
 ) -> None:
     with limited(influxd, major, status, said) as server:
-        source = InfluxSource(server.url, filled, token="any", columns=["memory_rss_bytes"])
+        source = InfluxSource(InfluxDatabase(server.url, filled, token="any"), columns=["memory_rss_bytes"])
         got = source.fetch(samples["time"].min(), samples["time"].max() + pd.Timedelta(1, "s"))
         source.close()
     assert got["time"].tolist() == samples["time"].tolist()
@@ -156,7 +156,7 @@ def test_shorter_spans_are_asked_for_and_all_rows_come(
 def test_no_span_is_short_enough(influxd: Influxd, filled: str, samples: pd.DataFrame) -> None:
     with limited(influxd, 1, 200, "max-select-series limit exceeded: (1001/1000)") as server:
         server.limit_h = 0.0
-        source = InfluxSource(server.url, filled)
+        source = InfluxSource(InfluxDatabase(server.url, filled))
         words = r"even .* s of kubernetes_pod_container are too much.*max-select-series.*; raise the server's limit"
         with pytest.raises(PodlabError, match=words):
             source.fetch(samples["time"].min(), samples["time"].max())
@@ -176,7 +176,7 @@ def test_a_busy_server_is_not_asked_for_less(
 ) -> None:
     with limited(influxd, major, status, said) as server:
         server.limit_h = 0.0
-        source = InfluxSource(server.url, filled, token="any")
+        source = InfluxSource(InfluxDatabase(server.url, filled, token="any"))
         with pytest.raises(PodlabError, match=r"asked too often or too much by others: .*; try again later") as error:
             source.fetch(samples["time"].min(), samples["time"].max())
     assert not isinstance(error.value, InputError | TooLargeError)
@@ -188,7 +188,7 @@ def test_why_there_are_no_rows_is_told_all_the_same(
     influxd: Influxd, filled: str, samples: pd.DataFrame, major: int
 ) -> None:
     with limited(influxd, major, 400, FILES) as server:
-        source = InfluxSource(server.url, filled, token="any")
+        source = InfluxSource(InfluxDatabase(server.url, filled, token="any"))
         since = samples["time"].max() + pd.Timedelta(1, "D")
         with pytest.raises(InputError, match=r"no rows of kubernetes_pod_container from .*; choose another span"):
             source.fetch(since, since + pd.Timedelta(600, "s"))

@@ -7,6 +7,7 @@ import pytest
 
 from podlab.errors import PodlabError
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.influxdb_client import InfluxDatabase
 from tests.faults.influxdb_case import SINCE, UNTIL, fetch_from
 from tests.support.influxd import Influxd
 from tests.support.tampering import Answer, Tamper, tampering
@@ -31,7 +32,7 @@ def test_a_server_that_says_nothing() -> None:
 )  # fmt: skip
 def test_a_question_is_not_waited_for(influxd: Influxd, answer: Answer) -> None:
     with tampering(influxd.url, only_queries(answer)) as proxy:
-        source = InfluxSource(proxy.url, "telegraf", timeout_s=5.0)
+        source = InfluxSource(InfluxDatabase(proxy.url, "telegraf", timeout_s=5.0))
         with pytest.raises(PodlabError, match=WORDS):
             source.fetch(SINCE, UNTIL)
         source.close()

@@ -22,12 +22,12 @@ def test_a_closed_port() -> None:
     with pytest.raises(
         InputError, match=rf"http://127.0.0.1:{port}, .*: InfluxDB cannot be reached: .*check influxdb_url"
     ):
-        InfluxSource(f"http://127.0.0.1:{port}", "telegraf").fetch(SINCE, UNTIL)
+        InfluxSource(InfluxDatabase(f"http://127.0.0.1:{port}", "telegraf")).fetch(SINCE, UNTIL)
 
 
 def test_a_name_that_does_not_exist() -> None:
     with pytest.raises(InputError, match="InfluxDB cannot be reached"):
-        InfluxSource("http://influxdb.invalid:8086", "telegraf").fetch(SINCE, UNTIL)
+        InfluxSource(InfluxDatabase("http://influxdb.invalid:8086", "telegraf")).fetch(SINCE, UNTIL)
 
 
 def test_replay_says_the_same() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from podlab.errors import InputError, PodlabError
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.telegraf import measurements
 from tests.faults.influxdb_case import SINCE, UNTIL, fetch_from, pack
 from tests.support.influxd import Influxd
@@ -25,7 +26,7 @@ def write(influxd: Influxd, database: str, measurement: str, tags: str, field: s
         time_ns = FIRST_NS + number * 10**10
         sound = f"kubernetes_pod_container,{pod},container_name=c memory_working_set_bytes=5i,logsfs_used_bytes=1i"
         influxd.write(database, f"{sound} {time_ns}\n{measurement},{pod}{tags} {field}={value} {time_ns}".encode())
-    return InfluxSource(influxd.url, database, *influxd.reader)
+    return InfluxSource(InfluxDatabase(influxd.url, database, *influxd.reader))
 
 
 @pytest.mark.parametrize(("value", "shown"), [('"many"', "'many'"), ("true", "'True'")])

@@ -14,8 +14,8 @@ from tests.watcher.test_loop import truth
 def test_containers_are_identified_as_soon_as_ever(bench: MakeBench, samples: pd.DataFrame, ahead_s: float) -> None:
     here = bench()
     # The database uncovers rows by their own time; the watcher's clock is so much behind or ahead.
-    here.hands.ahead_s = -ahead_s
+    here.clock.ahead_s = -ahead_s
     here.appear(*pods_of(samples))
     here.run(60)
-    assert dict(here.said()) == truth(samples)
+    assert dict(here.announced()) == truth(samples)
     assert max(line["waited_s"] for line in here.lines) <= 40

@@ -20,5 +20,5 @@ def test_containers_are_identified_all_the_same_and_nobody_is_revised(bench: Mak
     here = bench(samples=reset)
     here.appear(*pods_of(reset))
     here.run(300)
-    assert dict(here.said()) == truth(samples)
+    assert dict(here.announced()) == truth(samples)
     assert {line["event"] for line in here.lines} == {"identified"}

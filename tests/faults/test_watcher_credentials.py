@@ -39,7 +39,7 @@ def test_it_is_tried_ever_more_seldom_and_every_event_is_made_once(
     here.appear(*pods_of(samples))
     here.run(600)
     # The other sinks have been told, and nobody is asked for each of six events, nor in each of 60 rounds.
-    assert dict(here.said()) == truth(samples)
+    assert dict(here.announced()) == truth(samples)
     assert here.watcher.waiting == 6
     assert 5 <= asked <= 14
     assert events(watch_api) == []

@@ -25,9 +25,9 @@ def test_time_without_it_is_no_waiting_and_it_is_asked_once_a_round(bench: MakeB
     assert here.watcher.database_error == "http://db:8086: InfluxDB cannot be reached: Connection refused"
     here.table.fault = None
     # What happened in the beginning of those ten minutes is still within reach.
-    here.hands.at_s = samples["time"].min().timestamp() + 20
+    here.clock.at_s = samples["time"].min().timestamp() + 20
     here.run(80)
-    assert dict(here.said()) == truth(samples)
+    assert dict(here.announced()) == truth(samples)
     assert here.watcher.database_error is None
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from podlab.data.catalogue import CATALOGUE
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.influxdb_client import InfluxDatabase
 from tests.support.influxd import Influxd
 from tests.support.watch_process import play
 from tests.support.watching import pods_of
@@ -20,16 +21,16 @@ def _watch(
 ) -> dict[str, str | None]:
     """Let 10 s happen again and again, each with all of ``parts`` written before the round; give what was said."""
     here = bench()
-    here.table.other = InfluxSource(influxd.url, database, *influxd.reader)
+    here.table.other = InfluxSource(InfluxDatabase(influxd.url, database, *influxd.reader))
     here.appear(*pods_of(samples))
     for _ in range(8):
         for part in parts:
-            known = part[part["time"] <= pd.Timestamp(here.hands.at_s, unit="s", tz="UTC")]
+            known = part[part["time"] <= pd.Timestamp(here.clock.at_s, unit="s", tz="UTC")]
             if len(known):
                 play(influxd, database, known)
         here.run(0)
     assert here.watcher.database_error is None
-    return dict(here.said())
+    return dict(here.announced())
 
 
 def test_containers_are_identified_by_the_measurement_there_is(

@@ -27,20 +27,20 @@ def test_a_round_of_very_many_ends_before_it_counts_as_stuck_and_all_are_told_in
     answer = here.table.fetch
 
     def answer_slowly(since: datetime, until: datetime, *, pods: Collection[str] | None = None) -> pd.DataFrame:
-        here.hands.at_s += 25.0
+        here.clock.at_s += 25.0
         return answer(since, until, pods=pods)
 
     here.table.fetch = answer_slowly  # type: ignore[method-assign]
-    start = here.hands.at_s
+    start = here.clock.at_s
     started_at = pd.Timestamp(start, unit="s", tz="UTC").floor("s").to_pydatetime()
     here.appear(*pods_of(one), *(make_watched(f"pod-{n}", f"uid-{n}", started_at) for n in range(8000)))
     longest_s = 0.0
     while len(here.lines) < 8001:
-        before_s = here.hands.at_s
+        before_s = here.clock.at_s
         here.watcher.run_round()
-        longest_s = max(longest_s, here.hands.at_s - before_s)
-        here.hands.at_s += 10.0
-        assert here.hands.at_s - start < 4 * 3600
+        longest_s = max(longest_s, here.clock.at_s - before_s)
+        here.clock.at_s += 10.0
+        assert here.clock.at_s - start < 4 * 3600
     assert longest_s < STUCK_S
     assert len({line["pod"] for line in here.lines}) == 8001
 

@@ -19,7 +19,7 @@ def test_zeros_are_no_values_and_nothing_is_decided_from_them(bench: MakeBench, 
     here = bench(samples=zeros)
     here.appear(*pods_of(zeros))
     here.run(100)
-    assert dict(here.said()) == truth(samples)
+    assert dict(here.announced()) == truth(samples)
     assert {line["event"] for line in here.lines} == {"identified"}
 
 

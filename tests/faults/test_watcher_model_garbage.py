@@ -35,7 +35,7 @@ def test_the_old_model_goes_on_and_it_shows(samples: pd.DataFrame, tmp_path: Pat
     GARBAGE[kind](folder)
     here.appear(*pods[3:])
     here.run(60)
-    assert dict(here.said()) == truth(samples)
+    assert dict(here.announced()) == truth(samples)
     assert here.watcher.model.name == before
     assert str(folder) in str(here.watcher.model.refused)
     assert "podlab_model_refused 1.0" in here.watcher.metrics.text().decode()
@@ -59,7 +59,7 @@ def test_a_sound_bundle_takes_its_place_and_nothing_is_announced_again(samples: 
     here.run(50)
     assert here.watcher.model.name.startswith("other@")
     assert [line["model"].partition("@")[0] for line in here.lines] == ["small"] * 3 + ["other"] * 3
-    assert dict(here.said()) == truth(samples)
+    assert dict(here.announced()) == truth(samples)
     assert {line["event"] for line in here.lines} == {"identified"}
 
 
@@ -72,5 +72,5 @@ def test_what_the_new_model_does_not_know_stands(samples: pd.DataFrame, tmp_path
     bundle.save(fit(training, jobs=1), folder, name="other")
     here.run(50)
     assert here.watcher.active == 0
-    assert dict(here.said()) == truth(samples)
+    assert dict(here.announced()) == truth(samples)
     assert len(here.lines) == 6

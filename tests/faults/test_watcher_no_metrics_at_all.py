@@ -56,7 +56,7 @@ def test_a_source_that_stops_later_is_noticed_as_well(bench: MakeBench, samples:
     here.appear(*pods_of(samples))
     here.run(600)  # the samples ended at 100 s
     assert len(here.lines) == 6
-    start = datetime.fromtimestamp(here.hands.at_s, UTC)
+    start = datetime.fromtimestamp(here.clock.at_s, UTC)
     here.appear(*(make_watched(f"late-{number}", f"uid-{number}", start) for number in range(5)))
     here.run(600)
     assert len(here.lines) == 6
@@ -72,7 +72,7 @@ def test_one_without_metrics_beside_others_that_are_due_again_and_have_some_is_n
     here.appear(*pods_of(samples), make_watched("silent", "1", samples["started_at"].iloc[0].to_pydatetime()))
     here.run(30, interval_s=30.0)
     assert here.watcher.health.trouble is None
-    assert ("silent", None) in here.said()
+    assert ("silent", None) in here.announced()
 
 
 def test_what_cannot_be_told_is_told_again() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lab.contents import count_recording, count_together
+from lab.contents import ServiceContents, count_recording, count_together
 from lab.draws import draws_table
 from lab.life import record_life
 from lab.matrix import PlannedFault
@@ -64,8 +64,9 @@ def test_roles_and_deaths_are_counted_from_the_table_of_draws(samples: pd.DataFr
     counted = count_recording(tmp_path / "r.parquet")
     assert counted.roles == {"known": 4}
     assert (counted.died, counted.attempts_died) == (1, 2)
-    together = count_together([counted, counted])
-    assert together.services["redis"] == {"deployments": 8, "sites": ["alpha"], "profiles": 4}
+    assert counted.died_by_service == {"redis": 1}
+    together = count_together([counted, replace(counted, file="r-faults.parquet", died_by_service={})])
+    assert together.services == {"redis": ServiceContents(8, {"known": 4, "faults": 4}, ["alpha"], profiles=4, died=1)}
     assert (together.roles, together.died) == ({"known": 8}, 2)
 
 

@@ -114,6 +114,7 @@ def test_models_in_a_folder_are_listed_and_broken_ones_named(
 def test_its_digest_names_a_loaded_model(identifier: Identifier, tmp_path: Path) -> None:
     info = bundle.save(identifier, tmp_path / "a", name="first")
     assert bundle.load(tmp_path / "a").digest == info.digest
+    assert repr(info) == f"BundleInfo('first', 2 services, digest {info.digest[:12]}, in {tmp_path / 'a'})"
 
 
 def test_a_model_says_when_it_was_made(identifier: Identifier, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.telegraf import read_docker_tags
 from tests.support.influxd import Influxd
 
@@ -27,7 +28,7 @@ def fetch(influxd: Influxd, database: str) -> Fetch:
         stamped = [line.rsplit(" ", 1) for line in lines]
         text = "\n".join(f"{rest} {int((START_S + float(second)) * 10**9)}" for rest, second in stamped)
         influxd.write(database, text.encode())
-        source = InfluxSource(influxd.url, database, *influxd.reader, cluster="blue")
+        source = InfluxSource(InfluxDatabase(influxd.url, database, *influxd.reader), cluster="blue")
         return source.fetch(START, START + timedelta(minutes=10))
 
     return write_and_fetch
@@ -128,7 +129,7 @@ def test_fetch_has_no_end_beyond_until(fetch: Fetch) -> None:
 
 
 def test_password_shows_nowhere(influxd: Influxd) -> None:
-    source = InfluxSource(influxd.url, "db", "user", "the-password")
+    source = InfluxSource(InfluxDatabase(influxd.url, "db", "user", "the-password"))
     assert "the-password" not in f"{source.name} {source!r} {source.database!r}"
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podlab.sources.influxdb import InfluxSource
-from podlab.sources.influxdb_client import MeasurementRows
+from podlab.sources.influxdb_client import InfluxDatabase, MeasurementRows
 from podlab.sources.telegraf import one_agent
 from tests.support.influxd import Influxd
 
@@ -37,7 +37,7 @@ def told_by(agent: str, seconds: list[float], pod: str = "web-0", *, later_s: fl
 
 def fetch(influxd: Influxd, database: str, *parts: list[str]) -> pd.DataFrame:
     influxd.write(database, "\n".join(line for part in parts for line in part).encode())
-    source = InfluxSource(influxd.url, database, *influxd.reader)
+    source = InfluxSource(InfluxDatabase(influxd.url, database, *influxd.reader))
     return source.fetch(START, START + timedelta(minutes=10))
 
 

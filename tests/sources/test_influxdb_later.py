@@ -36,7 +36,7 @@ def later(request: pytest.FixtureRequest, influxd: Influxd, filled: str) -> Iter
 
 
 def fetch(url: str, database: str, samples: pd.DataFrame, pods: list[str] | None = None) -> pd.DataFrame:
-    source = InfluxSource(url, database, token=TOKEN)
+    source = InfluxSource(InfluxDatabase(url, database, token=TOKEN))
     try:
         return source.fetch(samples["time"].min(), samples["time"].max() + pd.Timedelta(1, "ns"), pods=pods)
     finally:

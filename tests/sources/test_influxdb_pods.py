@@ -27,7 +27,7 @@ def _is_a_name(text: str) -> bool:
 
 
 def _source(influxd: Influxd, database: str) -> InfluxSource:
-    return InfluxSource(influxd.url, database, *influxd.reader)
+    return InfluxSource(InfluxDatabase(influxd.url, database, *influxd.reader))
 
 
 def _fetch(source: InfluxSource, samples: pd.DataFrame, pods: list[str] | None) -> pd.DataFrame:

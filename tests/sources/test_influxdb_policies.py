@@ -32,7 +32,7 @@ def database(influxd: Influxd, samples: pd.DataFrame) -> Iterator[str]:
 
 
 def fetch(influxd: Influxd, database: str, samples: pd.DataFrame) -> pd.DataFrame:
-    source = InfluxSource(influxd.url, database, *influxd.reader)
+    source = InfluxSource(InfluxDatabase(influxd.url, database, *influxd.reader))
     try:
         return source.fetch(samples["time"].min(), samples["time"].max() + pd.Timedelta(1, "ns"))
     finally:

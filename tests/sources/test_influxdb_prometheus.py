@@ -46,7 +46,7 @@ def telegraf(version: int) -> list[str]:
 
 def fetch(influxd: Influxd, database: str, lines: list[str], **options: object) -> pd.DataFrame:
     InfluxDatabase(influxd.url, database, *influxd.admin).write("\n".join(lines).encode())
-    source = InfluxSource(influxd.url, database, *influxd.reader, **options)  # type: ignore[arg-type]
+    source = InfluxSource(InfluxDatabase(influxd.url, database, *influxd.reader), **options)  # type: ignore[arg-type]
     got = source.fetch(BEGIN, BEGIN + pd.Timedelta("120s"))
     return got.set_index(got["pod"] + "/" + got["container"])
 
@@ -99,7 +99,7 @@ def test_who_wants_the_original_metrics_only_gets_no_others(influxd: Influxd, da
 
 def test_only_the_pods_asked_for(influxd: Influxd, database: str) -> None:
     fetch(influxd, database, telegraf(1))
-    source = InfluxSource(influxd.url, database, *influxd.reader)
+    source = InfluxSource(InfluxDatabase(influxd.url, database, *influxd.reader))
     got = source.fetch(BEGIN, BEGIN + pd.Timedelta("120s"), pods=["kv", "nobody"])
     assert set(got["pod"]) == {"kv"}
     assert got["rx_bytes"].notna().any()

@@ -51,7 +51,7 @@ def target(influxd: Influxd, database: str) -> InfluxDatabase:
 
 
 def stored(target: InfluxDatabase, like: pd.DataFrame, shift: pd.Timedelta = NO_SHIFT) -> pd.DataFrame:
-    source = InfluxSource(target.url, target.database, target.user, target.password)
+    source = InfluxSource(InfluxDatabase(target.url, target.database, target.user, target.password))
     return source.fetch(like["time"].min() + shift, like["time"].max() + shift + pd.Timedelta(1, "ns"))
 
 

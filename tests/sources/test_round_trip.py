@@ -28,7 +28,7 @@ def through_influxdb(samples: pd.DataFrame, influxd: Influxd, database: str, *, 
 
 def fetch_all(samples: pd.DataFrame, influxd: Influxd, database: str) -> pd.DataFrame:
     until = samples["time"].max() + pd.Timedelta(1, "ns")
-    return InfluxSource(influxd.url, database, *influxd.reader).fetch(samples["time"].min(), until)
+    return InfluxSource(InfluxDatabase(influxd.url, database, *influxd.reader)).fetch(samples["time"].min(), until)
 
 
 @pytest.fixture(scope="module")
@@ -144,13 +144,15 @@ def test_containers_of_one_pod_share_what_is_counted_per_pod(
 
 def test_only_the_columns_asked_for_are_fetched(samples: pd.DataFrame, influxd: Influxd, database: str) -> None:
     through_influxdb(samples, influxd, database)
-    source = InfluxSource(influxd.url, database, *influxd.reader, columns=["rx_bytes", "memory_rss_bytes"])
+    source = InfluxSource(
+        InfluxDatabase(influxd.url, database, *influxd.reader), columns=["rx_bytes", "memory_rss_bytes"]
+    )
     got = source.fetch(samples["time"].min(), samples["time"].max())
     assert set(ORIGINAL_METRICS) & set(got.columns) == {"rx_bytes", "memory_rss_bytes"}
 
 
 def test_short_slices_and_small_answers_give_the_same(samples: pd.DataFrame, influxd: Influxd, database: str) -> None:
     replay(samples, InfluxDatabase(influxd.url, database, *influxd.admin), jitter_s=0.1)
-    source = InfluxSource(influxd.url, database, *influxd.reader, slice_s=3000, max_answer_bytes=3_000)
+    source = InfluxSource(InfluxDatabase(influxd.url, database, *influxd.reader), slice_s=3000, max_answer_bytes=3_000)
     got = source.fetch(samples["time"].min(), samples["time"].max() + pd.Timedelta(1, "ns"))
     pd.testing.assert_frame_equal(got, samples)

@@ -24,7 +24,7 @@ def make_containers(seconds: float = 420.0) -> pd.DataFrame:
     return starting_together(made)
 
 
-def strain(samples: pd.DataFrame, pod: str, begin_s: float, end_s: float) -> pd.DataFrame:
+def overload(samples: pd.DataFrame, pod: str, begin_s: float, end_s: float) -> pd.DataFrame:
     """Let one pod's processor and memory run away between two ages."""
     age_s = (samples["time"] - samples["started_at"]).dt.total_seconds()
     own = samples["pod"] == pod
@@ -43,7 +43,7 @@ def pod_of(samples: pd.DataFrame, service: str) -> str:
     return str(samples.loc[samples["service"] == service, "pod"].iloc[0])
 
 
-def vigilant(samples: pd.DataFrame, model: Path, **options: Any) -> Bench:
+def make_anomaly_bench(samples: pd.DataFrame, model: Path, **options: Any) -> Bench:
     """Set up a watcher that looks for anomalies."""
     return make_bench(samples, model, anomalies=True, **options)
 
@@ -60,7 +60,7 @@ def watched(here: Bench) -> dict[str, dict[str, object]]:
     return {tracked.view.pod: monitor.describe(tracked) for tracked in here.watcher.registry.containers()}
 
 
-def scored_naively(
+def score_naively(
     samples: pd.DataFrame, library: DetectorLibrary, donors_from: dict[str, tuple[float, str]]
 ) -> Iterator[tuple[str, float, float]]:
     """Score each container by itself, a row at a time: pod, time and score.
@@ -90,4 +90,4 @@ def scored_naively(
 
 def status_of(here: Bench) -> WatcherStatus:
     """Give the status of a watcher, as its web server shows it."""
-    return WatcherStatus(here.watcher, InformerStatus(), here.hands.at_s, lambda: here.hands.at_s)
+    return WatcherStatus(here.watcher, InformerStatus(), here.clock.at_s, lambda: here.clock.at_s)

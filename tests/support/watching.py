@@ -27,13 +27,13 @@ from tests.support.synthetic import EPOCH
 
 
 @dataclass
-class Hands:
+class ManualClock:
     """A clock that only moves when told to; what it says of the time of day may be off by ``ahead_s``."""
 
     at_s: float
     ahead_s: float = 0.0
 
-    def clock(self) -> Clock:
+    def as_clock(self) -> Clock:
         return Clock(now=lambda: self.at_s + self.ahead_s, steady=lambda: self.at_s)
 
 
@@ -46,7 +46,7 @@ class Table:
     """
 
     samples: pd.DataFrame
-    hands: Hands
+    clock: ManualClock
     delay_s: float = 0.0
     delayed: Collection[str] = ()
     late: Mapping[str, float] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Table:
         written = time + pd.Timedelta(seconds=self.delay_s)
         if self.delayed:
             written = written.where(self.samples["pod"].isin(list(self.delayed)), time)
-        now = pd.Timestamp(self.hands.at_s, unit="s", tz="UTC")
+        now = pd.Timestamp(self.clock.at_s, unit="s", tz="UTC")
         here = (time >= since) & (time < until) & (written <= now)
         if pods is not None:
             here &= self.samples["pod"].isin(list(pods))
@@ -95,13 +95,13 @@ class Table:
 
 
 @dataclass
-class Deaf:
+class RecordingSink:
     """A sink that remembers what it was told, and refuses while it has a fault."""
 
     name: str = "event"
     repeatable: bool = True
     fault: PodlabError | None = None
-    told: list[Announcement] = field(default_factory=list)
+    sent: list[Announcement] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
 
     def send(self, announcement: Announcement) -> bool:
@@ -110,7 +110,7 @@ class Deaf:
         if announcement.id in self.names:
             return False
         self.names.add(announcement.id)
-        self.told.append(announcement)
+        self.sent.append(announcement)
         return True
 
 
@@ -149,7 +149,7 @@ class Bench:
     """A watcher with everything around it in reach."""
 
     watcher: Watcher
-    hands: Hands
+    clock: ManualClock
     table: Table
     out: io.StringIO
 
@@ -161,17 +161,17 @@ class Bench:
 
     def run(self, seconds: float, *, interval_s: float = 10.0, **options: Any) -> None:
         """Do a round each interval, the first one at once."""
-        until_s = self.hands.at_s + seconds
-        while self.hands.at_s <= until_s:
+        until_s = self.clock.at_s + seconds
+        while self.clock.at_s <= until_s:
             self.watcher.run_round(**options)
-            self.hands.at_s += interval_s
+            self.clock.at_s += interval_s
 
     @property
     def lines(self) -> list[dict[str, Any]]:
         """What was announced in the log."""
         return [json.loads(line) for line in self.out.getvalue().splitlines()]
 
-    def said(self) -> list[tuple[str, str | None]]:
+    def announced(self) -> list[tuple[str, str | None]]:
         """Pod and service of each announcement."""
         return [(line["pod"], line["service"]) for line in self.lines]
 
@@ -187,12 +187,12 @@ def make_bench(
     **options: Any,
 ) -> Bench:
     """Set a watcher up, at the start of the first container unless told otherwise."""
-    hands = Hands(samples["time"].min().timestamp() if begin_s is None else begin_s)
-    table = Table(samples, hands)
+    clock = ManualClock(samples["time"].min().timestamp() if begin_s is None else begin_s)
+    table = Table(samples, clock)
     out = io.StringIO()
-    lines = JsonLines(out, lambda: hands.at_s)
+    lines = JsonLines(out, lambda: clock.at_s)
     watcher = Watcher(
         table.open, ReloadableModel(model), [*sinks, LogSink(lines)], StateStore(None) if store is None else store,
-        WatcherOptions(**options), clock=hands.clock(), health=health,
+        WatcherOptions(**options), clock=clock.as_clock(), health=health,
     )  # fmt: skip
-    return Bench(watcher, hands, table, out)
+    return Bench(watcher, clock, table, out)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from podlab.kubernetes.client import ApiConnection, connect
-from tests.support.anomalous import make_containers, pod_of, strain
+from tests.support.anomalous import make_containers, overload, pod_of
 from tests.support.bundles import write_bundle
 from tests.support.kubeapi import KubeApi
 from tests.support.synthetic import make_samples
@@ -25,7 +25,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def watchful_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_with_detectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with detectors."""
     return write_bundle(tmp_path_factory.mktemp("model") / "watchful", detectors=True)
 
@@ -62,6 +62,6 @@ def normal() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def strange(normal: pd.DataFrame) -> pd.DataFrame:
+def anomalous(normal: pd.DataFrame) -> pd.DataFrame:
     """One pod of redis is strained from its age of 150 s to that of 220 s."""
-    return strain(normal, pod_of(normal, "redis"), 150.0, 220.0)
+    return overload(normal, pod_of(normal, "redis"), 150.0, 220.0)

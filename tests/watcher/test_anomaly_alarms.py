@@ -9,20 +9,20 @@ import pandas as pd
 import pytest
 
 from podlab.watcher.state import StateStore
-from tests.support.anomalous import alarms, make_containers, pod_of, status_of, strain, vigilant, watched
-from tests.support.watching import Bench, Deaf, make_watched, pods_of
+from tests.support.anomalous import alarms, make_anomaly_bench, make_containers, overload, pod_of, status_of, watched
+from tests.support.watching import Bench, RecordingSink, make_watched, pods_of
 
 
 def test_an_anomaly_is_told_with_what_drives_it_and_when_it_is_over(
-    strange: pd.DataFrame, watchful_model: Path
+    anomalous: pd.DataFrame, model_with_detectors: Path
 ) -> None:
-    here = vigilant(strange, watchful_model)
-    here.appear(*pods_of(strange))
+    here = make_anomaly_bench(anomalous, model_with_detectors)
+    here.appear(*pods_of(anomalous))
     here.run(440)
-    pod = pod_of(strange, "redis")
+    pod = pod_of(anomalous, "redis")
     assert alarms(here.lines) == [("anomalous", pod), ("anomaly-over", pod)]
     begun, over = here.lines[-2:]
-    begin_s = strange["started_at"].iloc[0].timestamp()
+    begin_s = anomalous["started_at"].iloc[0].timestamp()
     assert 150 <= pd.Timestamp(begun["since"]).timestamp() - begin_s < 160
     assert 20 <= pd.Timestamp(begun["time"]).timestamp() - pd.Timestamp(begun["since"]).timestamp() <= 35
     assert "cpu_usage_nanocores" in {driver["signal"] for driver in begun["drivers"]}
@@ -41,13 +41,15 @@ def test_an_anomaly_is_told_with_what_drives_it_and_when_it_is_over(
     assert 'podlab_scored_containers{state="anomalous"} 0.0' in text
 
 
-def test_how_each_is_watched_stands_in_json_and_on_the_page(strange: pd.DataFrame, watchful_model: Path) -> None:
-    here = vigilant(strange, watchful_model)
-    here.appear(*pods_of(strange))
+def test_how_each_is_watched_stands_in_json_and_on_the_page(
+    anomalous: pd.DataFrame, model_with_detectors: Path
+) -> None:
+    here = make_anomaly_bench(anomalous, model_with_detectors)
+    here.appear(*pods_of(anomalous))
     here.run(0)
     assert {each["watched"] for each in watched(here).values()} == {"warming-up"}
     here.run(180)
-    status, pod = status_of(here), pod_of(strange, "redis")
+    status, pod = status_of(here), pod_of(anomalous, "redis")
     told = {str(each["pod"]): each for each in status.containers()}
     assert told[pod]["watched"] == "anomalous"
     assert told[pod]["anomaly"]["since"].startswith("2026-01-05T08:02:3")  # type: ignore[index]
@@ -60,11 +62,11 @@ def test_how_each_is_watched_stands_in_json_and_on_the_page(strange: pd.DataFram
 
 
 def test_one_that_ends_while_it_is_anomalous_is_closed_without_a_word(
-    strange: pd.DataFrame, watchful_model: Path
+    anomalous: pd.DataFrame, model_with_detectors: Path
 ) -> None:
-    here = vigilant(strange, watchful_model)
-    pod = pod_of(strange, "redis")
-    pods = {each.name: each for each in pods_of(strange)}
+    here = make_anomaly_bench(anomalous, model_with_detectors)
+    pod = pod_of(anomalous, "redis")
+    pods = {each.name: each for each in pods_of(anomalous)}
     here.appear(*pods.values())
     here.run(190)
     assert alarms(here.lines) == [("anomalous", pod)]
@@ -78,11 +80,11 @@ def test_one_that_ends_while_it_is_anomalous_is_closed_without_a_word(
 
 
 def test_an_alarm_of_a_container_without_samples_is_closed_with_that_reason(
-    strange: pd.DataFrame, watchful_model: Path
+    anomalous: pd.DataFrame, model_with_detectors: Path
 ) -> None:
-    begin, pod = strange["started_at"].iloc[0], pod_of(strange, "redis")
-    here = vigilant(strange[strange["time"] < begin + pd.Timedelta(seconds=190)], watchful_model)
-    here.appear(*pods_of(strange))
+    begin, pod = anomalous["started_at"].iloc[0], pod_of(anomalous, "redis")
+    here = make_anomaly_bench(anomalous[anomalous["time"] < begin + pd.Timedelta(seconds=190)], model_with_detectors)
+    here.appear(*pods_of(anomalous))
     here.run(780)
     assert alarms(here.lines) == [("anomalous", pod)]
     assert watched(here)[pod]["watched"] == "anomalous"
@@ -91,13 +93,13 @@ def test_an_alarm_of_a_container_without_samples_is_closed_with_that_reason(
     assert here.lines[-1]["reason"] == "no samples come any more"
 
 
-def test_a_restarted_container_is_another_one(strange: pd.DataFrame, watchful_model: Path) -> None:
-    here = vigilant(strange, watchful_model)
-    pod = pod_of(strange, "redis")
-    [old] = [each for each in pods_of(strange) if each.name == pod]
+def test_a_restarted_container_is_another_one(anomalous: pd.DataFrame, model_with_detectors: Path) -> None:
+    here = make_anomaly_bench(anomalous, model_with_detectors)
+    pod = pod_of(anomalous, "redis")
+    [old] = [each for each in pods_of(anomalous) if each.name == pod]
     here.appear(old)
     here.run(190)
-    later = make_watched(pod, old.uid, strange["started_at"].iloc[0].to_pydatetime() + pd.Timedelta(seconds=230))
+    later = make_watched(pod, old.uid, anomalous["started_at"].iloc[0].to_pydatetime() + pd.Timedelta(seconds=230))
     here.appear(later)
     here.run(0)
     assert [each["watched"] for each in watched(here).values()] == ["warming-up"]
@@ -109,49 +111,51 @@ def test_a_restarted_container_is_another_one(strange: pd.DataFrame, watchful_mo
 
 @pytest.mark.parametrize("told_by", ["store", "events"])
 def test_an_alarm_that_stands_is_not_told_again_after_a_restart(
-    normal: pd.DataFrame, watchful_model: Path, tmp_path: Path, told_by: str
+    normal: pd.DataFrame, model_with_detectors: Path, tmp_path: Path, told_by: str
 ) -> None:
     pod, path = pod_of(normal, "redis"), tmp_path / "announced.jsonl"
-    strange = strain(normal, pod, 150.0, 300.0)
-    events = Deaf()
+    anomalous = overload(normal, pod, 150.0, 300.0)
+    events = RecordingSink()
 
     def start(**options: Any) -> Bench:
         store = StateStore(path) if told_by == "store" else StateStore(None)
-        return vigilant(strange, watchful_model, store=store, sinks=[events] * (told_by == "events"), **options)
+        return make_anomaly_bench(
+            anomalous, model_with_detectors, store=store, sinks=[events] * (told_by == "events"), **options
+        )
 
     first = start()
-    first.appear(*pods_of(strange))
+    first.appear(*pods_of(anomalous))
     first.run(190)
     assert alarms(first.lines) == [("anomalous", pod)]
-    second = start(begin_s=first.hands.at_s)
-    second.appear(*pods_of(strange))
+    second = start(begin_s=first.clock.at_s)
+    second.appear(*pods_of(anomalous))
     second.run(50)
     assert watched(second)[pod]["watched"] == "anomalous"
     second.run(180)
     assert alarms(second.lines) == [("anomaly-over", pod)]
-    third = start(begin_s=second.hands.at_s)
-    third.appear(*pods_of(strange))
+    third = start(begin_s=second.clock.at_s)
+    third.appear(*pods_of(anomalous))
     third.run(30)
     assert alarms(third.lines) == []
 
 
 def test_a_watcher_that_does_not_lead_leaves_what_was_told_and_goes_on_from_there(
-    strange: pd.DataFrame, watchful_model: Path
+    anomalous: pd.DataFrame, model_with_detectors: Path
 ) -> None:
-    here = vigilant(strange, watchful_model)
-    here.appear(*pods_of(strange))
-    here.run(230, leading=False, announced_before_s=here.hands.at_s + 10_000)
+    here = make_anomaly_bench(anomalous, model_with_detectors)
+    here.appear(*pods_of(anomalous))
+    here.run(230, leading=False, announced_before_s=here.clock.at_s + 10_000)
     assert here.lines == []
     here.run(200)
-    assert alarms(here.lines) == [("anomaly-over", pod_of(strange, "redis"))]
+    assert alarms(here.lines) == [("anomaly-over", pod_of(anomalous, "redis"))]
 
 
-def test_flapping_is_told_once_in_ten_minutes_with_how_often_it_was(watchful_model: Path) -> None:
+def test_flapping_is_told_once_in_ten_minutes_with_how_often_it_was(model_with_detectors: Path) -> None:
     lives = make_containers(1000.0)
     pod = pod_of(lives, "redis")
     for begin_s in (150.0, 300.0, 450.0, 800.0):
-        lives = strain(lives, pod, begin_s, begin_s + 40.0)
-    here = vigilant(lives, watchful_model)
+        lives = overload(lives, pod, begin_s, begin_s + 40.0)
+    here = make_anomaly_bench(lives, model_with_detectors)
     here.appear(*pods_of(lives))
     here.run(1010)
     told = [line for line in here.lines if line["event"] in ("anomalous", "anomaly-over") and line["pod"] == pod]

@@ -12,7 +12,7 @@ from podlab.detect import DetectorLibrary
 from podlab.errors import InputError
 from podlab.model import bundle
 from podlab.watcher.containers import PredictionSummary
-from tests.support.anomalous import alarms, pod_of, vigilant, watched
+from tests.support.anomalous import alarms, make_anomaly_bench, pod_of, watched
 from tests.support.models import small_identifier, small_library
 from tests.support.watching import pods_of
 
@@ -21,11 +21,11 @@ def save(folder: Path, name: str, library: DetectorLibrary | None) -> None:
     bundle.save(small_identifier(), folder, name=name, library=library)
 
 
-def test_another_model_closes_alarms_that_stand_and_begins_anew(strange: pd.DataFrame, tmp_path: Path) -> None:
-    folder, pod = tmp_path / "model", pod_of(strange, "redis")
+def test_another_model_closes_alarms_that_stand_and_begins_anew(anomalous: pd.DataFrame, tmp_path: Path) -> None:
+    folder, pod = tmp_path / "model", pod_of(anomalous, "redis")
     save(folder, "first", small_library())
-    here = vigilant(strange, folder)
-    here.appear(*pods_of(strange))
+    here = make_anomaly_bench(anomalous, folder)
+    here.appear(*pods_of(anomalous))
     here.run(190)
     save(folder, "second", replace(small_library(), threshold=3.0))
     here.run(0)
@@ -41,7 +41,7 @@ def test_a_model_without_detectors_watches_nobody_until_one_with_them_comes(
 ) -> None:
     folder = tmp_path / "model"
     save(folder, "first", small_library())
-    here = vigilant(normal, folder)
+    here = make_anomaly_bench(normal, folder)
     here.appear(*pods_of(normal))
     here.run(60)
     assert {each["watched"] for each in watched(here).values()} == {"watching"}
@@ -59,9 +59,9 @@ def test_a_model_without_detectors_watches_nobody_until_one_with_them_comes(
 
 
 def test_a_revised_decision_changes_whose_detector_watches_and_it_shows(
-    normal: pd.DataFrame, watchful_model: Path
+    normal: pd.DataFrame, model_with_detectors: Path
 ) -> None:
-    here = vigilant(normal, watchful_model)
+    here = make_anomaly_bench(normal, model_with_detectors)
     here.appear(*pods_of(normal))
     here.run(30)
     tracked = next(

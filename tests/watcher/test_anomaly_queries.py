@@ -11,16 +11,16 @@ import pytest
 
 from podlab.watcher import anomalies
 from podlab.watcher import samples as fetching
-from tests.support.anomalous import status_of, vigilant, watched
+from tests.support.anomalous import make_anomaly_bench, status_of, watched
 from tests.support.watching import make_bench, make_watched, pods_of
 
 
 def test_a_round_asks_once_for_all_that_are_identified_and_never_twice(
-    strange: pd.DataFrame, watchful_model: Path
+    anomalous: pd.DataFrame, model_with_detectors: Path
 ) -> None:
-    here = vigilant(strange, watchful_model)
-    here.appear(*pods_of(strange))
-    names = set(strange["pod"])
+    here = make_anomaly_bench(anomalous, model_with_detectors)
+    here.appear(*pods_of(anomalous))
+    names = set(anomalous["pod"])
     for _ in range(35):
         here.table.asked.clear()
         here.run(0)
@@ -30,16 +30,16 @@ def test_a_round_asks_once_for_all_that_are_identified_and_never_twice(
 
 
 def test_where_a_round_is_too_short_for_all_each_has_its_turn(
-    normal: pd.DataFrame, watchful_model: Path, monkeypatch: pytest.MonkeyPatch
+    normal: pd.DataFrame, model_with_detectors: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = vigilant(normal, watchful_model, settle_s=0.0)
+    here = make_anomaly_bench(normal, model_with_detectors, settle_s=0.0)
     here.appear(*pods_of(normal))
     here.run(60)
     monkeypatch.setattr(fetching, "MOST_PODS", 2)
     fetch = here.table.fetch
 
     def slowly(*words: Any, **named: Any) -> pd.DataFrame:
-        here.hands.at_s += 11.0  # longer than a round
+        here.clock.at_s += 11.0  # longer than a round
         return fetch(*words, **named)
 
     monkeypatch.setattr(here.table, "fetch", slowly)
@@ -54,9 +54,9 @@ def test_where_a_round_is_too_short_for_all_each_has_its_turn(
 
 
 def test_decisions_do_not_wait_for_the_samples_of_everybody(
-    normal: pd.DataFrame, watchful_model: Path, monkeypatch: pytest.MonkeyPatch
+    normal: pd.DataFrame, model_with_detectors: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = vigilant(normal, watchful_model, settle_s=5.0)
+    here = make_anomaly_bench(normal, model_with_detectors, settle_s=5.0)
     first, *later = pods_of(normal)
     here.appear(first)
     here.run(60)
@@ -75,9 +75,9 @@ def test_decisions_do_not_wait_for_the_samples_of_everybody(
 
 
 def test_nobody_is_named_where_all_are_watched_unless_that_brings_too_much(
-    normal: pd.DataFrame, watchful_model: Path, monkeypatch: pytest.MonkeyPatch
+    normal: pd.DataFrame, model_with_detectors: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = vigilant(normal, watchful_model, settle_s=0.0, all_pods=True)
+    here = make_anomaly_bench(normal, model_with_detectors, settle_s=0.0, all_pods=True)
     here.appear(*pods_of(normal))
     here.run(60)
     monkeypatch.setattr(fetching, "MOST_PODS", 4)
@@ -91,9 +91,9 @@ def test_nobody_is_named_where_all_are_watched_unless_that_brings_too_much(
     assert sorted(len(pods) for _, _, pods in here.table.asked) == [2, 4]
 
 
-def test_without_the_setting_nobody_is_scored_or_asked_for(strange: pd.DataFrame, watchful_model: Path) -> None:
-    here = make_bench(strange, watchful_model)
-    here.appear(*pods_of(strange))
+def test_without_the_setting_nobody_is_scored_or_asked_for(anomalous: pd.DataFrame, model_with_detectors: Path) -> None:
+    here = make_bench(anomalous, model_with_detectors)
+    here.appear(*pods_of(anomalous))
     here.run(440)
     assert {line["event"] for line in here.lines} == {"identified"}
     assert here.watcher.monitor is None
@@ -101,11 +101,11 @@ def test_without_the_setting_nobody_is_scored_or_asked_for(strange: pd.DataFrame
     assert told == '"off"'
 
 
-def test_places_are_used_again_and_room_is_made(watchful_model: Path, normal: pd.DataFrame) -> None:
+def test_places_are_used_again_and_room_is_made(model_with_detectors: Path, normal: pd.DataFrame) -> None:
     some = normal[normal["time"] < normal["time"].min() + pd.Timedelta(seconds=40)]
     copies = [some.assign(pod=some["pod"] + f"-{n}", pod_uid=some["pod_uid"] + f"-{n}") for n in range(60)]
     many = pd.concat(copies, ignore_index=True)
-    here = vigilant(many, watchful_model)
+    here = make_anomaly_bench(many, model_with_detectors)
     pods = pods_of(many)
     here.appear(*pods)
     here.run(40)

@@ -15,7 +15,7 @@ from podlab.data.catalogue import Family
 from podlab.detect import Scorer, StepScores
 from podlab.errors import InputError
 from podlab.watcher import anomalies
-from tests.support.anomalous import alarms, pod_of, scored_naively, vigilant, watched
+from tests.support.anomalous import alarms, make_anomaly_bench, pod_of, score_naively, watched
 from tests.support.models import small_library
 from tests.support.watching import Bench, pods_of
 
@@ -51,7 +51,7 @@ def naive(here: Bench, samples: pd.DataFrame) -> Scores:
         for line in here.lines
         if line["event"] == "identified"
     }
-    return {(pod, at_s): score for pod, at_s, score in scored_naively(samples, small_library(), donors)}
+    return {(pod, at_s): score for pod, at_s, score in score_naively(samples, small_library(), donors)}
 
 
 def by_pod(scores: list[tuple[int, float, float]], samples: pd.DataFrame) -> Scores:
@@ -81,20 +81,20 @@ def apart(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_scores_are_those_of_each_container_scored_by_itself(
-    scores: list[tuple[int, float, float]], strange: pd.DataFrame, watchful_model: Path
+    scores: list[tuple[int, float, float]], anomalous: pd.DataFrame, model_with_detectors: Path
 ) -> None:
-    samples = apart(strange)
-    here = vigilant(samples, watchful_model)
+    samples = apart(anomalous)
+    here = make_anomaly_bench(samples, model_with_detectors)
     here.appear(*pods_of(samples))
     here.run(440)
     check_scores(scores, here, samples)
 
 
 def test_a_database_that_was_down_is_caught_up_with_and_nothing_is_scored_twice(
-    scores: list[tuple[int, float, float]], strange: pd.DataFrame, watchful_model: Path
+    scores: list[tuple[int, float, float]], anomalous: pd.DataFrame, model_with_detectors: Path
 ) -> None:
-    samples = apart(strange)
-    here = vigilant(samples, watchful_model)
+    samples = apart(anomalous)
+    here = make_anomaly_bench(samples, model_with_detectors)
     here.appear(*pods_of(samples))
     here.run(100)
     here.table.fault = InputError("InfluxDB cannot be reached: Connection refused", where="http://db:8086")
@@ -113,10 +113,10 @@ def test_a_database_that_was_down_is_caught_up_with_and_nothing_is_scored_twice(
 
 @pytest.mark.parametrize("name", ["memory_working_set_bytes", "rx_bytes", "cpu_usage_core_nanoseconds"])
 def test_a_sample_is_scored_whole_though_a_part_of_it_comes_later(
-    scores: list[tuple[int, float, float]], strange: pd.DataFrame, watchful_model: Path, name: str
+    scores: list[tuple[int, float, float]], anomalous: pd.DataFrame, model_with_detectors: Path, name: str
 ) -> None:
-    samples = apart(strange)
-    here = vigilant(samples, watchful_model)
+    samples = apart(anomalous)
+    here = make_anomaly_bench(samples, model_with_detectors)
     here.appear(*pods_of(samples))
     here.run(100)
     here.table.late = {name: 13.0}
@@ -125,16 +125,16 @@ def test_a_sample_is_scored_whole_though_a_part_of_it_comes_later(
 
 
 def test_many_samples_of_which_a_read_sees_only_a_part_are_scored_whole(
-    strange: pd.DataFrame, watchful_model: Path
+    anomalous: pd.DataFrame, model_with_detectors: Path
 ) -> None:
-    here = vigilant(strange, watchful_model)
-    pod, begin_s = pod_of(strange, "redis"), strange["started_at"].iloc[0].timestamp()
-    here.appear(*pods_of(strange))
+    here = make_anomaly_bench(anomalous, model_with_detectors)
+    pod, begin_s = pod_of(anomalous, "redis"), anomalous["started_at"].iloc[0].timestamp()
+    here.appear(*pods_of(anomalous))
     here.run(100)
     here.table.fault = InputError("down")
     here.run(90)
     here.table.fault = None
-    memory = [name for name in strange if str(name).startswith(("memory", "cpu"))]
+    memory = [name for name in anomalous if str(name).startswith(("memory", "cpu"))]
     here.table.late = dict.fromkeys(memory, 1000.0)  # all that an agent had to write in this time
     here.run(0)
     here.table.late = {}
@@ -144,23 +144,25 @@ def test_many_samples_of_which_a_read_sees_only_a_part_are_scored_whole(
     assert 150 <= pd.Timestamp(anomalous["since"]).timestamp() - begin_s < 160
 
 
-def test_a_metric_that_ended_is_not_waited_for_in_vain(strange: pd.DataFrame, watchful_model: Path) -> None:
-    begin, pod = strange["started_at"].iloc[0], pod_of(strange, "redis")
-    ended = strange.assign(rx_bytes=strange["rx_bytes"].where(strange["time"] < begin + pd.Timedelta(seconds=100)))
-    here = vigilant(ended, watchful_model)
+def test_a_metric_that_ended_is_not_waited_for_in_vain(anomalous: pd.DataFrame, model_with_detectors: Path) -> None:
+    begin, pod = anomalous["started_at"].iloc[0], pod_of(anomalous, "redis")
+    ended = anomalous.assign(
+        rx_bytes=anomalous["rx_bytes"].where(anomalous["time"] < begin + pd.Timedelta(seconds=100))
+    )
+    here = make_anomaly_bench(ended, model_with_detectors)
     here.appear(*pods_of(ended))
     here.run(200)
     assert alarms(here.lines) == [("anomalous", pod)]
     assert watched(here)[pod]["watched"] == "anomalous"
 
 
-def test_no_further_back_than_the_window(strange: pd.DataFrame, watchful_model: Path) -> None:
-    here = vigilant(strange, watchful_model)
-    here.appear(*pods_of(strange))
+def test_no_further_back_than_the_window(anomalous: pd.DataFrame, model_with_detectors: Path) -> None:
+    here = make_anomaly_bench(anomalous, model_with_detectors)
+    here.appear(*pods_of(anomalous))
     here.run(100)
     here.table.fault = InputError("down")
     here.run(900)
     here.table.fault = None
     here.table.asked.clear()
     here.run(0)
-    assert min(since for since, _, _ in here.table.asked) >= here.hands.at_s - 10 - 600
+    assert min(since for since, _, _ in here.table.asked) >= here.clock.at_s - 10 - 600

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tests.support.anomalous import alarms, make_containers, pod_of, strain
+from tests.support.anomalous import alarms, make_containers, overload, pod_of
 from tests.support.influxd import Influxd
 from tests.support.kubeapi import KubeApi
 from tests.support.watch_process import WatchProcess, begin_now, events, play, run_pods
@@ -39,14 +39,14 @@ def test_pods_that_appear_are_identified_and_their_events_tell_the_truth(
 
 
 def test_a_container_that_turns_strange_is_told_of_and_again_when_it_is_not(
-    watch_api: KubeApi, influxd: Influxd, database: str, watchful_model: Path, tmp_path: Path
+    watch_api: KubeApi, influxd: Influxd, database: str, model_with_detectors: Path, tmp_path: Path
 ) -> None:
     lives = make_containers(300.0)
     pod = pod_of(lives, "redis")
-    now = begin_now(strain(lives, pod, 120.0, 190.0), 310.0)
+    now = begin_now(overload(lives, pod, 120.0, 190.0), 310.0)
     written = play(influxd, database, now, 20)
     settings = {"watch_anomalies": "true"}
-    with WatchProcess(watch_api, tmp_path, watchful_model, influxd.url, database, settings=settings) as watcher:
+    with WatchProcess(watch_api, tmp_path, model_with_detectors, influxd.url, database, settings=settings) as watcher:
         watcher.wait_for_log("pods at version")
         run_pods(watch_api, now)
         watcher.wait_for_look(written)

@@ -15,7 +15,7 @@ from podlab.watcher.containers import TrackedContainer
 from podlab.watcher.runtime import WatcherOptions
 from podlab.watcher.samples import SampleArrays, SampleFetcher, match_containers
 from tests.support.synthetic import EPOCH
-from tests.support.watching import Hands, Table, make_watched
+from tests.support.watching import ManualClock, Table, make_watched
 
 START = EPOCH.to_pydatetime()
 ROW = st.tuples(st.sampled_from("ab"), st.sampled_from([None, "1", "2", "3"]), st.integers(-3, 20))
@@ -60,7 +60,7 @@ def watched_since(newest_s: list[float], now_s: float) -> tuple[list[TrackedCont
     containers = track([(f"pod-{number}", str(number), 0) for number in range(len(newest_s))])
     for tracked, at_s in zip(containers, newest_s, strict=True):
         tracked.newest_s = START.timestamp() + at_s
-    return containers, Table(make_rows([("nobody", "1", 0)]), Hands(START.timestamp() + now_s))
+    return containers, Table(make_rows([("nobody", "1", 0)]), ManualClock(START.timestamp() + now_s))
 
 
 def row_numbers(samples: SampleArrays) -> list[int]:
@@ -69,7 +69,7 @@ def row_numbers(samples: SampleArrays) -> list[int]:
 
 
 def fetcher(table: Table) -> SampleFetcher:
-    return SampleFetcher(table.open, ("rx_bytes",), WatcherOptions(), table.hands.clock())
+    return SampleFetcher(table.open, ("rx_bytes",), WatcherOptions(), table.clock.as_clock())
 
 
 def ask(newest_s: list[float], now_s: float) -> list[tuple[float, int]]:
@@ -108,7 +108,7 @@ def test_of_very_many_so_many_are_asked_for_at_once_as_the_server_takes_well() -
 def test_a_restarted_container_of_which_only_its_last_life_was_seen_is_no_trouble() -> None:
     containers = track([("a", "1", 100)])
     at_s = START.timestamp() + 105
-    table = Table(make_rows([("a", "1", 99)]), Hands(at_s))
+    table = Table(make_rows([("a", "1", 99)]), ManualClock(at_s))
     taken: list[SampleArrays] = []
     found = fetcher(table).fetch(containers, taken.append)
     assert (found.sent, found.error, found.failed, taken) == (True, None, set(), [])

@@ -18,13 +18,13 @@ def _watch(bench: MakeBench, cluster: Cluster, samples: pd.DataFrame, seconds: i
     here.table.other = cluster.source
     here.appear(*pods_of(samples))
     for second in range(seconds):
-        cluster.at_s[0] = here.hands.at_s
+        cluster.at_s[0] = here.clock.at_s
         cluster.source.poll()
         if second % 10 == 0:
             here.watcher.run_round()
-        here.hands.at_s += 1.0
+        here.clock.at_s += 1.0
     assert here.watcher.database_error is None
-    return here.said()
+    return here.announced()
 
 
 def test_it_identifies_each_container(bench: MakeBench, samples: pd.DataFrame, certificates: tuple[Path, Path]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from podlab.identify.early import TriggerPolicy
 from podlab.watcher.state import StateStore
 from tests.support.synthetic import make_samples
-from tests.support.watching import Deaf, make_watched, pods_of, starting_together
+from tests.support.watching import RecordingSink, make_watched, pods_of, starting_together
 from tests.watcher.conftest import MakeBench
 
 NOBODY = "nobody"
@@ -24,7 +24,7 @@ def test_every_container_is_announced_once_and_rightly(bench: MakeBench, samples
     here = bench()
     here.appear(*pods_of(samples))
     here.run(100)
-    assert dict(here.said()) == truth(samples)
+    assert dict(here.announced()) == truth(samples)
     assert len(here.lines) == samples["pod"].nunique()
     assert {line["event"] for line in here.lines} == {"identified"}
 
@@ -70,7 +70,7 @@ def test_samples_that_come_late_are_not_lost(bench: MakeBench, samples: pd.DataF
     here.table.delay_s = 25.0
     here.appear(*pods_of(samples))
     here.run(100)
-    assert dict(here.said()) == truth(samples)
+    assert dict(here.announced()) == truth(samples)
 
 
 def test_no_metrics_is_said_once_and_why(bench: MakeBench, samples: pd.DataFrame) -> None:
@@ -99,7 +99,7 @@ def test_metrics_that_come_after_the_time_was_up_turn_the_decision(bench: MakeBe
     here.appear(*pods_of(samples))
     here.run(140)
     assert [line["event"] for line in here.lines if line["pod"] == late] == ["no-metrics", "revised"]
-    assert dict(here.said()) == truth(samples)  # the last word on each
+    assert dict(here.announced()) == truth(samples)  # the last word on each
 
 
 def test_who_is_settled_is_asked_for_no_more_and_who_is_unknown_seldom(bench: MakeBench, samples: pd.DataFrame) -> None:
@@ -107,7 +107,7 @@ def test_who_is_settled_is_asked_for_no_more_and_who_is_unknown_seldom(bench: Ma
     here.appear(*pods_of(samples), make_watched(NOBODY, "1", samples["started_at"].iloc[0].to_pydatetime()))
     here.run(1000)
     assert here.watcher.active == 1
-    late = [(since, names) for since, _, names in here.table.asked if since > here.hands.at_s - 1000 + 300 - 600]
+    late = [(since, names) for since, _, names in here.table.asked if since > here.clock.at_s - 1000 + 300 - 600]
     assert all(names == {NOBODY} for _, names in late[-3:])
     rounds = 101
     assert len(here.table.asked) < rounds / 2
@@ -120,9 +120,9 @@ def test_who_is_decided_is_looked_at_ever_more_seldom_while_others_are_in_every_
     known = sorted(samples["pod"].unique())
     here.appear(*pods_of(samples), make_watched(NOBODY, "1", samples["started_at"].iloc[0].to_pydatetime()))
     asked: dict[str, list[float]] = {pod: [] for pod in (*known, NOBODY)}
-    begin_s = here.hands.at_s
+    begin_s = here.clock.at_s
     for _ in range(60):
-        before, at_s = len(here.table.asked), here.hands.at_s
+        before, at_s = len(here.table.asked), here.clock.at_s
         here.run(0)
         for pod in {pod for _, _, names in here.table.asked[before:] for pod in names}:
             asked[pod].append(at_s - begin_s)
@@ -154,7 +154,7 @@ def test_a_restart_announces_nothing_again_and_goes_on(bench: MakeBench, samples
     first.appear(*pods[:3])
     first.run(40)
     assert len(first.lines) == 3
-    second = bench(store=StateStore(path), begin_s=first.hands.at_s)
+    second = bench(store=StateStore(path), begin_s=first.clock.at_s)
     second.appear(*pods)
     second.run(0)
     known = [tracked for tracked in second.watcher.registry.containers() if tracked.decision is not None]
@@ -167,19 +167,19 @@ def test_a_restart_announces_nothing_again_and_goes_on(bench: MakeBench, samples
     assert {tracked.view.pod: tracked.decision.prediction for tracked in known if tracked.decision} == prediction
     assert all(tracked.decision.confidence >= 0.9 for tracked in known if tracked.decision)
     second.run(60)
-    assert {pod for pod, _ in second.said()} == {pod.name for pod in pods[3:]}
-    assert dict(first.said()) | dict(second.said()) == truth(samples)
+    assert {pod for pod, _ in second.announced()} == {pod.name for pod in pods[3:]}
+    assert dict(first.announced()) | dict(second.announced()) == truth(samples)
 
 
 def test_a_restart_without_a_journal_is_silent_as_long_as_events_are_kept(
     bench: MakeBench, samples: pd.DataFrame
 ) -> None:
-    events = Deaf()
+    events = RecordingSink()
     for _ in range(2):
         here = bench(sinks=[events])
         here.appear(*pods_of(samples))
         here.run(60)
-    assert len(events.told) == 6
+    assert len(events.sent) == 6
     assert here.lines == []
 
 
@@ -191,6 +191,6 @@ def test_many_containers_with_bounded_memory(bench: MakeBench) -> None:
     here.appear(*pods_of(many))
     here.run(40)
     assert len(here.lines) == 1200
-    assert dict(here.said()) == truth(many)
+    assert dict(here.announced()) == truth(many)
     [rows] = here.watcher.metrics.history_rows.collect()[0].samples
     assert rows.value <= 120_000 + 2 * 1200

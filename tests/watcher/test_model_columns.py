@@ -77,4 +77,4 @@ def test_another_model_is_given_what_it_reads_without_a_restart(everything: pd.D
     assert set(FEATURE_METRICS) == set(here.table.metrics)
     assert {line["model"].partition("@")[0] for line in here.lines} == {"second"}
     truth = dict(everything[["pod", "service"]].drop_duplicates().itertuples(index=False))
-    assert dict(here.said()) == truth
+    assert dict(here.announced()) == truth

@@ -14,7 +14,7 @@ from podlab.watcher.containers import DecisionRecord, TrackedContainer
 from podlab.watcher.notify import Announcement, DecisionAnnouncement, Notifier
 from podlab.watcher.state import StateStore
 from tests.support.synthetic import EPOCH
-from tests.support.watching import Deaf, make_watched
+from tests.support.watching import RecordingSink, make_watched
 
 START = EPOCH.to_pydatetime()
 FAULT = PodlabError("out of order", where="the sink")
@@ -24,8 +24,8 @@ FAULT = PodlabError("out of order", where="the sink")
 class Desk:
     """An notifier, its clock, and what it recorded and complained of."""
 
-    events: Deaf = field(default_factory=lambda: Deaf("event"))
-    log: Deaf = field(default_factory=lambda: Deaf("log", repeatable=False))
+    events: RecordingSink = field(default_factory=lambda: RecordingSink("event"))
+    log: RecordingSink = field(default_factory=lambda: RecordingSink("log", repeatable=False))
     at_s: float = 0.0
     store: StateStore = field(default_factory=lambda: StateStore(None))
     complaints: list[str] = field(default_factory=list)
@@ -58,8 +58,8 @@ def desk() -> Desk:
     return Desk()
 
 
-def pods(sink: Deaf) -> list[str]:
-    return [announcement.view.pod for announcement in sink.told]
+def pods(sink: RecordingSink) -> list[str]:
+    return [announcement.view.pod for announcement in sink.sent]
 
 
 def test_every_sink_is_told_and_it_is_recorded(desk: Desk) -> None:
@@ -89,7 +89,7 @@ def test_a_sink_that_fails_is_tried_again_later_and_holds_nobody_up(desk: Desk) 
 
 
 def test_one_that_a_sink_never_takes_holds_nobody_up() -> None:
-    class Picky(Deaf):
+    class Picky(RecordingSink):
         def send(self, announcement: Announcement) -> bool:
             if announcement.view.pod == "never":
                 raise FAULT
@@ -109,7 +109,7 @@ def test_what_started_last_is_told_first() -> None:
     for number in range(100):
         desk.put(f"old-{number}", start=START - timedelta(hours=1, seconds=number))
     desk.deliver()
-    assert len(desk.events.told) == 10
+    assert len(desk.events.sent) == 10
     desk.at_s = 5.0
     desk.put("new")
     desk.deliver()
@@ -127,7 +127,7 @@ def test_what_started_last_is_told_first_when_a_sink_is_back() -> None:
     desk.put("new")
     desk.deliver()
     assert pods(desk.events)[0] == "new"
-    assert len(desk.events.told) == 10
+    assert len(desk.events.sent) == 10
 
 
 def test_pauses_grow_to_a_minute(desk: Desk) -> None:
@@ -148,8 +148,8 @@ def test_of_a_container_that_waits_only_the_last_word_is_told(desk: Desk) -> Non
     desk.events.fault = None
     desk.at_s = 60.0
     desk.deliver()
-    assert [announcement.service for announcement in desk.events.told] == ["nginx"]
-    assert [announcement.service for announcement in desk.log.told] == ["redis", "nginx"]
+    assert [announcement.service for announcement in desk.events.sent] == ["nginx"]
+    assert [announcement.service for announcement in desk.log.sent] == ["redis", "nginx"]
     assert desk.notifier.waiting == 0
 
 
@@ -195,7 +195,7 @@ def test_a_decision_has_one_name_and_another_decision_another(desk: Desk) -> Non
     for service, revisions in (("redis", 0), ("redis", 0), ("nginx", 0), ("redis", 2), (None, 0)):
         desk.put("a", service, revisions)
         desk.deliver()
-    assert len({announcement.id for announcement in desk.events.told}) == len(desk.events.told) == 4
+    assert len({announcement.id for announcement in desk.events.sent}) == len(desk.events.sent) == 4
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_a_decision_has_one_name_and_another_decision_another(desk: Desk) -> Non
 def test_words(desk: Desk, service: str | None, revisions: int, kind: str, words: str) -> None:
     desk.put("a", service, revisions)
     desk.deliver()
-    assert (desk.log.told[0].kind, desk.log.told[0].message) == (kind, words)
+    assert (desk.log.sent[0].kind, desk.log.sent[0].message) == (kind, words)
 
 
 def test_many_are_told_bit_by_bit_and_none_is_lost() -> None:

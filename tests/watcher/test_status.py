@@ -27,12 +27,12 @@ INFORMER = InformerStatus(True, 0.0, 0.0, 0.0, 0.0, 1, 1, 0, 1, None)
 @contextmanager
 def serving(bench: Bench, informer: InformerStatus = INFORMER) -> Iterator[httpx.Client]:
     def steady() -> float:
-        return bench.hands.at_s
+        return bench.clock.at_s
 
-    now_s = bench.hands.at_s
+    now_s = bench.clock.at_s
     given = {name: getattr(informer, name) for name in ("last_contact_s", "last_watch_s", "last_attempt_s")}
     informer = replace(informer, **{name: None if at_s is None else now_s + at_s for name, at_s in given.items()})
-    status = WatcherStatus(bench.watcher, informer, bench.hands.at_s, steady)
+    status = WatcherStatus(bench.watcher, informer, bench.clock.at_s, steady)
     with (
         StatusServer("127.0.0.1:0", status) as server,
         httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=300) as client,
@@ -80,7 +80,7 @@ def test_containers_are_listed_with_what_is_known_of_them(bench: MakeBench, samp
     here.run(60)
     with serving(here) as client:
         *decided, not_started = client.get("/containers").json()
-    assert {each["pod"]: each["service"] for each in decided} == dict(here.said())
+    assert {each["pod"]: each["service"] for each in decided} == dict(here.announced())
     assert (not_started["pod"], not_started["reason"]) == ("web", "CrashLoopBackOff")
 
 
@@ -109,7 +109,7 @@ def test_a_stuck_round_and_a_stuck_feed_fail_the_probe(bench: MakeBench) -> None
     here.run(0)
     with serving(here) as client:
         assert client.get("/healthz").status_code == 200
-        here.hands.at_s += STUCK_S + 1
+        here.clock.at_s += STUCK_S + 1
         answer = client.get("/healthz")
     assert answer.status_code == 503
     assert answer.text == "no round for 311 s\nno attempt to follow the pods for 301 s\n"
@@ -120,9 +120,9 @@ def test_a_round_that_is_not_due_yet_is_not_missed(bench: MakeBench) -> None:
     here.run(0)
     with serving(here) as client:
         assert client.get("/healthz").text == "ok\n"
-        here.hands.at_s += 600.0
+        here.clock.at_s += 600.0
         assert "no round" not in client.get("/healthz").text
-        here.hands.at_s += STUCK_S
+        here.clock.at_s += STUCK_S
         assert "no round for 910 s" in client.get("/healthz").text
 
 

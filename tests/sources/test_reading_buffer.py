@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from podlab.sources.kubelet_answers import MISSING, NS_PER_S, Instance, Reading
-from podlab.sources.sample_buffer import ReadingBuffer
+from podlab.sources.reading_buffer import ReadingBuffer
 
 COLUMN = "memory_usage_bytes"
 COLUMNS = (COLUMN, "rx_bytes", "network_age_seconds")
