@@ -76,7 +76,8 @@ def ignore_small_data_warnings() -> Iterator[None]:
     """Silence scikit-learn about few containers of many services, and about features without any variance."""
     with warnings.catch_warnings():
         warnings.filterwarnings(
-            "ignore", message=".*constant|.*invalid value encountered|The number of unique classes is greater than 50%"
+            "ignore",
+            message="(?s).*constant|.*invalid value encountered|The number of unique classes is greater than 50%",
         )
         yield
 

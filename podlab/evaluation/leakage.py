@@ -99,8 +99,8 @@ def leak_table(
         split = predictions.attrs["split"]
         rows.append({"protocol": f"by deployment, podlab after {nearest_s:g} s", "split": "by deployment",
                      "trained_on": f"{split['kind']} ({split['folds']})", **same, **_scores_of(own, seed)})  # fmt: skip
-        # Models for shorter horizons have no say by then.
-        heard_s = [each for each in horizons_s if COMPANION_MIN_FRACTION * nearest_s <= each <= nearest_s]
+        # Models for shorter horizons have no say by then. Plain floats, so that the audit's models are these same ones.
+        heard_s = [float(each) for each in horizons_s if COMPANION_MIN_FRACTION * nearest_s <= each <= nearest_s]
         for kind in kinds_of(dataset.containers):
             left_out = plan_splits(dataset.containers, group=kind, seed=seed)
             model = Identifier(

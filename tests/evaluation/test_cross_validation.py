@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +13,18 @@ import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_selection import SelectKBest, f_classif
 from sklearn.metrics import f1_score, log_loss
 
 from podlab import Identifier
 from podlab.errors import InputError, PodlabError
 from podlab.evaluation import cross_validation
-from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate, probabilities
+from podlab.evaluation.cross_validation import (
+    FeatureClassifier,
+    cross_validate,
+    ignore_small_data_warnings,
+    probabilities,
+)
 from podlab.evaluation.dataset import read_dataset
 from podlab.evaluation.scenarios import MACHINE, MID_RUN, Scenario
 from podlab.evaluation.splits import Split, plan_splits
@@ -169,3 +176,12 @@ def test_a_killed_process_is_one_clear_line(samples: pd.DataFrame) -> None:
 def test_a_horizon_of_nothing_is_refused(samples: pd.DataFrame) -> None:
     with pytest.raises(InputError, match="longer than 0 s"):
         cross_validate(samples, "deployment", [0], FOREST)
+
+
+def test_features_without_variance_are_no_warning_however_many() -> None:
+    X = np.zeros((6, 90))  # so many that scikit-learn names them in several lines
+    X[:, 0] = range(6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with ignore_small_data_warnings():
+            SelectKBest(f_classif, k=1).fit(X, list("aaabbb"))
