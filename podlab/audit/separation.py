@@ -18,7 +18,8 @@ from podlab.audit.windows import START_UP, STEADY_STATE, WindowTable, cut_window
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS, Family
 from podlab.evaluation.cross_validation import ignore_small_data_warnings
 from podlab.evaluation.dataset import thin_deployments
-from podlab.evaluation.metrics import auroc_of_draws, cumulate_weights, draw_weights, interval, score_answers
+from podlab.evaluation.metrics import draw_weights, interval, score_answers
+from podlab.evaluation.open_set import auroc_of_draws, cumulate_weights
 from podlab.evaluation.splits import Plan, TextArray, plan_splits
 from podlab.features.windows import series_of
 

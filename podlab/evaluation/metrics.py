@@ -152,30 +152,6 @@ def mean_interval(
     return interval(float(np.mean(values)), (weights @ total) / (weights @ number), len(names))
 
 
-def cumulate_weights(values: FloatArray, weights: FloatArray) -> FloatArray:
-    """Add up weights (n_draws, n) of all rows up to each level of the values (n,): (n_draws, n_levels)."""
-    order = np.argsort(values, kind="stable")
-    starts = np.flatnonzero(np.diff(values[order], prepend=-np.inf) > 0)
-    return np.asarray(np.add.reduceat(weights[:, order], starts, axis=1).cumsum(axis=1))
-
-
-def auroc_of_draws(negative: FloatArray, positive: FloatArray) -> FloatArray:
-    """Area under the ROC curve of each draw; ties count half (Mann and Whitney 1947).
-
-    Parameters
-    ----------
-    negative, positive : array of float64 (n_draws, n_levels)
-        Weights of both classes up to each level, from :func:`cumulate_weights`.
-
-    Returns
-    -------
-    array of float64 (n_draws,)
-    """
-    own = np.diff(positive, axis=1, prepend=0.0)
-    below = negative - np.diff(negative, axis=1, prepend=0.0) / 2
-    return np.asarray((own * below).sum(axis=1) / (negative[:, -1] * positive[:, -1]))
-
-
 #: Equal-width bins of confidence for the calibration error.
 CONFIDENCE_BINS = 10
 
