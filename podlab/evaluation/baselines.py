@@ -143,7 +143,7 @@ class Ensemble:
         )
 
 
-def interval_quantiles(windows: Windows) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+def interval_quantiles(windows: Windows) -> pd.DataFrame:
     """Quantiles of dyadic intervals of each series and of its steps, after QUANT (n_containers, n_features).
 
     Dempster, Schmidt and Webb 2024, "QUANT: a minimalist interval method for time series classification", Data Mining
@@ -158,16 +158,7 @@ def interval_quantiles(windows: Windows) -> tuple[NDArray[np.float32], tuple[str
                     ordered = np.sort(interval, axis=2)
                     at = np.unique(np.linspace(0, length - 1, max(1, length // 4)).astype(np.intp))
                     parts.append(ordered[:, :, at].reshape(len(values), -1))
-    return _numbered(np.concatenate(parts, axis=1))
-
-
-def random_kernels(windows: Windows) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Make the features of :func:`hydra_features`."""
-    return _numbered(hydra_features(windows))
-
-
-def _numbered(matrix: NDArray[np.float32]) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    return matrix, tuple(map(str, range(matrix.shape[1])))
+    return pd.DataFrame(np.concatenate(parts, axis=1))
 
 
 def benchmark_models(
@@ -218,11 +209,11 @@ def benchmark_models(
         "discriminant on selected features": on_features(discriminant),
         "1-NN": on_features(nearest),
         "extra trees on intervals": on_features(extra_of_many, view=interval_quantiles),
-        "ridge on random kernels": on_features(ridge, view=random_kernels),
+        "ridge on random kernels": on_features(ridge, view=hydra_features),
     }
 
 
-def hydra_features(windows: Windows) -> NDArray[np.float32]:
+def hydra_features(windows: Windows) -> pd.DataFrame:
     """Describe windows by competing random convolutional kernels (n_containers, n_features).
 
     Hydra: Dempster, Schmidt and Webb 2023, "Hydra: competing convolutional kernels for fast and accurate time series
@@ -244,7 +235,7 @@ def hydra_features(windows: Windows) -> NDArray[np.float32]:
                 kernels /= np.abs(kernels).sum(axis=0)
                 chosen = rng.permutation(channels)[: min(_MAX_SERIES, 1 + channels // 2)]
                 parts.append(_compete(series[:, chosen].sum(axis=1), kernels, int(dilation)))
-    return np.concatenate(parts, axis=1)
+    return pd.DataFrame(np.concatenate(parts, axis=1))
 
 
 def _compete(values: NDArray[np.float32], kernels: NDArray[np.float32], dilation: int) -> NDArray[np.float32]:

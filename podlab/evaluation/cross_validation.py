@@ -32,7 +32,7 @@ from podlab.data.draws import KNOB_PREFIX
 from podlab.evaluation.dataset import LabelledSamples, load_of, read_dataset
 from podlab.evaluation.scenarios import Scenario, apply_scenario, from_start, move_to_another_machine
 from podlab.evaluation.splits import Plan, Split, plan_splits, unit_column
-from podlab.features.features import feature_matrix
+from podlab.features.features import extract_features
 from podlab.features.rows import observation_spans, read_rows
 from podlab.features.windows import Windows, make_windows
 from podlab.files import atomic_file
@@ -48,8 +48,8 @@ CACHE_BYTES = 2 * 2**30
 _OPTIONAL: dict[str, Any] = {"novelty": np.nan, "prediction_set": None, "coverage": None, "similar": None,
                              "seconds_observed": np.nan, "rule": None}  # fmt: skip
 
-#: Makes a feature matrix (n_containers, n_features), and the features' names, from windows.
-View = Callable[[Windows], tuple[NDArray[np.float32], Sequence[str]]]
+#: Makes features (n_containers, n_features) from windows.
+View = Callable[[Windows], pd.DataFrame]
 
 
 class Model(Protocol):
@@ -110,7 +110,7 @@ class FeatureClassifier:
     estimator: Any
     horizon_s: float | None = 60.0
     columns: Sequence[str] | None = None
-    view: View = field(default=feature_matrix, repr=False)
+    view: View = field(default=extract_features, repr=False)
     since_start: bool = field(default=True, repr=False)
     columns_: tuple[str, ...] = field(init=False, repr=False, default=())
     estimator_: Any = field(init=False, repr=False, default=None)
@@ -161,8 +161,7 @@ class FeatureClassifier:
         rows = read_rows(samples, metrics=self.columns_)
         begin_s = 0.0 if self.since_start else np.nan_to_num(observation_spans(rows).first_s)
         windows = make_windows(rows, horizon_s=horizon_s, begin_s=begin_s, columns=self.columns_)
-        matrix, names = self.view(windows)
-        return pd.DataFrame(matrix, columns=list(names)), windows.usable, windows
+        return self.view(windows), windows.usable, windows
 
 
 def cross_validate(

@@ -87,7 +87,7 @@ def test_a_window_s_intervals_begin_with_quantiles_of_the_whole_and_leave_missin
     ramp = np.expm1(np.arange(20, dtype=np.float32))
     missing = np.full(20, np.nan, dtype=np.float32)
     windows = Windows(np.stack([ramp, missing])[None], ("rx_bytes", "tx_bytes"), pd.DataFrame({"pod": ["a"]}), None)
-    described = interval_quantiles(windows)[0][0]
+    described = interval_quantiles(windows).to_numpy()[0]
     assert described[:5] == pytest.approx([0, 4, 9, 14, 19])
     assert np.isnan(described[5:10]).all()
 

@@ -39,7 +39,7 @@ def test_the_best_kernel_counts_by_its_fit_and_the_worst_by_once(dilation: int) 
 def test_any_window_is_described_by_numbers_and_services_are_separated_by_them() -> None:
     samples = make_samples(("nginx", "mysql"), deployments_per_service=4, seconds=30)
     windows = make_windows(samples.assign(io_read_bytes=np.nan), horizon_s=12.0)
-    X = hydra_features(windows)
+    X = hydra_features(windows).to_numpy()
     assert np.isfinite(X).all()
     assert X.shape[0] == 8
     truth = (windows.containers["service"] == "nginx").to_numpy(int)
