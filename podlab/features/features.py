@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -40,10 +40,9 @@ STATISTICS: tuple[str, ...] = (
     "settling",  # part of the window until x stays within 10 % of range around its last value
 )
 
-#: Of these the ones without a scale; so are ratios.
-SHAPES: frozenset[str] = frozenset({"growth", "early_share", "centre", "settling"})
 
-#: Pairs of series whose ratio is a feature, as log1p(mean of a) - log1p(mean of b).
+#: Pairs of series whose ratio is a feature, as log1p(mean of a) - log1p(mean of b). Ratios depend on the program more
+#: than on its load and data: memory per process, bytes per packet, the kernel's share of CPU time.
 RATIOS: tuple[tuple[str, str], ...] = (
     ("memory_rss_bytes", "memory_working_set_bytes"),
     ("memory_working_set_bytes", "memory_usage_bytes"),
@@ -59,7 +58,40 @@ RATIOS: tuple[tuple[str, str], ...] = (
     ("io_write_bytes", "rx_bytes"),
     ("rootfs_used_bytes", "logsfs_used_bytes"),
     ("cpu_usage_nanocores", "memory_rss_bytes"),
+    ("threads", "processes"),
+    ("file_descriptors", "processes"),
+    ("file_descriptors", "threads"),
+    ("sockets", "processes"),
+    ("sockets", "file_descriptors"),
+    ("memory_rss_bytes", "processes"),
+    ("memory_rss_bytes", "threads"),
+    ("memory_mapped_file_bytes", "processes"),
+    ("memory_mapped_file_bytes", "memory_rss_bytes"),
+    ("memory_mapped_file_bytes", "memory_working_set_bytes"),
+    ("memory_kernel_bytes", "processes"),
+    ("memory_kernel_bytes", "threads"),
+    ("memory_kernel_bytes", "memory_usage_bytes"),
+    ("memory_cache_bytes", "memory_usage_bytes"),
+    ("cpu_user_core_nanoseconds", "cpu_system_core_nanoseconds"),
+    ("cpu_usage_nanocores", "rx_packets"),
+    ("cpu_user_core_nanoseconds", "rx_packets"),
+    ("cpu_system_core_nanoseconds", "rx_packets"),
+    ("rx_bytes", "rx_packets"),
+    ("tx_bytes", "tx_packets"),
+    ("rx_packets", "tx_packets"),
+    ("io_read_bytes", "io_read_operations"),
+    ("io_write_bytes", "io_write_operations"),
+    ("io_write_operations", "rx_packets"),
+    ("io_write_operations", "cpu_usage_nanocores"),
 )
+
+#: Series made of two others: their sum, or their difference where that is positive.
+DERIVED: dict[str, tuple[str, Literal["+", "-"], str]] = {
+    # The same wherever a container keeps its data. A pod without volumes has no volume_used_bytes.
+    "disk_used_bytes": ("rootfs_used_bytes", "+", "volume_used_bytes"),
+    # Files, pipes and libraries, which a program opens whatever its load is, unlike sockets.
+    "open_files": ("file_descriptors", "-", "sockets"),
+}
 
 #: A block of this many values and its copies stay in the processor's second-level cache.
 _BLOCK_VALUES = 100_000
@@ -121,8 +153,12 @@ def registered_features() -> dict[str, Function]:
     return dict(_registered)
 
 
+def _derived(series: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name, (a, _, b) in DERIVED.items() if a in series and b in series)
+
+
 def _own_names(series: Sequence[str]) -> tuple[str, ...]:
-    single = [f"{name}.{statistic}" for name in series for statistic in STATISTICS]
+    single = [f"{name}.{statistic}" for name in (*series, *_derived(series)) for statistic in STATISTICS]
     return (*single, *(f"{a}/{b}" for a, b in RATIOS if a in series and b in series))
 
 
@@ -136,10 +172,13 @@ def series_in(feature: str) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> series_in("rx_bytes.mean"), series_in("rx_bytes/tx_bytes")
-    (('rx_bytes',), ('rx_bytes', 'tx_bytes'))
+    >>> series_in("rx_bytes.mean"), series_in("rx_bytes/tx_bytes"), series_in("open_files.max")
+    (('rx_bytes',), ('rx_bytes', 'tx_bytes'), ('file_descriptors', 'sockets'))
     """
-    return tuple(feature.split("/")) if "/" in feature else (feature.partition(".")[0],)
+    if "/" in feature:
+        return tuple(feature.split("/"))
+    series = feature.partition(".")[0]
+    return DERIVED[series][::2] if series in DERIVED else (series,)
 
 
 def feature_matrix(windows: Windows, names: Sequence[str] | None = None) -> tuple[Matrix, tuple[str, ...]]:
@@ -202,17 +241,26 @@ def _own_features(windows: Windows) -> tuple[Matrix, tuple[str, ...]]:
     count, n_series, cells = windows.cells.shape
     names = _own_names(windows.series)
     out = np.empty((count, len(names)), dtype=np.float32)
-    single = n_series * len(STATISTICS)
+    derived = _derived(windows.series)
+    single = (n_series + len(derived)) * len(STATISTICS)
     step = max(1, _BLOCK_VALUES // max(1, n_series * cells))
     with np.errstate(divide="ignore", invalid="ignore"):
         for begin, end in pairwise((*range(0, count, step), count)):
-            block = windows.cells[begin:end].reshape(-1, cells)
-            out[begin:end, :single] = _statistics(block).reshape(end - begin, single)
+            block = windows.cells[begin:end]
+            block = np.concatenate([block, *(_derive(block, windows.series, name) for name in derived)], axis=1)
+            out[begin:end, :single] = _statistics(block.reshape(-1, cells)).reshape(end - begin, single)
     mean = {name: n * len(STATISTICS) + STATISTICS.index("mean") for n, name in enumerate(windows.series)}
     pairs = [(mean[a], mean[b]) for a, b in RATIOS if a in mean and b in mean]
     for column, (a, b) in enumerate(pairs, start=single):
         out[:, column] = out[:, a] - out[:, b]
     return out, names
+
+
+def _derive(cells: Matrix, series: Sequence[str], name: str) -> Matrix:
+    """Make one of :data:`DERIVED` from the cells of all series (n, n_series, n_cells) -> (n, 1, n_cells)."""
+    first, sign, second = DERIVED[name]
+    a, b = (cells[:, [series.index(each)]] for each in (first, second))
+    return a + np.nan_to_num(b) if sign == "+" else np.maximum(a - b, np.float32(0))
 
 
 def _statistics(rows: Matrix) -> Matrix:

@@ -25,8 +25,6 @@ Matrix = NDArray[np.float32]
 
 #: Training containers kept for proximity, at most.
 _MOST_KNOWN = 2000
-#: Rows of less weight are left to forests: a classifier without weights would take them for as good as others.
-_LEAST_WEIGHT = 0.01
 #: From this many rows on it pays to sort the training containers by leaf.
 _MANY_ROWS = 256
 #: Looking up a run of those that share a leaf costs this many times as much as comparing one pair of leaves.
@@ -104,7 +102,7 @@ class TrainingSet:
     copy : array of int (n,)
         Which kind of copy a row is.
     weight : array of float64 (n,)
-        Of the row in the training.
+        Of the row in the training; one of weight 0 only calibrates.
     names : tuple of str
         Of the features.
     """
@@ -121,7 +119,7 @@ class TrainingSet:
 
 
 def fit_model(
-    data: TrainingSet, y: NDArray[np.intp], recorded: NDArray[np.bool_], reference: NDArray[np.bool_], *,
+    data: TrainingSet, y: NDArray[np.intp], recorded: NDArray[np.bool_], *,
     estimator: Any, services: int, trees: int, seed: int, jobs: int | None,
 ) -> ForestModel | ClassifierModel:  # fmt: skip
     """Fit the model of one observation window.
@@ -133,9 +131,8 @@ def fit_model(
     y : array of int (n,)
         The service of each row.
     recorded : array of bool (n,)
-        Rows that show containers as recorded, which proximity is measured to.
-    reference : array of bool (n,)
-        Rows that show how much containers of one service differ.
+        Rows that show containers as recorded, which proximity is measured to. All show how much containers of one
+        service differ.
     estimator : object or None
         A classifier to fit a copy of; None: a forest.
     services, trees : int
@@ -148,10 +145,9 @@ def fit_model(
     known = np.flatnonzero(recorded)
     known = known[np.sort(np.random.default_rng([seed, 3]).permutation(known.size)[:_MOST_KNOWN])]
     known = known[np.argsort(y[known], kind="stable")]
-    units = np.flatnonzero(reference)
 
     def neighbours(importance: FloatArray) -> NearestNeighbours:
-        return fit_nearest_neighbours(data.X[known], y[known], importance, reference=(data.X[units], y[units]))
+        return fit_nearest_neighbours(data.X[known], y[known], importance, reference=(data.X, y))
 
     if estimator is None:
         forest = fit_subspace_forest(
@@ -164,8 +160,7 @@ def fit_model(
     from sklearn.utils import get_tags
     from sklearn.utils.validation import has_fit_parameter
 
-    heavy = data.weight >= _LEAST_WEIGHT
-    X, weight = data.X[heavy], data.weight[heavy]
+    X = data.X
     fitted = clone(estimator)
     shown = ~np.isnan(X).all(axis=0)
     median, location, scale = np.zeros((3, X.shape[1]), dtype=np.float32)
@@ -177,11 +172,11 @@ def fit_model(
     importance = np.zeros(X.shape[1])
     varies = np.ptp(filled, axis=0) > 0
     with np.errstate(divide="ignore", invalid="ignore"):  # a feature may be constant within each service
-        importance[varies] = np.log1p(np.nan_to_num(f_classif(filled[:, varies], y[heavy])[0], posinf=1e9))
+        importance[varies] = np.log1p(np.nan_to_num(f_classif(filled[:, varies], y)[0], posinf=1e9))
     fill = np.full_like(median, np.nan) if get_tags(fitted).input_tags.allow_nan else median
-    model = ClassifierModel(neighbours(importance), fitted, fill, location, scale, np.unique(y[heavy]).astype(np.int64))
-    weighted = {"sample_weight": weight} if has_fit_parameter(fitted, "sample_weight") else {}
-    fitted.fit(_standardise(X, model), y[heavy], **weighted)
+    model = ClassifierModel(neighbours(importance), fitted, fill, location, scale, np.unique(y).astype(np.int64))
+    weighted = {"sample_weight": data.weight} if has_fit_parameter(fitted, "sample_weight") else {}
+    fitted.fit(_standardise(X, model), y, **weighted)
     return model
 
 

@@ -4,9 +4,8 @@ Flat arrays are quick to load, contain no code, and predict the same as scikit-l
 
 What the deployments of a recording have in common need not be what a service has in common: the size of its files, say,
 is the same in all deployments of one configuration, and differs in the next. Trees that may use all features use little
-else, and fail where it changes. Here each tree sees the features of one subspace, such as those of CPU and memory. The
-trees make up for one another: in a configuration that was not in the training they are right far more often, in others
-hardly less.
+else, and fail where it changes. Here the trees of a subspace see some features only, such as proportions or network
+and I/O, and the subspaces are joined as a product of experts.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from podlab.arrays import ArraySpec, check_arrays
 from podlab.data.catalogue import CATALOGUE
 from podlab.errors import InputError
-from podlab.features.features import SHAPES, series_in
+from podlab.features.features import series_in
 from podlab.features.windows import ALL_SERIES
 
 #: No tree may be deeper; training stays below, and a forest from a file is refused.
@@ -32,6 +32,8 @@ _BLOCK_ROWS = 256
 _BLOCK_WALKERS = 25_600
 #: Those that have arrived are left out only this often: it costs as much as half a step.
 _STEPS_BETWEEN = 3
+#: A probability of 0 is not proof of absence: no subspace alone rules a service out. From .003 to .2 scores are alike.
+_FLOOR = 0.1
 #: A node holds twice the number of its feature.
 _MOST_FEATURES = np.iinfo(np.int16).max // 2
 
@@ -57,6 +59,8 @@ class Forest:
         long.
     distributions : array of float64 (n_distributions, n_classes)
         Every different class distribution that a leaf has.
+    members : array of int32 (n_members,)
+        The first tree of each feature subspace, ascending from 0.
     """
 
     roots: NDArray[np.int32]
@@ -65,6 +69,7 @@ class Forest:
     threshold: NDArray[np.float32]
     child: NDArray[np.int32]
     distributions: NDArray[np.float64]
+    members: NDArray[np.int32]
 
     def leaves(self, X: NDArray[np.float32]) -> NDArray[np.int32]:
         """Find the leaf that each row falls into (n, n_features) -> (n, n_trees)."""
@@ -100,11 +105,27 @@ class Forest:
         return arrived.reshape(count, roots.size)
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Mean of the trees' class distributions (n, n_features) -> (n, n_classes)."""
+        """Probabilities of the classes (n, n_features) -> (n, n_classes)."""
         return self.predict_from(self.leaves(X))
 
     def predict_from(self, leaves: NDArray[np.int32]) -> NDArray[np.float64]:
-        """As :meth:`predict`, from leaves already found (n, n_trees) -> (n, n_classes)."""
+        """As :meth:`predict`, from leaves already found (n, n_trees) -> (n, n_classes).
+
+        The trees of one subspace are averaged. Subspaces are joined as a product of experts (Hinton 2002, Training
+        Products of Experts by Minimizing Contrastive Divergence), that is by their geometric mean: a service must be
+        plausible by its files, its traffic and its proportions, and one that any of them rules out is.
+        """
+        if self.members.size == 1:
+            return self._mean_of(leaves)
+        log = np.zeros((leaves.shape[0], self.distributions.shape[1]))
+        for begin, end in pairwise((*self.members.tolist(), self.roots.size)):
+            log += np.log(self._mean_of(leaves[:, begin:end]) + _FLOOR)
+        log /= self.members.size
+        joined = np.exp(log - log.max(axis=1, keepdims=True))
+        return np.asarray(joined / joined.sum(axis=1, keepdims=True))
+
+    def _mean_of(self, leaves: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Mean of the class distributions of leaves (n, n_leaves) -> (n, n_classes)."""
         rows, trees = leaves.shape
         services = self.distributions.shape[1]
         service, share = self._shares
@@ -148,11 +169,12 @@ class Forest:
         dict
             ``roots`` and ``distributions`` as they are; by node ``feature`` (int16, -1 in a leaf), ``threshold``
             (float32), ``left`` and ``right`` (int32; in a leaf its row in ``distributions``, and 0), ``missing_left``
-            (bool).
+            (bool); ``members``, which models of before do not have: their trees are one.
         """
         inner = self.inner
         return {
             "roots": self.roots,
+            "members": self.members,
             "feature": np.where(inner, self.asked // 2, np.int16(-1)),
             "threshold": np.where(inner, self.threshold, np.float32(0)),
             "left": self.child[1::2].copy(),
@@ -175,6 +197,7 @@ def assemble_forest(arrays: Mapping[str, NDArray[Any]]) -> Forest:
         threshold=np.where(inner, arrays["threshold"], np.nan).astype(np.float32),
         child=child,
         distributions=np.asarray(arrays["distributions"], dtype=np.float64),
+        members=arrays.get("members", np.zeros(1)).astype(np.int32),
     )
 
 
@@ -186,7 +209,7 @@ def forest_from_sklearn(
     Parameters
     ----------
     models : sequence of ForestClassifier
-        Fitted on classes 0 .. ``n_classes`` - 1, or some of them.
+        Fitted on classes 0 .. ``n_classes`` - 1, or some of them. Each is a member of the joined forest.
     n_classes : int
         Columns of the result's predictions.
     features : sequence of array of int, optional
@@ -195,6 +218,7 @@ def forest_from_sklearn(
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _SPECS}
     offset = leaves = 0
     for number, model in enumerate(models):
+        parts["members"].append(np.array([len(parts["roots"])]))
         classes = np.asarray(model.classes_, dtype=np.intp)
         for tree in (estimator.tree_ for estimator in model.estimators_):
             inner = tree.children_left >= 0
@@ -235,6 +259,7 @@ def _round_down(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
 
 _SPECS = {
     "roots": ArraySpec(np.int32, ("trees",), low=0, below="nodes"),
+    "members": ArraySpec(np.int32, ("members",), low=0, below="trees", ascending=True),
     "feature": ArraySpec(np.int16, ("nodes",), low=-1, below="features"),
     "threshold": ArraySpec(np.float32, ("nodes",), inf=True),  # an infinite one asks only whether the value is missing
     "left": ArraySpec(np.int32, ("nodes",), low=0),
@@ -254,7 +279,7 @@ def forest_from_arrays(arrays: Mapping[str, NDArray[Any]], *, n_features: int, n
     """
     nodes = arrays["feature"].size if "feature" in arrays else 0
     arrays = check_arrays(
-        arrays,
+        {"members": np.zeros(1, dtype=np.int32), **arrays},
         _SPECS,
         where=where,
         sizes={"nodes": nodes, "features": min(n_features, _MOST_FEATURES), "classes": n_classes},
@@ -262,6 +287,9 @@ def forest_from_arrays(arrays: Mapping[str, NDArray[Any]], *, n_features: int, n
     roots, feature, distributions = arrays["roots"], arrays["feature"], arrays["distributions"]
     if not roots.size:
         raise _broken("there is no tree", where)
+    members = arrays["members"]
+    if not members.size or members[0] != 0 or np.any(np.diff(members) == 0):
+        raise _broken("its subspaces are not one after the other", where)
     inner = feature >= 0
     here = np.flatnonzero(inner)
     for children in (arrays["left"][inner], arrays["right"][inner]):
@@ -294,28 +322,39 @@ def _broken(what: str, where: str) -> InputError:
 
 @dataclass(frozen=True)
 class _Subspace:
-    """The features that some of the trees see: those of these families, perhaps only shapes and ratios."""
+    """The features that some of the trees see: those of these families, all ratios, or medians of these series."""
 
-    families: frozenset[str]
-    only_shapes: bool = False
+    families: frozenset[str] = frozenset()
+    ratios: bool = False
+    medians: frozenset[str] = frozenset()
 
     def has(self, feature: str) -> bool:
-        families = {CATALOGUE[ALL_SERIES[series][0]].family for series in series_in(feature)}
-        is_shape = "/" in feature or feature.rpartition(".")[2] in SHAPES
-        return families <= self.families and (is_shape or not self.only_shapes)
+        series, _, statistic = feature.partition(".")
+        if (self.ratios and "/" in feature) or (statistic == "median" and series in self.medians):
+            return True
+        return {CATALOGUE[ALL_SERIES[each][0]].family for each in series_in(feature)} <= self.families
 
 
-#: Each has an equal part of the trees; those that a recording does not have are left out. Files first.
+#: Each has an equal part of the trees, and an equal say; those that a recording does not have are left out. Chosen on
+#: new configurations and on new sites together, with all columns and with the original's alone: ratios and medians are
+#: what load and data change least, files tell most where the configuration is known and mislead most where it is not.
 _SUBSPACES: tuple[_Subspace, ...] = (
     _Subspace(frozenset({"filesystem", "volume"})),
-    _Subspace(frozenset({"cpu"})),
-    _Subspace(frozenset({"cpu", "memory"})),
+    _Subspace(
+        ratios=True,
+        medians=frozenset(
+            {
+                *(name for name, metric in CATALOGUE.items() if metric.family == "processes"),
+                "memory_usage_bytes", "memory_working_set_bytes", "memory_rss_bytes", "memory_mapped_file_bytes",
+                "memory_kernel_bytes", "memory_cache_bytes", "open_files", "disk_used_bytes",
+            }
+        ),
+    ),
     _Subspace(frozenset({"cpu", "network", "io"})),
-    _Subspace(frozenset({"memory"}), only_shapes=True),
-    _Subspace(frozenset({"cpu", "memory", "network", "io"}), only_shapes=True),
-    _Subspace(frozenset({"processes"})),
     _Subspace(frozenset({"cpu", "memory", "processes"})),
-)
+)  # fmt: skip
+#: What the trees that see everything else do not see: where a container keeps its data.
+_PLACES = frozenset({"rootfs_used_bytes", "volume_used_bytes"})
 #: Better than the square root of all where some columns are missing.
 _FEATURES_PER_SPLIT = 0.2
 
@@ -368,14 +407,9 @@ def fit_subspace_forest(
 def feature_subspaces(names: Sequence[str]) -> list[NDArray[np.intp]]:
     """List the features of each subspace that has any, without duplicates.
 
-    Without metrics of files, the trees of that subspace see everything: 2 to 6 points more with CPU and memory alone.
-    With such metrics, trees that see everything would cost 6 points of the best guess in an unseen configuration.
+    The last are all features but the sizes of the root file system and of volumes, which are there as their sum.
     """
-    files, *others = (
-        tuple(number for number, name in enumerate(names) if subspace.has(name)) for subspace in _SUBSPACES
-    )
-    everything = tuple(range(len(names)))
-    found = [files or everything, *dict.fromkeys(each for each in others if each)]
-    if not set(everything) <= set().union(*found):  # metrics of families that no subspace has
-        found.append(everything)
-    return [np.array(each, dtype=np.intp) for each in found]
+    found = [tuple(number for number, name in enumerate(names) if subspace.has(name)) for subspace in _SUBSPACES]
+    placed = [number for number, name in enumerate(names) if name.partition(".")[0] in _PLACES]
+    found.append(tuple(sorted(set(range(len(names))) - set(placed))))
+    return [np.array(each, dtype=np.intp) for each in dict.fromkeys(each for each in found if each)]

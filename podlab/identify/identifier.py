@@ -16,6 +16,7 @@ from podlab.features.rows import Rows, metrics_to_read, observation_spans, read_
 from podlab.features.windows import containers_usable, make_windows, series_of
 from podlab.identify.calibration import Calibration, Condition, combine_logits, measure, softmax, to_logits
 from podlab.identify.classifier import ClassifierModel, ForestModel
+from podlab.identify.column_sets import closest_set
 from podlab.identify.observation import COMPANION_MIN_FRACTION, MAX_SEGMENTS, ObservationWindow
 from podlab.identify.prediction import Prediction, make_predictions, predictions_table
 from podlab.progress import Progress
@@ -51,6 +52,9 @@ class Identifier:
         none is left, chosen by what the samples show.
     group : str
         Column with the independent deployments, which are held out as a whole.
+    column_sets : bool
+        Also fit a model for each smaller set of columns that clusters commonly have
+        (:data:`podlab.identify.column_sets.COLUMN_SETS`), which then identifies samples with these columns.
     seed : int
         Same samples and seed, same model.
     jobs : int, optional
@@ -78,6 +82,8 @@ class Identifier:
         Scores on held-out deployments.
     model : str
         ``name@digest``, once saved.
+    reduced : mapping of str to Identifier
+        Identifiers of smaller sets of columns, by name of the set.
 
     Examples
     --------
@@ -94,12 +100,13 @@ class Identifier:
         columns: Sequence[str] | None = None,
         horizons_s: Sequence[float] | None = None,
         group: str = "deployment",
+        column_sets: bool = True,
         seed: int = 0,
         jobs: int | None = None,
     ) -> None:
         self._parameters: dict[str, Any] = {
             "estimator": estimator, "services": services, "columns": columns, "horizons_s": horizons_s, "group": group,
-            "seed": seed, "jobs": jobs,
+            "column_sets": column_sets, "seed": seed, "jobs": jobs,
         }  # fmt: skip
         self.seed = seed
         self._set_fitted()
@@ -124,12 +131,14 @@ class Identifier:
         interval_s: float = 0.0,
         scores: dict[str, object] | None = None,
         model: str = _UNSAVED,
+        reduced: Mapping[str, Identifier] | None = None,
     ) -> None:
         self.services, self.columns, self.features, self.windows = services, columns, features, windows
         self.horizon_models = horizon_models or {}
         self.calibrations = calibrations or {}
         self.similarity = np.eye(len(services)) if similarity is None else similarity
         self.interval_s, self.scores, self.model = interval_s, scores or {}, model
+        self.reduced = dict(reduced or {})
 
     def __repr__(self) -> str:
         """Give its parameters, or once fitted what it knows."""
@@ -188,8 +197,17 @@ class Identifier:
         from podlab.identify.training import train
 
         samples = samples if labels is None else samples.assign(service=pd.array(list(labels), dtype="str"))
-        self._set_fitted(**train(samples, progress=progress, **self._parameters))
+        fitted, *smaller = train(samples, progress=progress, **self._parameters)
+        reduced = {name: type(self).from_fitted(seed=self.seed, **each) for name, each in smaller}
+        self._set_fitted(**fitted[1], reduced=reduced)
         return self
+
+    def for_columns(self, available: Collection[str]) -> Identifier:
+        """Choose the identifier that suits the available columns best: this one, or one of :attr:`reduced`."""
+        if not self.reduced:
+            return self
+        models = {"": self, **self.reduced}
+        return models[closest_set(available, {name: each.columns for name, each in models.items()})]
 
     def identify(
         self,
@@ -238,7 +256,8 @@ class Identifier:
             )
         if horizon_s is not None:
             rows = rows.take((rows.offset_s >= 0) & (rows.offset_s < horizon_s))
-        found = EnsemblePrediction(self, rows, metrics=metrics, left_out=left_out)
+        metrics = [name for name in rows.metrics if rows.valid[name].any()] if metrics is None else metrics
+        found = EnsemblePrediction(self.for_columns(metrics), rows, metrics=metrics, left_out=left_out)
         return make_predictions(
             rows.containers,
             found.spans.observed_s,
@@ -315,7 +334,7 @@ class EnsemblePrediction:
         identifier: Identifier,
         rows: Rows,
         *,
-        metrics: Collection[str] | None = None,
+        metrics: Collection[str],
         left_out: NDArray[np.int64] | None = None,
     ) -> None:
         self._identifier = identifier
@@ -329,7 +348,6 @@ class EnsemblePrediction:
         self.spans = observation_spans(rows)
         if left_out is not None:
             self.spans = replace(self.spans, rows=self.spans.rows + left_out)
-        metrics = [name for name in rows.metrics if rows.valid[name].any()] if metrics is None else metrics
         incomplete = set(series_of(identifier.columns)) - set(series_of(tuple(metrics)))
         self._condition = np.where(
             self.spans.interval_s > _SPARSE_FACTOR * identifier.interval_s,

@@ -1,8 +1,8 @@
 """An identifier as the bytes of a few files, and back. Nothing in them is executed, and everything is checked.
 
 ``model.json`` says what the model knows and looks at, ``calibration.npz`` holds what held-out deployments taught, and
-one ``.npz`` for each observation window holds its model: a forest, or a classifier of a registered kind. Names in the
-files are those of the first format.
+one ``.npz`` for each observation window holds its model: a forest, or a classifier of a registered kind. Files of a
+smaller set of columns begin with its name. Names in the files are those of the first format.
 """
 
 from __future__ import annotations
@@ -109,6 +109,7 @@ class _StoredModel(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tru
     interval_s: float
     seed: int
     classifier: str = ""
+    reduced: list[str] = []
 
 
 def to_files(identifier: Identifier) -> dict[str, bytes]:
@@ -133,6 +134,7 @@ def to_files(identifier: Identifier) -> dict[str, bytes]:
         interval_s=identifier.interval_s,
         seed=identifier.seed,
         classifier="" if codec is None else codec.name,
+        reduced=list(identifier.reduced),
     )
     files = {_MODEL: msgspec.json.format(msgspec.json.encode(stored), indent=1)}
     for name, model in identifier.horizon_models.items():
@@ -146,6 +148,8 @@ def to_files(identifier: Identifier) -> dict[str, bytes]:
             names = (prefix + name for name in (*_OOD_SCORE, *_QUANTILES))
             calibrations.update(zip(names, parts, strict=True))
     files[_CALIBRATION] = pack(calibrations)
+    for name, reduced in identifier.reduced.items():
+        files |= {f"{name}.{file}": content for file, content in to_files(reduced).items()}
     return files
 
 
@@ -191,6 +195,15 @@ def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
         raise InputError(f"{_MODEL} is missing", where=where, hint=_HINT) from None
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise InputError(f"{_MODEL} is not a model: {error}", where=where, hint=_HINT) from None
+    reduced = {
+        name: from_files(
+            {file.removeprefix(f"{name}."): files[file] for file in files if file.startswith(f"{name}.")},
+            where=f"{where}/{name}",
+        )
+        for name in stored.reduced
+    }
+    files = {file: files[file] for file in files if file.partition(".")[0] not in reduced}
+    _check_reduced(stored, reduced, where)
     kinds = {name: kind for kind, name in STORED_KINDS.items()}
     windows = tuple(ObservationWindow(kinds[each.kind], each.length_s) for each in stored.looks)
     _check(stored, windows, where)
@@ -224,7 +237,15 @@ def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
         similarity=similarity,
         interval_s=stored.interval_s,
         seed=stored.seed,
+        reduced=reduced,
     )  # fmt: skip
+
+
+def _check_reduced(stored: _StoredModel, reduced: Mapping[str, Identifier], where: str) -> None:
+    """Refuse identifiers of column sets that are not of the same services, or of other columns."""
+    for name, each in reduced.items():
+        if list(each.services) != stored.services or not set(each.columns) < set(stored.columns) or each.reduced:
+            raise InputError(f"{_MODEL} is not a model: its part {name!r:.60} is of another", where=where, hint=_HINT)
 
 
 def _check(stored: _StoredModel, windows: tuple[ObservationWindow, ...], where: str) -> None:

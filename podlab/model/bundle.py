@@ -220,7 +220,9 @@ def load(folder: Path | str) -> Bundle:
         )
     library = detectors.from_files(files, services=identifier.services, where=str(folder)) if own else None
     scores = info.manifest["scores"]
-    identifier.scores, identifier.model = scores, f"{info.name}@{info.digest}"
+    identifier.scores = scores
+    for each in (identifier, *identifier.reduced.values()):
+        each.model = f"{info.name}@{info.digest}"
     return Bundle(info, identifier, library)
 
 

@@ -11,9 +11,17 @@ from hypothesis.extra.numpy import arrays
 
 from podlab.data.catalogue import IDENTITY, LABELS, ORIGINAL_METRICS
 from podlab.data.samples import check_samples
-from podlab.features.features import RATIOS, STATISTICS, extract_features, feature_matrix, feature_names
+from podlab.features.features import (
+    DERIVED,
+    RATIOS,
+    STATISTICS,
+    extract_features,
+    feature_matrix,
+    feature_names,
+    series_in,
+)
 from podlab.features.rows import ObservationSpans
-from podlab.features.windows import SERIES, Windows, make_windows
+from podlab.features.windows import ALL_SERIES, Windows, make_windows
 from tests.support.naive_features import statistics
 from tests.support.synthetic import make_samples
 
@@ -82,8 +90,28 @@ def test_blocks_do_not_show() -> None:
 
 
 def test_every_feature_has_its_own_name() -> None:
-    names = feature_names(tuple(SERIES))
-    assert len(set(names)) == len(names) == len(SERIES) * len(STATISTICS) + len(RATIOS)
+    names = feature_names(tuple(ALL_SERIES))
+    assert len(set(names)) == len(names) == (len(ALL_SERIES) + len(DERIVED)) * len(STATISTICS) + len(RATIOS)
+
+
+def told_of(series: tuple[str, str], cells: tuple[float, float]) -> dict[str, float]:
+    found, names = feature_matrix(windows_of(np.repeat(np.array(cells)[None, :, None], 10, axis=2), series))
+    return dict(zip(names, found[0].tolist(), strict=True))
+
+
+def test_disk_used_is_the_same_wherever_the_data_lie() -> None:
+    places = ("rootfs_used_bytes", "volume_used_bytes")
+    inside, outside, no_volume = (told_of(places, cells) for cells in ((5e6, 0.0), (1e6, 4e6), (5e6, np.nan)))
+    for told in (inside, outside, no_volume):
+        assert told["disk_used_bytes.mean"] == pytest.approx(np.log1p(5e6))
+    assert np.isnan(told_of(places, (np.nan, 4e6))["disk_used_bytes.mean"])
+
+
+def test_open_files_are_descriptors_that_are_no_sockets() -> None:
+    counts = ("file_descriptors", "sockets")
+    assert told_of(counts, (30.0, 12.0))["open_files.median"] == pytest.approx(np.log1p(18))
+    assert told_of(counts, (3.0, 12.0))["open_files.median"] == 0.0  # counted at different instants
+    assert np.isnan(told_of(counts, (30.0, np.nan))["open_files.median"])
 
 
 def test_nothing_that_tells_who_the_container_is_reaches_the_features() -> None:
@@ -102,7 +130,7 @@ def test_nothing_that_tells_who_the_container_is_reaches_the_features() -> None:
     expected, found = extract_features(a), extract_features(b)
     assert expected.columns.equals(found.columns)
     np.testing.assert_array_equal(expected, found.iloc[back])
-    assert all(name.partition(".")[0].partition("/")[0] in ORIGINAL_METRICS for name in expected)
+    assert all(set(series_in(name)) <= set(ORIGINAL_METRICS) for name in expected)
 
 
 def test_the_number_of_samples_is_not_told() -> None:

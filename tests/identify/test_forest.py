@@ -52,6 +52,37 @@ def test_services_that_a_fold_lacks_get_no_votes() -> None:
     np.testing.assert_allclose(votes.sum(axis=1), 1.0)
 
 
+@pytest.fixture(scope="module")
+def joined() -> Forest:
+    X, y = data(200, 0)
+    models = [ExtraTreesClassifier(5 + n, random_state=n).fit(X[:, 2 * n : 2 * n + 4], y) for n in range(3)]
+    return forest_from_sklearn(models, 4, [np.arange(2 * n, 2 * n + 4) for n in range(3)])
+
+
+def test_subspaces_are_joined_by_their_geometric_mean(joined: Forest) -> None:
+    X, _ = data(300, 1)
+    votes = np.stack(
+        [
+            ExtraTreesClassifier(5 + n, random_state=n)
+            .fit(data(200, 0)[0][:, 2 * n : 2 * n + 4], data(200, 0)[1])
+            .predict_proba(X[:, 2 * n : 2 * n + 4])
+            for n in range(3)
+        ]
+    )
+    expected = np.prod(votes + 0.1, axis=0) ** (1 / 3)
+    np.testing.assert_allclose(joined.predict(X), expected / expected.sum(axis=1, keepdims=True), atol=1e-12)
+    again = forest_from_arrays(joined.to_arrays(), n_features=12, n_classes=4, where="a.npz")
+    np.testing.assert_array_equal(joined.predict(X), again.predict(X))
+
+
+def test_trees_of_a_model_from_before_are_averaged(joined: Forest) -> None:
+    arrays = {name: array for name, array in joined.to_arrays().items() if name != "members"}
+    before = forest_from_arrays(arrays, n_features=12, n_classes=4, where="a.npz")
+    X, _ = data(50, 4)
+    leaf = before.child[2 * before.leaves(X) + 1]
+    np.testing.assert_allclose(before.predict(X), before.distributions[leaf].mean(axis=1), atol=1e-12)
+
+
 def test_arrays_come_back_as_they_went(forest: Forest) -> None:
     arrays = forest.to_arrays()
     again = forest_from_arrays(arrays, n_features=12, n_classes=4, where="a.npz")
@@ -82,13 +113,17 @@ def test_a_crafted_forest_is_refused(forest: Forest) -> None:
             {"left": changed(left, 0, 0)},  # a circle
             {"right": changed(right, 0, feature.size)},
         ],
-        "there is no tree": [{"roots": forest.roots[:0]}],
+        "there is no tree": [{"roots": forest.roots[:0], "members": forest.members[:0]}],
         "array 'roots' holds values out of range": [{"roots": changed(forest.roots, 0, -5)}],
         "array 'right' holds values out of range": [{"right": changed(right, 0, -1)}],
         "array 'feature' holds values out of range": [
             {"feature": changed(feature, 0, 12)},
             {"feature": changed(feature, 0, -2)},
         ],
+        "its subspaces are not one after the other": [
+            {"members": np.array(members, np.int32)} for members in ([], [1], [0, 3, 3])
+        ],
+        "array 'members' holds values out of range": [{"members": np.array([0, 15], np.int32)}],
         "a leaf has no distribution": [{"left": changed(left, leaf, len(forest.distributions))}],
         "a leaf's distribution is none": [
             {"distributions": forest.distributions * 2},

@@ -9,15 +9,15 @@ NAMES = feature_names(("cpu_usage_nanocores", "memory_rss_bytes", "volume_used_b
 
 
 def labelled(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Two services: the volume tells them apart without fail, memory nearly so."""
+    """Two services: the volume tells them apart without fail, memory nearly without."""
     rng = np.random.default_rng(seed)
     y = np.repeat([0, 1], 40)
     X = rng.normal(0, 1, (80, len(NAMES))).astype(np.float32)
     for number, name in enumerate(NAMES):
         if name.startswith("volume"):
             X[:, number] = 10 * y
-        if name.startswith("memory"):
-            X[:, number] += 2 * y
+        if "memory" in name:
+            X[:, number] += 3 * y
     return X, y
 
 
@@ -26,29 +26,39 @@ def grow(trees: int, seed: int = 0):
     return fit_subspace_forest(X, y, np.ones(y.size), NAMES, services=2, trees=trees, seed=seed, jobs=1)
 
 
-def test_each_view_shows_one_kind_of_evidence_and_no_two_are_alike() -> None:
-    views = [{NAMES[n] for n in view} for view in feature_subspaces(NAMES)]
-    assert all(view for view in views)
-    assert len({frozenset(view) for view in views}) == len(views)
-    assert set().union(*views) == set(NAMES)
-    assert views[0] == {name for name in NAMES if name.startswith("volume")}
-    assert not any(name.startswith("volume") for view in views[1:] for name in view)
-    shapes = views[-1]
-    assert "cpu_usage_nanocores/memory_rss_bytes" in shapes
-    assert "memory_rss_bytes.growth" in shapes
-    assert "memory_rss_bytes.mean" not in shapes
+def test_each_subspace_shows_one_kind_of_evidence_and_no_two_are_alike() -> None:
+    subspaces = [{NAMES[n] for n in subspace} for subspace in feature_subspaces(NAMES)]
+    assert all(subspaces)
+    assert len({frozenset(subspace) for subspace in subspaces}) == len(subspaces)
+    assert set().union(*subspaces) == set(NAMES)
+    assert subspaces[0] == {name for name in NAMES if name.startswith("volume")}
+    assert not any(name.startswith("volume") for subspace in subspaces[1:] for name in subspace)
+    proportions = subspaces[1]
+    assert "cpu_usage_nanocores/memory_rss_bytes" in proportions
+    assert "memory_rss_bytes.median" in proportions
+    assert "cpu_usage_nanocores.median" not in proportions  # a load
 
 
-def test_one_family_only_is_seen_whole_and_by_its_shapes() -> None:
+def test_one_family_only_is_seen_whole_and_by_its_proportions() -> None:
     names = feature_names(("memory_rss_bytes", "memory_usage_bytes"))
-    everything, whole, shapes = (view.tolist() for view in feature_subspaces(names))
-    assert everything == whole == list(range(len(names)))
-    assert set(shapes) < set(whole)
+    proportions, whole = (subspace.tolist() for subspace in feature_subspaces(names))
+    assert whole == list(range(len(names)))
+    assert set(proportions) < set(whole)
 
 
-def test_trees_see_everything_where_there_are_no_files() -> None:
-    names = feature_names(("cpu_usage_nanocores", "memory_rss_bytes"))
-    assert feature_subspaces(names)[0].tolist() == list(range(len(names)))
+def test_a_recording_of_one_metric_has_a_subspace() -> None:
+    names = feature_names(("rootfs_used_bytes",))
+    assert [subspace.tolist() for subspace in feature_subspaces(names)] == [list(range(len(names)))]
+
+
+def test_data_that_move_into_a_volume_change_one_subspace_only() -> None:
+    names = feature_names(("rootfs_used_bytes", "volume_used_bytes", "memory_rss_bytes"))
+    seeing = [
+        {names[n].partition(".")[0] for n in subspace} & {"rootfs_used_bytes", "volume_used_bytes"}
+        for subspace in feature_subspaces(names)
+    ]
+    assert sum(map(bool, seeing)) == 1
+    assert any("disk_used_bytes.mean" in {names[n] for n in subspace} for subspace in feature_subspaces(names)[1:])
 
 
 def test_a_family_that_misleads_does_not_decide_alone() -> None:

@@ -1,0 +1,85 @@
+"""Column sets: the model that suits what a source gives, and none that rests on what it lacks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, ORIGINAL_METRICS
+from podlab.errors import InputError
+from podlab.identify import Identifier
+from podlab.identify.column_sets import COLUMN_SETS, closest_set, smaller_sets
+from podlab.identify.storage import from_files, to_files
+from tests.support.synthetic import make_samples
+
+ALL = {"": FEATURE_METRICS, **smaller_sets(FEATURE_METRICS)}
+
+
+@pytest.fixture(scope="module")
+def samples() -> pd.DataFrame:
+    return make_samples(("nginx", "redis", "mysql"), deployments_per_service=4, seconds=30)
+
+
+@pytest.fixture(scope="module")
+def identifier(samples: pd.DataFrame) -> Identifier:
+    return Identifier(horizons_s=[10], jobs=1).fit(samples)
+
+
+@pytest.mark.parametrize("name", COLUMN_SETS)
+def test_a_source_of_such_columns_gets_the_model_of_that_set(name: str) -> None:
+    assert closest_set(COLUMN_SETS[name], ALL) == name
+    assert closest_set(FEATURE_METRICS, ALL) == ""
+
+
+def test_no_volume_swap_or_limit_is_no_reason_for_a_smaller_set() -> None:
+    usual = [name for name in FEATURE_METRICS if not name.startswith(("volume", "memory_swap", "cpu_periods"))]
+    assert closest_set(usual, ALL) == ""
+    assert closest_set([name for name in ORIGINAL_METRICS if name != "volume_used_bytes"], ALL) == "original"
+
+
+def test_a_few_columns_more_or_less_go_to_the_nearest_set() -> None:
+    assert closest_set([*ORIGINAL_METRICS, "sockets"], ALL) == "original"
+    assert closest_set([name for name in FEATURE_METRICS if name != "logsfs_used_bytes"], ALL) == ""
+    assert closest_set(["cpu_usage_nanocores", "memory_working_set_bytes"], ALL) == "metrics-server"
+
+
+def test_a_set_is_a_real_part_of_the_columns_and_there_once() -> None:
+    assert smaller_sets(("cpu_usage_nanocores",)) == {}
+    # Both CPU columns give one series.
+    assert smaller_sets(("cpu_usage_nanocores", "cpu_usage_core_nanoseconds")) == {}
+    original = smaller_sets(ORIGINAL_METRICS)
+    assert list(original) == ["prometheus", "kubelet", "cpu-memory", "metrics-server"]
+    assert not any(CATALOGUE[name].family == "io" for name in original["kubelet"])
+
+
+def test_samples_of_fewer_columns_are_identified_by_the_model_that_learned_from_those(
+    samples: pd.DataFrame, identifier: Identifier
+) -> None:
+    kept = ["cpu_usage_nanocores", "cpu_usage_core_nanoseconds", "memory_working_set_bytes"]
+    few = samples.drop(columns=[name for name in ORIGINAL_METRICS if name in samples and name not in kept])
+    alone = Identifier(columns=kept, horizons_s=[10], column_sets=False, jobs=1).fit(samples)
+    pd.testing.assert_frame_equal(identifier.predict_proba(few), alone.predict_proba(few))
+
+
+def test_they_come_back_from_files(samples: pd.DataFrame, identifier: Identifier) -> None:
+    files = to_files(identifier)
+    again = from_files(files, where="model")
+    assert list(again.reduced) == list(identifier.reduced) != []
+    few = samples.drop(columns=["rx_bytes", "tx_bytes"])
+    assert again.identify(few) == identifier.identify(few)
+    assert to_files(again) == files
+
+
+def test_a_part_of_another_model_is_refused(samples: pd.DataFrame, identifier: Identifier) -> None:
+    other = Identifier(services=["nginx", "redis"], horizons_s=[10], jobs=1).fit(samples)
+    name = next(iter(identifier.reduced))
+    strange = {file: content for file, content in to_files(other).items() if file.startswith(f"{name}.")}
+    with pytest.raises(InputError, match=f"its part '{name}' is of another"):
+        from_files({**to_files(identifier), **strange}, where="model")
+
+
+def test_without_column_sets_there_is_one_model(samples: pd.DataFrame) -> None:
+    fitted = Identifier(column_sets=False, horizons_s=[10], jobs=1).fit(samples)
+    assert fitted.reduced == {}
+    assert np.isfinite(fitted.predict_proba(samples).to_numpy()).all()
