@@ -44,7 +44,7 @@ fuzz: .venv/.installed  ## Fuzz the parsers of external input, each for SECONDS
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 mutants: .venv/.installed  ## Mutation tests of PACKAGES, with SAMPLE mutants of each
-	test -d .cache/mutants || $(BIN)/python -m pip install --quiet --target .cache/mutants 'cosmic-ray>=8.4,<9'
+	test -d .cache/mutants/cosmic_ray || $(BIN)/python -m pip install --quiet --target .cache/mutants 'cosmic-ray>=8.4,<9'
 	$(BIN)/python -m tools.mutants --sample $(SAMPLE) $(PACKAGES)
 
 lab: .venv/.installed  ## Open the notebooks in JupyterLab
