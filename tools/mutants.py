@@ -127,6 +127,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--least", type=float, default=0.85, help="share that has to be noticed")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends what runs, and removes the copy
     if wrong := set(options.packages) - set(PACKAGES):
         parser.error(f"no package {', '.join(sorted(wrong))}")
     with tempfile.TemporaryDirectory() as folder:
@@ -263,6 +264,7 @@ def _fork(work: Callable[[], int], *, most_s: float | None = None, quiet: bool =
         code = 1
         try:
             os.setsid()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             if quiet:
                 nowhere = os.open(os.devnull, os.O_RDWR)
                 for stream in (0, 1, 2):
@@ -273,10 +275,12 @@ def _fork(work: Callable[[], int], *, most_s: float | None = None, quiet: bool =
             os._exit(code)
     ended, handle = select.poll(), os.pidfd_open(child)
     ended.register(handle, select.POLLIN)
-    in_time = bool(ended.poll(None if most_s is None else most_s * 1000))
-    os.close(handle)
-    with suppress(ProcessLookupError):  # what it started as well
-        os.killpg(child, signal.SIGKILL)
+    try:
+        in_time = bool(ended.poll(None if most_s is None else most_s * 1000))
+    finally:
+        os.close(handle)
+        with suppress(ProcessLookupError):  # what it started as well
+            os.killpg(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status) if in_time else None
 

@@ -45,11 +45,6 @@ KERNEL_NAME: Final = "python3"
 CELL_TIMEOUT_S: Final = 3600
 _START_TIMEOUT_S: Final = 60
 
-#: What nbformat raises for a file that is not a notebook.
-_NO_NOTEBOOK: Final = (
-    ValueError, LookupError, AttributeError, TypeError, AssertionError, RecursionError, nbformat.ValidationError,
-)  # fmt: skip
-
 # nbclient logs as an error what it also raises.
 _quiet = logging.getLogger(__name__)
 _quiet.setLevel(logging.CRITICAL + 1)
@@ -182,8 +177,9 @@ def read_notebook(path: Path) -> NotebookNode:
         raise InputError("no such notebook", where=where) from None
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=where) from error
-    except _NO_NOTEBOOK as error:
-        # A notebook with one wrong detail: say which.
+    except Exception as error:
+        # nbformat converts what it has not checked, so a file that is not a notebook may raise anything. Of a notebook
+        # with one wrong detail the place is known: say which.
         place = ".".join(map(str, getattr(error, "absolute_path", ())))
         detail = f": {place}: {str(error).splitlines()[0][:100]}" if place else ""
         raise InputError(f"not a notebook{detail}", where=where, hint="give a file that JupyterLab opens") from error

@@ -166,6 +166,7 @@ def test_no_secret_no_redaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ('{"cells": [{"cell_type": "code", "sour', "not a notebook"),
         ('{"services": ["nginx"]}', "not a notebook"),
         ("[]", "not a notebook"),
+        ('{"nbformat": 1, "cells": [{"cell_type": "soup"}]}', "not a notebook"),
         ((FIXTURES / "good.ipynb").read_text().replace('"cell_type": "code"', '"cell_type": "soup"'), "not a notebook"),
         (
             '{"cells": [], "metadata": {"kernelspec": null}, "nbformat": 4, "nbformat_minor": 5}',
