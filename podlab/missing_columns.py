@@ -133,7 +133,7 @@ _REMEDIES: Final[dict[str, dict[Family, str]]] = {
 
 
 _SCRAPE: Final = "let Telegraf's prometheus input read the kubelets' /metrics/cadvisor (docs/kubernetes.md)"
-#: Of metrics beside the original ones; where nothing stands, what is said of those holds.
+#: For metrics beside the original ones; where none is listed, the remedy of those holds.
 _FURTHER: Final[dict[str, dict[Family, str]]] = {
     MetricsSource.INFLUXDB: {
         "cpu": _SCRAPE,

@@ -100,7 +100,7 @@ def collect(
     if "service" not in samples and (settings.services or label_table or known is not None):
         samples, report = label_samples(samples, known, rules)
     write_recording(samples, out)
-    _tell(samples, report, out, as_json)
+    _print_summary(samples, report, out, as_json)
 
 
 @with_settings(*DATABASES)
@@ -154,7 +154,7 @@ def replay(
             state_path=state_path,
             progress=progress,
         )
-    told = {
+    summary = {
         "samples": done.samples,
         "points": done.points,
         "resumed_at": done.resumed_at,
@@ -162,9 +162,9 @@ def replay(
         "until": done.until.isoformat(),
     }
     if as_json:
-        print_json(told)
+        print_json(summary)
     else:
-        print(f"{done.samples} samples ({done.points} points) from {told['since']} to {told['until']}")
+        print(f"{done.samples} samples ({done.points} points) from {summary['since']} to {summary['until']}")
 
 
 def _read_inventory(settings: Settings, choice: InventoryChoice) -> pd.DataFrame | None:
@@ -182,7 +182,7 @@ def _read_inventory(settings: Settings, choice: InventoryChoice) -> pd.DataFrame
         return None
 
 
-def _tell(samples: pd.DataFrame, report: LabelReport | None, out: Path, as_json: bool) -> None:
+def _print_summary(samples: pd.DataFrame, report: LabelReport | None, out: Path, as_json: bool) -> None:
     from podlab.data.deployments import names_image
 
     labels = {} if report is None else {
@@ -190,11 +190,11 @@ def _tell(samples: pd.DataFrame, report: LabelReport | None, out: Path, as_json:
         "ambiguous": _names_of(report.ambiguous),
         "unlabelled": _names_of(report.unlabelled),
     }  # fmt: skip
-    told = describe_recording(samples, out)
+    summary = describe_recording(samples, out)
     if as_json:
-        print_json({**told, **labels})
+        print_json({**summary, **labels})
         return
-    print("{file}: {rows} rows of {containers} containers, {since} to {until}".format(**told))
+    print("{file}: {rows} rows of {containers} containers, {since} to {until}".format(**summary))
     if report is not None:
         print(f"{report.service.notna().sum()} containers labelled")
         for title, rows in (("ambiguous", report.ambiguous), ("unlabelled", report.unlabelled)):

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 models = typer.Typer(help="List, show, verify and promote model bundles.", no_args_is_help=True)
 Bundle = Annotated[Path, typer.Argument(metavar="DIR", help="A bundle's folder.", show_default=False)]
 
-#: What is told of containers waits for the file of scores to be complete: so much of it in memory, more on disk.
+#: What is printed of containers waits for the file of scores to be complete: so much of it in memory, more on disk.
 _MOST_LINES_BYTES = 8_000_000
 _LINES_AT_ONCE = 10_000
 
@@ -128,7 +128,7 @@ def identify(
                 explained = explain_answers(
                     identifier, part.samples, part.answers, horizon_s=horizon_s, metrics=part.metrics
                 )
-            _tell(part.answers, explained, as_json)
+            _print_predictions(part.answers, explained, as_json)
 
 
 def _identify_all(
@@ -147,10 +147,13 @@ def _identify_all(
         yield from identify_dataset(identifier, open_dataset(folder), horizon_s=horizon_s, whole=whole)
 
 
-def _tell(answers: Sequence[Prediction], explained: Sequence[Explanation | None] | None, as_json: bool) -> None:
+def _print_predictions(
+    answers: Sequence[Prediction], explained: Sequence[Explanation | None] | None, as_json: bool
+) -> None:
     if as_json:
         for number, answer in enumerate(answers):
-            extra = {} if explained is None else {"explanation": _plain(explained[number])}
+            own = None if explained is None else explained[number]
+            extra = {} if explained is None else {"explanation": None if own is None else own.to_json()}
             print_json({**answer.to_json(), **extra})
         return
     if explained is not None:
@@ -165,10 +168,6 @@ def _tell(answers: Sequence[Prediction], explained: Sequence[Explanation | None]
             for a in answers
         ],
     )  # fmt: skip
-
-
-def _plain(explanation: Explanation | None) -> dict[str, object] | None:
-    return None if explanation is None else explanation.to_json()
 
 
 def _in_words(answer: Prediction, explanation: Explanation | None) -> str:
@@ -229,13 +228,13 @@ def score(
         with use_scheduler(scheduler), atomic_file(out) as temporary:
             _write(scorings, temporary, lines)
         lines.seek(0)
-        told = (json.loads(line) for line in lines)
+        containers = (json.loads(line) for line in lines)
         if as_json:
-            for line in told:
+            for line in containers:
                 print_json(line)
             return
         columns = ("namespace", "pod", "container", "service", "samples")
-        while some := list(islice(told, _LINES_AT_ONCE)):
+        while some := list(islice(containers, _LINES_AT_ONCE)):
             print_table(
                 (*columns, "alarms"),
                 [(*(line[name] for name in columns), len(line["alarms"])) for line in some],
@@ -267,7 +266,7 @@ def _score_series(
 
 
 def _write(scorings: Iterator[RecordingScores], path: Path, lines: IO[str]) -> None:
-    """Write scores as they come, and what is told of each container as a line of JSON."""
+    """Write scores as they come, and what is printed of each container as a line of JSON."""
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet as pq

@@ -45,18 +45,18 @@ def add(
         if file.resolve().is_relative_to(folder.resolve()):
             raise InputError("is in the data set already", where=str(file), hint="name other recordings")
     refuse_inputs(folder, files)
-    told: list[dict[str, object]] = []
+    results: list[dict[str, object]] = []
     with show_progress("add") as progress:
         for number, file in enumerate(files):
             progress(number, len(files), file.name)
             digest, _ = fingerprint(file)
             if digest in sources_of(folder):
-                told.append({"file": str(file), "added": False, "rows": 0, "partitions": 0})
+                results.append({"file": str(file), "added": False, "rows": 0, "partitions": 0})
                 continue
             added = append(read_with_role(file), folder, source=digest)
             rows = sum(each.rows for each in added.partitions)
-            told.append({"file": str(file), "added": True, "rows": rows, "partitions": len(added.partitions)})
-    for line in told:
+            results.append({"file": str(file), "added": True, "rows": rows, "partitions": len(added.partitions)})
+    for line in results:
         if as_json:
             print_json(line)
         elif line["added"]:
@@ -74,7 +74,7 @@ def show(folder: Folder, as_json: Json = False) -> None:
     from podlab.data.store import open_dataset
 
     opened = open_dataset(folder)
-    told = [
+    clusters = [
         {
             "cluster": cluster,
             "since": own[0].day,
@@ -87,10 +87,10 @@ def show(folder: Folder, as_json: Json = False) -> None:
         if (own := [each for each in opened.partitions if each.cluster == cluster])
     ]
     if as_json:
-        print_json({"folder": opened.where, "digest": opened.digest, "rows": opened.rows, "clusters": told})
+        print_json({"folder": opened.where, "digest": opened.digest, "rows": opened.rows, "clusters": clusters})
         return
     columns = ("cluster", "since", "until", "partitions", "rows", "bytes")
-    print_table(columns, [[line[name] for name in columns] for line in told])
+    print_table(columns, [[line[name] for name in columns] for line in clusters])
 
 
 @dataset.command()
@@ -167,18 +167,18 @@ def import_command(
         refuse_unwritable(out)
     done = import_files(files, read_mapping(mapping), cluster=cluster)
     write_recording(done.samples, out)
-    told = _told(done, out)
+    summary = _summary_of(done, out)
     if as_json:
-        print_json(told)
+        print_json(summary)
         return
-    print("{file}: {rows} rows of {containers} containers, {since} to {until}".format(**told))
+    print("{file}: {rows} rows of {containers} containers, {since} to {until}".format(**summary))
     print("interval: " + ("-" if done.interval_s is None else f"{done.interval_s:g} s"))
     print_table(("metric", "rows with a value"), [(name, f"{share:.0%}") for name, share in done.present.items()])
     for note in done.notes:
         print(f"note: {note}")
 
 
-def _told(done: Imported, out: Path) -> dict[str, object]:
+def _summary_of(done: Imported, out: Path) -> dict[str, object]:
     import pandas as pd
 
     samples = done.samples

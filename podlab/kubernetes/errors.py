@@ -133,28 +133,28 @@ def explain_status(code: int, status: Status, action: Action, *, host: str, orig
         To be raised; one of the classes above where callers distinguish them.
     """
     message = one_line(status.message)
-    said = f": {message}" if message else ""
+    why = f": {message}" if message else ""
     details = status.details or Details()
     if code == 401:
         what = "the API server does not accept the credentials (401)"
         return InputError(what, where=host, hint=f"renew or correct those of {origin}")
     if code in (400, 413, 415, 422) or (code == 403 and any(words in message for words in _NOT_ADMITTED)):
-        return RejectedError(f"the API server refuses to {action} ({code}){said}", where=host)
+        return RejectedError(f"the API server refuses to {action} ({code}){why}", where=host)
     if code == 403:
         hint = f"grant the verb {action.verb!r} on that resource to the user of {origin}"
-        return ForbiddenError(f"no right to {action} (403){said}", where=host, hint=hint)
+        return ForbiddenError(f"no right to {action} (403){why}", where=host, hint=hint)
     if code == 404 and details.name:
-        return NotFoundError(f"cannot {action}: it does not exist (404){said}", where=host)
+        return NotFoundError(f"cannot {action}: it does not exist (404){why}", where=host)
     if code == 404:
         hint = "give the address of a Kubernetes API server"
         return NotFoundError(f"cannot {action}: no such path (404)", where=host, hint=hint)
     if code == 409:
-        return ConflictError(f"cannot {action}: somebody else was quicker (409){said}", where=host)
+        return ConflictError(f"cannot {action}: somebody else was quicker (409){why}", where=host)
     if code == 410:
         return ExpiredError(f"cannot {action}: the version asked for is no longer kept (410)", where=host)
     if code == 504 and any(cause.reason == _TOO_NEW for cause in details.causes or ()):
-        return ExpiredError(f"cannot {action}: the server has not seen that version yet (504){said}", where=host)
-    what = f"the API server failed to {action} ({code}){said}"
+        return ExpiredError(f"cannot {action}: the server has not seen that version yet (504){why}", where=host)
+    what = f"the API server failed to {action} ({code}){why}"
     if code in (429, 503) or details.retry_after_s is not None:
         busy = BusyError(what, where=host, hint="try again later")
         busy.retry_after_s = details.retry_after_s

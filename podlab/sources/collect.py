@@ -76,8 +76,8 @@ def read_slices(
             # Where the server has set a limit to spans, one that was refused would be so again.
             width = widest = (end - since) // 2
             if width < per_s:
-                said = f"even {(end - since) / per_s:g} s of {what} are too much for one answer: {error.message}"
-                raise PodlabError(said, where=where, hint=hint) from None
+                problem = f"even {(end - since) / per_s:g} s of {what} are too much for one answer: {error.message}"
+                raise PodlabError(problem, where=where, hint=hint) from None
             continue
         parts.append(part)
         since = end

@@ -34,7 +34,7 @@ _ONE_CHECK: Final = TriggerPolicy(consecutive=1, timeout_s=1e-9)
 _SECONDS: Final = (10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
 #: The metrics that detectors look at.
 DETECTOR_METRICS: Final = ORIGINAL_METRICS
-#: By these an agent's row without values is told from others, whatever else a model reads.
+#: These show which rows an agent wrote without values, whatever else a model reads.
 _CPU_AND_MEMORY: Final = tuple(name for name in ORIGINAL_METRICS if CATALOGUE[name].family in ("cpu", "memory"))
 # mallopt(3), from malloc.h of glibc.
 _M_MMAP_THRESHOLD: Final = -3

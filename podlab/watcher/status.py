@@ -259,8 +259,8 @@ def _handler_for(status: WatcherStatus) -> type[BaseHTTPRequestHandler]:
             path = urlsplit(self.path).path
             if path in ("/healthz", "/readyz"):
                 reasons = status.stuck() if path == "/healthz" else status.not_ready()
-                said = "ok\n" if not reasons else "".join(f"{reason}\n" for reason in reasons)
-                self._answer("text/plain; charset=utf-8", [said.encode()], 503 if reasons else 200)
+                text = "ok\n" if not reasons else "".join(f"{reason}\n" for reason in reasons)
+                self._answer("text/plain; charset=utf-8", [text.encode()], 503 if reasons else 200)
             elif path == "/metrics":
                 self._answer("text/plain; version=0.0.4; charset=utf-8", [status.metrics()])
             elif path == "/containers":
