@@ -175,7 +175,7 @@ def rights_for(settings: Settings) -> Iterator[Right]:
     if settings.metrics_source == MetricsSource.KUBELET:
         yield Right("list", "nodes", "to find the kubelets", kubelet)
         yield Right("get", "nodes/stats", "for metrics", kubelet)
-        yield Right("get", "nodes/metrics", "for block I/O", kubelet, needed=False)
+        yield Right("get", "nodes/metrics", "for block I/O, processes, throttling and packets", kubelet, needed=False)
     else:
         yield Right("list", "nodes", "for images' sizes in recordings; never a feature", kubelet, needed=False)
 
