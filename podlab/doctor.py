@@ -377,11 +377,13 @@ def check_alternatives(settings: Settings, model: BundleInfo | None) -> list[Fin
 
     A database is checked if its address was given, kubelets if the API server is reached. They are queried once.
     """
-    found = (_look(settings, source, model) for source in MetricsSource if source != settings.metrics_source)
+    found = (
+        _check_alternative(settings, source, model) for source in MetricsSource if source != settings.metrics_source
+    )
     return [replace(each, needed=False, alternative=True) for findings in found for each in findings]
 
 
-def _look(settings: Settings, source: MetricsSource, model: BundleInfo | None) -> Iterator[Finding]:
+def _check_alternative(settings: Settings, source: MetricsSource, model: BundleInfo | None) -> Iterator[Finding]:
     subject = f"instead: {NAMES[source]}"
     other = settings.model_copy(update={"metrics_source": source})
     if source is MetricsSource.KUBELET:

@@ -109,7 +109,7 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
         _start_threads(stack, stop, informer, election)
         log.info("model %s watches", model.name)
         if once:
-            _look_once(watcher, informer, stop, clock)
+            _run_once(watcher, informer, stop, clock)
         else:
             _run_rounds(watcher, informer, election, stop, clock)
         log.info("stopped")
@@ -141,7 +141,7 @@ def _run_rounds(
         stop.event.wait(max(0.0, begun_s + watcher.options.interval_s - clock.steady()))
 
 
-def _look_once(watcher: Watcher, informer: PodInformer, stop: StopSignal, clock: Clock) -> None:
+def _run_once(watcher: Watcher, informer: PodInformer, stop: StopSignal, clock: Clock) -> None:
     until_s = clock.steady() + _LIST_S
     while stop.proceed() and not informer.status.synced:
         if clock.steady() > until_s:

@@ -63,7 +63,7 @@ class SinkContext:
 def make_sinks(names: Sequence[str], context: SinkContext, *, log_first: bool) -> list[Sink]:
     """Make the sinks of these names.
 
-    The log comes after the Event sink, which knows what was announced before; ``log_first`` is for a single look, which
+    The log comes after the Event sink, which knows what was announced before; ``log_first`` is with ``--once``, which
     writes everything.
     """
     order = [name for name in SINKS.names() if name in names]

@@ -92,7 +92,7 @@ def test_a_dry_run_changes_nothing_anywhere(
     settings = {"watch_state": str(state), "watch_lease": LEASE, "watch_sinks": "log,event,annotation,influxdb"}
     model = write_bundle(tmp_path / "model")
     with WatchProcess(api, tmp_path, model, influxd.url, database, ("--dry-run",), settings) as watcher:
-        watcher.wait_for_look(written)
+        watcher.wait_for_fetch(written)
         play(influxd, database, now, 30)
         watcher.wait_for_announcements(4)
         assert watcher.end() == 0

@@ -80,7 +80,7 @@ def test_what_a_watcher_serves_and_keeps(
     with WatchProcess(api, tmp_path, BUNDLE, influxd.url, database, settings=settings) as watcher:
         watcher.wait_for_log("pods at version")
         run_pods(api, now)
-        watcher.wait_for_look(written)
+        watcher.wait_for_fetch(written)
         play(influxd, database, now, 58)
         watcher.wait_for_announcements(1)
         probes = {path: watcher.get(path).text for path in ("/healthz", "/readyz")}

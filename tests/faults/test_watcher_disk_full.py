@@ -22,7 +22,7 @@ def test_announcing_goes_on_and_the_file_stays_readable(
     with WatchProcess(
         watch_api, tmp_path, model, influxd.url, database, settings={"watch_state": str(state)}, most_file_bytes=1000
     ) as watcher:
-        watcher.wait_for_look(written)
+        watcher.wait_for_fetch(written)
         play(influxd, database, now, 30)
         watcher.wait_for_announcements(18)
         watcher.wait_for_log("announcements are remembered only until a restart")

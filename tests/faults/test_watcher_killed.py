@@ -33,12 +33,12 @@ def test_nothing_is_announced_twice_and_nothing_is_missed(
     settings = {"watch_state": str(tmp_path / "announced.jsonl")} if state == "kept" else {}
     with WatchProcess(watch_api, tmp_path, model, influxd.url, database, settings=settings) as first:
         strike_at_event(watch_api, 7, first, signal.SIGKILL)
-        first.wait_for_look(written)
+        first.wait_for_fetch(written)
         written = play(influxd, database, now, 30)
         assert first.process.wait() == -signal.SIGKILL
         first.end_of_output()
     with WatchProcess(watch_api, tmp_path, model, influxd.url, database, settings=settings) as second:
-        second.wait_for_look(written)
+        second.wait_for_fetch(written)
         play(influxd, database, now, 40)
         # The event under way at the kill stands; only its log line may be lost.
         second.wait_for(lambda lines: len(announcements([*first.lines, *lines])) >= 29)

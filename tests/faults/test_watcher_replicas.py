@@ -36,7 +36,7 @@ def test_nothing_is_announced_twice_and_nothing_is_missed(
         run_pods(watch_api, now)
         written = play(influxd, database, now[early], 10)
         for each in one, two:
-            each.wait_for_look(written)
+            each.wait_for_fetch(written)
         written = play(influxd, database, now[early], 30)
         for each in one, two:
             each.poll("/containers", lambda text: text.count('"waiting"') == 9)
@@ -46,7 +46,7 @@ def test_nothing_is_announced_twice_and_nothing_is_missed(
         leader, other = lead(one, two)
         leader.end(signal.SIGKILL)
         # A decision takes two checks, also where the other holds the Lease already.
-        other.wait_for_look(written, play(influxd, database, now[~early], 10))
+        other.wait_for_fetch(written, play(influxd, database, now[~early], 10))
         other.poll("/metrics", lambda text: "podlab_leader 1.0" in text)
         play(influxd, database, now[~early], 30)
         other.poll("/metrics", lambda _: len(announcements([*leader.lines, *other.read_lines()])) == 18)

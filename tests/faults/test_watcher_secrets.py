@@ -28,7 +28,7 @@ def test_none_while_all_is_well(
     run_pods(watch_api, now)
     written = play(influxd, database, now, 10)
     with WatchProcess(watch_api, tmp_path, model, influxd.url, database) as watcher:
-        watcher.wait_for_look(written)
+        watcher.wait_for_fetch(written)
         play(influxd, database, now, 30)
         watcher.wait_for_announcements(6)
         shown = _shown_by(watcher)

@@ -31,14 +31,14 @@ def test_it_ends_cleanly_and_the_next_one_goes_on_where_it_was(
     settings = {"watch_state": str(tmp_path / "announced.jsonl")}
     with WatchProcess(watch_api, tmp_path, model, influxd.url, database, settings=settings) as first:
         strike_at_event(watch_api, 7, first, signal.SIGTERM)
-        first.wait_for_look(written)
+        first.wait_for_fetch(written)
         written = play(influxd, database, now, 30)
         first.wait_for_log("stopped")
         assert first.process.wait() == 0
     assert 7 <= len(events(watch_api)) <= 8  # the one under way is finished
     assert len(announcements(first.lines)) == len(events(watch_api))
     with WatchProcess(watch_api, tmp_path, model, influxd.url, database, settings=settings) as second:
-        second.wait_for_look(written)
+        second.wait_for_fetch(written)
         play(influxd, database, now, 40)
         second.wait_for(lambda lines: len(announcements([*first.lines, *lines])) >= 30)
         assert second.end() == 0

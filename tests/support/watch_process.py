@@ -199,7 +199,7 @@ class WatchProcess:
             threading.Event().wait(0.05)
         return text
 
-    def wait_for_look(self, *written: pd.DataFrame) -> None:
+    def wait_for_fetch(self, *written: pd.DataFrame) -> None:
         """Wait until it has fetched all these samples; a decision needs a second check that sees more.
 
         A round may come while they are written, or while their pods appear, and see only some of them.

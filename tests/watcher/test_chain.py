@@ -22,7 +22,7 @@ def test_pods_that_appear_are_identified_and_their_events_tell_the_truth(
     with WatchProcess(watch_api, tmp_path, model, influxd.url, database) as watcher:
         watcher.wait_for_log("pods at version")
         run_pods(watch_api, now)
-        watcher.wait_for_look(written)
+        watcher.wait_for_fetch(written)
         play(influxd, database, now, 40)
         said = watcher.wait_for_announcements(len(truth))
         assert {line["pod"]: line["service"] for line in said} == truth
@@ -49,7 +49,7 @@ def test_a_container_that_turns_strange_is_told_of_and_again_when_it_is_not(
     with WatchProcess(watch_api, tmp_path, model_with_detectors, influxd.url, database, settings=settings) as watcher:
         watcher.wait_for_log("pods at version")
         run_pods(watch_api, now)
-        watcher.wait_for_look(written)
+        watcher.wait_for_fetch(written)
         play(influxd, database, now, 60)
         watcher.wait_for_announcements(6)
         play(influxd, database, now, 170)
