@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from podlab.data.samples import INSTANCE_KEY
 from podlab.detect.detector import Evidence, TrainingRows, smooth
-from podlab.detect.reference import ParetoTailEcdf, RobustScaler, fit_ecdf, fit_scaler
+from podlab.detect.reference import AGES_S, ParetoTailEcdf, RobustScaler, fit_ecdf, fit_scaler, standardise
 from podlab.detect.signals import CHANGES, SIGNALS, ObservedSignals, observe_rows
 from podlab.detect.synthetic import inject_faults
 from podlab.features.rows import read_rows
@@ -40,9 +40,9 @@ FEATURES = 3 * len(SIGNALS) + 2 * _LARGEST + 2
 _MAX_AGE_S = 600.0
 _MIN_NORMAL = 1e-6
 
-_TREES, _MAX_LEAVES, _MIN_ROWS_IN_LEAF, _FEATURES_PER_SPLIT = 64, 200, 10, 0.25
+_TREES, _MAX_LEAVES, _MIN_ROWS_IN_LEAF, _FEATURES_PER_SPLIT = 48, 200, 10, 0.15
 #: Training rows of a forest, at most, and the least that are enough.
-_MAX_ROWS = 40_000
+_MAX_ROWS = 24_000
 _MIN_ROWS = 50
 #: Copies of the normal samples that faults are drawn into, and the share of containers in them whose baseline does not
 #: learn from the fault: so it is if the fault is noticed.
@@ -91,6 +91,19 @@ class FaultDetector:
         """Judge rows (n,), each by itself."""
         deviations = self.scaler.standardise(observed, age_s)
         found = fault_evidence(self.forest, forest_features(observed, age_s, deviations))
+        return Evidence(found, found, deviations)
+
+    @staticmethod
+    def evidence_by(
+        detectors: Sequence[FaultDetector], number: IntArray, observed: ObservedSignals, age_s: FloatArray
+    ) -> Evidence:
+        """Judge rows (n,), each by one of the detectors of a library, whose numbers are given (n,), at once."""
+        band = np.searchsorted(AGES_S, age_s, side="right")
+        location, scale = (
+            np.stack([getattr(each.scaler, name) for each in detectors])[number, band] for name in ("location", "scale")
+        )
+        deviations = standardise(observed, location, scale)
+        found = fault_evidence(detectors[0].forest, forest_features(observed, age_s, deviations))
         return Evidence(found, found, deviations)
 
     def rarity(self, observed: ObservedSignals, age_s: FloatArray, container: IntArray) -> FloatArray:

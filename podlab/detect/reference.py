@@ -57,20 +57,32 @@ class RobustScaler:
         container's own as more is known of the container.
         """
         band = np.searchsorted(AGES_S, age_s, side="right")
-        number = self.location.shape[1] // 2
-        observed = observed.first(number)
-        location, scale = self.location[band], self.scale[band]
-        own = scale[:, number:]
-        weight = observed.learned_s / (observed.learned_s + _SERVICE_COUNTS_S)
-        change_scale = np.maximum(np.sqrt(own**2 + weight * (observed.mean_square - own**2)), _MIN_OWN_SCALE)
-        deviations = np.concatenate(
-            [
-                (observed.value - location[:, :number]) / scale[:, :number],
-                np.where(CHANGES[:number], (observed.change - location[:, number:]) / change_scale, 0.0),
-            ],
-            axis=1,
-        )
-        return np.asarray(np.clip(np.nan_to_num(deviations), -MAX_DEVIATION, MAX_DEVIATION))
+        return standardise(observed, self.location[band], self.scale[band])
+
+
+def standardise(observed: ObservedSignals, location: FloatArray, scale: FloatArray) -> FloatArray:
+    """Give deviations as :meth:`RobustScaler.standardise`, each row by its own scaler (n, 2 * n_signals).
+
+    Parameters
+    ----------
+    observed : ObservedSignals
+        Of at least ``n_signals`` signals (n).
+    location, scale : array of float64 (n, 2 * n_signals)
+        Those of the row's scaler at its age.
+    """
+    number = location.shape[1] // 2
+    observed = observed.first(number)
+    own = scale[:, number:]
+    weight = observed.learned_s / (observed.learned_s + _SERVICE_COUNTS_S)
+    change_scale = np.maximum(np.sqrt(own**2 + weight * (observed.mean_square - own**2)), _MIN_OWN_SCALE)
+    deviations = np.concatenate(
+        [
+            (observed.value - location[:, :number]) / scale[:, :number],
+            np.where(CHANGES[:number], (observed.change - location[:, number:]) / change_scale, 0.0),
+        ],
+        axis=1,
+    )
+    return np.asarray(np.clip(np.nan_to_num(deviations), -MAX_DEVIATION, MAX_DEVIATION))
 
 
 def fit_scaler(observed: ObservedSignals, age_s: FloatArray, *, by_age: bool = True) -> RobustScaler:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from podlab.data.catalogue import Family
 from podlab.detect.detector import smoothing_share
+from podlab.detect.discriminative import FaultDetector
 from podlab.detect.library import AnyDetector, DetectorLibrary
 from podlab.detect.reference import MAX_DEVIATION
 from podlab.detect.signals import SIGNALS, ObservedSignals, SignalState, samples_at, time_steps
@@ -83,6 +84,8 @@ class Scorer:
         self._number = {name: number for number, name in enumerate(library.detectors)}
         self._threshold = np.full(len(self._detectors), library.threshold)
         self._threshold[-1] = library.pooled_threshold
+        of_faults = [each for each in self._detectors if isinstance(each, FaultDetector)]
+        self._sharing = of_faults if len(of_faults) == len(self._detectors) else []
         self._smoothing_s = library.pooled.smoothing_s
         self._state = SignalState(size, max(each.scaler.location.shape[1] for each in self._detectors) // 2)
         self._smoothed = np.zeros((size, 2))  # total evidence, and that of changes
@@ -174,7 +177,12 @@ class Scorer:
             return np.asarray(np.bincount(row, weights=pair_weight * pairs, minlength=which.size))
 
         pair_evidence, deviations = np.zeros((2, row.size)), np.zeros((which.size, 2 * len(SIGNALS)))
-        for detector, pairs in parts:
+        if self._sharing and which.size:  # one walk through the forest for all services
+            judged = FaultDetector.evidence_by(self._sharing, pair_source, observed.take(row), age_s[row])
+            pair_evidence[:] = judged.total
+            first = np.searchsorted(row, np.arange(which.size))
+            deviations = np.add.reduceat(pair_weight[:, None] * judged.deviations, first, axis=0)
+        for detector, pairs in [] if self._sharing else parts:
             found = detector.evidence(observed.take(row[pairs]), age_s[row[pairs]])
             pair_evidence[:, pairs] = found.total, found.changes
             own = found.deviations.shape[1] // 2  # of older models fewer signals are judged

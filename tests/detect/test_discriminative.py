@@ -9,6 +9,7 @@ import pytest
 from podlab.detect import FaultDetector
 from podlab.detect import storage as detectors
 from podlab.detect.discriminative import FEATURES
+from podlab.detect.signals import observe_rows
 from podlab.errors import InputError
 from podlab.features.rows import read_rows
 from tests.detect.conftest import SERVICES, fault_library, leak
@@ -43,6 +44,19 @@ def test_one_container_alone_scores_as_among_others(samples: pd.DataFrame) -> No
     alone = run(fault_library(), rows, own_services(rows), only=1)
     own = rows.code == 1
     assert alone["rarity"][own] == pytest.approx(together["rarity"][own], abs=1e-9)
+
+
+def test_judging_all_services_at_once_is_judging_each(samples: pd.DataFrame) -> None:
+    rows, library = read_rows(leak(samples)), fault_library()
+    seen, service = observe_rows(rows), rows.containers["service"].to_numpy()[rows.code]
+    found = [each for each in library.detectors.values() if isinstance(each, FaultDetector)]
+    number = np.array([list(library.detectors).index(name) for name in service])
+    together = FaultDetector.evidence_by(found, number, seen, rows.offset_s)
+    for place, detector in enumerate(found):
+        own = number == place
+        alone = detector.evidence(seen.take(own), rows.offset_s[own])
+        assert np.array_equal(together.total[own], alone.total)
+        assert np.array_equal(together.deviations[own], alone.deviations)
 
 
 def test_metrics_that_are_missing_say_nothing(samples: pd.DataFrame) -> None:
