@@ -140,7 +140,7 @@ def _read_parquet(path: Path) -> tuple[pa.Schema, pd.Timestamp]:
     try:
         schema = pq.read_schema(path)
         last = pc.max(pq.read_table(path, columns=["time"])["time"]).as_py()
-    except (pa.ArrowException, OSError, KeyError) as error:
+    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
         raise InputError(f"not a recording in Parquet: {error}", where=str(path)) from error
     return schema, pd.Timestamp(last)
 

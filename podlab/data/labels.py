@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from podlab.data.catalogue import CONTAINER_KEY
 from podlab.data.deployments import deployments_of, names_image
-from podlab.data.samples import to_frame
+from podlab.data.samples import check_text, to_frame
 from podlab.errors import InputError
 
 #: What a row can name containers by; an empty cell stands for all.
@@ -293,7 +293,7 @@ def read_label_table(path: Path) -> pd.DataFrame:
         table = _read_parquet(path) if is_parquet else _read_csv(path)
     except FileNotFoundError:
         raise InputError("no such file", where=where) from None
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise InputError(f"is neither CSV nor Parquet: {reason}", where=where) from None
     except OSError as error:
@@ -305,7 +305,7 @@ def read_label_table(path: Path) -> pd.DataFrame:
 def _read_parquet(path: Path) -> pd.DataFrame:
     # What pandas wrote beside the columns is left aside: names that are its index are columns like others, a count is
     # none.
-    table = pq.read_table(path)
+    table = check_text(pq.read_table(path))
     return to_frame(table.drop_columns([name for name in table.column_names if name.startswith("__index_level_")]))
 
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from podlab.data import MOST_TRAINING_ROWS
 from podlab.data.catalogue import AGES, CATALOGUE, CONTAINER_KEY
 from podlab.data.draws import ROLES, role_of
-from podlab.data.samples import before_faults, check_samples, to_frame
+from podlab.data.samples import before_faults, check_samples, check_text, to_frame
 from podlab.data.store import append, is_dataset_path, open_dataset
 from podlab.data.store.containers import TRAINING_S, sample_datasets
 from podlab.errors import InputError
@@ -284,8 +284,8 @@ def _read_parquet(path: Path, left_out: set[str]) -> pa.Table:
             schema = file.schema_arrow
             _refuse_repeated(schema.names, str(path))
             _refuse_nested(schema, str(path))
-            return file.read([name for name in schema.names if name not in left_out])
-    except (pa.ArrowException, OSError) as error:
+            return check_text(file.read([name for name in schema.names if name not in left_out]))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last of a column's name
         raise InputError(
             f"a damaged Parquet file: {_first_line(error)}", where=str(path), hint="copy or record it again"
         ) from error

@@ -345,6 +345,24 @@ def to_frame(table: Table) -> pd.DataFrame:
     return frame
 
 
+def check_text(table: Table) -> Table:
+    """Give a table back whose text is UTF-8; reading Parquet does not look, and whoever uses such text would fail.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+        If the text of a column is not; names the column.
+    """
+    import pyarrow as pa
+
+    for name in table.column_names:
+        try:
+            table[name].validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise pa.ArrowInvalid(f"column {name!r}: {str(error).strip()}") from None
+    return table
+
+
 def is_sound(table: pd.DataFrame) -> bool:
     """Tell whether a table fits the schema, in a tenth of the time that finding out where it does not takes."""
     if not set(REQUIRED) <= set(table) <= set(ALL_COLUMNS):

@@ -233,12 +233,15 @@ def cross_validate(
     if model is None:
         model = Identifier(group=unit_column(dataset.containers, group), seed=seed)
     given = model if isinstance(model, Mapping) else {"": model}
-    # One process trains each, since folds run side by side.
+    asked = tuple(each if isinstance(each, Scenario) else from_start([each])[0] for each in scenarios)
+    # One process trains each, since folds run side by side; for columns that all are there no smaller set is needed.
+    changes: dict[str, Any] = {"jobs": 1}
+    if tested is None and not any(each.columns for each in asked):
+        changes["column_sets"] = False
     models = {
-        name: Identifier(**own.get_params() | {"jobs": 1}) if isinstance(own, Identifier) else own
+        name: Identifier(**own.get_params() | changes) if isinstance(own, Identifier) else own
         for name, own in given.items()
     }
-    asked = tuple(each if isinstance(each, Scenario) else from_start([each])[0] for each in scenarios)
     kept = None if cache is None else Kept(Path(cache))
 
     described = _describe(tested_on, group)

@@ -176,7 +176,7 @@ def calibrate(
     measures = measure(logits, proximity, neg_log_distances[np.arange(best.size), best], n_models)
     return Calibration(
         temperature,
-        fit_ood_score(measures, best, logits.shape[1]),
+        fit_ood_score(measures, logits.shape[1]),
         fit_conformal_quantiles(probability, own, groups[:as_recorded]),
     )
 

@@ -4,8 +4,9 @@ It rests on three measures: how much the horizon models agree, the forest proxim
 the distance to its nearest training container. Forest proximity asks whether two containers are on the same side of
 thresholds; one beyond all of them, with ten times the memory of any known container, appears near. A distance shows it.
 
-Some services are always close together and others never, so each measure is compared with its median for the service.
-Ranks among held-out containers are conformal p-values; their logarithms are added (Fisher 1925).
+Ranks among the held-out containers of all services are conformal p-values; their logarithms are added (Fisher 1925).
+Comparing each measure with its median for the service first, as models of before do, costs 5 to 9 points of AUROC where
+ten deployments of a service are known.
 """
 
 from __future__ import annotations
@@ -22,8 +23,6 @@ FloatArray = NDArray[np.float64]
 NOVELTY_THRESHOLD = 0.98
 #: A distribution is kept as so many quantiles at most.
 KEPT_QUANTILES = 257
-#: The common median counts as so many containers in each service's, which may have few of its own.
-_SHRINKAGE = 4.0
 #: Beyond the most unusual held-out container the tail falls by exp(-1) over the distance from it to the median.
 _TAIL_RATE = 1.0
 
@@ -43,7 +42,7 @@ class OodScore:
     Attributes
     ----------
     medians : array of float64 (n_measures, n_services)
-        Of each measure where a service was the most probable one.
+        Of each measure, where a service is the most probable one.
     deviations : array of float64 (n_measures, n_kept)
         Differences from the median, ascending; empty without held-out containers.
     scores : array of float64 (n_kept,)
@@ -76,15 +75,13 @@ class OodScore:
         return 1.0 - np.exp(_log_tail(self.scores, np.asarray(np.sum(ranks, axis=0))))
 
 
-def fit_ood_score(measures: FloatArray, best: NDArray[np.intp], services: int) -> OodScore:
+def fit_ood_score(measures: FloatArray, services: int) -> OodScore:
     """Fit the score to held-out containers.
 
     Parameters
     ----------
     measures : array of float64 (n, n_measures)
         From :func:`podlab.identify.calibration.measure`.
-    best : array of int (n,)
-        The most probable service, right or wrong.
     services : int
         How many services there are.
     """
@@ -92,22 +89,11 @@ def fit_ood_score(measures: FloatArray, best: NDArray[np.intp], services: int) -
     if not count:
         return OodScore(np.zeros((number, services)), np.empty((number, 0)), np.empty(0))
     common = np.median(measures, axis=0)
-    medians = np.tile(common[:, None], (1, services))
-    deviation = np.empty_like(measures)
-    for service in np.unique(best):
-        own = np.flatnonzero(best == service)
-        medians[:, service] = _shrunk_median(measures[own], common)
-        for row in own:  # compared with the others, as a new container will be
-            deviation[row] = measures[row] - _shrunk_median(measures[own[own != row]], common)
+    deviation = measures - common
     ascending = np.sort(deviation, axis=0).T
     ranks = np.sum([_log_tail(known, own) for known, own in zip(ascending, deviation.T, strict=True)], axis=0)
+    medians = np.tile(common[:, None], (1, services))
     return OodScore(medians, np.array([_quantiles(known) for known in ascending]), _quantiles(np.sort(ranks)))
-
-
-def _shrunk_median(own: FloatArray, common: FloatArray) -> FloatArray:
-    if not len(own):
-        return common
-    return np.asarray((np.median(own, axis=0) * len(own) + common * _SHRINKAGE) / (len(own) + _SHRINKAGE))
 
 
 def _log_tail(ascending: FloatArray, values: FloatArray) -> FloatArray:

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from podlab.data.samples import to_frame
+from podlab.data.samples import check_text, to_frame
 from podlab.errors import InputError, PodlabError
 from podlab.files import decode_text
 from podlab.importing.mapping import FileFormat
@@ -297,7 +297,7 @@ def _read_csv(path: Path) -> ForeignTable:
 
 def _read_parquet(path: Path) -> ForeignTable:
     # What pandas wrote beside the columns is left aside: its index is a column like others.
-    table = pq.read_table(path)
+    table = check_text(pq.read_table(path))
     for number, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
             table = table.set_column(number, field.name, table.column(number).cast(field.type.value_type))

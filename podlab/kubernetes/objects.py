@@ -24,6 +24,8 @@ from podlab.http import DECODE_ERRORS, one_line
 from podlab.kubernetes.errors import Status, UnreadableError
 
 Item = TypeVar("Item")
+SpecT = TypeVar("SpecT", bound="Container")
+StatusT = TypeVar("StatusT", bound="ContainerStatus")
 
 
 class ListMeta(Struct, gc=False):
@@ -90,23 +92,23 @@ class Container(Struct, gc=False):
     restart_policy: str | None = field(default=None, name="restartPolicy")
 
 
-class PodSpec(Struct, gc=False):
-    """``spec`` of a pod."""
+class PodSpec(Struct, Generic[SpecT], gc=False):
+    """``spec`` of a pod, with as much of its containers as is read."""
 
-    containers: tuple[Container, ...] = ()
-    init_containers: tuple[Container, ...] = field(default=(), name="initContainers")
-    ephemeral_containers: tuple[Container, ...] = field(default=(), name="ephemeralContainers")
+    containers: tuple[SpecT, ...] = ()
+    init_containers: tuple[SpecT, ...] = field(default=(), name="initContainers")
+    ephemeral_containers: tuple[SpecT, ...] = field(default=(), name="ephemeralContainers")
     node: str | None = field(default=None, name="nodeName")
 
 
-class PodStatus(Struct, gc=False):
+class PodStatus(Struct, Generic[StatusT], gc=False):
     """``status`` of a pod; init and ephemeral containers have lists of their own."""
 
     phase: str = ""
     reason: str | None = None
-    containers: tuple[ContainerStatus, ...] = field(default=(), name="containerStatuses")
-    init_containers: tuple[ContainerStatus, ...] = field(default=(), name="initContainerStatuses")
-    ephemeral_containers: tuple[ContainerStatus, ...] = field(default=(), name="ephemeralContainerStatuses")
+    containers: tuple[StatusT, ...] = field(default=(), name="containerStatuses")
+    init_containers: tuple[StatusT, ...] = field(default=(), name="initContainerStatuses")
+    ephemeral_containers: tuple[StatusT, ...] = field(default=(), name="ephemeralContainerStatuses")
 
 
 class WatchedMeta(Meta, gc=False):
@@ -119,8 +121,8 @@ class Pod(Struct, gc=False):
     """A pod, for the watch."""
 
     metadata: WatchedMeta
-    spec: PodSpec = field(default_factory=PodSpec)
-    status: PodStatus = field(default_factory=PodStatus)
+    spec: PodSpec[Container] = field(default_factory=PodSpec)
+    status: PodStatus[ContainerStatus] = field(default_factory=PodStatus)
 
 
 class Owner(Struct, gc=False):
@@ -151,27 +153,12 @@ class ImageContainerStatus(ContainerStatus, gc=False):
     image_id: str = field(default="", name="imageID")
 
 
-class ListedPodSpec(Struct, gc=False):
-    """``spec`` of a pod, for the inventory."""
-
-    containers: tuple[ImageContainer, ...] = ()
-    init_containers: tuple[ImageContainer, ...] = field(default=(), name="initContainers")
-    node: str | None = field(default=None, name="nodeName")
-
-
-class ListedPodStatus(Struct, gc=False):
-    """``status`` of a pod, for the inventory."""
-
-    containers: tuple[ImageContainerStatus, ...] = field(default=(), name="containerStatuses")
-    init_containers: tuple[ImageContainerStatus, ...] = field(default=(), name="initContainerStatuses")
-
-
 class ListedPod(Struct, gc=False):
     """A pod, for the inventory."""
 
     metadata: OwnedMeta
-    spec: ListedPodSpec = field(default_factory=ListedPodSpec)
-    status: ListedPodStatus = field(default_factory=ListedPodStatus)
+    spec: PodSpec[ImageContainer] = field(default_factory=PodSpec)
+    status: PodStatus[ImageContainerStatus] = field(default_factory=PodStatus)
 
 
 class Image(Struct, gc=False):
@@ -315,7 +302,9 @@ def watched(pod: Pod) -> WatchedPod:
     return WatchedPod(namespace, name, uid, node, tuple(found))
 
 
-def _state(one: ContainerStatus | None, status: PodStatus) -> tuple[ContainerState, datetime | None, str | None]:
+def _state(
+    one: ContainerStatus | None, status: PodStatus[ContainerStatus]
+) -> tuple[ContainerState, datetime | None, str | None]:
     """Return a container's state, its start and the reason."""
     if one is None:
         # A pod that is evicted before its start has ended, and its containers never had a status.

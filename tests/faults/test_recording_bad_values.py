@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -9,8 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from podlab.data.labels import read_label_table
 from podlab.data.recordings import read_recording, write_recording
 from podlab.errors import InputError
+from podlab.importing.readers import read_table
 
 HEADER = "time,pod,container,rx_bytes"
 
@@ -102,3 +105,19 @@ def test_the_bad_one_of_several_files_is_named(tmp_path: Path) -> None:
     bad.write_text(HEADER + "\nnever,p,c,1\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"bad\.csv: column 'time', row 0: 'never' is not a time"):
         read_recording([good, bad])
+
+
+@pytest.mark.parametrize(
+    "read", [lambda path: read_recording([path]), read_label_table, lambda path: read_table(path, None)]
+)
+@pytest.mark.parametrize("where", ["name", "value"])
+def test_parquet_may_hold_text_that_is_not_utf_8(tmp_path: Path, read: Callable[[Path], object], where: str) -> None:
+    """As other programs write it; Arrow reads it without a look, and fails where it is used."""
+    pods = pa.array([b"web\x99" if where == "value" else b"web"], pa.binary()).view(pa.string())
+    table = pa.table({"pod": pods, "service": ["nginx"], "odd_name": [1], "time": [pd.Timestamp("2026-01-01T00:00Z")]})
+    pq.write_table(table, tmp_path / "a.parquet", store_schema=False)
+    if where == "name":
+        content = (tmp_path / "a.parquet").read_bytes()
+        (tmp_path / "a.parquet").write_bytes(content.replace(b"odd_name", b"odd_\x99ame"))
+    with pytest.raises(InputError, match=r"a\.parquet: .*('utf-8' codec|column 'pod': .*UTF8)"):
+        read(tmp_path / "a.parquet")

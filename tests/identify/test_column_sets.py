@@ -49,7 +49,7 @@ def test_a_set_is_a_real_part_of_the_columns_and_there_once() -> None:
     # Both CPU columns give one series.
     assert smaller_sets(("cpu_usage_nanocores", "cpu_usage_core_nanoseconds")) == {}
     original = smaller_sets(ORIGINAL_METRICS)
-    assert list(original) == ["prometheus", "kubelet", "cpu-memory", "metrics-server"]
+    assert list(original) == ["prometheus", "kubelet", "no-files", "cpu-memory", "metrics-server"]
     assert not any(CATALOGUE[name].family == "io" for name in original["kubelet"])
 
 

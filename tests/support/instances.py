@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podlab.data.store import append
+from podlab.data.store import append, containers, dataset
 from tests.support.synthetic import make_samples
 
 MIDNIGHT = pd.Timestamp("2026-01-06T00:00:00Z")
@@ -48,10 +47,9 @@ def scatter(samples: pd.DataFrame, folder: Path, appends: int, seed: int) -> Pat
 @contextmanager
 def small_files(row_group_rows: int, most_rows: int, share_rows: int = 200) -> Iterator[None]:
     """Write and read in so small pieces that every border is crossed."""
-    writing, streaming = (importlib.import_module(f"podlab.data.store.{name}") for name in ("writing", "containers"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writing, "ROW_GROUP_ROWS", row_group_rows)
-        patch.setattr(writing, "MOST_ROWS", most_rows)
-        patch.setattr(streaming, "BATCH_ROWS", 50)
-        patch.setattr(streaming, "SHARE_ROWS", share_rows)
+        patch.setattr(dataset, "ROW_GROUP_ROWS", row_group_rows)
+        patch.setattr(dataset, "MOST_ROWS", most_rows)
+        patch.setattr(containers, "BATCH_ROWS", 50)
+        patch.setattr(containers, "SHARE_ROWS", share_rows)
         yield

@@ -201,7 +201,7 @@ class Dataset:
                 yield opened
         except FileNotFoundError:
             raise InputError("is missing", where=where, hint=_RESTORE) from None
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
             raise InputError(unreadable or f"cannot be read: {reason}", where=where, hint=_RESTORE) from error
 
