@@ -31,6 +31,7 @@ from podlab.model import bundle
 from podlab.notebook.parameters import parse_parameters, read_parameters
 from podlab.notebook.run import read_notebook
 from podlab.sources.influxdb import InfluxSource
+from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.kubelet_answers import add_cadvisor, read_summary, stored_columns
 from podlab.sources.prometheus_client import QueryError, read_matrix, read_names, read_refusal
 from podlab.sources.telegraf import CONTAINER, measurements
@@ -87,7 +88,7 @@ class _Influx(InfluxSource):
     """A source whose answers come from here."""
 
     def __init__(self, rng: random.Random) -> None:
-        super().__init__("http://127.0.0.1:1", "telegraf")
+        super().__init__(InfluxDatabase("http://127.0.0.1:1", "telegraf"))
         self._rng = rng
         self._spoiled = rng.choice([CONTAINER, "kubernetes_pod_network", ""])
 
