@@ -236,7 +236,7 @@ def cross_validate(
     asked = tuple(each if isinstance(each, Scenario) else from_start([each])[0] for each in scenarios)
     # One process trains each, since folds run side by side; for columns that all are there no smaller set is needed.
     changes: dict[str, Any] = {"jobs": 1}
-    if tested is None and not any(each.columns for each in asked):
+    if _metrics_of(dataset) <= _metrics_of(tested_on) and not any(each.columns for each in asked):
         changes["column_sets"] = False
     models = {
         name: Identifier(**own.get_params() | changes) if isinstance(own, Identifier) else own
@@ -358,6 +358,11 @@ def _complete(table: pd.DataFrame, **more: Any) -> pd.DataFrame:
     absent = {name: pd.Series(value, index=table.index) for name, value in _OPTIONAL.items() if name not in table}
     new: dict[str, Any] = {name: value for name, value in more.items() if name not in table} | absent
     return table.assign(known=known, best_guess=best, predicted=best.where(known), confidence=confidence, **new)
+
+
+def _metrics_of(dataset: LabelledSamples) -> set[str]:
+    """Name the metrics that any row has a value of."""
+    return {name for name in FEATURE_METRICS if name in dataset.samples and dataset.samples[name].notna().any()}
 
 
 def _describe(dataset: LabelledSamples, group: str) -> pd.DataFrame:

@@ -210,11 +210,9 @@ def _test_podlab(
     progress: Progress | None,
 ) -> pd.DataFrame:
     horizons_s = [share * settings.length_s for share in _HORIZON_SHARES]
-    # Within a recording all columns are there, and no models of smaller sets are needed.
-    elsewhere = None if tested is own else tested
     models = {of: Identifier(horizons_s=horizons_s, columns=used, seed=settings.seed) for of, used in columns.items()}
     predictions = cross_validate(
-        own, splits, _windows(settings), models, tested=elsewhere, seed=settings.seed, jobs=settings.jobs,
+        own, splits, _windows(settings), models, tested=tested, seed=settings.seed, jobs=settings.jobs,
         cache=settings.cache, progress=progress, what=name,
     )  # fmt: skip
     methods = {PODLAB: "predicted", PODLAB_GUESS: "best_guess"}

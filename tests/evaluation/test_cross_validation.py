@@ -185,3 +185,21 @@ def test_features_without_variance_are_no_warning_however_many() -> None:
         warnings.simplefilter("error")
         with ignore_small_data_warnings():
             SelectKBest(f_classif, k=1).fit(X, list("aaabbb"))
+
+
+def test_models_of_smaller_column_sets_are_trained_only_where_columns_are_missing(
+    samples: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[bool] = []
+
+    def train(self: Identifier, rows: pd.DataFrame) -> Identifier:
+        trained.append(self.get_params()["column_sets"])
+        return self
+
+    monkeypatch.setattr(Identifier, "fit", train)
+    monkeypatch.setattr(Identifier, "predict", lambda *_, **__: pd.DataFrame())
+    whole, poor = [Split(np.arange(6), np.arange(6, 12))], samples.drop(columns="rx_bytes")
+    for more in ({}, {"tested": samples}, {"tested": poor}, {"scenarios": [Scenario("g", "n", columns=("rx_bytes",))]}):
+        with pytest.raises(KeyError):  # nothing was predicted
+            cross_validate(samples, whole, **{"scenarios": (8.0,)} | more, model=Identifier(), jobs=1)
+    assert trained == [False, False, True, True]
