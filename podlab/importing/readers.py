@@ -77,9 +77,9 @@ def read_text(path: Path) -> str:
     return text
 
 
-def begin_of(text: str, number: int) -> str:
-    """Show how a line begins, counted from 1."""
-    line = text.split("\n", number)[number - 1].rstrip("\r")
+def begin_of(text: str, number: int, *, newline: str = "\n") -> str:
+    """Show how a line begins, counted from 1; with ``newline=""`` a lone carriage return ends one too, as in CSV."""
+    line = [*io.StringIO(text, newline=newline), ""][number - 1].rstrip("\r\n")
     return repr(line[:_MOST_SHOWN] + ("..." if len(line) > _MOST_SHOWN else ""))
 
 
@@ -98,7 +98,7 @@ def from_rows(rows: Sequence[Sequence[str]], lines: Sequence[int], text: str) ->
     (names, _), *data = filled
     for row, line in data:
         if len(row) != len(names):
-            raise ValueError(f"line {line} has {len(row)} fields, not {len(names)}: {begin_of(text, line)}")
+            raise ValueError(f"line {line} has {len(row)} fields, not {len(names)}: {begin_of(text, line, newline='')}")
     cells = [[field or None for field in row] for row, _ in data]
     return ForeignTable.of(
         pd.DataFrame(cells, columns=pd.Index(list(names)), dtype="object"), [line for _, line in data], "line"
@@ -291,7 +291,7 @@ def _read_csv(path: Path) -> ForeignTable:
             rows.append(row)
             lines.append(reader.line_num + 1)
     except csv.Error as error:
-        raise ValueError(f"line {lines[-1]}: {error}: {begin_of(text, lines[-1])}") from error
+        raise ValueError(f"line {lines[-1]}: {error}: {begin_of(text, lines[-1], newline='')}") from error
     return from_rows(rows, lines[:-1], text)
 
 

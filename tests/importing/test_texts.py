@@ -53,6 +53,8 @@ def test_a_mapping_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
         ("jsonl", JSON_LINE + "\x1b[2J\x1b[H" + JSON_LINE, "line 2: begins with terminal control codes (docker stats"),
         ("csv", CSV + f"a,{BEGIN_S},1\x1b[K\n", "line 3: holds terminal control codes"),
         ("csv", CSV + '"a\nb",1\n', "line 3 has 2 fields, not 3: '\"a'"),
+        ("csv", "pod,time,cpu\ra,b\r", "line 2 has 2 fields, not 3: 'a,b'"),
+        ("csv", CSV + "a,b\rc,d\n", "line 3 has 2 fields, not 3: 'a,b'"),
         ("csv", CSV + 'a,"1', "line 3: unexpected end of data: 'a,\"1'"),
         ("csv", f'pod,time,cpu\n"a\nb",{BEGIN_S},1\na,{BEGIN_S},x\n', "column 'cpu', line 4: 'x' is not a number"),
         ("csv", f"pod,time,cpu\n\na,{BEGIN_S},1\na,soon,2\n", "column 'time', line 4: 'soon' is not a number"),
