@@ -79,3 +79,9 @@ def test_below_all_held_out_values_the_tail_falls_by_their_distance_to_the_media
     ood_score = OodScore(np.zeros((1, 1)), np.array([held_out_values]), np.array([tail - 0.01, tail + 0.01]))
     novelty = ood_score.novelty(np.array([[-2.0]]), np.zeros(1, dtype=np.intp))
     np.testing.assert_allclose(novelty, 1 - 1 / 3)
+
+
+def test_where_all_held_out_values_are_one_that_value_is_usual_and_a_lower_one_is_not() -> None:
+    for value, tail in ((1.0, np.log(3 / 4)), (0.5, np.log(1 / 4) - 1)):
+        ood_score = OodScore(np.zeros((1, 1)), np.ones((1, 3)), np.array([tail - 0.01, tail + 0.01]))
+        np.testing.assert_allclose(ood_score.novelty(np.array([[value]]), np.zeros(1, dtype=np.intp)), 1 - 1 / 3)
