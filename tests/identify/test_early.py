@@ -153,6 +153,8 @@ def test_containers_come_and_go():
         {"consecutive": 0},
         {"revise_consecutive": 0},
         {"timeout_s": 0.0},
+        {"timeout_s": -1.0},
+        {"timeout_s": float("nan")},
     ],
 )
 def test_a_policy_out_of_range_is_refused(bad: dict[str, float]):
