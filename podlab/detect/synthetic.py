@@ -22,7 +22,6 @@ What holds of the samples that come out:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -30,10 +29,8 @@ from numpy.typing import NDArray
 
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS
 from podlab.data.samples import INSTANCE_KEY
+from podlab.detect.life import IN_USE, PAGE_BYTES, TRAFFIC, FloatArray, IntArray, Life
 from podlab.errors import InputError
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 #: Nothing is injected before this age: a detector has seen too little to tell a fault from a start.
 FIRST_ONSET_S = 15.0
@@ -41,10 +38,6 @@ FIRST_ONSET_S = 15.0
 _SECONDS = (12.0, 240.0)
 #: A container with a shorter rest after :data:`FIRST_ONSET_S` gets no fault.
 _MIN_REST_S = 15.0
-_CPU = ("cpu_usage_core_nanoseconds", "cpu_usage_nanocores", "cpu_user_core_nanoseconds", "cpu_system_core_nanoseconds")
-_IN_USE = ("memory_usage_bytes", "memory_working_set_bytes", "memory_rss_bytes")
-_TRAFFIC = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
-_PAGE_BYTES = 4096.0
 #: What a slow growth is of, and roughly the memory that one of it takes.
 _LEAKED: tuple[tuple[tuple[str, ...], float], ...] = (
     (("processes", "threads"), 3e5),
@@ -53,116 +46,6 @@ _LEAKED: tuple[tuple[tuple[str, ...], float], ...] = (
     (("sockets", "file_descriptors"), 5e3),
     (("rootfs_inodes_used",), 1e3),
 )
-
-
-@dataclass
-class Life:
-    """The metrics of one container instance, to be changed in place: counters as growth, gauges as levels.
-
-    Attributes
-    ----------
-    time_s : array of float64 (n,)
-        Of its rows, rising.
-    rng : Generator
-        All draws come from it.
-    growth : dict of str to array of float64 (n_valid,)
-        Growth of each counter since its last valid row.
-    level : dict of str to array of float64 (n_valid,)
-        Of each gauge.
-    rows : dict of str to array of int64 (n_valid,)
-        Where each metric has a value.
-    cpu_limit_cores, memory_limit_bytes : float
-        What the container cannot exceed.
-    """
-
-    time_s: FloatArray
-    rng: np.random.Generator
-    growth: dict[str, FloatArray] = field(default_factory=dict)
-    level: dict[str, FloatArray] = field(default_factory=dict)
-    rows: dict[str, IntArray] = field(default_factory=dict)
-    cpu_limit_cores: float = np.inf
-    memory_limit_bytes: float = np.inf
-
-    def draw(self, low: float, high: float) -> float:
-        """Draw a size log-uniformly."""
-        return float(np.exp(self.rng.uniform(np.log(low), np.log(high))))
-
-    def chance(self, probability: float) -> bool:
-        """Decide at random."""
-        return bool(self.rng.random() < probability)
-
-    def step_s(self, name: str) -> FloatArray:
-        """Seconds since the metric's last valid row (n_valid,); 0 in the first."""
-        own = self.time_s[self.rows[name]]
-        return np.diff(own, prepend=own[:1])
-
-    def usual_rate(self, name: str) -> float:
-        """Mean growth of a counter per second; 0 where it is not there."""
-        if name not in self.growth:
-            return 0.0
-        return float(np.nansum(self.growth[name].clip(0)) / max(self.step_s(name).sum(), 1.0))
-
-    def usual_level(self, name: str) -> float:
-        """Median of a gauge; 0 where it is not there."""
-        return float(np.median(self.level[name])) if name in self.level and self.level[name].size else 0.0
-
-    def add_rate(self, name: str, per_s: FloatArray) -> None:
-        """Add to a counter's rate (n,)."""
-        if name in self.growth:
-            self.growth[name] += per_s[self.rows[name]] * self.step_s(name)
-
-    def scale(self, name: str, factor: FloatArray) -> None:
-        """Multiply a counter's rate, or a gauge (n,)."""
-        for table in (self.growth, self.level):
-            if name in table:
-                table[name] *= factor[self.rows[name]]
-
-    def add_level(self, name: str, amount: FloatArray) -> None:
-        """Add to a gauge (n,)."""
-        if name in self.level:
-            self.level[name] += amount[self.rows[name]]
-
-    def add_cpu(self, cores: FloatArray, *, system_share: float = 0.1) -> None:
-        """Use more processor time (n,)."""
-        self.add_level("cpu_usage_nanocores", cores * 1e9)
-        self.add_rate("cpu_usage_core_nanoseconds", cores * 1e9)
-        self.add_rate("cpu_user_core_nanoseconds", cores * 1e9 * (1 - system_share))
-        self.add_rate("cpu_system_core_nanoseconds", cores * 1e9 * system_share)
-
-    def scale_cpu(self, factor: FloatArray) -> None:
-        """Multiply processor time (n,)."""
-        for name in _CPU:
-            self.scale(name, factor)
-
-    def scale_traffic(self, factor: FloatArray, *, work_share: float = 1.0) -> None:
-        """Multiply requests and answers, and the share of the work that they cause (n,)."""
-        for name in _TRAFFIC:
-            self.scale(name, factor)
-        work = 1.0 + work_share * (factor - 1.0)
-        self.scale_cpu(work)
-        for name in ("io_write_bytes", "io_write_operations", "memory_page_faults"):
-            self.scale(name, work)
-
-    def add_memory(self, size_bytes: FloatArray, *, resident: bool = True) -> None:
-        """Use more memory (n,): the program's own, or cached files."""
-        for name in _IN_USE if resident else ("memory_usage_bytes", "memory_cache_bytes"):
-            self.add_level(name, size_bytes)
-        if resident:
-            growth = np.maximum(np.diff(size_bytes, prepend=size_bytes[:1]), 0.0)
-            step_s = np.diff(self.time_s, prepend=self.time_s[0] - 1.0)
-            self.add_rate("memory_page_faults", growth / _PAGE_BYTES / np.maximum(step_s, 1e-3))
-
-    def add_io(self, direction: str, bytes_per_s: FloatArray, operation_bytes: float) -> None:
-        """Read or write more (n,), waiting for it as long as a disk of 20 to 500 MB/s takes."""
-        self.add_rate(f"io_{direction}_bytes", bytes_per_s)
-        self.add_rate(f"io_{direction}_operations", bytes_per_s / operation_bytes)
-        self.wait("io", np.minimum(bytes_per_s / self.draw(2e7, 5e8), 0.95))
-        self.add_cpu(bytes_per_s * self.draw(1e-10, 2e-9), system_share=0.8)
-
-    def wait(self, resource: str, share: FloatArray) -> None:
-        """Let processes wait for a resource for a share of the time (n,)."""
-        self.add_rate(f"{resource}_waiting_nanoseconds", share * 1e9)
-        self.add_rate(f"{resource}_stalled_nanoseconds", share * 1e9 * self.rng.uniform(0.2, 0.95))
 
 
 #: Changes a life by a fault whose strength is given over time (n,): 0 outside it, about 1 inside.
@@ -315,7 +198,7 @@ def costly_requests(life: Life, shape: FloatArray) -> None:
     if life.chance(0.4):
         life.add_io("read", shape * life.draw(1e4, 3e7), life.draw(4e3, 1e5))
     if life.chance(0.6):
-        for name in _TRAFFIC:
+        for name in TRAFFIC:
             life.scale(name, cost ** -life.rng.uniform(0.0, 0.7))
     life.wait("cpu", shape.clip(0, 1) * life.rng.uniform(0.0, 0.5))
 
@@ -330,7 +213,7 @@ def memory_cut(life: Life, shape: FloatArray) -> None:
     hard = life.draw(1.0, 3000.0)
     life.add_rate("memory_limit_hits", shape * hard)
     life.add_rate("memory_major_page_faults", shape * hard * life.rng.uniform(0, 1))
-    life.add_io("read", shape * hard * _PAGE_BYTES * life.draw(1.0, 16.0), life.draw(4e3, 1e5))
+    life.add_io("read", shape * hard * PAGE_BYTES * life.draw(1.0, 16.0), life.draw(4e3, 1e5))
     life.wait("memory", shape.clip(0, 1) * life.rng.uniform(0.0, 0.8))
     life.scale_traffic(life.draw(0.2, 1.0) ** shape)
 
@@ -507,7 +390,7 @@ def _limit_memory(life: Life, level: FloatArray) -> None:
     beyond = np.zeros(life.time_s.size)
     allowed = np.maximum(life.memory_limit_bytes, level)
     beyond[life.rows["memory_usage_bytes"]] = np.maximum(life.level["memory_usage_bytes"] - allowed, 0.0)
-    for name in (*_IN_USE, "memory_cache_bytes"):
+    for name in (*IN_USE, "memory_cache_bytes"):
         life.add_level(name, -beyond)
     hit = np.where(beyond > 0, 1.0, 0.0)
     life.add_rate("memory_limit_hits", hit * life.draw(1.0, 1000.0))
