@@ -150,18 +150,19 @@ def make_windows(
 
 
 def containers_usable(rows: Rows, columns: Sequence[str], horizon_s: float | None) -> BoolArray:
-    """Whether a container shows a value of any series made from these columns (n_containers,).
+    """Whether a container shows a value of any series made from these columns that is not 0 (n_containers,).
 
-    The same as :attr:`Windows.usable` of rows inside the horizon, mostly without making
-    windows.
+    What runs uses something, so where all is 0 nothing was measured. Of rows inside the horizon, and mostly without
+    making windows.
     """
     shown = np.zeros(len(rows.containers), dtype=bool)
     for name in rows.metrics:
         if name in columns and CATALOGUE[name].kind == "gauge":
-            shown[rows.code[rows.valid[name]]] = True  # a level is there from its first value on
+            shown[rows.code[rows.valid[name] & (rows.values[name] != 0)]] = True  # noqa: PD011
     rest = ~shown
     if rest.any():
-        shown[rest] = make_windows(rows.only(rest), horizon_s=horizon_s, columns=columns).usable
+        cells = make_windows(rows.only(rest), horizon_s=horizon_s, columns=columns).cells
+        shown[rest] = (np.nan_to_num(cells) != 0).any(axis=(1, 2))
     return shown
 
 

@@ -195,6 +195,9 @@ def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
         raise InputError(f"{_MODEL} is missing", where=where, hint=_HINT) from None
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise InputError(f"{_MODEL} is not a model: {error}", where=where, hint=_HINT) from None
+    kinds = {name: kind for kind, name in STORED_KINDS.items()}
+    windows = tuple(ObservationWindow(kinds[each.kind], each.length_s) for each in stored.looks)
+    _check(stored, windows, where)
     reduced = {
         name: from_files(
             {file.removeprefix(f"{name}."): files[file] for file in files if file.startswith(f"{name}.")},
@@ -204,9 +207,6 @@ def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
     }
     files = {file: files[file] for file in files if file.partition(".")[0] not in reduced}
     _check_reduced(stored, reduced, where)
-    kinds = {name: kind for kind, name in STORED_KINDS.items()}
-    windows = tuple(ObservationWindow(kinds[each.kind], each.length_s) for each in stored.looks)
-    _check(stored, windows, where)
     expected = {_MODEL, _CALIBRATION, *(f"{each.name}.npz" for each in windows)}
     if set(files) != expected:
         odd = sorted(set(files) ^ expected)[0]

@@ -26,7 +26,7 @@ def test_a_bundle_of_before_answers_as_before(call: Call) -> None:
 
 
 def test_a_fit_on_the_same_samples_gives_the_same_answers(call: Call, fitted: Path) -> None:
-    check("identify", _by_pod(call("identify", ASKED, "--model", fitted, "--json").lines))
+    check("identify-fitted", _by_pod(call("identify", ASKED, "--model", fitted, "--json").lines))
 
 
 def test_a_data_set_gives_the_answers_of_its_recording(call: Call) -> None:
@@ -50,13 +50,14 @@ def test_scores(call: Call, fitted: Path, made: str, tmp_path: Path) -> None:
     done = call("score", ASKED, "--model", BUNDLE if made == "before" else fitted, "--out", out, "--json")
     assert done.exit_code == 0
     table = pd.read_parquet(out)
-    check("score", {line["pod"]: line for line in done.lines})
+    suffix = "" if made == "before" else "-fitted"
+    check(f"score{suffix}", {line["pod"]: line for line in done.lines})
     check("score-columns", {name: str(kind) for name, kind in table.dtypes.items()})
     by_pod = {
         str(pod): {"service": own["service"].iloc[-1], "score": own["score"].tolist(), "anomaly": own["anomaly"].sum()}
         for pod, own in table.astype({"service": object, "anomaly": int}).groupby("pod")
     }
-    check("score-samples", {pod: {k: _plain(v) for k, v in own.items()} for pod, own in by_pod.items()})
+    check(f"score-samples{suffix}", {pod: {k: _plain(v) for k, v in own.items()} for pod, own in by_pod.items()})
 
 
 def _plain(value: object) -> object:

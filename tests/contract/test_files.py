@@ -33,7 +33,10 @@ def _form_of_bundle(folder: Path) -> dict[str, object]:
 
 @pytest.mark.parametrize("made", ["before", "now"])
 def test_form_of_a_bundle(fitted: Path, made: str) -> None:
-    check("bundle", _form_of_bundle(BUNDLE if made == "before" else fitted))
+    if made == "before":
+        check("bundle", _form_of_bundle(BUNDLE))
+    else:
+        check("bundle-fitted", _form_of_bundle(fitted))
 
 
 def _form_of_dataset(folder: Path) -> dict[str, object]:

@@ -93,13 +93,18 @@ def test_an_alarm_of_a_container_without_samples_is_closed_with_that_reason(
     assert here.lines[-1]["reason"] == "no samples come any more"
 
 
-def test_a_restarted_container_is_another_one(anomalous: pd.DataFrame, model_with_detectors: Path) -> None:
-    here = make_anomaly_bench(anomalous, model_with_detectors)
-    pod = pod_of(anomalous, "redis")
+def test_a_restarted_container_is_another_one(
+    normal: pd.DataFrame, anomalous: pd.DataFrame, model_with_detectors: Path
+) -> None:
+    pod, begin, later_by = pod_of(anomalous, "redis"), anomalous["started_at"].iloc[0], pd.Timedelta(seconds=230)
+    own = normal[normal["pod"] == pod]
+    restarted = own.assign(time=own["time"] + later_by, started_at=begin + later_by)
+    lives = pd.concat([anomalous[anomalous["time"] < begin + later_by], restarted], ignore_index=True)
+    here = make_anomaly_bench(lives, model_with_detectors)
     [old] = [each for each in pods_of(anomalous) if each.name == pod]
     here.appear(old)
     here.run(190)
-    later = make_watched(pod, old.uid, anomalous["started_at"].iloc[0].to_pydatetime() + pd.Timedelta(seconds=230))
+    later = make_watched(pod, old.uid, (begin + later_by).to_pydatetime())
     here.appear(later)
     here.run(0)
     assert [each["watched"] for each in watched(here).values()] == ["warming-up"]
