@@ -26,10 +26,7 @@ COLUMN_SETS: dict[str, frozenset[str]] = {
     "original": frozenset(ORIGINAL_METRICS),
     # Telegraf's kubernetes input without Docker, the kubelet's summary, OpenTelemetry's receiver: no I/O.
     "kubelet": frozenset(name for name in ORIGINAL_METRICS if CATALOGUE[name].family != "io"),
-    # cAdvisor often gives no file systems, with containerd.
-    "no-files": frozenset(name for name in ORIGINAL_METRICS if CATALOGUE[name].family not in ("filesystem", "volume")),
     "cpu-memory": frozenset(name for name in ORIGINAL_METRICS if CATALOGUE[name].family in ("cpu", "memory")),
-    "metrics-server": frozenset({"cpu_usage_nanocores", "cpu_usage_core_nanoseconds", "memory_working_set_bytes"}),
 }
 #: Series that containers lack who have no such thing: a volume, swap, a CPU limit. They need not be there.
 _OPTIONAL = frozenset(

@@ -24,6 +24,8 @@ from podlab.identify.observation import ObservationWindow, choose_windows, segme
 from podlab.progress import Progress
 
 _TREES, _TREES_HELD_OUT = 200, 60
+#: With few metrics trees grow large, and 60 score what 200 do.
+_TREES_OF_SMALLER_SETS = 60
 _FOLDS = 5
 #: A downsampled copy keeps at least this many rows of a window.
 _FEWEST_ROWS = 2
@@ -72,7 +74,7 @@ def train(
             data = _training_set(rows, spans, window, sets[name], seed)
             for fold in np.unique(folds):
                 yield delayed(_hold_out)(data, truth, folds, fold, **options)
-            yield delayed(_fit)(data, truth, trees=_TREES, **options)
+            yield delayed(_fit)(data, truth, trees=_TREES_OF_SMALLER_SETS if name else _TREES, **options)
 
     each = len(np.unique(folds)) + 1
     labels = [f"{window.name} {name}".rstrip() for name, window in tasks]

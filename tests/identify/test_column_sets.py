@@ -41,7 +41,7 @@ def test_no_volume_swap_or_limit_is_no_reason_for_a_smaller_set() -> None:
 def test_a_few_columns_more_or_less_go_to_the_nearest_set() -> None:
     assert closest_set([*ORIGINAL_METRICS, "sockets"], ALL) == "original"
     assert closest_set([name for name in FEATURE_METRICS if name != "logsfs_used_bytes"], ALL) == ""
-    assert closest_set(["cpu_usage_nanocores", "memory_working_set_bytes"], ALL) == "metrics-server"
+    assert closest_set(["cpu_usage_nanocores", "memory_working_set_bytes"], ALL) == "cpu-memory"
 
 
 def test_a_set_is_a_real_part_of_the_columns_and_there_once() -> None:
@@ -49,17 +49,19 @@ def test_a_set_is_a_real_part_of_the_columns_and_there_once() -> None:
     # Both CPU columns give one series.
     assert smaller_sets(("cpu_usage_nanocores", "cpu_usage_core_nanoseconds")) == {}
     original = smaller_sets(ORIGINAL_METRICS)
-    assert list(original) == ["prometheus", "kubelet", "no-files", "cpu-memory", "metrics-server"]
+    assert list(original) == ["prometheus", "kubelet", "cpu-memory"]
     assert not any(CATALOGUE[name].family == "io" for name in original["kubelet"])
 
 
 def test_samples_of_fewer_columns_are_identified_by_the_model_that_learned_from_those(
     samples: pd.DataFrame, identifier: Identifier
 ) -> None:
-    kept = ["cpu_usage_nanocores", "cpu_usage_core_nanoseconds", "memory_working_set_bytes"]
+    kept = [name for name in ORIGINAL_METRICS if CATALOGUE[name].family in ("cpu", "memory")]
     few = samples.drop(columns=[name for name in ORIGINAL_METRICS if name in samples and name not in kept])
-    alone = Identifier(columns=kept, horizons_s=[10], column_sets=False, jobs=1).fit(samples)
+    alone = identifier.reduced["cpu-memory"]
+    assert set(alone.columns) == set(kept)
     pd.testing.assert_frame_equal(identifier.predict_proba(few), alone.predict_proba(few))
+    assert identifier.identify(few) != identifier.identify(samples)
 
 
 def test_they_come_back_from_files(samples: pd.DataFrame, identifier: Identifier) -> None:
