@@ -67,7 +67,7 @@ class Scenario:
 
 
 #: What other clusters have, by what is left out or left over.
-COLUMN_SETS: dict[str, tuple[str, ...]] = {
+FAMILY_SETS: dict[str, tuple[str, ...]] = {
     "no filesystem, no volume": ("cpu", "memory", "network", "io"),
     "no I/O": ("cpu", "memory", "network", "filesystem", "volume"),
     "CPU and memory": ("cpu", "memory"),
@@ -77,8 +77,8 @@ COLUMN_SETS: dict[str, tuple[str, ...]] = {
 
 
 def columns_of_set(name: str) -> tuple[str, ...]:
-    """Name the metric columns of one of :data:`COLUMN_SETS`."""
-    return tuple(column for column in ORIGINAL_METRICS if CATALOGUE[column].family in COLUMN_SETS[name])
+    """Name the metric columns of one of :data:`FAMILY_SETS`."""
+    return tuple(column for column in ORIGINAL_METRICS if CATALOGUE[column].family in FAMILY_SETS[name])
 
 
 def plan_scenarios(
@@ -135,7 +135,7 @@ def plan_scenarios(
     ]  # fmt: skip
     reference = f"{main_s:g} s"
     columns = [
-        Scenario(COLUMNS, name, main_s, columns=columns_of_set(name), reference=reference) for name in COLUMN_SETS
+        Scenario(COLUMNS, name, main_s, columns=columns_of_set(name), reference=reference) for name in FAMILY_SETS
     ]
     drawn = "another machine: speed, memory, caches, offsets"
     machine = [Scenario(MACHINE, drawn, main_s, draws=draws, reference=reference)] if draws else []

@@ -17,7 +17,7 @@ from podlab.data.draws import draws_file
 from podlab.data.recordings import fingerprint
 from podlab.data.units import format_duration
 from podlab.errors import InputError
-from podlab.evaluation.scenarios import COLUMN_SETS, COLUMNS
+from podlab.evaluation.scenarios import COLUMNS, FAMILY_SETS
 from podlab.files import sha256_of
 from podlab.missing_columns import SCORE
 from podlab.model import bundle
@@ -438,7 +438,7 @@ def _fewer_columns(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Pick what fewer families of columns cost on all containers; what could not be measured is left out."""
     kept = ("condition", "horizon_s", "n_deployments", "macro_f1", "lost", "lost_low", "lost_high", "guess_lost")
     return [
-        {**_pick(row, *kept), "families": list(COLUMN_SETS[row["condition"]])}
+        {**_pick(row, *kept), "families": list(FAMILY_SETS[row["condition"]])}
         for row in conditions
         if row["group"] == COLUMNS and row["containers"] == "all" and row["lost"] is not None
     ]

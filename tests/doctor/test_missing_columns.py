@@ -11,17 +11,17 @@ import pytest
 from podlab.config import MetricsSource
 from podlab.data.catalogue import CATALOGUE, ORIGINAL_METRICS
 from podlab.doctor import further_columns
-from podlab.evaluation.scenarios import COLUMN_SETS
+from podlab.evaluation.scenarios import FAMILY_SETS
 from podlab.missing_columns import SCORE, cost_of, missing_families, remedies
 from podlab.model.bundle import BundleInfo
 
-LOST = dict(zip(COLUMN_SETS, (0.05, 0.01, 0.12, 0.3, 0.4), strict=True))
+LOST = dict(zip(FAMILY_SETS, (0.05, 0.01, 0.12, 0.3, 0.4), strict=True))
 MEASURED = [
     {
         "condition": name, "families": list(families), "horizon_s": 60.0, "n_deployments": 420, "macro_f1": 0.9,
         "lost": LOST[name], "lost_low": LOST[name] - 0.01, "lost_high": LOST[name] + 0.01,
     }
-    for name, families in COLUMN_SETS.items()
+    for name, families in FAMILY_SETS.items()
 ]  # fmt: skip
 
 
