@@ -1,14 +1,16 @@
-"""What commands print: JSON lines, tables, and progress that is quiet when nobody watches."""
+"""What commands print: JSON lines, tables, and progress: a bar on a terminal, sparse lines elsewhere."""
 
 from __future__ import annotations
 
 import io
 import json
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from podlab.progress import Progress
 
@@ -71,17 +73,46 @@ def _cell(value: object) -> str:
 
 
 @contextmanager
-def show_progress(title: str) -> Iterator[Progress]:
-    """Show a bar with the time left on stderr, or nothing where stderr is no terminal."""
+def show_progress(title: str, stream: TextIO | None = None, interval_s: float = 30.0) -> Iterator[Progress]:
+    """Show a bar with the time left on a terminal; elsewhere, as in a log file, a line every ``interval_s`` seconds."""
+    stream = stream or sys.stderr
+    with _show_bar(title) if stream.isatty() else _print_lines(title, stream, interval_s) as report:
+        yield report
+
+
+@contextmanager
+def _show_bar(title: str) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
 
         def report(done: int, total: int, what: str = "") -> None:
             bar.update(task, completed=done, total=total, description=f"{title} {what}".strip())
 
         yield report
+
+
+@contextmanager
+def _print_lines(title: str, stream: TextIO, interval_s: float) -> Iterator[Progress]:
+    state, ended, began_s = "", threading.Event(), time.monotonic()
+
+    def report(done: int, total: int, what: str = "") -> None:
+        nonlocal state
+        state = f"{what} {done}/{total}".strip()
+
+    def print_state() -> None:
+        # A thread of its own: one step, such as a notebook's cell, may take minutes.
+        while not ended.wait(interval_s):
+            print(f"{title} {state}, {time.monotonic() - began_s:.0f} s".replace(" ,", ","), file=stream, flush=True)
+
+    printer = threading.Thread(target=print_state, daemon=True)
+    printer.start()
+    try:
+        yield report
+    finally:
+        ended.set()
+        printer.join()
