@@ -294,7 +294,8 @@ def _input_keys(notebooks_dir: Path, wanted: Mapping[str, Mapping[str, object]],
         )
         digests |= {path: _digest(path) for path in files if path not in digests}
         cells = [cell.source for cell in notebook.cells]
-        parts = [common, cells, values, written, [digests[path] for path in files]]
+        # A folder that the first run makes, such as a cache, must not count in the second.
+        parts = [common, cells, values, written, [digests[path] for path in files if digests[path]]]
         # What a live source holds is new each time.
         live = "" if values.get("source", "recording") == "recording" else uuid.uuid4().hex
         keys[name] = hashlib.sha256(json.dumps([parts, live], default=str).encode()).hexdigest()

@@ -18,7 +18,10 @@ from podlab.notebook.report import build_report
 Train = Callable[..., Chain]
 
 COLLECT = "from pathlib import Path\nPath(samples).write_text(Path(recordings[0]).read_text() + str(factor))"
-USE = "assert Path('ready').exists(), 'not ready'\nresults.facts(found=Path(samples).read_text())"
+# What a notebook keeps in a cache is no input.
+USE = """assert Path('ready').exists(), 'not ready'
+Path('cache').mkdir(exist_ok=True)
+results.facts(found=Path(samples).read_text())"""
 
 
 def write_notebook(path: Path, parameters: str, work: str) -> None:
@@ -69,7 +72,6 @@ def test_only_what_failed_or_changed_runs_again(project: Path, train: Train) -> 
     first = json.loads((project / "reports" / "run.json").read_text())
     assert first["notebooks"][1]["error"].startswith("cell 3: AssertionError: not ready")
     (project / "ready").touch()
-    (project / "cache").mkdir()  # what a notebook keeps there is no input
     again = train()
     again.raise_if_failed()
     assert (names(again), again.skipped) == (["03_evaluate"], ("01_collect",))
