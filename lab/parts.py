@@ -63,13 +63,11 @@ class Parts:
     def claim(self) -> None:
         """Make the folder for this matrix, or find it there; raises as :meth:`refuse_others`."""
         self.refuse_others()
-        note = self.folder / _MATRIX_FILE
-        if not note.exists():
-            with atomic_file(note) as temporary:
-                temporary.write_text(self._note)
+        with atomic_file(self.folder / _MATRIX_FILE) as temporary:
+            temporary.write_text(self._note)
 
     def refuse_others(self) -> None:
-        """Change nothing, but see whether the folder is free for this matrix.
+        """Change nothing, but see whether the folder is free for this matrix: it is if nothing was recorded in it yet.
 
         Raises
         ------
@@ -77,7 +75,9 @@ class Parts:
             If it holds the parts of another recording.
         """
         note = self.folder / _MATRIX_FILE
-        if note.exists() and note.read_text() != self._note:
+        # A call that failed before its first deployment, at an image for example, leaves only its note.
+        recorded = any(path != note for path in self.folder.glob("*"))
+        if recorded and note.exists() and note.read_text() != self._note:
             raise InputError(
                 "holds parts of another recording",
                 where=str(self.folder),

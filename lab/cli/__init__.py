@@ -23,6 +23,9 @@ def list_services(
     recordings: Annotated[
         list[Path] | None, typer.Argument(metavar="[FILE]...", help="Recordings to summarise.", show_default=False)
     ] = None,
+    services: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="Only these services.  [default: all]")
+    ] = None,
     catalogue: Catalogue = None,
     engine: Annotated[Engine, typer.Option(help="Container engine.")] = Engine.PODMAN,
     images: Annotated[Images, typer.Option(help="Source of the images.")] = Images.DEBIAN,
@@ -33,13 +36,15 @@ def list_services(
     Example: podlab lab list data/recordings/*.parquet --json
     """
     from lab import machine
-    from lab.catalogue import load_all
+    from lab.catalogue import load_all, select
     from lab.contents import count_recording, count_together
     from lab.faults import applicable
     from lab.service import PATTERNS
     from lab.sites import SITES
 
-    services = load_all(catalogue)
+    listed = load_all(catalogue)
+    if services:
+        listed = select(listed, parse_names(services))
     findings = machine.check(engine.value, images.value)
     counted = [count_recording(path) for path in recordings or ()]
     together = count_together(counted)
@@ -59,7 +64,7 @@ def list_services(
                         "faults": list(applicable(s)),
                         "normal_events": list(applicable(s, faults=False)),
                     }
-                    for s in services
+                    for s in listed
                 ],
                 "patterns": list(PATTERNS),
                 "sites": [asdict(site) for site in SITES.values()],
@@ -71,7 +76,7 @@ def list_services(
         return
     print_table(
         ("service", "kind", "", "profiles", "knobs"),
-        [(s.name, s.kind, "unknown" if s.unknown else "", len(s.profiles()), ", ".join(s.knobs)) for s in services],
+        [(s.name, s.kind, "unknown" if s.unknown else "", len(s.profiles()), ", ".join(s.knobs)) for s in listed],
     )
     print(f"\nEach profile takes its turn, and so do the load patterns {', '.join(PATTERNS)}.\n")
     print_table(("site", ""), [(site.name, site.describe()) for site in SITES.values()])
@@ -125,7 +130,7 @@ def record(
     patterns: Patterns = None,
     site: Annotated[str, typer.Option(metavar="NAME", help="Site: alpha, bravo, charlie or delta.")] = "alpha",
     per_service: Annotated[int, typer.Option(min=0, help="Number of deployments of each service.")] = 5,
-    seconds: Annotated[int, typer.Option(help="Minimum duration of each; the load starts after start-up.")] = 200,
+    seconds: Annotated[int, typer.Option(help="Minimum duration of each, at least 60.")] = 200,
     long: Annotated[
         int | None,
         typer.Option(min=0, help="Number of long-running deployments of each service.  [default: one in ten]"),

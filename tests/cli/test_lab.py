@@ -61,6 +61,8 @@ def test_a_users_own_services_stand_beside_podlabs(call: Call, tmp_path: Path) -
     (tmp_path / "mine.toml").write_text(SERVICE)
     listed = json.loads(call("lab", "list", "--catalogue", tmp_path, "--json").out)["services"]
     assert {"mine", "redis"} <= {service["name"] for service in listed}
+    only = json.loads(call("lab", "list", "--catalogue", tmp_path, "--services", "mine", "--json").out)["services"]
+    assert [service["name"] for service in only] == ["mine"]
 
 
 @pytest.mark.parametrize(

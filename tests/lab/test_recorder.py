@@ -161,10 +161,20 @@ def test_a_recorder_killed_outright_loses_and_doubles_nothing(parts: Parts, tmp_
 
 def test_parts_of_another_matrix_are_not_continued(parts: Parts, tmp_path: Path) -> None:
     parts.claim()
+    parts.keep_death(MATRIX[0], "died", [])
     with pytest.raises(InputError, match="another recording"):
         Parts(tmp_path / "r.parquet", small_matrix(seed=1)).claim()
     with pytest.raises(InputError, match="another recording"):
         Parts(tmp_path / "r.parquet", [replace(d, seconds=d.seconds + 1) for d in MATRIX]).claim()
+
+
+def test_a_call_that_recorded_nothing_is_not_in_the_way_of_the_next(parts: Parts, tmp_path: Path) -> None:
+    parts.claim()
+    other = Parts(tmp_path / "r.parquet", small_matrix(seed=1))
+    other.claim()
+    other.keep_death(other.matrix[0], "died", [])
+    with pytest.raises(InputError, match="another recording"):
+        parts.claim()
 
 
 def test_an_error_that_nobody_thought_of_costs_one_deployment_only(parts: Parts) -> None:
