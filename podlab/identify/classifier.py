@@ -56,6 +56,10 @@ class ForestModel:
         probability = self.forest.predict_from(leaves)
         return probability, service_proximity(leaves, self.leaves, self.neighbours.service, n_services)
 
+    def importance(self, n_features: int) -> FloatArray:
+        """How much each feature is used (n_features,)."""
+        return self.forest.importance(n_features)
+
 
 @dataclass(frozen=True)
 class ClassifierModel:
@@ -88,6 +92,10 @@ class ClassifierModel:
         if len(X):
             probability[:, self.classes] = self.classifier.predict_proba(_standardise(X, self))
         return probability, np.exp(-np.exp(-self.neighbours.neg_log_distances(X, n_services)))
+
+    def importance(self, n_features: int) -> FloatArray:
+        """Take all features for equal: classifiers do not tell in one way what they use (n_features,)."""
+        return np.ones(n_features)
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from podlab.errors import InputError
-from podlab.features.features import feature, feature_matrix, registered_features
+from podlab.features.features import feature, feature_matrix, registered_features, series_in
 from podlab.features.rows import Rows, metrics_to_read, observation_spans, read_rows
 from podlab.features.windows import containers_usable, make_windows, series_of
 from podlab.identify.calibration import Calibration, Condition, combine_logits, measure, softmax, to_logits
 from podlab.identify.classifier import ClassifierModel, ForestModel
-from podlab.identify.column_sets import closest_set
+from podlab.identify.column_sets import OPTIONAL_SERIES, closest_set
 from podlab.identify.observation import COMPANION_MIN_FRACTION, MAX_SEGMENTS, ObservationWindow
 from podlab.identify.prediction import Prediction, make_predictions, predictions_table
 from podlab.progress import Progress
@@ -139,6 +139,7 @@ class Identifier:
         self.similarity = np.eye(len(services)) if similarity is None else similarity
         self.interval_s, self.scores, self.model = interval_s, scores or {}, model
         self.reduced = dict(reduced or {})
+        self._importance: dict[str, float] | None = None
 
     def __repr__(self) -> str:
         """Give its parameters, or once fitted what it knows."""
@@ -204,10 +205,21 @@ class Identifier:
 
     def for_columns(self, available: Collection[str]) -> Identifier:
         """Choose the identifier that suits the available columns best: this one, or one of :attr:`reduced`."""
-        if not self.reduced:
+        if not self.reduced or not set(series_of(self.columns)) - set(series_of(tuple(available))) - OPTIONAL_SERIES:
             return self
         models = {"": self, **self.reduced}
-        return models[closest_set(available, {name: each.columns for name, each in models.items()})]
+        return models[closest_set(available, {name: each.series_importance() for name, each in models.items()})]
+
+    def series_importance(self) -> Mapping[str, float]:
+        """How much the models use each series; the sum is that of all features."""
+        if self._importance is None:
+            self._importance = dict.fromkeys(series_of(self.columns), 0.0)
+            total = np.sum([each.importance(len(self.features)) for each in self.horizon_models.values()], axis=0)
+            for feature, value in zip(self.features, total, strict=True):
+                made_from = series_in(feature)
+                for name in self._importance.keys() & set(made_from):
+                    self._importance[name] += float(value) / len(made_from)
+        return self._importance
 
     def identify(
         self,
@@ -348,7 +360,7 @@ class EnsemblePrediction:
         self.spans = observation_spans(rows)
         if left_out is not None:
             self.spans = replace(self.spans, rows=self.spans.rows + left_out)
-        incomplete = set(series_of(identifier.columns)) - set(series_of(tuple(metrics)))
+        incomplete = set(series_of(identifier.columns)) - set(series_of(tuple(metrics))) - OPTIONAL_SERIES
         self._condition = np.where(
             self.spans.interval_s > _SPARSE_FACTOR * identifier.interval_s,
             Condition.SPARSE_AND_INCOMPLETE if incomplete else Condition.SPARSE,

@@ -8,12 +8,17 @@ import pytest
 
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, ORIGINAL_METRICS
 from podlab.errors import InputError
+from podlab.features.windows import series_of
 from podlab.identify import Identifier
 from podlab.identify.column_sets import COLUMN_SETS, closest_set, smaller_sets
 from podlab.identify.storage import from_files, to_files
 from tests.support.synthetic import make_samples
 
-ALL = {"": FEATURE_METRICS, **smaller_sets(FEATURE_METRICS)}
+#: All series of a set are equally important.
+ALL = {
+    name: dict.fromkeys(series_of(tuple(columns)), 1.0)
+    for name, columns in {"": FEATURE_METRICS, **smaller_sets(FEATURE_METRICS)}.items()
+}
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +47,13 @@ def test_a_few_columns_more_or_less_go_to_the_nearest_set() -> None:
     assert closest_set([*ORIGINAL_METRICS, "sockets"], ALL) == "original"
     assert closest_set([name for name in FEATURE_METRICS if name != "logsfs_used_bytes"], ALL) == ""
     assert closest_set(["cpu_usage_nanocores", "memory_working_set_bytes"], ALL) == "cpu-memory"
+
+
+def test_the_model_of_all_columns_does_without_what_it_hardly_uses() -> None:
+    network = [name for name in FEATURE_METRICS if CATALOGUE[name].family == "network"]
+    others = [name for name in FEATURE_METRICS if name not in network]
+    hardly = {name: value / 100 if name in network else value for name, value in ALL[""].items()}
+    assert closest_set(others, ALL | {"": hardly}) == ""
 
 
 def test_a_set_is_a_real_part_of_the_columns_and_there_once() -> None:
