@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -27,7 +26,7 @@ from pydantic_settings import (
 
 from podlab.data.units import format_duration, parse_duration_s
 from podlab.errors import InputError
-from podlab.files import decode_text
+from podlab.files import decode_text, read_toml
 from podlab.plugins import SINKS, SOURCES
 from podlab.secret_text import clean_password, clean_token
 
@@ -126,7 +125,7 @@ Duration = Annotated[
     PlainSerializer(lambda value: format_duration(value.total_seconds()), return_type=str),
 ]
 #: Pairs of a label and its value.
-Labels = Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(_read_labels)]
+LabelPairs = Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(_read_labels)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_names)]
 #: An API server finds nothing in a namespace that cannot be, and says nothing either.
 Namespaces = Annotated[Names, AfterValidator(_check_namespaces)]
@@ -159,7 +158,7 @@ class _TomlFile(TomlConfigSettingsSource):
     """podlab.toml, with a byte order mark or without one."""
 
     def _read_file(self, file_path: Any) -> dict[str, Any]:
-        return tomllib.loads(decode_text(file_path.read_bytes()))
+        return read_toml(file_path)
 
 
 class MetricsSource(enum.StrEnum):
@@ -246,7 +245,7 @@ class Settings(BaseSettings):
     prometheus_tenant: HeaderText = Field(
         None, description="whose metrics, where one server keeps several tenants' (Mimir)"
     )
-    prometheus_labels: Labels = Field(
+    prometheus_labels: LabelPairs = Field(
         (), description="only series with these labels, comma-separated, such as cluster=east,prometheus=main"
     )
     kubelet_interval: Duration = Field(
@@ -313,19 +312,11 @@ class Settings(BaseSettings):
         named = (getattr(self, name) for name in sorted(type(self).model_fields) if name.endswith("_file"))
         return [path for path in named if path is not None]
 
-    def password(self) -> str | None:
-        """Read InfluxDB's password; as :meth:`secret`."""
-        return self.secret("influxdb_password")
-
     def secret(self, name: str) -> str | None:
         """Read a secret from wherever it was given: the setting of that name, or the file that ``name_file`` names.
 
-        Blanks and line ends around it are no part of it: many a Secret is made by ``echo``.
-
-        Raises
-        ------
-        InputError
-            If the secret's file cannot be read, or what was given is no such secret.
+        Blanks and line ends around it are no part of it: many a Secret is made by ``echo``. Raises InputError if the
+        file cannot be read, or what was given is no such secret.
         """
         given: SecretStr | None = getattr(self, name)
         path: Path | None = getattr(self, f"{name}_file")
@@ -350,21 +341,9 @@ def _read_secret(path: Path, name: str) -> str:
 
 
 def load_settings(**command_line: Any) -> Settings:
-    """Gather the settings from all their sources.
+    """Gather the settings from all their sources; those of the command line that are ``None`` were not given.
 
-    Parameters
-    ----------
-    **command_line
-        What the user gave on the command line; ``None`` means not given.
-
-    Returns
-    -------
-    Settings
-
-    Raises
-    ------
-    InputError
-        If a name is unknown, a value is no good, the file is not TOML, or a secret stands in the file.
+    Raises InputError if a name is unknown, a value is no good, the file is not TOML, or a secret stands in the file.
     """
     _check_environment(os.environ)
     _check_file(Path(FILE_NAME))
@@ -374,12 +353,9 @@ def load_settings(**command_line: Any) -> Settings:
     except ValidationError as errors:
         first = errors.errors()[0]
         name = str(first["loc"][0])
-        what = "unknown setting" if first["type"] == "extra_forbidden" else _plain(first["msg"])
-        raise InputError(
-            what,
-            where=_origin(name, given),
-            hint=f"settings are {_known()}" if first["type"] == "extra_forbidden" else None,
-        ) from None
+        what = "unknown setting" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        hint = f"settings are {', '.join(Settings.model_fields)}" if first["type"] == "extra_forbidden" else None
+        raise InputError(what, where=_origin(name, given), hint=hint) from None
 
 
 def explicitly_set(settings: Settings) -> dict[str, object]:
@@ -396,19 +372,11 @@ def _check_environment(environment: Mapping[str, str]) -> None:
     for variable in sorted(environment):
         name = variable.removeprefix(PREFIX).lower()
         if variable.startswith(PREFIX) and name not in Settings.model_fields and not _SERVICE_LINK.fullmatch(variable):
-            raise InputError("unknown setting", where=variable, hint=f"settings are {_known()}")
+            raise InputError("unknown setting", where=variable, hint=f"settings are {', '.join(Settings.model_fields)}")
 
 
 def _check_file(path: Path) -> None:
-    try:
-        table = tomllib.loads(decode_text(path.read_bytes()))
-    except FileNotFoundError:
-        return
-    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
-        raise InputError(f"not valid TOML: {error}", where=str(path)) from error
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    for name in table:
+    for name in read_toml(path) if path.exists() else {}:
         if is_secret(name):
             raise InputError(
                 f"{name} must not stand in a file that gets shared",
@@ -422,11 +390,3 @@ def _origin(name: str, given: Mapping[str, object]) -> str:
         return _OPTIONS.get(name, f"--{name.replace('_', '-')}")
     variable = PREFIX + name.upper()
     return variable if variable in os.environ else f"{FILE_NAME}: {name}"
-
-
-def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ")
-
-
-def _known() -> str:
-    return ", ".join(Settings.model_fields)

@@ -35,6 +35,11 @@ class PodlabError(Exception):
         return [f"{type(self).__name__}: {self}"]
 
 
+def first_line(error: BaseException) -> str:
+    """Give the first line of what a library says, or else the kind of its error."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
 class InputError(PodlabError):
     """The user's input, settings or surroundings are wrong; the command line exits with 2."""
 

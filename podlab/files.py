@@ -9,9 +9,11 @@ import os
 import re
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from podlab.errors import InputError
 
@@ -40,18 +42,30 @@ def explain_os_error(error: OSError, path: Path) -> InputError:
 
 
 @contextmanager
+def readable(path: Path | str) -> Iterator[None]:
+    """Turn the system's refusal to read a file into one clear line."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError("no such file", where=str(path)) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; raises InputError if it cannot be read, or is none."""
+    try:
+        with readable(path):
+            return tomllib.loads(decode_text(path.read_bytes()))
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
+        raise InputError(f"not valid TOML: {error}", where=str(path)) from error
+
+
+@contextmanager
 def atomic_file(target: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``target`` that takes its place when the block ends well.
+    """Give a temporary path beside ``target`` that takes its place when the block ends well; missing folders are made.
 
-    Parameters
-    ----------
-    target : Path
-        Where the file shall be; missing parent folders are made.
-
-    Yields
-    ------
-    Path
-        The path to write to. If the block raises, it is removed and ``target`` is as it was.
+    If the block raises, the temporary file is removed and ``target`` is as it was.
 
     Raises
     ------
@@ -73,10 +87,9 @@ def atomic_file(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Give a temporary folder that takes the place of ``target`` when the block ends well.
+    """Give a temporary folder that takes the place of ``target`` when the block ends well; see :func:`atomic_file`.
 
     A folder that stood there before is removed only after the new one is complete.
-    Parameters, yields and errors are those of :func:`atomic_file`.
     """
     with _beside(target) as folder:
         temporary = folder / "new"
@@ -90,17 +103,8 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 def refuse_inputs(target: Path, inputs: Iterable[Path | None]) -> None:
     """Refuse an output that is one of the inputs, in one of them, or the folder of one: inputs never change.
 
-    Parameters
-    ----------
-    target : Path
-        The output, a file or a folder.
-    inputs : iterable of Path or None
-        What is read; None and what is not there are passed over, podlab.toml always counts.
-
-    Raises
-    ------
-    InputError
-        Also where a symbolic or hard link leads to an input.
+    Inputs that are None or not there are passed over, podlab.toml always counts. Raises InputError, also where a
+    symbolic or hard link leads to an input.
     """
     where = _local(target)
     for given in (*inputs, Path("podlab.toml")):
@@ -134,10 +138,7 @@ def _local(path: Path) -> Path | None:
 def refuse_unwritable(target: Path) -> None:
     """See before long work whether its result can be written; nothing is made.
 
-    Raises
-    ------
-    InputError
-        If a part of the path is a file, a name is too long, or the nearest folder that is there cannot be written.
+    Raises InputError if a part of the path is a file, a name is too long, or the nearest folder cannot be written.
     """
     try:
         target.lstat()
@@ -174,11 +175,7 @@ def decode_text(content: bytes) -> str:
 def shorten_name(name: str, most_bytes: int = 200) -> str:
     """Give a name that fits into a file's; of a longer one the begin and a digest, so that no two become one.
 
-    Parameters
-    ----------
-    name : str
-    most_bytes : int
-        File systems take 255, and the name is only a part.
+    File systems take 255 bytes, and the name is only a part.
 
     Examples
     --------
@@ -195,13 +192,7 @@ def shorten_name(name: str, most_bytes: int = 200) -> str:
 
 
 def names_inside(folder: Path) -> set[str]:
-    """Name what a folder holds that shall be replaced; nothing if it is not there yet.
-
-    Raises
-    ------
-    InputError
-        If something else than a folder is there.
-    """
+    """Name what is in a folder that shall be replaced, nothing if it is not there; InputError if it is no folder."""
     if not folder.exists():
         return set()
     if not folder.is_dir() or folder.is_symlink():

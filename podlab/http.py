@@ -55,20 +55,12 @@ _WANTS_CERTIFICATE: Final = re.compile(r"ALERT_CERTIFICATE_REQUIRED|ALERT_BAD_CE
 
 
 @dataclass(frozen=True)
-class Service:
+class ServerKind:
     """A kind of server: its name in errors, and hints for what can go wrong on the way to it.
 
-    Attributes
-    ----------
-    title : str
-        Such as ``InfluxDB``.
-    address : str
-        What holds its address, such as the setting ``influxdb_url``.
-    unreachable, untrusted, slow, too_large : str
-        The hint where it cannot be reached, its certificate is not trusted, its response does not come in time, or has
-        too many bytes.
-    configured : bool
-        Whether the user gave its address, so that one that cannot be reached is an error of input.
+    ``address`` is what holds its address, such as the setting ``influxdb_url``; if it is ``configured``, by the user, a
+    server that cannot be reached is an error of input. The hints are for one that cannot be reached, whose certificate
+    is not trusted, whose response does not come in time, or has too many bytes.
     """
 
     title: str
@@ -80,8 +72,8 @@ class Service:
     configured: bool = True
 
 
-def _database(title: str, prefix: str) -> Service:
-    return Service(
+def _database(title: str, prefix: str) -> ServerKind:
+    return ServerKind(
         title,
         address=f"{prefix}_url",
         unreachable=f"check {prefix}_url",
@@ -92,7 +84,7 @@ def _database(title: str, prefix: str) -> Service:
 
 INFLUXDB: Final = _database("InfluxDB", "influxdb")
 PROMETHEUS: Final = _database("Prometheus", "prometheus")
-KUBELET: Final = Service(
+KUBELET: Final = ServerKind(
     "the kubelet",
     address="the node's address",
     unreachable="check that the node's port can be reached from here (network policy, firewall)",
@@ -101,7 +93,7 @@ KUBELET: Final = Service(
     too_large="check that it is a kubelet",
     configured=False,
 )
-API_SERVER: Final = Service(
+API_SERVER: Final = ServerKind(
     "the API server",
     address="its address",
     unreachable="check the address, the network and whether the cluster runs",
@@ -144,7 +136,7 @@ class HttpClient:
 
     Parameters
     ----------
-    service : Service
+    service : ServerKind
         What errors call the servers, and their hints.
     pool : PoolManager
         The connections; :meth:`to_server` makes them for one server.
@@ -164,7 +156,7 @@ class HttpClient:
 
     def __init__(
         self,
-        service: Service,
+        service: ServerKind,
         pool: urllib3.PoolManager,
         url: str = "",
         *,
@@ -184,7 +176,7 @@ class HttpClient:
     @classmethod
     def to_server(
         cls,
-        service: Service,
+        service: ServerKind,
         url: str,
         *,
         user: str | None = None,
@@ -197,19 +189,8 @@ class HttpClient:
     ) -> Self:
         """Make the client of one server, with the environment's proxy and certificates.
 
-        Parameters
-        ----------
-        service : Service
-        url : str
-            Its address, without user or password.
-        user, password : str, optional
-            Sent as basic authentication.
-        token : str, optional
-            Kept out of errors, as the password is. The caller puts :attr:`token`, without its line end, into a header.
-        headers, timeout_s, clock
-            As for the class.
-        ca_file : Path, optional
-            Certificates of the authorities to trust; see :func:`trusted_authorities`.
+        A user and password are sent as basic authentication. A token is kept out of errors as well; the caller puts
+        :attr:`token`, without its line end, into a header. ``ca_file`` is as for :func:`trusted_authorities`.
 
         Raises
         ------
@@ -413,22 +394,11 @@ def web_page(body: bytes) -> str | None:
 def trusted_authorities(
     ca_file: Path | None, setting: str, environment: Mapping[str, str] | None = None
 ) -> ssl.SSLContext:
-    """Load the authorities by which a server's certificate is checked.
+    """Load the authorities by which a server's certificate is checked: those of ``ca_file`` alone, where it is given.
 
-    Parameters
-    ----------
-    ca_file : Path, optional
-        These alone, where it is given.
-    setting : str
-        What ``ca_file`` is called among the settings, for errors.
-    environment : mapping of str to str, optional
-        May name others in ``SSL_CERT_FILE``, ``SSL_CERT_DIR``, ``REQUESTS_CA_BUNDLE`` or ``CURL_CA_BUNDLE``; the
-        process' own by default. Without any, the system's and certifi's.
-
-    Raises
-    ------
-    InputError
-        If the file or folder named cannot be used.
+    Otherwise the environment may name others in ``SSL_CERT_FILE``, ``SSL_CERT_DIR``, ``REQUESTS_CA_BUNDLE`` or
+    ``CURL_CA_BUNDLE``. Without any, they are the system's and certifi's. Raises InputError if the file or folder named
+    cannot be used; ``setting`` is what ``ca_file`` is called there.
     """
     if ca_file is not None:
         try:
@@ -457,37 +427,32 @@ def trusted_authorities(
     return context
 
 
-def explain_tls(text: str, service: Service) -> InputError | None:
+def explain_tls(text: str, service: ServerKind) -> InputError | None:
     """Say what a library's message about TLS means; None where it is about something else.
 
-    Parameters
-    ----------
-    text : str
-        Such as ``[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1006)``.
-    service : Service
-        The server's kind.
+    Such as ``[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1006)``.
     """
     if "[SSL" not in text:
         return None
     why = text.rpartition("] ")[2].partition(" (_ssl")[0]
     if _VERIFY_FAILED in text:
         why = why.removeprefix("certificate verify failed: ")
-        hint = service.untrusted
-        if "mismatch" in why:
-            hint = f"set {service.address} to a name that the certificate is for"
-        elif "expired" in why:
-            hint = "renew its certificate, or set the clock of this machine"
-        elif "not yet valid" in why:
-            hint = "set the clock of this machine, or of the one that made the certificate"
-        return InputError(f"{service.title} is not trusted: {why}", hint=hint)
-    if _NO_TLS.search(text):
-        hint = f"write http:// in {service.address}, or its TLS port"
-        return InputError(f"{service.title} does not speak TLS there: {why}", hint=hint)
-    if _WANTS_CERTIFICATE.search(text):
+        hints = {
+            "mismatch": f"set {service.address} to a name that the certificate is for",
+            "expired": "renew its certificate, or set the clock of this machine",
+            "not yet valid": "set the clock of this machine, or of the one that made the certificate",
+        }
+        hint = next((hint for word, hint in hints.items() if word in why), service.untrusted)
+        what = f"{service.title} is not trusted"
+    elif _NO_TLS.search(text):
+        what, hint = f"{service.title} does not speak TLS there", f"write http:// in {service.address}, or its TLS port"
+    elif _WANTS_CERTIFICATE.search(text):
+        what = f"{service.title} takes no connection without a client's certificate"
         hint = f"set {service.address} to an address that asks for a token or a password instead of a certificate"
-        return InputError(f"{service.title} takes no connection without a client's certificate: {why}", hint=hint)
-    hint = f"check {service.address} and the server's TLS settings"
-    return InputError(f"no TLS connection to {service.title}: {why}", hint=hint)
+    else:
+        what = f"no TLS connection to {service.title}"
+        hint = f"check {service.address} and the server's TLS settings"
+    return InputError(f"{what}: {why}", hint=hint)
 
 
 def _tls_reason(error: OSError) -> str:

@@ -76,7 +76,8 @@ def prometheus_api(settings: Settings, *, timeout_s: float) -> PrometheusApi:
 def influx_database(settings: Settings, *, timeout_s: float = 60.0) -> InfluxDatabase:
     """Make the database that the settings describe; raises InputError if a secret cannot be read."""
     return InfluxDatabase(
-        settings.influxdb_url, settings.influxdb_database, settings.influxdb_user, settings.password(), timeout_s,
+        settings.influxdb_url, settings.influxdb_database, settings.influxdb_user,
+        settings.secret("influxdb_password"), timeout_s,
         settings.secret("influxdb_token"), settings.influxdb_ca_file,
     )  # fmt: skip
 
@@ -122,8 +123,6 @@ def label_samples(
         (:func:`podlab.kubernetes.inventory.enrich`).
     inventory : DataFrame or None
         From :func:`cluster_inventory`; without it there are no Kubernetes labels and owners to go by.
-    rules : LabelRules
-        What to go by.
 
     Returns
     -------

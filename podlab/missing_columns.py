@@ -63,16 +63,10 @@ def missing_families(absent: Collection[str], columns: Sequence[str]) -> list[st
 
 
 def cost_of(model: BundleInfo | None, absent: Collection[str]) -> Cost:
-    """Estimate what it costs that some of a model's columns are missing.
+    """Estimate what it costs that some of a model's columns are missing altogether.
 
     The measured conditions leave out whole families. The one that keeps most of what is here, and nothing that is not,
     bounds what is lost.
-
-    Parameters
-    ----------
-    model : BundleInfo or None
-    absent : collection of str
-        The columns that are missing altogether.
     """
     if model is None or not absent:
         return Cost("")
@@ -163,13 +157,8 @@ _GRANT: Final = "grant get on nodes/metrics: kubectl apply -f deploy/overlays/ku
 def remedies(source: str, absent: Collection[str], *, may_read_metrics: bool = True) -> str:
     """Say what to do where metrics are missing, family by family.
 
-    Parameters
-    ----------
-    source : str
-    absent : collection of str
-        The metrics.
-    may_read_metrics : bool
-        Whether the kubelets' ``/metrics`` may be read, where block I/O stands, and most of the further metrics.
+    ``may_read_metrics`` says whether the kubelets' ``/metrics`` may be read, where block I/O stands, and most of the
+    further metrics.
     """
     original = {CATALOGUE[name].family for name in absent if name in ORIGINAL_METRICS}
     families = sorted({CATALOGUE[name].family for name in absent})

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import podlab
-from podlab.errors import InputError, PodlabError
+from podlab.errors import InputError, PodlabError, first_line
 from podlab.progress import Progress
 
 #: Seconds until a scheduler must have answered: it is there, or its address is wrong.
@@ -161,7 +161,7 @@ def _check_workers(client: Any, address: str) -> None:
         client.wait_for_workers(1, timeout=_ANSWER_S)
         versions = set(client.run(_version).values())
     except Exception as error:  # noqa: BLE001  whatever a worker raises that has no podlab
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        reason = first_line(error)
         raise InputError(
             f"its workers cannot be used: {reason}", where=f"--scheduler {address}", hint="give them podlab[scale]"
         ) from None

@@ -10,16 +10,10 @@ from podlab.errors import InputError
 
 
 class Plugins:
-    """What can be chosen by name: podlab's own, and what installed packages register.
+    """What can be chosen by name: podlab's own, and what installed packages register as entry points of a group.
 
-    Parameters
-    ----------
-    group : str
-        The group of entry points, such as ``podlab.sources``.
-    kind : str
-        What one of them is called in errors.
-    built_in : mapping of str to str
-        podlab's own, each as ``module:function``; their names cannot be taken by others.
+    Those that are ``built_in``, each as ``module:function``, keep their names. ``kind`` is what one is called in
+    errors.
 
     Examples
     --------
@@ -42,13 +36,7 @@ class Plugins:
         return name
 
     def load(self, name: str) -> Any:
-        """Import what a name stands for.
-
-        Raises
-        ------
-        InputError
-            If there is no such plugin, or it cannot be imported.
-        """
+        """Import what a name stands for; raises InputError if there is no such plugin, or it cannot be imported."""
         found = self._built_in.get(name) or self._found().get(name)
         if found is None:
             raise InputError(f"{name!r} is not a {self.kind}", hint=f"known are {', '.join(self._found())}")

@@ -16,16 +16,8 @@ _SHORTEST: Final = 4
 def clean_token(value: str, *, where: str) -> str:
     r"""Take off the line end that a token often comes with; refuse what no header may hold, without showing it.
 
-    Parameters
-    ----------
-    value : str
-    where : str
-        The setting or file that it came from, for the error.
-
-    Raises
-    ------
-    InputError
-        If nothing is left, or a blank, a control character or a letter beyond ASCII is in it.
+    Raises InputError, for the setting or file ``where``, if nothing is left, or a blank, a control character or a
+    letter beyond ASCII is in it.
 
     Examples
     --------
@@ -42,10 +34,7 @@ def clean_token(value: str, *, where: str) -> str:
 def clean_password(value: str, *, where: str) -> str:
     """Take off blanks and line ends around a password; refuse one that has a control character inside.
 
-    Raises
-    ------
-    InputError
-        If nothing is left, or a line end or another control character is in it.
+    Raises InputError if nothing is left, or a line end or another control character is in it.
     """
     value = _stripped(value, where, "password")
     if not value.isprintable():
@@ -54,13 +43,7 @@ def clean_password(value: str, *, where: str) -> str:
 
 
 def redact(text: str, secrets: Iterable[str | None]) -> str:
-    """Take secrets out of a text of others, such as what a server or a library says of a request.
-
-    Parameters
-    ----------
-    text : str
-    secrets : iterable of str or None
-        Each is taken out as it is, and as the parts of a header that hold it.
+    """Take secrets out of a text of others: each as it is, and as the parts of a header that hold it.
 
     Examples
     --------

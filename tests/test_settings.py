@@ -117,16 +117,16 @@ def test_variables_that_kubernetes_sets_for_a_service_are_no_settings(monkeypatc
 def test_the_password_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PODLAB_INFLUXDB_PASSWORD", "hunter2")
     settings = load_settings()
-    assert settings.password() == "hunter2"
+    assert settings.secret("influxdb_password") == "hunter2"
     assert "hunter2" not in f"{settings} {settings!r} {settings.model_dump_json()} {settings.model_dump()}"
 
 
 def test_the_password_can_come_from_a_mounted_secret(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("hunter2\n")
-    assert load_settings(influxdb_password_file=secret).password() == "hunter2"
+    assert load_settings(influxdb_password_file=secret).secret("influxdb_password") == "hunter2"
     with pytest.raises(InputError, match="cannot read the password"):
-        load_settings(influxdb_password_file=tmp_path / "nowhere").password()
+        load_settings(influxdb_password_file=tmp_path / "nowhere").secret("influxdb_password")
 
 
 def test_the_watchers_own_pod_is_read_in_three_parts() -> None:
