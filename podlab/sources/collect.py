@@ -41,28 +41,11 @@ def read_slices(
     where: str,
     hint: str,
 ) -> list[Part]:
-    """Read a span of time in slices, each as long as one answer allows.
+    """Read a span of time, ``per_s`` of whose units are a second, in slices as long as one answer allows.
 
-    Parameters
-    ----------
-    read : callable
-        Reads from one instant to before another; returns what it read and how many bytes the answer had, or raises
-        TooLargeError.
-    since, until : int
-        The span.
-    per_s : int
-        How many of their units are a second.
-    slice_s : float
-        The first slice, in seconds; slices grow while answers stay small.
-    max_answer_bytes : int
-        The largest answer that ``read`` takes.
-    what, where, hint : str
-        What is read, from where, and what to do where even a second of it is too much.
-
-    Raises
-    ------
-    PodlabError
-        If even a second is too much; whatever else ``read`` raises.
+    ``read`` reads from one instant to before another; it returns what it read and how many bytes the answer had, or
+    raises TooLargeError. The first slice has ``slice_s``; slices grow while answers stay small. ``what`` is read from
+    ``where``; where even a second of it is too much, PodlabError is raised with ``hint``.
     """
     width, widest = int(slice_s * per_s), until - since
     parts: list[Part] = []

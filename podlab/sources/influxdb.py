@@ -28,7 +28,7 @@ from podlab.sources.influxdb_client import (
 )
 from podlab.sources.influxdb_syntax import quote_identifier
 from podlab.sources.protocol import NothingThereError, span_ns
-from podlab.sources.telegraf import AGENT_TAG, join_measurements, make_timeline, one_agent
+from podlab.sources.telegraf import AGENT_TAG, ContainerRows, join_measurements, one_agent
 
 log = logging.getLogger(__name__)
 
@@ -97,18 +97,10 @@ class InfluxSource:
     def fetch(self, since: datetime, until: datetime, *, pods: Collection[str] | None = None) -> pd.DataFrame:
         """Read the samples with ``since <= time < until``; see :class:`podlab.sources.protocol.LiveSource`.
 
-        One statement can name a few hundred pods; the server's work grows with pods times series.
-        Two pods of one name are distinguished by uid, where Docker's names or a replay carry it. Elsewhere
-        (containerd), ``pod_uid``, ``image`` and ``started_at`` are missing, for the cluster's inventory to fill.
-
-        Raises
-        ------
-        NothingThereError
-            If it holds nothing there of the pods asked for.
-        InputError
-            If the server cannot be reached, refuses the user or the database, or holds nothing there.
-        PodlabError
-            If the server fails, takes too long, or its answer breaks off.
+        One statement can name a few hundred pods; the server's work grows with pods times series. Two pods of one name
+        are distinguished by uid, where Docker's names or a replay carry it. Elsewhere (containerd), ``pod_uid``,
+        ``image`` and ``started_at`` are missing, for the cluster's inventory to fill. Raises what
+        :class:`podlab.sources.protocol.LiveSource` lists.
         """
         since_ns, until_ns = span_ns(since, until)
         if pods is not None and (parts := self._divide(pods)):
@@ -125,12 +117,12 @@ class InfluxSource:
             raise self._explain_nothing(since, until)
         identity = [m for m in others if m.name == telegraf.IDENTITY]
         rows_of |= self._read_all(identity, since_ns, until_ns, pods)
-        timeline = make_timeline(rows_of, cluster=self.cluster)
+        table = ContainerRows.of(rows_of, cluster=self.cluster)
         # What belongs to the first and last rows may have been measured just outside the span.
-        margin_ns = int(timeline.interval_ns.max(initial=0)) // 2
+        margin_ns = int(table.timeline.interval.max(initial=0)) // 2
         rest = [m for m in others if m.name != telegraf.IDENTITY]
         rows_of |= self._read_all(rest, since_ns - margin_ns, until_ns + margin_ns, pods)
-        frame = join_measurements(timeline, rows_of, cluster=self.cluster)
+        frame = join_measurements(table, rows_of)
         lacking = telegraf_scraped.lacking_columns(frame, self.columns)
         scraped = self._scraped(lacking, since_ns - margin_ns, until_ns + margin_ns, pods) if lacking else None
         if scraped is not None:
@@ -244,22 +236,18 @@ class InfluxSource:
                 where=self.name,
                 hint="let Telegraf's kubernetes input write into it, or `podlab replay` a recording",
             )
-        span = f"{since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S}"
+        what = f"no rows of {wanted[0]} from {since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S}"
         newest, others = self._newest(quote_identifier(wanted[0])), self._other_policies(wanted[0])
-        if others:
-            policy, when = max(others.items(), key=lambda item: item[1])
-            return InputError(
-                f"no rows of {wanted[0]} from {span} in this retention policy, "
-                f"{'none at all' if newest is None else f'the newest is of {newest:%Y-%m-%d %H:%M:%S} UTC'}; "
-                f"there are some in {', '.join(map(repr, others))}, the newest of {when:%Y-%m-%d %H:%M:%S} UTC",
-                where=self.name,
-                hint=f"set influxdb_database to {self.database.bare_name}/{policy}",
-            )
-        when_told = "none" if newest is None else f"the newest is of {newest:%Y-%m-%d %H:%M:%S} UTC"
+        known = None if newest is None else f"the newest is of {newest:%Y-%m-%d %H:%M:%S} UTC"
+        if not others:
+            hint = "choose another span, or see whether Telegraf still runs"
+            return InputError(f"{what}, {known or 'none'}", where=self.name, hint=hint)
+        policy, when = max(others.items(), key=lambda item: item[1])
+        what += f" in this retention policy, {known or 'none at all'}; there are some in {', '.join(map(repr, others))}"
         return InputError(
-            f"no rows of {wanted[0]} from {span}, {when_told}",
+            f"{what}, the newest of {when:%Y-%m-%d %H:%M:%S} UTC",
             where=self.name,
-            hint="choose another span, or see whether Telegraf still runs",
+            hint=f"set influxdb_database to {self.database.bare_name}/{policy}",
         )
 
     def _other_policies(self, measurement: str) -> dict[str, pd.Timestamp]:

@@ -42,7 +42,7 @@ import pandas as pd
 from urllib3.exceptions import HTTPError
 
 from podlab.errors import InputError, PodlabError
-from podlab.http import DECODE_ERRORS, INFLUXDB, HttpClient, Response, TooLargeError, web_page
+from podlab.http import DECODE_ERRORS, INFLUXDB, HttpClient, TooLargeError, web_page
 from podlab.sources.influxdb_syntax import fill_in
 
 _MAX_SMALL_ANSWER_BYTES: Final = 8_000_000
@@ -93,12 +93,10 @@ class InfluxDatabase:
         Such as ``http://influxdb:8086``, without user or password.
     database : str
         Its name; it need not be there yet. ``database/policy`` names a retention policy other than the default one.
-    user, password : str, optional
-        Sent in a header; never part of an address, an error or the representation.
+    user, password, token : str, optional
+        Sent in a header; never part of an address, an error or the representation. 2.x and 3.x know a user by a token.
     timeout_s : float
         How long to wait for a whole answer.
-    token : str, optional
-        What 2.x and 3.x know a user by, instead of user and password; kept as the password is.
     ca_file : Path, optional
         Certificates of the authorities to trust; the system's by default.
     clock : callable
@@ -142,14 +140,8 @@ class InfluxDatabase:
     ) -> bytes:
         """Run one statement and return the answer's bytes, msgpack or (3.x) JSON.
 
-        Parameters
-        ----------
-        text : str
-            InfluxQL, with ``$name`` in place of each value of ``bound``.
-        bound : mapping, optional
-            Values of the names in ``text``.
-        max_bytes : int
-            A longer answer is not read to its end.
+        ``bound`` are the values of the ``$names`` in the text; an answer longer than ``max_bytes`` is not read to its
+        end.
 
         Raises
         ------
@@ -202,7 +194,8 @@ class InfluxDatabase:
         address = f"{path}?{urlencode(parameters)}" if parameters else path
         answer = self._http.send(method, address, where=self.name, body=body, headers=headers, max_bytes=max_bytes)
         if not answer.is_success:
-            raise self._refusal_of(answer, is_question=path == "/query")
+            message = answer.headers.get("X-Influxdb-Error") or _error_in(answer.body)
+            raise self.refusal(message or answer.reason, answer.status)
         return answer.body
 
     def _find_version(self) -> InfluxVersion:
@@ -225,35 +218,18 @@ class InfluxDatabase:
         found = _MAJOR.match(text)
         return InfluxVersion(min(int(found[1]), 3) if found else _UNSTATED[self._http.token is not None], text)
 
-    def _refusal_of(self, answer: Response, *, is_question: bool) -> PodlabError:
-        message = answer.headers.get("X-Influxdb-Error") or _error_in(answer.body)
-        if answer.status == HTTPStatus.TOO_MANY_REQUESTS or _BUSY.search(message):
-            return self._busy(message or answer.reason)
-        if is_question and (answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or _TOO_MUCH.search(message)):
-            return self._too_much(message or answer.reason)
-        if answer.status in _REFUSED:
-            return self.refusal(message or answer.reason, answer.status)
-        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            what = f"InfluxDB failed with {answer.status}: {self._http.redact(message)}"
-            return PodlabError(what, where=self.name, hint="try again")
-        return self.refusal(message, answer.status)
-
-    def _busy(self, message: str) -> PodlabError:
-        what = f"InfluxDB is asked too often or too much by others: {self._http.redact(message)}"
-        return PodlabError(what, where=self.name, hint="try again later")
-
-    def _too_much(self, message: str) -> TooLargeError:
-        what = f"InfluxDB refuses so much at once: {self._http.redact(message)}"
-        return TooLargeError(what, where=self.name, hint="fetch a shorter span")
-
     def refusal(self, message: str, status: int | None = None) -> PodlabError:
-        """Turn a server's refusal into one clear line."""
-        if _BUSY.search(message):
-            return self._busy(message)
-        if _TOO_MUCH.search(message):
-            return self._too_much(message)
+        """Turn a server's refusal, by a status or within an answer, into one clear line."""
         message = self._http.redact(message)
         lower, major = message.lower(), self.version.major
+        if status == HTTPStatus.TOO_MANY_REQUESTS or _BUSY.search(message):
+            what = f"InfluxDB is asked too often or too much by others: {message}"
+            return PodlabError(what, where=self.name, hint="try again later")
+        if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or _TOO_MUCH.search(message):
+            what = f"InfluxDB refuses so much at once: {message}"
+            return TooLargeError(what, where=self.name, hint="fetch a shorter span")
+        if status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return PodlabError(f"InfluxDB failed with {status}: {message}", where=self.name, hint="try again")
         if status in _REFUSED or any(word in lower for word in _AUTHORIZATION_WORDS):
             return self._refused_user(message)
         policy = self.place.get("rp", "autogen")
@@ -356,14 +332,8 @@ class MeasurementRows:
 def read_series(answer: bytes, *, where: str) -> list[ResultSeries]:
     """Read an answer of one statement.
 
-    Raises
-    ------
-    StatementError
-        If the answer is an error; the server sends those with status 200 too.
-    TooLargeError
-        If the server left rows out.
-    PodlabError
-        If the answer is not what an InfluxDB server sends.
+    Raises StatementError if it is an error (the server sends those with status 200 too), TooLargeError if the server
+    left rows out, and PodlabError if it is not what an InfluxDB server sends.
     """
     try:
         # A map in msgpack never begins as one in JSON does.
@@ -384,14 +354,7 @@ def read_series(answer: bytes, *, where: str) -> list[ResultSeries]:
 def read_rows(answer: bytes, fields: Mapping[str, str], tags: Sequence[str], *, where: str) -> MeasurementRows:
     """Read the answer of ``SELECT fields ... GROUP BY tags``; errors as of :func:`read_series`.
 
-    Parameters
-    ----------
-    answer : bytes
-    fields : mapping of str to str
-        What each field is to be called -> its name in the answer.
-    tags : sequence of str
-    where : str
-        Where it came from, for errors.
+    ``fields`` are the names in the answer, by what each is to be called.
     """
     expected = ["time", *fields.values()]
     all_series = [

@@ -10,24 +10,9 @@ from collections.abc import Mapping
 
 from podlab.errors import InputError
 
-_INT64_MAX = 2**63 - 1
-_INT64_MIN = -(2**63)
-
 
 def format_tags(tags: Mapping[str, str], *, where: str) -> str:
-    r"""Write the tags of a point, sorted by name as the server stores them; those without a value are left out.
-
-    Parameters
-    ----------
-    tags : mapping of str to str
-        Name -> value.
-    where : str
-        The file they came from, for errors.
-
-    Returns
-    -------
-    str
-        With a comma before each tag.
+    r"""Write the tags of a point with a comma before each, sorted as the server stores them; empty ones are left out.
 
     Raises
     ------
@@ -39,32 +24,15 @@ def format_tags(tags: Mapping[str, str], *, where: str) -> str:
     >>> print(format_tags({"pod_name": "a b", "node_name": "n,1", "host": ""}, where="a.parquet"))
     ,node_name=n\,1,pod_name=a\ b
     """
-    text = ""
-    for name, value in sorted(tags.items()):
-        if not value:
-            continue
+    for name, value in tags.items():
         if value.endswith("\\") or "\n" in value:
-            raise InputError(
-                f"{name} {value!r} cannot be stored in InfluxDB",
-                where=where,
-                hint="rename it: no line break in it, no backslash at its end",
-            )
-        text += f",{_escape(name)}={_escape(value)}"
-    return text
+            hint = "rename it: no line break in it, no backslash at its end"
+            raise InputError(f"{name} {value!r} cannot be stored in InfluxDB", where=where, hint=hint)
+    return "".join(f",{_escape(name)}={_escape(value)}" for name, value in sorted(tags.items()) if value)
 
 
 def format_fields(fields: Mapping[str, float | bool | str]) -> str:
-    r"""Write the fields of a point.
-
-    Parameters
-    ----------
-    fields : mapping of str to int, float, bool or str
-        Name -> value; integers must fit into 64 bits, and floats be finite.
-
-    Raises
-    ------
-    ValueError
-        If an integer does not fit.
+    r"""Write the fields of a point; floats must be finite. Raises ValueError if an integer has more than 64 bits.
 
     Examples
     --------
@@ -78,12 +46,10 @@ def _format_value(value: float | bool | str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
-        if not _INT64_MIN <= value <= _INT64_MAX:
+        if not -(2**63) <= value < 2**63:
             raise ValueError(f"{value} does not fit into 64 bits")
         return f"{value}i"
-    if isinstance(value, float):
-        return repr(value)
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return repr(value) if isinstance(value, float) else _quote(value)
 
 
 def _escape(name: str) -> str:
@@ -98,19 +64,18 @@ def quote_identifier(name: str) -> str:
     >>> print(quote_identifier('my "db"'))
     "my \"db\""
     """
-    return '"' + name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    return _quote(name).replace("\n", "\\n")
+
+
+def _quote(text: str, mark: str = '"') -> str:
+    return mark + text.replace("\\", "\\\\").replace(mark, f"\\{mark}") + mark
 
 
 def fill_in(text: str, bound: Mapping[str, object]) -> str:
-    r"""Put values in place of their names, for a server that binds none.
+    r"""Put whole numbers and texts in place of their ``$names``, for a server that binds none.
 
-    Parameters
-    ----------
-    text : str
-        InfluxQL with ``$name`` where a value belongs.
-    bound : mapping
-        Whole numbers, and texts, which are quoted so that they end nowhere but at their end:
-        https://docs.influxdata.com/influxdb/v1/query_language/spec/#strings.
+    A text is quoted so that it ends nowhere but at its end:
+    https://docs.influxdata.com/influxdb/v1/query_language/spec/#strings.
 
     Examples
     --------
@@ -121,6 +86,6 @@ def fill_in(text: str, bound: Mapping[str, object]) -> str:
     def literal(value: object) -> str:
         if isinstance(value, int):
             return str(value)
-        return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"
+        return _quote(str(value), "'").replace("\n", "\\n")
 
     return re.sub(r"\$(\w+)", lambda found: literal(bound[found[1]]) if found[1] in bound else found[0], text)

@@ -5,23 +5,27 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 import pandas as pd
 import urllib3
 
-from podlab.data.catalogue import MEASURED_METRICS
+from podlab.data.catalogue import AGES, CATALOGUE, MEASURED_METRICS
 from podlab.data.samples import check_samples
 from podlab.errors import InputError, PodlabError
 from podlab.http import KUBELET, HttpClient, one_line
 from podlab.sources.kubelet_answers import (
     CADVISOR,
+    MISSING,
     NS_PER_S,
     SUMMARY,
+    Instance,
     Reading,
     add_cadvisor,
     needs_cadvisor,
@@ -29,7 +33,7 @@ from podlab.sources.kubelet_answers import (
     stored_columns,
 )
 from podlab.sources.protocol import NothingThereError, span_ns
-from podlab.sources.reading_buffer import ReadingBuffer
+from podlab.sources.time_join import Ints, instants
 
 log = logging.getLogger(__name__)
 
@@ -105,12 +109,8 @@ class KubeletClient:
     def get(self, address: KubeletAddress, path: str) -> bytes:
         """Read one answer.
 
-        Raises
-        ------
-        InputError
-            If the kubelet is not trusted, or refuses the caller.
-        PodlabError
-            If it cannot be reached, fails, takes too long, or answers at too great length.
+        Raises InputError if the kubelet is not trusted, or refuses the caller; PodlabError if it cannot be reached,
+        fails, takes too long, or answers at too great length.
         """
         where = f"node {address.node} ({address.url})"
         answer = self._http.send(
@@ -131,9 +131,131 @@ def _refusal(status: int, path: str, message: str, where: str) -> PodlabError:
     return PodlabError(f"the kubelet answered {path} with {status}: {message}", where=where)
 
 
+#: Each takes 16 bytes and 8 a column: 10,000 containers each 10 s for 16 minutes.
+_MOST_ROWS: Final = 1_000_000
+_NOBODY: Final = np.zeros(0, dtype=np.int64)
+
+
+class _Block(NamedTuple):
+    came_s: float
+    code: Ints
+    time_ns: Ints
+    numbers: Ints
+
+
+class ReadingBuffer:
+    """Samples that came within the last ``window_s``, by our clock whatever the nodes' say; threads may share it.
+
+    Beyond ``most_rows`` the oldest are dropped early. ``columns`` are those of all readings.
+    """
+
+    def __init__(self, window_s: float, columns: tuple[str, ...], most_rows: int = _MOST_ROWS) -> None:
+        self.window_s = window_s
+        self.columns = columns
+        self.most_rows = most_rows
+        self._blocks: deque[_Block] = deque()
+        self._codes: dict[Instance, int] = {}
+        self._newest_ns: dict[int, int] = {}
+        self._next = 0
+        self._rows = 0
+        self._dropped = False
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def add(self, readings: Sequence[Reading], came_s: float) -> int:
+        """Add the readings of some nodes, which came ``came_s`` after 1970; return how many samples were new.
+
+        A sample that is not newer than its container's last one is left out: a kubelet measures each 10 s or so and
+        gives the same sample until then.
+        """
+        with self._lock:
+            parts = [part for reading in readings if (part := self._fresh(reading)) is not None]
+            if parts:
+                code, time_ns, values = (np.concatenate(each) for each in zip(*parts, strict=True))
+                self._blocks.append(_Block(came_s, code, time_ns, values))
+                self._rows += len(code)
+            self._forget(came_s)
+            return sum(len(code) for code, _, _ in parts)
+
+    def _fresh(self, reading: Reading) -> tuple[Ints, Ints, Ints] | None:
+        code = np.empty(len(reading.instances), dtype=np.int64)
+        new = np.zeros(len(reading.instances), dtype=bool)
+        for row, (instance, at_ns) in enumerate(zip(reading.instances, reading.time_ns.tolist(), strict=True)):
+            number = self._codes.get(instance)
+            if number is None:
+                number = self._codes[instance] = self._next
+                self._next += 1
+            code[row] = number
+            # A kubelet measures no more often; the same sample may come with and without its milliseconds.
+            if at_ns // NS_PER_S > self._newest_ns.get(number, MISSING) // NS_PER_S:
+                self._newest_ns[number] = at_ns
+                new[row] = True
+        return (code[new], reading.time_ns[new], reading.numbers[new]) if new.any() else None
+
+    def _forget(self, now_s: float) -> None:
+        forgotten = False
+        while self._blocks and (self._blocks[0].came_s < now_s - self.window_s or self._rows > self.most_rows):
+            if self._rows > self.most_rows and not self._dropped:
+                log.warning("more than %d samples in %g s: the oldest are dropped early", self.most_rows, self.window_s)
+                self._dropped = True
+            self._rows -= len(self._blocks.popleft().code)
+            forgotten = True
+        if forgotten:
+            # Whoever has no sample left is gone.
+            live = set(np.unique(np.concatenate([block.code for block in self._blocks] or [_NOBODY])).tolist())
+            self._codes = {instance: code for instance, code in self._codes.items() if code in live}
+            self._newest_ns = {code: at_ns for code, at_ns in self._newest_ns.items() if code in live}
+
+    def select(self, since_ns: int, until_ns: int, *, pods: Collection[str] | None = None) -> pd.DataFrame:
+        """Give the samples with ``since_ns <= time < until_ns``, of all pods or of those with one of these names.
+
+        The table is not checked yet and has no ``cluster``; columns of which nothing is known are absent.
+        """
+        with self._lock:
+            blocks, instances = list(self._blocks), {code: each for each, code in self._codes.items()}
+        wanted = np.array([c for c, each in instances.items() if pods is None or each.pod in pods], dtype=np.int64)
+        parts = []
+        for block in blocks:
+            keep = (block.time_ns >= since_ns) & (block.time_ns < until_ns)
+            if pods is not None:
+                keep &= np.isin(block.code, wanted)
+            if keep.any():
+                parts.append((block.code[keep], block.time_ns[keep], block.numbers[keep]))
+        if not parts:
+            return pd.DataFrame({"time": pd.Series(dtype="datetime64[ns, UTC]")})
+        code, time_ns, values = (np.concatenate(each) for each in zip(*parts, strict=True))
+        known, row = np.unique(code, return_inverse=True)
+        return _to_frame([instances[number] for number in known], row, time_ns, values, self.columns)
+
+
+def _to_frame(
+    instances: Sequence[Instance], row: Ints, time_ns: Ints, values: Ints, columns: Sequence[str]
+) -> pd.DataFrame:
+    def text(name: str) -> pd.Series:
+        given = pd.Series([getattr(each, name) or None for each in instances], dtype="str")
+        return given.take(row).reset_index(drop=True)
+
+    started_ns = np.array([each.started_ns for each in instances], dtype=np.int64)[row]
+    names = ("node", "namespace", "pod", "pod_uid", "container")
+    table = {"time": instants(time_ns), **{name: text(name) for name in names}}
+    table["started_at"] = instants(started_ns).where(started_ns != MISSING)
+    for number, name in enumerate(columns):
+        known = values[:, number] != MISSING
+        if known.any():
+            if name in AGES.values():
+                age_s = (time_ns - values[:, number]) / NS_PER_S
+                table[name] = pd.Series(np.where(known, age_s.round(3), np.nan))
+            elif CATALOGUE[name].kind == "counter":
+                table[name] = pd.Series(pd.arrays.IntegerArray(np.ascontiguousarray(values[:, number]), ~known))
+            else:
+                table[name] = pd.Series(np.where(known, values[:, number].astype(np.float64), np.nan))
+    return pd.DataFrame(table)
+
+
 #: Nodes come and go more seldom than pods.
 _RENEW_NODES_S: Final = 60.0
-
 #: How far a node's clock may be off before it is reported.
 _SKEW_S: Final = 30.0
 
@@ -330,14 +452,8 @@ class KubeletSource:
     def fetch(self, since: datetime, until: datetime, *, pods: Collection[str] | None = None) -> pd.DataFrame:
         """Give the samples with ``since <= time < until``; see :class:`podlab.sources.protocol.LiveSource`.
 
-        The first time waits until the nodes were asked once.
-
-        Raises
-        ------
-        NothingThereError
-            If nothing is known of the pods asked for.
-        InputError, PodlabError
-            If the nodes cannot be listed, or none of them answers.
+        The first time waits until the nodes were asked once. Raises NothingThereError if nothing is known of the pods
+        asked for, InputError or PodlabError if the nodes cannot be listed, or none of them answers.
         """
         since_ns, until_ns = span_ns(since, until)
         if self._thread is None and not self._polled.is_set():

@@ -167,18 +167,10 @@ class Instance(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """What one node reported at one moment.
+    """What one node reported at one moment of n containers.
 
-    Attributes
-    ----------
-    instances : list of Instance
-        The containers, n of them.
-    time_ns : ndarray of int64, shape (n,)
-        When each was measured, ns since 1970.
-    numbers : ndarray of int64, shape (n, n_columns)
-        In the order of ``columns``; :data:`MISSING` where there is none.
-    columns : tuple of str
-        See :func:`stored_columns`.
+    ``time_ns`` (n,) is when each was measured, in ns since 1970; ``numbers`` (n, n_columns) are in the order of
+    ``columns``, see :func:`stored_columns`, and :data:`MISSING` where there is none.
     """
 
     instances: list[Instance]
@@ -202,20 +194,9 @@ def stored_columns(wanted: Collection[str]) -> tuple[str, ...]:
 
 
 def read_summary(answer: bytes, node: str, columns: tuple[str, ...]) -> Reading:
-    """Read ``/stats/summary``; containers without a time of their own are left out.
+    """Read ``/stats/summary`` of a node; containers without a time of their own are left out.
 
-    Parameters
-    ----------
-    answer : bytes
-    node : str
-        The node's name, for errors and samples.
-    columns : tuple of str
-        From :func:`stored_columns`.
-
-    Raises
-    ------
-    PodlabError
-        If it is no such answer, or breaks off.
+    Raises PodlabError if it is no such answer, or breaks off.
     """
     try:
         summary = _DECODER.decode(answer)
@@ -305,21 +286,7 @@ class ExposedSeries(NamedTuple):
 
 
 def read_family(text: bytes, name: str, *, where: str) -> Iterator[ExposedSeries]:
-    r"""Read the lines of one family.
-
-    Parameters
-    ----------
-    text : bytes
-        The whole answer.
-    name : str
-        The metric's name.
-    where : str
-        Where it came from, for errors.
-
-    Raises
-    ------
-    PodlabError
-        If a line of the family is none, or the text breaks off.
+    r"""Read the lines of one family out of a whole answer; raises PodlabError if one is none, or the text breaks off.
 
     Examples
     --------
@@ -399,12 +366,8 @@ def add_cadvisor(reading: Reading, answer: bytes, node: str, *, tolerance_s: flo
     """Fill in the columns that the Summary has of no container, devices summed up, and times to the millisecond.
 
     cAdvisor measures a container at its own time; a value that was taken more than ``tolerance_s`` before or after the
-    sample stays missing. After a restart both instances of a container may be listed; the later one counts.
-
-    Raises
-    ------
-    PodlabError
-        If it is no such answer, or breaks off.
+    sample stays missing. After a restart both instances of a container may be listed; the later one counts. Raises
+    PodlabError if it is no such answer, or breaks off.
     """
     containers: dict[tuple[str, ...], list[int]] = {
         (each.namespace, each.pod, each.container): [n] for n, each in enumerate(reading.instances)

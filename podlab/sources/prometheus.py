@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -63,38 +63,21 @@ _TOLD_APART_HERE: Final = ("failure_type", "direction")
 _OPENTELEMETRYS_POD: Final = "k8s_pod_name"
 
 
-@dataclass(frozen=True)
-class _Read:
-    """Rows, and how they were asked for."""
-
-    rows: ScrapedRows
-    dialect: Dialect
-    places: Mapping[str, PrometheusPlace]
-    span: Span
-
-
 class PrometheusSource:
     """A server with Prometheus' API as a source of samples, with the kubelets' metrics in one of two naming schemes.
 
     It scrapes cAdvisor (each kubelet's ``/metrics/cadvisor``), or OpenTelemetry's kubeletstats receiver writes into it,
-    which is detected. Each fetch asks one question per metric for all pods, for the samples as they
-    were scraped with their own times,
-    in slices of time so that no answer grows without bound. Metrics that are not there are missing.
+    which is detected. Each fetch asks one question per metric for all pods, for the samples as they were scraped with
+    their own times, in slices of time so that no answer grows without bound. Metrics that are not there are missing.
 
     Parameters
     ----------
     api : PrometheusApi
         The server, and who asks.
-    cluster : str
-        The cluster's name where the series have no label ``cluster``.
-    columns : collection of str, optional
-        The metrics to fetch; all that Prometheus holds by default.
     labels : mapping of str to str, optional
         Only series with these labels, such as ``{"cluster": "east"}``.
-    slice_s : float
-        The span asked for first, in seconds; it grows while answers stay small.
-    max_answer_bytes : int
-        When one answer would have more, or the server refuses so much, a shorter span is asked for.
+    cluster, columns, slice_s, max_answer_bytes
+        As for :class:`podlab.sources.influxdb.InfluxSource`.
     """
 
     has_past = True
@@ -132,15 +115,7 @@ class PrometheusSource:
 
         ``pod_uid`` comes from the cgroup's path (label ``id``) or from kube-state-metrics; ``started_at`` from
         ``container_start_time_seconds``. ``cpu_usage_nanocores`` is the growth of the counter since the sample before.
-
-        Raises
-        ------
-        NothingThereError
-            If it holds nothing there of the pods asked for.
-        InputError
-            If the server cannot be reached or trusted, refuses the user or the question, or holds nothing there.
-        PodlabError
-            If the server fails, takes too long, or its answer is partial or breaks off.
+        Raises what :class:`podlab.sources.protocol.LiveSource` lists.
         """
         since_ms, until_ms = (-(-ns // _NS_PER_MS) for ns in span_ns(since, until))
         needed = needed_columns(self.columns)
@@ -148,36 +123,39 @@ class PrometheusSource:
         read = self._read_rows(present, since_ms, until_ms, pods)
         if read is None:
             raise self._explain_nothing(since, until, present)
-        if read.dialect is CADVISOR and not len(read.rows.timeline.owner):
+        frame, dialect = read
+        if dialect is CADVISOR and frame.empty:
             # A server lists a metric for hours after its last sample (and one that lists none may have none of them):
             # another agent may have taken over.
             with suppress(MissingLabelError):
-                read = self._read_rows(present - CADVISORS_OWN, since_ms, until_ms, pods) or read
-        rows = read.rows
-        if not len(rows.timeline.owner):
+                frame, _ = self._read_rows(present - CADVISORS_OWN, since_ms, until_ms, pods) or read
+        if frame.empty:
             what = f"no samples of {'containers' if pods is None else f'the {len(pods)} pods asked for'}"
             raise NothingThereError(f"{what} from {since:%H:%M:%S} to {until:%H:%M:%S}", where=self.name)
-        claimed = read.places.get(VOLUME)
-        if read.dialect is CADVISOR and claimed is not None and {claimed.name, POD_CLAIMS} <= present:
-            self._join_volumes(rows, claimed, read.span)
-        frame = rows.table()
-        if POD_INFO in present:
-            self._fill_from_pod_info(frame, rows, read.span)
         return check_samples(frame, where=self.name)
 
     def _read_rows(
         self, present: Collection[str], since_ms: int, until_ms: int, pods: Collection[str] | None
-    ) -> _Read | None:
-        """Read the rows by the dialect that the metrics speak; None if there are none of containers."""
+    ) -> tuple[pd.DataFrame, Dialect] | None:
+        """Read the table by the dialect that the metrics speak; None if there are none of containers."""
         needed = needed_columns(self.columns)
         dialect = self._dialect(present, since_ms, until_ms)
         places = {column: dialect.places[column] for column in CATALOGUE if column in needed & dialect.places.keys()}
-        of_containers = {c: p for c, p in places.items() if CATALOGUE[c].per == "container" and p.name in present}
+        of_containers = {p.name for c, p in places.items() if CATALOGUE[c].per == "container" and p.name in present}
         if not of_containers:
             return None
-        span = self.reader.span({place.name for place in of_containers.values()}, since_ms, until_ms, pods, dialect)
+        span = self.reader.span(of_containers, since_ms, until_ms, pods, dialect)
         scraped = self._read_scraped(places, present, span, dialect)
-        return _Read(join_scraped(scraped, places, self.columns, since_ms, until_ms), dialect, places, span)
+        rows = join_scraped(scraped, places, self.columns, since_ms, until_ms)
+        if not len(rows.timeline.owner):
+            return pd.DataFrame(), dialect
+        claimed = places.get(VOLUME)
+        if dialect is CADVISOR and claimed is not None and {claimed.name, POD_CLAIMS} <= set(present):
+            self._join_volumes(rows, claimed, span)
+        frame = rows.table()
+        if POD_INFO in present:
+            self._fill_from_pod_info(frame, rows, span)
+        return frame, dialect
 
     def _dialect(self, present: Collection[str], since_ms: int, until_ms: int) -> Dialect:
         labels_of: dict[str, set[str]] = {}
@@ -255,7 +233,7 @@ class PrometheusSource:
         )
         own = rows.pods(numbers)
         # Two pods of one name follow one another: the nearest in time is meant.
-        index, _ = nearest_rows(own, rows.timeline.time_ms, pod[info.series], info.time_ms)
+        index, _ = nearest_rows(own, rows.timeline.time, pod[info.series], info.time_ms)
         series = np.append(info.series, NOTHING)[np.where(own == NOTHING, NOTHING, index)]
         for column in ("pod_uid", "node"):
             label = "uid" if column == "pod_uid" else column

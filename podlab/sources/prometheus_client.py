@@ -9,10 +9,10 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
@@ -22,15 +22,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from podlab.errors import InputError, PodlabError
-from podlab.http import (
-    DECODE_ERRORS,
-    PROMETHEUS,
-    HttpClient,
-    Response,
-    TooLargeError,
-    one_line,
-    web_page,
-)
+from podlab.http import DECODE_ERRORS, PROMETHEUS, HttpClient, Response, TooLargeError, one_line, web_page
 from podlab.sources.time_join import Ints
 
 log = logging.getLogger(__name__)
@@ -45,17 +37,8 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _NO_VALUES: Final = msgspec.Raw(b"[]")
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """A server's refusal.
-
-    Attributes
-    ----------
-    kind : str or None
-        The API's ``errorType``; None where the answer is not the API's.
-    message : str
-        Its words, on one line.
-    """
+class Refusal(NamedTuple):
+    """A server's refusal: the API's ``errorType``, None where the answer is not the API's, and its words."""
 
     kind: str | None
     message: str
@@ -106,18 +89,10 @@ _NAMES: Final = msgspec.json.Decoder(list[str] | None)
 
 @dataclass
 class RawSeries:
-    """Series as the server gave them.
+    """Series as the server gave them: the labels by number of the series, and the values one after the other.
 
-    Attributes
-    ----------
-    labels : list of dict
-        By number of the series.
-    series : ndarray of int64, shape (n_values,)
-        Number of each value's series.
-    time_ms : ndarray of int64, shape (n_values,)
-        Milliseconds since 1970.
-    value : ndarray of float64, shape (n_values,)
-        Finite.
+    ``series`` (n_values,) is the number of each value's series, ``time_ms`` (n_values,) milliseconds since 1970, and
+    ``value`` (n_values,) is finite.
     """
 
     labels: list[dict[str, str]]
@@ -147,14 +122,8 @@ def join_series(parts: list[RawSeries]) -> RawSeries:
 def read_matrix(body: bytes, *, where: str) -> RawSeries:
     """Read the answer to a question for ranges of samples.
 
-    Raises
-    ------
-    QueryError
-        If the answer says that it is none, or is of another kind.
-    InputError
-        If it is a web page, such as a login's.
-    PodlabError
-        If it is not the API's, broke off, is partial, or holds something else than numbers.
+    Raises QueryError if it says that it is none, or is of another kind; InputError if it is a web page, such as a
+    login's; PodlabError if it is not the API's, broke off, is partial, or holds something else than numbers.
     """
     try:
         matrix = _MATRICES.decode(_open(body, where))
@@ -192,18 +161,15 @@ def read_refusal(body: bytes) -> Refusal:
         answer = _REFUSALS.decode(body)
     except DECODE_ERRORS:
         return Refusal(None, web_page(body) or _first_line(body))
-    message = next((one_line(text) for text in (answer.error, answer.message, answer.reason) if _is_text(text)), "")
     # The API calls it error; gateways before it (Kubernetes' API server, Grafana) call it message.
-    kind = answer.error_type if _is_text(answer.error_type) else "unknown"
-    return Refusal(kind if answer.status == "error" else None, message or one_line(body.decode("utf-8", "replace")))
+    said = [text for text in (answer.error, answer.message, answer.reason) if isinstance(text, str) and text]
+    kind = str(answer.error_type) if isinstance(answer.error_type, str) and answer.error_type else "unknown"
+    message = next(map(one_line, said), "") or one_line(body.decode("utf-8", "replace"))
+    return Refusal(kind if answer.status == "error" else None, message)
 
 
 def _first_line(body: bytes) -> str:
     return (body[:_LONGEST_LINE].decode("utf-8", "replace").splitlines() or [""])[0].strip()
-
-
-def _is_text(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and bool(value)
 
 
 def _open(body: bytes, where: str) -> msgspec.Raw:
@@ -299,18 +265,12 @@ class PrometheusApi:
     url : str
         The part of the address before ``/api/v1``, without user or password: ``http://prometheus:9090``; for Mimir it
         ends with ``/prometheus``, for a VictoriaMetrics cluster with ``/select/0/prometheus``.
-    user, password : str, optional
-        Basic authentication.
-    token : str, optional
-        Bearer token, instead of a user.
+    user, password, token : str, optional
+        Basic authentication, or a bearer token instead.
     tenant : str, optional
         Whose metrics, where the server keeps several tenants' (``X-Scope-OrgID``: Mimir, Cortex, Thanos).
-    ca_file : Path, optional
-        Certificates of the authorities to trust; the system's by default.
-    timeout_s : float
-        How long to wait for a whole answer.
-    clock : callable
-        Seconds that only grow.
+    ca_file, timeout_s, clock
+        As for :class:`podlab.sources.influxdb_client.InfluxDatabase`.
     """
 
     url: str
@@ -347,16 +307,9 @@ class PrometheusApi:
     def ask(
         self, path: str, form: Mapping[str, str | Sequence[str]], *, max_bytes: int = _MAX_SMALL_ANSWER_BYTES
     ) -> bytes:
-        """Ask one question and return the answer's bytes.
+        """Ask one question of a path below ``/api/v1/`` and return the answer's bytes.
 
-        Parameters
-        ----------
-        path : str
-            Below ``/api/v1/``.
-        form : mapping
-            The parameters; sent in the body, because thousands of pods' names do not fit into an address.
-        max_bytes : int
-            A longer answer is not read to its end.
+        The parameters are sent in the body, because thousands of pods' names do not fit into an address.
 
         Raises
         ------
@@ -385,12 +338,8 @@ class PrometheusApi:
     def write(self, body: bytes) -> None:
         """Send one remote-write request, compressed by snappy.
 
-        Raises
-        ------
-        OutOfOrderError
-            If the server has newer samples.
-        InputError, PodlabError
-            As of :meth:`ask`, and if the server takes no remote writes.
+        Raises OutOfOrderError if the server has newer samples, InputError if it takes no remote writes, and what
+        :meth:`ask` raises.
         """
         headers = {
             "Content-Type": "application/x-protobuf",
@@ -412,7 +361,7 @@ class PrometheusApi:
         answer = self._http.send(method, address, where=self.name, body=content, headers=headers, max_bytes=max_bytes)
         if not answer.is_success:
             refused = read_refusal(answer.body)
-            raise (explain or self._refused)(answer, replace(refused, message=self._http.redact(refused.message)))
+            raise (explain or self._refused)(answer, refused._replace(message=self._http.redact(refused.message)))
         return answer.body
 
     def refusal(self, refused: Refusal) -> PodlabError:

@@ -34,17 +34,7 @@ _SUFFIXES: Final = {"By": "bytes", "s": "seconds"}
 
 @dataclass(frozen=True)
 class Dialect:
-    """One way of naming.
-
-    Attributes
-    ----------
-    name : str
-        For people.
-    places : dict of str to PrometheusPlace
-        Column of the samples table -> metric.
-    pod_labels, container_labels : tuple of str
-        How labels may be called, the first one that is there counts.
-    """
+    """One way of naming: metrics, by column of the samples table, and labels; the first that is there counts."""
 
     name: str
     places: dict[str, PrometheusPlace]
@@ -114,12 +104,7 @@ def names_of(columns: Collection[str]) -> set[str]:
 def choose_dialect(present: Collection[str], labels_of: Mapping[str, Collection[str]]) -> Dialect:
     """Choose by the metrics that exist; cAdvisor, which has more of them, where there are both.
 
-    Parameters
-    ----------
-    present : collection of str
-        Metrics that are there.
-    labels_of : mapping of str to collection of str
-        Labels of the metrics of :data:`SHARED_NAMES` that exist, where nothing else distinguishes the dialects.
+    ``labels_of`` are the labels of the metrics of :data:`SHARED_NAMES` that exist, where nothing else tells.
     """
     if not CADVISORS_OWN.isdisjoint(present):
         return CADVISOR
@@ -171,23 +156,14 @@ def selector(
     unequal: Mapping[str, Collection[str]] | None = None,
     among: Mapping[str, Collection[str]] | None = None,
 ) -> str:
-    """Write a selector of series.
+    """Write a selector of series of one metric or several; raises ValueError if a label's name is none.
 
     Parameters
     ----------
-    name : str or collection of str
-        The metric's name, or several.
     equal : mapping of str to str, optional
         Labels that must have this value; one that is not there has the value ``""``.
-    unequal : mapping of str to collection of str, optional
-        Labels that must have none of these values.
-    among : mapping of str to collection of str, optional
-        Labels that must have one of these values.
-
-    Raises
-    ------
-    ValueError
-        If a label's name is none.
+    unequal, among : mapping of str to collection of str, optional
+        Labels that must have none, or one, of these values.
 
     Examples
     --------
@@ -227,16 +203,10 @@ class MissingLabelError(InputError):
 
 @dataclass(frozen=True)
 class Span:
-    """What is asked for: a span of time, some pods or all, and by which labels the server knows them.
+    """What is asked for: a span of time, some pods or all (None), and by which labels the server knows them.
 
-    Attributes
-    ----------
-    since_ms, until_ms : int
-    pods : collection of str or None
-        None: all.
-    pod_labels, container_labels : tuple of str
-        Kubernetes' names for its labels that are used here, the first that a series has counts. Of several jobs each
-        may use others. Empty: not asked for.
+    The labels are Kubernetes' names that are used here, the first that a series has counts: of several jobs each may
+    use others. Those of containers are empty where they are not asked for.
     """
 
     since_ms: int
@@ -266,7 +236,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Matchers:
-    """Parts of a selector; as for :func:`podlab.sources.prometheus_query.selector`."""
+    """Parts of a selector; as for :func:`selector`."""
 
     equal: Mapping[str, str] = field(default_factory=dict)
     unequal: Mapping[str, Collection[str]] = field(default_factory=dict)
@@ -290,18 +260,9 @@ def _by_first_of(labels: Collection[str], unequal: list[str]) -> Iterator[tuple[
 
 @dataclass
 class PrometheusReader:
-    """Asks one server for samples and names.
+    """Asks one server for samples and names, only for series with these labels.
 
-    Parameters
-    ----------
-    api : PrometheusApi
-        The server, and who asks.
-    labels : mapping of str to str
-        Every question is only for series with these labels.
-    slice_s : float
-        The span asked for first, in seconds; it grows while answers stay small.
-    max_answer_bytes : int
-        When one answer would have more, or the server refuses so much, a shorter span is asked for.
+    Slices are as for :class:`podlab.sources.prometheus.PrometheusSource`.
     """
 
     api: PrometheusApi
@@ -315,12 +276,7 @@ class PrometheusReader:
         return self.api.name + "".join(f", {label}={value!r}" for label, value in self.labels.items())
 
     def span(
-        self,
-        metrics: Collection[str],
-        since_ms: int,
-        until_ms: int,
-        pods: Collection[str] | None,
-        dialect: Dialect,
+        self, metrics: Collection[str], since_ms: int, until_ms: int, pods: Collection[str] | None, dialect: Dialect
     ) -> Span:
         """Find out which of Kubernetes' names for its labels are used here."""
         found = self.label_names(metrics, since_ms, until_ms)
@@ -392,11 +348,12 @@ def _divide(among: Mapping[str, Collection[str]], most_bytes: int) -> Iterator[d
         part: list[str] = []
         size = 0
         for value in sorted(values):
-            size += len(quote_value(any_of([value])).encode())
-            if part and size > most_bytes:
+            more = len(quote_value(any_of([value])).encode())
+            if part and size + more > most_bytes:
                 yield {label: part}
-                part, size = [], len(quote_value(any_of([value])).encode())
+                part, size = [], 0
             part.append(value)
+            size += more
         yield {label: part}
     if not among:
         yield {}

@@ -25,13 +25,11 @@ from itertools import combinations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from podlab.data.catalogue import PrometheusPlace
 from podlab.sources.prometheus_client import Floats, RawSeries
-from podlab.sources.time_join import NOTHING, Ints
+from podlab.sources.time_join import NOTHING, Flags, Ints, changes
 
-Flags = npt.NDArray[np.bool_]
 #: Cluster, namespace, pod, container, instance; without the last two for what is counted per pod.
 Owner = tuple[str, ...]
 Scraper = tuple[tuple[str, str], ...]
@@ -111,14 +109,9 @@ def _place_of(labels: Mapping[str, str], cluster: str) -> tuple[str, str]:
 def without_target_labels(series: Sequence[Mapping[str, str]]) -> Sequence[Mapping[str, str]]:
     """Remove the labels of a scrape's target, where the scrape did not honour those of the series.
 
-    In one scrape, ``pod`` or ``container`` beside an ``exported_pod`` or ``exported_container`` is the
-    target's name. A series of the same scrape that has no such label of its own, as those of a node's or a pod's
-    cgroup, must not pass for the target's.
-
-    Parameters
-    ----------
-    series : sequence of mapping of str to str
-        Labels of each series of a metric.
+    In one scrape, ``pod`` or ``container`` beside an ``exported_pod`` or ``exported_container`` is the target's name. A
+    series of the same scrape that has no such label of its own, as those of a node's or a pod's cgroup, must not pass
+    for the target's.
     """
     targets: dict[str, set[tuple[object, ...]]] = {"pod": set(), "container": set()}
     for name, known in targets.items():
@@ -149,14 +142,7 @@ def is_at(labels: Mapping[str, str], place: PrometheusPlace) -> bool:
 
 @dataclass
 class Owned:
-    """Series of one name whose owners are known.
-
-    Attributes
-    ----------
-    raw : RawSeries
-    owners : list of Owner or None
-        By number of the series; None for what is no business of ours.
-    """
+    """Series of one name, and the owner of each; None for what is no business of ours."""
 
     raw: RawSeries
     owners: list[Owner | None]
@@ -179,13 +165,7 @@ def scraper_of(labels: Mapping[str, str]) -> Scraper:
 
 @dataclass
 class Points:
-    """Values of one metric: one per owner and instant, sorted by both.
-
-    Attributes
-    ----------
-    owner, time_ms : ndarray of int64, shape (n_points,)
-    value : ndarray of float64, shape (n_points,)
-    """
+    """Values of one metric (n_points,): one per owner and instant, sorted by both."""
 
     owner: Ints
     time_ms: Ints
@@ -199,42 +179,28 @@ class Points:
 def make_points(owned: Owned, place: PrometheusPlace, numbers: dict[Owner, int]) -> Points:
     """Make a metric's points: the values of its parts summed, repeated instants counted once.
 
-    Parameters
-    ----------
-    owned : Owned
-        Series of the place's name.
-    place : PrometheusPlace
-        What to take of them.
-    numbers : dict
-        Numbers of the owners; new ones are added.
+    Owners are numbered by ``numbers``, to which new ones are added.
     """
-    meant = [
-        who is not None and is_at(labels, place) for who, labels in zip(owned.owners, owned.raw.labels, strict=True)
-    ]
     part = [labels.get(place.part or "", "") for labels in owned.raw.labels]
+    owners = [who if is_at(labels, place) else None for who, labels in zip(owned.owners, owned.raw.labels, strict=True)]
     if place.whole is not None:
-        have_whole = {who for who, p, m in zip(owned.owners, part, meant, strict=True) if m and p == place.whole}
-        meant = [
-            m and (p == place.whole or who not in have_whole)
-            for who, p, m in zip(owned.owners, part, meant, strict=True)
+        have_whole = {who for who, p in zip(owners, part, strict=True) if p == place.whole}
+        owners = [
+            who if p == place.whole or who not in have_whole else None for who, p in zip(owners, part, strict=True)
         ]
     parts: dict[str, int] = {}
     part_of = np.array([parts.setdefault(p, len(parts)) for p in part], dtype=np.int64)
     owner_of = np.array(
-        [numbers.setdefault(who, len(numbers)) if m and who is not None else NOTHING
-         for who, m in zip(owned.owners, meant, strict=True)],
-        dtype=np.int64,
-    )  # fmt: skip
+        [NOTHING if who is None else numbers.setdefault(who, len(numbers)) for who in owners], dtype=np.int64
+    )
     there = np.flatnonzero(owner_of[owned.raw.series] != NOTHING)
     series, time_ms, value = owned.raw.series[there], owned.raw.time_ms[there], owned.raw.value[there]
     owner, part_number = owner_of[series], part_of[series]
     order = np.lexsort((part_number, time_ms, owner))
     owner, time_ms, part_number, value = owner[order], time_ms[order], part_number[order], value[order]
-    new_instant = np.diff(owner, prepend=NOTHING) != 0
-    new_instant |= np.diff(time_ms, prepend=NOTHING) != 0
     # A server without deduplication, or an answer in two pieces, gives a sample twice.
-    once = new_instant | (np.diff(part_number, prepend=NOTHING) != 0)
-    starts = np.flatnonzero(new_instant[once])
+    once = changes(owner, time_ms, part_number)
+    starts = np.flatnonzero(changes(owner, time_ms)[once])
     total = np.add.reduceat(value[once], starts) if len(starts) else value[once]
     return Points(owner[once][starts], time_ms[once][starts], total * place.scale)
 
@@ -250,17 +216,8 @@ def choose_scrapers(owned: Mapping[str, Owned]) -> dict[str, Owned]:
     """Of the same container seen by several scrapers, take one: the one with the most samples of its pod.
 
     Another is taken for a time of which the first has nothing, as when a job's name changed. Pods of one name are
-    distinguished by uid, where all series have it; the owner of what is counted per pod then ends with the uid.
-
-    Parameters
-    ----------
-    owned : mapping of str to Owned
-        By metric, all of the same scrape.
-
-    Returns
-    -------
-    dict
-        The same, without the series not taken.
+    distinguished by uid, where all series have it; the owner of what is counted per pod then ends with the uid. The
+    metrics must be of the same scrape; series that are not taken have no owner in the result.
     """
     count = {name: np.bincount(of.raw.series, minlength=len(of.owners)).tolist() for name, of in owned.items()}
     seen: dict[Owner, Counter[Scraper]] = defaultdict(Counter)
@@ -317,15 +274,7 @@ def _with_uids(of: Owned, several: Collection[Owner]) -> Owned:
 
 @dataclass(frozen=True)
 class Twins:
-    """Pods of one name that run at the same time: those of several clusters.
-
-    Attributes
-    ----------
-    pods : list of Owner
-        Cluster, namespace and pod, sorted.
-    labels : dict of str to list of str
-        The labels of scrapes that differ between them, and their values.
-    """
+    """Pods of one name that run at the same time, those of several clusters; and the labels of scrapes that differ."""
 
     pods: list[Owner]
     labels: dict[str, list[str]]
@@ -346,10 +295,7 @@ class Twins:
 def find_twins(owned: Mapping[str, Owned]) -> Twins | None:
     """Find pods of one name that run at the same time, each seen by other scrapers; None where there are none.
 
-    Parameters
-    ----------
-    owned : mapping of str to Owned
-        By metric, before an scraper was chosen.
+    The metrics are those before a scraper was chosen.
     """
     spans: dict[Owner, dict[tuple[str, Scraper], tuple[int, int]]] = defaultdict(dict)
     for name, of in owned.items():

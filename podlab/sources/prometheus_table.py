@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,92 +12,12 @@ import pandas as pd
 from podlab.data.catalogue import AGES, CATALOGUE, PrometheusPlace
 from podlab.sources.prometheus_client import Floats
 from podlab.sources.prometheus_series import NODE_LABELS, STARTED, Owned, Owner, Points, first_of, make_points, uid_of
-from podlab.sources.time_join import (
-    NOTHING,
-    TOO_LARGE,
-    Ints,
-    drop_impossible,
-    instants,
-    match_rows,
-    nearest_rows,
-    sampling_interval,
-)
+from podlab.sources.time_join import NOTHING, TOO_LARGE, Ints, Timeline, drop_impossible, instants
 
 _MS_PER_S: Final = 1_000
 _NS_PER_MS: Final = 1_000_000
 # cAdvisor's usual interval, for a fetch that saw every container just once.
 _DEFAULT_INTERVAL_MS: Final = 15 * _MS_PER_S
-
-
-@dataclass
-class ScrapeTimeline:
-    """The rows of the table to be, sorted by container and time.
-
-    Attributes
-    ----------
-    owner, time_ms : ndarray of int64, shape (n_rows,)
-        Number of each row's container, and when it was taken.
-    interval_ms : ndarray of int64, shape (n_rows,)
-        Estimated sampling interval of the row's container.
-    """
-
-    owner: Ints
-    time_ms: Ints
-    interval_ms: Ints
-
-    def join(self, points: Points, *, owner: Ints | None = None) -> tuple[Floats, Floats]:
-        """Give each row the nearest value within half a sampling interval, each used once.
-
-        Parameters
-        ----------
-        points : Points
-        owner : ndarray of int64, shape (n_rows,), optional
-            Who each row is among the points' owners; the rows' containers by default.
-
-        Returns
-        -------
-        values, age_s : ndarray of float64, shape (n_rows,)
-            The values, and by how many seconds each was taken before its row; NaN where there is none.
-        """
-        if owner is None and np.array_equal(points.owner, self.owner) and np.array_equal(points.time_ms, self.time_ms):
-            return points.value, np.zeros(len(self.time_ms))
-        index = match_rows(
-            self.owner if owner is None else owner, self.time_ms, points.owner, points.time_ms,
-            tolerance=self.interval_ms // 2, user=self.owner,
-        )  # fmt: skip
-        age_s = (self.time_ms - np.append(points.time_ms, 0)[index]) / _MS_PER_S
-        return np.append(points.value, np.nan)[index], np.where(index == NOTHING, np.nan, age_s)
-
-
-def make_timeline(metrics: Sequence[Points], since_ms: int, until_ms: int) -> ScrapeTimeline:
-    """Make the rows: the instants at which a container was measured.
-
-    All metrics of a container usually carry the same instant. Those that lie less than half an interval from a row
-    belong to it; others make a row of their own, so that nothing is lost where the first metric has a gap.
-
-    Parameters
-    ----------
-    metrics : sequence of Points
-        Of the containers; at least one.
-    since_ms, until_ms : int
-        Rows are in ``since_ms <= time < until_ms``.
-    """
-    owner = np.empty(0, dtype=np.int64)
-    time_ms, interval_ms = owner, owner
-    for points in metrics:
-        inside = points.rows((points.time_ms >= since_ms) & (points.time_ms < until_ms))
-        if np.array_equal(inside.owner, owner) and np.array_equal(inside.time_ms, time_ms):
-            continue
-        if len(owner) and len(inside.owner):
-            _, apart_ms = nearest_rows(inside.owner, inside.time_ms, owner, time_ms)
-            own_ms = sampling_interval(inside.owner, inside.time_ms, default=_DEFAULT_INTERVAL_MS)
-            inside = inside.rows(apart_ms > own_ms // 2)
-        owner, time_ms = np.append(owner, inside.owner), np.append(time_ms, inside.time_ms)
-        order = np.lexsort((time_ms, owner))
-        owner, time_ms = owner[order], time_ms[order]
-    if len(owner):
-        interval_ms = sampling_interval(owner, time_ms, default=_DEFAULT_INTERVAL_MS)
-    return ScrapeTimeline(owner, time_ms, interval_ms)
 
 
 def rate_of(points: Points) -> Points:
@@ -129,8 +49,8 @@ class ScrapedRows:
 
     Attributes
     ----------
-    timeline : ScrapeTimeline
-        Whose each row is, and when it was taken.
+    timeline : Timeline
+        Whose each row is, and when it was taken, in milliseconds since 1970.
     containers : list of Owner
         By number.
     columns : dict of str to ndarray, shape (n_rows,)
@@ -139,7 +59,7 @@ class ScrapedRows:
         What is known of each container.
     """
 
-    timeline: ScrapeTimeline
+    timeline: Timeline
     containers: list[Owner]
     columns: dict[str, Floats]
     about: dict[str, list[str | None]]
@@ -153,11 +73,15 @@ class ScrapedRows:
         )
         return np.where(own == NOTHING, named, own)[self.timeline.owner]
 
+    def join(self, column: str, points: Points) -> Floats:
+        """Join what is counted per container; return by how many seconds each value was taken before its row."""
+        self.columns[column], age_s = _join(self.timeline, points)
+        return age_s
+
     def join_of_pods(self, column: str, points: Points, numbers: Mapping[Owner, int]) -> None:
         """Join what is counted per pod, and how old it is; ``numbers`` are those of the pods."""
-        owner = self.pods(numbers)
         age = AGES[CATALOGUE[column].family]
-        self.columns[column], age_s = self.timeline.join(points, owner=owner)
+        self.columns[column], age_s = _join(self.timeline, points, self.pods(numbers))
         known = self.columns.get(age)
         self.columns[age] = age_s if known is None else np.where(np.isnan(known), age_s, known)
 
@@ -169,7 +93,7 @@ class ScrapedRows:
         )
         named = {str(name): values.where(values != "").take(owner).array for name, values in names.items()}
         named |= {name: pd.Series(values, dtype="str").take(owner).array for name, values in self.about.items()}
-        frame = pd.DataFrame({"time": instants(self.timeline.time_ms * _NS_PER_MS), **named})
+        frame = pd.DataFrame({"time": instants(self.timeline.time * _NS_PER_MS), **named})
         for name, values in self.columns.items():
             if name == "started_at":
                 frame[name] = _starts(values, owner)
@@ -179,6 +103,13 @@ class ScrapedRows:
                 frame[name] = np.rint(values) if is_counter else values
         drop_impossible(frame)
         return frame
+
+
+def _join(timeline: Timeline, points: Points, own: Ints | None = None) -> tuple[Floats, Floats]:
+    """Give each row its nearest value, and by how many seconds that was taken before it; NaN where there is none."""
+    index = timeline.match(points.owner, points.time_ms, own=own)
+    age_s = (timeline.time - np.append(points.time_ms, 0)[index]) / _MS_PER_S
+    return np.append(points.value, np.nan)[index], np.where(index == NOTHING, np.nan, age_s)
 
 
 def needed_columns(columns: Collection[str]) -> set[str]:
@@ -196,7 +127,7 @@ def join_scraped(
     since_ms: int,
     until_ms: int,
 ) -> ScrapedRows:
-    """Join the metrics of each container, and of its pod.
+    """Join the metrics of each container, and of its pod, as rows with ``since_ms <= time < until_ms``.
 
     Parameters
     ----------
@@ -206,8 +137,6 @@ def join_scraped(
         By column; those whose metric was not scraped are left out.
     columns : collection of str
         The columns to make.
-    since_ms, until_ms : int
-        Rows are in ``since_ms <= time < until_ms``.
     """
     numbers: dict[Owner, int] = {}
     points = {
@@ -215,23 +144,21 @@ def join_scraped(
         for column, place in places.items()
         if CATALOGUE[column].per == "container" and place.name in scraped
     }
-    started = make_points(scraped[STARTED.name], STARTED, {**numbers}) if STARTED.name in scraped else None
-    timeline = make_timeline(list(points.values()), since_ms, until_ms)
+    inside = (each.rows((each.time_ms >= since_ms) & (each.time_ms < until_ms)) for each in points.values())
+    timeline = Timeline.of(((each.owner, each.time_ms) for each in inside), default=_DEFAULT_INTERVAL_MS)
+    rows = ScrapedRows(timeline, list(numbers), {}, _about(list(numbers), scraped))
     if CPU_RATE in columns and CPU_RATE not in points and CPU_COUNTER in points:
         points[CPU_RATE] = rate_of(points[CPU_COUNTER])
-    joined: dict[str, Floats] = {}
     for column in (column for column in columns if column in points):
-        joined[column], age_s = timeline.join(points[column])
+        age_s = rows.join(column, points[column])
         if column == _ROOTFS:
-            joined[AGES["filesystem"]] = age_s
-    if started is not None:
-        joined["started_at"], _ = timeline.join(started)
-    rows = ScrapedRows(timeline, list(numbers), joined, _about(list(numbers), scraped))
+            rows.columns[AGES["filesystem"]] = age_s
+    if STARTED.name in scraped:
+        rows.join("started_at", make_points(scraped[STARTED.name], STARTED, numbers))
     for column, place in places.items():
         if CATALOGUE[column].per == "pod" and place.name in scraped and column in columns:
-            numbers = {}
-            of_pods = make_points(scraped[place.name], place, numbers)
-            rows.join_of_pods(column, of_pods, numbers)
+            pods: dict[Owner, int] = {}
+            rows.join_of_pods(column, make_points(scraped[place.name], place, pods), pods)
     return rows
 
 

@@ -26,13 +26,7 @@ def span_ns(since: datetime, until: datetime) -> tuple[int, int]:
 
 
 class Source(Protocol):
-    """Anything that gives samples of a span of time.
-
-    Attributes
-    ----------
-    name : str
-        What it is called in errors and reports; holds no secret.
-    """
+    """Anything that gives samples of a span of time."""
 
     @property
     def name(self) -> str:
@@ -65,11 +59,6 @@ class LiveSource(Source, Protocol):
 
     The watcher asks several times in a round, each time for other pods and spans, from one thread. What a source knows
     of ``started_at`` and ``pod_uid`` may be missing: the watcher has both from the API.
-
-    Attributes
-    ----------
-    has_past : bool
-        Whether it knows what was before it was made.
     """
 
     @property
@@ -86,6 +75,8 @@ class LiveSource(Source, Protocol):
         ------
         NothingThereError
             If there are no rows of the ``pods`` asked for.
-        InputError, PodlabError
-            As :meth:`Source.fetch` does.
+        InputError
+            If the server cannot be reached or trusted, refuses the user or the question, or holds nothing there.
+        PodlabError
+            If it fails, takes too long, or its answer is partial or breaks off.
         """

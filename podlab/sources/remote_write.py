@@ -44,16 +44,7 @@ _SAMPLE: Final = np.dtype(
 
 @dataclass(frozen=True)
 class OutSeries:
-    """One series to write or to expose.
-
-    Attributes
-    ----------
-    labels : dict of str to str
-        With ``__name__``; none is empty.
-    time_ms : ndarray of int64, shape (n_values,)
-        Rising.
-    value : ndarray of float64, shape (n_values,)
-    """
+    """One series to write or to expose: labels with ``__name__``, none of them empty, and rising times (n_values,)."""
 
     labels: dict[str, str]
     time_ms: Ints
@@ -70,8 +61,6 @@ def series_of(
 
     Parameters
     ----------
-    samples : DataFrame
-        A samples table.
     labels : mapping of str to str, optional
         Put on every series, as Prometheus' ``external_labels``.
     dialect : Dialect
@@ -89,8 +78,10 @@ def series_of(
     return [each for each in made if len(each.time_ms)]
 
 
-def write_series(series: Sequence[OutSeries], api: PrometheusApi) -> int:
+def write_series(series: Sequence[OutSeries], api: PrometheusApi, *, again: bool = False) -> int:
     """Write series into a server that takes remote writes; return the number of samples.
+
+    If ``again``, a request that the server refuses as older than what it has is taken for one that had arrived before.
 
     Raises
     ------
@@ -102,23 +93,20 @@ def write_series(series: Sequence[OutSeries], api: PrometheusApi) -> int:
         If the server fails.
     """
     written = 0
-    for part in _batches(series):
-        api.write(_pack(part))
-        written += sum(len(each.time_ms) for each in part)
+    for batch in _batches(series):
+        try:
+            api.write(_pack(batch))
+        except OutOfOrderError:
+            if not again:
+                raise
+            log.info("a part that had arrived before is passed over")
+        else:
+            written += sum(len(each.time_ms) for each in batch)
     return written
 
 
 class SeriesWriter:
-    """Writes a recording into a server that takes remote writes, some rows after the other.
-
-    Parameters
-    ----------
-    samples : DataFrame
-        A samples table in order of time.
-    api : PrometheusApi
-    dialect : Dialect
-        By whose names.
-    """
+    """Writes a recording, in order of time, into a server that takes remote writes, some rows after the other."""
 
     def __init__(self, samples: pd.DataFrame, api: PrometheusApi, *, dialect: Dialect = CADVISOR) -> None:
         self.api = api
@@ -126,26 +114,15 @@ class SeriesWriter:
         self.time_ms = samples["time"].astype("int64").to_numpy() // _NS_PER_MS
 
     def write(self, start: int, stop: int, *, again: bool = False) -> int:
-        """Write the values of the rows from ``start`` to ``stop``; return how many.
+        """Write the values of the rows from ``start`` to ``stop``, and count, as :func:`write_series` does.
 
-        Values of one millisecond are written together. If ``again``, a request that the server refuses as older than
-        what it has is taken for one that had arrived before; errors else are those of :func:`write_series`.
+        Values of one millisecond are written together.
         """
         # A row of the same millisecond as the next one waits for it; what was measured apart comes in its own time.
         since_ms = int(self.time_ms[start]) if start else 0
         until_ms = int(self.time_ms[stop]) if stop < len(self.time_ms) else _END_MS
         parts = (_between(each, since_ms, until_ms) for each in self.series)
-        written = 0
-        for batch in _batches([each for each in parts if len(each.time_ms)]):
-            try:
-                self.api.write(_pack(batch))
-            except OutOfOrderError:
-                if not again:
-                    raise
-                log.info("a part that had arrived before is passed over")
-            else:
-                written += sum(len(each.time_ms) for each in batch)
-        return written
+        return write_series([each for each in parts if len(each.time_ms)], self.api, again=again)
 
 
 def _between(series: OutSeries, since_ms: int, until_ms: int) -> OutSeries:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -45,23 +45,10 @@ _POD: Final = ["cluster", "namespace", "pod"]
 
 
 class PointWriter:
-    """Writes rows of a samples table into InfluxDB as Telegraf would; what is there already is replaced by the same.
+    """Writes a checked samples table, in order of time, into InfluxDB as Telegraf would; equal points are replaced.
 
-    Parameters
-    ----------
-    samples : DataFrame
-        A checked samples table in order of time.
-    target : InfluxDatabase
-        It is made where it is missing.
-    where : str
-        The file it came from, for errors.
-    jitter_s : float
-        See :func:`podlab.sources.replay.replay`.
-
-    Raises
-    ------
-    InputError
-        If a name cannot be a tag, or if two rows are the same point in Telegraf's schema.
+    The database is made where it is missing. Raises InputError if a name cannot be a tag, or if two rows are the same
+    point in Telegraf's schema; ``where`` is the file they came from, and ``jitter_s`` is as for :func:`replay`.
     """
 
     def __init__(self, samples: pd.DataFrame, target: InfluxDatabase, *, where: str, jitter_s: float = 0.0) -> None:
@@ -100,15 +87,13 @@ class PointWriter:
         rows = slice(start, stop)
         who = self._who[rows].tolist()
         time_ns = self._time_ns[rows].tolist()
-        lines = []
+        lines: list[str] = []
         for measurement in self._measurements:
             stamps = [ns + self._later_ns.get(measurement.name, 0) for ns in time_ns]
             present = {column: name for column, name in measurement.fields.items() if column in self._samples}
             values = [_plain(self._samples[column].iloc[rows]) for column in present]
-            for number, stamp, row in zip(who, stamps, zip(*values, strict=True), strict=False):
-                fields = {name: value for name, value in zip(present.values(), row, strict=True) if value is not None}
-                if fields:
-                    lines.append(f"{self._tags[number][measurement.name]} {format_fields(fields)} {stamp}")
+            tagged = [self._tags[number][measurement.name] for number in who]
+            lines += _join_lines(tagged, present.values(), values, stamps)
         for columns, heads in self._scraped:
             lines += self._scraped_lines(rows, columns, [heads[number] for number in who], time_ns)
         return lines
@@ -134,12 +119,19 @@ class PointWriter:
             scaled = given.astype("Float64").to_numpy(np.float64, na_value=np.nan) / CADVISOR.places[column].scale
             values.append([None if gone else value for value, gone in zip(scaled.tolist(), given.isna(), strict=True)])
         names = [CADVISOR.places[column].name for column in columns]
-        lines = []
-        for head, stamp, row in zip(heads, time_ns, zip(*values, strict=True), strict=True):
-            fields = {name: value for name, value in zip(names, row, strict=True) if value is not None}
-            if fields:
-                lines.append(f"{head} {format_fields(fields)} {stamp}")
-        return lines
+        return _join_lines(heads, names, values, time_ns)
+
+
+def _join_lines(
+    heads: Iterable[str], names: Collection[str], columns: Sequence[Sequence[Any]], stamps: Iterable[int]
+) -> list[str]:
+    """Write a point for each row of some columns, without the fields that are missing in it."""
+    lines = []
+    for head, stamp, row in zip(heads, stamps, zip(*columns, strict=True), strict=False):
+        fields = {name: value for name, value in zip(names, row, strict=True) if value is not None}
+        if fields:
+            lines.append(f"{head} {format_fields(fields)} {stamp}")
+    return lines
 
 
 def _tags(measurement: str, named: Mapping[str, str]) -> dict[str, str]:
@@ -149,10 +141,8 @@ def _tags(measurement: str, named: Mapping[str, str]) -> dict[str, str]:
         name = telegraf.docker_name(named["container"], named["pod"], named["namespace"], named["pod_uid"])
         labels = {label: named[column] for column, label in telegraf.DOCKER_LABELS.items()}
         about = {
-            "engine_host": node,
-            "container_image": image or version,
-            "container_version": version if image else "",
-        }
+            "engine_host": node, "container_image": image or version, "container_version": version if image else ""
+        }  # fmt: skip
         tags = {telegraf.CONTAINER_TAG: name, "device": "total", **about, **labels}
     else:
         tags = {telegraf.NODE_TAG: node, telegraf.NAMESPACE_TAG: named["namespace"], telegraf.POD_TAG: named["pod"]}
@@ -203,17 +193,8 @@ def official_client(database: InfluxDatabase) -> Iterator[InfluxDBClient]:
     """Give the official client of a database, with podlab's own HTTP underneath.
 
     So a login, a proxy, certificates, time-outs and the words of errors are the same as for every other request, and
-    the client's ways to make databases, users and policies and to write points are there.
-
-    Raises
-    ------
-    InputError, PodlabError
-        As :meth:`podlab.sources.influxdb_client.InfluxDatabase.query`; also if the client is not installed.
-
-    Examples
-    --------
-    >>> with official_client(InfluxDatabase("http://localhost:8086", "telegraf")) as client:  # doctest: +SKIP
-    ...     client.create_retention_policy("a-week", "7d", 1, default=True)
+    the client's ways to make databases, users and policies and to write points are there. Raises what
+    :meth:`podlab.sources.influxdb_client.InfluxDatabase.query` does; InputError also if the client is not installed.
     """
     try:
         from influxdb import InfluxDBClient

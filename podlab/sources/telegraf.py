@@ -8,7 +8,7 @@ an operator may have set (``[global_tags]``).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -19,15 +19,7 @@ from podlab.data.catalogue import AGES, CATALOGUE, LABELS
 from podlab.data.catalogue import IDENTITY as IDENTITY_COLUMNS
 from podlab.sources.influxdb_client import MeasurementRows
 from podlab.sources.influxdb_syntax import quote_identifier
-from podlab.sources.time_join import (
-    NOTHING,
-    Ints,
-    drop_impossible,
-    instants,
-    match_rows,
-    nearest_rows,
-    sampling_interval,
-)
+from podlab.sources.time_join import NOTHING, Ints, Timeline, drop_impossible, instants, nearest_rows, sampling_interval
 
 CONTAINER: Final = "kubernetes_pod_container"
 NETWORK: Final = "kubernetes_pod_network"
@@ -67,18 +59,8 @@ _POD_TAGS: Final = (CLUSTER_TAG, NODE_TAG, NAMESPACE_TAG, POD_TAG)
 class Measurement:
     """One measurement, as far as podlab reads it.
 
-    Attributes
-    ----------
-    name : str
-        Its name in InfluxDB.
-    tags : tuple of str
-        The tags that distinguish its series.
-    fields : dict of str to str
-        Column of the samples table -> field.
-    only : dict of str to str
-        Tag values that a row must have.
-    without : dict of str to tuple of str
-        Tag values, of plain letters, that no row may have.
+    ``tags`` distinguish its series, ``fields`` are by column of the samples table; a row must have the tag values of
+    ``only`` and none of those of ``without``, which are of plain letters.
     """
 
     name: str
@@ -95,12 +77,8 @@ class Measurement:
     def query(self, pods: Collection[str] | None = None) -> str:
         """InfluxQL for all series in ``$since <= time < $until``, each agent's by itself.
 
-        The values of ``only`` are bound by tag name.
-
-        Parameters
-        ----------
-        pods : collection of str, optional
-            Only series of pods with one of these names. The server finds them in its index, and reads no others.
+        The values of ``only`` are bound by tag name. ``pods`` are names of pods, of which alone series are wanted: the
+        server finds them in its index, and reads no others.
         """
         fields = ", ".join(quote_identifier(name) for name in self.fields.values())
         tags = ", ".join(quote_identifier(tag) for tag in self.tags_asked_for)
@@ -128,8 +106,8 @@ def measurements(columns: Collection[str]) -> list[Measurement]:
     """List the measurements that hold some of ``columns``; the containers' own comes first."""
 
     def fields_of(measurement: str) -> dict[str, str]:
-        places = {column: metric.influxdb for column, metric in CATALOGUE.items() if metric.influxdb is not None}
-        return {c: place[1] for c, place in places.items() if place[0] == measurement and c in columns}
+        places = [(c, metric.influxdb) for c, metric in CATALOGUE.items() if metric.influxdb and c in columns]
+        return {column: field for column, (name, field) in places if name == measurement}
 
     # Rows are counted by the containers' measurement: without a field of it there is no row.
     container = fields_of(CONTAINER) or {"memory_working_set_bytes": "memory_working_set_bytes"}
@@ -138,11 +116,7 @@ def measurements(columns: Collection[str]) -> list[Measurement]:
         Measurement(NETWORK, _POD_TAGS, fields_of(NETWORK)),
         Measurement(VOLUME, (*_POD_TAGS, VOLUME_TAG), fields_of(VOLUME)),
         Measurement(BLKIO, docker_tags, fields_of(BLKIO), only={"device": "total"}),
-        Measurement(
-            IDENTITY,
-            (*_POD_TAGS, CONTAINER_TAG),
-            {column: column for column in (*_CARRIED, *LABELS)},
-        ),
+        Measurement(IDENTITY, (*_POD_TAGS, CONTAINER_TAG), {column: column for column in (*_CARRIED, *LABELS)}),
     ]
     return [Measurement(CONTAINER, (*_POD_TAGS, CONTAINER_TAG), container), *(m for m in others if m.fields)]
 
@@ -159,17 +133,9 @@ def docker_name(container: str, pod: str, namespace: str, pod_uid: str) -> str:
 
 
 def read_docker_tags(tags: tuple[str, ...]) -> tuple[str, str, str, str, str] | None:
-    """Return the container of a series of :data:`BLKIO`.
+    """Read cluster, namespace, pod, container and uid from the tags of a series of :data:`BLKIO`, in their order.
 
-    Parameters
-    ----------
-    tags : tuple of str
-        Values of that measurement's tags, in their order.
-
-    Returns
-    -------
-    tuple of str or None
-        Cluster, namespace, pod, container and uid; None for a container that Kubernetes did not start.
+    None for a container that Kubernetes did not start.
     """
     cluster, name, *labels = tags
     given = dict(zip(DOCKER_LABELS, labels, strict=True))
@@ -188,16 +154,8 @@ AGENT_TAG: Final = "host"
 def one_agent(rows: MeasurementRows) -> MeasurementRows:
     """Take of each series the rows of the agent that has most of them, and others' where that one has none.
 
-    Parameters
-    ----------
-    rows : MeasurementRows
-        Whose last tag is :data:`AGENT_TAG`.
-
-    Returns
-    -------
-    MeasurementRows
-        Without that tag. A row of another agent is in it where the first has none within three quarters of an interval,
-        as when agents take turns.
+    The last tag is :data:`AGENT_TAG`, and is gone in the result. A row of another agent is in it where the first has
+    none within three quarters of an interval, as when agents take turns.
     """
     bare = [tags[:-1] for tags in rows.tags]
     numbers: dict[tuple[str, ...], int] = {}
@@ -230,179 +188,121 @@ def one_agent(rows: MeasurementRows) -> MeasurementRows:
 _NS_PER_S: Final = 1_000_000_000
 # Telegraf's default interval, for a fetch that saw every container just once.
 _DEFAULT_INTERVAL_NS: Final = 10 * _NS_PER_S
+#: Which of a container's five names tell it, a pod, and a container whose node is not known.
+_ALL: Final = (0, 1, 2, 3, 4)
+_OF_POD: Final = (0, 2, 3)
+_OF_CONTAINER: Final = (0, 2, 3, 4)
 
 
-@dataclass
-class ContainerTimeline:
-    """The rows of the table to be: one per container and instant, sorted by both.
+@dataclass(frozen=True)
+class ContainerRows:
+    """The rows of the table to be, one per container and instant, sorted by both.
 
     Attributes
     ----------
+    timeline : Timeline
+        In nanoseconds since 1970.
     containers : list of tuple of str
         Cluster, node, namespace, pod and container by number.
-    container, pod : ndarray of int64, shape (n_rows,)
-        Number of each row's container, and of its pod.
-    time_ns : ndarray of int64, shape (n_rows,)
-        When the row was taken.
-    interval_ns : ndarray of int64, shape (n_rows,)
-        Estimated sampling interval of the row's container.
-    """
-
-    containers: list[tuple[str, ...]]
-    container: Ints
-    pod: Ints
-    time_ns: Ints
-    interval_ns: Ints
-    pod_numbers: dict[tuple[str, ...], int]
-
-
-def make_timeline(rows_of: Mapping[str, MeasurementRows], *, cluster: str) -> ContainerTimeline:
-    """Make the timeline of the containers' own rows, and of a replay's identity rows.
-
-    Parameters
-    ----------
-    rows_of : mapping of str to MeasurementRows
-        By measurement.
     cluster : str
         Name of the cluster where no tag has it.
     """
-    numbers: dict[tuple[str, ...], int] = {}
-    parts = [rows_of[name] for name in (CONTAINER, IDENTITY) if name in rows_of]
-    container = np.concatenate([_number(_named(part.tags, cluster), numbers)[part.series] for part in parts])
-    time_ns = np.concatenate([part.time_ns for part in parts])
-    containers = list(numbers)
-    # System containers have no pod; they are measured elsewhere and are no business of ours.
-    known = np.array([bool(key[3] and key[4]) for key in containers], dtype=bool)
-    kept = known[container]
-    container, time_ns = container[kept], time_ns[kept]
 
-    order = np.lexsort((time_ns, container))
-    container, time_ns = container[order], time_ns[order]
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = (np.diff(container) != 0) | (np.diff(time_ns) != 0)
-    container, time_ns = container[new], time_ns[new]
-    pod_numbers: dict[tuple[str, ...], int] = {}
-    pod = _number(((key[0], key[2], key[3]) for key in containers), pod_numbers)[container]
-    interval_ns = sampling_interval(container, time_ns, default=_DEFAULT_INTERVAL_NS)
-    return ContainerTimeline(containers, container, pod, time_ns, interval_ns, pod_numbers)
+    timeline: Timeline
+    containers: list[tuple[str, ...]]
+    cluster: str
+
+    @classmethod
+    def of(cls, rows_of: Mapping[str, MeasurementRows], *, cluster: str) -> ContainerRows:
+        """Make them of the containers' own rows, and of a replay's identity rows."""
+        numbers: dict[tuple[str, ...], int] = {}
+        measured = []
+        for rows in (rows_of[name] for name in (CONTAINER, IDENTITY) if name in rows_of):
+            # System containers have no pod; they are measured elsewhere and are no business of ours.
+            keys = [key if key[3] and key[4] else None for key in _names(rows, cluster)]
+            owner = np.array(
+                [NOTHING if key is None else numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64
+            )[rows.series]
+            measured.append((owner[owner != NOTHING], rows.time_ns[owner != NOTHING]))
+        return cls(Timeline.of(measured, default=_DEFAULT_INTERVAL_NS), list(numbers), cluster)
+
+    def group(self, rows: MeasurementRows, parts: Sequence[int]) -> tuple[Ints, Ints]:
+        """Group the table's rows (n_rows,) and the series of a measurement (n_series,) by some of their names."""
+        return self.group_by([tuple(key[n] for n in parts) for key in _names(rows, self.cluster)], parts)
+
+    def group_by(self, keys: Iterable[tuple[str, ...]], parts: Sequence[int]) -> tuple[Ints, Ints]:
+        """Group them by a key for each series; -1 is one of nobody here."""
+        numbers: dict[tuple[str, ...], int] = {}
+        own = [numbers.setdefault(tuple(key[n] for n in parts), len(numbers)) for key in self.containers]
+        of_series = [numbers.get(key, NOTHING) for key in keys]
+        return np.array(own, dtype=np.int64)[self.timeline.owner], np.array(of_series, dtype=np.int64)
+
+    def match(self, rows: MeasurementRows, own: Ints, of_series: Ints) -> Ints:
+        """Find for each row (n_rows,) the measurement's nearest one of its group within half an interval, or -1."""
+        group = of_series[rows.series]
+        there = np.flatnonzero(group != NOTHING)
+        index = self.timeline.match(group[there], rows.time_ns[there], own=own)
+        return np.append(there, NOTHING)[index]
 
 
-def join_measurements(
-    timeline: ContainerTimeline, rows_of: Mapping[str, MeasurementRows], *, cluster: str
-) -> pd.DataFrame:
-    """Join every measurement to the timeline's rows: the nearest within half a sampling interval, each used once.
+def join_measurements(table: ContainerRows, rows_of: Mapping[str, MeasurementRows]) -> pd.DataFrame:
+    """Join every measurement to the table's rows: the nearest within half a sampling interval, each used once.
 
-    Parameters
-    ----------
-    timeline : ContainerTimeline
-        From :func:`make_timeline` of the same rows.
-    rows_of : mapping of str to MeasurementRows
-        By measurement; those that are not there leave no column.
-    cluster : str
-        As for :func:`make_timeline`.
-
-    Returns
-    -------
-    DataFrame
-        One row per row of the timeline; not yet checked.
+    Measurements that are not there leave no column. The result, a row per row of the table, is not checked yet.
     """
-    names = pd.DataFrame(timeline.containers, columns=["cluster", "node", "namespace", "pod", "container"], dtype="str")
-    columns: dict[str, pd.Series] = {"time": instants(timeline.time_ns)}
-    columns |= {str(name): values.where(values != "").take(timeline.container) for name, values in names.items()}
-    same = dict(zip(timeline.containers, range(len(timeline.containers)), strict=True))
-
-    for name in (CONTAINER, IDENTITY):
+    names = pd.DataFrame(table.containers, columns=["cluster", "node", "namespace", "pod", "container"], dtype="str")
+    columns: dict[str, pd.Series] = {"time": instants(table.timeline.time)}
+    columns |= {str(name): values.where(values != "").take(table.timeline.owner) for name, values in names.items()}
+    for name, parts in ((CONTAINER, _ALL), (IDENTITY, _ALL), (NETWORK, _OF_POD)):
         if name in rows_of:
-            index = _match(
-                timeline, rows_of[name], timeline.container, _lookup(_named(rows_of[name].tags, cluster), same)
-            )
-            columns |= _take(rows_of[name].fields, index)
-    if NETWORK in rows_of:
-        rows = rows_of[NETWORK]
-        index = _match(timeline, rows, timeline.pod, _lookup(_pods(rows, cluster), timeline.pod_numbers))
-        columns |= _take(rows.fields, index)
+            rows = rows_of[name]
+            columns |= _take(rows.fields, table.match(rows, *table.group(rows, parts)))
     if VOLUME in rows_of:
-        columns |= _sum_volumes(timeline, rows_of[VOLUME], cluster)
+        columns |= _sum_volumes(table, rows_of[VOLUME])
     if BLKIO in rows_of:
-        columns |= _join_blkio(timeline, rows_of[BLKIO], cluster, columns.get("pod_uid"))
+        columns |= _join_blkio(table, rows_of[BLKIO], columns.get("pod_uid"))
     if "started_at" in columns:
         columns["started_at"] = _starts(columns["started_at"])
     frame = pd.DataFrame(
         {name: values.array for name, values in columns.items() if name in IDENTITY_COLUMNS or values.notna().any()}
     )
     drop_impossible(frame)
-    _drop_first_zeros(frame, timeline)
+    _drop_first_zeros(frame, table.timeline.owner)
     return frame
 
 
-def _join_blkio(
-    timeline: ContainerTimeline, rows: MeasurementRows, cluster: str, known_uid: pd.Series | None
-) -> dict[str, pd.Series]:
+def _join_blkio(table: ContainerRows, rows: MeasurementRows, known_uid: pd.Series | None) -> dict[str, pd.Series]:
     """Join Docker's block I/O, and take the pod's uid from it where nothing better has it."""
     described = [read_docker_tags(tags) for tags in rows.tags]
-    numbers: dict[tuple[str, ...], int] = {}
-    own = ((key[0], key[2], key[3], key[4]) for key in timeline.containers)
-    container = _number(own, numbers)[timeline.container]
-    of_series = _lookup(((d[0] or cluster, *d[1:4]) if d else () for d in described), numbers)
-    columns = _take(rows.fields, _match(timeline, rows, container, of_series))
+    keys = ((d[0] or table.cluster, *d[1:4]) if d else () for d in described)
+    own, of_series = table.group_by(keys, _OF_CONTAINER)
+    columns = _take(rows.fields, table.match(rows, own, of_series))
 
     # A pod keeps its uid for life, so here the nearest row counts however far away it is.
     there = of_series[rows.series] != NOTHING
     series = rows.series[there]
-    index, _ = nearest_rows(container, timeline.time_ns, of_series[series], rows.time_ns[there])
+    index, _ = nearest_rows(own, table.timeline.time, of_series[series], rows.time_ns[there])
     uids = pd.Series([d[4] if d and d[4] else None for d in described], dtype="str")
     uid = _take({"pod_uid": uids.take(series)}, index)["pod_uid"]
     columns["pod_uid"] = uid if known_uid is None else known_uid.astype("str").fillna(uid)
     return columns
 
 
-def _sum_volumes(timeline: ContainerTimeline, rows: MeasurementRows, cluster: str) -> dict[str, pd.Series]:
+def _sum_volumes(table: ContainerRows, rows: MeasurementRows) -> dict[str, pd.Series]:
     """Sum a pod's volumes; each is joined by itself, because Telegraf may stamp them a second apart."""
-    pod_of_series = _lookup(_pods(rows, cluster), timeline.pod_numbers)
-    slots: dict[tuple[int, str], int] = {}
-    in_pod: dict[int, int] = {}
-    slot_of_series = np.empty(len(rows.tags), dtype=np.int64)
-    for number, (pod, tags) in enumerate(zip(pod_of_series.tolist(), rows.tags, strict=True)):
-        key = (pod, tags[-1])
-        if key not in slots:
-            slots[key] = in_pod[pod] = in_pod.get(pod, NOTHING) + 1
-        slot_of_series[number] = slots[key]
+    own, of_series = table.group(rows, _OF_POD)
+    volume = pd.Series(pd.factorize(np.array([tags[-1] for tags in rows.tags], dtype=object))[0])
+    number = volume.groupby(of_series).rank("dense").to_numpy()
     [column] = rows.fields
-    total = pd.Series(np.nan, index=range(len(timeline.time_ns)))
-    for slot in range(max(in_pod.values(), default=NOTHING) + 1):
-        index = _match(timeline, rows, timeline.pod, np.where(slot_of_series == slot, pod_of_series, NOTHING))
+    total = pd.Series(np.nan, index=range(len(own)))
+    for each in np.unique(number):
+        index = table.match(rows, own, np.where(number == each, of_series, NOTHING))
         total = total.add(_take(rows.fields, index)[column].astype("Float64").astype("float64"), fill_value=0)
     return {column: total}
 
 
-def _match(timeline: ContainerTimeline, rows: MeasurementRows, left_group: Ints, group_of_series: Ints) -> Ints:
-    group = group_of_series[rows.series]
-    there = np.flatnonzero(group != NOTHING)
-    index = match_rows(
-        left_group,
-        timeline.time_ns,
-        group[there],
-        rows.time_ns[there],
-        tolerance=timeline.interval_ns // 2,
-        user=timeline.container,
-    )
-    return np.where(index == NOTHING, NOTHING, np.append(there, NOTHING)[index])
-
-
-def _named(all_tags: Iterable[tuple[str, ...]], cluster: str) -> list[tuple[str, ...]]:
-    return [(tags[0] or cluster, *tags[1:]) for tags in all_tags]
-
-
-def _pods(rows: MeasurementRows, cluster: str) -> list[tuple[str, ...]]:
-    return [(key[0], key[2], key[3]) for key in _named(rows.tags, cluster)]
-
-
-def _number(keys: Iterable[tuple[str, ...]], numbers: dict[tuple[str, ...], int]) -> Ints:
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
-
-
-def _lookup(keys: Iterable[tuple[str, ...]], numbers: Mapping[tuple[str, ...], int]) -> Ints:
-    return np.array([numbers.get(key, NOTHING) for key in keys], dtype=np.int64)
+def _names(rows: MeasurementRows, cluster: str) -> list[tuple[str, ...]]:
+    return [(tags[0] or cluster, *tags[1:]) for tags in rows.tags]
 
 
 def _take(fields: Mapping[str, pd.Series], index: Ints) -> dict[str, pd.Series]:
@@ -414,14 +314,14 @@ def _starts(ns: pd.Series) -> pd.Series:
     return instants(np.asarray(whole.fillna(0), dtype=np.int64)).where(whole.notna().to_numpy())
 
 
-def _drop_first_zeros(frame: pd.DataFrame, timeline: ContainerTimeline) -> None:
+def _drop_first_zeros(frame: pd.DataFrame, container: Ints) -> None:
     """In a container's first row, Telegraf writes 0 for what the kubelet did not know yet: those are missing.
 
     Only where CPU and memory are all 0; any other 0 is a value.
     """
-    own = [name for name in CATALOGUE if name in frame and _is_of_container(name)]
+    own = [name for name, metric in CATALOGUE.items() if name in frame and (metric.influxdb or ("",))[0] == CONTAINER]
     telling = [name for name in own if CATALOGUE[name].family in ("cpu", "memory")]
-    instance = frame[[name for name in ("pod_uid", "started_at") if name in frame]].assign(container=timeline.container)
+    instance = frame[[name for name in ("pod_uid", "started_at") if name in frame]].assign(container=container)
     first = ~instance.duplicated().to_numpy()
     zeros = frame.loc[first, own].eq(0).fillna(False).astype(bool)
     values = frame.loc[first, telling].notna()
@@ -431,8 +331,3 @@ def _drop_first_zeros(frame: pd.DataFrame, timeline: ContainerTimeline) -> None:
         is_zero = np.zeros(len(frame), dtype=bool)
         is_zero[rows] = zeros.loc[empty, name]
         frame[name] = frame[name].mask(is_zero)
-
-
-def _is_of_container(name: str) -> bool:
-    place = CATALOGUE[name].influxdb
-    return place is not None and place[0] == CONTAINER

@@ -33,7 +33,7 @@ _NS_PER_MS: Final = 1_000_000
 _DEFAULT_INTERVAL_NS: Final = 15_000_000_000
 
 #: Reads a measurement's rows in the span asked for, widened by a number of ns on both sides.
-Read = Callable[[Measurement, int], MeasurementRows]
+ReadMeasurement = Callable[[Measurement, int], MeasurementRows]
 
 
 def places_of(columns: Collection[str]) -> dict[str, PrometheusPlace]:
@@ -56,7 +56,7 @@ def measurement_of(metric: str, *, per_pod: bool, all_in_one: bool) -> Measureme
 
 
 def read_scraped(
-    read: Read,
+    read: ReadMeasurement,
     there: Collection[str],
     columns: Collection[str],
     since_ns: int,
@@ -66,38 +66,19 @@ def read_scraped(
     all_in_one: bool,
     margin_ns: int,
 ) -> ScrapedRows | None:
-    """Read and join what is there of some columns.
+    """Read and join what is there of some columns, in a span; None where nothing is.
 
-    Parameters
-    ----------
-    read : callable
-        Reads a measurement, as much wider as its second argument says, in ns.
-    there : collection of str
-        The metrics that are there.
-    columns : collection of str
-        The columns to make.
-    since_ns, until_ns : int
-        The span of the rows.
-    cluster : str
-        Its name where no tag has it.
-    all_in_one : bool
-        Whether they are fields of one measurement.
-    margin_ns : int
-        How far around the span the pods' own values are looked for, and processor time, whose growth is asked for.
-
-    Returns
-    -------
-    ScrapedRows or None
-        None where nothing is there.
+    ``there`` are the metrics that exist, ``all_in_one`` as fields of one measurement. The pods' own values, and
+    processor time, whose growth is asked for, are looked for up to ``margin_ns`` around the span.
     """
     places = {column: place for column, place in places_of(columns).items() if place.name in there}
     if not any(CATALOGUE[column].per == "container" for column in places):
         return None
     found: dict[str, Owned] = {}
-    named = [(place.name, CATALOGUE[column].per == "pod") for column, place in places.items()]
+    named = {place.name: CATALOGUE[column].per == "pod" for column, place in places.items()}
     processor = CADVISOR.places[CPU_COUNTER].name
-    for name, per_pod in [*named, *([(STARTED.name, False)] if STARTED.name in there else [])]:
-        if name not in found:
+    for name, per_pod in (named | {STARTED.name: False}).items():
+        if name in there:
             wider_ns = margin_ns if per_pod or name == processor else 0
             rows = read(measurement_of(name, per_pod=per_pod, all_in_one=all_in_one), wider_ns)
             found[name] = Owned.of(_as_series(rows), pod_of if per_pod else container_of, cluster)
@@ -130,15 +111,8 @@ def lacking_columns(frame: pd.DataFrame, columns: Collection[str]) -> list[str]:
 def add_scraped(frame: pd.DataFrame, scraped: pd.DataFrame, columns: Collection[str]) -> pd.DataFrame:
     """Join what was scraped to the rows of Telegraf's ``kubernetes`` input, which are taken at other times.
 
-    The nearest within half an interval, each used once. The network is taken as a whole where it was scraped: only
-    there it has its own times.
-
-    Parameters
-    ----------
-    frame, scraped : DataFrame
-        Samples that are not checked yet.
-    columns : collection of str
-        The columns to take, as :func:`lacking_columns` names them.
+    The nearest within half an interval, each used once, of the columns that :func:`lacking_columns` names. The network
+    is taken as a whole where it was scraped: only there it has its own times.
     """
     key = ["cluster", "namespace", "pod", "container"]
     both = pd.concat([frame[key], scraped[key]], ignore_index=True).astype("object").fillna("")
@@ -166,10 +140,7 @@ def add_scraped(frame: pd.DataFrame, scraped: pd.DataFrame, columns: Collection[
 def present_names(measurements: Mapping[str, Collection[str]]) -> tuple[set[str], bool]:
     """Find which metrics exist, and whether as fields of one measurement.
 
-    Parameters
-    ----------
-    measurements : mapping of str to collection of str
-        Measurements, and of :data:`ALL_IN_ONE` the fields.
+    ``measurements`` are all, and of :data:`ALL_IN_ONE` the fields.
     """
     known = {place.name for place in CADVISOR.places.values()} | {STARTED.name}
     own = known & measurements.keys()
@@ -185,8 +156,7 @@ def written_columns(columns: Collection[str]) -> dict[bool, list[str]]:
     own = {column for column in there if CATALOGUE[column].influxdb is None}
     network = any(CATALOGUE[column].family == "network" for column in own)
     written = [column for column in there if column in own or (network and CATALOGUE[column].family == "network")]
-    parts = {
-        per_pod: [column for column in written if (CATALOGUE[column].per == "pod") == per_pod]
-        for per_pod in (False, True)
-    }
-    return {per_pod: part for per_pod, part in parts.items() if part}
+    parts: dict[bool, list[str]] = {}
+    for column in written:
+        parts.setdefault(CATALOGUE[column].per == "pod", []).append(column)
+    return parts

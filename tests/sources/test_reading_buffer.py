@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from podlab.sources.kubelet import ReadingBuffer
 from podlab.sources.kubelet_answers import MISSING, NS_PER_S, Instance, Reading
-from podlab.sources.reading_buffer import ReadingBuffer
 
 COLUMN = "memory_usage_bytes"
 COLUMNS = (COLUMN, "rx_bytes", "network_age_seconds")
