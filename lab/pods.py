@@ -16,8 +16,7 @@ from lab.matrix import CPU_LIMIT_CORES, MEMORY_FACTOR, Deployment, mebibytes
 from lab.runtime import ContainerSpec
 from lab.service import Service
 from lab.specifications import client_specification, service_files, service_specification
-from podlab.data.deployments import INSTANCE_LABEL
-from podlab.data.labels import LabelRules
+from podlab.data.labels import INSTANCE_LABEL, LabelRules
 from podlab.errors import InputError
 
 Object = dict[str, Any]

@@ -17,7 +17,7 @@ import pandas as pd
 import podlab
 from podlab.config import MetricsSource, Settings
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
-from podlab.data.samples import INSTANCE_KEY
+from podlab.data.samples import INSTANCE_KEY, median_interval_s
 from podlab.errors import PodlabError
 from podlab.http import DECODE_ERRORS, one_line
 from podlab.kubernetes.client import ApiConnection, connect
@@ -243,15 +243,7 @@ _DENSE_S: Final = 30.0
 
 
 def check_metrics(settings: Settings, model: BundleInfo | None, rights: Sequence[Finding] = ()) -> list[Finding]:
-    """Fetch what the watcher would fetch now, and check it.
-
-    Parameters
-    ----------
-    settings : Settings
-    model : BundleInfo or None
-    rights : sequence of Finding
-        What :func:`check_cluster` found: rights that are granted are not advised.
-    """
+    """Fetch what the watcher would fetch now, and check it; rights that are granted are not advised."""
     subject = NAMES.get(settings.metrics_source, f"metrics of {settings.metrics_source}")
     try:
         with closing(live_source(settings)) as source:
@@ -289,9 +281,8 @@ def further_columns(
     source: str, samples: pd.DataFrame, used: Sequence[str], *, may_read_metrics: bool = True
 ) -> Finding:
     """Report the metrics that the model does not use; a recording keeps them for later."""
-    share = missing_shares(samples, [name for name in MEASURED_METRICS if name not in used])
-    given = [name for name, missing in share.items() if missing < 1.0]
-    absent = [name for name, missing in share.items() if missing == 1.0]
+    share, absent = missing_shares(samples, [name for name in MEASURED_METRICS if name not in used])
+    given = [name for name in share if name not in absent]
     message = f"{len(given)} of {len(share)} that only `podlab collect` keeps"
     if absent:
         message += f"; some are missing of {', '.join(sorted({CATALOGUE[name].family for name in absent}))}"
@@ -313,7 +304,8 @@ def freshness_of(subject: str, name: str, samples: pd.DataFrame, until: datetime
         message = f"{name}: no rows of cluster {cluster!r}, only of {', '.join(map(repr, others[:_MOST_CLUSTERS]))}"
         return Finding(subject, False, message, f"set cluster to this one's name there: PODLAB_CLUSTER={others[0]}")
     age_s = (until - samples["time"].max()).total_seconds()
-    interval_s = _interval_s(samples)
+    interval_s = median_interval_s(samples)
+    interval_s = None if interval_s is None else round(interval_s, 1)
     containers = int(samples.groupby(list(INSTANCE_KEY), dropna=False).ngroups)
     details: dict[str, Any] = {
         "rows": len(samples), "containers": containers, "newest_s": round(age_s, 1), "interval_s": interval_s
@@ -333,16 +325,10 @@ def freshness_of(subject: str, name: str, samples: pd.DataFrame, until: datetime
     return Finding(subject, True, message, details=details)
 
 
-def _interval_s(samples: pd.DataFrame) -> float | None:
-    """Estimate the usual time between two samples of a container; None where each was seen once."""
-    ordered = samples.sort_values("time")
-    steps = ordered.groupby(list(INSTANCE_KEY), dropna=False)["time"].diff().dropna().dt.total_seconds()
-    return None if steps.empty else round(float(steps.median()), 1)
-
-
-def missing_shares(samples: pd.DataFrame, columns: Sequence[str]) -> dict[str, float]:
-    """Return the share of rows without each column; 1 where it is missing altogether."""
-    return {name: float(samples[name].isna().mean()) if name in samples else 1.0 for name in columns}
+def missing_shares(samples: pd.DataFrame, columns: Sequence[str]) -> tuple[dict[str, float], list[str]]:
+    """Return the share of rows without each column, and the columns that are missing altogether."""
+    share = {name: float(samples[name].isna().mean()) if name in samples else 1.0 for name in columns}
+    return share, [name for name, missing in share.items() if missing == 1.0]
 
 
 def _coverage(
@@ -350,8 +336,7 @@ def _coverage(
     may_read_metrics: bool,
 ) -> Finding:  # fmt: skip
     """Report which of the model's columns are missing, how much of the others, and what it costs."""
-    share = missing_shares(samples, columns)
-    absent = [name for name, missing in share.items() if missing == 1.0]
+    share, absent = missing_shares(samples, columns)
     cost = cost_of(model, absent)
     details: dict[str, Any] = {
         "missing_share": {name: round(each, 4) for name, each in share.items()},
@@ -405,8 +390,7 @@ def _check_alternative(settings: Settings, source: MetricsSource, model: BundleI
     except PodlabError as error:
         yield failure(subject, error)
         return
-    share = missing_shares(samples, columns_of(model))
-    absent = [name for name, missing in share.items() if missing == 1.0]
+    share, absent = missing_shares(samples, columns_of(model))
     without = f" (without {', '.join(absent)})" if absent else ""
     yield replace(
         fresh,
@@ -417,17 +401,9 @@ def _check_alternative(settings: Settings, source: MetricsSource, model: BundleI
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Check everything that the settings refer to; nothing is changed anywhere.
+    """Check all that the settings refer to, in the order of what a watcher needs, then the other sources of metrics.
 
-    Parameters
-    ----------
-    settings : Settings
-
-    Returns
-    -------
-    list of Finding
-        In the order of what a watcher needs, then the other sources of metrics. It cannot work if one that is
-        ``needed`` is not ``ok``.
+    Nothing is changed anywhere. The watcher cannot work if a finding that is ``needed`` is not ``ok``.
     """
     model, finding = check_model(settings)
     cluster = check_cluster(settings)

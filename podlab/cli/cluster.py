@@ -183,7 +183,7 @@ def _read_inventory(settings: Settings, choice: InventoryChoice) -> pd.DataFrame
 
 
 def _print_summary(samples: pd.DataFrame, report: LabelReport | None, out: Path, as_json: bool) -> None:
-    from podlab.data.deployments import names_image
+    from podlab.data.labels import names_image
 
     labels = {} if report is None else {
         "labelled": int(report.service.notna().sum()),

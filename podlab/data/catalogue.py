@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["gauge", "counter", "constant"]
+MetricKind = Literal["gauge", "counter", "constant"]
 Family = Literal["cpu", "memory", "filesystem", "volume", "network", "io", "processes", "pressure", "image"]
 
 #: What tells one container from every other; two pods of one name differ in ``pod_uid``.
@@ -55,33 +55,18 @@ class PrometheusPlace:
 
 
 @dataclass(frozen=True)
-class OpenTelemetryPlace:
-    """Where OpenTelemetry's kubeletstats receiver puts a metric.
+class OpenTelemetryPlace(PrometheusPlace):
+    """Where OpenTelemetry's kubeletstats receiver puts a metric, such as ``container.cpu.time``; labels are attributes.
 
     Attributes
     ----------
-    name : str
-        Its name there, such as ``container.cpu.time``.
     unit : str
         Its unit there, of which Prometheus makes a suffix.
-    only : tuple of (str, str)
-        Attributes that a series must have.
-    part : str, optional
-        A container, or a pod, has one series for each value of this attribute; their sum is the metric.
-    whole : str, optional
-        The value of ``part`` that stands for all where it is there.
-    scale : float
-        What its values are multiplied by.
     monotonic : bool
         Whether it is a monotonic sum there, not a gauge.
     """
 
-    name: str
-    unit: str
-    only: tuple[tuple[str, str], ...] = ()
-    part: str | None = None
-    whole: str | None = None
-    scale: float = 1.0
+    unit: str = "1"
     monotonic: bool = False
 
 
@@ -113,7 +98,7 @@ class Metric:
     """
 
     name: str
-    kind: Kind
+    kind: MetricKind
     unit: str
     family: Family
     per: Literal["container", "pod"] = "container"
@@ -123,183 +108,141 @@ class Metric:
     opentelemetry: OpenTelemetryPlace | None = None
 
 
-_CONTAINER = "kubernetes_pod_container"
-_NETWORK = "kubernetes_pod_network"
-_VOLUME = "kubernetes_pod_volume"
-_BLKIO = "docker_container_blkio"
-_FAILURES = "container_memory_failures_total"
+def _container(
+    name: str, kind: MetricKind, unit: str, family: Family, kubelet: str,
+    prometheus: PrometheusPlace | None = None, opentelemetry: OpenTelemetryPlace | None = None,
+) -> Metric:  # fmt: skip
+    """Describe what a kubelet's summary says of a container, and Telegraf passes on under our name."""
+    influxdb = ("kubernetes_pod_container", name)
+    return Metric(name, kind, unit, family, "container", influxdb, kubelet, prometheus, opentelemetry)
 
 
-def _pod_network(what: str, unit: str, direction: str) -> OpenTelemetryPlace:
-    only = (("direction", direction),)
-    return OpenTelemetryPlace(f"k8s.pod.network.{what}", unit, only, part="interface", whole="eth0", monotonic=True)
-
-
-def _cadvisor_network(what: str) -> PrometheusPlace:
-    return PrometheusPlace(f"container_network_{what}_total", part="interface", whole="eth0")
-
-
-def _pressure(resource: str, degree: str, kubelet: str) -> Metric:
-    """Time that some processes (waiting) or all of them (stalled) waited for a resource; cgroup v2 only."""
-    return Metric(
-        f"{resource}_{degree}_nanoseconds", "counter", "ns", "pressure",
-        kubelet=f"{resource}.psi.{kubelet}.total",
-        prometheus=PrometheusPlace(f"container_pressure_{resource}_{degree}_seconds_total", scale=1e9),
+def _network(name: str, unit: str, cadvisor: str, kubelet: str = "", opentelemetry: str = "") -> Metric:
+    """Describe what a pod's network counts; what the summary has, Telegraf and OpenTelemetry have as well."""
+    prometheus = PrometheusPlace(f"container_network_{cadvisor}_total", part="interface", whole="eth0")
+    if not kubelet:
+        return Metric(name, "counter", unit, "network", "pod", prometheus=prometheus)
+    only = (("direction", "receive" if name.startswith("rx") else "transmit"),)
+    place = OpenTelemetryPlace(
+        f"k8s.pod.network.{opentelemetry}", only, "interface", "eth0", unit="By" if unit == "bytes" else "1",
+        monotonic=True,
     )  # fmt: skip
+    influxdb = ("kubernetes_pod_network", name)
+    return Metric(name, "counter", unit, "network", "pod", influxdb, f"network.{kubelet}", prometheus, place)
+
+
+def _block_io(name: str, unit: str, docker: str, cadvisor: str) -> Metric:
+    """Describe what cAdvisor counts by device, and Docker for Telegraf in total."""
+    prometheus = PrometheusPlace(f"container_fs_{cadvisor}_total", part="device")
+    return Metric(name, "counter", unit, "io", influxdb=("docker_container_blkio", docker), prometheus=prometheus)
+
+
+def _cadvisor(
+    name: str,
+    kind: MetricKind,
+    unit: str,
+    family: Family,
+    series: str,
+    *,
+    scale: float = 1.0,
+    kubelet: str | None = None,
+) -> Metric:
+    """Describe what of a container only cAdvisor tells, and the kubelet's summary at most."""
+    return Metric(name, kind, unit, family, kubelet=kubelet, prometheus=PrometheusPlace(series, scale=scale))
+
+
+def _page_faults(kind: str) -> PrometheusPlace:
+    return PrometheusPlace("container_memory_failures_total", only=(("scope", "container"), ("failure_type", kind)))
 
 
 #: What podlab has read from the beginning.
 _ORIGINAL = (
-    Metric(
-        "cpu_usage_nanocores", "gauge", "1e-9 cores", "cpu",
-        influxdb=(_CONTAINER, "cpu_usage_nanocores"), kubelet="cpu.usageNanoCores",
-        opentelemetry=OpenTelemetryPlace("container.cpu.usage", "{cpu}", scale=1e9),
+    _container(
+        "cpu_usage_nanocores", "gauge", "1e-9 cores", "cpu", "cpu.usageNanoCores",
+        None, OpenTelemetryPlace("container.cpu.usage", unit="{cpu}", scale=1e9),
     ),
-    Metric(
-        "cpu_usage_core_nanoseconds", "counter", "ns", "cpu",
-        influxdb=(_CONTAINER, "cpu_usage_core_nanoseconds"), kubelet="cpu.usageCoreNanoSeconds",
-        prometheus=PrometheusPlace("container_cpu_usage_seconds_total", part="cpu", whole="total", scale=1e9),
-        opentelemetry=OpenTelemetryPlace("container.cpu.time", "s", scale=1e9, monotonic=True),
+    _container(
+        "cpu_usage_core_nanoseconds", "counter", "ns", "cpu", "cpu.usageCoreNanoSeconds",
+        PrometheusPlace("container_cpu_usage_seconds_total", part="cpu", whole="total", scale=1e9),
+        OpenTelemetryPlace("container.cpu.time", unit="s", scale=1e9, monotonic=True),
     ),
-    Metric(
-        "memory_usage_bytes", "gauge", "bytes", "memory",
-        influxdb=(_CONTAINER, "memory_usage_bytes"), kubelet="memory.usageBytes",
-        prometheus=PrometheusPlace("container_memory_usage_bytes"),
-        opentelemetry=OpenTelemetryPlace("container.memory.usage", "By"),
+    _container(
+        "memory_usage_bytes", "gauge", "bytes", "memory", "memory.usageBytes",
+        PrometheusPlace("container_memory_usage_bytes"), OpenTelemetryPlace("container.memory.usage", unit="By"),
     ),
-    Metric(
-        "memory_working_set_bytes", "gauge", "bytes", "memory",
-        influxdb=(_CONTAINER, "memory_working_set_bytes"), kubelet="memory.workingSetBytes",
-        prometheus=PrometheusPlace("container_memory_working_set_bytes"),
-        opentelemetry=OpenTelemetryPlace("container.memory.working_set", "By"),
+    _container(
+        "memory_working_set_bytes", "gauge", "bytes", "memory", "memory.workingSetBytes",
+        PrometheusPlace("container_memory_working_set_bytes"),
+        OpenTelemetryPlace("container.memory.working_set", unit="By"),
     ),
-    Metric(
-        "memory_rss_bytes", "gauge", "bytes", "memory",
-        influxdb=(_CONTAINER, "memory_rss_bytes"), kubelet="memory.rssBytes",
-        prometheus=PrometheusPlace("container_memory_rss"),
-        opentelemetry=OpenTelemetryPlace("container.memory.rss", "By"),
+    _container(
+        "memory_rss_bytes", "gauge", "bytes", "memory", "memory.rssBytes",
+        PrometheusPlace("container_memory_rss"), OpenTelemetryPlace("container.memory.rss", unit="By"),
     ),
-    Metric(
-        "memory_page_faults", "counter", "1", "memory",
-        influxdb=(_CONTAINER, "memory_page_faults"), kubelet="memory.pageFaults",
-        prometheus=PrometheusPlace(_FAILURES, only=(("scope", "container"), ("failure_type", "pgfault"))),
-        opentelemetry=OpenTelemetryPlace("container.memory.page_faults", "1"),
+    _container(
+        "memory_page_faults", "counter", "1", "memory", "memory.pageFaults",
+        _page_faults("pgfault"), OpenTelemetryPlace("container.memory.page_faults", unit="1"),
     ),
-    Metric(
-        "memory_major_page_faults", "counter", "1", "memory",
-        influxdb=(_CONTAINER, "memory_major_page_faults"), kubelet="memory.majorPageFaults",
-        prometheus=PrometheusPlace(_FAILURES, only=(("scope", "container"), ("failure_type", "pgmajfault"))),
-        opentelemetry=OpenTelemetryPlace("container.memory.major_page_faults", "1"),
+    _container(
+        "memory_major_page_faults", "counter", "1", "memory", "memory.majorPageFaults",
+        _page_faults("pgmajfault"), OpenTelemetryPlace("container.memory.major_page_faults", unit="1"),
     ),
-    Metric(
-        "rootfs_used_bytes", "gauge", "bytes", "filesystem",
-        influxdb=(_CONTAINER, "rootfs_used_bytes"), kubelet="rootfs.usedBytes",
-        prometheus=PrometheusPlace("container_fs_usage_bytes", part="device"),
-        opentelemetry=OpenTelemetryPlace("container.filesystem.usage", "By"),
+    _container(
+        "rootfs_used_bytes", "gauge", "bytes", "filesystem", "rootfs.usedBytes",
+        PrometheusPlace("container_fs_usage_bytes", part="device"),
+        OpenTelemetryPlace("container.filesystem.usage", unit="By"),
     ),
+    _container("logsfs_used_bytes", "gauge", "bytes", "filesystem", "logs.usedBytes"),
     Metric(
-        "logsfs_used_bytes", "gauge", "bytes", "filesystem",
-        influxdb=(_CONTAINER, "logsfs_used_bytes"), kubelet="logs.usedBytes",
+        "volume_used_bytes", "gauge", "bytes", "volume", "pod",
+        ("kubernetes_pod_volume", "used_bytes"), "volume[].usedBytes",
+        PrometheusPlace("kubelet_volume_stats_used_bytes", part="persistentvolumeclaim"),
+        OpenTelemetryPlace("k8s.pod.volume.usage", unit="By", part="k8s.volume.name"),
     ),
-    Metric(
-        "volume_used_bytes", "gauge", "bytes", "volume", per="pod",
-        influxdb=(_VOLUME, "used_bytes"), kubelet="volume[].usedBytes",
-        prometheus=PrometheusPlace("kubelet_volume_stats_used_bytes", part="persistentvolumeclaim"),
-        opentelemetry=OpenTelemetryPlace("k8s.pod.volume.usage", "By", part="k8s.volume.name"),
-    ),
-    Metric(
-        "rx_bytes", "counter", "bytes", "network", per="pod",
-        influxdb=(_NETWORK, "rx_bytes"), kubelet="network.rxBytes",
-        prometheus=PrometheusPlace("container_network_receive_bytes_total", part="interface", whole="eth0"),
-        opentelemetry=_pod_network("io", "By", "receive"),
-    ),
-    Metric(
-        "tx_bytes", "counter", "bytes", "network", per="pod",
-        influxdb=(_NETWORK, "tx_bytes"), kubelet="network.txBytes",
-        prometheus=PrometheusPlace("container_network_transmit_bytes_total", part="interface", whole="eth0"),
-        opentelemetry=_pod_network("io", "By", "transmit"),
-    ),
-    Metric(
-        "io_read_bytes", "counter", "bytes", "io",
-        influxdb=(_BLKIO, "io_service_bytes_recursive_read"),
-        prometheus=PrometheusPlace("container_fs_reads_bytes_total", part="device"),
-    ),
-    Metric(
-        "io_write_bytes", "counter", "bytes", "io",
-        influxdb=(_BLKIO, "io_service_bytes_recursive_write"),
-        prometheus=PrometheusPlace("container_fs_writes_bytes_total", part="device"),
-    ),
+    _network("rx_bytes", "bytes", "receive_bytes", "rxBytes", "io"),
+    _network("tx_bytes", "bytes", "transmit_bytes", "txBytes", "io"),
+    _block_io("io_read_bytes", "bytes", "io_service_bytes_recursive_read", "reads_bytes"),
+    _block_io("io_write_bytes", "bytes", "io_service_bytes_recursive_write", "writes_bytes"),
     Metric("image_size_bytes", "constant", "bytes", "image"),
 )  # fmt: skip
 
 #: What every kubelet tells as well, most of it by cAdvisor only.
 _FURTHER = (
-    Metric("processes", "gauge", "1", "processes", prometheus=PrometheusPlace("container_processes")),
-    Metric("threads", "gauge", "1", "processes", prometheus=PrometheusPlace("container_threads")),
-    Metric("file_descriptors", "gauge", "1", "processes", prometheus=PrometheusPlace("container_file_descriptors")),
-    Metric("sockets", "gauge", "1", "processes", prometheus=PrometheusPlace("container_sockets")),
-    Metric(
-        "cpu_user_core_nanoseconds", "counter", "ns", "cpu",
-        prometheus=PrometheusPlace("container_cpu_user_seconds_total", scale=1e9),
-    ),
-    Metric(
-        "cpu_system_core_nanoseconds", "counter", "ns", "cpu",
-        prometheus=PrometheusPlace("container_cpu_system_seconds_total", scale=1e9),
-    ),
+    _cadvisor("processes", "gauge", "1", "processes", "container_processes"),
+    _cadvisor("threads", "gauge", "1", "processes", "container_threads"),
+    _cadvisor("file_descriptors", "gauge", "1", "processes", "container_file_descriptors"),
+    _cadvisor("sockets", "gauge", "1", "processes", "container_sockets"),
+    _cadvisor("cpu_user_core_nanoseconds", "counter", "ns", "cpu", "container_cpu_user_seconds_total", scale=1e9),
+    _cadvisor("cpu_system_core_nanoseconds", "counter", "ns", "cpu", "container_cpu_system_seconds_total", scale=1e9),
     # These three only with a CPU limit.
-    Metric("cpu_periods", "counter", "1", "cpu", prometheus=PrometheusPlace("container_cpu_cfs_periods_total")),
-    Metric(
-        "cpu_throttled_periods", "counter", "1", "cpu",
-        prometheus=PrometheusPlace("container_cpu_cfs_throttled_periods_total"),
+    _cadvisor("cpu_periods", "counter", "1", "cpu", "container_cpu_cfs_periods_total"),
+    _cadvisor("cpu_throttled_periods", "counter", "1", "cpu", "container_cpu_cfs_throttled_periods_total"),
+    _cadvisor(
+        "cpu_throttled_nanoseconds", "counter", "ns", "cpu", "container_cpu_cfs_throttled_seconds_total", scale=1e9
     ),
-    Metric(
-        "cpu_throttled_nanoseconds", "counter", "ns", "cpu",
-        prometheus=PrometheusPlace("container_cpu_cfs_throttled_seconds_total", scale=1e9),
-    ),
-    Metric("memory_cache_bytes", "gauge", "bytes", "memory", prometheus=PrometheusPlace("container_memory_cache")),
-    Metric(
-        "memory_mapped_file_bytes", "gauge", "bytes", "memory",
-        prometheus=PrometheusPlace("container_memory_mapped_file"),
-    ),
-    Metric(
-        "memory_kernel_bytes", "gauge", "bytes", "memory",
-        prometheus=PrometheusPlace("container_memory_kernel_usage"),
-    ),
-    Metric(
-        "memory_swap_bytes", "gauge", "bytes", "memory",
-        kubelet="swap.swapUsageBytes", prometheus=PrometheusPlace("container_memory_swap"),
-    ),
-    Metric("memory_limit_hits", "counter", "1", "memory", prometheus=PrometheusPlace("container_memory_failcnt")),
-    Metric("oom_events", "counter", "1", "memory", prometheus=PrometheusPlace("container_oom_events_total")),
-    Metric(
-        "io_read_operations", "counter", "1", "io",
-        influxdb=(_BLKIO, "io_serviced_recursive_read"),
-        prometheus=PrometheusPlace("container_fs_reads_total", part="device"),
-    ),
-    Metric(
-        "io_write_operations", "counter", "1", "io",
-        influxdb=(_BLKIO, "io_serviced_recursive_write"),
-        prometheus=PrometheusPlace("container_fs_writes_total", part="device"),
-    ),
+    _cadvisor("memory_cache_bytes", "gauge", "bytes", "memory", "container_memory_cache"),
+    _cadvisor("memory_mapped_file_bytes", "gauge", "bytes", "memory", "container_memory_mapped_file"),
+    _cadvisor("memory_kernel_bytes", "gauge", "bytes", "memory", "container_memory_kernel_usage"),
+    _cadvisor("memory_swap_bytes", "gauge", "bytes", "memory", "container_memory_swap", kubelet="swap.swapUsageBytes"),
+    _cadvisor("memory_limit_hits", "counter", "1", "memory", "container_memory_failcnt"),
+    _cadvisor("oom_events", "counter", "1", "memory", "container_oom_events_total"),
+    _block_io("io_read_operations", "1", "io_serviced_recursive_read", "reads"),
+    _block_io("io_write_operations", "1", "io_serviced_recursive_write", "writes"),
     Metric("rootfs_inodes_used", "gauge", "1", "filesystem", kubelet="rootfs.inodesUsed"),
-    Metric("rx_packets", "counter", "1", "network", "pod", prometheus=_cadvisor_network("receive_packets")),
-    Metric("tx_packets", "counter", "1", "network", "pod", prometheus=_cadvisor_network("transmit_packets")),
-    Metric("rx_dropped", "counter", "1", "network", "pod", prometheus=_cadvisor_network("receive_packets_dropped")),
-    Metric("tx_dropped", "counter", "1", "network", "pod", prometheus=_cadvisor_network("transmit_packets_dropped")),
-    Metric(
-        "rx_errors", "counter", "1", "network", "pod",
-        influxdb=(_NETWORK, "rx_errors"), kubelet="network.rxErrors", prometheus=_cadvisor_network("receive_errors"),
-        opentelemetry=_pod_network("errors", "1", "receive"),
-    ),
-    Metric(
-        "tx_errors", "counter", "1", "network", "pod",
-        influxdb=(_NETWORK, "tx_errors"), kubelet="network.txErrors", prometheus=_cadvisor_network("transmit_errors"),
-        opentelemetry=_pod_network("errors", "1", "transmit"),
-    ),
+    _network("rx_packets", "1", "receive_packets"),
+    _network("tx_packets", "1", "transmit_packets"),
+    _network("rx_dropped", "1", "receive_packets_dropped"),
+    _network("tx_dropped", "1", "transmit_packets_dropped"),
+    _network("rx_errors", "1", "receive_errors", "rxErrors", "errors"),
+    _network("tx_errors", "1", "transmit_errors", "txErrors", "errors"),
+    # Time that some processes (waiting) or all of them (stalled) waited for a resource; cgroup v2 only.
     *(
-        _pressure(resource, degree, kubelet)
+        _cadvisor(
+            f"{resource}_{degree}_nanoseconds", "counter", "ns", "pressure",
+            f"container_pressure_{resource}_{degree}_seconds_total", scale=1e9, kubelet=f"{resource}.psi.{psi}.total",
+        )
         for resource in ("cpu", "memory", "io")
-        for degree, kubelet in (("waiting", "some"), ("stalled", "full"))
+        for degree, psi in (("waiting", "some"), ("stalled", "full"))
     ),
 )  # fmt: skip
 

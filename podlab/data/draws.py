@@ -80,22 +80,10 @@ def read_draws(path: Path) -> pd.DataFrame:
 
 
 def find_draws(recordings: Sequence[Path]) -> pd.DataFrame:
-    """Read the tables of draws beside recordings.
+    """Read the tables of draws beside recordings, files and data sets, some of which may have none.
 
-    Parameters
-    ----------
-    recordings : sequence of Path
-        Files and data sets, some of which may have no such table.
-
-    Returns
-    -------
-    DataFrame
-        One row a deployment; empty, with the column ``deployment`` alone, where no recording has a table.
-
-    Raises
-    ------
-    InputError
-        If a table cannot be read.
+    One row a deployment; empty, with the column ``deployment`` alone, where no recording has a table. Raises InputError
+    if a table cannot be read.
     """
     files = dict.fromkeys(draws_file(Path(path)) for path in recordings)
     tables = [read_draws(file) for file in files if file.is_file()]
@@ -114,20 +102,10 @@ def write_draws(draws: pd.DataFrame, path: Path) -> None:
 
 
 def join_draws(containers: pd.DataFrame, draws: pd.DataFrame) -> pd.DataFrame:
-    """Put beside each container what was drawn for its deployment.
+    """Put beside each container (n_containers,) what was drawn for its ``deployment``.
 
-    Parameters
-    ----------
-    containers : DataFrame (n_containers,)
-        With ``deployment``.
-    draws : DataFrame
-        From :func:`find_draws`.
-
-    Returns
-    -------
-    DataFrame (n_containers,)
-        The containers with the columns of the draws that they lack; missing for a deployment without a draw. The
-        values of a knob are those that :func:`knob_words` gives.
+    The columns of the draws that the containers lack are added, missing for a deployment without a draw. The values of
+    a knob are those that :func:`knob_words` gives.
     """
     new = [column for column in draws.columns if column not in containers]
     if "deployment" not in containers or not new:
@@ -141,20 +119,10 @@ def join_draws(containers: pd.DataFrame, draws: pd.DataFrame) -> pd.DataFrame:
 
 
 def knob_words(values: pd.Series, services: pd.Series) -> pd.Series:
-    """Turn a knob's values into the few words that it can be left out by.
+    """Turn a knob's values (n,) into the few words that it can be left out by; it means something within a service.
 
-    Parameters
-    ----------
-    values : Series of str (n,)
-        Missing where the service has no such knob.
-    services : Series of str (n,)
-        A knob means something within its service only.
-
-    Returns
-    -------
-    Series of str (n,)
-        The values themselves; where a service has more than :data:`MOST_VALUES` and all are numbers, the third of
-        them that each is in: ``low``, ``middle`` or ``high``.
+    They are the values themselves; where a service has more than :data:`MOST_VALUES` and all are numbers, the third of
+    them that each is in: ``low``, ``middle`` or ``high``.
 
     Examples
     --------

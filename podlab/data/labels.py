@@ -1,4 +1,4 @@
-"""Which service a container is: rules by explicit table, Kubernetes label, image and pod name.
+"""Which service a container is, and which deployment: by explicit table, Kubernetes label, image and pod name.
 
 The rules are asked in that order, from what somebody wrote down to what a name suggests. The first that answers
 decides. One that gives more than one answer decides nothing: the container is reported as ambiguous.
@@ -6,12 +6,18 @@ decides. One that gives more than one answer decides nothing: the container is r
 Kubernetes label and pod name speak of a pod as a whole. In a pod of several containers (an exporter beside a database,
 a proxy beside everything) they count only for the container whose own name is that service; a sidecar with the label
 of its neighbour would poison a training.
+
+Replicas of one Deployment share image, configuration and usually load. Were they counted as independent, an evaluation
+would train on what it tests. So whenever it is not sure that two containers are independent, they get one deployment
+here: too few deployments make an evaluation cautious, too many make it false.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
@@ -23,9 +29,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from podlab.data.catalogue import CONTAINER_KEY
-from podlab.data.deployments import deployments_of, names_image
 from podlab.data.samples import check_text, to_frame
-from podlab.errors import InputError
+from podlab.errors import InputError, first_line
+from podlab.files import readable
 
 #: What a row can name containers by; an empty cell stands for all.
 TABLE_KEY: Final = ("namespace", "pod", "container")
@@ -87,10 +93,9 @@ class LabelReport:
     ----------
     containers : DataFrame
         The containers asked about.
-    service : Series of str
-        Aligned with ``containers``; missing where ambiguous or unlabelled.
-    how : Series of str
-        The rule that decided: ``table``, ``kubernetes label``, ``image`` or ``pod name``; missing likewise.
+    service, how : Series of str
+        Aligned with them: the service and the rule that decided, ``table``, ``kubernetes label``, ``image`` or ``pod
+        name``; missing where ambiguous or unlabelled.
     ambiguous : DataFrame
         Containers for which the first rule that answered gave several services; columns ``how`` and ``services``
         (joined by commas) beside the container's names.
@@ -154,21 +159,10 @@ def label_containers(containers: pd.DataFrame, rules: LabelRules) -> LabelReport
 
 
 def apply_labels(samples: pd.DataFrame, report: LabelReport) -> pd.DataFrame:
-    """Write the services into a samples table, and the deployments with them.
+    """Write the services into a checked samples table, and the deployments (:func:`deployments_of`) with them.
 
-    Parameters
-    ----------
-    samples : DataFrame
-        A checked samples table.
-    report : LabelReport
-        About the containers of the samples. Where only one side knows a ``pod_uid``, names must do; where they then
-        fit several containers that differ, the value is missing.
-
-    Returns
-    -------
-    DataFrame
-        The samples in their order with the columns ``service`` and ``deployment``
-        (:func:`podlab.data.deployments.deployments_of`). Values that were there are unchanged.
+    Where only one side, samples or report, knows a ``pod_uid``, names must do; where they then fit several containers
+    that differ, the value is missing. Values that were there are unchanged, and so is the order.
     """
     labelled = samples.copy()
     keys = samples.reindex(columns=list(CONTAINER_KEY))
@@ -269,35 +263,19 @@ def _look_up(asked: Iterable[tuple[str, ...]], known: Iterable[tuple[str, ...]],
 
 
 def read_label_table(path: Path) -> pd.DataFrame:
-    """Read a table that says which container is which service.
+    """Read a table that says which container is which service, for ``LabelRules(table=...)``.
 
-    Parameters
-    ----------
-    path : Path
-        CSV or Parquet with the column ``service`` and any of :data:`TABLE_KEY`; an empty cell stands for all.
-
-    Returns
-    -------
-    DataFrame
-        For ``LabelRules(table=...)``.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or is no such table.
+    CSV or Parquet with the column ``service`` and any of :data:`TABLE_KEY`; an empty cell stands for all. Raises
+    InputError if the file cannot be read, or is no such table.
     """
     where = str(path)
     try:
-        with path.open("rb") as file:
-            is_parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
-        table = _read_parquet(path) if is_parquet else _read_csv(path)
-    except FileNotFoundError:
-        raise InputError("no such file", where=where) from None
+        with readable(path):
+            with path.open("rb") as file:
+                is_parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
+            table = _read_parquet(path) if is_parquet else _read_csv(path)
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"is neither CSV nor Parquet: {reason}", where=where) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=where) from None
+        raise InputError(f"is neither CSV nor Parquet: {first_line(error)}", where=where) from None
     _index_table(table, where)
     return table
 
@@ -320,21 +298,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 def _index_table(table: pd.DataFrame, where: str = "label table") -> Answers:
     """Make a table quick to ask.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Column ``service`` and any of :data:`TABLE_KEY`.
-    where : str
-        The file it came from, for errors.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    InputError
-        If a column is unknown or missing, or a row has no service or names no container.
+    Raises InputError if a column is unknown or missing, or a row has no service or names no container.
     """
     unknown = [str(column) for column in table.columns if column not in (*TABLE_KEY, "service")]
     if unknown or "service" not in table:
@@ -361,3 +325,117 @@ def _look_up_in_table(row: Mapping[Any, Any], answers: Answers) -> set[str]:
         if found:
             return found
     return set()
+
+
+#: The label that the API's recommended labels reserve for one installation of an application.
+INSTANCE_LABEL: Final = "app.kubernetes.io/instance"
+# Generated parts of names have no vowels, no y and no 0, 1 or 3, lest they spell a word (k8s.io/apimachinery,
+# pkg/util/rand). The hash of a ReplicaSet is a decimal number written with ten of them.
+_RANDOM: Final = "[bcdfghjklmnpqrstvwxz2456789]{5}"
+_HASH: Final = "[bcdf4-9]{5,10}"
+_GENERATED_ENDINGS: Final = tuple(
+    re.compile(f"(?<=.)-{ending}$")
+    for ending in (
+        f"{_HASH}-{_RANDOM}",  # pod of a Deployment's ReplicaSet
+        rf"\d{{8,10}}-{_RANDOM}",  # pod of a CronJob's Job, which is named by the minute it was due
+        rf"\d{{1,5}}-{_RANDOM}",  # pod of an indexed Job
+        _RANDOM,  # pod of a DaemonSet, a Job or a bare ReplicaSet
+        r"\d{1,5}",  # pod of a StatefulSet
+    )
+)
+_OWNER_ENDINGS: Final = {"ReplicaSet": re.compile(f"(?<=.)-{_HASH}$"), "Job": re.compile(r"(?<=.)-\d{8,10}$")}
+# A static pod is owned by its node, which says nothing about its configuration.
+_NO_OWNER: Final = ("Node",)
+_RUNTIME_PREFIX: Final = re.compile(r"[a-z-]+://")
+#: A digest by itself, also where a runtime has put its default registry before it.
+_DIGEST: Final = re.compile(r"(?:.*/)?(?:sha(?:1|224|256|384|512)|md5|blake[23]\w*)(?::.*|[_-]+[0-9a-f]{12,})?")
+#: An id, short as ``docker ps`` shows it or whole; either may have registry and tag put around it.
+_ID: Final = re.compile(r"(?:.*/)?[0-9a-f]{12,64}(?::.*)?")
+#: What tools write where there is no name.
+_NO_NAME: Final = re.compile(r"|-|none|null|nil|nan|n/a|unknown|<[^>]*>(?::.*)?")
+
+
+def deployments_of(containers: pd.DataFrame) -> pd.Series:
+    """Name the deployment of each container.
+
+    The name has three parts, ``cluster/namespace/name``. The last one is the first of these that is there: the
+    pod's label ``app.kubernetes.io/instance``; its controller's name, where a ReplicaSet stands for its Deployment
+    and a Job for its CronJob; the pod's name without the endings that Kubernetes generates. So all containers of a
+    pod, all replicas, all restarts and all revisions of a workload are one deployment; and so are workloads of one
+    namespace that share an instance label, such as the parts of one Helm release. A pod of which only the name is
+    known joins the deployment of the pods that are named alike.
+
+    Parameters
+    ----------
+    containers : DataFrame
+        One row per container with ``pod``; ``cluster``, ``namespace``, ``pod_labels``, ``owner_kind`` and
+        ``owner_name`` where known.
+
+    Returns
+    -------
+    Series of str
+        Aligned with ``containers``.
+
+    Examples
+    --------
+    >>> pods = pd.DataFrame({"namespace": "shop", "pod": ["web-7d4b9c6f5d-x2kzq", "web-7d4b9c6f5d-bbbbb", "db-0"]})
+    >>> deployments_of(pods).tolist()
+    ['local/shop/web', 'local/shop/web', 'local/shop/db']
+    """
+    rows = containers.reindex(columns=["cluster", "namespace", "pod", "pod_labels", "owner_kind", "owner_name"])
+    told: list[str | None] = []
+    by_name: list[str] = []
+    for row in rows.itertuples(index=False):
+        place = f"{_text(row.cluster) or 'local'}/{_text(row.namespace) or ''}/"
+        name = _instance(row.pod_labels) or _workload(_text(row.owner_kind), _text(row.owner_name))
+        told.append(place + name if name else None)
+        by_name.append(place + strip_generated(str(row.pod)))
+    # A pod that is gone from the cluster has only its name left; it joins the replicas of which more is known.
+    known = {name: deployment for name, deployment in zip(by_name, told, strict=True) if deployment}
+    deployments = [deployment or known.get(name, name) for name, deployment in zip(by_name, told, strict=True)]
+    return pd.Series(deployments, index=containers.index, dtype="str", name="deployment")
+
+
+def strip_generated(pod: str) -> str:
+    """Take from a pod's name the ending that Kubernetes generated.
+
+    Examples
+    --------
+    >>> strip_generated("backup-29123460-7hd2k"), strip_generated("mysql-2"), strip_generated("mysql-primary")
+    ('backup', 'mysql', 'mysql-primary')
+    """
+    for ending in _GENERATED_ENDINGS:
+        name, found = ending.subn("", pod)
+        if found:
+            return name
+    return pod
+
+
+def _text(value: object) -> str | None:
+    """Return a cell's text; None where it is missing or empty."""
+    return value if isinstance(value, str) and value else None
+
+
+def _instance(labels: object) -> str | None:
+    return _text(labels.get(INSTANCE_LABEL)) if isinstance(labels, dict) else None
+
+
+def _workload(kind: str | None, owner: str | None) -> str | None:
+    if kind is None or owner is None or kind in _NO_OWNER:
+        return None
+    ending = _OWNER_ENDINGS.get(kind)
+    return ending.sub("", owner) if ending else owner
+
+
+# Thousands of containers run a few dozen images.
+@lru_cache(maxsize=4096)
+def names_image(text: str) -> bool:
+    """Tell whether a text names an image, be it with tag and digest or without.
+
+    Examples
+    --------
+    >>> [names_image(text) for text in ("mysql:8.4@sha256:0123", "sha256:7614ae9453d1d87e", "<none>")]
+    [True, False, False]
+    """
+    name = _RUNTIME_PREFIX.sub("", text.strip().lower(), count=1).partition("@")[0]
+    return not any(form.fullmatch(name) for form in (_DIGEST, _ID, _NO_NAME))

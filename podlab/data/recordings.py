@@ -21,8 +21,8 @@ from podlab.data.draws import ROLES, role_of
 from podlab.data.samples import before_faults, check_samples, check_text, to_frame
 from podlab.data.store import append, is_dataset_path, open_dataset
 from podlab.data.store.containers import TRAINING_S, sample_datasets
-from podlab.errors import InputError
-from podlab.files import atomic_file, explain_os_error, sha256_of
+from podlab.errors import InputError, first_line
+from podlab.files import atomic_file, readable, sha256_of
 from podlab.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -40,19 +40,14 @@ _MISSING_WORDS: Final = pa.array(["NaN", "nan", "NA", "<NA>", "null", "None"])
 
 
 def load(name: str, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Load a recording that comes with podlab.
+    """Load a recording that comes with podlab, such as ``second`` or ``second-faults``.
 
     Parameters
     ----------
     name : str
-        Such as ``second`` or ``second-faults``: the file's name in ``data/recordings`` without its suffix.
+        The file's name in ``data/recordings`` without its suffix.
     columns : sequence of str, optional
         As for :func:`read_recording`.
-
-    Returns
-    -------
-    DataFrame
-        A checked samples table.
 
     Raises
     ------
@@ -94,10 +89,7 @@ def read_recording(paths: Paths, *, columns: Sequence[str] | None = None) -> pd.
 def read_with_role(path: Path | str) -> pd.DataFrame:
     """Read one recording, with the column ``role`` if the file's name ends in one (``-unknown``, ``-faults``).
 
-    Raises
-    ------
-    InputError
-        As :func:`read_recording` does.
+    Raises InputError as :func:`read_recording` does.
     """
     samples = _read_one(path, None)
     role = None if is_dataset_path(path) else role_of(path)
@@ -208,22 +200,12 @@ def _read_one(path: Path | str, columns: Sequence[str] | None) -> pd.DataFrame:
 
 
 def fingerprint(path: Path | str) -> tuple[str, int]:
-    """Give the SHA-256 and the size in bytes of a recording, a file or a data set.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read.
-    """
+    """Give the SHA-256 and the size in bytes of a recording, a file or a data set; InputError if it cannot be read."""
     if is_dataset_path(path):
         dataset = open_dataset(path)
         return dataset.digest, dataset.bytes
-    try:
+    with readable(path):
         return sha256_of(Path(path)), Path(path).stat().st_size
-    except FileNotFoundError:
-        raise InputError("no such file", where=str(path)) from None
-    except OSError as error:
-        raise explain_os_error(error, Path(path)) from error
 
 
 def write_recording(frame: pd.DataFrame, path: Path | str) -> None:
@@ -255,16 +237,11 @@ def write_recording(frame: pd.DataFrame, path: Path | str) -> None:
 
 def _read_file(path: Path, left_out: set[str]) -> pd.DataFrame:
     where = str(path)
-    try:
-        with path.open("rb") as file:
-            head = file.read(len(_PARQUET_MAGIC))
-            size = file.seek(0, 2)
-            file.seek(max(0, size - len(_PARQUET_MAGIC)))
-            tail = file.read()
-    except FileNotFoundError:
-        raise InputError("no such file", where=where) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=where) from error
+    with readable(path), path.open("rb") as file:
+        head = file.read(len(_PARQUET_MAGIC))
+        size = file.seek(0, 2)
+        file.seek(max(0, size - len(_PARQUET_MAGIC)))
+        tail = file.read()
     if size == 0:
         raise InputError("the file is empty", where=where, hint="collect or record again")
     if head == _PARQUET_MAGIC:
@@ -287,7 +264,7 @@ def _read_parquet(path: Path, left_out: set[str]) -> pa.Table:
             return check_text(file.read([name for name in schema.names if name not in left_out]))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last of a column's name
         raise InputError(
-            f"a damaged Parquet file: {_first_line(error)}", where=str(path), hint="copy or record it again"
+            f"a damaged Parquet file: {first_line(error)}", where=str(path), hint="copy or record it again"
         ) from error
 
 
@@ -311,7 +288,7 @@ def _read_csv(path: Path, left_out: set[str]) -> pa.Table:
             ),
         )
     except (pa.ArrowException, csv.Error, OSError, UnicodeDecodeError, StopIteration) as error:
-        raise InputError(f"not a readable CSV file: {_first_line(error)}", where=str(path)) from error
+        raise InputError(f"not a readable CSV file: {first_line(error)}", where=str(path)) from error
     for position, name in enumerate(table.column_names):
         if name in CATALOGUE:
             table = table.set_column(position, name, _parse_numbers(table[name], CATALOGUE[name].kind == "counter"))
@@ -338,7 +315,3 @@ def _refuse_nested(schema: pa.Schema, where: str) -> None:
     for name in schema.names:
         if pa.types.is_nested(schema.field(name).type):
             raise InputError(f"column {name!r} holds lists or records, not single values", where=where)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -7,6 +7,7 @@ counters are nullable ``Int64``, because counters of real clusters pass 2**53 an
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from podlab.data.catalogue import AGES, ALL_COLUMNS, CATALOGUE, CONTAINER_KEY, MEASURED_METRICS, TIMES
-from podlab.data.repeats import drop_repeats
 from podlab.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ _NULLABLE_TYPES: Final = {"bool": pd.BooleanDtype()} | {
 }  # fmt: skip
 
 BoolArray = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 _TIME_DTYPE: Final = "datetime64[ns, UTC]"
 _FIRST_YEAR, _LAST_YEAR = 1678, 2261
@@ -97,7 +98,7 @@ def check_samples(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
     DataFrame
         A new frame, sorted by container and time, with one row for each (container, time): of rows that repeat
         them, what each knows is put together, and where they contradict the first counts, with a warning.
-        Rows that repeat a sample a moment later count once (:func:`podlab.data.repeats.drop_repeats`).
+        Rows that repeat a sample a moment later count once (:func:`drop_repeats`).
         ``cluster`` is ``local`` where it was missing, and every identity column is there. Empty text and
         :data:`MISSING_WORDS` are missing; so are, with a warning, counts beyond 64 bits. Columns that the catalogue
         does not know are dropped with a warning.
@@ -128,7 +129,7 @@ def check_samples(frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
 
     ordered = table[[column for column in ALL_COLUMNS if column in table]]
     ordered = ordered.sort_values([*CONTAINER_KEY, "time"], kind="stable", ignore_index=True)
-    return drop_repeats(merge_repeated(ordered, where=where), INSTANCE_KEY, where=where)
+    return drop_repeats(_merge_repeated(ordered, where=where), INSTANCE_KEY, where=where)
 
 
 def before_faults(samples: pd.DataFrame) -> BoolArray:
@@ -141,21 +142,17 @@ def before_faults(samples: pd.DataFrame) -> BoolArray:
     return np.asarray(first.isna() | (samples["time"] < first))
 
 
-def merge_repeated(table: pd.DataFrame, *, where: str) -> pd.DataFrame:
+def median_interval_s(samples: pd.DataFrame) -> float | None:
+    """Give the usual time between two samples of a container, in seconds; None where each was seen once."""
+    steps = samples.groupby(list(INSTANCE_KEY), dropna=False)["time"].diff().dt.total_seconds()
+    return None if steps.isna().all() else float(steps.median())
+
+
+def _merge_repeated(table: pd.DataFrame, *, where: str) -> pd.DataFrame:
     """Make one row of those that have the same container and time; nothing that only one of them knows is lost.
 
-    Parameters
-    ----------
-    table : DataFrame
-        A samples table, sorted by container and time.
-    where : str
-        The file or source it came from, for warnings.
-
-    Returns
-    -------
-    DataFrame
-        Columns that rows contradict each other in have the first value, and a warning names one. Rows of two
-        instances, which differ in ``started_at``, stay apart.
+    The table is sorted by both. Columns that rows contradict each other in have the first value, and a warning names
+    one. Rows of two instances, which differ in ``started_at``, stay apart.
     """
     key = [*CONTAINER_KEY, "time"]
     repeated = table.duplicated(key, keep=False)
@@ -216,18 +213,8 @@ def _convert(values: pd.Series, where: str) -> pd.Series:
 def known_text(values: pd.Series, *, where: str, names: bool = False) -> pd.Series:
     """Give values as text, missing where they are empty or one of :data:`MISSING_WORDS`.
 
-    Parameters
-    ----------
-    values : Series
-    where : str
-        The file or source they came from, for errors.
-    names : bool
-        Whether ``null`` and the like may be the name of something.
-
-    Raises
-    ------
-    InputError
-        If there are bytes or halves of characters that are no text.
+    ``names`` says whether ``null`` and the like may be the name of something. Raises InputError if there are bytes or
+    halves of characters that are no text.
     """
     try:
         text = values if str(values.dtype) == "str" else values.astype("str").where(values.notna())
@@ -348,10 +335,7 @@ def to_frame(table: Table) -> pd.DataFrame:
 def check_text(table: Table) -> Table:
     """Give a table back whose text is UTF-8; reading Parquet does not look, and whoever uses such text would fail.
 
-    Raises
-    ------
-    pyarrow.ArrowInvalid
-        If the text of a column is not; names the column.
+    Raises pyarrow.ArrowInvalid, which names the column, if it is not.
     """
     import pyarrow as pa
 
@@ -376,3 +360,99 @@ def is_sound(table: pd.DataFrame) -> bool:
         if column in CATALOGUE and (values < 0).any():
             return False
     return True
+
+
+#: A row may repeat the one before if it follows it within this share of the time to the next sample.
+_SHARE: Final = 0.25
+#: Two observers make half of a container's rows repeats; so many, and this share, are taken for more than chance.
+_FEWEST: Final = 2
+_LEAST_SHARE: Final = 0.2
+
+
+def drop_repeats(ordered: pd.DataFrame, key: Sequence[str], *, where: str) -> pd.DataFrame:
+    """Count rows once that repeat all counters of the one before within a fraction of the interval.
+
+    Two agents, or two replicas of a scraper, that ask the same kubelet give each of its samples twice, a moment apart:
+    the counters stand still for that moment and then jump, again and again. A container that is idle, a pause, or a
+    single late sample looks otherwise.
+
+    ``ordered`` is sorted by container (the columns of ``key``) and time. Where the row that stays lacks a value, it has
+    the repeat's.
+    """
+    repeats = _repeats(ordered, key)
+    if not len(repeats):
+        return ordered
+    container = np.asarray(ordered.groupby(list(key), dropna=False, sort=False).ngroup(), dtype=np.int64)
+    many = _have_many(container, repeats)
+    found = 0
+    # Of more than two observers, each pass finds those beside a row that is not close.
+    while len(repeats := repeats[many[container[repeats]]]):
+        found += len(repeats)
+        ordered, container = _without(ordered, repeats), np.delete(container, repeats)
+        repeats = _repeats(ordered, key)
+    if found:
+        log.warning(
+            "%s: %d rows repeat all counters of the row before, a moment later, and count once; "
+            "two agents may tell of the same containers", where, found,
+        )  # fmt: skip
+    return ordered
+
+
+def _have_many(container: Ints, repeats: Ints) -> BoolArray:
+    """Tell which containers have many: a machine that stalls lets a sample come late at times, and once."""
+    rows = np.bincount(container)
+    found = np.bincount(container[repeats], minlength=len(rows))
+    return (found >= _FEWEST) & (found >= _LEAST_SHARE * rows)
+
+
+def _repeats(ordered: pd.DataFrame, key: Sequence[str]) -> Ints:
+    """Give the places of the rows that repeat the one before; no two of them side by side."""
+    time_ns = ordered["time"].astype("int64").to_numpy()
+    step = np.concatenate([[0], np.diff(time_ns), [0]]).astype(np.float64)
+    here = np.arange(1, len(time_ns))
+    close_to_next = step[here] < _SHARE * step[here + 1]
+    close_to_last = step[here] < _SHARE * step[here - 1]
+    # At the border of two containers a step is any number: only whose rows look close are looked at as a whole.
+    here = here[(step[here] > 0) & (close_to_next | close_to_last)]
+    if not len(here):
+        return here
+    counters = [name for name, metric in CATALOGUE.items() if metric.kind == "counter" and name in ordered]
+    same, changed, known = _compare_with_row_before(ordered, key, counters, here)
+    here = here[same & known & ~changed]
+    close_to_next = (here + 1 < len(time_ns)) & (step[here] < _SHARE * step[here + 1])
+    close_to_last = (here > 1) & (step[here] < _SHARE * step[here - 1])
+    jump = np.zeros(len(here), dtype=bool)
+    for close, beside in ((close_to_next, 1), (close_to_last, -1)):
+        same, changed, _ = _compare_with_row_before(ordered, key, counters, here[close] + beside)
+        jump[close] |= same & changed
+    here = here[jump]
+    # The second of two side by side is looked at again, when the first is gone.
+    return here[np.diff(here, prepend=-1) > 1]
+
+
+def _compare_with_row_before(
+    ordered: pd.DataFrame, key: Sequence[str], counters: Sequence[str], rows: Ints
+) -> tuple[BoolArray, BoolArray, BoolArray]:
+    """Tell which rows are of the same container, which have another value of a counter, and which have one in both."""
+    same, changed, known = np.ones(len(rows), dtype=bool), *np.zeros((2, len(rows)), dtype=bool)
+    for name in key:
+        here, before = (ordered[name].iloc[at].reset_index(drop=True) for at in (rows, rows - 1))
+        same &= ((here == before).fillna(False).astype(bool) | (here.isna() & before.isna())).to_numpy()
+    for name in counters:
+        here, before = (ordered[name].array.take(at) for at in (rows, rows - 1))
+        both = ~(here.isna() | before.isna())
+        changed |= np.asarray((here != before).to_numpy(dtype=bool, na_value=False)) & both
+        known |= both
+    return same, changed, known
+
+
+def _without(ordered: pd.DataFrame, repeats: Ints) -> pd.DataFrame:
+    out = ordered.copy()
+    for name in (name for name in (*CATALOGUE, *AGES.values()) if name in out):
+        column = out.columns.tolist().index(name)
+        lacking = repeats[out[name].iloc[repeats - 1].isna().to_numpy()]
+        if len(lacking):
+            out.iloc[lacking - 1, column] = ordered[name].iloc[lacking].array
+    kept = np.ones(len(out), dtype=bool)
+    kept[repeats] = False
+    return out[kept].reset_index(drop=True)

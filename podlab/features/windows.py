@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS, Kind
+from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS, MetricKind
 from podlab.features.rows import (
     BoolArray,
     FloatArray,
@@ -220,7 +220,7 @@ class Grid:
 
     def bring(self, metrics: Iterable[str]) -> dict[str, FloatArray]:
         """Levels at the cells' centres or growth per second inside the cells, by metric (n_containers, n_cells)."""
-        alike: dict[tuple[Kind, str, bytes], list[str]] = {}
+        alike: dict[tuple[MetricKind, str, bytes], list[str]] = {}
         for name in metrics:
             kind, family = CATALOGUE[name].kind, CATALOGUE[name].family
             aged = family if kind == "counter" and family in self._rows.ages else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from podlab.data.catalogue import CATALOGUE, CONTAINER_KEY, MEASURED_METRICS, ORIGINAL_METRICS
-from podlab.data.deployments import deployments_of
-from podlab.data.samples import INSTANCE_KEY, MISSING_NUMBERS, MISSING_WORDS, as_numbers, check_samples, known_text
+from podlab.data.labels import deployments_of
+from podlab.data.samples import MISSING_NUMBERS, MISSING_WORDS, as_numbers, check_samples, known_text, median_interval_s
 from podlab.data.units import parse_duration_s
 from podlab.errors import InputError
 from podlab.importing.mapping import (
@@ -139,16 +139,15 @@ def import_files(paths: Sequence[Path], mapping: Mapping, *, cluster: str | None
     if empty_rows:
         what = "row has" if empty_rows == 1 else "rows have"
         notes.append(f"{empty_rows} {what} no value, or zeros in all columns: left out")
-    return Imported(samples, _present(samples), _interval_s(samples), notes)
+    return Imported(samples, _present(samples), median_interval_s(samples), notes)
 
 
 def _read(path: Path, mapping: Mapping) -> pd.DataFrame:
     """Read a file as our columns, by its rows: a metric is missing where a row is of something else."""
-    where = str(path)
     foreign = read_table(path, mapping.format)
     if mapping.time.columns is not None:
-        foreign, mapping = _instants_as_rows(foreign, mapping, where)
-    _check_columns(foreign.rows, mapping, where)
+        foreign, mapping = _instants_as_rows(foreign, mapping)
+    _check_columns(foreign, mapping)
     read = _read_rows(foreign, mapping, path, mapping.time.column, [c for c in mapping.column if c.time is None])
     parts = [read] if any(column.time is None for column in mapping.column) else []
     for name in dict.fromkeys(column.time for column in mapping.column if column.time is not None):
@@ -159,7 +158,7 @@ def _read(path: Path, mapping: Mapping) -> pd.DataFrame:
 def _read_rows(
     foreign: ForeignTable, mapping: Mapping, path: Path, time: str | None, columns: Sequence[Column]
 ) -> pd.DataFrame:
-    where, table = str(path), foreign.rows
+    table = foreign.rows
     fields = {
         name: _values(origin, table, path, name)
         for part in (mapping.identity, mapping.labels)
@@ -168,40 +167,41 @@ def _read_rows(
     }
     rows = pd.DataFrame(fields, index=table.index)
     if time is not None:
-        rows["time"] = read_times(table[time], mapping.time, foreign.at, where)
+        rows["time"] = read_times(foreign, time, mapping.time)
     if mapping.identity.started_at is not None:
-        rows = rows.assign(**_start(foreign, mapping, where))
+        rows = rows.assign(**_start(foreign, mapping))
     if mapping.long is not None:
         rows[_SERIES] = table[mapping.long.name]
     for column in columns:
-        rows[column.metric] = _numbers(foreign, column, mapping, where)
+        rows[column.metric] = _numbers(foreign, column, mapping)
         if column.unit == TEXT and column.metric in GAUGES_OF_MEMORY and mapping.long is None:
             rows[_NO_MEMORY] = is_nothing_of_nothing(table[column.name])
-    _refuse_nobody(foreign, rows, [column.metric for column in columns], mapping, where)
+    _refuse_nobody(foreign, rows, [column.metric for column in columns], mapping)
     return rows
 
 
-def _instants_as_rows(foreign: ForeignTable, mapping: Mapping, where: str) -> tuple[ForeignTable, Mapping]:
+def _instants_as_rows(foreign: ForeignTable, mapping: Mapping) -> tuple[ForeignTable, Mapping]:
     """Make a row for each value of a table whose columns are instants."""
     pattern = mapping.time.columns or ""
     names = list(map(str, foreign.rows))
     instants = [name for name in names if re.fullmatch(pattern, name)]
     others = [name for name in names if name not in instants]
     if not instants:
-        raise InputError(f"time.columns: {pattern!r} fits no column", where=where, hint=f"it has {_some(others)}")
+        what = f"time.columns: {pattern!r} fits no column"
+        raise InputError(what, where=foreign.where, hint=f"it has {_some(others)}")
     for name in (_INSTANT, _VALUE):
         if name in others:
-            raise InputError(
-                f"column {name!r} cannot be distinguished from the instants' {name}", where=where, hint="rename it"
-            )
+            what = f"column {name!r} cannot be distinguished from the instants' {name}"
+            raise InputError(what, where=foreign.where, hint="rename it")
     rows = foreign.rows.astype(dict.fromkeys(instants, "object"))
     rows = rows.melt(id_vars=others, value_vars=instants, var_name=_INSTANT, value_name=_VALUE)
     time = mapping.time.model_copy(update={"column": _INSTANT, "columns": None})
     lines = np.tile(foreign.lines, len(instants))
-    return ForeignTable(rows, lines, foreign.unit), mapping.model_copy(update={"time": time})
+    return replace(foreign, rows=rows, lines=lines), mapping.model_copy(update={"time": time})
 
 
-def _check_columns(table: pd.DataFrame, mapping: Mapping, where: str) -> None:
+def _check_columns(foreign: ForeignTable, mapping: Mapping) -> None:
+    table, where = foreign.rows, foreign.where
     origins = [origin for part in (mapping.identity, mapping.labels) for _, origin in part]
     wanted = [origin for origin in origins if isinstance(origin, str)]
     wanted += [origin.column for origin in origins if isinstance(origin, FromColumn)]
@@ -242,31 +242,29 @@ def _values(origin: Origin, table: pd.DataFrame, path: Path, name: str) -> objec
     return text.replace(origin.rename) if isinstance(origin, FromColumn) else text
 
 
-def _start(foreign: ForeignTable, mapping: Mapping, where: str) -> dict[str, pd.Series]:
+def _start(foreign: ForeignTable, mapping: Mapping) -> dict[str, pd.Series]:
     start = mapping.identity.started_at
     if isinstance(start, str):
         written = mapping.time.model_copy(update={"round": None})
-        return {"started_at": read_times(foreign.rows[start], written, foreign.at, where)}
+        return {"started_at": read_times(foreign, start, written)}
     assert start is not None
-    values = known_text(foreign.rows[start.age], where=where)
+    values = known_text(foreign.rows[start.age], where=foreign.where)
     if start.unit == "text":
         known = {}
         for text in values.dropna().unique():
             try:
                 known[text] = 0.0 if text == "0s" else parse_duration_s(text)
             except InputError as error:
-                position = int(np.flatnonzero(values == text)[0])
-                raise InputError(f"column {start.age!r}, {foreign.at(position)}: {error}", where=where) from None
+                raise foreign.fault(start.age, np.flatnonzero(values == text)[0], str(error)) from None
         return {_AGE_S: values.map(known).astype("float64")}
     numbers = as_numbers(values).astype("float64")
     bad = np.flatnonzero((numbers.isna() & values.notna()) | (numbers < 0))
     if len(bad):
-        what = f"column {start.age!r}, {foreign.at(bad[0])}: {values.iloc[bad[0]]!r} is no age"
-        raise InputError(what, where=where)
+        raise foreign.fault(start.age, bad[0], f"{values.iloc[bad[0]]!r} is no age")
     return {_AGE_S: numbers * _AGE_UNITS_S[start.unit]}
 
 
-def _numbers(foreign: ForeignTable, column: Column, mapping: Mapping, where: str) -> pd.Series:
+def _numbers(foreign: ForeignTable, column: Column, mapping: Mapping) -> pd.Series:
     """Give a metric's values in our unit, by the file's rows; missing where a row is of something else."""
     table = foreign.rows
     if mapping.long is None:
@@ -280,22 +278,22 @@ def _numbers(foreign: ForeignTable, column: Column, mapping: Mapping, where: str
         try:
             return read_quantities(values, CATALOGUE[column.metric].unit, column.part)
         except QuantityError as error:
-            position = int(np.flatnonzero(values.astype("str") == error.text)[0])
-            raise InputError(f"column {column.name!r}, {foreign.at(position)}: {error}", where=where) from error
+            position = np.flatnonzero(values.astype("str") == error.text)[0]
+            raise foreign.fault(column.name, position, str(error)) from error
     if not pd.api.types.is_numeric_dtype(values):
-        values = known_text(values, where=where)
+        values = known_text(values, where=foreign.where)
         values = values.mask(values.isin(MISSING_NUMBERS))
     numbers = as_numbers(values)
     bad = np.flatnonzero((numbers.isna() & values.notna()) | (numbers < 0).fillna(False))
     if len(bad):
-        shown = f"column {column.name!r}, {foreign.at(bad[0])}: {str(values.iloc[bad[0]])[:60]!r}"
         what = "is negative" if numbers.notna().iloc[bad[0]] else "is not a number"
-        raise InputError(f"{shown} {what}", where=where)
+        raise foreign.fault(column.name, bad[0], f"{str(values.iloc[bad[0]])[:60]!r} {what}")
     is_whole = pd.api.types.is_integer_dtype(numbers)
     most = int(_INT64_END / column.factor) if is_whole else _INT64_END / column.factor
     large = ((numbers >= most) & (numbers != np.inf)).fillna(False).to_numpy(dtype=bool)
     if large.any():
-        log.warning("%s: %d values of %s are beyond 2**63 and count as missing", where, int(large.sum()), column.name)
+        what = "%s: %d values of %s are beyond 2**63 and count as missing"
+        log.warning(what, foreign.where, int(large.sum()), column.name)
         numbers = as_numbers(values.mask(large))
         is_whole = pd.api.types.is_integer_dtype(numbers)
     # Whole numbers stay whole where they count: counters pass 2**53.
@@ -304,15 +302,13 @@ def _numbers(foreign: ForeignTable, column: Column, mapping: Mapping, where: str
     return numbers.astype("Float64").astype("float64") * column.factor
 
 
-def _refuse_nobody(
-    foreign: ForeignTable, rows: pd.DataFrame, metrics: Sequence[str], mapping: Mapping, where: str
-) -> None:
+def _refuse_nobody(foreign: ForeignTable, rows: pd.DataFrame, metrics: Sequence[str], mapping: Mapping) -> None:
     """Refuse values of which nobody knows when, or in wide tables of whom, they are."""
     valued = rows[list(metrics)].notna().any(axis=1)
     for name in ("time", *(() if mapping.long is not None else ("pod", "container"))):
         lacking = np.flatnonzero(valued & rows[name].isna()) if name in rows else np.empty(0, dtype=np.int64)
         if len(lacking):
-            raise InputError(f"{foreign.at(lacking[0])}: the {name} is missing", where=where)
+            raise InputError(f"{foreign.at(lacking[0])}: the {name} is missing", where=foreign.where)
 
 
 def _refuse_absent(table: pd.DataFrame, mapping: Mapping, where: str) -> None:
@@ -363,11 +359,6 @@ def _node_of_pod(wide: pd.DataFrame, table: pd.DataFrame) -> pd.Series:
 def _present(samples: pd.DataFrame) -> dict[str, float]:
     shown = [name for name in MEASURED_METRICS if name in ORIGINAL_METRICS or name in samples]
     return {name: float(samples[name].notna().mean()) if name in samples else 0.0 for name in shown}
-
-
-def _interval_s(samples: pd.DataFrame) -> float | None:
-    steps = samples.groupby(list(INSTANCE_KEY), dropna=False)["time"].diff().dt.total_seconds().dropna()
-    return float(np.median(steps)) if len(steps) else None
 
 
 def _notes(samples: pd.DataFrame, mapping: Mapping) -> list[str]:

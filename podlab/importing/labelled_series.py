@@ -13,8 +13,8 @@ import pandas as pd
 
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS
 from podlab.data.samples import MISSING_WORDS, check_samples
-from podlab.errors import InputError
-from podlab.files import decode_text
+from podlab.errors import InputError, first_line
+from podlab.files import decode_text, readable
 
 _RULE = re.compile(
     r"(?P<given>[^=]+)=(?P<rate>rate:)?(?P<column>\w+)(?:\*(?P<factor>[0-9.eE+-]+))?(?::(?P<written>.+))?"
@@ -28,14 +28,12 @@ _HOW = "write such as time=time,cpu=cpu_usage_nanocores*1e7,net_in=rate:rx_bytes
 
 @dataclass(frozen=True)
 class Rule:
-    """Where one column of the samples table comes from.
+    """Where one column of the samples table, ``time``, ``anomaly``, ``service`` or a metric, comes from.
 
     Attributes
     ----------
     given : str
         The series' column.
-    column : str
-        ``time``, ``anomaly``, ``service`` or a metric.
     factor : float
         Turns the series' unit into the metric's.
     rate : bool
@@ -93,20 +91,11 @@ def parse_mapping(text: str) -> tuple[Rule, ...]:
 
 
 def read_series(path: Path, rules: tuple[Rule, ...]) -> pd.DataFrame:
-    """Read a series as the samples of one container, named after the file.
+    """Read a series, a CSV file with a header, as the checked samples of one container, named after the file.
 
-    Parameters
-    ----------
-    path : Path
-        A CSV file with a header. Times are seconds since any origin, texts that begin with the year, or written as the
-        rule says; those without a zone are taken for UTC. Labels are 0 and 1, or true and false, or as the rule says.
-    rules : tuple of Rule
-        Columns that none names are left out.
-
-    Returns
-    -------
-    DataFrame
-        A checked samples table.
+    Times are seconds since any origin, texts that begin with the year, or written as the rule says; those without a
+    zone are taken for UTC. Labels are 0 and 1, or true and false, or as the rule says. Columns that no rule names are
+    left out.
 
     Raises
     ------
@@ -114,7 +103,7 @@ def read_series(path: Path, rules: tuple[Rule, ...]) -> pd.DataFrame:
         If the file cannot be read, lacks a column, holds what is not a number, or what could be read in two ways.
     """
     try:
-        with warnings.catch_warnings():
+        with readable(path), warnings.catch_warnings():
             # A separator at the end of each row must not make the first column an index, and move all others;
             # more values than columns are an error.
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -123,10 +112,8 @@ def read_series(path: Path, rules: tuple[Rule, ...]) -> pd.DataFrame:
                 io.StringIO(decode_text(path.read_bytes())),
                 index_col=False, dtype="str", keep_default_na=False, na_values=sorted(MISSING_WORDS),
             )  # fmt: skip
-    except FileNotFoundError:
-        raise InputError("no such file", where=str(path)) from None
-    except (OSError, ValueError, pd.errors.ParserWarning) as error:
-        raise InputError(f"is not a CSV file: {str(error).splitlines()[0]}", where=str(path)) from None
+    except (ValueError, pd.errors.ParserWarning) as error:
+        raise InputError(f"is not a CSV file: {first_line(error)}", where=str(path)) from None
     absent = [rule.given for rule in rules if rule.given not in table]
     if absent:
         has = ", ".join(map(str, table.columns[:20]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from podlab.data.catalogue import CATALOGUE
 from podlab.data.samples import MISSING_NUMBERS
 from podlab.errors import InputError
-from podlab.files import decode_text
+from podlab.files import read_toml
 
 #: The unit of a text that holds its unit itself.
 TEXT: Final = "text"
@@ -44,13 +43,7 @@ MISSING: Final = MISSING_NUMBERS
 
 
 class QuantityError(ValueError):
-    """A text that is not a number with a unit.
-
-    Attributes
-    ----------
-    text : str
-        All of it, as in the file.
-    """
+    """A ``text``, all of it as in the file, that is not a number with a unit."""
 
     def __init__(self, what: str, text: str) -> None:
         super().__init__(what)
@@ -63,25 +56,9 @@ def units_of(unit: str) -> tuple[str, ...]:
 
 
 def read_quantities(values: pd.Series, unit: str, part: int) -> pd.Series:
-    """Read texts with units as numbers in our unit.
+    """Read texts with units as numbers in our unit, NaN where there is no value.
 
-    Parameters
-    ----------
-    values : Series of str
-    unit : str
-        Our unit.
-    part : int
-        Which of several, parted by ``/``, counted from 1.
-
-    Returns
-    -------
-    Series of float64
-        NaN where there is no value.
-
-    Raises
-    ------
-    QuantityError
-        With the first text that is none.
+    ``part`` says which of several parted by ``/``, from 1. Raises QuantityError with the first text that is none.
     """
     known = {text: _read(text, unit, part) for text in values.dropna().astype(str).unique()}
     return values.astype("object").map(lambda text: known[str(text)] if pd.notna(text) else None).astype("float64")
@@ -281,13 +258,7 @@ def read_mapping(path: Path) -> Mapping:
         If it cannot be read, is not TOML, or says something that is unknown, missing or ambiguous.
     """
     try:
-        table = tomllib.loads(decode_text(path.read_bytes()))
-    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
-        raise InputError(f"not valid TOML: {error}", where=str(path)) from error
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    try:
-        return Mapping.model_validate(table)
+        return Mapping.model_validate(read_toml(path))
     except ValidationError as errors:
         # pydantic lists what is wrong with each form of an Origin; the place is what helps.
         first = errors.errors()[0]

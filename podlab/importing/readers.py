@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from podlab.data.samples import check_text, to_frame
-from podlab.errors import InputError, PodlabError
-from podlab.files import decode_text
+from podlab.errors import InputError, PodlabError, first_line
+from podlab.files import decode_text, readable
 from podlab.importing.mapping import FileFormat
 from podlab.sources.prometheus_client import QueryError, read_matrix
 
@@ -39,29 +39,35 @@ class ForeignTable:
         Where each row is, counted from 1.
     unit : str
         What is counted: ``line``, or ``row`` or ``value`` where a file has no lines.
+    where : str
+        The file.
     """
 
     rows: pd.DataFrame
     lines: npt.NDArray[np.int64]
     unit: str
+    where: str
 
     @classmethod
-    def of(cls, rows: pd.DataFrame, lines: Sequence[int] | npt.NDArray[np.int64], unit: str) -> ForeignTable:
+    def of(
+        cls, rows: pd.DataFrame, lines: Sequence[int] | npt.NDArray[np.int64], unit: str, path: Path
+    ) -> ForeignTable:
         """Make one; columns of one name become ``name (1)``, ``name (2)`` unless they are equal."""
-        return cls(_name_apart(rows.reset_index(drop=True)), np.asarray(lines, dtype=np.int64), unit)
+        return cls(_name_apart(rows.reset_index(drop=True)), np.asarray(lines, dtype=np.int64), unit, str(path))
 
     def at(self, position: int) -> str:
         """Say where a row is, such as ``line 7``."""
         return f"{self.unit} {self.lines[position]}"
 
+    def fault(self, column: object, position: int, what: str, hint: str | None = None) -> InputError:
+        """Say what is wrong with a column's value in a row."""
+        return InputError(f"column {column!r}, {self.at(position)}: {what}", where=self.where, hint=hint)
+
 
 def read_text(path: Path) -> str:
     """Read a text file, in UTF-8 or as its byte order mark says.
 
-    Raises
-    ------
-    ValueError
-        If it is no such text, or holds the control codes of a terminal; the error says in which line.
+    Raises ValueError, which says in which line, if it is no such text, or holds the control codes of a terminal.
     """
     content = path.read_bytes()
     try:
@@ -77,32 +83,27 @@ def read_text(path: Path) -> str:
     return text
 
 
-def begin_of(text: str, number: int, *, newline: str = "\n") -> str:
+def _begin_of(text: str, number: int, *, newline: str = "\n") -> str:
     """Show how a line begins, counted from 1; with ``newline=""`` a lone carriage return ends one too, as in CSV."""
     line = [*io.StringIO(text, newline=newline), ""][number - 1].rstrip("\r\n")
     return repr(line[:_MOST_SHOWN] + ("..." if len(line) > _MOST_SHOWN else ""))
 
 
-def from_rows(rows: Sequence[Sequence[str]], lines: Sequence[int], text: str) -> ForeignTable:
-    """Make a table of rows, of which the first names the columns.
-
-    Raises
-    ------
-    ValueError
-        If a row has more or fewer fields than that.
-    """
+def _from_rows(rows: Sequence[Sequence[str]], lines: Sequence[int], text: str, path: Path) -> ForeignTable:
+    """Make a table of rows, of which the first names the columns; ValueError if one has more or fewer fields."""
     # An empty line has no field; editors and shells leave one at the end.
     filled = [(row, line) for row, line in zip(rows, lines, strict=True) if row]
     if not filled:
-        return ForeignTable.of(pd.DataFrame(), [], "line")
+        return ForeignTable.of(pd.DataFrame(), [], "line", path)
     (names, _), *data = filled
     for row, line in data:
         if len(row) != len(names):
-            raise ValueError(f"line {line} has {len(row)} fields, not {len(names)}: {begin_of(text, line, newline='')}")
+            raise ValueError(
+                f"line {line} has {len(row)} fields, not {len(names)}: {_begin_of(text, line, newline='')}"
+            )
     cells = [[field or None for field in row] for row, _ in data]
-    return ForeignTable.of(
-        pd.DataFrame(cells, columns=pd.Index(list(names)), dtype="object"), [line for _, line in data], "line"
-    )
+    table = pd.DataFrame(cells, columns=pd.Index(list(names)), dtype="object")
+    return ForeignTable.of(table, [line for _, line in data], "line", path)
 
 
 def _name_apart(rows: pd.DataFrame) -> pd.DataFrame:
@@ -128,8 +129,7 @@ _NUMBERS: Final = ("numeric", "real", "integer")
 _MISSING: Final = "?"
 
 
-@dataclass(frozen=True)
-class _Attribute:
+class _Attribute(NamedTuple):
     """A column: its name, and the values that are allowed where they are declared."""
 
     name: str
@@ -137,13 +137,7 @@ class _Attribute:
 
 
 def read_arff(path: Path) -> ForeignTable:
-    """Read a dense file.
-
-    Raises
-    ------
-    ValueError
-        If it is none, or a value is not of those that its attribute declares; the error says in which line.
-    """
+    """Read a dense file; ValueError, with the line, if it is none, or a value is not as its attribute declares."""
     text = read_text(path)
     attributes: list[_Attribute] = []
     rows: list[list[str]] = []
@@ -161,10 +155,10 @@ def read_arff(path: Path) -> ForeignTable:
         elif content.lower().startswith("@data"):
             in_data = True
         elif not content.lower().startswith("@relation"):
-            raise ValueError(f"line {number}: is not a part of a header: {begin_of(text, number)}")
+            raise ValueError(f"line {number}: is not a part of a header: {_begin_of(text, number)}")
     if not in_data:
         raise ValueError("there is no @data")
-    return from_rows([[each.name for each in attributes], *rows], [0, *lines], text)
+    return _from_rows([[each.name for each in attributes], *rows], [0, *lines], text, path)
 
 
 def _without_comment(line: str) -> str:
@@ -202,7 +196,7 @@ def _read_row(content: str, attributes: list[_Attribute], number: int, text: str
         # Weka takes blanks between values, too.
         values = _split(re.sub(rf"({_QUOTED})|\s+", lambda found: found[1] or ",", content), number)
     if len(values) != len(attributes):
-        shown = begin_of(text, number)
+        shown = _begin_of(text, number)
         raise ValueError(f"line {number} has {len(values)} fields, not {len(attributes)}: {shown}")
     row = []
     for (value, quoted), attribute in zip(values, attributes, strict=True):
@@ -242,38 +236,25 @@ _BY_ENDING: Final[dict[str, FileFormat]] = {
 
 
 def read_table(path: Path, file_format: FileFormat | None) -> ForeignTable:
-    """Read a file.
+    """Read a file, written as ``file_format`` says, or by the name's ending if it is not given.
 
-    Parameters
-    ----------
-    path : Path
-    file_format : str, optional
-        How it is written; by the name's ending if not given.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, is written otherwise, or has no rows.
+    Raises InputError if it cannot be read, is written otherwise, or has no rows.
     """
     chosen = file_format or _BY_ENDING.get(path.suffix.lower())
     if chosen is None:
         raise InputError(
             "a file of unknown format", where=str(path), hint="say it in the mapping, such as format = 'csv'"
         )
-    try:
-        table = _READERS[chosen](path)
-    except FileNotFoundError:
-        raise InputError("no such file", where=str(path)) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
-    except QueryError as error:
-        raise InputError(f"holds no samples: {error}", where=str(path)) from error
-    except PodlabError as error:
-        hint = "save the answer of /api/v1/query_range again"
-        raise InputError(error.message, where=str(path), hint=hint) from error
-    except (ValueError, pa.ArrowException) as error:
-        what = (str(error).splitlines() or [""])[0][:300]
-        raise InputError(f"not a readable {chosen} file: {what}", where=str(path)) from error
+    with readable(path):
+        try:
+            table = _READERS[chosen](path)
+        except QueryError as error:
+            raise InputError(f"holds no samples: {error}", where=str(path)) from error
+        except PodlabError as error:
+            hint = "save the answer of /api/v1/query_range again"
+            raise InputError(error.message, where=str(path), hint=hint) from error
+        except (ValueError, pa.ArrowException) as error:
+            raise InputError(f"not a readable {chosen} file: {first_line(error)}", where=str(path)) from error
     if table.rows.empty:
         raise InputError("no rows", where=str(path))
     return table
@@ -291,8 +272,8 @@ def _read_csv(path: Path) -> ForeignTable:
             rows.append(row)
             lines.append(reader.line_num + 1)
     except csv.Error as error:
-        raise ValueError(f"line {lines[-1]}: {error}: {begin_of(text, lines[-1], newline='')}") from error
-    return from_rows(rows, lines[:-1], text)
+        raise ValueError(f"line {lines[-1]}: {error}: {_begin_of(text, lines[-1], newline='')}") from error
+    return _from_rows(rows, lines[:-1], text, path)
 
 
 def _read_parquet(path: Path) -> ForeignTable:
@@ -301,7 +282,7 @@ def _read_parquet(path: Path) -> ForeignTable:
     for number, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
             table = table.set_column(number, field.name, table.column(number).cast(field.type.value_type))
-    return ForeignTable.of(to_frame(table), np.arange(1, table.num_rows + 1), "row")
+    return ForeignTable.of(to_frame(table), np.arange(1, table.num_rows + 1), "row", path)
 
 
 def _read_json_lines(path: Path) -> ForeignTable:
@@ -314,23 +295,23 @@ def _read_json_lines(path: Path) -> ForeignTable:
         if line.strip():
             rows.append(_read_object(line, number, text))
             lines.append(number)
-    return ForeignTable.of(pd.DataFrame(rows), lines, "line")
+    return ForeignTable.of(pd.DataFrame(rows), lines, "line", path)
 
 
 def _read_object(line: str, number: int, text: str) -> dict[str, str | None]:
     try:
         row = json.loads(line)
         if not isinstance(row, dict):
-            raise ValueError(f"line {number} is not an object: {begin_of(text, number)}")
+            raise ValueError(f"line {number} is not an object: {_begin_of(text, number)}")
         fields = {k: v if isinstance(v, str) or v is None else json.dumps(v) for k, v in row.items()}
         "".join([*fields, *(v for v in fields.values() if v is not None)]).encode()
     except json.JSONDecodeError as error:
         what = f"{error.msg.removesuffix(' at')} at column {error.colno}"
-        raise ValueError(f"line {number}: {what}: {begin_of(text, number)}") from error
+        raise ValueError(f"line {number}: {what}: {_begin_of(text, number)}") from error
     except UnicodeEncodeError as error:
-        raise ValueError(f"line {number}: holds half a character: {begin_of(text, number)}") from error
+        raise ValueError(f"line {number}: holds half a character: {_begin_of(text, number)}") from error
     except RecursionError as error:
-        raise ValueError(f"line {number}: is nested too deeply: {begin_of(text, number)}") from error
+        raise ValueError(f"line {number}: is nested too deeply: {_begin_of(text, number)}") from error
     return fields
 
 
@@ -343,7 +324,7 @@ def _read_prometheus(path: Path) -> ForeignTable:
         if name in table:
             raise ValueError(f"a label is named {name!r}")
     rows = table.assign(**{TIME_MS: raw.time_ms, VALUE: raw.value})
-    return ForeignTable.of(rows, np.arange(1, len(rows) + 1), "value")
+    return ForeignTable.of(rows, np.arange(1, len(rows) + 1), "value", path)
 
 
 _READERS: Final[dict[FileFormat, Callable[[Path], ForeignTable]]] = {

@@ -27,13 +27,7 @@ _LEAST_TOLERANCE_S: Final = 2.0
 
 
 def fill_identity(table: pd.DataFrame) -> pd.DataFrame:
-    """Fill in cluster, namespace and uid where only some rows of a pod have them, and those agree.
-
-    Parameters
-    ----------
-    table : DataFrame
-        With all columns of ``CONTAINER_KEY``; ``time`` where it is known.
-    """
+    """Fill in cluster, namespace and uid where only some rows of a pod have them, and those agree."""
     filled = table.copy()
     for name, others in _PARTS_OF_IDENTITY.items():
         # A pod of the same name may come again: at one instant there is one of them.
@@ -74,20 +68,10 @@ def contradictions(table: pd.DataFrame) -> list[str]:
 
 
 def starts_of_ages(table: pd.DataFrame, age_s: pd.Series, *, unit_s: float, made_up: bool) -> pd.Series:
-    """Reckon when containers started from how long they had run.
+    """Reckon when containers started from how long they had run, in seconds, by the rows of the table.
 
-    Ages are cut off to whole units, so rows of one life give starts that lie up to a unit late; the earliest counts.
-
-    Parameters
-    ----------
-    table : DataFrame
-        With ``time`` and all columns of ``CONTAINER_KEY``.
-    age_s : Series of float
-        Aligned with it.
-    unit_s : float
-        The unit of the ages, in seconds.
-    made_up : bool
-        Whether times are only an order: then a life ends where an age falls, and nowhere else.
+    Ages are cut off to whole units of ``unit_s`` seconds, so rows of one life give starts that lie up to a unit late;
+    the earliest counts. Where times are ``made_up``, only an order, a life ends where an age falls, and nowhere else.
     """
     rows = table[list(CONTAINER_KEY)].assign(time=table["time"], age_s=age_s).dropna(subset=["age_s"])
     rows = rows.sort_values([*CONTAINER_KEY, "time"], kind="stable")
@@ -126,13 +110,7 @@ GAUGES_OF_MEMORY: Final = ("memory_usage_bytes", "memory_working_set_bytes", "me
 
 
 def as_counters(table: pd.DataFrame, columns: Sequence[Column], where: str) -> pd.DataFrame:
-    """Make counters of what counts in another way, and refuse what only calls itself a counter.
-
-    Raises
-    ------
-    InputError
-        If a counter falls as none does.
-    """
+    """Make counters of what counts in another way; InputError if one only calls itself so, and falls as none does."""
     counted = [column for column in columns if CATALOGUE[column.metric].kind == "counter"]
     if not counted:
         return table
@@ -205,15 +183,10 @@ def restarts(samples: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
 
 
 def drop_rows_of_nothing(table: pd.DataFrame, columns: Sequence[Column]) -> tuple[pd.DataFrame, int]:
-    """Leave out rows that know nothing and say so by zeros in all columns, or by no value at all.
+    """Leave out, and count, rows that know nothing and say so by zeros in all columns, or by no value at all.
 
-    Nothing that runs has no memory; and a counter that is 0 amid greater values was not read. Other rows of zeros
-    are of a container that does nothing.
-
-    Returns
-    -------
-    tuple of (DataFrame, int)
-        The others, and how many were left out.
+    Nothing that runs has no memory; and a counter that is 0 amid greater values was not read. Other rows of zeros are
+    of a container that does nothing.
     """
     values = table[[column.metric for column in columns]].astype("float64")
     empty = values.isna().all(axis=1)

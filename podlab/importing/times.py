@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -14,6 +13,7 @@ from podlab.data.samples import as_numbers, known_text
 from podlab.data.units import parse_duration_s
 from podlab.errors import InputError
 from podlab.importing.mapping import Time
+from podlab.importing.readers import ForeignTable
 
 _NS_PER: Final = {"unix-s": 1_000_000_000, "unix-ms": 1_000_000, "unix-us": 1_000, "unix-ns": 1}
 _ISO: Final = "iso8601"
@@ -32,52 +32,35 @@ _ZONED: Final = r"(?:Z|[+-]\d\d:?\d\d)$"
 _HAS_ZONE: Final = r"[Tt ]\s*\d[\d:.,]*\s*(?:[Zz]|[+-][\d:]+)$"
 
 
-def read_times(values: pd.Series, time: Time, at: Callable[[int], str], where: str) -> pd.Series:
-    """Read the times of all rows.
-
-    Parameters
-    ----------
-    values : Series
-        As the file has them.
-    time : Time
-        How it writes times.
-    at : callable
-        Tells where in the file a row is, by its position.
-    where : str
-        The file, for errors.
-
-    Returns
-    -------
-    Series of datetime64[ns, UTC]
-        Missing where the file has none.
+def read_times(foreign: ForeignTable, column: str, time: Time) -> pd.Series:
+    """Read the times of all rows, missing where the file has none.
 
     Raises
     ------
     InputError
         If a time cannot be read so, has no zone, or lies before 2000 or after 2100.
     """
-    name = f"column {values.name!r}"
+    values = foreign.rows[column]
     if not pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_datetime64_any_dtype(values):
-        values = known_text(values, where=where)
+        values = known_text(values, where=foreign.where)
     if time.format in _NS_PER:
-        times = _from_numbers(values, time.format, name, at, where)
+        times = _from_numbers(foreign, values, time.format)
     elif pd.api.types.is_datetime64_any_dtype(values):
         times = values
     else:
-        times = _from_text(known_text(values, where=where), time.format, name, at, where)
-    times = _with_zone(times, time.zone, name, where)
+        times = _from_text(foreign, known_text(values, where=foreign.where), time.format)
+    times = _with_zone(times, time.zone, f"column {column!r}", foreign.where)
     out = np.flatnonzero((times < _PLAUSIBLE[0]) | (times > _PLAUSIBLE[1]))
     if len(out):
-        hint = f"is {time.format!r} right? {_OTHERS}"
-        what = f"{name}, {at(out[0])}: {values.iloc[out[0]]!r} would be in {times.iloc[out[0]].year}"
-        raise InputError(what, where=where, hint=hint)
+        what = f"{values.iloc[out[0]]!r} would be in {times.iloc[out[0]].year}"
+        raise foreign.fault(column, out[0], what, f"is {time.format!r} right? {_OTHERS}")
     if time.round is not None:
         times = times.dt.floor(f"{round(parse_duration_s(time.round, where='time.round') * _NS_PER_S)}ns")
     exact: pd.Series = times.dt.as_unit("ns")
     return exact
 
 
-def _from_text(text: pd.Series, time_format: str, name: str, at: Callable[[int], str], where: str) -> pd.Series:
+def _from_text(foreign: ForeignTable, text: pd.Series, time_format: str) -> pd.Series:
     if time_format == _ISO:
         unusual = text.notna() & ~text.str.contains(_ZONED, regex=True, na=False)
         text = text.where(~unusual, text[unusual].map(_as_iso)) if unusual.any() else text
@@ -90,21 +73,21 @@ def _from_text(text: pd.Series, time_format: str, name: str, at: Callable[[int],
         # Of several zones in one column pandas makes objects unless all become UTC.
         times: pd.Series = pd.to_datetime(text, format=pattern, utc=has_zone, errors="coerce")
     except ValueError as error:
-        raise InputError(f"time.format: {time_format!r} is not a pattern", where=where, hint=_OTHERS) from error
+        what = f"time.format: {time_format!r} is not a pattern"
+        raise InputError(what, where=foreign.where, hint=_OTHERS) from error
     bad = np.flatnonzero(times.isna() & text.notna())
     if len(bad):
-        shown = f"{name}, {at(bad[0])}: {str(text.iloc[bad[0]])[:60]!r}"
+        what, hint = f"is not a time, or not written as {time_format!r}", _OTHERS
         if time_format == _ISO:
-            raise InputError(
-                f"{shown} is not a time of ISO 8601, such as 2026-01-31T08:00:00Z", where=where,
-                hint="say how it is written: time.format = '%d.%m.%Y %H:%M:%S', for example",
-            )  # fmt: skip
-        raise InputError(f"{shown} is not a time, or not written as {time_format!r}", where=where, hint=_OTHERS)
+            what = "is not a time of ISO 8601, such as 2026-01-31T08:00:00Z"
+            hint = "say how it is written: time.format = '%d.%m.%Y %H:%M:%S', for example"
+        raise foreign.fault(text.name, bad[0], f"{str(text.iloc[bad[0]])[:60]!r} {what}", hint)
     if time_format == _ISO:
         known = text.dropna()
         zoned = known.str.contains(_HAS_ZONE, regex=True)
         if zoned.any() and not zoned.all():
-            raise InputError(f"{name} has times with and without a zone", where=where, hint="write all of them alike")
+            what = f"column {text.name!r} has times with and without a zone"
+            raise InputError(what, where=foreign.where, hint="write all of them alike")
         times = times if zoned.all() else times.dt.tz_localize(None)
     return times
 
@@ -117,18 +100,18 @@ def _as_iso(text: str) -> str:
     return f"{found['date']}T{found['time'].replace(',', '.')}{'Z' if found['utc'] else offset}"
 
 
-def _from_numbers(values: pd.Series, time_format: str, name: str, at: Callable[[int], str], where: str) -> pd.Series:
+def _from_numbers(foreign: ForeignTable, values: pd.Series, time_format: str) -> pd.Series:
     ns = _NS_PER[time_format]
     numbers = as_numbers(values)
     bad = np.flatnonzero(numbers.isna() & values.notna())
     if len(bad):
-        shown = f"{name}, {at(bad[0])}: {str(values.iloc[bad[0]])[:60]!r}"
-        raise InputError(f"{shown} is not a number, as {time_format!r} needs", where=where, hint=_OTHERS)
+        what = f"{str(values.iloc[bad[0]])[:60]!r} is not a number, as {time_format!r} needs"
+        raise foreign.fault(values.name, bad[0], what, _OTHERS)
     # Milliseconds taken for seconds would wrap around, and some would come out in this century.
     beyond = np.flatnonzero((numbers.astype("Float64").abs() >= _INT64_END / ns).fillna(False))
     if len(beyond):
-        what = f"{name}, {at(beyond[0])}: {values.iloc[beyond[0]]!r} is too large for {time_format!r}"
-        raise InputError(what, where=where, hint=_OTHERS)
+        what = f"{values.iloc[beyond[0]]!r} is too large for {time_format!r}"
+        raise foreign.fault(values.name, beyond[0], what, _OTHERS)
     if pd.api.types.is_float_dtype(numbers):
         numbers = numbers.astype("Float64")
         whole = numbers.floordiv(1)
@@ -162,21 +145,9 @@ def _with_zone(times: pd.Series, zone: str | None, name: str, where: str) -> pd.
 
 
 def times_in_order(number: pd.Series, time: Time, where: str) -> pd.Series:
-    """Make up times for rows of which only the order is known.
+    """Make up times for rows of which only the order is known: ``number`` says which of its container each is, from 0.
 
-    Parameters
-    ----------
-    number : Series of int
-        Which row of its container each is, counted from 0.
-    time : Time
-        When the first was, and how far apart they are.
-    where : str
-        The files, for errors.
-
-    Raises
-    ------
-    InputError
-        If the start is not a time, or a time would lie before 2000 or after 2100.
+    Raises InputError if the start is not a time, or a time would lie before 2000 or after 2100.
     """
     step_s = parse_duration_s(time.every or "", where="time.every")
     try:

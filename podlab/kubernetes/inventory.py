@@ -10,11 +10,11 @@ from typing import Any, Final
 import pandas as pd
 
 from podlab.data.catalogue import ALL_COLUMNS, CONTAINER_KEY
-from podlab.data.deployments import names_image
+from podlab.data.labels import names_image
 from podlab.errors import PodlabError
 from podlab.kubernetes.client import ApiConnection, Resource
 from podlab.kubernetes.errors import ExpiredError, ForbiddenError
-from podlab.kubernetes.objects import Item, ListedPod, Node, OwnedMeta, Page
+from podlab.kubernetes.objects import Item, ListedPod, Node, Page
 from podlab.sources.kubelet import KubeletAddress
 
 log = logging.getLogger(__name__)
@@ -164,21 +164,8 @@ def list_all(
 ) -> list[Item]:
     """Read a list page by page; start again if it expires, so that all pages are of one moment.
 
-    Parameters
-    ----------
-    connection : ApiConnection
-    page_type : type
-        The struct to decode a page into.
-    resource : {"pods", "nodes"}
-    page_size : int
-        Objects per request.
-    **scope
-        As for :meth:`podlab.kubernetes.client.ApiConnection.list_page`.
-
-    Raises
-    ------
-    InputError, PodlabError
-        As :func:`read_inventory` does.
+    ``scope`` is as for :meth:`podlab.kubernetes.client.ApiConnection.list_page`, errors are those of
+    :func:`read_inventory`.
     """
     for _ in range(_MOST_RESTARTS + 1):
         items: list[Item] = []
@@ -215,7 +202,8 @@ def _read_image_sizes(connection: ApiConnection, page_size: int) -> dict[str, di
 
 
 def _running_containers(pod: ListedPod, sizes_bytes: dict[str, dict[str, int]]) -> Iterator[dict[str, Any]]:
-    owner_kind, owner_name = _controller(pod.metadata)
+    # What manages a pod is at most one of its owners.
+    owner = next((owner for owner in pod.metadata.owners if owner.controller), None)
     sidecars = [container for container in pod.spec.init_containers if container.restart_policy == "Always"]
     images = {container.name: container.image for container in (*pod.spec.containers, *sidecars)}
     names = {sidecar.name for sidecar in sidecars}
@@ -238,17 +226,9 @@ def _running_containers(pod: ListedPod, sizes_bytes: dict[str, dict[str, int]]) 
                 (status.image_id, image, status.image), sizes_bytes.get(pod.spec.node or "", {})
             ),
             "pod_labels": pod.metadata.labels,
-            "owner_kind": owner_kind,
-            "owner_name": owner_name,
+            "owner_kind": owner.kind if owner else None,
+            "owner_name": owner.name if owner else None,
         }
-
-
-def _controller(metadata: OwnedMeta) -> tuple[str | None, str | None]:
-    """Return what manages a pod: at most one of its owners."""
-    for owner in metadata.owners:
-        if owner.controller:
-            return owner.kind, owner.name
-    return None, None
 
 
 _RUNTIME_PREFIXES: Final = ("docker-pullable://", "docker://")
@@ -259,20 +239,10 @@ _DEFAULT_TAG: Final = "latest"
 # Thousands of containers run a few dozen images.
 @lru_cache(maxsize=4096)
 def normal_name(image: str) -> str:
-    """Spell an image's name in full, as container runtimes do.
+    """Spell an image's name in full, as runtimes do: registry, path and tag, or the digest alone if it has one.
 
     The first part of a name is a registry only if it contains a dot or a colon or is ``localhost``
     (https://github.com/distribution/reference); Docker Hub's own images are below ``library/``.
-
-    Parameters
-    ----------
-    image : str
-        A name as in a pod's spec, in a pod's status or in a node's list.
-
-    Returns
-    -------
-    str
-        Registry, path and tag; or the digest alone where the name contains one.
 
     Examples
     --------
@@ -300,25 +270,12 @@ def normal_name(image: str) -> str:
 
 
 def size_of(names: Iterable[str], sizes_bytes: dict[str, int]) -> int | None:
-    """Find an image's size by the first of its names that a node knows.
+    """Find an image's size in bytes by the first of its names, in any spelling, that a node knows by its normal name.
 
-    Parameters
-    ----------
-    names : iterable of str
-        Any spellings of the image, the most certain first; empty ones are skipped.
-    sizes_bytes : dict
-        Size by normal name, from the node's list.
-
-    Returns
-    -------
-    int or None
-        Bytes; None where the node's list does not contain the image (by default a kubelet reports at most 50).
+    None where the node's list does not contain the image: by default a kubelet reports at most 50.
     """
-    for name in names:
-        size = sizes_bytes.get(normal_name(name)) if name else None
-        if size is not None:
-            return size
-    return None
+    found = (sizes_bytes.get(normal_name(name)) for name in names if name)
+    return next((size for size in found if size is not None), None)
 
 
 #: Kinds of a kubelet's address, the best first; a name may not resolve where podlab runs.
@@ -327,21 +284,9 @@ _DEFAULT_PORT = 10250
 
 
 def list_kubelets(connection: ApiConnection, *, page_size: int = 500) -> list[KubeletAddress]:
-    """List the kubelets of a cluster; nodes that have no address yet are left out.
+    """List the kubelets of a cluster, which needs the right to list nodes; nodes that have no address yet are left out.
 
-    Parameters
-    ----------
-    connection : ApiConnection
-        It needs the right to list nodes.
-    page_size : int
-        Nodes fetched in one request.
-
-    Raises
-    ------
-    InputError
-        If the API server cannot be reached or trusted, or refuses.
-    PodlabError
-        If the API server fails or breaks off.
+    Errors are those of :func:`read_inventory`.
     """
     found = []
     for node in list_all(connection, Page[Node], "nodes", page_size=page_size):

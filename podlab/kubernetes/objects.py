@@ -51,20 +51,8 @@ class Meta(Struct, gc=False):
     resource_version: str = field(default="", name="resourceVersion")
 
 
-class Running(Struct, gc=False):
-    """``state.running`` of a container."""
-
-    started_at: datetime | None = field(default=None, name="startedAt")
-
-
-class Waiting(Struct, gc=False):
-    """``state.waiting`` of a container."""
-
-    reason: str | None = None
-
-
-class Terminated(Struct, gc=False):
-    """``state.terminated`` of a container."""
+class StateDetails(Struct, gc=False):
+    """``running``, ``waiting`` or ``terminated`` of a container's state, as far as each has these."""
 
     started_at: datetime | None = field(default=None, name="startedAt")
     reason: str | None = None
@@ -73,9 +61,9 @@ class Terminated(Struct, gc=False):
 class State(Struct, gc=False):
     """``state`` of a container: one of them, or none, which means waiting."""
 
-    running: Running | None = None
-    waiting: Waiting | None = None
-    terminated: Terminated | None = None
+    running: StateDetails | None = None
+    waiting: StateDetails | None = None
+    terminated: StateDetails | None = None
 
 
 class ContainerStatus(Struct, gc=False):
@@ -125,7 +113,7 @@ class Pod(Struct, gc=False):
     status: PodStatus[ContainerStatus] = field(default_factory=PodStatus)
 
 
-class Owner(Struct, gc=False):
+class OwnerReference(Struct, gc=False):
     """One of an object's ``ownerReferences``."""
 
     kind: str
@@ -137,7 +125,7 @@ class OwnedMeta(Meta, gc=False):
     """``metadata`` of an object that may have an owner."""
 
     labels: dict[str, str] = field(default_factory=dict)
-    owners: tuple[Owner, ...] = field(default=(), name="ownerReferences")
+    owners: tuple[OwnerReference, ...] = field(default=(), name="ownerReferences")
 
 
 class ImageContainer(Container, gc=False):
@@ -240,16 +228,9 @@ class WatchedContainer(Struct, frozen=True, gc=False):
 
 
 class WatchedPod(Struct, frozen=True, gc=False):
-    """A pod with all its containers.
+    """A pod with all its containers: init containers and sidecars, then the main ones, then ephemeral ones.
 
-    Attributes
-    ----------
-    namespace, name, uid : str
-        Its identity; a pod recreated under the same name has another uid.
-    node : str or None
-        Where it runs; None before it is scheduled.
-    containers : tuple of WatchedContainer
-        In the order of the spec: init containers and sidecars, then the main ones, then ephemeral ones.
+    One recreated under the same name has another uid; ``node`` is None before it is scheduled.
     """
 
     namespace: str
@@ -260,14 +241,9 @@ class WatchedPod(Struct, frozen=True, gc=False):
 
 
 class Change(Struct, frozen=True, gc=False):
-    """What happened to a pod.
+    """What happened to a pod, and its present state; the last one seen if it is gone.
 
-    Attributes
-    ----------
-    kind : {"added", "changed", "gone"}
-        Pods are identified by uid: one deleted and recreated under its name is ``gone`` and ``added``.
-    pod : WatchedPod
-        Its present state; the last one seen if it is gone.
+    Pods are identified by uid: one deleted and recreated under its name is ``gone`` and ``added``.
     """
 
     kind: ChangeKind
@@ -361,22 +337,9 @@ def read_pieces(response: BaseHTTPResponse) -> Iterator[bytes]:
 
 
 def read_lines(pieces: Iterable[bytes]) -> Iterator[list[bytes]]:
-    r"""Split a stream into lines.
+    r"""Split a stream into the lines that each piece completes, some with their break; often one, sometimes none.
 
-    Parameters
-    ----------
-    pieces : iterable of bytes
-        The stream, as it arrives.
-
-    Yields
-    ------
-    list of bytes
-        The lines that each piece completes, some with their line break; often one, sometimes none.
-
-    Raises
-    ------
-    UnreadableError
-        If a line does not end.
+    Raises UnreadableError if a line does not end.
 
     Examples
     --------

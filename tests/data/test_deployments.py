@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podlab.data.deployments import deployments_of, strip_generated
+from podlab.data.labels import deployments_of, strip_generated
 
 
 def pods(*rows: dict[str, Any]) -> pd.DataFrame:

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from podlab.data.catalogue import ALL_COLUMNS, TIMES
 from podlab.data.samples import INSTANCE_KEY, is_sound, to_frame
 from podlab.data.store.dataset import Dataset, Ids, number_instances
-from podlab.data.store.manifest import Partition
-from podlab.errors import InputError
+from podlab.data.store.files import Partition
+from podlab.errors import InputError, first_line
 from podlab.parallel import in_turn, is_spread
 from podlab.progress import Progress
 
@@ -58,12 +58,8 @@ _LEFT_OUT = "(epoch_ns(time) >= head_end_ns AND epoch_ns(time) < tail_begin_ns A
 class Share:
     """Containers of one cluster that are read together.
 
-    Attributes
-    ----------
-    partitions : tuple of Partition
-        All that hold rows of them, in order of time.
-    ids : array of uint64 (n_instances,)
-        The numbers of the container instances, ascending.
+    ``partitions`` are all that hold rows of them, in order of time; ``ids`` (n_instances,) the container instances'
+    numbers, ascending.
     """
 
     partitions: tuple[Partition, ...]
@@ -72,14 +68,9 @@ class Share:
 
 @dataclass(frozen=True)
 class Batch:
-    """Some containers, complete.
+    """Some containers, complete: a checked samples table, rows of one container instance together and in order of time.
 
-    Attributes
-    ----------
-    samples : DataFrame
-        A checked samples table; rows of one container instance stand together and in order of time.
-    left_out : array of int64 (n_containers,)
-        How many rows of each, in order of appearance, were not asked for.
+    ``left_out`` (n_containers,) is how many rows of each, in order of appearance, were not asked for.
     """
 
     samples: pd.DataFrame
@@ -89,16 +80,8 @@ class Batch:
 def read_shares(dataset: Dataset) -> tuple[list[Share], frozenset[str]]:
     """Divide the containers of a data set into shares, from the footers of its partitions.
 
-    Returns
-    -------
-    tuple of (list of Share, frozenset of str)
-        Clusters one after another, in each the containers that end earlier first; and the metrics of which the data
-        set has any value.
-
-    Raises
-    ------
-    InputError
-        If a partition has no usable footer.
+    Clusters come one after another, in each the containers that end earlier first. The second result are the metrics of
+    which the data set has any value. Raises InputError if a partition has no usable footer.
     """
     shares = []
     metrics: set[str] = set()
@@ -123,13 +106,7 @@ def over_shares(
 ) -> Iterator[T]:
     """Give what some work gives of each share, in order: here, or done by a scheduler's workers.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        The data set; workers must find it under the same path or URL.
-    shares : sequence of Share
-    work : callable
-        Takes the data set and a share; can be pickled.
+    The workers must find the data set under the same path or URL, and ``work`` can be pickled.
     """
     if not is_spread():
         for share in shares:
@@ -159,15 +136,13 @@ def stream_containers(
 
     Parameters
     ----------
-    dataset : Dataset
-    share : Share
     metrics : collection of str, optional
         Metric columns to read; by default all.
     labels : bool
         Whether to read labels as well.
     head_s, tail_s : float
-        Of each container only the rows of its first seconds (since its start, or since its first row if that is
-        later; the first row always) and of its last ones. By default all.
+        Of each container only the rows of its first seconds (since its start, or since its first row if that is later;
+        the first row always) and of its last ones. By default all.
 
     Yields
     ------
@@ -183,8 +158,8 @@ def stream_containers(
     names = [name for name in ALL_COLUMNS if name in wanted]
     # Sorting is what takes time: the texts of the identity are put in afterwards.
     sorted_names = [name for name in names if name not in INSTANCE_KEY]
-    with open_rows(dataset, share.partitions) as database:
-        found = with_utc_times(
+    with _open_rows(dataset, share.partitions) as database:
+        found = _with_utc_times(
             database.sql(
                 f"SELECT {_IDENTITY}, min(time) AS first, max(time) AS last FROM rows GROUP BY ALL ORDER BY ALL"  # noqa: S608
             ).to_arrow_table()
@@ -203,7 +178,7 @@ def stream_containers(
             f"WHERE NOT {_LEFT_OUT} ORDER BY number, time, file_index, file_row_number"
         ).to_arrow_reader(BATCH_ROWS)
         for table in cut_between_containers(reader):
-            merged = _merge_repeated(with_utc_times(table))
+            merged = _merge_repeated(_with_utc_times(table))
             numbers = merged["number"]
             for name in INSTANCE_KEY:
                 merged = merged.append_column(name, identity[name].take(numbers))
@@ -214,13 +189,10 @@ def stream_containers(
 
 
 @contextmanager
-def open_rows(dataset: Dataset, partitions: Sequence[Partition]) -> Iterator[duckdb.DuckDBPyConnection]:
+def _open_rows(dataset: Dataset, partitions: Sequence[Partition]) -> Iterator[duckdb.DuckDBPyConnection]:
     """Give a database with the view ``rows`` of some partitions, checked before; what it puts on disk goes at the end.
 
-    Raises
-    ------
-    InputError
-        If a partition is not what its manifest says, DuckDB is not installed, or a query fails.
+    Raises InputError if a partition is not what its manifest says, DuckDB is not installed, or a query fails.
     """
     try:
         import duckdb
@@ -244,7 +216,7 @@ def open_rows(dataset: Dataset, partitions: Sequence[Partition]) -> Iterator[duc
                 )
                 yield database
         except duckdb.Error as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            reason = first_line(error)
             raise InputError(f"cannot be read: {reason}", where=dataset.where, hint="collect again") from error
 
 
@@ -274,7 +246,7 @@ def _count_left_out(database: duckdb.DuckDBPyConnection, found: pa.Table) -> NDA
     return count
 
 
-def with_utc_times(table: pa.Table) -> pa.Table:
+def _with_utc_times(table: pa.Table) -> pa.Table:
     """Name the time zone as the partitions do; DuckDB gives it the name of this machine's."""
     for position, name in enumerate(table.column_names):
         if name in TIMES:
@@ -314,21 +286,18 @@ def _merge_repeated(table: pa.Table) -> pa.Table:
     return pa.table(columns, schema=table.schema)
 
 
-def count_labelled(
+def _count_labelled(
     dataset: Dataset, share: Share, *, head_s: float, group: str, skipped_roles: Sequence[str] = ()
 ) -> pd.DataFrame:
     """Count the rows of the labelled containers of a share, without those that were recorded for some roles.
 
-    Returns
-    -------
-    DataFrame
-        One row per container instance: ``id``, ``service``, ``group`` and ``rows``, those of its first seconds.
+    One row per container instance: ``id``, ``service``, ``group`` and ``rows``, those of its first seconds.
     """
     columns = {name for partition in share.partitions for name in partition.columns}.intersection(ALL_COLUMNS)
     if "service" not in columns:
         return pd.DataFrame({"id": share.ids[:0], "service": [], "group": [], "rows": []})
     own_group, own_role = (f"min({name})" if name in columns else "NULL::VARCHAR" for name in (group, "role"))
-    with open_rows(dataset, share.partitions) as database:
+    with _open_rows(dataset, share.partitions) as database:
         counted = database.sql(
             f"WITH found AS (SELECT {_IDENTITY}, min(time) AS first, min(service) AS own_service, "  # noqa: S608
             f"{own_group} AS own_group, {own_role} AS own_role FROM rows GROUP BY ALL) "
@@ -360,14 +329,10 @@ def sample_datasets(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> pd.DataFrame:
-    """Read labelled containers of data sets, at most so many rows.
+    """Read labelled containers of data sets, at most ``most_rows`` rows, not yet in order.
 
     Parameters
     ----------
-    datasets : sequence of Dataset
-        Where to draw from.
-    most_rows : int
-        How many rows at most.
     head_s : float
         How much of each container's beginning is read.
     services : sequence of str, optional
@@ -380,11 +345,6 @@ def sample_datasets(
         Draws the containers.
     progress : callable, optional
         Called before each share of a data set is counted, and before it is read.
-
-    Returns
-    -------
-    DataFrame
-        Samples, not yet in order.
 
     Raises
     ------
@@ -400,7 +360,7 @@ def sample_datasets(
     counted = []
     for number, (dataset, share) in enumerate(shares):
         report(number, "count", share)
-        counted.append(count_labelled(dataset, share, head_s=head_s, group=group, skipped_roles=skipped_roles))
+        counted.append(_count_labelled(dataset, share, head_s=head_s, group=group, skipped_roles=skipped_roles))
     chosen = _choose(pd.concat(counted, ignore_index=True), most_rows, services, seed)
     parts = []
     for number, (dataset, share) in enumerate(shares):

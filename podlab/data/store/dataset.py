@@ -27,20 +27,22 @@ from numpy.typing import NDArray
 
 from podlab.data.catalogue import AGES, ALL_COLUMNS, CATALOGUE, CONTAINER_KEY, IDENTITY, LABELS
 from podlab.data.samples import INSTANCE_KEY, REQUIRED, check_samples, to_frame
-from podlab.data.store.files import LocalStore, Store, open_store, url_of
-from podlab.data.store.manifest import (
+from podlab.data.store.files import (
     FORMAT,
     Append,
     Partition,
+    Store,
     append_of,
     digest_of,
     encode,
     manifest_name,
+    open_store,
     partition_name,
     read_appends,
     time_of,
+    url_of,
 )
-from podlab.errors import InputError
+from podlab.errors import InputError, first_line
 from podlab.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -60,15 +62,7 @@ _RESTORE = "restore it from a copy, or remove the data set and collect again"
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set.
-
-    Attributes
-    ----------
-    store : Store
-        Its files.
-    partitions : tuple of Partition
-        Of all appends that were whole, by cluster, day and the time of the append.
-    """
+    """A data set: its files, and the partitions of all whole appends, by cluster, day and the time of the append."""
 
     store: Store
     partitions: tuple[Partition, ...]
@@ -112,10 +106,7 @@ class Dataset:
     def read(self, *, metrics: Collection[str] | None = None) -> pd.DataFrame:
         """Read everything as one samples table, as :func:`podlab.data.recordings.read_recording` does a file.
 
-        Raises
-        ------
-        InputError
-            If a partition is not what its manifest says; the error names it.
+        Raises InputError if a partition is not what its manifest says; the error names it.
         """
         tables = []
         for partition in self.partitions:
@@ -128,10 +119,7 @@ class Dataset:
     def open(self, partition: Partition) -> Iterator[pq.ParquetFile]:
         """Open a partition, after its digest and schema were checked.
 
-        Raises
-        ------
-        InputError
-            If it is not there, is torn, was changed, or is not a Parquet file of the manifest's columns.
+        Raises InputError if it is not there, is torn, was changed, or is not a Parquet file of the manifest's columns.
         """
         with self._opened(partition) as opened:
             file = self._check(opened, partition)
@@ -140,39 +128,23 @@ class Dataset:
                 yield parquet
 
     def fetch(self, partition: Partition, target: Path) -> None:
-        """Check a partition as :meth:`open` does, and put it on this machine's disk: a link to a file that is there.
-
-        Parameters
-        ----------
-        partition : Partition
-        target : Path
-            The link or file to make.
-        """
+        """Check a partition as :meth:`open` does, and put it at ``target``: a link to a file that is on this disk."""
         with self._opened(partition) as opened:
             file = self._check(opened, partition)
             with pq.ParquetFile(file) as parquet:
                 self._check_schema(parquet, partition)
-            if isinstance(self.store, LocalStore):
-                target.symlink_to(self.store.path_of(partition.name))
+            if (local := self.store.local_path(partition.name)) is not None:
+                target.symlink_to(local)
             else:
                 file.seek(0)
                 with target.open("wb") as copy:
                     shutil.copyfileobj(file, copy)
 
     def read_footer(self, partition: Partition) -> tuple[Ids, frozenset[str]]:
-        """Read only a partition's footer.
+        """Read a partition's footer: the numbers of its container instances, ascending, and the metrics with any value.
 
-        What it says is believed when the partition itself has been read: its digest covers the footer.
-
-        Returns
-        -------
-        tuple of (array of uint64, frozenset of str)
-            Numbers of its container instances, ascending, and the metrics of which there is any value.
-
-        Raises
-        ------
-        InputError
-            If there is no usable footer.
+        What it says is believed when the partition itself has been read: its digest covers the footer. Raises
+        InputError if there is no usable one.
         """
         where = self._name(partition)
         with self._opened(partition, "was changed since it was written") as opened:
@@ -202,7 +174,7 @@ class Dataset:
         except FileNotFoundError:
             raise InputError("is missing", where=where, hint=_RESTORE) from None
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            reason = first_line(error)
             raise InputError(unreadable or f"cannot be read: {reason}", where=where, hint=_RESTORE) from error
 
     def _check(self, opened: BinaryIO, partition: Partition) -> BinaryIO:
@@ -210,7 +182,8 @@ class Dataset:
         where = self._name(partition)
         self._check_size(opened, partition)
         digest = hashlib.sha256()
-        kept = None if isinstance(self.store, LocalStore) else io.BytesIO()  # a second download costs more than memory
+        # A second download costs more than memory.
+        kept = io.BytesIO() if self.store.local_path(partition.name) is None else None
         while piece := opened.read(_HASHED_BYTES):
             digest.update(piece)
             if kept is not None:
@@ -241,17 +214,10 @@ class Dataset:
 
 
 def open_dataset(path: Path | str) -> Dataset:
-    """Open the data set in a folder as it is now; what is added later is not seen.
+    """Open the data set in a folder, or at a URL, as it is now; what is added later is not seen.
 
-    Parameters
-    ----------
-    path : Path or str
-        The folder, or its URL.
-
-    Raises
-    ------
-    InputError
-        If it is not a data set, a manifest was damaged, or a Parquet file lies in it that no append put there.
+    Raises InputError if it is not a data set, a manifest was damaged, or a Parquet file lies in it that no append put
+    there.
     """
     store = open_store(path)
     # In this order: whatever partition is listed, the manifest that its append began with is there as well.
@@ -338,23 +304,16 @@ def _ids_of(schema: pa.Schema) -> Ids | None:
 def append(
     frame: pd.DataFrame, path: Path | str, *, source: str = "", clock: Callable[[], datetime] | None = None
 ) -> Append:
-    """Add a samples table to the data set in a folder, which is made if it is not there.
+    """Add a samples table to the data set in a folder, or at a URL, which is made if it is not there.
+
+    Readers see all of it or, if this raises or is killed, nothing.
 
     Parameters
     ----------
-    frame : DataFrame
-        A samples table.
-    path : Path or str
-        The folder, or its URL.
     source : str
         SHA-256 of the file that the table was read from, to tell later that it was added.
     clock : callable, optional
         Gives the time, which orders the appends.
-
-    Returns
-    -------
-    Append
-        What was added. Readers see all of it or, if this raises or is killed, nothing.
 
     Raises
     ------
@@ -408,18 +367,7 @@ def vacuum(
     """Remove the files of appends that were begun long ago and were not completed, and old working files.
 
     Rows that readers see are never touched. A writer that is still at work after ``older_than`` would lose what it
-    wrote: its append then names files that are missing.
-
-    Parameters
-    ----------
-    path : Path or str
-        The data set's folder, or its URL.
-    older_than : timedelta
-        How long ago an append must have begun.
-    dry_run : bool
-        Remove nothing.
-    clock : callable
-        Gives the time.
+    wrote: its append then names files that are missing. ``dry_run`` removes nothing.
 
     Returns
     -------

@@ -36,14 +36,14 @@ from pathlib import Path
 from podlab.data.store import append, files
 from tests.support.synthetic import make_samples
 
-write = files.LocalStore.write
+write = files._LocalStore.write
 
 def write_and_die(self, name, content):
     write(self, name, content)
     if name.endswith(".parquet"):
         os.kill(os.getpid(), signal.SIGKILL)
 
-files.LocalStore.write = write_and_die
+files._LocalStore.write = write_and_die
 append(make_samples(("redis",), deployments_per_service=1, seconds=10), Path(sys.argv[1]))
 """
 

@@ -14,8 +14,7 @@ import pytest
 
 from podlab.data.recordings import read_recording
 from podlab.data.store import append, open_dataset, vacuum
-from podlab.data.store.files import open_store
-from podlab.data.store.manifest import FORMAT, Append, encode, manifest_name
+from podlab.data.store.files import FORMAT, Append, encode, manifest_name, open_store
 from podlab.errors import InputError
 from podlab.files import WORKING
 from tests.data.store.test_append import KILLED
