@@ -31,24 +31,9 @@ class Proxy(NamedTuple):
 
 
 def find_proxy(url: str, environment: Mapping[str, str] | None = None) -> Proxy | None:
-    """Find the proxy by which an address is to be reached.
+    """Find the proxy by which an address is to be reached; None where the host is asked directly.
 
-    Parameters
-    ----------
-    url : str
-        ``http://...`` or ``https://...``.
-    environment : mapping of str to str, optional
-        The process' own by default.
-
-    Returns
-    -------
-    Proxy or None
-        None where the host is asked directly.
-
-    Raises
-    ------
-    InputError
-        If the proxy is of a kind that podlab does not speak to, or its address is none.
+    Raises InputError if the proxy is of a kind that podlab does not speak to, or its address is none.
     """
     environment = os.environ if environment is None else environment
     parts = urlsplit(url)
@@ -70,6 +55,12 @@ def _look_up(environment: Mapping[str, str], name: str) -> Proxy | None:
             text = environment[variable].strip()
             return Proxy(variable, text) if text else None
     return None
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, by address or as ``localhost``."""
+    address = _address(host)
+    return host == "localhost" if address is None else address.is_loopback
 
 
 def _is_near(host: str) -> bool:

@@ -6,7 +6,6 @@ bytes takes microseconds.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -25,7 +24,7 @@ from urllib3.exceptions import HTTPError
 from podlab.errors import InputError, PodlabError
 from podlab.http import API_SERVER, DECODE_ERRORS, HttpClient, one_line, proxy_headers
 from podlab.kubernetes.errors import describe, explain_status, read_status
-from podlab.proxies import find_proxy
+from podlab.proxies import find_proxy, is_loopback
 from podlab.secret_text import clean_token
 
 if TYPE_CHECKING:
@@ -100,32 +99,17 @@ def connect(
 
 def _refuse_clear_text(found: Credentials) -> None:
     address = urlsplit(found.host)
-    if address.scheme == "https" or not found.headers() or _is_loopback(address.hostname or ""):
+    if address.scheme == "https" or not found.headers() or is_loopback(address.hostname or ""):
         return
     raise InputError("the credentials would be sent unencrypted", where=found.host, hint="give an https:// address")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @dataclass(frozen=True)
 class Credentials:
     """The address of an API server and what it needs to let a client in.
 
-    Attributes
-    ----------
-    host : str
-        ``https://...`` of the API server.
-    pool : PoolManager
-        Connections that trust the server's authority and show the client's certificate.
-    headers : callable
-        Returns the headers of the next request: a token in a file is renewed. Raises InputError if it cannot be read.
-    authority, certificate, key : str or None
-        Files: the certificate authority, the client's certificate and its key.
+    ``pool`` trusts the server's authority and shows the client's certificate; ``headers`` returns those of the next
+    request, because a token in a file is renewed, and raises InputError if it cannot be read. The others are files.
     """
 
     host: str
@@ -144,10 +128,7 @@ def no_credentials(host: str) -> Credentials:
 def service_account() -> Credentials:
     """Read a pod's own, without the official client, whose 75 MB are not in the watcher's image.
 
-    Raises
-    ------
-    InputError
-        If it is incomplete.
+    Raises InputError if it is incomplete.
     """
     host, port = (os.environ.get(f"KUBERNETES_SERVICE_{part}", "") for part in ("HOST", "PORT"))
     authority = SERVICE_ACCOUNT / "ca.crt"
@@ -172,11 +153,8 @@ def service_account() -> Credentials:
 def read_kubeconfig(paths: str, context: str | None) -> Credentials:
     """Load a kubeconfig, or several that ``KUBECONFIG`` joins with ``:``, by the official client.
 
-    Raises
-    ------
-    InputError
-        If it does not exist, cannot be read, or is not a kubeconfig; or without the official client, which no image
-        contains.
+    Raises InputError if it does not exist, cannot be read, or is not a kubeconfig; or without the official client,
+    which no image contains.
     """
     origin = f"kubeconfig {paths}"
     if not any(Path(path).expanduser().is_file() for path in paths.split(os.pathsep) if path):
@@ -276,27 +254,19 @@ def _pool(authority: str | None = None) -> urllib3.PoolManager:
 
 Resource = Literal["pods", "nodes"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-Response = TypeVar("Response")
+PageT = TypeVar("PageT")
 
 JSON: Final = "application/json"
-#: Content types of a PATCH: https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply
+#: Content type of a PATCH: https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply
 MERGE_PATCH: Final = "application/merge-patch+json"
-STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
-JSON_PATCH: Final = "application/json-patch+json"
 
 
 @dataclass(frozen=True)
 class ApiConnection:
     """Access to one API server; made by :func:`connect`. Threads may share it.
 
-    Attributes
-    ----------
-    credentials : Credentials
-        Address, connections, and the headers of each request.
-    origin : str
-        Where address and credentials came from, for errors.
-    timeout_s : float
-        Longest wait for a connection, and for each piece of a response, in seconds.
+    ``origin`` says in errors where the credentials came from; ``timeout_s`` is the longest wait for a connection, and
+    for each piece of a response.
     """
 
     credentials: Credentials = field(repr=False)
@@ -333,116 +303,46 @@ class ApiConnection:
 
         Parameters
         ----------
-        method : {"GET", "POST", "PUT", "PATCH", "DELETE"}
-            The HTTP method.
         path : str
             From ``/api/`` or ``/apis/`` on; quote names in it by :func:`urllib.parse.quote` where they may contain
             anything but letters, digits, dots and dashes.
         body : bytes or object, optional
             Bytes are sent as they are, anything else as JSON encoded by msgspec.
-        query : mapping, optional
-            Query parameters.
         content_type : str
-            Of the body; it is the kind of a PATCH (:data:`MERGE_PATCH`, ...).
+            Of the body; it is the kind of a PATCH (:data:`MERGE_PATCH`).
         timeout_s : float, optional
             Instead of the connection's own.
 
-        Returns
-        -------
-        bytes
-            The response's body.
-
         Raises
         ------
-        ConflictError
-            If the object exists already, or is newer than the one sent.
-        NotFoundError, ForbiddenError, ExpiredError, BusyError
+        ConflictError, NotFoundError, ForbiddenError, ExpiredError, BusyError
             See :mod:`podlab.kubernetes.errors`.
         InputError
             If the server cannot be reached or trusted, or refuses the credentials or the request.
         PodlabError
             If the server fails, or the response breaks off.
         """
-        timeout_s = self.timeout_s if timeout_s is None else timeout_s
-        response = self._send(method, path, query or {}, body, content_type, timeout_s)
+        response = self.open(method, path, body, query=query, content_type=content_type, timeout_s=timeout_s)
         try:
             answer: bytes = response.data
         except HTTPError as error:
             raise self.explain(error, timeout_s) from None
         return answer
 
-    def open_stream(self, path: str, query: Mapping[str, str], *, timeout_s: float) -> BaseHTTPResponse:
-        """Send one GET and return the open response, which the caller reads and closes.
-
-        Reading it raises errors that :meth:`explain` puts into words. Parameters and errors are those of
-        :meth:`request`.
-        """
-        return self._send("GET", path, query, None, JSON, timeout_s)
-
-    def explain(self, error: HTTPError, timeout_s: float) -> PodlabError:
-        """Turn a transport error into one that says what to do."""
-        return self._http.explain(error, where=self.host, timeout_s=timeout_s)
-
-    def list_page(
+    def open(
         self,
-        page_type: type[Response],
-        resource: Resource,
+        method: Method,
+        path: str,
+        body: object = None,
         *,
-        namespace: str | None = None,
-        label_selector: str | None = None,
-        field_selector: str | None = None,
-        limit: int | None = None,
-        continue_token: str | None = None,
-    ) -> Response:
-        """Fetch one page of a list.
-
-        Parameters
-        ----------
-        page_type : type
-            The msgspec struct to decode the response into.
-        resource : {"pods", "nodes"}
-            What to list.
-        namespace : str, optional
-            Only pods of this namespace; all by default.
-        label_selector, field_selector : str, optional
-            Only objects with these labels or fields, written as for ``kubectl``.
-        limit : int, optional
-            Most objects in the page.
-        continue_token : str, optional
-            The ``metadata.continue`` of the page before.
-
-        Returns
-        -------
-        Response
-            The decoded response.
-
-        Raises
-        ------
-        ExpiredError
-            If the token is too old; the list has to start again.
-        ForbiddenError
-            If the right to list is missing.
-        InputError
-            If the server cannot be reached or trusted, or refuses the credentials or the request.
-        PodlabError
-            If the server fails, the response breaks off, or it is not what was asked for.
-        """
-        given = {
-            "labelSelector": label_selector, "fieldSelector": field_selector, "limit": limit, "continue": continue_token
-        }  # fmt: skip
-        query = {name: str(value) for name, value in given.items() if value is not None}
-        body = self.request("GET", collection_path(resource, namespace), query=query)
-        try:
-            return msgspec.json.decode(body, type=page_type)
-        except DECODE_ERRORS as error:
-            what = f"the response to list {resource} cannot be read: {one_line(str(error))}"
-            hint = "check that this address is a Kubernetes API server, then try again"
-            raise PodlabError(what, where=self.host, hint=hint) from None
-
-    def _send(
-        self, method: Method, path: str, query: Mapping[str, str], body: object, content_type: str, timeout_s: float
+        query: Mapping[str, str] | None = None,
+        content_type: str = JSON,
+        timeout_s: float | None = None,
     ) -> BaseHTTPResponse:
-        """Send a request; return the unread response if it is 2xx."""
+        """Send one request and return the open response, which the caller reads and closes.
+
+        Reading it raises errors that :meth:`explain` puts into words. All else is as for :meth:`request`.
+        """
         headers = {"Accept": JSON}
         payload = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
         if payload is not None:
@@ -456,7 +356,46 @@ class ApiConnection:
             status = read_status(response.data, response.headers.get("Retry-After"))
         except HTTPError as error:
             raise self.explain(error, timeout_s) from None
-        raise explain_status(response.status, status, describe(method, path, query), host=self.host, origin=self.origin)
+        action = describe(method, path, query or {})
+        raise explain_status(response.status, status, action, host=self.host, origin=self.origin)
+
+    def explain(self, error: HTTPError, timeout_s: float | None) -> PodlabError:
+        """Turn a transport error into one that says what to do."""
+        return self._http.explain(error, where=self.host, timeout_s=timeout_s)
+
+    def list_page(
+        self,
+        page_type: type[PageT],
+        resource: Resource,
+        *,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        limit: int | None = None,
+        continue_token: str | None = None,
+    ) -> PageT:
+        """Fetch one page of a list, decoded into a msgspec struct, of all namespaces by default.
+
+        Selectors are written as for ``kubectl``; ``continue_token`` is the ``metadata.continue`` of the page before.
+
+        Raises
+        ------
+        ExpiredError
+            If the token is too old; the list has to start again.
+        PodlabError
+            As :meth:`request`; also if the response is not what was asked for.
+        """
+        given = {
+            "labelSelector": label_selector, "fieldSelector": field_selector, "limit": limit, "continue": continue_token
+        }  # fmt: skip
+        query = {name: str(value) for name, value in given.items() if value is not None}
+        body = self.request("GET", collection_path(resource, namespace), query=query)
+        try:
+            return msgspec.json.decode(body, type=page_type)
+        except DECODE_ERRORS as error:
+            what = f"the response to list {resource} cannot be read: {one_line(str(error))}"
+            hint = "check that this address is a Kubernetes API server, then try again"
+            raise PodlabError(what, where=self.host, hint=hint) from None
 
 
 def collection_path(resource: Resource, namespace: str | None = None) -> str:

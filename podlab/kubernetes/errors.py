@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -34,13 +33,7 @@ class ConflictError(PodlabError):
 
 
 class BusyError(PodlabError):
-    """The API server asks to try again later (HTTP 429, 503, or any failure that says when to come again).
-
-    Attributes
-    ----------
-    retry_after_s : float or None
-        How long the server asks to wait, in seconds; None if it does not say.
-    """
+    """The API server asks to try again later (HTTP 429, 503, or any failure that says when to come again)."""
 
     retry_after_s: float | None = None
 
@@ -84,17 +77,8 @@ class Status(msgspec.Struct):
     details: Details | None = None
 
 
-@dataclass(frozen=True)
-class Action:
-    """A request in terms of the API server's access rules.
-
-    Attributes
-    ----------
-    verb : str
-        As in a Role: get, list, watch, create, update, patch or delete.
-    what : str
-        The object or objects, and where.
-    """
+class Action(NamedTuple):
+    """A request in terms of the API server's access rules: a Role's verb, and which objects where."""
 
     verb: str
     what: str
@@ -114,23 +98,10 @@ def describe(method: str, path: str, query: Mapping[str, str]) -> Action:
 
 
 def explain_status(code: int, status: Status, action: Action, *, host: str, origin: str) -> PodlabError:
-    """Turn an error status into an error that says what to do.
+    """Turn an error status, of a response or in a stream, into an error that says what to do.
 
-    Parameters
-    ----------
-    code : int
-        The HTTP status, or ``code`` of a ``Status`` in a stream.
-    status : Status
-        Its body.
-    action : Action
-        What was asked for.
-    host, origin : str
-        Address of the API server, and where the credentials came from.
-
-    Returns
-    -------
-    PodlabError
-        To be raised; one of the classes above where callers distinguish them.
+    ``host`` is the API server's address, ``origin`` where the credentials came from. Callers distinguish the classes
+    above.
     """
     message = one_line(status.message)
     why = f": {message}" if message else ""
@@ -165,12 +136,7 @@ def explain_status(code: int, status: Status, action: Action, *, host: str, orig
 def read_status(body: bytes, retry_after: str | None = None) -> Status:
     """Read an error status; empty where the body is not a ``Status``, such as a proxy's page.
 
-    Parameters
-    ----------
-    body : bytes
-        Of the response.
-    retry_after : str, optional
-        The header of that name; overrides the body if it is a number of seconds.
+    ``retry_after``, the header of that name, overrides the body if it is a number of seconds.
     """
     try:
         status = msgspec.json.decode(body, type=Status)

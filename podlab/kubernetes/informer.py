@@ -56,15 +56,7 @@ _MOST_UNREADABLE: Final = 3
 
 
 class Backoff:
-    """Pauses that grow with consecutive failures.
-
-    Parameters
-    ----------
-    clock : callable
-        Returns the time in seconds, from any origin.
-    random : callable
-        Returns a number in [0, 1).
-    """
+    """Pauses that grow with consecutive failures, by a clock in seconds and random numbers in [0, 1)."""
 
     def __init__(self, clock: Callable[[], float], random: Callable[[], float]) -> None:
         self._clock, self._random = clock, random
@@ -76,15 +68,7 @@ class Backoff:
         self._opened_s = self._clock()
 
     def pause_s(self, *, failed: bool, asked_s: float = 0.0) -> float:
-        """Return how long to pause after a list and a watch have ended.
-
-        Parameters
-        ----------
-        failed : bool
-            Whether they ended with a failure.
-        asked_s : float
-            What the server asks for, in seconds.
-        """
+        """Return how many seconds to pause after a list and a watch have ended, at least as long as the server asks."""
         settled = self._opened_s is not None and self._clock() - self._opened_s >= SETTLED_S
         self._opened_s = None
         if settled:
@@ -140,19 +124,8 @@ class PodCache:
     ) -> list[Change]:
         """Compare an event with the cache; one that is not newer than its cached pod is a repetition and is ignored.
 
-        Parameters
-        ----------
-        kind : {"ADDED", "MODIFIED", "DELETED"}
-            The type of the event.
-        pod : Pod
-            The pod now, or its last state.
-        version, newest_version : int
-            The event's version, and the newest version seen before it.
-
-        Raises
-        ------
-        MissedEventError
-            If an unknown pod appears in an event that is not new.
+        ``pod`` is its state now, or the last one; ``newest_version`` the newest seen before the event's. Raises
+        MissedEventError if an unknown pod appears in an event that is not new.
         """
         key = (pod.metadata.namespace, pod.metadata.name)
         cached = self._pods.get(key)
@@ -203,10 +176,8 @@ class InformerStatus:
     last_event_s, last_contact_s : float or None
         When the last change of a pod arrived, and when the server last sent anything. A healthy server sends something
         at least every ``watch_s`` * 1.5 + ``grace_s``, if only the end of the watch.
-    last_watch_s : float or None
-        When a watch was last seen open.
-    last_attempt_s : float or None
-        When the informer last did anything, successful or not.
+    last_watch_s, last_attempt_s : float or None
+        When a watch was last seen open, and when the informer last did anything, successful or not.
     lists, watches, errors : int
         How many lists and watches were started, and how many of both failed.
     resource_version : int or None
@@ -378,7 +349,7 @@ class PodInformer:
         }  # fmt: skip
         query = {name: value for name, value in given.items() if value is not None}
         timeout_s = watch_s + self._grace_s
-        response = connection.open_stream(collection_path("pods", self._namespace), query, timeout_s=timeout_s)
+        response = connection.open("GET", collection_path("pods", self._namespace), query=query, timeout_s=timeout_s)
         self._response = response
         try:
             self._backoff.opened()
