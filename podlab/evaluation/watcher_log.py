@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from podlab.errors import InputError
 
@@ -143,33 +142,9 @@ def outcomes_over_time(compared: pd.DataFrame, *, step_s: float = 1.0) -> pd.Dat
         All containers count until the time of the latest decision.
     """
     at_s = np.arange(0.0, compared["seconds"].max() + 2 * step_s, step_s)
-    outcomes = [_outcome_at(own, at_s) for _, own in compared.groupby(_CONTAINER, dropna=False)]
+    outcomes = [
+        np.array(["waiting", *own["outcome"]], dtype=object)[np.searchsorted(own["seconds"], at_s, side="right")]
+        for _, own in compared.groupby(_CONTAINER, dropna=False)
+    ]
     shares = {outcome: np.mean([own == outcome for own in outcomes], axis=0) for outcome in OUTCOMES}
     return pd.DataFrame({"seconds": at_s, **shares})
-
-
-def _outcome_at(own: pd.DataFrame, at_s: NDArray[np.float64]) -> NDArray[np.object_]:
-    outcomes = np.array(["waiting", *own["outcome"]], dtype=object)
-    return np.asarray(outcomes[np.searchsorted(own["seconds"].to_numpy(), at_s, side="right")])
-
-
-def by_service(compared: pd.DataFrame) -> pd.DataFrame:
-    """Summarise by true service: final outcomes, times of the decisions, number of revisions."""
-    last = last_decisions(compared)
-    counts = pd.crosstab(last["truth"], last["outcome"]).reindex(columns=OUTCOMES[:-1], fill_value=0)
-    grouped = last.groupby("truth")
-    times = pd.DataFrame(
-        {
-            "median first decision, s": grouped["first_s"].median().round(1),
-            "latest last decision, s": grouped["seconds"].max().round(1),
-            "revised": grouped["revisions"].sum(),
-        }
-    )
-    return counts.join(times).rename_axis("service").reset_index()
-
-
-def mistakes(compared: pd.DataFrame) -> pd.DataFrame:
-    """List the containers whose final outcome is not right, with the watcher's decision."""
-    last = last_decisions(compared)
-    columns = ["namespace", "pod", "container", "truth", "service", "confidence", "reason", "seconds"]
-    return last.loc[last["outcome"] != "right", columns].reset_index(drop=True)

@@ -73,20 +73,6 @@ def gather(source: str, settings: Settings, *, recordings: Sequence[Path | str] 
     )
 
 
-def label_counts(report: LabelReport) -> pd.DataFrame:
-    """Count what the label rules said: ``service``, ``decided by``, ``containers``; ambiguous and unlabelled last."""
-    decided = pd.DataFrame({"service": report.service, "decided by": report.how}).dropna()
-    counts = decided.value_counts(sort=False).rename("containers").reset_index()
-    rest = pd.DataFrame(
-        {
-            "service": ["(ambiguous)", "(unlabelled)"],
-            "decided by": ["several services fit", "no rule fits"],
-            "containers": [len(report.ambiguous), len(report.unlabelled)],
-        }
-    )
-    return pd.concat([counts, rest], ignore_index=True)
-
-
 def _from_live(settings: Settings) -> Gathered:
     with closing(live_source(settings)) as source:
         wait = timedelta(0) if source.has_past else settings.fetch_window

@@ -25,15 +25,13 @@ _TAG: Final = "parameters"
 _SECRET_NAME: Final = re.compile(r"password|passwd|token|secret|credential", re.IGNORECASE)
 _SECRET_VALUE: Final = re.compile(r"\w://[^/\s]*:[^/\s]*@")
 _INTEGER: Final = re.compile(r"[+-]?\d+")
-# What a type hint, and what the type of a default, are called in errors.
-_HINTS: Final = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "list[str]": "list"}
-_DEFAULTS: Final = {str: "text", int: "whole number", float: "number", bool: "true or false", list: "list"}
-_EXAMPLES: Final = {
-    "text": "write any text",
-    "whole number": "write digits only, such as 10",
-    "number": "write it such as 0.5",
-    "true or false": "write true or false",
-    "list": "write names with commas between them",
+#: What values may be: the type hint that asks for it, the type of a default that does, and how to write such a value.
+_KINDS: Final[dict[str, tuple[str, type, str]]] = {
+    "text": ("str", str, "write any text"),
+    "whole number": ("int", int, "write digits only, such as 10"),
+    "number": ("float", float, "write it such as 0.5"),
+    "true or false": ("bool", bool, "write true or false"),
+    "list": ("list[str]", list, "write names with commas between them"),
 }
 
 
@@ -71,7 +69,7 @@ class Parameter:
         """
         if self.optional and (value is None or value == ""):
             return None
-        parsed = _parse_text(value, self.kind) if isinstance(value, str) else _check_value(value, self.kind)
+        parsed = _read(value, self.kind)
         if parsed is None:
             raise ValueError(f"{value!r} is not a {self.kind}" if self.kind != "true or false" else f"{value!r}")
         return parsed
@@ -149,67 +147,51 @@ def parse_parameters(known: Mapping[str, Parameter], given: Mapping[str, object]
             values[name] = parameter.parse(value)
         except (ValueError, OverflowError) as error:
             what = f"parameter {name!r}: {error}"
-            raise InputError(what, where=where, hint=_EXAMPLES[parameter.kind]) from None
+            raise InputError(what, where=where, hint=_KINDS[parameter.kind][2]) from None
     return values
 
 
 def _read_statement(statement: ast.stmt, where: str) -> Parameter:
-    target: ast.expr | None = None
-    hint: str | None = None
+    target, hint = None, ""
     if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-        target = statement.targets[0]
+        target, value = statement.targets[0], statement.value
     elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-        target, hint = statement.target, ast.unparse(statement.annotation)
+        target, value, hint = statement.target, statement.value, ast.unparse(statement.annotation)
     if not isinstance(target, ast.Name):
-        raise InputError(
-            f"line {statement.lineno} of its parameters cell is not a plain assignment",
-            where=where,
-            hint="write `name = literal`, one a line",
-        )
-    assert isinstance(statement, ast.Assign | ast.AnnAssign)
-    assert statement.value is not None
+        what = f"line {statement.lineno} of its parameters cell is not a plain assignment"
+        raise InputError(what, where=where, hint="write `name = literal`, one a line")
     try:
-        default = ast.literal_eval(statement.value)
+        default = ast.literal_eval(value)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         raise InputError(f"parameter {target.id!r}: its default is not a literal", where=where) from None
-    base = hint.replace(" ", "").removesuffix("|None").removeprefix("None|") if hint else None
-    kind = _HINTS.get(base) if base else _DEFAULTS.get(type(default))
-    if kind is None:
-        known = ", ".join(_HINTS)
+    base = hint.replace(" ", "").removesuffix("|None").removeprefix("None|")
+    kinds = [kind for kind, (name, of, _) in _KINDS.items() if (name == base if base else of is type(default))]
+    if not kinds:
+        known = ", ".join(name for name, *_ in _KINDS.values())
         raise InputError(f"parameter {target.id!r} has no known type", where=where, hint=f"use one of {known}")
-    return Parameter(target.id, kind, optional=bool(hint and "None" in hint), default=default)
+    return Parameter(target.id, kinds[0], optional="None" in hint, default=default)
 
 
 def _is_text(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
-def _parse_text(text: str, kind: str) -> Value:
-    """Read a text as a kind, ``None`` if it is no such thing."""
+def _read(value: object, kind: str) -> Value:
+    """Take a value, as it was typed or of its type, as a kind; ``None`` if it is no such thing."""
     if kind == "text":
-        return text
-    compact = text.strip()
-    if kind == "whole number":
-        return int(compact) if _INTEGER.fullmatch(compact) else None
-    if kind == "number":
-        try:
-            number = float(compact)
-        except ValueError:
+        return value if isinstance(value, str) else None
+    if kind == "list":
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, Sequence) or not all(isinstance(part, str) for part in parts):
             return None
-        return number if math.isfinite(number) else None
+        return [part.strip() for part in parts if part.strip()]
+    text = str(value).strip()
     if kind == "true or false":
-        return {"true": True, "false": False}.get(compact.lower())
-    return [part.strip() for part in compact.split(",") if part.strip()]
-
-
-def _check_value(value: object, kind: str) -> Value:
-    """Take a value that is not text as a kind, ``None`` if it is no such thing."""
-    if isinstance(value, bool):
-        return value if kind == "true or false" else None
-    if isinstance(value, int) and kind in ("whole number", "number"):
-        return value if kind == "whole number" else float(value)
-    if isinstance(value, float) and kind == "number" and math.isfinite(value):
-        return value
-    if isinstance(value, Sequence) and kind == "list" and all(isinstance(part, str) for part in value):
-        return [str(part) for part in value]
-    return None
+        return {"true": True, "false": False}.get(text.lower())
+    if kind == "whole number":
+        return int(text) if _INTEGER.fullmatch(text) else None
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

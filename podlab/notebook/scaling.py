@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import islice
 from math import floor, log10
 from typing import Final
 
@@ -16,17 +13,12 @@ from scipy import stats  # type: ignore[import-untyped]
 
 from podlab.data.catalogue import CATALOGUE, ORIGINAL_METRICS
 from podlab.data.samples import INSTANCE_KEY, check_samples
-from podlab.detect import DetectorLibrary
-from podlab.detect.scoring import score_rows
 from podlab.evaluation.metrics import COVERAGE, Estimate
-from podlab.features.rows import read_rows
 
 #: When the first day of copies begins.
 START: Final = pd.Timestamp("2026-01-01T00:00:00Z")
 #: Standard deviation of the logarithm of the factor by which all values of a copied container differ.
 _SPREAD: Final = 0.05
-#: One time step is too short to be measured alone.
-_STEPS: Final = 10
 _ROUNDS: Final = 20
 
 
@@ -78,47 +70,6 @@ def first_containers(samples: pd.DataFrame, number: int) -> pd.DataFrame:
     return samples[code < number].reset_index(drop=True)
 
 
-def first_seconds(samples: pd.DataFrame, seconds: float) -> pd.DataFrame:
-    """Keep the first seconds of each container."""
-    begin = samples["started_at"].fillna(samples.groupby("pod")["time"].transform("min"))
-    return samples[samples["time"] < begin + pd.Timedelta(seconds=seconds)].reset_index(drop=True)
-
-
-def first_deployments(samples: pd.DataFrame, number: int) -> pd.DataFrame:
-    """Keep so many labelled deployments of each service."""
-    labelled = samples[samples["service"].notna()]
-    turn = labelled.groupby("service")["deployment"].transform(lambda names: names.factorize()[0])
-    return labelled[turn < number].reset_index(drop=True)
-
-
-def sizes_up_to(most: int, *, steps: int = 5, least: int = 2) -> list[int]:
-    """Give sizes in even ratios, from a thirtieth of the most.
-
-    Examples
-    --------
-    >>> sizes_up_to(3000, steps=3)
-    [100, 548, 3000]
-    """
-    return [int(size) for size in np.unique(np.geomspace(max(least, most / 30), most, steps).round())]
-
-
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """Measure the processor time that a function takes in this process."""
-    before_s = time.process_time()
-    work()
-    return time.process_time() - before_s
-
-
-def score_step_cpu_s(samples: pd.DataFrame, library: DetectorLibrary) -> float:
-    """Measure the processor time of scoring one sample of each container by its service's detector, all at once."""
-    names = list(library.detectors)
-    scored = score_rows(read_rows(samples), library, lambda container, _: [(names[container % len(names)], 1.0)])
-    next(scored)  # allocates, and chooses the detectors
-    before_s = time.process_time()
-    steps = sum(1 for _ in islice(scored, _STEPS))
-    return (time.process_time() - before_s) / max(steps, 1)
-
-
 def two_digits(value: float) -> str:
     """Write a number with two significant digits and without an exponent.
 
@@ -163,7 +114,7 @@ class Growth:
 
         The interval knows how far the measurements deviate. It does not know whether the law goes on.
         """
-        at = np.array([1.0, size])
+        at = np.array([size, 1.0])
         value = self.fixed + self.each.value * size
         half = self._quantile * float(np.sqrt(at @ self._covariance @ at))
         return Estimate(value, max(value - half, 0.0), value + half)
@@ -190,35 +141,24 @@ def fit_growth(size: ArrayLike, cost: ArrayLike) -> Growth:
     known = np.unique(sizes)
     if len(sizes) < 3 or len(known) < 2 or not (np.r_[sizes, costs] > 0).all():
         raise ValueError("growth needs three costs of two sizes, all greater than 0")
-    both = np.stack([np.ones_like(sizes), sizes], axis=1)
-    found, covariance = _solve(both, costs)
-    if found[0] < 0:
+    fitted = costs
+    for _ in range(_ROUNDS):
+        (each, fixed), covariance = np.polyfit(sizes, costs, 1, w=1 / fitted, cov=True)
+        fitted = np.maximum(fixed + each * sizes, 1e-3 * costs)
+    freedom = len(sizes) - 2
+    if fixed < 0:
         # No work costs less than nothing: it is in proportion.
-        each, spread = _solve(both[:, 1:], costs)
-        found, covariance = np.array([0.0, each[0]]), np.diag([0.0, spread[0, 0]])
-    freedom = len(sizes) - int(np.count_nonzero(np.diag(covariance)) or 1)
+        fixed, each, freedom = 0.0, np.mean(costs / sizes), len(sizes) - 1
+        covariance = np.diag([stats.sem(costs / sizes) ** 2, 0.0])
     quantile = float(stats.t.ppf((1 + COVERAGE) / 2, freedom))
-    half = quantile * float(np.sqrt(covariance[1, 1]))
-    before, last = (float(np.log(costs[sizes == one]).mean()) for one in known[-2:])
+    half = quantile * np.sqrt(covariance[0, 0])
+    before, last = (np.log(costs[sizes == one]).mean() for one in known[-2:])
     return Growth(
-        fixed=float(found[0]),
-        each=Estimate(float(found[1]), max(float(found[1]) - half, 0.0), float(found[1]) + half),
-        exponent=(last - before) / float(np.log(known[-1] / known[-2])),
+        fixed=float(fixed),
+        each=Estimate(float(each), float(max(each - half, 0.0)), float(each + half)),
+        exponent=float((last - before) / np.log(known[-1] / known[-2])),
         smallest=float(known[0]),
         largest=float(known[-1]),
         _quantile=quantile,
         _covariance=covariance,
     )
-
-
-def _solve(columns: NDArray[np.float64], costs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give coefficients (k,) and their covariance (k, k)."""
-    scale = costs
-    for _ in range(_ROUNDS):
-        weighted = columns / scale[:, None]
-        found = np.asarray(np.linalg.lstsq(weighted, costs / scale, rcond=None)[0], dtype=np.float64)
-        scale = np.maximum(columns @ found, 1e-3 * costs)
-    weighted = columns / scale[:, None]
-    residual = (costs - columns @ found) / scale
-    variance = float((residual**2).sum()) / (len(costs) - columns.shape[1])
-    return found, np.asarray(variance * np.linalg.inv(weighted.T @ weighted), dtype=np.float64)

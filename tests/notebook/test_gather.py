@@ -12,7 +12,7 @@ from podlab.config import MetricsSource, Settings, load_settings
 from podlab.data.catalogue import LABELS
 from podlab.data.recordings import write_recording
 from podlab.errors import InputError
-from podlab.notebook.gather import gather, label_counts
+from podlab.notebook.gather import gather
 from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.replay import replay
 from tests.support.influxd import Influxd
@@ -57,8 +57,8 @@ def test_a_live_database_is_labelled_by_the_rules(of_database: Settings, influxd
     assert "there is no inventory" in gathered.note
     found = gathered.samples[["pod", "service"]].drop_duplicates()
     assert all(pod.startswith(service) for pod, service in found.itertuples(index=False))
-    counts = label_counts(gathered.labels).set_index("service")["containers"].to_dict()
-    assert counts == {"mysql": 2, "nginx": 2, "(ambiguous)": 0, "(unlabelled)": 0}
+    assert gathered.labels.service.value_counts().to_dict() == {"mysql": 2, "nginx": 2}
+    assert len(gathered.labels.ambiguous) == len(gathered.labels.unlabelled) == 0
 
 
 def test_a_replayed_recording_keeps_its_labels(of_database: Settings, influxd: Influxd) -> None:
@@ -84,11 +84,9 @@ def test_a_cluster_tells_what_runs_and_how_it_would_be_labelled(
         gathered = gather("cluster", load_settings(services="nginx,mysql"))
     assert gathered.samples is None
     assert gathered.labels is not None
-    assert label_counts(gathered.labels).to_dict("records") == [
-        {"service": "nginx", "decided by": "kubernetes label", "containers": 1},
-        {"service": "(ambiguous)", "decided by": "several services fit", "containers": 0},
-        {"service": "(unlabelled)", "decided by": "no rule fits", "containers": 1},
-    ]
+    report = gathered.labels
+    assert (report.service.dropna().to_list(), report.how.dropna().to_list()) == (["nginx"], ["kubernetes label"])
+    assert (len(report.ambiguous), len(report.unlabelled)) == (0, 1)
 
 
 class _Live:

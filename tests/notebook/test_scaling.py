@@ -17,7 +17,7 @@ from podlab.data.samples import INSTANCE_KEY, is_sound
 from podlab.detect import fit_library
 from podlab.model import bundle
 from podlab.notebook.run import run_notebook
-from podlab.notebook.scaling import first_seconds, many_containers
+from podlab.notebook.scaling import many_containers
 from tests.notebook.conftest import NOTEBOOKS
 from tests.support.synthetic import make_samples
 
@@ -42,13 +42,6 @@ def test_copies_are_as_many_as_asked_and_like_the_recording(samples: pd.DataFram
     for name in (each for each in ORIGINAL_METRICS if CATALOGUE[each].kind == "counter"):
         assert (lives[name].diff().dropna() >= 0).all(), name  # a counter that falls is a restart
     assert not np.allclose(copies["memory_rss_bytes"], samples["memory_rss_bytes"].iloc[: len(copies)].mean())
-
-
-def test_of_a_container_only_its_beginning(samples: pd.DataFrame) -> None:
-    some = first_seconds(samples, 7.0)
-    ages = (some["time"] - some["started_at"]).dt.total_seconds()
-    assert ages.max() < 7
-    assert some["pod"].nunique() == samples["pod"].nunique()
 
 
 def test_the_notebook_measures_projects_and_hands_on(samples: pd.DataFrame, tmp_path: Path) -> None:
