@@ -5,54 +5,19 @@ All other figures are drawn in the notebooks, with matplotlib and seaborn.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from podlab.evaluation import Benchmark
-
-FloatArray = NDArray[np.float64]
+from podlab.evaluation.benchmark import critical_difference, find_cliques, rank_methods
+from podlab.features.rows import FloatArray
 
 # Okabe and Ito (2008), "Color universal design": distinguishable with every common colour vision.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, GREY = "#CC79A7", "#56B4E9", "#666666"
-_TEXT = {"font.size": 10.0, "axes.titlesize": 11.0, "axes.labelsize": 10.0, "legend.fontsize": 9.0}
-
-
-@contextmanager
-def podlab_style() -> Iterator[None]:
-    """Use the look inside the block only."""
-    look = {**sns.axes_style("whitegrid"), **_TEXT, "axes.spines.top": False, "axes.spines.right": False}
-    with mpl.rc_context(look):
-        yield
-
-
-class _DisplayedFigure(Figure):
-    """A figure that a notebook shows where it is a cell's last expression, also without pyplot."""
-
-    def _repr_png_(self) -> bytes:
-        drawn = io.BytesIO()
-        self.savefig(drawn, format="png", bbox_inches="tight")
-        return drawn.getvalue()
-
-
-def new_figure(width_in: float, height_in: float) -> Figure:
-    """Make a figure outside pyplot's list of open ones, its parts kept from overlapping."""
-    figure = _DisplayedFigure(figsize=(width_in, height_in), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 _COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, "black")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _WIDTH_IN, _HEIGHT_IN = 8.0, 6.0
@@ -79,49 +44,36 @@ def plot_service_map(similarity: pd.DataFrame, kinds: Mapping[str, str] | None =
     """
     values = similarity.to_numpy(np.float64)
     place, held = scale_classically(-np.log(np.clip(values, _LEAST_ALIKE, 1.0)))
-    spot = _into_unit_square(place)
+    spot = (place - place.min(axis=0)) / np.where(np.ptp(place, axis=0) > 0, np.ptp(place, axis=0), 1.0)
     names = [str(name) for name in similarity.index]
     own_kind = pd.Series([(kinds or {}).get(name, "") for name in names])
     several = [kind for kind, number in own_kind.value_counts(sort=False).items() if number > 1 and kind]
-    with podlab_style():
-        figure = new_figure(_WIDTH_IN, _HEIGHT_IN)
-        axes = figure.add_subplot()
-        for a, b in enumerate((values - 2.0 * np.eye(len(names))).argmax(axis=1).tolist()):
-            axes.plot(*spot[[a, b]].T, color=GREY, lw=0.6 + 10.0 * values[a, b], alpha=0.35, zorder=1)
-        alone = spot[~own_kind.isin(several)]
-        axes.scatter(alone[:, 0], alone[:, 1], color=GREY, s=45, zorder=2)
-        for number, kind in enumerate(several):
-            colour = _COLOURS[number % len(_COLOURS)]
-            marker = _MARKERS[(number + number // len(_COLOURS)) % len(_MARKERS)]
-            own = spot[own_kind == kind]
-            axes.scatter(own[:, 0], own[:, 1], color=colour, marker=marker, s=60, label=kind, zorder=2)
-        for name, at, label in zip(names, spot, place_labels(spot, names), strict=True):
-            axes.annotate(
-                name, at, xytext=label, ha="center", va="center", fontsize=9, zorder=3,
-                bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.5},
-                arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 3},
-            )  # fmt: skip
-        axes.spines[["left", "bottom"]].set_visible(False)
-        axes.set(xlim=(-0.1, 1.1), ylim=(-0.08, 1.08), xticks=[], yticks=[])
-        axes.set_xlabel(f"this plane holds {held:.0%} of the unlikeness; lines: which service is most like each")
-        if several:
-            figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    figure, axes = plt.subplots(figsize=(_WIDTH_IN, _HEIGHT_IN), layout="constrained")
+    for a, b in enumerate((values - 2.0 * np.eye(len(names))).argmax(axis=1).tolist()):
+        axes.plot(*spot[[a, b]].T, color=GREY, lw=0.6 + 10.0 * values[a, b], alpha=0.35, zorder=1)
+    alone = spot[~own_kind.isin(several)]
+    axes.scatter(alone[:, 0], alone[:, 1], color=GREY, s=45, zorder=2)
+    for number, kind in enumerate(several):
+        colour = _COLOURS[number % len(_COLOURS)]
+        marker = _MARKERS[(number + number // len(_COLOURS)) % len(_MARKERS)]
+        own = spot[own_kind == kind]
+        axes.scatter(own[:, 0], own[:, 1], color=colour, marker=marker, s=60, label=kind, zorder=2)
+    for name, at, label in zip(names, spot, place_labels(spot, names), strict=True):
+        axes.annotate(
+            name, at, xytext=label, ha="center", va="center", fontsize=9, zorder=3,
+            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.5},
+            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 3},
+        )  # fmt: skip
+    axes.spines[:].set_visible(False)
+    axes.set(xlim=(-0.1, 1.1), ylim=(-0.08, 1.08), xticks=[], yticks=[])
+    axes.set_xlabel(f"this plane holds {held:.0%} of the unlikeness; lines: which service is most like each")
+    if several:
+        figure.legend(loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
 def scale_classically(apart: FloatArray) -> tuple[FloatArray, float]:
-    """Lay points into a plane by their distances.
-
-    Parameters
-    ----------
-    apart : array of float64 (n, n)
-        Symmetric, 0 with itself.
-
-    Returns
-    -------
-    tuple of (array of float64 (n, 2), float)
-        The places, and which part of the positive variance the plane holds.
-    """
+    """Lay points into a plane by their distances (n, n): places (n, 2), and the part of positive variance it holds."""
     centre = np.eye(len(apart)) - 1.0 / len(apart)
     strength, direction = np.linalg.eigh(-0.5 * centre @ apart**2 @ centre)
     order = np.argsort(-strength)[:2]
@@ -132,11 +84,6 @@ def scale_classically(apart: FloatArray) -> tuple[FloatArray, float]:
     place *= np.where(place[np.abs(place).argmax(axis=0), np.arange(place.shape[1])] < 0, -1.0, 1.0)
     total = positive.sum()
     return place, float(positive[order].sum() / total) if total > 0 else 0.0
-
-
-def _into_unit_square(place: FloatArray) -> FloatArray:
-    low, high = place.min(axis=0), place.max(axis=0)
-    return np.asarray((place - low) / np.where(high > low, high - low, 1.0))
 
 
 def place_labels(spot: FloatArray, names: list[str]) -> FloatArray:
@@ -172,48 +119,43 @@ def place_labels(spot: FloatArray, names: list[str]) -> FloatArray:
 _OWN = "podlab"
 
 
-def plot_critical_difference(found: Benchmark) -> Figure:
+def plot_critical_difference(cases: pd.DataFrame) -> Figure:
     """Draw mean ranks on a line; bars join methods that are not significantly different (after Demsar 2006, figure 1).
 
     Parameters
     ----------
-    found : Benchmark
-        From :func:`podlab.evaluation.run_benchmark`.
+    cases : DataFrame (n_cases, n_methods)
+        The score of each method in each case.
     """
-    ranks = found.ranks["mean_rank"].to_numpy(np.float64)
-    methods = found.ranks["method"].to_list()
-    last, count = len(methods), len(methods)
-    with podlab_style():
-        figure = new_figure(8.6, 1.6 + 0.32 * (count + len(found.cliques)))
-        axes = figure.add_subplot()
-        axes.grid(visible=False)
-        base = 0.8 + 0.55 * len(found.cliques)
-        for number, (rank, method) in enumerate(zip(ranks, methods, strict=True)):
-            left = number < (count + 1) // 2
-            height = base + 0.6 + 0.8 * (number if left else count - 1 - number)
-            colour = BLUE if method.startswith(_OWN) else "black"
-            side = 0.7 if left else last + 0.3
-            axes.plot([rank, rank, side], [0, height, height], color=colour, linewidth=1.6 if colour == BLUE else 1.0)
-            axes.annotate(
-                f"{method}  {rank:.1f}" if left else f"{rank:.1f}  {method}", (side, height), color=colour,
-                xytext=(-4 if left else 4, 0), textcoords="offset points", ha="right" if left else "left", va="center",
-            )  # fmt: skip
-        place = dict(zip(methods, ranks, strict=True))
-        for number, clique in enumerate(found.cliques):
-            ends = [place[clique[0]] - 0.06, place[clique[-1]] + 0.06]
-            axes.plot(ends, [0.45 + 0.55 * number] * 2, color=VERMILION, linewidth=4, solid_capstyle="butt")
-        axes.plot([1, 1 + found.critical_difference], [-1.6, -1.6], color=GREY, linewidth=2, marker="|")
-        label = f"critical difference {found.critical_difference:.2f} (Nemenyi)"
-        axes.annotate(label, (1 + found.critical_difference, -1.6), xytext=(6, 0), textcoords="offset points",
-                      va="center", color=GREY)  # fmt: skip
-        axes.spines[["left", "right", "top"]].set_visible(False)
-        axes.spines["bottom"].set_position(("data", 0))
-        axes.set(xlim=(0.6, last + 0.4), ylim=(-2.0, base + 0.6 + 0.8 * ((count + 1) // 2)), yticks=[])
-        axes.set_xticks(range(1, last + 1))
-        axes.tick_params(axis="x", bottom=True)
-        cases = len(found.cases)
-        figure.suptitle(
-            f"Mean rank over {cases} cases (folds x horizons), 1 is best; red bars: not significantly different",
-            fontsize=11,
-        )
+    order, cliques = rank_methods(cases), find_cliques(cases)
+    difference = critical_difference(*cases.shape)
+    methods, ranks, count = order["method"].to_list(), order["mean_rank"].to_numpy(np.float64), len(order)
+    figure, axes = plt.subplots(figsize=(8.6, 1.6 + 0.32 * (count + len(cliques))), layout="constrained")
+    axes.grid(visible=False)
+    base = 0.8 + 0.55 * len(cliques)
+    for number, (rank, method) in enumerate(zip(ranks, methods, strict=True)):
+        left = number < (count + 1) // 2
+        height = base + 0.6 + 0.8 * (number if left else count - 1 - number)
+        colour = BLUE if method.startswith(_OWN) else "black"
+        side = 0.7 if left else count + 0.3
+        axes.plot([rank, rank, side], [0, height, height], color=colour, linewidth=1.6 if colour == BLUE else 1.0)
+        axes.annotate(
+            f"{method}  {rank:.1f}" if left else f"{rank:.1f}  {method}", (side, height), color=colour,
+            xytext=(-4 if left else 4, 0), textcoords="offset points", ha="right" if left else "left", va="center",
+        )  # fmt: skip
+    place = dict(zip(methods, ranks, strict=True))
+    for number, clique in enumerate(cliques):
+        ends = [place[clique[0]] - 0.06, place[clique[-1]] + 0.06]
+        axes.plot(ends, [0.45 + 0.55 * number] * 2, color=VERMILION, linewidth=4, solid_capstyle="butt")
+    axes.plot([1, 1 + difference], [-1.6, -1.6], color=GREY, linewidth=2, marker="|")
+    label = f"critical difference {difference:.2f} (Nemenyi)"
+    axes.annotate(label, (1 + difference, -1.6), xytext=(6, 0), textcoords="offset points",
+                  va="center", color=GREY)  # fmt: skip
+    axes.spines[["left", "right", "top"]].set_visible(False)
+    axes.spines["bottom"].set_position(("data", 0))
+    axes.set(xlim=(0.6, count + 0.4), ylim=(-2.0, base + 0.6 + 0.8 * ((count + 1) // 2)), yticks=[])
+    axes.set_xticks(range(1, count + 1))
+    axes.tick_params(axis="x", bottom=True)
+    title = f"Mean rank over {len(cases)} cases (folds x horizons), 1 is best; red bars: not significantly different"
+    figure.suptitle(title, fontsize=11)
     return figure

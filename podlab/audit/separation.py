@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
 from sklearn.ensemble import ExtraTreesClassifier
 
-from podlab.audit.confounding import explained_share, properties_of
-from podlab.audit.contents import surroundings
+from podlab.audit.confounding import circumstances, explained_share
 from podlab.audit.windows import START_UP, STEADY_STATE, WindowTable, cut_windows
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS, Family
 from podlab.evaluation.cross_validation import ignore_small_data_warnings
 from podlab.evaluation.dataset import thin_deployments
-from podlab.evaluation.metrics import draw_weights, interval, score_answers
+from podlab.evaluation.metrics import Estimate, draw_row_weights, interval, score_predictions
 from podlab.evaluation.open_set import auroc_of_draws, cumulate_weights
-from podlab.evaluation.splits import Plan, TextArray, plan_splits
+from podlab.evaluation.splits import IntArray, Plan, TextArray, plan_splits
 from podlab.features.windows import series_of
 
 
@@ -73,8 +73,12 @@ class ForestSettings:
     jobs: int | None = None
 
 
-#: What a forest is trained for, the features that it sees (n_deployments, n_features), and how deployments are split.
-_Task = tuple[dict[str, Any], NDArray[np.float32], Plan]
+class _Task(NamedTuple):
+    """Forests to be trained: what to say of them, what they see (n_deployments, n_features), what they predict."""
+
+    about: dict[str, Any]
+    X: pd.DataFrame
+    plan: Plan
 
 
 def ablations(by_window: Mapping[str, WindowTable], settings: ForestSettings) -> pd.DataFrame:
@@ -87,15 +91,15 @@ def ablations(by_window: Mapping[str, WindowTable], settings: ForestSettings) ->
         ``features`` (which), ``number`` of them, ``macro_f1``, ``low``, ``high``, ``deployments``, ``chance`` (one of
         the number of services).
     """
-    tasks: list[_Task] = []
+    tasks = []
     for name, windows in by_window.items():
-        plan = _plan(windows, settings)
-        done: set[tuple[str, ...]] = set()
+        plan = _plan(windows.deployments, settings)
+        done: set[tuple[object, ...]] = {()}
         for what, columns in ABLATIONS.items():
-            kept = windows.only(columns)
-            if kept.names and kept.names not in done:
-                done.add(kept.names)
-                tasks.append(({"window": name, "features": what, "number": len(kept.names)}, kept.X, plan))
+            X = windows.only(columns).X
+            if tuple(X) not in done:
+                done.add(tuple(X))
+                tasks.append(_Task({"window": name, "features": what, "number": len(X.columns)}, X, plan))
     return _score_forests(tasks, settings)
 
 
@@ -112,21 +116,29 @@ def separate_by_metric(by_window: Mapping[str, WindowTable], settings: ForestSet
         services explain no more by chance than few patterns do (epsilon squared; Kelley 1935, "An unbiased correlation
         ratio measure", Proceedings of the National Academy of Sciences 21:554-559); missing without labels.
     """
-    tasks: list[_Task] = []
+    tasks = []
     for name, windows in by_window.items():
-        plan = _plan(windows, settings)
+        plan = _plan(windows.deployments, settings)
         for series in series_of(MEASURED_METRICS):
-            kept = windows.only((series,))
-            level = windows.X[:, windows.names.index(f"{series}.mean")] if kept.names else np.array([np.nan])
+            level = windows.X.get(f"{series}.mean")
             # A constant separates nothing, such as memory swapped out where nothing is.
-            if np.isnan(level).all() or np.nanmax(level) == np.nanmin(level):
+            if level is None or level.nunique() < 2:
                 continue
-            shares = {
-                f"by_{label}": _explained(windows.deployments[label], level) if label in windows.deployments else np.nan
-                for label in ("service", "load", "site")
-            }
-            tasks.append(({"window": name, "metric": series, **shares}, kept.X, plan))
+            groups = windows.deployments.reindex(columns=["service", "load", "site"])
+            shares = {f"by_{label}": _explained(own, level) for label, own in groups.items()}
+            tasks.append(_Task({"window": name, "metric": series, **shares}, windows.only((series,)).X, plan))
     return _score_forests(tasks, settings)
+
+
+def _explained(groups: pd.Series, level: pd.Series) -> float:
+    known = level.notna() & groups.notna()
+    codes = pd.factorize(groups[known])[0].astype(np.int64)
+    number, groups_seen = codes.size, len(np.unique(codes))
+    # A single group explains nothing, and groups of one each everything.
+    if not 1 < groups_seen < number:
+        return float("nan")
+    share = explained_share(codes, level[known].to_numpy(np.float64)[:, None])
+    return max(0.0, 1 - (1 - share) * (number - 1) / (number - groups_seen))
 
 
 def shuffled_scores(windows: WindowTable, settings: ForestSettings, *, shuffles: int = 5) -> pd.DataFrame:
@@ -140,7 +152,8 @@ def shuffled_scores(windows: WindowTable, settings: ForestSettings, *, shuffles:
         One line per shuffle: ``window``, ``shuffle``, ``macro_f1``, ``low``, ``high``, ``deployments``, ``chance``.
     """
     plans = _shuffled_plans(windows, settings, shuffles)
-    tasks = [({"window": windows.name, "shuffle": number}, windows.X, plan) for number, plan in enumerate(plans, 1)]
+    about = {"window": windows.name}
+    tasks = [_Task(about | {"shuffle": number}, windows.X, plan) for number, plan in enumerate(plans, 1)]
     return _score_forests(tasks, settings)
 
 
@@ -168,70 +181,17 @@ def predict_from_draws(
         One line for the services as they are and one for each shuffle: ``services`` (``as recorded`` or ``shuffled``),
         ``macro_f1``, ``low``, ``high``, ``deployments``, ``chance``.
     """
-    properties = [
-        each
-        for each in properties_of(windows, surroundings(everything, windows.deployments), in_common=False)
-        if not each.name.startswith("knob ") and each.name not in ("version number", "configuration number")
-    ]
+    drawn = circumstances(windows, everything).drop(columns=["version number", "configuration number"], errors="ignore")
+    drawn = drawn.loc[:, ~drawn.columns.str.startswith("knob ")]
     # What is missing stands below all that is known.
     columns = [
-        each.series.fillna(-1.0) if each.is_number else pd.get_dummies(each.series, prefix=each.name)
-        for each in properties
+        own.fillna(-1.0) if is_numeric_dtype(own) else pd.get_dummies(own, prefix=str(name))
+        for name, own in drawn.items()
     ]
-    X = pd.concat(columns, axis=1).to_numpy(np.float32)
-    plans = _shuffled_plans(windows, settings, shuffles)
-    shuffled: list[_Task] = [({"services": "shuffled"}, X, plan) for plan in plans]
-    return _score_forests([({"services": "as recorded"}, X, _plan(windows, settings)), *shuffled], settings)
-
-
-def _plan(windows: WindowTable, settings: ForestSettings) -> Plan:
-    return plan_splits(windows.deployments, folds=settings.folds, seed=settings.seed)
-
-
-def _shuffled_plans(windows: WindowTable, settings: ForestSettings, shuffles: int) -> list[Plan]:
-    """Plan splits of the same deployments with their services shuffled."""
-    rng = np.random.default_rng(settings.seed)
-    orders = (pd.array(rng.permutation(windows.services), dtype="str") for _ in range(shuffles))
-    return [_plan(replace(windows, deployments=windows.deployments.assign(service=own)), settings) for own in orders]
-
-
-def _score_forests(tasks: Sequence[_Task], settings: ForestSettings) -> pd.DataFrame:
-    """Train and test a forest on each split of each task; one line per task, with its macro-F1 over all splits."""
-    work = (
-        delayed(_predict)(X[split.train], plan.services[split.train], X[split.test], settings)
-        for _, X, plan in tasks
-        for split in plan.splits
-    )
-    predicted = iter(Parallel(n_jobs=settings.jobs or cpu_count(), batch_size="auto")(work))
-    lines = []
-    for about, _, plan in tasks:
-        tested = np.concatenate([split.test for split in plan.splits])
-        answers = np.concatenate([next(predicted) for _ in plan.splits])
-        truth, units = plan.services[tested], plan.units[tested]
-        found = score_answers(list(truth), list(answers), list(units), seed=settings.seed).macro_f1
-        scores = {"macro_f1": found.value, "low": found.low, "high": found.high}
-        number = {"deployments": len(plan.services), "chance": 1 / len(set(plan.services))}
-        lines.append({**about, **scores, **number})
-    return pd.DataFrame(lines)
-
-
-def _predict(
-    train: NDArray[np.float32], services: TextArray, test: NDArray[np.float32], settings: ForestSettings
-) -> TextArray:
-    model: Any = ExtraTreesClassifier(settings.trees, class_weight="balanced", random_state=settings.seed)
-    with ignore_small_data_warnings():
-        return np.asarray(model.fit(train, services.astype(str)).predict(test), dtype=object)
-
-
-def _explained(groups: pd.Series, level: NDArray[np.float32]) -> float:
-    known = np.isfinite(level) & groups.notna().to_numpy()
-    codes = pd.factorize(groups[known])[0].astype(np.int64)
-    number, groups_seen = codes.size, len(np.unique(codes))
-    # A single group explains nothing, and groups of one each everything.
-    if not 1 < groups_seen < number:
-        return float("nan")
-    share = explained_share(codes, level[known].astype(np.float64)[:, None])
-    return max(0.0, 1 - (1 - share) * (number - 1) / (number - groups_seen))
+    X = pd.concat(columns, axis=1)
+    tasks = [_Task({"services": "as recorded"}, X, _plan(windows.deployments, settings))]
+    tasks += [_Task({"services": "shuffled"}, X, plan) for plan in _shuffled_plans(windows, settings, shuffles)]
+    return _score_forests(tasks, settings)
 
 
 #: Length of the window that holds what the harness does first.
@@ -266,11 +226,8 @@ def separate_sites(
     columns = ["window", "features", "number", "auc", "low", "high", "deployments", "sites"]
     if "site" not in samples or samples["site"].nunique() < 2:
         return pd.DataFrame(columns=columns)
-    described = thin_deployments(
-        samples[samples["site"].notna()].reset_index(drop=True),
-        per_service * samples["site"].nunique(),
-        seed=settings.seed,
-    )
+    described = samples[samples["site"].notna()].reset_index(drop=True)
+    described = thin_deployments(described, per_service * samples["site"].nunique(), seed=settings.seed)
     whole = cut_windows(described, length_s=length_s)
     by_window: dict[str, WindowTable] = {}
     if START_UP in whole:
@@ -278,51 +235,91 @@ def separate_sites(
         by_window[f"first {length_s:g} s"] = whole[START_UP]
     if STEADY_STATE in whole:
         by_window[f"{length_s:g} s of steady state"] = whole[STEADY_STATE]
-    families = list(dict.fromkeys(CATALOGUE[name].family for name in MEASURED_METRICS))
-    parts: dict[str, tuple[str, ...]] = {"all": MEASURED_METRICS}
-    parts |= {family: tuple(m for m in MEASURED_METRICS if CATALOGUE[m].family == family) for family in families}
-    asked = [
-        (name, part, windows.only(columns_of))
-        for name, windows in by_window.items()
-        if len(windows.deployments["site"].unique()) > 1
-        for part, columns_of in parts.items()
-    ]
-    asked = [each for each in asked if each[2].names]
-    found = Parallel(n_jobs=settings.jobs or cpu_count())(delayed(_auc)(windows, settings) for _, _, windows in asked)
+    families = dict.fromkeys(CATALOGUE[name].family for name in MEASURED_METRICS)
+    parts: dict[str, tuple[str, ...]] = {"all": MEASURED_METRICS, **{family: _of(family) for family in families}}
+    tasks = []
+    for window, windows in by_window.items():
+        sites = windows.deployments["site"]
+        if sites.nunique() < 2:
+            continue
+        # Sites stand for services, so that each is spread over all folds.
+        plan = _plan(windows.deployments.assign(service=sites), settings)
+        for part, metrics in parts.items():
+            X = windows.only(metrics).X
+            about = {"window": window, "features": part, "number": len(X.columns), "sites": sites.nunique()}
+            if len(X.columns):
+                tasks.append(_Task(about, X, plan))
     rows = [
-        {
-            "window": window,
-            "features": part,
-            "number": len(windows.names),
-            **scores,
-            "deployments": len(windows.deployments),
-            "sites": windows.deployments["site"].nunique(),
-        }
-        for (window, part, windows), scores in zip(asked, found, strict=True)
+        {**task.about, "auc": auc.value, "low": auc.low, "high": auc.high, "deployments": len(task.X)}
+        for task, predicted in zip(tasks, _predict(tasks, settings), strict=True)
+        for auc in [_mean_auc(predicted, task.plan.services, settings.seed)]
     ]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _auc(windows: WindowTable, settings: ForestSettings) -> dict[str, float]:
-    """Out-of-fold AUC with its interval; folds are of deployments and spread each site over all of them."""
-    sites = windows.deployments["site"].to_numpy(object).astype(str)
-    plan = plan_splits(windows.deployments.assign(service=sites), folds=settings.folds, seed=settings.seed)
-    names = np.unique(sites)
-    probability = np.full((len(sites), names.size), np.nan)
-    for split in plan.splits:
-        model: Any = ExtraTreesClassifier(settings.trees, class_weight="balanced", random_state=settings.seed)
-        model.fit(windows.X[split.train], sites[split.train])
-        there = np.searchsorted(names, model.classes_)
-        probability[np.ix_(split.test, there)] = model.predict_proba(windows.X[split.test])
-    tested = np.isfinite(probability).any(axis=1)
-    scores, truth = np.nan_to_num(probability[tested]), sites[tested]
-    drawn = draw_weights(truth.tolist(), seed=settings.seed, resamples=_RESAMPLES)
-    weights = np.vstack([np.ones(truth.size), drawn])
-    by_site = [
-        auroc_of_draws(*(cumulate_weights(scores[:, place], weights * own) for own in (truth != name, truth == name)))
-        for place, name in enumerate(names)
+def _mean_auc(probability: pd.DataFrame, truth: TextArray, seed: int) -> Estimate:
+    """Mean over classes of the AUC of each against the others, of probabilities (n, n_classes) NaN where untested."""
+    tested = probability.notna().any(axis=1).to_numpy()
+    scores, truth = probability[tested].fillna(0.0), truth[tested]
+    weights = draw_row_weights(np.arange(truth.size), truth, seed=seed, resamples=_RESAMPLES)
+    by_class = [
+        auroc_of_draws(*(cumulate_weights(own.to_numpy(), weights * of) for of in (truth != name, truth == name)))
+        for name, own in scores.items()
         if 0 < (truth == name).sum() < truth.size
     ]
-    mean = np.mean(by_site, axis=0) if by_site else np.full(1 + _RESAMPLES, np.nan)
-    found = interval(float(mean[0]), mean[1:], truth.size)
-    return {"auc": found.value, "low": found.low, "high": found.high}
+    mean = np.mean(by_class, axis=0) if by_class else np.full(1 + _RESAMPLES, np.nan)
+    return interval(float(mean[0]), mean[1:], truth.size)
+
+
+def _plan(deployments: pd.DataFrame, settings: ForestSettings) -> Plan:
+    return plan_splits(deployments, folds=settings.folds, seed=settings.seed)
+
+
+def _shuffled_plans(windows: WindowTable, settings: ForestSettings, shuffles: int) -> list[Plan]:
+    """Plan splits of the same deployments with their services shuffled."""
+    rng = np.random.default_rng(settings.seed)
+    orders = (pd.array(rng.permutation(windows.services), dtype="str") for _ in range(shuffles))
+    return [_plan(windows.deployments.assign(service=own), settings) for own in orders]
+
+
+def _score_forests(tasks: Sequence[_Task], settings: ForestSettings) -> pd.DataFrame:
+    """Give macro-F1 over all splits of each task, one line per task."""
+    lines = []
+    for task, probability in zip(tasks, _predict(tasks, settings), strict=True):
+        tested = np.concatenate([split.test for split in task.plan.splits])
+        answers = pd.DataFrame(
+            {
+                "service": task.plan.services[tested],
+                "unit": task.plan.units[tested],
+                "predicted": probability.loc[tested].idxmax(axis=1).to_numpy(),
+            }
+        )
+        found = score_predictions(answers, seed=settings.seed).macro_f1
+        scores = {"macro_f1": found.value, "low": found.low, "high": found.high}
+        number = {"deployments": len(task.X), "chance": 1 / len(set(task.plan.services))}
+        lines.append({**task.about, **scores, **number})
+    return pd.DataFrame(lines)
+
+
+def _predict(tasks: Sequence[_Task], settings: ForestSettings) -> list[pd.DataFrame]:
+    """Train a forest on each split of each task: probabilities (n_deployments, n_classes), NaN where untested."""
+    work = [(number, split) for number, task in enumerate(tasks) for split in task.plan.splits]
+    pool = Parallel(n_jobs=settings.jobs or cpu_count(), batch_size="auto")
+    found = pool(
+        delayed(_probabilities)(tasks[number].X.to_numpy(np.float32), tasks[number].plan.services, split.train,
+                                split.test, settings)
+        for number, split in work
+    )  # fmt: skip
+    tables = [pd.DataFrame(np.nan, range(len(task.X)), sorted(set(task.plan.services))) for task in tasks]
+    for (number, split), (classes, probability) in zip(work, found, strict=True):
+        tables[number].loc[split.test, classes] = probability
+    return tables
+
+
+def _probabilities(
+    X: NDArray[np.float32], services: TextArray, train: IntArray, test: IntArray, settings: ForestSettings
+) -> tuple[list[str], NDArray[np.float64]]:
+    model: Any = ExtraTreesClassifier(settings.trees, class_weight="balanced", random_state=settings.seed)
+    with ignore_small_data_warnings():
+        model.fit(X[train], services[train].astype(str))
+    return list(model.classes_), model.predict_proba(X[test])

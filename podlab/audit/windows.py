@@ -14,8 +14,8 @@ from podlab.data.draws import join_draws
 from podlab.data.samples import INSTANCE_KEY
 from podlab.errors import InputError
 from podlab.evaluation.dataset import split_variant
-from podlab.features.features import feature_matrix, feature_names
-from podlab.features.rows import BoolArray, FloatArray, ObservationSpans, observation_spans, read_rows
+from podlab.features.features import extract_features, feature_names
+from podlab.features.rows import observation_spans, read_rows
 from podlab.features.windows import make_windows, series_of
 
 #: From the container's start.
@@ -32,10 +32,8 @@ class WindowTable:
     ----------
     name : str
         :data:`START_UP` or :data:`STEADY_STATE`.
-    X : array of float32 (n_deployments, n_features)
+    X : DataFrame of float32 (n_deployments, n_features)
         NaN where a series is missing.
-    names : tuple of str
-        One per feature.
     deployments : DataFrame (n_deployments,)
         Identity and labels; ``load``, ``configuration``, ``configuration number`` or ``profile number``, and ``version
         number`` (see :func:`number_within`) where the labels give them; what was drawn for the deployment, where a
@@ -43,8 +41,7 @@ class WindowTable:
     """
 
     name: str
-    X: NDArray[np.float32]
-    names: tuple[str, ...]
+    X: pd.DataFrame
     deployments: pd.DataFrame
 
     def __repr__(self) -> str:
@@ -57,10 +54,7 @@ class WindowTable:
 
     def only(self, columns: tuple[str, ...]) -> WindowTable:
         """Keep the features that can be made from these metric columns."""
-        wanted = set(feature_names(series_of(columns)))
-        chosen = [name in wanted for name in self.names]
-        names = tuple(name for name in self.names if name in wanted)
-        return replace(self, X=self.X[:, chosen], names=names)
+        return replace(self, X=self.X.loc[:, self.X.columns.isin(feature_names(series_of(columns)))])
 
 
 def cut_windows(
@@ -97,16 +91,23 @@ def cut_windows(
     deployments = _describe(rows.containers, seen_first)
     if draws is not None:
         deployments = join_draws(deployments, draws)
+    seen_from_s = np.where(spans.start_observed, 0.0, spans.first_s)
+    middle_s = (seen_from_s + spans.until_s) / 2
+    begins_s = {
+        START_UP: np.where(spans.start_observed, 0.0, np.nan),
+        STEADY_STATE: np.where(middle_s - seen_from_s >= length_s, middle_s, np.nan),
+    }
     found = {}
-    for name, begin_s in ((START_UP, _starts(spans)), (STEADY_STATE, _middles(spans, length_s))):
-        cells = make_windows(rows, horizon_s=length_s, begin_s=np.nan_to_num(begin_s))
-        X, names = feature_matrix(cells)
-        shown = np.isfinite(begin_s) & cells.usable
+    for name, begin_s in begins_s.items():
+        windows = make_windows(rows, horizon_s=length_s, begin_s=np.nan_to_num(begin_s))
         begin = deployments["born"] + pd.to_timedelta(begin_s, unit="s")
         described = deployments.assign(begin=begin, end=begin + pd.Timedelta(seconds=length_s))
-        windows = _first_instances(WindowTable(name, X[shown], names, described[shown]))
-        if len(set(windows.services)) >= fewest_services:
-            found[name] = windows
+        # Replicas and later instances of one deployment are not independent of its first instance.
+        shown = described[np.isfinite(begin_s) & windows.usable].sort_values("born", kind="stable")
+        first = shown.drop_duplicates("deployment").index.sort_values()
+        if described.loc[first, "service"].nunique() >= fewest_services:
+            X = extract_features(windows).loc[first].reset_index(drop=True)
+            found[name] = WindowTable(name, X, described.loc[first].reset_index(drop=True))
     if not found:
         raise InputError(
             f"fewer than {fewest_services} services were seen at the start or for {length_s:g} s of steady state",
@@ -123,22 +124,9 @@ def _normal(samples: pd.DataFrame) -> pd.DataFrame:
     if "anomaly" in samples:
         faulty = samples.loc[samples["anomaly"].fillna(False), "deployment"].unique()
         kept &= ~samples["deployment"].isin(faulty)
-    normal = samples[kept].reset_index(drop=True)
-    if normal.empty:
+    if not kept.any():
         raise InputError("every labelled deployment has a fault", hint="give a recording of normal ones")
-    return normal
-
-
-def _starts(spans: ObservationSpans) -> FloatArray:
-    return np.where(spans.start_observed, 0.0, np.nan)
-
-
-def _middles(spans: ObservationSpans, length_s: float) -> FloatArray:
-    """Where the middle of the seen instance begins; NaN where too little of it was seen (n_containers,)."""
-    seen_from_s = np.where(spans.start_observed, 0.0, spans.first_s)
-    middle_s = (seen_from_s + spans.until_s) / 2
-    late_enough: BoolArray = middle_s - seen_from_s >= length_s
-    return np.where(late_enough, middle_s, np.nan)
+    return samples[kept].reset_index(drop=True)
 
 
 def _describe(containers: pd.DataFrame, seen_first: pd.Series) -> pd.DataFrame:
@@ -146,11 +134,14 @@ def _describe(containers: pd.DataFrame, seen_first: pd.Series) -> pd.DataFrame:
     if "variant" in described:
         described = described.assign(**split_variant(described["variant"]))
     if "profile" in described and described["profile"].notna().any():
-        described["profile number"] = place_within(described["service"], described["profile"])
+        # Services have different numbers of profiles, so that the number itself would identify the service: places in
+        # order, from 0 (a service's first) to 1 (its last).
+        order = described.groupby("service")["profile"].rank(method="dense") - 1
+        last = order.groupby(described["service"]).transform("max")
+        described["profile number"] = order / last.where(last > 0)
     elif "configuration" in described:
-        described["configuration number"] = number_within(
-            described["service"], described["configuration"], "configuration"
-        )
+        numbers = number_within(described["service"], described["configuration"], "configuration")
+        described["configuration number"] = numbers
     if "version" in described:
         described["version number"] = number_within(described["service"], described["version"], "version")
     return described
@@ -186,29 +177,7 @@ def number_within(services: pd.Series, values: pd.Series, noun: str) -> pd.Serie
     return numbers
 
 
-def place_within(services: pd.Series, values: pd.Series) -> pd.Series:
-    """Replace each service's values by their places in order, from 0 (the first) to 1 (the last).
-
-    Services have different numbers of profiles, so that the number itself would identify the service.
-
-    Examples
-    --------
-    >>> place_within(pd.Series(["etcd", "etcd", "etcd", "nginx"]), pd.Series(["a", "b", "c", "x"])).to_list()
-    [0.0, 0.5, 1.0, nan]
-    """
-    order = values.groupby(services).rank(method="dense") - 1
-    last = order.groupby(services).transform("max")
-    return order / last.where(last > 0)
-
-
 def _natural(text: str) -> list[tuple[int, int, str]]:
     """Order ``9.1`` before ``10.2``: numbers by value, before words."""
     parts = text.replace("-", ".").replace("+", ".").split(".")
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
-
-
-def _first_instances(windows: WindowTable) -> WindowTable:
-    """Keep each deployment once: replicas and later instances of one deployment are not independent of it."""
-    order = windows.deployments["born"].argsort(kind="stable").to_numpy()
-    first = np.sort(order[~windows.deployments["deployment"].iloc[order].duplicated().to_numpy()])
-    return replace(windows, X=windows.X[first], deployments=windows.deployments.iloc[first].reset_index(drop=True))

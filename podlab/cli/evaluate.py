@@ -30,8 +30,6 @@ from podlab.errors import InputError, PodlabError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from podlab.evaluation.shift import Conditions
-
 _NOTEBOOKS = Path("notebooks")
 
 
@@ -77,15 +75,18 @@ def evaluate(
     from podlab.data.draws import find_draws
     from podlab.data.recordings import read_training
     from podlab.data.store.containers import TRAINING_S
-    from podlab.evaluation.dataset import features_of
+    from podlab.evaluation.dataset import features_of, read_dataset
+    from podlab.evaluation.metrics import to_records
     from podlab.evaluation.scenarios import KUBELET, MID_RUN, Scenario
-    from podlab.evaluation.shift import score_conditions
+    from podlab.evaluation.shift import tabulate_conditions
     from podlab.features.cadence import HOUSEKEEPING_S
+    from podlab.identify import Identifier
     from podlab.parallel import use_scheduler
 
     wanted: dict[str, Any] = {"services": settings.services or None, "seed": settings.seed}
     # What was drawn stands beside the samples, where only whole deployments can be drawn from.
     draw_by = group if group in ALL_COLUMNS else "deployment"
+    columns = features_of(settings.metric_filter)
     horizons_s = parse_horizons_s(horizons) or evaluation.HORIZONS_S
     stretches_s = parse_horizons_s(midlife, where="--midlife") or ()
     # In less time a kubelet may not have measured a container at all.
@@ -106,7 +107,7 @@ def evaluate(
             progress=progress,
             **wanted,
         )
-        result = evaluation.evaluate(
+        predictions, about = evaluation.evaluate(
             samples,
             group=group,
             draws=find_draws(files),
@@ -114,64 +115,51 @@ def evaluate(
             folds=folds,
             iterations=settings.training_iterations,
             training_ratio=settings.training_ratio,
-            columns=features_of(settings.metric_filter),
+            columns=columns,
             controls=controls,
             progress=progress,
             **wanted,
         )
-        later = None
+        later: dict[str, pd.DataFrame] = {}
         if asked:
-            later = score_conditions(
-                samples,
-                scenarios=asked,
-                services=wanted["services"], columns=features_of(settings.metric_filter), folds=folds,
-                seed=settings.seed, progress=progress,
-            )  # fmt: skip
+            dataset = read_dataset(samples, wanted["services"])
+            plan = evaluation.plan_splits(dataset.containers, folds=folds, seed=settings.seed)
+            model = Identifier(columns=columns, seed=settings.seed)
+            found = evaluation.cross_validate(dataset, plan, asked, model, seed=settings.seed, progress=progress)
+            table = tabulate_conditions(found, asked, seed=settings.seed)
+            later = {str(name): own for name, own in table.groupby("group")} if len(table) else {}
     if as_json:
-        conditions = [] if later is None else later.to_json()["conditions"]
-        told = {"midlife": (MID_RUN, stretches_s), "kubelet_cadence": (KUBELET, sparse_s)}
-        extra = {name: [c for c in conditions if c["group"] == of] for name, (of, wanted_s) in told.items() if wanted_s}
-        print_json(result.to_json() | extra)
+        extra = {"midlife": (MID_RUN, stretches_s), "kubelet_cadence": (KUBELET, sparse_s)}
+        lines = {name: to_records(later[of]) if of in later else [] for name, (of, some_s) in extra.items() if some_s}
+        print_json(evaluation.describe_evaluation(predictions, about) | lines)
         return
-    scores = result.to_frame()
-    macro = scores[scores["containers"] == "all"]
-    columns = ["method", "horizon_s", "macro_f1", "macro_f1_low", "macro_f1_high", "n_deployments"]
+    macro = evaluation.score(predictions, ["method", "horizon_s"], seed=settings.seed)
+    shown = ["method", "horizon_s", "macro_f1", "macro_f1_low", "macro_f1_high", "n_deployments"]
     print_table(
         ("method", "seconds", "macro-F1", "95 % from", "to", "deployments"),
-        macro[columns].itertuples(index=False, name=None),
-        title=f"{_split_by(group)}: {result.n_deployments} deployments of {len(result.services)} services; "
-        f"guessing gives {result.chance:.3f}",
+        macro[shown].itertuples(index=False, name=None),
+        title=f"{_split_by(group)}: {about['n_deployments']} deployments of {len(about['services'])} services; "
+        f"guessing gives {about['chance']:.3f}",
     )
-    if result.untested:
-        print(f"not tested, because there are too few different values of {group}: {', '.join(result.untested)}")
-    if later is not None:
-        _tell_conditions(later, MID_RUN, "segments mid-run, split by deployment")
-        _tell_conditions(later, KUBELET, "since start, as a kubelet measures, split by deployment")
-        shown = _conditions(later, MID_RUN)
-        for each in stretches_s:
-            if shown.empty or f"{each:g} s" not in set(shown["condition"]):
-                print(f"no container was recorded long enough for a window of {each:g} s mid-run")
+    if about["untested"]:
+        print(f"not tested, because there are too few different values of {group}: {', '.join(about['untested'])}")
+    titles = {MID_RUN: "segments mid-run", KUBELET: "since start, as a kubelet measures"}
+    shown = ["condition", "macro_f1", "macro_f1_low", "macro_f1_high", "n_deployments"]
+    for scenarios, title in titles.items():
+        if scenarios in later:
+            print_table(
+                (scenarios, "macro-F1", "95 % from", "to", "deployments"),
+                later[scenarios][shown].itertuples(index=False, name=None),
+                title=f"{title}, split by deployment",
+            )
+    for each in stretches_s:
+        if MID_RUN not in later or f"{each:g} s" not in set(later[MID_RUN]["condition"]):
+            print(f"no container was recorded long enough for a window of {each:g} s mid-run")
 
 
 def _split_by(group: str) -> str:
     """Say what is never on both sides; a deployment's containers are not, whatever else is asked for."""
     return "split by deployment" if group == "deployment" else f"split by {group}, no deployment divided"
-
-
-def _conditions(later: Conditions, group: str) -> pd.DataFrame:
-    """Give the lines of a group of scenarios; none where no container showed any."""
-    return later.table[later.table["group"] == group] if len(later.table) else later.table
-
-
-def _tell_conditions(later: Conditions, group: str, title: str) -> None:
-    own = _conditions(later, group)
-    if len(own):
-        columns = ["condition", "macro_f1", "macro_f1_low", "macro_f1_high", "n_deployments"]
-        print_table(
-            (group, "macro-F1", "95 % from", "to", "deployments"),
-            own[columns].itertuples(index=False, name=None),
-            title=title,
-        )
 
 
 @with_settings()

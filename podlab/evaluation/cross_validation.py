@@ -171,6 +171,7 @@ def cross_validate(
     model: Identifier | Model | Mapping[str, Identifier | Model] | None = None,
     *,
     tested: pd.DataFrame | LabelledSamples | None = None,
+    train_as: Scenario | None = None,
     seed: int = 0,
     jobs: int | None = None,
     cache: Path | str | None = None,
@@ -193,6 +194,8 @@ def cross_validate(
         as a :class:`FeatureClassifier`; none is changed, since each training begins with a copy.
     tested : DataFrame or LabelledSamples, optional
         Another recording, in which the splits' tested positions count; by default the same samples.
+    train_as : Scenario, optional
+        How the containers trained on are shown, except for its horizon; by default as they are.
     seed : int
         Of what scenarios draw.
     jobs : int, optional
@@ -249,7 +252,7 @@ def cross_validate(
     missing = []
     for name, own in models.items():
         for number, split in enumerate(sides):
-            keys = _keys(dataset, tested_on, split, own, asked, [seed, number]) if kept else None
+            keys = _keys(dataset, tested_on, split, own, train_as, asked, [seed, number]) if kept else None
             table = kept.load(keys[1]) if kept and keys else None
             if table is None:
                 missing.append((name, number, keys))
@@ -261,6 +264,9 @@ def cross_validate(
         near = None if is_spread() else kept  # the workers of a scheduler have other disks
         for name, number, keys in missing:
             train, test = dataset.take(sides[number].train), tested_on.part(sides[number].test)
+            if train_as is not None:
+                own = dataset.part(sides[number].train)
+                train = apply_scenario(own, train_as, np.random.default_rng([seed, number])).reset_index(drop=True)
             yield joblib.delayed(_train_and_predict)(models[name], train, test, asked, [seed, number], keys, near)
 
     whats = [f"{name} {what}".strip() for name, *_ in missing]
@@ -296,7 +302,9 @@ def _train_and_predict(
     model: Model, train: pd.DataFrame, test: LabelledSamples, scenarios: Sequence[Scenario], seeds: list[int],
     keys: tuple[str, str] | None, kept: Kept | None,
 ) -> pd.DataFrame:  # fmt: skip
-    """Train one model, unless it is kept, and let it predict."""
+    """Train one model, unless it is kept, and let it predict; without a training nothing."""
+    if train.empty:
+        return pd.DataFrame({"position": []})
     trained: tuple[Model, float] | None = kept.load(keys[0]) if kept and keys else None
     if trained is None:
         began_s = time.process_time()
@@ -381,7 +389,7 @@ def _in_order(found: pd.DataFrame) -> pd.DataFrame:
     first = ["model", "fold", "iteration", "scenario_group", "scenario", "horizon_s", "draw", "position", "unit",
              "activity", "service", "unknown", "known", "predicted", "best_guess", "confidence"]  # fmt: skip
     rest = [name for name in found if name not in (*first, *chances)]
-    return found[[*first, *rest, *sorted(chances)]]
+    return found.reindex(columns=[*first, *rest, *sorted(chances)])
 
 
 @dataclass(frozen=True)
@@ -422,22 +430,19 @@ class Kept:
 
 
 def _keys(
-    dataset: LabelledSamples, tested: LabelledSamples, split: Split, model: Model, scenarios: Sequence[Scenario],
-    seeds: list[int],
+    dataset: LabelledSamples, tested: LabelledSamples, split: Split, model: Model, train_as: Scenario | None,
+    scenarios: Sequence[Scenario], seeds: list[int],
 ) -> tuple[str, str] | None:  # fmt: skip
     """Name a trained model, and its predictions, by all that they depend on; None where that is not known."""
     if b"__main__" in pickle.dumps(model):
         return None  # of a class in a cell only the name is known, not the code
-    trained = _digest(_code_digest().encode(), joblib.hash(model).encode(), dataset.digest(split.train).encode())
-    asked = joblib.hash([scenarios, seeds]).encode()
-    return trained, _digest(trained.encode(), asked, tested.digest(split.test).encode())
+    how = joblib.hash([model, train_as, seeds if train_as else None])
+    trained = _digest(_code_digest(), how, dataset.digest(split.train))
+    return trained, _digest(trained, joblib.hash([scenarios, seeds]), tested.digest(split.test))
 
 
-def _digest(*parts: bytes) -> str:
-    whole = hashlib.sha256()
-    for part in parts:
-        whole.update(hashlib.sha256(part).digest())
-    return whole.hexdigest()
+def _digest(*parts: str) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 @once
@@ -446,4 +451,4 @@ def _code_digest() -> str:
     root = Path(podlab.__file__).parent
     files = [path for part in ("data", "features", "identify", "evaluation") for path in (root / part).rglob("*.py")]
     versions = f"{podlab.__version__} {platform.python_version()} {np.__version__} {sklearn.__version__}"
-    return _digest(versions.encode(), *(path.read_bytes() for path in sorted(files)))
+    return _digest(versions, *(path.read_text(encoding="utf-8") for path in sorted(files)))

@@ -1,6 +1,6 @@
 """Scores of predictions, with 95 % bootstrap intervals over deployments.
 
-An unknown prediction (None) counts as wrong. Rows and containers of one deployment are alike, so intervals are over
+An unknown prediction (missing) counts as wrong. Rows and containers of one deployment are alike, so intervals are over
 deployments.
 """
 
@@ -12,25 +12,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import f1_score
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 #: How often deployments are drawn again, and the share of the draws inside an interval.
 RESAMPLES = 2000
 COVERAGE = 0.95
+#: Equal-width bins of confidence for the calibration error.
+CONFIDENCE_BINS = 10
+#: The scores of :class:`Scores` that have an interval.
+HEADLINES = ("macro_f1", "balanced_accuracy", "accuracy", "macro_precision", "share_answered", "calibration_error")
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A score and its 95 % interval.
-
-    Attributes
-    ----------
-    value, low, high : float
-        NaN where there was nothing to compute it from.
-    """
+    """A score and its 95 % interval; NaN where there was nothing to compute it from."""
 
     value: float
     low: float
@@ -38,24 +37,28 @@ class Estimate:
 
     def to_json(self) -> dict[str, float | None]:
         """Give ``{"value", "low", "high"}`` with null for what is undefined."""
-        return {name: number_or_none(getattr(self, name)) for name in ("value", "low", "high")}
+        return {name: _number_or_none(value) for name, value in vars(self).items()}
 
     def __str__(self) -> str:
         """Write it as ``0.93 [0.88, 0.97]``."""
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
-def number_or_none(value: float) -> float | None:
-    """Turn NaN, which is no JSON, into None."""
+def _number_or_none(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
 def to_records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Give the rows of a table as plain values, undefined numbers as None."""
     return [
-        {str(name): number_or_none(value) if isinstance(value, float) else value for name, value in row.items()}
+        {str(name): _number_or_none(value) if isinstance(value, float) else value for name, value in row.items()}
         for row in table.to_dict("records")
     ]
+
+
+def spread(name: str, estimate: Estimate) -> dict[str, float]:
+    """Give an estimate as the columns ``name``, ``name_low`` and ``name_high``."""
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
 def draw_weights(strata: Sequence[object], *, seed: int, resamples: int = RESAMPLES) -> FloatArray:
@@ -91,17 +94,30 @@ def draw_weights(strata: Sequence[object], *, seed: int, resamples: int = RESAMP
     return weights
 
 
+def draw_row_weights(units: ArrayLike, strata: ArrayLike, *, seed: int, resamples: int = RESAMPLES) -> FloatArray:
+    """Draw how much each row counts in each resample: as much as its deployment, by :func:`draw_weights`.
+
+    Parameters
+    ----------
+    units, strata : array-like (n,)
+        Each row's deployment and its stratum.
+    seed, resamples : int
+
+    Returns
+    -------
+    array of float64 (1 + resamples, n)
+        First a row of ones.
+    """
+    unit = pd.factorize(np.asarray(units, dtype=object))[0]
+    first = np.unique(unit, return_index=True)[1]
+    drawn = draw_weights(np.asarray(strata, dtype=object)[first].tolist(), seed=seed, resamples=resamples)
+    return np.vstack([np.ones(unit.size), drawn[:, unit]])
+
+
 def wilson(share: float, number: int) -> Estimate:
     """Interval of a share seen in some independent cases (Wilson 1927, JASA 22:209-212).
 
     Unlike the bootstrap's it has a width where all cases agree: 8 of 8 is compatible with a true share of 0.7.
-
-    Parameters
-    ----------
-    share : float
-        Part of the cases, 0 to 1; NaN without any.
-    number : int
-        How many cases.
 
     Examples
     --------
@@ -135,16 +151,7 @@ def interval(value: float, draws: FloatArray, number: int) -> Estimate:
 def mean_interval(
     values: FloatArray, units: Sequence[object], strata: Sequence[object], *, seed: int, resamples: int = RESAMPLES
 ) -> Estimate:
-    """Take the mean of values and its interval over deployments.
-
-    Parameters
-    ----------
-    values : array of float64 (n,)
-    units, strata : sequence (n,)
-        Each value's deployment and its stratum.
-    seed, resamples : int
-        Of the bootstrap.
-    """
+    """Take the mean of values (n,) and its interval over deployments; units and strata as :func:`draw_row_weights`."""
     unit, names = pd.factorize(np.asarray(units, dtype=object))
     first = np.unique(unit, return_index=True)[1]
     weights = draw_weights(np.asarray(strata, dtype=object)[first].tolist(), seed=seed, resamples=resamples)
@@ -152,29 +159,25 @@ def mean_interval(
     return interval(float(np.mean(values)), (weights @ total) / (weights @ number), len(names))
 
 
-#: Equal-width bins of confidence for the calibration error.
-CONFIDENCE_BINS = 10
-
-
 @dataclass(frozen=True)
 class Scores:
-    """What a set of answers is worth.
+    """What a set of predictions is worth.
 
     Attributes
     ----------
     services : tuple of str
         The services of the confusion matrix.
     confusion : array of int64 (n_services, n_services + 1)
-        Decisions by true service (rows) and answered service (columns); the last column is unknown.
-    accuracy, macro_f1, macro_precision, balanced_accuracy : Estimate
+        Decisions by true service (rows) and predicted service (columns); the last column is unknown.
+    macro_f1, balanced_accuracy, accuracy, macro_precision : Estimate
         Macro means the mean over the services that were tested. Balanced accuracy is the mean recall.
-    calibration_error : Estimate
-        Expected calibration error of the answers that named a service; NaN without confidences.
     share_answered : Estimate
         Share of decisions that named a service.
+    calibration_error : Estimate
+        Expected calibration error of the predictions that named a service; NaN without confidences.
     per_service : DataFrame
         ``service, precision, recall, recall_low, recall_high, f1, support`` (decisions), one line per tested service;
-        precision is NaN for a service that was never answered, the recall's interval is Wilson's for as many cases as
+        precision is NaN for a service that was never predicted, the recall's interval is Wilson's for as many cases as
         the service has deployments.
     reliability : DataFrame
         ``confidence`` (mean), ``accuracy``, ``decisions`` of each bin of confidence that has any.
@@ -183,68 +186,58 @@ class Scores:
     """
 
     services: tuple[str, ...]
-    confusion: NDArray[np.int64]
-    accuracy: Estimate
+    confusion: IntArray
     macro_f1: Estimate
-    macro_precision: Estimate
     balanced_accuracy: Estimate
-    calibration_error: Estimate
+    accuracy: Estimate
+    macro_precision: Estimate
     share_answered: Estimate
+    calibration_error: Estimate
     per_service: pd.DataFrame
     reliability: pd.DataFrame
     n_deployments: int
     n_containers: int
     n_decisions: int
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many deployments, containers and decisions were scored, by attribute."""
+        return {name: getattr(self, name) for name in ("n_deployments", "n_containers", "n_decisions")}
+
     def to_row(self) -> dict[str, Any]:
         """Give the scores with their intervals, and the counts, as columns of a table."""
-        headlines = [spread(name, getattr(self, name)) for name in HEADLINES]
-        counts = {name: getattr(self, name) for name in ("n_deployments", "n_containers", "n_decisions")}
-        return {name: value for each in headlines for name, value in each.items()} | counts
+        row: dict[str, Any] = {}
+        for name in HEADLINES:
+            row |= spread(name, getattr(self, name))
+        return row | self.counts
 
     def to_json(self) -> dict[str, Any]:
         """Give all of it as plain values, undefined ones as null."""
-        headlines = {name: getattr(self, name).to_json() for name in HEADLINES}
-        rows = to_records(self.per_service)
         return {
-            **headlines,
-            "n_deployments": self.n_deployments,
-            "n_containers": self.n_containers,
-            "n_decisions": self.n_decisions,
+            **{name: getattr(self, name).to_json() for name in HEADLINES},
+            **self.counts,
             "confusion": {"services": [*self.services, None], "counts": self.confusion.tolist()},
-            "per_service": {row.pop("service"): row for row in rows},
+            "per_service": {row.pop("service"): row for row in to_records(self.per_service)},
         }
 
 
-#: The scores that have an interval, by attribute.
-HEADLINES = ("macro_f1", "balanced_accuracy", "accuracy", "macro_precision", "share_answered", "calibration_error")
-
-
-def score_answers(
-    truth: Sequence[str],
-    answers: Sequence[str | None],
-    units: Sequence[object],
+def score_predictions(
+    predictions: pd.DataFrame,
+    answer: str = "predicted",
     *,
-    containers: Sequence[object] | None = None,
-    confidence: Sequence[float] | None = None,
     services: Sequence[str] | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Scores:
-    """Score answers against the truth.
+    """Score rows of the table that :func:`podlab.evaluation.cross_validate` returns, or of one like it.
 
     Parameters
     ----------
-    truth : sequence of str (n_decisions,)
-        The service that runs.
-    answers : sequence of str or None (n_decisions,)
-        The service that was answered, None when unknown.
-    units : sequence (n_decisions,)
-        The deployment of each decision; intervals are over these.
-    containers : sequence (n_decisions,), optional
-        The container of each decision, where one was decided on more than once.
-    confidence : sequence of float (n_decisions,), optional
-        Probability that the answer claims to be right with.
+    predictions : DataFrame (n_decisions,)
+        With ``service`` (the truth), ``unit`` (the deployment: intervals are over these) and the predictions; where
+        known with ``position`` (the container, where one was decided on more than once) and ``confidence``.
+    answer : str
+        Column to score: ``predicted``, in which "unknown" (missing) counts as wrong, or ``best_guess``.
     services : sequence of str, optional
         Order of the confusion matrix; by default all services that occur, sorted.
     seed, resamples : int
@@ -253,68 +246,38 @@ def score_answers(
     Raises
     ------
     ValueError
-        If there are no decisions.
+        If there are no predictions.
     """
-    if not len(truth):
+    if predictions.empty:
         raise ValueError("nothing to score")
-    answered = np.array([answer is not None for answer in answers])
-    names = list(services) if services is not None else sorted({str(a) for a in (*truth, *answers) if a is not None})
-    counts = _count(truth, answers, units, names)
-    true, given, right = counts.true, counts.given, counts.true == counts.given
-    support = counts.support
-    weights = counts.draw_weights(seed, resamples)
-    draws = counts.ratios(weights)
-    ratios = {name: values[0] for name, values in draws.items()}
-    bins, gap = _calibration(right, confidence, answered, counts.per_unit, weights)
-    headlines = {**{name: draws[name] for name in _MACRO}, "calibration_error": gap}
-    recall = [wilson(*pair) for pair in zip(ratios["recall"], (support > 0).sum(axis=0), strict=True)]
-    tested = support.sum(axis=0) > 0
+    decisions = _Decisions.of(predictions, answer, services)
+    weights = decisions.draw_weights(seed, resamples)
+    draws = decisions.ratios(weights)
+    confidence = np.asarray(predictions.get("confidence", np.full(len(predictions), np.nan)), dtype=np.float64)
+    reliability, draws["calibration_error"] = decisions.calibration(confidence, weights)
+    count = len(decisions.names)
+    cases = (decisions.support > 0).sum(axis=0)
+    recall = pd.DataFrame([spread("recall", wilson(*pair)) for pair in zip(draws["recall"][0], cases, strict=True)])
     per_service = pd.DataFrame(
         {
-            "service": names,
-            "precision": ratios["precision"],
-            "recall": [estimate.value for estimate in recall],
-            "recall_low": [estimate.low for estimate in recall],
-            "recall_high": [estimate.high for estimate in recall],
-            "f1": ratios["f1"],
-            "support": support.sum(axis=0).astype(np.int64),
+            "service": decisions.names,
+            "precision": draws["precision"][0],
+            **recall.to_dict("series"),
+            "f1": draws["f1"][0],
+            "support": decisions.support.sum(axis=0).astype(np.int64),
         }
     )
-    confusion = np.bincount(true * (len(names) + 1) + given, minlength=len(names) * (len(names) + 1))
+    confusion = np.bincount(decisions.true * (count + 1) + decisions.given, minlength=count * (count + 1))
+    n_units = len(decisions.support)
     return Scores(
-        services=tuple(names),
-        confusion=confusion.reshape(len(names), len(names) + 1),
-        **{name: interval(values[0], values[1:], counts.n_units) for name, values in headlines.items()},
-        per_service=per_service[tested].reset_index(drop=True),
-        reliability=bins,
-        n_deployments=counts.n_units,
-        n_containers=true.size if containers is None else len(set(containers)),
-        n_decisions=true.size,
-    )
-
-
-def score_predictions(
-    predictions: pd.DataFrame, answer: str = "predicted", *, services: Sequence[str] | None = None, seed: int = 0
-) -> Scores:
-    """Score rows of the table that :func:`podlab.evaluation.cross_validate` returns.
-
-    Parameters
-    ----------
-    predictions : DataFrame
-        With ``service``, ``unit``, ``position``, ``confidence`` and the answers.
-    answer : str
-        Column to score: ``predicted``, in which "unknown" counts as wrong, or ``best_guess``.
-    services, seed
-        As for :func:`score_answers`.
-    """
-    return score_answers(
-        predictions["service"].to_list(),
-        texts(predictions[answer]),
-        predictions["unit"].to_list(),
-        containers=predictions["position"].to_list(),
-        confidence=predictions["confidence"].to_list(),
-        services=services,
-        seed=seed,
+        services=tuple(decisions.names),
+        confusion=confusion.reshape(count, count + 1),
+        **{name: interval(draws[name][0], draws[name][1:], n_units) for name in HEADLINES},
+        per_service=per_service[cases > 0].reset_index(drop=True),
+        reliability=reliability,
+        n_deployments=n_units,
+        n_containers=predictions["position"].nunique() if "position" in predictions else len(predictions),
+        n_decisions=len(predictions),
     )
 
 
@@ -338,11 +301,12 @@ def score(
         ``_low`` and ``_high`` for its 95 % interval over deployments; ``n_deployments, n_containers, n_decisions``.
     """
     names = [by] if isinstance(by, str) else list(by)
-    rows = []
-    for key, own in predictions.groupby(names, sort=False, dropna=False):
-        found = score_predictions(own, answer, seed=seed)
-        rows.append(dict(zip(names, key, strict=True)) | found.to_row())
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        [
+            dict(zip(names, key, strict=True)) | score_predictions(own, answer, seed=seed).to_row()
+            for key, own in predictions.groupby(names, sort=False, dropna=False)
+        ]
+    )
 
 
 def macro_f1(predictions: pd.DataFrame, answer: str = "predicted") -> float:
@@ -364,131 +328,91 @@ def resample_predictions(
 
     Parameters
     ----------
-    predictions, answer
+    predictions, answer, seed, resamples
         As for :func:`score_predictions`.
-    seed, resamples : int
-        Of the bootstrap.
 
     Returns
     -------
     array of float64 (1 + resamples,)
         The score itself first.
     """
-    truth, answers = predictions["service"].to_list(), texts(predictions[answer])
-    names = sorted({each for each in (*truth, *answers) if each is not None})
-    counts = _count(truth, answers, predictions["unit"].to_list(), names)
-    weights = counts.draw_weights(seed, resamples)
-    return counts.ratios(weights)["macro_f1"]
-
-
-def spread(name: str, estimate: Estimate) -> dict[str, float]:
-    """Give an estimate as the columns ``name``, ``name_low`` and ``name_high``."""
-    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-
-
-def texts(answers: pd.Series) -> list[str | None]:
-    """Give answers as texts, None where they are missing."""
-    return [None if pd.isna(answer) else str(answer) for answer in answers]
-
-
-_MACRO = ("accuracy", "macro_f1", "macro_precision", "balanced_accuracy", "share_answered")
+    decisions = _Decisions.of(predictions, answer)
+    return decisions.ratios(decisions.draw_weights(seed, resamples))["macro_f1"]
 
 
 @dataclass(frozen=True)
-class _Counts:
-    """Decisions by number of their service, answer (the last is unknown) and deployment, each (n_decisions,)."""
+class _Decisions:
+    """Decisions by number of their service, prediction (the last is unknown) and deployment, each (n_decisions,)."""
 
-    true: NDArray[np.int64]
-    given: NDArray[np.int64]
-    unit: NDArray[np.int64]
-    n_units: int
-    n_services: int
+    names: list[str]
+    true: IntArray
+    given: IntArray
+    unit: IntArray
 
-    def per_unit(self, column: NDArray[np.int64], values: FloatArray | NDArray[np.bool_], width: int) -> FloatArray:
-        """Sum ``values`` by unit and column: (n_units, width)."""
-        flat = np.bincount(self.unit * width + column, weights=values, minlength=self.n_units * width)
-        return flat.reshape(self.n_units, width).astype(np.float64)
+    @classmethod
+    def of(cls, predictions: pd.DataFrame, answer: str, services: Sequence[str] | None = None) -> _Decisions:
+        truth, answers = predictions["service"], predictions[answer]
+        names = list(services) if services is not None else sorted({*truth, *answers.dropna()})
+        true, given = (pd.Index(names).get_indexer(pd.Index(each)) for each in (truth, answers))
+        if (true < 0).any() or ((given < 0) & answers.notna()).any():
+            raise ValueError(f"a service is none of {', '.join(names)}")
+        return cls(names, true, np.where(given < 0, len(names), given), pd.factorize(predictions["unit"])[0])
+
+    def per_unit(self, column: IntArray, values: FloatArray | NDArray[np.bool_], width: int) -> FloatArray:
+        """Sum values by deployment and column (n_units, width)."""
+        n_units = self.unit.max() + 1
+        flat = np.bincount(self.unit * width + column, weights=values, minlength=n_units * width)
+        return flat.reshape(n_units, width).astype(np.float64)
 
     @property
     def support(self) -> FloatArray:
-        """Decisions by unit and service."""
-        return self.per_unit(self.true, np.ones(self.true.size), self.n_services)
+        """Decisions by deployment and service (n_units, n_services)."""
+        return self.per_unit(self.true, np.ones(self.true.size), len(self.names))
 
     def draw_weights(self, seed: int, resamples: int) -> FloatArray:
         """Draw deployments anew within their service; first a row of ones (1 + resamples, n_units)."""
         drawn = draw_weights(self.support.argmax(axis=1).tolist(), seed=seed, resamples=resamples)
-        return np.vstack([np.ones(self.n_units), drawn])
+        return np.vstack([np.ones(drawn.shape[1]), drawn])
 
     def ratios(self, weights: FloatArray) -> dict[str, FloatArray]:
-        """Give the scores of each resample."""
-        hits = self.per_unit(self.true, self.true == self.given, self.n_services)
-        claims = self.per_unit(self.given, np.ones(self.true.size), self.n_services + 1)
-        return _ratios(weights @ hits, weights @ self.support, weights @ claims)
+        """Give the scores of each resample.
 
-
-def _count(
-    truth: Sequence[str], answers: Sequence[str | None], units: Sequence[object], names: Sequence[str]
-) -> _Counts:
-    position = {name: number for number, name in enumerate(names)}
-    unit, unit_names = pd.factorize(np.asarray(units, dtype=object))
-    return _Counts(
-        true=np.array([position[name] for name in truth]),
-        given=np.array([len(names) if answer is None else position[answer] for answer in answers]),
-        unit=unit,
-        n_units=len(unit_names),
-        n_services=len(names),
-    )
-
-
-def _ratios(hits: FloatArray, support: FloatArray, claims: FloatArray) -> dict[str, FloatArray]:
-    """Scores of each resample from its counts by service; the last column of ``claims`` is unknown.
-
-    A service that is tested but never answered has no precision; it counts as 0 in the macro mean, as its F1 is 0.
-    """
-    named = claims[:, :-1]
-    tested = support > 0
-    count = tested.sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        precision = hits / named
-        recall = hits / support
-        f1 = np.where(tested, 2 * hits / (named + support), np.nan)
-        return {
-            "precision": precision,
-            "recall": recall,
-            "f1": f1,
-            "accuracy": hits.sum(axis=1) / support.sum(axis=1),
-            "macro_f1": np.nansum(f1, axis=1) / count,
-            "macro_precision": np.nansum(np.where(tested, precision, 0), axis=1) / count,
-            "balanced_accuracy": np.nansum(recall, axis=1) / count,
-            "share_answered": named.sum(axis=1) / support.sum(axis=1),
-        }
-
-
-def _calibration(
-    right: NDArray[np.bool_],
-    confidence: Sequence[float] | None,
-    answered: NDArray[np.bool_],
-    per_unit: Any,
-    weights: FloatArray,
-) -> tuple[pd.DataFrame, FloatArray]:
-    """Bins of confidence, and the expected calibration error of each resample.
-
-    The error is the mean over answers of |accuracy - mean confidence| of their bin (Guo et al. 2017, "On calibration of
-    modern neural networks", equation 3).
-    """
-    claimed = np.full(right.size, np.nan) if confidence is None else np.asarray(confidence, dtype=np.float64)
-    counts = answered & np.isfinite(claimed)
-    bin_of = np.clip((np.nan_to_num(claimed) * CONFIDENCE_BINS).astype(np.int64), 0, CONFIDENCE_BINS - 1)
-    number = weights @ per_unit(bin_of, counts, CONFIDENCE_BINS)
-    correct = weights @ per_unit(bin_of, counts & right, CONFIDENCE_BINS)
-    total = weights @ per_unit(bin_of, np.where(counts, claimed, 0.0), CONFIDENCE_BINS)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.abs(correct - total).sum(axis=1) / number.sum(axis=1)
-        bins = pd.DataFrame(
-            {
-                "confidence": total[0] / number[0],
-                "accuracy": correct[0] / number[0],
-                "decisions": number[0].astype(np.int64),
+        A service that is tested but never predicted has no precision; it counts as 0 in the macro mean, as its F1 is 0.
+        """
+        hits = weights @ self.per_unit(self.true, self.true == self.given, len(self.names))
+        named = weights @ self.per_unit(self.given, np.ones(self.true.size), len(self.names) + 1)[:, :-1]
+        support = weights @ self.support
+        tested = support > 0
+        count = tested.sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            precision, recall = hits / named, hits / support
+            f1 = np.where(tested, 2 * hits / (named + support), np.nan)
+            return {
+                "precision": precision,
+                "recall": recall,
+                "f1": f1,
+                "accuracy": hits.sum(axis=1) / support.sum(axis=1),
+                "macro_f1": np.nansum(f1, axis=1) / count,
+                "macro_precision": np.nansum(np.where(tested, precision, 0), axis=1) / count,
+                "balanced_accuracy": np.nansum(recall, axis=1) / count,
+                "share_answered": named.sum(axis=1) / support.sum(axis=1),
             }
+
+    def calibration(self, confidence: FloatArray, weights: FloatArray) -> tuple[pd.DataFrame, FloatArray]:
+        """Give bins of confidence, and the expected calibration error of each resample.
+
+        The error is the mean over predictions of |accuracy - mean confidence| of their bin (Guo et al. 2017, "On
+        calibration of modern neural networks", equation 3).
+        """
+        counts = (self.given < len(self.names)) & np.isfinite(confidence)
+        claimed = np.where(counts, confidence, 0.0)
+        bin_of = np.clip((claimed * CONFIDENCE_BINS).astype(np.int64), 0, CONFIDENCE_BINS - 1)
+        number, correct, total = (
+            weights @ self.per_unit(bin_of, values, CONFIDENCE_BINS)
+            for values in (counts, counts & (self.true == self.given), claimed)
         )
-    return bins[bins["decisions"] > 0].reset_index(drop=True), error
+        with np.errstate(divide="ignore", invalid="ignore"):
+            error = np.abs(correct - total).sum(axis=1) / number.sum(axis=1)
+            mean, accuracy = total[0] / number[0], correct[0] / number[0]
+        bins = pd.DataFrame({"confidence": mean, "accuracy": accuracy, "decisions": number[0].astype(np.int64)})
+        return bins[bins["decisions"] > 0].reset_index(drop=True), error

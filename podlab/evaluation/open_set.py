@@ -9,19 +9,13 @@ such splits. All functions take the predictions table of :func:`podlab.evaluatio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import comb
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import hypergeom  # type: ignore[import-untyped]
 
-from podlab.evaluation.metrics import (
-    draw_weights,
-    interval,
-    mean_interval,
-    spread,
-    wilson,
-)
+from podlab.evaluation.metrics import draw_row_weights, interval, mean_interval, spread, wilson
 
 FloatArray = NDArray[np.float64]
 Relatives = Mapping[str, Sequence[str]]
@@ -59,7 +53,7 @@ def score_open_set(
         ``unknown_rejected``, which are defined for novelty only. Each also with ``_low`` and ``_high``. ``n_known``
         and ``n_unknown`` are deployments.
     """
-    weights = _draw(predictions, seed) if weights is None else weights
+    weights = draw_row_weights(predictions["unit"], predictions["service"], seed=seed) if weights is None else weights
     is_unknown = predictions["unknown"].to_numpy(bool)
     known, unknown = weights * ~is_unknown, weights * is_unknown
     if by == RANDOM:
@@ -94,14 +88,6 @@ def _order_by(predictions: pd.DataFrame, by: str) -> FloatArray:
     return predictions["novelty"].to_numpy(np.float64)
 
 
-def _draw(predictions: pd.DataFrame, seed: int) -> FloatArray:
-    """Draw weights, the same for all containers of a deployment; the first row of ones (1 + resamples, n)."""
-    unit, names = pd.factorize(predictions["unit"])
-    first = np.array([np.flatnonzero(unit == n)[0] for n in range(len(names))], dtype=np.intp)
-    drawn = draw_weights(predictions["service"].to_numpy(object)[first].tolist(), seed=seed)[:, unit]
-    return np.vstack([np.ones(len(predictions)), drawn])
-
-
 def cumulate_weights(values: FloatArray, weights: FloatArray) -> FloatArray:
     """Add up weights (n_draws, n) of all rows up to each level of the values (n,): (n_draws, n_levels)."""
     order = np.argsort(values, kind="stable")
@@ -132,8 +118,8 @@ def _fpr(known: FloatArray, unknown: FloatArray) -> FloatArray:
     return np.asarray(unknown[np.arange(len(level)), level] / unknown[:, -1])
 
 
-def near_services(predictions: pd.DataFrame, relatives: Relatives) -> frozenset[str]:
-    """Name the unknown services of which a relative is known.
+def known_relatives(predictions: pd.DataFrame, relatives: Relatives) -> dict[str, set[str]]:
+    """Name the relatives of each unknown service that are known; an unknown service that has any is near.
 
     Parameters
     ----------
@@ -142,8 +128,8 @@ def near_services(predictions: pd.DataFrame, relatives: Relatives) -> frozenset[
         Related services of a service; one that is missing has none.
     """
     is_unknown = predictions["unknown"].to_numpy(bool)
-    known, unknown = set(predictions.loc[~is_unknown, "service"]), set(predictions.loc[is_unknown, "service"])
-    return frozenset(name for name in unknown if (set(relatives.get(name, ())) - {name}) & known)
+    known, unknown = (set(predictions.loc[own, "service"]) for own in (~is_unknown, is_unknown))
+    return {name: set(relatives.get(name, ())) & known - {name} for name in sorted(unknown)}
 
 
 def open_set_table(predictions: pd.DataFrame, relatives: Relatives, *, seed: int = 0) -> pd.DataFrame:
@@ -154,7 +140,7 @@ def open_set_table(predictions: pd.DataFrame, relatives: Relatives, *, seed: int
     predictions : DataFrame
         Of one or several scenarios, in which known and unknown services are.
     relatives : mapping of str to sequence of str
-        As for :func:`near_services`.
+        As for :func:`known_relatives`.
     seed : int
 
     Returns
@@ -166,8 +152,8 @@ def open_set_table(predictions: pd.DataFrame, relatives: Relatives, *, seed: int
     lines = []
     for scenario, shown in predictions.groupby("scenario", sort=False):
         own = shown.reset_index(drop=True)
-        weights = _draw(own, seed)
-        near = own["service"].isin(near_services(own, relatives)).to_numpy(bool)
+        weights = draw_row_weights(own["unit"], own["service"], seed=seed)
+        near = own["service"].isin([name for name, each in known_relatives(own, relatives).items() if each]).to_numpy()
         known = ~own["unknown"].to_numpy(bool)
         for unknown, chosen in {ALL: known | True, NEAR: known | near, FAR: known | ~near}.items():
             part = own[chosen]
@@ -189,11 +175,11 @@ def score_unknown_services(predictions: pd.DataFrame, relatives: Relatives, *, s
         rejected_low, rejected_high`` at the model's own threshold (Wilson's interval for as many cases as deployments);
         ``taken_for``, the most frequent best guess, and its ``share``; ``n_deployments``. The lowest AUROC comes first.
     """
-    weights = _draw(predictions, seed)
+    weights = draw_row_weights(predictions["unit"], predictions["service"], seed=seed)
     is_unknown = predictions["unknown"].to_numpy(bool)
-    known = set(predictions.loc[~is_unknown, "service"])
     lines = []
-    for service, own in predictions[is_unknown].groupby("service"):
+    for service, related in known_relatives(predictions, relatives).items():
+        own = predictions[is_unknown & (predictions["service"] == service)]
         chosen = ~is_unknown | (predictions["service"] == service).to_numpy(bool)
         scores = score_open_set(predictions[chosen], seed=seed, weights=weights[:, chosen])
         rejected = wilson(scores["unknown_rejected"], int(scores["n_unknown"]))
@@ -201,7 +187,7 @@ def score_unknown_services(predictions: pd.DataFrame, relatives: Relatives, *, s
         lines.append(
             {
                 "service": service,
-                "relatives": ", ".join(sorted(set(relatives.get(str(service), ())) & known - {service})),
+                "relatives": ", ".join(sorted(related)),
                 **{name: scores[name] for name in ("auroc", "auroc_low", "auroc_high", "fpr_at_95")},
                 **spread("rejected", rejected),
                 "taken_for": guesses.index[0] if len(guesses) else None,
@@ -229,7 +215,7 @@ def risk_coverage(
         risk_high`` (share of these answers that is wrong), ``n_deployments``.
     """
     wrong = (predictions["unknown"] | (predictions["best_guess"] != predictions["service"])).to_numpy(bool)
-    weights = _draw(predictions, seed)
+    weights = draw_row_weights(predictions["unit"], predictions["service"], seed=seed)
     coverage = np.linspace(1 / points, 1, points)
     number = predictions["unit"].nunique()
     lines = []
@@ -259,19 +245,17 @@ def most_similar(predictions: pd.DataFrame, relatives: Relatives) -> pd.DataFram
         over the service's containers; ``rank`` of the first relative by that mean, counted from 1 (missing where there
         is none, or it is similar to none of the containers); ``n_deployments``.
     """
-    is_unknown = predictions["unknown"].to_numpy(bool)
-    known = set(predictions.loc[~is_unknown, "service"])
     lines = []
-    for service, own in predictions[is_unknown].groupby("service"):
+    for service, related in known_relatives(predictions, relatives).items():
+        own = predictions[predictions["unknown"].astype(bool) & (predictions["service"] == service)]
         # A service that a prediction does not name has similarity 0.
         mean = pd.DataFrame([dict(similar) for similar in own["similar"]]).fillna(0.0).mean()
         mean = mean.sort_values(ascending=False, kind="stable")
-        related = sorted(set(relatives.get(str(service), ())) & known - {service})
         ranks = [place for place, name in enumerate(mean.index, start=1) if name in related]
         lines.append(
             {
                 "service": service,
-                "relatives": ", ".join(related),
+                "relatives": ", ".join(sorted(related)),
                 "most_similar": ", ".join(f"{name} {value:.2f}" for name, value in mean.head(3).items()),
                 "rank": ranks[0] if ranks else pd.NA,
                 "n_deployments": own["unit"].nunique(),
@@ -295,14 +279,13 @@ def relative_hits(
         mean: Wilson's interval), ``hits, hits_low, hits_high`` (shares), ``chance`` (of so many services drawn at
         random), ``n``. Empty without such services.
     """
-    near = near_services(predictions, relatives)
+    related = {name: own for name, own in known_relatives(predictions, relatives).items() if own}
     is_unknown = predictions["unknown"].to_numpy(bool)
-    is_near = is_unknown & predictions["service"].isin(near).to_numpy(bool)
+    is_near = is_unknown & predictions["service"].isin(related).to_numpy(bool)
     own, known = predictions[is_near], set(predictions.loc[~is_unknown, "service"])
     columns = ["top", "of", "hits", "hits_low", "hits_high", "chance", "n"]
     if own.empty:
         return pd.DataFrame(columns=columns)
-    related = {name: set(relatives[name]) & known - {name} for name in near}
     by_service = most_similar(predictions[~is_unknown | is_near], relatives)
     lines = []
     for top in tops:
@@ -310,8 +293,11 @@ def relative_hits(
             any(name in related[service] for name, _ in similar[:top])
             for service, similar in zip(own["service"], own["similar"], strict=True)
         ]
-        # A service is not counted among those that it could be similar to.
-        chances = {name: _chance(len(known - {name}), len(each), top) for name, each in related.items()}
+        # That of so many services drawn at random one is a relative; a service is not similar to itself.
+        chances = {
+            name: float(hypergeom.sf(0, len(known - {name}), len(each), min(top, len(known - {name}))))
+            for name, each in related.items()
+        }
         values = np.array(hit, dtype=np.float64)
         containers = mean_interval(values, own["unit"].tolist(), own["service"].tolist(), seed=seed)
         services = wilson(float((by_service["rank"] <= top).fillna(False).mean()), len(by_service))
@@ -319,9 +305,3 @@ def relative_hits(
         lines.append((top, "containers", *vars(containers).values(), per_container, len(own)))
         lines.append((top, "services", *vars(services).values(), per_service, len(by_service)))
     return pd.DataFrame(lines, columns=columns)
-
-
-def _chance(known: int, relatives: int, top: int) -> float:
-    """Probability that of so many services drawn at random one is a relative."""
-    drawn = min(top, known)
-    return 1.0 - comb(known - relatives, drawn) / comb(known, drawn)

@@ -7,7 +7,7 @@ outside.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ import pandas as pd
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, ORIGINAL_METRICS
 from podlab.errors import InputError
 from podlab.evaluation.dataset import LabelledSamples
-from podlab.features.cadence import HOUSEKEEPING_S, at_kubelet_cadence
+from podlab.features.cadence import at_kubelet_cadence
 from podlab.features.rows import BoolArray, FloatArray, IntArray, observation_spans, read_rows
 
 #: Groups of scenarios, in the order of reports.
@@ -79,67 +79,6 @@ FAMILY_SETS: dict[str, tuple[str, ...]] = {
 def columns_of_set(name: str) -> tuple[str, ...]:
     """Name the metric columns of one of :data:`FAMILY_SETS`."""
     return tuple(column for column in ORIGINAL_METRICS if CATALOGUE[column].family in FAMILY_SETS[name])
-
-
-def plan_scenarios(
-    horizons_s: Sequence[float] = (10.0, 30.0, 60.0, 120.0),
-    *,
-    main_s: float = 60.0,
-    long_s: float = 600.0,
-    segments_s: Sequence[float] = (60.0, 300.0),
-    settled_s: float = 60.0,
-    interval_s: float = 10.0,
-    draws: int = 5,
-) -> tuple[Scenario, ...]:
-    """List the scenarios that a model is tested in.
-
-    Parameters
-    ----------
-    horizons_s : sequence of float
-        Seconds observed since the start.
-    main_s : float
-        The horizon, one of them, at which columns and machines are varied.
-    long_s : float
-        A horizon that few containers were recorded for: all others are asked again on those alone, so that what more
-        seconds bring is not confused with a change of containers.
-    segments_s, settled_s
-        Lengths of segments mid-run, and when the first may begin.
-    interval_s : float
-        A sampling interval longer than the recorded one, for horizons of at least six such intervals.
-    draws : int
-        Other machines.
-    """
-    starts = [Scenario(START, f"{each:g} s", each) for each in horizons_s]
-    long = [
-        Scenario(LONG, f"{each:g} s, those of {long_s:g} s", each, recorded_s=long_s) for each in (*horizons_s, long_s)
-    ]
-    few = columns_of_set("no filesystem, no volume")
-    mid_run = [
-        Scenario(MID_RUN, f"{each:g} s mid-run{tail}", segment_s=each, settled_s=settled_s, columns=kept,
-                 reference=f"{each:g} s mid-run" if tail else "")
-        for each in segments_s
-        for tail, kept in (("", None), (", no filesystem", few))
-    ]  # fmt: skip
-    sparse = [
-        Scenario(SPARSE, f"{seconds.name}, every {interval_s:g} s", seconds.horizon_s, interval_s,
-                 recorded_s=seconds.recorded_s, reference=seconds.name)
-        for seconds in (*starts, long[-1])
-        if seconds.horizon_s is not None and seconds.horizon_s >= 6 * interval_s
-    ]  # fmt: skip
-    # A kubelet gives a row every 10 to 20 s, so that few containers have any in the first 10 s.
-    kubelet = [
-        replace(seconds, group=KUBELET, name=f"{seconds.name}, as a kubelet measures", kubelet=True,
-                reference=seconds.name)
-        for seconds in (*starts, *mid_run[:1])
-        if seconds.horizon_s is None or seconds.horizon_s > HOUSEKEEPING_S[1]
-    ]  # fmt: skip
-    reference = f"{main_s:g} s"
-    columns = [
-        Scenario(COLUMNS, name, main_s, columns=columns_of_set(name), reference=reference) for name in FAMILY_SETS
-    ]
-    drawn = "another machine: speed, memory, caches, offsets"
-    machine = [Scenario(MACHINE, drawn, main_s, draws=draws, reference=reference)] if draws else []
-    return (*starts, Scenario(START, "all seconds"), *long, *mid_run, *sparse, *kubelet, *columns, *machine)
 
 
 def from_start(horizons_s: Sequence[float]) -> list[Scenario]:

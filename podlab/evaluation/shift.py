@@ -6,17 +6,15 @@ the difference to a reference condition on the same containers.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from podlab.errors import InputError
-from podlab.evaluation.cross_validation import cross_validate
+from podlab.evaluation.cross_validation import Model, cross_validate
 from podlab.evaluation.dataset import LabelledSamples, read_dataset
 from podlab.evaluation.metrics import (
     Estimate,
@@ -26,12 +24,9 @@ from podlab.evaluation.metrics import (
     resample_predictions,
     score_predictions,
     spread,
-    to_records,
 )
-from podlab.evaluation.scenarios import RECORDING, START, Scenario, plan_scenarios
-from podlab.evaluation.splits import Split, plan_splits, splits_elsewhere
-from podlab.identify import Identifier
-from podlab.progress import Progress
+from podlab.evaluation.scenarios import RECORDING, START, Scenario
+from podlab.evaluation.splits import Plan, Split, splits_elsewhere
 
 _SAME = ["unit", "position"]
 _ANSWERS = {"lost": "predicted", "guess_lost": "best_guess"}
@@ -39,108 +34,65 @@ _ANSWERS = {"lost": "predicted", "guess_lost": "best_guess"}
 TO_OTHER, FROM_OTHER = "trained here, tested on the other", "trained on the other, tested here"
 
 
-@dataclass(frozen=True)
-class Conditions:
-    """Scores under each condition.
-
-    Attributes
-    ----------
-    table : DataFrame
-        One line for each condition, in the order of the scenarios: see :func:`tabulate_conditions`.
-    predictions : DataFrame
-        From :func:`podlab.evaluation.cross_validate`.
-    split : dict
-        How it was split.
-    services : tuple of str
-    n_deployments, n_containers : int
-    seconds : float
-    """
-
-    table: pd.DataFrame
-    predictions: pd.DataFrame
-    split: dict[str, Any]
-    services: tuple[str, ...]
-    n_deployments: int
-    n_containers: int
-    seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Give plain values, undefined ones as null."""
-        return {
-            "services": list(self.services),
-            "n_deployments": self.n_deployments,
-            "n_containers": self.n_containers,
-            "split": self.split,
-            "conditions": to_records(self.table),
-            "seconds": round(self.seconds, 1),
-        }
-
-
-def score_conditions(
-    samples: pd.DataFrame,
-    *,
-    scenarios: Sequence[Scenario] | None = None,
-    other: pd.DataFrame | None = None,
-    services: Sequence[str] | None = None,
-    columns: Sequence[str] | None = None,
-    horizons_s: Sequence[float] | None = None,
-    folds: int = 5,
-    seed: int = 0,
-    jobs: int | None = None,
-    cache: Path | str | None = None,
-    progress: Progress | None = None,
-) -> Conditions:
-    """Predict held-out deployments as each scenario shows them, by the same model of each fold.
-
-    Parameters
-    ----------
-    samples, services, columns, folds, seed, jobs, cache, progress
-        As for :func:`podlab.evaluation.evaluate`.
-    scenarios : sequence of Scenario, optional
-        By default :func:`podlab.evaluation.scenarios.plan_scenarios`.
-    other : DataFrame, optional
-        Another recording. Of the services that both have, each of its deployments is predicted by one fold's model, and
-        those of ``samples`` by a model trained on it; each at the scenarios since the start that have a horizon.
-    horizons_s : sequence of float, optional
-        That models are trained for, as for :func:`podlab.identify.fit`.
+def read_other(dataset: LabelledSamples, other: pd.DataFrame) -> LabelledSamples:
+    """Read another recording's containers of services that the first one has.
 
     Raises
     ------
     InputError
-        As :func:`podlab.evaluation.evaluate`.
+        If both have fewer than two services in common, or any container.
     """
-    began_s = time.monotonic()
-    dataset = read_dataset(samples, services)
-    elsewhere = None if other is None else _read_other(dataset, other)
-    plan = plan_splits(dataset.containers, folds=folds, seed=seed)
-    asked = list(scenarios) if scenarios is not None else list(plan_scenarios())
-    model = Identifier(horizons_s=horizons_s, columns=columns, seed=seed)
-    same: dict[str, Any] = {"seed": seed, "jobs": jobs, "cache": cache, "progress": progress}
-    found = [cross_validate(dataset, plan, asked, model, **same)]
-    if elsewhere is not None:
-        starts = [each for each in asked if each.group == START and each.horizon_s is not None]
-        there, back = (
-            [replace(each, group=RECORDING, name=f"{each.name}, {how}", reference=each.name) for each in starts]
-            for how in (TO_OTHER, FROM_OTHER)
+    known = set(dataset.containers["service"])
+    shared = sorted(known & set(other["service"].dropna()) if "service" in other else ())
+    if len(shared) < 2:
+        raise InputError(
+            "the other recording has fewer than two of the services", hint="give one of the same services, or none"
         )
-        count = len(elsewhere.containers)
-        distributed = splits_elsewhere(plan, elsewhere.containers)
-        shared = dataset.containers["service"].isin(elsewhere.containers["service"]).to_numpy(bool)
-        whole = [Split(np.arange(count), np.flatnonzero(shared))]
-        what = "the other recording"
-        found.append(cross_validate(dataset, distributed, there, model, tested=elsewhere, what=what, **same))
-        found.append(cross_validate(elsewhere, whole, back, model, tested=dataset, what=what, **same))
-        asked += [*there, *back]
-    predictions = pd.concat(found, ignore_index=True)
-    return Conditions(
-        table=tabulate_conditions(predictions, asked, seed=seed),
-        predictions=predictions,
-        split=plan.description,
-        services=tuple(sorted(set(plan.services))),
-        n_deployments=len(set(plan.units)),
-        n_containers=len(dataset.containers),
-        seconds=time.monotonic() - began_s,
+    elsewhere = read_dataset(other, shared)
+    identity = ["pod", "pod_uid", "started_at"]
+    if not elsewhere.containers[identity].merge(dataset.containers[identity]).empty:
+        raise InputError("the other recording has containers of this one", hint="give one of other deployments")
+    return elsewhere
+
+
+def predict_across(
+    dataset: LabelledSamples, plan: Plan, elsewhere: LabelledSamples, scenarios: Sequence[Scenario], model: Model,
+    **running: Any,
+) -> tuple[pd.DataFrame, list[Scenario]]:  # fmt: skip
+    """Predict another recording by models of this one, and this one by a model of the other.
+
+    Parameters
+    ----------
+    dataset, plan, model
+        As for :func:`podlab.evaluation.cross_validate`: each deployment of the other recording is predicted by one
+        fold's model.
+    elsewhere : LabelledSamples
+        From :func:`read_other`. Its model predicts the containers of ``dataset`` whose service it has.
+    scenarios : sequence of Scenario
+        Of these, those since the start that have a horizon are asked both ways.
+    **running
+        Further arguments of :func:`podlab.evaluation.cross_validate`.
+
+    Returns
+    -------
+    predictions : DataFrame
+        From :func:`podlab.evaluation.cross_validate`.
+    asked : list of Scenario
+        Those of group :data:`podlab.evaluation.scenarios.RECORDING` that they are of.
+    """
+    starts = [each for each in scenarios if each.group == START and each.horizon_s is not None]
+    there, back = (
+        [replace(each, group=RECORDING, name=f"{each.name}, {how}", reference=each.name) for each in starts]
+        for how in (TO_OTHER, FROM_OTHER)
     )
+    shared = dataset.containers["service"].isin(elsewhere.containers["service"]).to_numpy(bool)
+    whole = [Split(np.arange(len(elsewhere.containers)), np.flatnonzero(shared))]
+    distributed = splits_elsewhere(plan, elsewhere.containers)
+    found = [
+        cross_validate(dataset, distributed, there, model, tested=elsewhere, **running),
+        cross_validate(elsewhere, whole, back, model, tested=dataset, **running),
+    ]
+    return pd.concat(found, ignore_index=True), [*there, *back]
 
 
 def tabulate_conditions(predictions: pd.DataFrame, scenarios: Sequence[Scenario], *, seed: int = 0) -> pd.DataFrame:
@@ -168,7 +120,8 @@ def tabulate_conditions(predictions: pd.DataFrame, scenarios: Sequence[Scenario]
     """
     rows = []
     for scenario in scenarios:
-        own = _of(predictions, scenario.group, scenario.name)
+        of_scenario = (predictions["scenario_group"] == scenario.group) & (predictions["scenario"] == scenario.name)
+        own = predictions[of_scenario]
         if own.empty:
             continue
         reference = predictions[predictions["scenario"] == scenario.reference]
@@ -178,25 +131,6 @@ def tabulate_conditions(predictions: pd.DataFrame, scenarios: Sequence[Scenario]
             if len(some):
                 rows.append(_score_condition(some, scenario, activity, seed))
     return pd.DataFrame(rows)
-
-
-def _of(predictions: pd.DataFrame, group: str, name: str) -> pd.DataFrame:
-    return predictions[(predictions["scenario_group"] == group) & (predictions["scenario"] == name)]
-
-
-def _read_other(dataset: LabelledSamples, other: pd.DataFrame) -> LabelledSamples:
-    """Read another recording's containers of services that the first one has."""
-    known = set(dataset.containers["service"])
-    shared = sorted(known & set(other["service"].dropna()) if "service" in other else ())
-    if len(shared) < 2:
-        raise InputError(
-            "the other recording has fewer than two of the services", hint="give one of the same services, or none"
-        )
-    elsewhere = read_dataset(other, shared)
-    identity = ["pod", "pod_uid", "started_at"]
-    if not elsewhere.containers[identity].merge(dataset.containers[identity]).empty:
-        raise InputError("the other recording has containers of this one", hint="give one of other deployments")
-    return elsewhere
 
 
 def _score_condition(own: pd.DataFrame, scenario: Scenario, containers: str, seed: int) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from podlab.errors import InputError
 from podlab.evaluation.baselines import ONE_RULE, simple_baselines
 from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate
 from podlab.evaluation.dataset import LabelledSamples, read_dataset
-from podlab.evaluation.leakage import score_row_tree
-from podlab.evaluation.metrics import Scores, score_predictions
+from podlab.evaluation.leakage import predict_rows
+from podlab.evaluation.metrics import score_predictions
 from podlab.evaluation.splits import Plan, plan_splits, unit_column
 from podlab.identify import Identifier
 from podlab.progress import Progress
@@ -34,108 +33,9 @@ MODEL, BEST_GUESS, CONTROL, ROW_TREE = "podlab", "podlab, never unknown", "shuff
 _CONTROL_FOLDS = 2
 #: Of which the original's tree learns one and predicts the other.
 _FEWEST_ROWS = 2
-
-ByHorizon = dict[float, Scores]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores of out-of-fold predictions, by seconds observed.
-
-    Attributes
-    ----------
-    services, untested : tuple of str
-        All services trained on, and those among them with too few groups to be tested.
-    horizons_s : tuple of float
-        Seconds observed.
-    columns : tuple of str
-        Metric columns learned from.
-    split : dict
-        How it was split.
-    predictions : DataFrame
-        Podlab's, from :func:`podlab.evaluation.cross_validate`.
-    scores : dict of str to dict of float to Scores
-        By name and horizon: of :data:`MODEL`, :data:`BEST_GUESS`, the baselines, :data:`ROW_TREE` (whose decisions are
-        rows), and :data:`CONTROL` (the same training on labels shuffled by deployment; without controls missing).
-    idle, loaded : dict of float to Scores
-        Podlab's, of containers whose variant begins with ``idle``, and of those whose does not.
-    rule_metrics : dict of float to str
-        The metric that the one-metric rule chose most often.
-    n_deployments, n_containers, n_rows : int
-        Of the labelled samples within the longest horizon.
-    seconds : float
-        How long it took.
-    """
-
-    services: tuple[str, ...]
-    untested: tuple[str, ...]
-    horizons_s: tuple[float, ...]
-    columns: tuple[str, ...]
-    split: dict[str, Any]
-    predictions: pd.DataFrame
-    scores: dict[str, ByHorizon]
-    idle: ByHorizon
-    loaded: ByHorizon
-    rule_metrics: dict[float, str]
-    n_deployments: int
-    n_containers: int
-    n_rows: int
-    seconds: float
-
-    @property
-    def chance(self) -> float:
-        """The accuracy of guessing: one by the number of tested services."""
-        return 1 / (len(self.services) - len(self.untested))
-
-    def to_frame(self) -> pd.DataFrame:
-        """Give the scores of everyone at every horizon.
-
-        Returns
-        -------
-        DataFrame
-            ``method, containers`` (``all``, ``idle`` or ``loaded``), ``horizon_s``; each score with ``_low`` and
-            ``_high``; ``n_deployments, n_containers, n_decisions``.
-        """
-        parts = [*((name, "all", own) for name, own in self.scores.items()),
-                 (MODEL, "idle", self.idle), (MODEL, "loaded", self.loaded)]  # fmt: skip
-        return pd.DataFrame(
-            [
-                {"method": name, "containers": containers, "horizon_s": horizon_s, **scores.to_row()}
-                for name, containers, by_horizon in parts
-                for horizon_s, scores in by_horizon.items()
-            ]
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Give plain values for ``podlab evaluate --json``.
-
-        Returns
-        -------
-        dict
-            ``services, untested, columns, n_deployments, n_containers, n_rows, chance, seconds``; ``split`` with
-            ``group, kind, folds, iterations, training_ratio, seed``; ``rule_metrics``; and lists with one object per
-            horizon: ``scores``, ``idle``, ``loaded``, ``best_guess``, ``control``, and by name in ``baselines``. Such
-            an object has ``horizon_s`` and what :meth:`podlab.evaluation.metrics.Scores.to_json` gives.
-        """
-        own = (MODEL, BEST_GUESS, CONTROL)
-        return {
-            "services": list(self.services),
-            "untested": list(self.untested),
-            "columns": list(self.columns),
-            "n_deployments": self.n_deployments,
-            "n_containers": self.n_containers,
-            "n_rows": self.n_rows,
-            "chance": self.chance,
-            "split": self.split,
-            "scores": _listed(self.scores[MODEL]),
-            "idle": _listed(self.idle),
-            "loaded": _listed(self.loaded),
-            "best_guess": _listed(self.scores[BEST_GUESS]),
-            "control": _listed(self.scores.get(CONTROL, {})),
-            "baselines": {name: _listed(scores) for name, scores in self.scores.items() if name not in own},
-            "rule_metrics": [{"horizon_s": h, "metric": metric} for h, metric in self.rule_metrics.items()],
-            "seconds": round(self.seconds, 1),
-        }
+#: What scores are made from: the tree's predictions of rows are many.
+_COLUMNS = ["method", "horizon_s", "fold", "service", "predicted", "best_guess", "confidence", "unit", "position",
+            "activity", "rule"]  # fmt: skip
 
 
 def evaluate(
@@ -154,8 +54,8 @@ def evaluate(
     cache: Path | str | None = None,
     controls: bool = True,
     progress: Progress | None = None,
-) -> Evaluation:
-    """Score identification on containers of deployments that it was not trained on.
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Identify containers of deployments that training did not see, by podlab and by what it must be compared with.
 
     Parameters
     ----------
@@ -180,7 +80,18 @@ def evaluate(
     jobs, cache, progress
         As for :func:`podlab.evaluation.cross_validate`.
     controls : bool
-        Also train on shuffled labels, in two folds.
+        Also train on labels shuffled by deployment, in two folds.
+
+    Returns
+    -------
+    predictions : DataFrame
+        For :func:`podlab.evaluation.score` by ``["method", "horizon_s"]``: :data:`MODEL`, :data:`BEST_GUESS`, the
+        baselines, :data:`ROW_TREE` (a line per row), and :data:`CONTROL`; with ``fold``, ``activity`` (``idle`` or
+        ``loaded``) and ``rule`` (the metric of the one-metric rule).
+    about : dict
+        ``services`` trained on, ``untested`` among them (too few groups), ``columns`` learned from, ``n_deployments,
+        n_containers, n_rows`` within the longest horizon, ``chance`` (one by the number of tested services), ``split``
+        and ``seconds`` that it took.
 
     Raises
     ------
@@ -202,21 +113,12 @@ def evaluate(
 
     model = Identifier(horizons_s=horizons, columns=used, group=unit_column(dataset.containers, group), seed=seed)
     same: dict[str, Any] = {"seed": seed, "jobs": jobs, "cache": cache}
-    predictions = cross_validate(dataset, plan, horizons, model, progress=progress, **same)
-    names = sorted(set(plan.services))
-    scores = {
-        MODEL: _by_horizon(predictions, names, seed),
-        BEST_GUESS: _by_horizon(predictions, names, seed, "best_guess"),
-    }
-    rule_metrics = {}
-    for horizon_s, own in baseline_predictions(dataset, plan, horizons, used, **same):
-        # Their probabilities claim nothing.
-        for name, answers in own.assign(confidence=np.nan).groupby("model", sort=False):
-            scores.setdefault(str(name), {})[horizon_s] = score_predictions(answers, services=names, seed=seed)
-        rules = own.loc[own["model"] == ONE_RULE].drop_duplicates("fold")["rule"].dropna()
-        rule_metrics[horizon_s] = Counter(rules).most_common(1)[0][0] if len(rules) else "none"
-        early = dataset.until(horizon_s)
-        scores.setdefault(ROW_TREE, {})[horizon_s] = score_row_tree(early, plan, used, seed, services=names)
+    own = cross_validate(dataset, plan, horizons, model, progress=progress, **same)
+    found = [own.assign(method=MODEL), own.assign(method=BEST_GUESS, predicted=own["best_guess"])]
+    for horizon_s, answers in baseline_predictions(dataset, plan, horizons, used, **same):
+        rows = predict_rows(dataset.until(horizon_s), plan, used, seed=seed)
+        found.append(answers.assign(method=answers["model"], confidence=np.nan))  # they claim nothing
+        found.append(rows.assign(method=ROW_TREE, horizon_s=horizon_s))
     if controls:
         shuffled = dataset.shuffle_labels(plan.units, seed)
         try:
@@ -225,23 +127,60 @@ def evaluate(
             pass  # shuffling left nothing that could be split
         else:
             control = cross_validate(shuffled, halves, horizons, model, what="control", progress=progress, **same)
-            scores[CONTROL] = _by_horizon(control, names, seed)
-    return Evaluation(
-        services=tuple(names),
-        untested=plan.untested,
-        horizons_s=horizons,
-        columns=used,
-        split=plan.description,
-        predictions=predictions,
-        scores=scores,
-        idle=_by_horizon(predictions[predictions["activity"] == "idle"], names, seed),
-        loaded=_by_horizon(predictions[predictions["activity"] == "loaded"], names, seed),
-        rule_metrics=rule_metrics,
-        n_deployments=len(set(plan.units)),
-        n_containers=len(dataset.containers),
-        n_rows=len(dataset.samples),
-        seconds=time.monotonic() - began_s,
-    )
+            found.append(control.assign(method=CONTROL))
+    predictions = pd.concat([each.reindex(columns=_COLUMNS) for each in found], ignore_index=True)
+    predictions["method"] = pd.Categorical(predictions["method"], predictions["method"].unique())
+    predictions = predictions.sort_values(["method", "horizon_s"], kind="stable", ignore_index=True)
+    names = sorted(set(plan.services))
+    return predictions.astype({"method": "str"}), {
+        "services": names,
+        "untested": list(plan.untested),
+        "columns": list(used),
+        "n_deployments": len(set(plan.units)),
+        "n_containers": len(dataset.containers),
+        "n_rows": len(dataset.samples),
+        "chance": 1 / (len(names) - len(plan.untested)),
+        "split": plan.description,
+        "seconds": round(time.monotonic() - began_s, 1),
+    }
+
+
+def describe_evaluation(predictions: pd.DataFrame, about: dict[str, Any]) -> dict[str, Any]:
+    """Give what :func:`evaluate` found as plain values, for ``podlab evaluate --json``.
+
+    Returns
+    -------
+    dict
+        ``about``; ``rule_metrics``, the metric that the one-metric rule chose most often; and lists with one object per
+        horizon: ``scores``, ``idle``, ``loaded`` (podlab's, of all containers, and of those whose variant begins with
+        ``idle`` or does not), ``best_guess``, ``control``, and by name in ``baselines``. Such an object has
+        ``horizon_s`` and what :meth:`podlab.evaluation.metrics.Scores.to_json` gives.
+    """
+
+    def listed(own: pd.DataFrame) -> list[dict[str, Any]]:
+        seed = about["split"]["seed"]
+        return [
+            {"horizon_s": horizon_s, **score_predictions(each, services=about["services"], seed=seed).to_json()}
+            for horizon_s, each in own.groupby("horizon_s")
+        ]
+
+    by_method = {str(name): own for name, own in predictions.groupby("method", sort=False)}
+    podlab, best_guess = by_method.pop(MODEL), by_method.pop(BEST_GUESS)
+    control = by_method.pop(CONTROL, predictions.head(0))
+    rules = by_method[ONE_RULE].drop_duplicates(["horizon_s", "fold"]).groupby("horizon_s")["rule"]
+    return {
+        **about,
+        "scores": listed(podlab),
+        "idle": listed(podlab[podlab["activity"] == "idle"]),
+        "loaded": listed(podlab[podlab["activity"] == "loaded"]),
+        "best_guess": listed(best_guess),
+        "control": listed(control),
+        "baselines": {name: listed(own) for name, own in by_method.items()},
+        "rule_metrics": [
+            {"horizon_s": horizon_s, "metric": Counter(own.dropna().tolist() or ["none"]).most_common(1)[0][0]}
+            for horizon_s, own in rules
+        ],
+    }
 
 
 def baseline_predictions(
@@ -250,19 +189,7 @@ def baseline_predictions(
 ) -> Iterator[tuple[float, pd.DataFrame]]:  # fmt: skip
     """Cross-validate the simple baselines, each trained for the horizon that it predicts at.
 
-    Parameters
-    ----------
-    dataset, plan, seed
-        As for :func:`podlab.evaluation.cross_validate`.
-    horizons_s : sequence of float
-    columns : sequence of str, optional
-    **running
-        Further arguments of :func:`podlab.evaluation.cross_validate`.
-
-    Yields
-    ------
-    float, DataFrame
-        A horizon and the predictions of all baselines there.
+    Takes the arguments of :func:`podlab.evaluation.cross_validate`, and gives each horizon with the predictions there.
     """
     for horizon_s in horizons_s:
         models = {
@@ -281,16 +208,3 @@ def _with_samples(dataset: LabelledSamples, horizons: tuple[float, ...]) -> tupl
     if not shown:
         raise InputError("no container shows a sample by then", where="horizons", hint="choose longer ones")
     return shown
-
-
-def _by_horizon(predictions: pd.DataFrame, services: Sequence[str], seed: int, answer: str = "predicted") -> ByHorizon:
-    return {
-        horizon_s: score_predictions(
-            predictions[predictions["horizon_s"] == horizon_s], answer, services=services, seed=seed
-        )
-        for horizon_s in sorted(predictions["horizon_s"].unique().tolist())
-    }
-
-
-def _listed(scores: ByHorizon) -> list[dict[str, Any]]:
-    return [{"horizon_s": horizon_s, **own.to_json()} for horizon_s, own in scores.items()]

@@ -8,14 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pandas as pd
 
 from podlab.errors import InputError
-
-if TYPE_CHECKING:
-    from podlab.evaluation.metrics import Estimate
 
 #: Where the targets stand, below the project's root.
 TARGETS_FILE: Final = Path("data/targets.toml")
@@ -65,11 +62,6 @@ def interval_column(table: pd.DataFrame, low: str = "low", high: str = "high") -
 def estimate_column(table: pd.DataFrame, value: str, low: str = "low", high: str = "high") -> list[str]:
     """Write a column of values with their intervals, one text per row."""
     return [format_estimate(*line) for line in zip(table[value], table[low], table[high], strict=True)]
-
-
-def interval(estimate: Estimate) -> str:
-    """Write the interval of an estimate, ``-`` where it is undefined."""
-    return format_interval(estimate.low, estimate.high)
 
 
 @dataclass(frozen=True)

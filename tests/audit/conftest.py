@@ -33,4 +33,4 @@ def make_window_table(X: np.ndarray, services: list[str], **labels: object) -> W
             **labels,
         }
     )
-    return WindowTable("start-up", X.astype(np.float32), names, deployments)
+    return WindowTable("start-up", pd.DataFrame(X.astype(np.float32), columns=list(names)), deployments)

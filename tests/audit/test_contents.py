@@ -35,14 +35,6 @@ def test_groups_are_counted(samples: pd.DataFrame) -> None:
 def test_counts_do_without_labels_beside_the_service(samples: pd.DataFrame) -> None:
     bare = samples.drop(columns=["deployment", "variant", "version"])
     assert list(audit.count_groups(bare)) == ["service", "instances", "rows", "minutes"]
-    assert audit.count_by_pattern(bare).empty
-
-
-def test_patterns_share_all_rows_among_them(samples: pd.DataFrame) -> None:
-    table = audit.count_by_pattern(samples).set_index("pattern")
-    assert list(table.index) == ["idle", "steady", "all"]
-    assert table.loc["all", ["deployments", "deployments %", "rows %"]].to_list() == [24, 100.0, 100.0]
-    assert table.loc["idle", "rows %"] + table.loc["steady", "rows %"] == pytest.approx(100)
 
 
 def test_columns_that_teach_nothing_or_too_much_are_remarked(samples: pd.DataFrame) -> None:

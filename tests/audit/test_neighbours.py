@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from podlab.audit.confounding import distances, nearest_known, nearest_pairs
@@ -10,8 +11,8 @@ from tests.audit.conftest import make_window_table
 def test_distances_are_in_standard_deviations_whatever_the_scale() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(40, 6))
-    found = distances(make_window_table(X, ["a"] * 40))
-    scaled = distances(make_window_table(X * np.array([1, 10, 100, 1e3, 1e4, 1e5]) + 5, ["a"] * 40))
+    found = distances(pd.DataFrame(X))
+    scaled = distances(pd.DataFrame(X * np.array([1, 10, 100, 1e3, 1e4, 1e5]) + 5))
     np.testing.assert_allclose(found, scaled, rtol=1e-3)
     standard = (X - X.mean(axis=0)) / X.std(axis=0)
     assert found[3, 7] == pytest.approx(np.sqrt(np.mean((standard[3] - standard[7]) ** 2)), rel=1e-4)
@@ -20,7 +21,7 @@ def test_distances_are_in_standard_deviations_whatever_the_scale() -> None:
 
 def test_missing_values_and_constants_tell_nothing() -> None:
     X = np.array([[0.0, 7, np.nan], [1, 7, np.nan], [2, 7, 1.0]])
-    found = distances(make_window_table(X, ["a", "a", "b"]))
+    found = distances(pd.DataFrame(X))
     assert np.isfinite(found[~np.eye(3, dtype=bool)]).all()
     assert found[0, 1] < found[0, 2]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,75 +10,27 @@ from sklearn.impute import SimpleImputer
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 
-from podlab.errors import InputError
-from podlab.evaluation import run_benchmark
+from podlab.evaluation import FeatureClassifier, cross_validate, score
 from podlab.evaluation.baselines import benchmark_models, interval_quantiles
 from podlab.evaluation.benchmark import critical_difference, find_cliques, rank_methods, wilcoxon
 from podlab.features.windows import Windows
 from tests.support.synthetic import make_samples
 
-PODLAB, DISCRIMINANT = "podlab: trees by view, start kept", "discriminant on selected features"
-QUICK = (PODLAB, DISCRIMINANT)
 
-
-def quick_models(*horizons_and_columns):
-    models = benchmark_models(*horizons_and_columns)
-    return {name: models[name] for name in QUICK}
-
-
-@pytest.fixture(scope="module")
-def samples() -> pd.DataFrame:
-    table = make_samples(("nginx", "mysql", "redis"), deployments_per_service=4, seconds=22, interval_s=2)
-    return table.drop(columns="volume_used_bytes")
-
-
-@pytest.fixture(scope="module")
-def steps() -> list[tuple[int, int, str]]:
-    return []
-
-
-@pytest.fixture(scope="module")
-def found(samples, steps):
-    return run_benchmark(
-        samples, models=quick_models, horizons_s=(20, 10), folds=2, jobs=1, progress=lambda *step: steps.append(step)
-    )
-
-
-def test_each_method_is_scored_once_at_each_horizon_on_every_deployment(found, steps):
-    table = found.table
-    assert table.groupby("horizon_s")["method"].apply(list).to_dict() == {10.0: [*QUICK], 20.0: [*QUICK]}
-    assert set(table["n_deployments"]) == set(table["n_containers"]) == {12}
-    assert ((table["low"] <= table["macro_f1"]) & (table["macro_f1"] <= table["high"])).all()
-    assert (table["fit_cpu_s"] > 0).all()
-    assert [step[:2] for step in steps] == [(1, 4), (2, 4), (3, 4), (4, 4)] * 3
-
-
-def test_methods_that_learn_tell_separable_services_apart_idle_ones_too(found):
-    assert (found.table["macro_f1"] > 0.8).all()
-    assert (found.table[["idle_macro_f1", "loaded_macro_f1"]] > 0.6).all(axis=None)
-
-
-def test_shuffled_services_are_learned_by_none(found):
-    control = found.control
-    assert control["method"].to_list() == [*QUICK]
-    assert set(control["horizon_s"]) == {20.0}
-    assert (control["macro_f1"] < 0.75).all()
-    assert found.chance == pytest.approx(1 / 3)
-
-
-def test_methods_are_ranked_over_folds_and_horizons(found):
-    assert found.cases.shape == (4, 2)
-    assert found.cases.index.names == ["horizon_s", "fold"]
-    assert set(found.ranks["method"]) == set(QUICK)
-    assert found.ranks["mean_rank"].sum() == pytest.approx(3)
-    assert found.critical_difference == pytest.approx(1.96 * np.sqrt(2 * 3 / (6 * 4)), abs=0.001)
-    assert found.cliques == [tuple(found.ranks["method"])], "four cases tell nothing apart"
-
-
-def test_all_of_it_is_plain_json(found):
-    told = json.loads(json.dumps(found.to_json(), allow_nan=False))
-    assert len(told["table"]) == 4
-    assert told["n_cases"] == 4
+def test_the_methods_of_the_benchmark_tell_separable_services_apart():
+    samples = make_samples(("nginx", "mysql", "redis"), deployments_per_service=4, seconds=12, interval_s=2)
+    samples = samples.drop(columns="volume_used_bytes")
+    models = benchmark_models(10.0, [10.0])
+    quick = {name: models[name] for name in ("podlab: trees by view, start kept", "discriminant on selected features")}
+    # Of one's own, a method takes part in one line.
+    bayes = make_pipeline(SimpleImputer(keep_empty_features=True), GaussianNB())
+    quick["naive Bayes"] = FeatureClassifier(bayes, horizon_s=10.0)
+    predictions = cross_validate(samples, "deployment", [10.0], quick, jobs=1)
+    scores = score(predictions, "model", "best_guess")
+    assert scores["model"].to_list() == [*quick]
+    assert (scores["n_containers"] == 12).all()
+    assert (scores["macro_f1"] > [0.8, 0.8, 0.5]).all()
+    assert (predictions["fit_cpu_s"] > 0).all()
 
 
 def test_a_window_s_intervals_begin_with_quantiles_of_the_whole_and_leave_missing_series_missing():
@@ -90,23 +40,6 @@ def test_a_window_s_intervals_begin_with_quantiles_of_the_whole_and_leave_missin
     described = interval_quantiles(windows).to_numpy()[0]
     assert described[:5] == pytest.approx([0, 4, 9, 14, 19])
     assert np.isnan(described[5:10]).all()
-
-
-def test_another_classifier_takes_part_in_one_line(samples):
-    others = {"naive Bayes": make_pipeline(SimpleImputer(keep_empty_features=True), GaussianNB())}
-    found = run_benchmark(
-        samples, models=quick_models, estimators=others, horizons_s=(10,), folds=2, controls=False, jobs=1
-    )
-    assert set(found.ranks["method"]) == {*QUICK, "naive Bayes"}
-    own = found.table.set_index("method")["macro_f1"]
-    assert own["naive Bayes"] > 0.5
-
-
-def test_a_comparison_needs_methods_and_horizons(samples):
-    with pytest.raises(InputError, match="0 methods"):
-        run_benchmark(samples, models=lambda *_: {})
-    with pytest.raises(InputError, match="no horizon"):
-        run_benchmark(samples, horizons_s=())
 
 
 def test_ranks_and_critical_difference_are_those_of_a_worked_example():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +107,25 @@ def test_scenarios_show_later_stretches_fewer_columns_and_other_machines(samples
     assert found["horizon_s"].isna().tolist() == (found["scenario"] == "late").tolist()
 
 
+def test_containers_trained_on_are_shown_as_another_scenario_has_them(
+    samples: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[pd.DataFrame] = []
+    fit = FeatureClassifier.fit
+    monkeypatch.setattr(FeatureClassifier, "fit", lambda own, table: seen.append(table) or fit(own, table))
+    late = Scenario(MID_RUN, "late", segment_s=8.0, settled_s=6.0)
+    anytime = replace(FOREST, since_start=False)
+    found = cross_validate(samples, "deployment", [late], anytime, train_as=late, jobs=1)
+    assert found["position"].is_unique
+    assert len(found) == 12
+    for table in seen:
+        age_s = (table["time"] - table["started_at"]).dt.total_seconds()
+        assert age_s.min() >= 6
+        assert age_s.groupby(table["pod"]).agg(lambda own: own.max() - own.min()).max() < 8
+    never = replace(late, settled_s=3600.0)
+    assert cross_validate(samples, "deployment", [8], FOREST, train_as=never, jobs=1).empty
+
+
 def test_a_container_that_shows_nothing_yet_has_no_answer(samples: pd.DataFrame) -> None:
     age_s = (samples["time"] - samples["started_at"]).dt.total_seconds()
     late = samples[(samples["deployment"] != "nginx-0") | (age_s > 9)].reset_index(drop=True)
@@ -200,6 +219,5 @@ def test_models_of_smaller_column_sets_are_trained_only_where_columns_are_missin
     monkeypatch.setattr(Identifier, "predict", lambda *_, **__: pd.DataFrame())
     whole, poor = [Split(np.arange(6), np.arange(6, 12))], samples.drop(columns="rx_bytes")
     for more in ({}, {"tested": samples}, {"tested": poor}, {"scenarios": [Scenario("g", "n", columns=("rx_bytes",))]}):
-        with pytest.raises(KeyError):  # nothing was predicted
-            cross_validate(samples, whole, **{"scenarios": (8.0,)} | more, model=Identifier(), jobs=1)
+        assert cross_validate(samples, whole, **{"scenarios": (8.0,)} | more, model=Identifier(), jobs=1).empty
     assert trained == [False, False, True, True]

@@ -10,7 +10,8 @@ import pytest
 
 from podlab.errors import InputError
 from podlab.evaluation import early
-from podlab.evaluation.early import PredictionTimeline, compare_rules, timeline
+from podlab.evaluation.early import PredictionTimeline, timeline
+from podlab.evaluation.metrics import Estimate, draw_row_weights
 from podlab.identify.early import UNKNOWN, PredictionArrays, TriggerPolicy
 
 SERVICES = ("mysql", "nginx")
@@ -23,7 +24,6 @@ def made(
     count, times = len(truth), len(best[0])
     at_s = 10.0 * np.arange(1, times + 1)
     return PredictionTimeline(
-        services=SERVICES,
         at_s=at_s,
         predictions=tuple(
             PredictionArrays(
@@ -32,11 +32,20 @@ def made(
             )
             for k in range(times)
         ),
-        truth=np.array(truth),
-        names=np.array([SERVICES[number] if number >= 0 else "etcd" for number in truth], dtype=object),
-        units=np.array([f"d{n}" for n in range(count)], dtype=object),
-        fold=np.arange(count) % 2,
+        containers=pd.DataFrame(
+            {
+                "truth": truth,
+                "service": [SERVICES[number] if number >= 0 else "etcd" for number in truth],
+                "unit": [f"d{n}" for n in range(count)],
+                "fold": np.arange(count) % 2,
+            }
+        ),
     )  # fmt: skip
+
+
+def described(predicted: PredictionTimeline, policy: TriggerPolicy) -> dict[str, Estimate]:
+    weights = draw_row_weights(predicted.containers["unit"], predicted.containers["service"], seed=0)
+    return early.describe(predicted, early.decide(predicted, policy), weights)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +84,7 @@ def test_a_fixed_time_takes_the_best_guess(settling: PredictionTimeline):
 
 
 def test_scores_have_intervals_over_deployments(settling: PredictionTimeline):
-    scores = early.describe(settling, early.decide(settling, TriggerPolicy(0.9, 1, 0.9, 2)))
+    scores = described(settling, TriggerPolicy(0.9, 1, 0.9, 2))
     assert scores["median_s"].value == 10.0
     assert scores["p90_s"].value == 20.0
     assert scores["error"].value == 0.0
@@ -88,10 +97,10 @@ def test_scores_have_intervals_over_deployments(settling: PredictionTimeline):
 
 def test_for_a_service_that_no_model_knows_unknown_is_right():
     unknown = made([UNKNOWN] * 4, [[0] * 4] * 4, [[0.99] * 4, [0.3] * 4] * 2)
-    scores = early.describe(unknown, early.decide(unknown, TriggerPolicy(timeout_s=40.0)))
+    scores = described(unknown, TriggerPolicy(timeout_s=40.0))
     assert scores["right"].value == 0.5
     assert scores["error"].value == 1.0
-    assert unknown.known().truth.size == 0
+    assert unknown.known().containers.empty
 
 
 def test_the_soonest_policy_that_keeps_to_the_error_is_chosen(settling: PredictionTimeline):
@@ -116,27 +125,13 @@ def test_a_fold_is_tested_with_a_policy_chosen_without_it(settling: PredictionTi
     careful = TriggerPolicy(confidence=0.97, consecutive=3, revise_confidence=0.97)
     policies, outcome = early.choose_by_fold(settling, [careful, hasty])
     assert policies == [careful, hasty]
-    assert outcome.final[settling.fold == 1].tolist() == [0] * 10
+    assert outcome.loc[settling.containers["fold"] == 1, "final"].tolist() == [0] * 10
 
 
 def test_offered_policies_differ_and_ask_more_for_revising():
     offered = early.policies(60.0)
     assert len(set(offered)) == len(offered)
     assert all(policy.revise_confidence >= policy.confidence and policy.timeout_s == 60.0 for policy in offered)
-
-
-def test_the_curve_compares_rules_on_the_same_containers(settling: PredictionTimeline):
-    curve = early.curve(settling, TriggerPolicy(0.9, 1, 0.9, 2, timeout_s=80.0))
-    assert set(curve["rule"]) == {"revocable", "plain threshold", "fixed time"}
-    assert (curve["n_deployments"] == 20).all()
-    at = curve.set_index(["rule", "setting"])
-    assert at.loc[("plain threshold", 0.9), "error"] == 0.5
-    assert at.loc[("revocable", 0.9), "error"] == 0.0
-    assert at.loc[("plain threshold", 0.9), "median_s"] == at.loc[("revocable", 0.9), "median_s"]
-    assert at.loc[("fixed time", 30.0), "median_s"] == 30.0
-    answered = curve[curve["abstained"] < 1]
-    assert (answered["error_low"] <= answered["error"]).all()
-    assert curve.loc[curve["abstained"] == 1, "error"].isna().all()
 
 
 @pytest.mark.parametrize(("at_s", "missing"), [((), "after any time"), ((5.0, 10.0), "after 5 s")])
@@ -146,25 +141,36 @@ def test_a_timeline_needs_predictions_at_its_times(at_s: tuple[float, ...], miss
         timeline(predictions, at_s)
 
 
-def test_each_rule_is_scored_on_known_and_unknown_containers_apart():
+def test_policies_are_scored_on_the_same_containers_and_draws(settling: PredictionTimeline):
+    plain = TriggerPolicy(0.9, 1, 0.9, None, timeout_s=80.0)
+    policies = {"plain": plain, "revocable": replace(plain, revise_consecutive=2), "never": TriggerPolicy(1.0)}
+    outcomes = {name: early.decide(settling, policy) for name, policy in policies.items()}
+    table = early.tabulate(settling, outcomes | {"fixed": early.decide_at(settling, 30.0)})
+    assert list(table.index) == ["plain", "revocable", "never", "fixed"]
+    assert (table["n_deployments"] == 20).all()
+    assert table["error"].to_list()[:2] == [0.5, 0.0]
+    assert table["median_s"].to_list() == [10.0, 10.0, 80.0, 30.0]
+    assert table.loc["never", "abstained"] == 1
+    assert np.isnan(table.loc["never", "error"])
+    answered = table.drop(index="never")
+    assert (answered["error_low"] <= answered["error"]).all()
+    assert (answered["error"] <= answered["error_high"]).all()
+
+
+def test_unknown_containers_are_scored_apart():
     predicted = made(
         [0, 1] * 8 + [UNKNOWN] * 4,
         [[0] * 4, [1, 1, 1, 1]] * 8 + [[0] * 4] * 4,
         [[0.95] * 4] * 16 + [[0.5] * 4] * 2 + [[0.99] * 4] * 2,
     )
-    table = compare_rules(predicted, horizons_s=(10.0, 40.0)).set_index("rule")
-    assert list(table.index[-2:]) == ["fixed: 10 s", "fixed: 40 s"]
-    own = table.loc["podlab's default"]
-    assert own["median_s"] == 20.0, "two predictions, 10 s apart"
-    assert own["error"] == 0.0
-    assert own["unknown_refused"] == 0.5
-    assert (own["n_deployments"], own["n_unknown"]) == (16, 4)
-    assert table.loc["plain threshold, chosen", "median_s"] == 10.0
-    assert table.loc["fixed: 10 s", "unknown_refused"] == 0.0, "all look like known ones"
-
-
-def test_without_unknown_containers_there_is_no_score_for_them():
-    predicted = made([0, 1] * 4, [[0] * 2, [1] * 2] * 4, [[0.95] * 2] * 8)
-    table = compare_rules(predicted)
-    assert np.isnan(table["unknown_refused"]).all()
-    assert table["right"].tolist() == pytest.approx([1.0] * 3)
+    known = predicted.is_known
+    outcomes = {
+        "default": early.decide(predicted, TriggerPolicy(timeout_s=40.0)),
+        "fixed": early.decide_at(predicted, 10.0),
+    }
+    own = early.tabulate(predicted.known(), {name: each[known] for name, each in outcomes.items()})
+    others = early.tabulate(predicted.take(~known), {name: each[~known] for name, each in outcomes.items()})
+    assert own.loc["default", "median_s"] == 20.0, "two predictions, 10 s apart"
+    assert own.loc["default", "error"] == 0.0
+    assert others["right"].to_list() == [0.5, 0.0], "at a fixed time all look like known ones"
+    assert (own["n_deployments"].iloc[0], others["n_deployments"].iloc[0]) == (16, 4)

@@ -1,15 +1,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import metrics
 
-from podlab.evaluation.metrics import draw_weights, score_answers, wilson
+from podlab.evaluation.metrics import Scores, draw_weights, score_predictions, wilson
 
 TRUTH = ["a", "a", "a", "b", "b", "c"]
 ANSWERS = ["a", "a", "b", "b", None, "a"]
+
+
+def score_answers(
+    truth: Sequence[str], answers: Sequence[str | None], units: Sequence[int], columns: dict[str, Any] | None = None,
+    **how: Any,
+) -> Scores:  # fmt: skip
+    table = pd.DataFrame({"service": truth, "predicted": answers, "unit": units} | (columns or {}))
+    return score_predictions(table, **how)
 
 
 def test_a_known_confusion_matrix():
@@ -83,9 +94,9 @@ def test_the_seed_decides():
 
 
 def test_calibration_error_of_calibrated_and_overconfident_predictions():
-    kept = score_answers(["a"] * 10, ["a"] * 8 + ["b"] * 2, range(10), confidence=[0.8] * 10)
+    kept = score_answers(["a"] * 10, ["a"] * 8 + ["b"] * 2, range(10), {"confidence": [0.8] * 10})
     assert kept.calibration_error.value == pytest.approx(0.0, abs=1e-9)
-    broken = score_answers(["a"] * 10, ["a"] * 5 + ["b"] * 5, range(10), confidence=[0.95] * 10)
+    broken = score_answers(["a"] * 10, ["a"] * 5 + ["b"] * 5, range(10), {"confidence": [0.95] * 10})
     assert broken.calibration_error.value == pytest.approx(0.45)
     assert broken.reliability.to_dict("records") == [
         {"confidence": pytest.approx(0.95), "accuracy": 0.5, "decisions": 10}
@@ -100,7 +111,7 @@ def test_without_confidence_there_is_no_calibration_and_json_says_null():
 
 
 def test_repeated_decisions_count_their_containers_once():
-    scores = score_answers(TRUTH * 2, ANSWERS * 2, [*range(6)] * 2, containers=[*range(6)] * 2)
+    scores = score_answers(TRUTH * 2, ANSWERS * 2, [*range(6)] * 2, {"position": [*range(6)] * 2})
     assert (scores.n_deployments, scores.n_containers, scores.n_decisions) == (6, 6, 12)
 
 

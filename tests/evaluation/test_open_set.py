@@ -14,8 +14,8 @@ from podlab.evaluation.open_set import (
     NEAR,
     NOVELTY,
     RANDOM,
+    known_relatives,
     most_similar,
-    near_services,
     open_set_table,
     relative_hits,
     risk_coverage,
@@ -87,7 +87,7 @@ def test_more_containers_of_the_same_deployments_make_no_interval_narrower(predi
 
 
 def test_near_unknown_services_stand_apart_from_far_ones(predictions: pd.DataFrame):
-    assert near_services(predictions, RELATIVES) == {"valkey"}
+    assert {name for name, known in known_relatives(predictions, RELATIVES).items() if known} == {"valkey"}
     table = open_set_table(predictions, RELATIVES).set_index(["unknown", "by"])
     assert set(table.index) == {(ALL, NOVELTY), (ALL, DOUBT), (ALL, RANDOM), (NEAR, NOVELTY), (FAR, NOVELTY)}
     assert table.loc[(NEAR, NOVELTY), "auroc"] < table.loc[(ALL, NOVELTY), "auroc"] < table.loc[(FAR, NOVELTY), "auroc"]

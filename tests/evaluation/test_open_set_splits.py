@@ -9,12 +9,11 @@ from sklearn.ensemble import RandomForestClassifier
 
 from podlab import Identifier
 from podlab.errors import InputError
-from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate
+from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate, probabilities
 from podlab.evaluation.dataset import LabelledSamples, read_dataset
 from podlab.evaluation.early import timeline
 from podlab.evaluation.scenarios import MID_RUN, Scenario, from_start
 from podlab.evaluation.splits import plan_splits, splits_elsewhere, without_services
-from podlab.identify.early import UNKNOWN
 from tests.support.synthetic import make_samples
 
 SERVICES = ("nginx", "mysql", "redis", "postgres")
@@ -67,8 +66,8 @@ def test_a_replay_is_made_of_the_same_predictions(found: pd.DataFrame) -> None:
     over_time = timeline(found, (15.0, 5.0))
     own = found[found["scenario"] == "15 s"]
     assert over_time.at_s.tolist() == [5.0, 15.0]
-    assert (over_time.truth == UNKNOWN).tolist() == own["unknown"].tolist()
-    best = np.array(over_time.services, dtype=object)[over_time.predictions[-1].best]
+    assert (~over_time.is_known).tolist() == own["unknown"].tolist()
+    best = np.array(list(probabilities(found)), dtype=object)[over_time.predictions[-1].best]
     assert best.tolist() == own["best_guess"].tolist()
 
 

@@ -13,7 +13,6 @@ from podlab.evaluation.scenarios import (
     apply_scenario,
     columns_of_set,
     move_to_another_machine,
-    plan_scenarios,
 )
 from tests.support.synthetic import make_samples
 
@@ -67,15 +66,6 @@ def test_only_long_ones_and_only_some_columns(dataset):
     assert set(seen["service"]) == {"redis"}
     assert {name.split("_")[0] for name in seen if name in ORIGINAL_METRICS} == {"cpu", "memory"}
     assert {"pod", "started_at", "deployment"} <= set(seen)
-
-
-def test_the_plan_asks_for_each_condition_once_and_compares_with_what_it_asks_for():
-    plan = plan_scenarios()
-    names = [each.name for each in plan]
-    assert len(names) == len(set(names))
-    assert {each.reference for each in plan} - {""} <= set(names)
-    assert [each.horizon_s for each in plan if each.interval_s == 10] == [60, 120, 600]
-    assert not [each for each in plan_scenarios(draws=0) if each.draws]
 
 
 def test_another_machine_changes_all_containers_alike_and_keeps_what_must_hold():

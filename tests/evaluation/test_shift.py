@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from podlab.errors import InputError
-from podlab.evaluation import score_conditions
-from podlab.evaluation.scenarios import KUBELET, MACHINE, RECORDING, START, Scenario, plan_scenarios
-from podlab.evaluation.shift import FROM_OTHER, TO_OTHER, Conditions
+from podlab.evaluation.cross_validation import cross_validate
+from podlab.evaluation.dataset import read_dataset
+from podlab.evaluation.scenarios import (
+    COLUMNS,
+    MACHINE,
+    MID_RUN,
+    RECORDING,
+    SPARSE,
+    START,
+    Scenario,
+    columns_of_set,
+    from_start,
+)  # fmt: skip
+from podlab.evaluation.shift import FROM_OTHER, TO_OTHER, predict_across, read_other, tabulate_conditions
+from podlab.evaluation.splits import plan_splits
+from podlab.identify import Identifier
 from tests.support.synthetic import make_samples
 
 SERVICES = ("nginx", "mysql", "redis")
 FEW = ("memory_rss_bytes", "cpu_usage_core_nanoseconds")
-SCENARIOS = plan_scenarios(
-    (5.0, 12.0), main_s=12.0, long_s=24.0, segments_s=(10.0,), settled_s=8.0, interval_s=2.0, draws=2
-)
+BESIDE = {"horizon_s": 12.0, "reference": "12 s"}
+SCENARIOS = [
+    *from_start((5.0, 12.0)),
+    Scenario(MID_RUN, "10 s mid-run", segment_s=10.0, settled_s=8.0),
+    Scenario(SPARSE, "12 s, every 2 s", interval_s=2.0, **BESIDE),
+    Scenario(COLUMNS, "memory", columns=columns_of_set("memory"), **BESIDE),
+    Scenario(MACHINE, "another machine", draws=2, **BESIDE),
+]
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +44,27 @@ def samples() -> pd.DataFrame:
     return make_samples(SERVICES, deployments_per_service=4, seconds=24)
 
 
+@dataclass
+class Found:
+    """Predictions, and what they are worth under each condition."""
+
+    predictions: pd.DataFrame
+    table: pd.DataFrame
+
+
 @pytest.fixture(scope="module")
 def found(samples):
+    dataset = read_dataset(samples)
+    plan = plan_splits(dataset.containers, folds=2)
+    model = Identifier(horizons_s=(5.0, 12.0))
     other = make_samples(("nginx", "mysql", "postgres"), deployments_per_service=4, seconds=14, seed=9)
-    return score_conditions(samples, scenarios=SCENARIOS, other=other, horizons_s=(5.0, 12.0), folds=2, jobs=1)
+    own = cross_validate(dataset, plan, SCENARIOS, model, jobs=1)
+    across, more = predict_across(dataset, plan, read_other(dataset, other), SCENARIOS, model, jobs=1)
+    predictions = pd.concat([own, across], ignore_index=True)
+    return Found(predictions, tabulate_conditions(predictions, [*SCENARIOS, *more]))
 
 
-def line_of(found: Conditions, group: str, condition: str) -> pd.Series:
+def line_of(found: Found, group: str, condition: str) -> pd.Series:
     """Give the line of a condition, of all containers."""
     own = found.table.set_index(["group", "condition", "containers"])
     return own.loc[(group, condition, "all")]
@@ -42,10 +74,9 @@ def test_every_condition_is_scored_on_every_deployment_that_shows_it(found):
     table = found.table
     assert not table.duplicated(["group", "condition", "containers"]).any()
     of_all = table[table["containers"] == "all"]
-    assert {(each.group, each.name) for each in SCENARIOS if each.group != KUBELET} <= set(
-        zip(of_all["group"], of_all["condition"], strict=True)
-    )
-    own = of_all[~of_all["group"].isin([RECORDING, KUBELET])]  # a kubelet may measure nothing in so few seconds
+    asked = {(each.group, each.name) for each in SCENARIOS}
+    own = of_all[of_all["group"] != RECORDING]
+    assert set(zip(own["group"], own["condition"], strict=True)) == asked
     assert set(own["n_deployments"]) == {12}
     assert own.loc[own["group"] == MACHINE, "n_decisions"].item() == 24
     starts = table[(table["group"] == START) & (table["condition"] == "12 s")].set_index("containers")
@@ -90,34 +121,23 @@ def test_sets_hold_the_truth_as_often_as_they_are_said_to(found):
     assert line["set_size"] == pytest.approx(own["prediction_set"].map(len).mean())
 
 
-def test_all_of_it_is_plain_json(found):
-    told = json.loads(json.dumps(found.to_json(), allow_nan=False))
-    assert told["n_deployments"] == 12
-    assert len(told["conditions"]) == len(found.table)
-    assert told["conditions"][0]["condition"] == "5 s"
-
-
-def test_the_same_seed_gives_the_same_answers_whatever_runs_at_once(samples):
-    asked = (Scenario(START, "6 s", 6.0), Scenario("mid-run", "late", segment_s=6.0, settled_s=8.0))
-    how = {"scenarios": asked, "columns": FEW, "horizons_s": (6.0,), "folds": 2, "seed": 4}
-    one, two = (score_conditions(samples, **how, jobs=jobs).table for jobs in (1, 2))
-    pd.testing.assert_frame_equal(one, two)
-
-
 def test_shuffled_services_are_not_identified_under_any_condition(samples):
     rng = np.random.default_rng(0)
     drawn = dict(zip(samples["deployment"].unique(), rng.permutation([*SERVICES] * 4), strict=True))
     shuffled = samples.assign(service=samples["deployment"].map(drawn).astype("str"))
     asked = (Scenario(START, "6 s", 6.0), Scenario(START, "all seconds"))
-    found = score_conditions(shuffled, scenarios=asked, columns=FEW, horizons_s=(6.0,), folds=2, jobs=1)
-    assert (found.table["best_guess"] < 0.75).all()
+    model = Identifier(columns=FEW, horizons_s=(6.0,))
+    plan = plan_splits(read_dataset(shuffled).containers, folds=2)
+    found = tabulate_conditions(cross_validate(shuffled, plan, asked, model, jobs=1), asked)
+    assert set(found["condition"]) == {"6 s", "all seconds"}
+    assert (found["best_guess"] < 0.75).all()
 
 
 def test_another_recording_needs_services_in_common(samples):
     with pytest.raises(InputError, match="fewer than two of the services"):
-        score_conditions(samples, other=make_samples(("postgres",), deployments_per_service=2, seconds=5))
+        read_other(read_dataset(samples), make_samples(("postgres",), deployments_per_service=2, seconds=5))
 
 
 def test_another_recording_must_be_another(samples):
     with pytest.raises(InputError, match="has containers of this one"):
-        score_conditions(samples, other=samples)
+        read_other(read_dataset(samples), samples)

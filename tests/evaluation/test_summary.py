@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from podlab.errors import InputError
-from podlab.evaluation import evaluate
+from podlab.evaluation import describe_evaluation, evaluate, score
 from podlab.evaluation.dataset import read_dataset
 from podlab.evaluation.summary import BEST_GUESS, CONTROL, MODEL, ROW_TREE
 from podlab.identify import Identifier
@@ -29,50 +29,52 @@ def evaluation(samples):
     return evaluate(samples, horizons_s=(20, 10), folds=2, jobs=1, progress=lambda *step: STEPS.append(step))
 
 
+@pytest.fixture(scope="module")
+def scores(evaluation):
+    return score(evaluation[0], ["method", "horizon_s"]).set_index(["method", "horizon_s"])
+
+
 def test_every_deployment_is_answered_once_at_each_horizon_by_a_model_that_never_saw_it(evaluation):
-    decisions = evaluation.predictions
+    predictions, about = evaluation
+    decisions = predictions[predictions["method"] == MODEL]
     assert decisions.groupby("horizon_s").size().to_dict() == {10.0: 12, 20.0: 12}
     assert not decisions.duplicated(["position", "horizon_s"]).any()
-    assert evaluation.untested == ("etcd",)
-    assert evaluation.services == ("etcd", "mysql", "nginx", "redis")
-    assert (evaluation.n_deployments, evaluation.n_containers) == (13, 13)
+    assert about["untested"] == ["etcd"]
+    assert about["services"] == ["etcd", "mysql", "nginx", "redis"]
+    assert (about["n_deployments"], about["n_containers"]) == (13, 13)
 
 
-def test_separable_services_are_identified_and_shuffled_labels_are_not(evaluation):
-    assert evaluation.scores[BEST_GUESS][20.0].macro_f1.value > 0.8
-    assert evaluation.scores[CONTROL][20.0].macro_f1.value < 0.6
-    assert evaluation.scores["1-NN"][20.0].macro_f1.value > 0.8
-    assert evaluation.scores["majority class"][20.0].accuracy.value == pytest.approx(1 / 3)
+def test_separable_services_are_identified_and_shuffled_labels_are_not(scores):
+    assert scores.loc[(BEST_GUESS, 20.0), "macro_f1"] > 0.8
+    assert scores.loc[(CONTROL, 20.0), "macro_f1"] < 0.6
+    assert scores.loc[("1-NN", 20.0), "macro_f1"] > 0.8
+    assert scores.loc[("majority class", 20.0), "accuracy"] == pytest.approx(1 / 3)
 
 
 def test_horizons_that_show_little_are_scored_and_those_that_show_nothing_are_left_out(caplog):
     sparse = make_samples(("nginx", "mysql"), deployments_per_service=4, seconds=60, interval_s=15)
     age_s = (sparse["time"] - sparse["started_at"]).dt.total_seconds()
     late = sparse[(age_s > 5) & ((age_s > 20) | sparse["deployment"].isin(["nginx-0", "mysql-0"]))]
-    found = evaluate(late, horizons_s=(4, 20, 60), folds=2, jobs=1, controls=False)
-    assert found.predictions.groupby("horizon_s").size().to_dict() == {20.0: 8, 60.0: 8}
+    found, _ = evaluate(late, horizons_s=(4, 20, 60), folds=2, jobs=1, controls=False)
+    assert found[found["method"] == MODEL].groupby("horizon_s").size().to_dict() == {20.0: 8, 60.0: 8}
     assert [record.getMessage() for record in caplog.records] == ["no container shows a sample within 4 s: left out"]
 
 
-def test_idle_and_loaded_containers_are_scored_apart(evaluation):
-    assert evaluation.idle[10.0].n_containers == evaluation.loaded[10.0].n_containers == 6
-    assert evaluation.scores[MODEL][10.0].n_containers == 12
-
-
-def test_the_table_holds_everyone_at_every_horizon(evaluation):
-    table = evaluation.to_frame()
-    assert {MODEL, BEST_GUESS, CONTROL, ROW_TREE, "1-NN", "tree", "one-metric rule"} <= set(table["method"])
-    assert (table.groupby(["method", "containers"])["horizon_s"].nunique() == 2).all()
-    assert (table["macro_f1_low"] <= table["macro_f1"]).all()
-    assert (table["macro_f1"] <= table["macro_f1_high"]).all()
+def test_the_table_holds_everyone_at_every_horizon(scores):
+    methods = list(scores.index.get_level_values("method").unique())
+    assert methods == [MODEL, BEST_GUESS, "majority class", "one-metric rule", "1-NN", "tree", ROW_TREE, CONTROL]
+    assert len(scores) == 2 * len(methods)
+    assert (scores["macro_f1_low"] <= scores["macro_f1"]).all()
+    assert (scores["macro_f1"] <= scores["macro_f1_high"]).all()
 
 
 def test_json_is_plain_and_complete(evaluation):
-    told = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
+    told = json.loads(json.dumps(describe_evaluation(*evaluation), allow_nan=False))
     assert [one["horizon_s"] for one in told["scores"]] == [10.0, 20.0]
     assert set(told["scores"][0]["macro_f1"]) == {"value", "low", "high"}
     assert told["split"]["group"] == "deployment"
-    assert np.sum(told["scores"][0]["confusion"]["counts"]) == 12
+    assert np.sum(told["scores"][0]["confusion"]["counts"]) == told["scores"][0]["n_containers"] == 12
+    assert told["idle"][0]["n_containers"] == told["loaded"][0]["n_containers"] == 6
     assert told["rule_metrics"][0]["metric"] in told["columns"]
 
 
@@ -90,7 +92,7 @@ def test_it_asks_the_real_identifier_and_hands_on_what_may_be_learned(samples, m
         return asked(self, given, **arguments)
 
     monkeypatch.setattr(Identifier, "identify", remember)
-    one = evaluate(
+    found, about = evaluate(
         samples,
         services=["nginx", "mysql"],
         columns=["memory_rss_bytes", "rx_bytes"],
@@ -101,8 +103,8 @@ def test_it_asks_the_real_identifier_and_hands_on_what_may_be_learned(samples, m
     )
     assert [columns for columns, _ in seen] == [("memory_rss_bytes", "rx_bytes")]
     assert len(seen[0][1]) == 4
-    assert CONTROL not in one.scores
-    assert one.services == ("mysql", "nginx")
+    assert CONTROL not in set(found["method"])
+    assert about["services"] == ["mysql", "nginx"]
 
 
 def stop(*_):

@@ -1,4 +1,4 @@
-"""What a researcher meets in a cell: strings as paths, short reprs, figures that show, mistakes in one line."""
+"""What a researcher meets in a cell: strings as paths, short reprs, mistakes in one line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from podlab.features.rows import read_rows
 from podlab.features.windows import make_windows
 from podlab.identify import fit
 from podlab.model import bundle
-from podlab.plots import new_figure
 from tests.support.synthetic import make_samples
 
 
@@ -53,7 +52,3 @@ def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     shell.run_cell("from podlab.data.recordings import read_recording\nread_recording('nowhere.parquet')")
     assert "InputError: nowhere.parquet: no such file" in (text := capsys.readouterr().out)
     assert text.count("\n") == 1
-
-
-def test_a_figure_shows_itself() -> None:
-    assert new_figure(2, 1)._repr_png_()[:4] == b"\x89PNG"  # type: ignore[attr-defined]
