@@ -138,9 +138,8 @@ def _read_fault_files(arrays: Arrays, services: Sequence[str], where: str) -> De
         {name.removeprefix(_FOREST): array for name, array in arrays.items() if name.startswith(_FOREST)},
         n_features=FEATURES, n_classes=2, where=where,
     )  # fmt: skip
-    if set(arrays) != {*_OF_FAULTS, *(_FOREST + name for name in forest.to_arrays())} or np.any(
-        checked["levels"][:, -1] <= 0
-    ):
+    names = forest.to_nodes() if f"{_FOREST}feature" in arrays else forest.to_arrays()
+    if set(arrays) != {*_OF_FAULTS, *(_FOREST + name for name in names)} or np.any(checked["levels"][:, -1] <= 0):
         raise InputError("holds no usable detectors", where=where, hint=_HINT)
     known, unknown = (
         ParetoTailEcdf(levels, share, shape)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ _BLOCK_WALKERS = 25_600
 _STEPS_BETWEEN = 3
 #: A probability of 0 is not proof of absence: no subspace alone rules a service out. From .003 to .2 scores are alike.
 _FLOOR = 0.1
+Members = Literal["subspaces", "one", "both"]
+MEMBERS: tuple[Members, ...] = ("subspaces", "one", "both")
 #: A node holds twice the number of its feature.
 _MOST_FEATURES = np.iinfo(np.int16).max // 2
 
@@ -161,15 +163,15 @@ class Forest:
             )
         return out
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Give the arrays that :func:`forest_from_arrays` reads, by name, for a file.
+    def to_nodes(self) -> dict[str, NDArray[Any]]:
+        """Give the arrays that :func:`assemble_forest` reads, by name.
 
         Returns
         -------
         dict
-            ``roots`` and ``distributions`` as they are; by node ``feature`` (int16, -1 in a leaf), ``threshold``
-            (float32), ``left`` and ``right`` (int32; in a leaf its row in ``distributions``, and 0), ``missing_left``
-            (bool); ``members``, which models of before do not have: their trees are one.
+            ``roots``, ``members`` and ``distributions`` as they are; by node ``feature`` (int16, -1 in a leaf),
+            ``threshold`` (float32), ``left`` and ``right`` (int32; in a leaf its row in ``distributions``, and 0),
+            ``missing_left`` (bool).
         """
         inner = self.inner
         return {
@@ -183,9 +185,34 @@ class Forest:
             "distributions": self.distributions,
         }
 
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Give the arrays that :func:`forest_from_arrays` reads, by name, for a file: six bytes a node.
+
+        Returns
+        -------
+        dict
+            ``roots``, ``members`` and ``distributions`` as they are; by node ``asked`` (int16, -1 in a leaf) and
+            ``step`` (uint16): how much farther its right child is, in a leaf its row in ``distributions``; by inner
+            node ``threshold``. The left child of a node is the next one. A forest that is otherwise, or larger, is
+            stored as models of before are: see :meth:`to_nodes`.
+        """
+        here = np.flatnonzero(self.inner)
+        step = self.child[1::2].copy()
+        step[here] = self.child[2 * here] - here
+        if step.max() > np.iinfo(np.uint16).max or np.any(self.child[2 * here + 1] != here + 1):
+            return self.to_nodes()
+        return {
+            "roots": self.roots,
+            "members": self.members,
+            "asked": np.where(self.inner, self.asked, np.int16(-1)),
+            "step": step.astype(np.uint16),
+            "threshold": self.threshold[here],
+            "distributions": self.distributions,
+        }
+
 
 def assemble_forest(arrays: Mapping[str, NDArray[Any]]) -> Forest:
-    """Make a forest of the arrays that :meth:`Forest.to_arrays` gives, which are taken to be sound."""
+    """Make a forest of the arrays that :meth:`Forest.to_nodes` gives, which are taken to be sound."""
     inner = arrays["feature"] >= 0
     child = np.empty(2 * inner.size, dtype=np.int32)
     child[::2] = np.where(inner, arrays["right"], np.arange(inner.size))
@@ -199,6 +226,22 @@ def assemble_forest(arrays: Mapping[str, NDArray[Any]]) -> Forest:
         distributions=np.asarray(arrays["distributions"], dtype=np.float64),
         members=arrays.get("members", np.zeros(1)).astype(np.int32),
     )
+
+
+def join_forests(forests: Sequence[Forest]) -> Forest:
+    """Put the trees of several forests of the same features and classes side by side; each keeps its members."""
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _NODES}
+    nodes = distributions = trees = 0
+    for forest in forests:
+        own = forest.to_nodes()
+        own |= {"members": own["members"] + trees, "roots": own["roots"] + nodes}
+        own["left"] += np.where(forest.inner, nodes, distributions).astype(np.int32)
+        own["right"] += (forest.inner * nodes).astype(np.int32)
+        for name, array in own.items():
+            parts[name].append(array)
+        nodes, trees = nodes + forest.inner.size, trees + forest.roots.size
+        distributions += len(forest.distributions)
+    return assemble_forest({name: np.concatenate(arrays) for name, arrays in parts.items()})
 
 
 def forest_from_sklearn(
@@ -215,7 +258,7 @@ def forest_from_sklearn(
     features : sequence of array of int, optional
         The columns of the feature matrix that each model was fitted on; by default all.
     """
-    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _SPECS}
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _NODES}
     offset = leaves = 0
     for number, model in enumerate(models):
         parts["members"].append(np.array([len(parts["roots"])]))
@@ -237,13 +280,13 @@ def forest_from_sklearn(
             offset += tree.node_count
             leaves += distribution.shape[0]
     joined = {name: np.concatenate(arrays) for name, arrays in parts.items()}
-    distributions, index = _distinct(joined["distributions"])
+    distributions, index = distinct(joined["distributions"])
     is_leaf = joined["feature"] < 0
     joined["left"][is_leaf] = index[joined["left"][is_leaf]]
     return assemble_forest({**joined, "distributions": distributions})
 
 
-def _distinct(distributions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def distinct(distributions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Keep each distribution once, which makes the file small, and number them (n_leaves,)."""
     # As bytes: comparing rows number by number, as np.unique does with an axis, takes a third of the whole training.
     rows = np.ascontiguousarray(distributions)
@@ -257,15 +300,24 @@ def _round_down(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.where(rounded > threshold, np.nextafter(rounded, np.float32(-np.inf)), rounded)
 
 
-_SPECS = {
+_COMMON = {
     "roots": ArraySpec(np.int32, ("trees",), low=0, below="nodes"),
     "members": ArraySpec(np.int32, ("members",), low=0, below="trees", ascending=True),
+    "distributions": ArraySpec(np.float64, ("distributions", "classes"), low=0),
+}
+#: As :meth:`Forest.to_nodes` gives them: what models of before have, their trees being one where there is no member.
+_NODES = _COMMON | {
     "feature": ArraySpec(np.int16, ("nodes",), low=-1, below="features"),
     "threshold": ArraySpec(np.float32, ("nodes",), inf=True),  # an infinite one asks only whether the value is missing
     "left": ArraySpec(np.int32, ("nodes",), low=0),
     "right": ArraySpec(np.int32, ("nodes",), low=0),
     "missing_left": ArraySpec(np.bool_, ("nodes",)),
-    "distributions": ArraySpec(np.float64, ("distributions", "classes"), low=0),
+}
+#: As :meth:`Forest.to_arrays` gives them.
+_SPECS = _COMMON | {
+    "asked": ArraySpec(np.int16, ("nodes",), low=-1, below="asked"),
+    "step": ArraySpec(np.uint16, ("nodes",)),
+    "threshold": ArraySpec(np.float32, ("inner",), inf=True),
 }
 
 
@@ -277,42 +329,54 @@ def forest_from_arrays(arrays: Mapping[str, NDArray[Any]], *, n_features: int, n
     InputError
         If an array is missing or of another type or length, or an index points outside.
     """
-    nodes = arrays["feature"].size if "feature" in arrays else 0
-    arrays = check_arrays(
-        {"members": np.zeros(1, dtype=np.int32), **arrays},
-        _SPECS,
-        where=where,
-        sizes={"nodes": nodes, "features": min(n_features, _MOST_FEATURES), "classes": n_classes},
-    )
-    roots, feature, distributions = arrays["roots"], arrays["feature"], arrays["distributions"]
-    if not roots.size:
+    specs, by_node = (_NODES, "feature") if "feature" in arrays else (_SPECS, "asked")
+    nodes = arrays.get(by_node, np.empty(0))
+    features = min(n_features, _MOST_FEATURES)
+    sizes = {"nodes": nodes.size, "inner": int(np.count_nonzero(nodes >= 0)), "classes": n_classes}
+    sizes |= {"features": features, "asked": 2 * features}
+    arrays = check_arrays({"members": np.zeros(1, dtype=np.int32), **arrays}, specs, where=where, sizes=sizes)
+    members, distributions = arrays["members"], arrays["distributions"]
+    if not arrays["roots"].size:
         raise _broken("there is no tree", where)
-    members = arrays["members"]
     if not members.size or members[0] != 0 or np.any(np.diff(members) == 0):
         raise _broken("its subspaces are not one after the other", where)
-    inner = feature >= 0
-    here = np.flatnonzero(inner)
-    for children in (arrays["left"][inner], arrays["right"][inner]):
-        if np.any((children >= nodes) | (children <= here)):
-            raise _broken("a node's child lies outside or before it", where)
-    if np.any(arrays["left"][~inner] >= len(distributions)):
+    forest = assemble_forest(arrays) if specs is _NODES else _from_steps(arrays)
+    number, outer = np.arange(nodes.size, dtype=np.int32), ~forest.inner
+    right, left = forest.child[::2], forest.child[1::2]
+    if np.any(((left <= number) | (right <= number) | (left >= nodes.size) | (right >= nodes.size)) & forest.inner):
+        raise _broken("a node's child lies outside or before it", where)
+    if np.any((left >= len(distributions)) & outer):
         raise _broken("a leaf has no distribution", where)
     if not np.allclose(distributions.sum(axis=1), 1.0, atol=1e-6):
         raise _broken("a leaf's distribution is none over the services", where)
-    forest = assemble_forest(arrays)
     if _depth(forest) > MAX_DEPTH:
         raise _broken(f"a tree is deeper than {MAX_DEPTH}", where)
     return forest
 
 
+def _from_steps(arrays: Mapping[str, NDArray[Any]]) -> Forest:
+    inner, step = arrays["asked"] >= 0, arrays["step"].astype(np.int32)
+    number = np.arange(inner.size, dtype=np.int32)
+    child = np.empty(2 * inner.size, dtype=np.int32)
+    child[::2] = number + step * inner
+    child[1::2] = np.where(inner, number + 1, step)
+    threshold = np.full(inner.size, np.nan, dtype=np.float32)
+    threshold[inner] = arrays["threshold"]
+    asked = np.maximum(arrays["asked"], np.int16(0))
+    return Forest(arrays["roots"], inner, asked, threshold, child, arrays["distributions"], arrays["members"])
+
+
 def _depth(forest: Forest) -> int:
-    """Levels below the roots, at most one more than allowed."""
-    level = np.unique(forest.roots)
+    """Levels below the roots, at most one more than allowed; that as well where nodes have several parents."""
+    children, level, left = forest.child.reshape(-1, 2), forest.roots, forest.inner.size
     for depth in range(MAX_DEPTH + 1):
-        level = level[forest.inner[level]]
+        level = level[forest.inner.take(level)]
         if not level.size:
             return depth
-        level = np.unique(np.concatenate([forest.child[2 * level], forest.child[2 * level + 1]]))
+        left -= 2 * level.size
+        if left < 0:
+            break
+        level = children.take(level, axis=0).reshape(-1)
     return MAX_DEPTH + 1
 
 
@@ -368,6 +432,7 @@ def fit_subspace_forest(
     services: int,
     trees: int,
     seed: int,
+    members: Members = "subspaces",
     jobs: int | None = None,
 ) -> Forest:
     """Grow extra trees (Geurts et al. 2006, Extremely randomized trees) on several feature subspaces.
@@ -386,6 +451,8 @@ def fit_subspace_forest(
         How many.
     seed : int
         Same input and seed, same forest.
+    members : {"subspaces", "one", "both"}
+        Whether trees see the features of a subspace each, all features, or some of them the one and some the other.
     jobs : int, optional
         Threads; by default all cores.
     """
@@ -393,7 +460,8 @@ def fit_subspace_forest(
 
     per_service = np.bincount(y, weights=weight, minlength=services)
     balanced = weight / per_service[y] * weight.sum() / services
-    subspaces = feature_subspaces(names)
+    every = np.arange(len(names))
+    subspaces = [every] if members == "one" else feature_subspaces(names) + [every] * (members == "both")
     models: list[Any] = []
     for number, features in enumerate(subspaces):
         model = ExtraTreesClassifier(

@@ -7,7 +7,7 @@ smaller set of columns begin with its name. Names in the files are those of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -38,7 +38,9 @@ _STORED_CONDITIONS = {
 _CLASSIFIER = "classifier."
 
 _KNOWN = {"known_service": ArraySpec(np.int16, ("known",), low=0, below="services", ascending=True)}
-_LEAVES = {"known_leaves": ArraySpec(np.int32, ("known", "trees"))}
+#: Counted from their trees' roots; in models of before, and of very large trees, from the first of all nodes.
+_LEAVES = {"known_leaf": ArraySpec(np.uint16, ("known", "trees"))}
+_LEAVES_BEFORE = {"known_leaves": ArraySpec(np.int32, ("known", "trees"))}
 _NEIGHBOURS = {
     "feature": ArraySpec(np.int16, ("chosen",), low=0, below="features"),
     "scale": ArraySpec(np.float32, ("chosen",), above=0),
@@ -59,6 +61,15 @@ _OOD_SCORE = {
 _QUANTILES = {
     "least": ArraySpec(np.float64, ("services",), inf=True),
     "basis": ArraySpec(np.int8, ("services",), low=0, high=2),
+}
+#: All calibrations of a model one after the other, condition by condition.
+_STACKED = {
+    "usual": ArraySpec(np.float64, ("calibrations", MEASURES, "services"), inf=True),
+    "deviations": ArraySpec(np.float64, (MEASURES, "all kept"), inf=True),
+    "familiarity": ArraySpec(np.float64, ("all kept",), inf=True),
+    "kept": ArraySpec(np.int32, ("calibrations",), low=0),
+    "least": ArraySpec(np.float64, ("calibrations", "services"), inf=True),
+    "basis": ArraySpec(np.int8, ("calibrations", "services"), low=0, high=2),
 }
 _SIMILARITY = {"similarity": ArraySpec(np.float64, ("services", "services"), low=0, high=1)}
 
@@ -139,15 +150,18 @@ def to_files(identifier: Identifier) -> dict[str, bytes]:
     files = {_MODEL: msgspec.json.format(msgspec.json.encode(stored), indent=1)}
     for name, model in identifier.horizon_models.items():
         files[f"{name}.npz"] = pack(_model_to_arrays(model, codec))
-    calibrations: dict[str, NDArray[Any]] = {"similarity": identifier.similarity}
-    for number, conditions in enumerate(identifier.calibrations.values()):
-        for condition, each in zip(Condition, conditions, strict=True):
-            prefix = f"{number}.{_STORED_CONDITIONS[condition]}."
-            ood, quantiles = each.ood_score, each.quantiles
-            parts = (ood.medians, ood.deviations, ood.scores, quantiles.lowest, quantiles.basis)
-            names = (prefix + name for name in (*_OOD_SCORE, *_QUANTILES))
-            calibrations.update(zip(names, parts, strict=True))
-    files[_CALIBRATION] = pack(calibrations)
+    calibrations = [each for conditions in identifier.calibrations.values() for each in conditions]
+    scores = [each.ood_score for each in calibrations]
+    stacked = {
+        "similarity": identifier.similarity,
+        "usual": np.stack([each.medians for each in scores]),
+        "deviations": np.concatenate([each.deviations for each in scores], axis=1),
+        "familiarity": np.concatenate([each.scores for each in scores]),
+        "kept": np.array([each.scores.size for each in scores], dtype=np.int32),
+        "least": np.stack([each.quantiles.lowest for each in calibrations]),
+        "basis": np.stack([each.quantiles.basis for each in calibrations]),
+    }
+    files[_CALIBRATION] = pack(stacked)
     for name, reduced in identifier.reduced.items():
         files |= {f"{name}.{file}": content for file, content in to_files(reduced).items()}
     return files
@@ -169,9 +183,10 @@ def _model_to_arrays(model: ForestModel | ClassifierModel, codec: Codec | None) 
     near = model.neighbours
     neighbours = {f"space_{name}": getattr(near, name) for name in _NEIGHBOURS}
     if isinstance(model, ForestModel):
-        return {
-            **model.forest.to_arrays(), "known_leaves": model.leaves, "known_service": near.service, **neighbours,
-        }  # fmt: skip
+        leaf = model.leaves - model.forest.roots
+        small = leaf.size == 0 or leaf.max() <= np.iinfo(np.uint16).max
+        leaves = {"known_leaf": leaf.astype(np.uint16)} if small else {"known_leaves": model.leaves}
+        return {**model.forest.to_arrays(), **leaves, "known_service": near.service, **neighbours}
     own = {} if codec is None else codec.to_arrays(model.classifier)
     return {
         **{name: getattr(model, name) for name in _SCALING},
@@ -226,14 +241,7 @@ def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
             each.name: _model_from_arrays(files[f"{each.name}.npz"], stored, codec, f"{where}/{each.name}.npz")
             for each in windows
         },
-        calibrations={
-            tuple(each.looks): tuple(
-                _calibration(packed, f"{number}.{_STORED_CONDITIONS[condition]}.", temperature, sizes,
-                             f"{where}/{_CALIBRATION}")
-                for condition, temperature in zip(Condition, each.temperatures, strict=True)
-            )
-            for number, each in enumerate(stored.calibrations)
-        },
+        calibrations=_calibrations(packed, stored.calibrations, sizes, f"{where}/{_CALIBRATION}"),
         similarity=similarity,
         interval_s=stored.interval_s,
         seed=stored.seed,
@@ -300,7 +308,9 @@ def _model_from_arrays(
     neighbours = NearestNeighbours(**near, service=service)
     if codec is None:
         forest = forest_from_arrays(arrays, n_features=sizes["features"], n_classes=sizes["services"], where=where)
-        leaves = check_arrays(arrays, _LEAVES, where=where, sizes=sizes | {"trees": forest.roots.size})["known_leaves"]
+        specs = _LEAVES_BEFORE if "known_leaves" in arrays else _LEAVES
+        (leaves,) = check_arrays(arrays, specs, where=where, sizes=sizes | {"trees": forest.roots.size}).values()
+        leaves = leaves if specs is _LEAVES_BEFORE else leaves + forest.roots
         return ForestModel(neighbours, forest, leaves)
     scaling = check_arrays(arrays, _SCALING, where=where, sizes=sizes)
     own = {name.removeprefix(_CLASSIFIER): array for name, array in arrays.items() if name.startswith(_CLASSIFIER)}
@@ -313,7 +323,33 @@ def _model_from_arrays(
     return model
 
 
-def _calibration(arrays: Arrays, prefix: str, temperature: float, sizes: dict[str, int], where: str) -> Calibration:
-    ood = check_arrays(arrays, _OOD_SCORE, prefix=prefix, where=where, sizes=sizes)
-    quantiles = check_arrays(arrays, _QUANTILES, prefix=prefix, where=where, sizes=sizes)
-    return Calibration(temperature, OodScore(*ood.values()), ConformalQuantiles(*quantiles.values()))
+def _calibrations(
+    arrays: Arrays, stored: Sequence[_StoredCalibration], sizes: dict[str, int], where: str
+) -> dict[tuple[str, ...], tuple[Calibration, ...]]:
+    """Read the calibrations by names of their windows, one for each condition."""
+    count = len(stored) * len(Condition)
+    scores: Iterable[OodScore]
+    quantiles: Iterable[ConformalQuantiles]
+    if "kept" in arrays:
+        packed = check_arrays(arrays, _STACKED, where=where, sizes=sizes | {"calibrations": count})
+        ends = np.cumsum(packed["kept"])
+        if ends[-1] != packed["familiarity"].size:
+            raise InputError("array 'kept' holds values out of range", where=where, hint=_HINT)
+        for name in ("deviations", "familiarity"):
+            falls = np.diff(packed[name], axis=-1) < 0
+            falls[..., ends[(ends > 0) & (ends < ends[-1])] - 1] = False
+            if falls.any():
+                raise InputError(f"array {name!r} is not in order", where=where, hint=_HINT)
+        scores = map(OodScore, packed["usual"], np.split(packed["deviations"], ends[:-1], axis=1),
+                     np.split(packed["familiarity"], ends[:-1]))  # fmt: skip
+        quantiles = map(ConformalQuantiles, packed["least"], packed["basis"])
+    else:  # a model of before, with arrays of their own for each
+        prefixes = [f"{number}.{_STORED_CONDITIONS[each]}." for number in range(len(stored)) for each in Condition]
+        parts = [check_arrays(arrays, _OOD_SCORE, prefix=each, where=where, sizes=sizes) for each in prefixes]
+        scores = (OodScore(*each.values()) for each in parts)
+        parts = [check_arrays(arrays, _QUANTILES, prefix=each, where=where, sizes=sizes) for each in prefixes]
+        quantiles = (ConformalQuantiles(*each.values()) for each in parts)
+    temperatures = [each for own in stored for each in own.temperatures]
+    every = list(map(Calibration, temperatures, scores, quantiles))
+    step = len(Condition)
+    return {tuple(own.looks): tuple(every[n * step : (n + 1) * step]) for n, own in enumerate(stored)}

@@ -28,9 +28,9 @@ from podlab.identify.storage import from_files, to_files
 from podlab.model.manifest import (
     CARD,
     FORMAT,
-    FORMAT_WITH_DETECTORS,
     MANIFEST,
     NAME,
+    BaseEntry,
     BundleInfo,
     FileEntry,
     Manifest,
@@ -105,6 +105,7 @@ def save(
     scores: Mapping[str, object] | None = None,
     created: datetime | None = None,
     library: DetectorLibrary | None = None,
+    base: BundleInfo | None = None,
 ) -> BundleInfo:
     """Write a model as a bundle; an older bundle there is replaced when the new one is complete.
 
@@ -124,6 +125,8 @@ def save(
         By default now.
     library : DetectorLibrary, optional
         The detectors by service.
+    base : BundleInfo, optional
+        The bundle that the model was adapted from.
 
     Raises
     ------
@@ -139,7 +142,7 @@ def save(
     if library is not None:
         files |= detectors.to_files(library)
     manifest = Manifest(
-        format=FORMAT if library is None else FORMAT_WITH_DETECTORS,
+        format=FORMAT,
         name=name,
         created=(created or datetime.now(UTC)).isoformat(timespec="seconds"),
         podlab=podlab.__version__,
@@ -151,7 +154,10 @@ def save(
         recordings=[RecordingEntry(Path(path).name, *fingerprint(path)) for path in recordings],
         scores=dict(scores or {}),
         files={},
-    )
+        base=None if base is None else BaseEntry(
+            base.name, base.digest, msgspec.convert(base.manifest["recordings"], list[RecordingEntry])
+        ),
+    )  # fmt: skip
     return _write(folder, manifest, files, library)
 
 
@@ -212,7 +218,7 @@ def load(folder: Path | str) -> Bundle:
     """
     folder = Path(folder)
     info, files = read_bundle(folder)
-    own = detectors.FILES if info.manifest["format"] == FORMAT_WITH_DETECTORS else ()
+    own = [name for name in detectors.FILES if name in files]
     identifier = from_files({name: files[name] for name in files if name not in (CARD, *own)}, where=str(folder))
     if list(identifier.services) != info.manifest["services"] or list(identifier.columns) != info.manifest["columns"]:
         raise InputError(
@@ -304,7 +310,10 @@ def _write_card(manifest: Manifest, library: DetectorLibrary | None) -> str:
     if library is not None:
         each = (f"{name} ({one.deployments} deployments, {one.rows} rows)" for name, one in library.detectors.items())
         detectors = f"{', '.join([*each, 'a pooled one'])}; thresholds set on normal rows only"
-    recordings = "\n".join(f"- {each.name}, SHA-256 `{each.sha256}`" for each in manifest.recordings) or "- not named"
+    recordings = _list_recordings(manifest.recordings)
+    if (base := manifest.base) is not None:
+        before = f"Adapted to them from the model {base.name}, digest `{base.sha256}`, which was trained on"
+        recordings = f"{recordings}\n\n{before}\n\n{_list_recordings(base.recordings)}"
     horizons = ", ".join(f"{horizon:g} s" for horizon in manifest.horizons_s) or "none, steady-state segments only"
     scores = msgspec.json.format(msgspec.json.encode(manifest.scores), indent=2).decode()
     return f"""# {manifest.name}
@@ -330,6 +339,10 @@ differ from all of them are reported as unknown; similar ones may not be. Names,
 {scores}
 ```
 """
+
+
+def _list_recordings(recordings: Sequence[RecordingEntry]) -> str:
+    return "\n".join(f"- {each.name}, SHA-256 `{each.sha256}`" for each in recordings) or "- not named"
 
 
 def _versions() -> dict[str, str]:

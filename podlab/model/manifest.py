@@ -14,8 +14,9 @@ import msgspec
 from podlab.errors import InputError
 from podlab.files import explain_os_error, names_inside
 
-#: Format 2 holds detectors as well; format 1 does not, and is still read.
-FORMAT, FORMAT_WITH_DETECTORS = 1, 2
+#: What is written. Format 1 has no detectors, format 2 has them; both store forests and calibrations at greater length.
+FORMAT = 3
+FORMATS = (1, 2, FORMAT)
 MANIFEST = "manifest.json"
 CARD = "MODEL_CARD.md"
 #: What a model and its files may be called: one plain name, no path.
@@ -42,7 +43,15 @@ class RecordingEntry(msgspec.Struct, forbid_unknown_fields=True):
     size_bytes: int
 
 
-class Manifest(msgspec.Struct, forbid_unknown_fields=True):
+class BaseEntry(msgspec.Struct, forbid_unknown_fields=True):
+    """The model that an adapted one comes from, by its digest."""
+
+    name: str
+    sha256: str
+    recordings: list[RecordingEntry]
+
+
+class Manifest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The manifest's fields; the README of a bundle is its model card."""
 
     format: int
@@ -57,6 +66,7 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
     recordings: list[RecordingEntry]
     scores: dict[str, Any]
     files: dict[str, FileEntry]
+    base: BaseEntry | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -134,9 +144,9 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
     try:
         loose = msgspec.json.decode(written)
         number = loose.get("format") if isinstance(loose, dict) else None
-        if isinstance(number, bool) or number not in (FORMAT, FORMAT_WITH_DETECTORS):
+        if isinstance(number, bool) or number not in FORMATS:
             raise InputError(
-                f"format {number!r} is not known, only {FORMAT} and {FORMAT_WITH_DETECTORS}",
+                f"format {number!r} is not known, only {', '.join(map(str, FORMATS))}",
                 where=where,
                 hint="use the podlab that wrote it",
             )

@@ -39,7 +39,7 @@ def refused(folder: Path, what: str) -> None:
 
 def test_a_tree_that_runs_in_circles(folder: Path) -> None:
     arrays = arrays_of(folder, "birth10s.npz")
-    arrays["left"] = np.where(arrays["feature"] >= 0, 0, arrays["left"]).astype(np.int32)
+    arrays["step"] = np.where(arrays["asked"] >= 0, 0, arrays["step"]).astype(np.uint16)
     replace_file(folder, "birth10s.npz", packed(arrays))
     refused(folder, r"birth10s\.npz: no usable forest: a node's child lies outside or before it")
 
@@ -78,16 +78,17 @@ def test_training_containers_of_no_service(folder: Path) -> None:
 
 def test_a_calibration_out_of_order(folder: Path) -> None:
     arrays = arrays_of(folder, "calibration.npz")
-    name = next(name for name in arrays if name.endswith(".familiarity"))
-    replace_file(folder, "calibration.npz", packed({**arrays, name: arrays[name][::-1].copy()}))
-    refused(folder, "familiarity' is not in order")
+    for name in ("deviations", "familiarity"):
+        replace_file(folder, "calibration.npz", packed({**arrays, name: arrays[name][..., ::-1].copy()}))
+        refused(folder, f"array '{name}' is not in order")
+    replace_file(folder, "calibration.npz", packed({**arrays, "kept": arrays["kept"] + np.int32(1)}))
+    refused(folder, "array 'kept' holds values out of range")
 
 
-@pytest.mark.parametrize("part", ["usual", "deviations", "familiarity", "least", "basis"])
+@pytest.mark.parametrize("part", ["usual", "deviations", "familiarity", "kept", "least", "basis"])
 def test_a_calibration_of_another_length(folder: Path, part: str) -> None:
     arrays = arrays_of(folder, "calibration.npz")
-    name = next(name for name in arrays if name.endswith(f".{part}"))
-    replace_file(folder, "calibration.npz", packed({**arrays, name: arrays[name][..., :-1]}))
+    replace_file(folder, "calibration.npz", packed({**arrays, part: arrays[part][..., :-1]}))
     refused(folder, "has another type or shape")
 
 

@@ -41,8 +41,8 @@ def test_no_manifest(folder: Path, content: bytes) -> None:
 
 
 def test_another_format(folder: Path) -> None:
-    change_manifest(folder, lambda manifest: manifest.update(format=3))
-    refused(folder, "format 3 is not known, only 1 and 2; use the podlab that wrote it")
+    change_manifest(folder, lambda manifest: manifest.update(format=4))
+    refused(folder, "format 4 is not known, only 1, 2, 3; use the podlab that wrote it")
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/b", "manifest.json", "..", ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_subspaces_are_joined_by_their_geometric_mean(joined: Forest) -> None:
 
 
 def test_trees_of_a_model_from_before_are_averaged(joined: Forest) -> None:
-    arrays = {name: array for name, array in joined.to_arrays().items() if name != "members"}
+    arrays = {name: array for name, array in joined.to_nodes().items() if name != "members"}
     before = forest_from_arrays(arrays, n_features=12, n_classes=4, where="a.npz")
     X, _ = data(50, 4)
     leaf = before.child[2 * before.leaves(X) + 1]
@@ -93,10 +94,6 @@ def test_arrays_come_back_as_they_went(forest: Forest) -> None:
     np.testing.assert_array_equal(forest.predict(X), again.predict(X))
 
 
-def crafted(forest: Forest, **changes: np.ndarray) -> dict[str, np.ndarray]:
-    return {**forest.to_arrays(), **changes}
-
-
 def changed(array: np.ndarray, at: int, value: float) -> np.ndarray:
     out = array.copy()
     out[at] = value
@@ -104,7 +101,7 @@ def changed(array: np.ndarray, at: int, value: float) -> np.ndarray:
 
 
 def test_a_crafted_forest_is_refused(forest: Forest) -> None:
-    sound = forest.to_arrays()
+    sound = forest.to_nodes()
     feature, left, right, threshold = (sound[name] for name in ("feature", "left", "right", "threshold"))
     leaf = int(np.flatnonzero(feature < 0)[0])
     chain = MAX_DEPTH + 5
@@ -150,10 +147,36 @@ def test_a_crafted_forest_is_refused(forest: Forest) -> None:
             }
         ],
     }
-    for fault, crafts in faults.items():
-        for craft in crafts:
-            with pytest.raises(InputError, match=fault):
-                forest_from_arrays(crafted(forest, **craft), n_features=12, n_classes=4, where="a.npz")
+    stored = forest.to_arrays()
+    asked, step = stored["asked"], stored["step"]
+    faults_as_stored = {
+        "a node's child lies": [{"step": changed(step, 0, 0)}, {"step": changed(step, 0, feature.size)}],
+        "array 'asked' holds values out of range": [{"asked": changed(asked, 0, each)} for each in (24, -2)],
+        "a leaf has no distribution": [{"step": changed(step, leaf, len(forest.distributions))}],
+        "holds what is not a number": [{"threshold": changed(stored["threshold"], 0, np.nan)}],
+        "another type or shape": [{"threshold": stored["threshold"][1:]}, {"step": step[1:]}, {"roots": step}],
+        "deeper than": [
+            {
+                "roots": np.zeros(1, np.int32),
+                "members": np.zeros(1, np.int32),
+                "asked": np.r_[np.zeros(chain), -1].astype(np.int16),
+                "threshold": np.zeros(chain, np.float32),
+                "step": np.r_[np.ones(chain), 0].astype(np.uint16),
+            }
+        ],
+    }
+    for layout, crafts_by_fault in ((sound, faults), (stored, faults_as_stored)):
+        for fault, crafts in crafts_by_fault.items():
+            for craft in crafts:
+                with pytest.raises(InputError, match=fault):
+                    forest_from_arrays(layout | craft, n_features=12, n_classes=4, where="a.npz")
+
+
+def test_a_forest_too_large_for_small_numbers_is_stored_whole(forest: Forest) -> None:
+    large = replace(forest, child=forest.child.copy(), distributions=np.tile(forest.distributions, (70_000, 1)))
+    large.child[1::2][~forest.inner] += 66_000
+    again = forest_from_arrays(large.to_arrays(), n_features=12, n_classes=4, where="a.npz")
+    np.testing.assert_array_equal(again.child, large.child)
 
 
 def test_a_missing_array_is_named(forest: Forest) -> None:
@@ -177,7 +200,7 @@ def test_same_leaves_as_the_naive_twin_in_blocks_of_any_size(forest: Forest, mon
     X[::7] = np.nan
     X[3::11] = np.inf
     X[5::13] = -np.inf
-    nodes = forest.to_arrays()
+    nodes = forest.to_nodes()
     expected = [[naive_leaf(nodes, int(root), x) for root in nodes["roots"]] for x in X]
     votes = np.array([np.mean(nodes["distributions"][nodes["left"][leaves]], axis=0) for leaves in expected])
     for rows, walkers in ((256, 25_600), (32, 100), (7, 1)):
@@ -195,7 +218,7 @@ def test_each_distribution_is_kept_once(forest: Forest) -> None:
 
 
 def test_a_feature_counts_by_how_early_it_is_asked_for(forest: Forest) -> None:
-    nodes, wanted = forest.to_arrays(), np.zeros(12)
+    nodes, wanted = forest.to_nodes(), np.zeros(12)
 
     def count(node: int, weight: float) -> None:
         if nodes["feature"][node] >= 0:

@@ -44,7 +44,7 @@ def test_the_manifest_says_where_the_model_comes_from(identifier: Identifier, tm
     )
     manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
     assert manifest == info.manifest
-    assert manifest["format"] == 1
+    assert manifest["format"] == 3
     assert manifest["created"] == "2026-02-03T04:05:06+00:00"
     assert manifest["services"] == ["nginx", "redis"]
     assert manifest["columns"] == list(identifier.columns)
