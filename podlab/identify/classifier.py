@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.identify.forest import Forest, fit_subspace_forest
+from podlab.identify.forest import Forest, Members, fit_subspace_forest
 from podlab.identify.novelty import NearestNeighbours, fit_nearest_neighbours
 
 IntArray = NDArray[np.int32]
@@ -128,7 +128,7 @@ class TrainingSet:
 
 def fit_model(
     data: TrainingSet, y: NDArray[np.intp], recorded: NDArray[np.bool_], *,
-    estimator: Any, services: int, trees: int, seed: int, jobs: int | None,
+    estimator: Any, services: int, trees: int, seed: int, jobs: int | None, members: Members = "subspaces",
 ) -> ForestModel | ClassifierModel:  # fmt: skip
     """Fit the model of one observation window.
 
@@ -149,6 +149,8 @@ def fit_model(
         Same input and seed, same model.
     jobs : int, optional
         Threads of the forest.
+    members : {"subspaces", "one", "both"}
+        Of the forest.
     """
     known = np.flatnonzero(recorded)
     known = known[np.sort(np.random.default_rng([seed, 3]).permutation(known.size)[:_MOST_KNOWN])]
@@ -159,8 +161,9 @@ def fit_model(
 
     if estimator is None:
         forest = fit_subspace_forest(
-            data.X, y, data.weight, data.names, services=services, trees=trees, seed=seed, jobs=jobs
-        )
+            data.X, y, data.weight, data.names,
+            services=services, trees=trees, seed=seed, members=members, jobs=jobs,
+        )  # fmt: skip
         return ForestModel(neighbours(forest.importance(data.X.shape[1])), forest, forest.leaves(data.X[known]))
 
     from sklearn.base import clone

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -18,9 +19,10 @@ from podlab.features.rows import ObservationSpans, Rows, metrics_to_read, observ
 from podlab.features.windows import make_windows, series_of
 from podlab.identify.augment import downsample, draw_hardware, draw_intervals_s, drop_columns, shift_hardware
 from podlab.identify.calibration import Calibration, Condition, calibrate, combine_logits, to_logits
-from podlab.identify.classifier import TrainingSet, fit_model, service_similarity
+from podlab.identify.classifier import ClassifierModel, ForestModel, TrainingSet, fit_model, service_similarity
 from podlab.identify.column_sets import smaller_sets
 from podlab.identify.observation import ObservationWindow, choose_windows, segment_starts
+from podlab.identify.selection import choose_members, window_to_compare
 from podlab.progress import Progress
 
 _TREES, _TREES_HELD_OUT = 200, 60
@@ -65,16 +67,28 @@ def train(
     from podlab.parallel import is_spread, side_by_side
 
     # One after another here, where each forest has all cores; at once where other machines lend theirs.
-    options = {"estimator": estimator, "services": len(names), "seed": seed, "jobs": 1 if is_spread() else jobs}
+    options: dict[str, Any] = {
+        "estimator": estimator,
+        "services": len(names),
+        "seed": seed,
+        "jobs": 1 if is_spread() else jobs,
+    }
+    compared: dict[str, float] = {}
+    if estimator is None:
+        data = training_set(rows, spans, window_to_compare(windows), used, seed)
+        options["members"], compared = choose_members(
+            data, truth, groups, folds, services=len(names), seed=seed, jobs=options["jobs"]
+        )
     sets = {"": used, **(smaller_sets(used) if column_sets else {})}
     tasks = [(name, window) for name in sets for window in windows]
 
     def work() -> Iterator[Any]:
         for name, window in tasks:
-            data = _training_set(rows, spans, window, sets[name], seed)
+            data = training_set(rows, spans, window, sets[name], seed)
             for fold in np.unique(folds):
-                yield delayed(_hold_out)(data, truth, folds, fold, **options)
-            yield delayed(_fit)(data, truth, trees=_TREES_OF_SMALLER_SETS if name else _TREES, **options)
+                fit = partial(fit_window, truth=truth, trees=_TREES_HELD_OUT, **options)
+                yield delayed(hold_out)(data, truth, folds, fold, fit, services=len(names))
+            yield delayed(fit_window)(data, truth, trees=_TREES_OF_SMALLER_SETS if name else _TREES, **options)
 
     each = len(np.unique(folds)) + 1
     labels = [f"{window.name} {name}".rstrip() for name, window in tasks]
@@ -84,10 +98,10 @@ def train(
     found = {task: done[number * each : (number + 1) * each] for number, task in enumerate(tasks)}
     fitted = []
     for name, part in sets.items():
-        held_out = {window.name: _join_folds(found[name, window][:-1], folds) for window in windows}
-        calibrations, scores = _calibrate(windows, held_out, truth, groups)
+        held_out = {window.name: join_folds(found[name, window][:-1], folds) for window in windows}
+        calibrations, scores = calibrate_windows(windows, held_out, truth, groups)
         recorded = [own.proximity[Condition.RECORDED] for own in held_out.values()]
-        attributes = {
+        attributes: dict[str, Any] = {
             "services": names,
             "columns": part,
             "features": feature_names(series_of(part)),
@@ -98,6 +112,8 @@ def train(
             "interval_s": spans.typical_interval_s,
             "scores": {"containers": len(truth), "groups": len(set(groups)), **scores},
         }
+        if estimator is None:
+            attributes["scores"] |= {"members": options["members"], "balanced_accuracy_of_members": compared}
         fitted.append((name, attributes))
     return fitted
 
@@ -112,7 +128,7 @@ def assign_folds(groups: NDArray[np.str_], truth: NDArray[np.intp], seed: int) -
     return fold[number]
 
 
-def _training_set(
+def training_set(
     rows: Rows, spans: ObservationSpans, window: ObservationWindow, columns: Sequence[str], seed: int
 ) -> TrainingSet:
     """Make the features of one window of each container, and their augmented copies."""
@@ -166,7 +182,7 @@ def _window_features(
     return np.concatenate(plain), np.concatenate(shifted), np.concatenate(owners)
 
 
-def _fit(data: TrainingSet, truth: NDArray[np.intp], **options: Any) -> Any:
+def fit_window(data: TrainingSet, truth: NDArray[np.intp], **options: Any) -> Any:
     """Fit a model; what differs between machines shall be no great distance."""
     learned = data.only(data.weight > 0)
     recorded = learned.copy == Condition.RECORDED
@@ -174,7 +190,7 @@ def _fit(data: TrainingSet, truth: NDArray[np.intp], **options: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class _HeldOut:
+class HeldOut:
     """Logits, proximities and distances of windows whose deployment was held out of the training.
 
     All are (n_conditions + 1, n_containers, n_services), the last as recorded but on other hardware; NaN where a
@@ -186,15 +202,16 @@ class _HeldOut:
     distance: NDArray[np.float64]
 
 
-def _hold_out(
-    data: TrainingSet, truth: NDArray[np.intp], folds: NDArray[np.intp], fold: int, *, services: int, **options: Any
-) -> _HeldOut:
-    """Predict the windows of one fold by a model that was trained on the others."""
+def hold_out(
+    data: TrainingSet, truth: NDArray[np.intp], folds: NDArray[np.intp], fold: int,
+    fit: Callable[[TrainingSet], ForestModel | ClassifierModel], *, services: int, known: Collection[int] = (),
+) -> HeldOut:  # fmt: skip
+    """Predict the windows of one fold by a model that ``fit`` makes of the others; it knows some services anyway."""
     logits, proximity, distance = np.full((3, _SHIFTED + 1, truth.size, services), np.nan)
     inside = folds[data.owner] != fold
-    trained_on = np.unique(truth[data.owner[inside]])
+    trained_on = np.union1d(truth[data.owner[inside]], np.array(list(known), dtype=np.intp))
     if trained_on.size >= 2:
-        model = _fit(data.only(inside), truth, services=services, trees=_TREES_HELD_OUT, **options)
+        model = fit(data.only(inside))
         for number in range(_SHIFTED + 1):
             # Where a container has several segments, one stands for it: the last.
             test = ~inside & (data.copy == number) & np.isin(truth[data.owner], trained_on)
@@ -203,21 +220,21 @@ def _hold_out(
             proximity[number, data.owner[test]] = near
             distance[number, data.owner[test]] = model.neighbours.neg_log_distances(data.X[test], services)
     own = folds == fold
-    return _HeldOut(logits[:, own], proximity[:, own], distance[:, own])
+    return HeldOut(logits[:, own], proximity[:, own], distance[:, own])
 
 
-def _join_folds(parts: Sequence[_HeldOut], folds: NDArray[np.intp]) -> _HeldOut:
-    """Put the containers of all folds, which :func:`_hold_out` gave one by one, into their order."""
+def join_folds(parts: Sequence[HeldOut], folds: NDArray[np.intp]) -> HeldOut:
+    """Put the containers of all folds, which :func:`hold_out` gave one by one, into their order."""
     order = np.argsort(np.argsort(folds, kind="stable"), kind="stable")
     logits, proximity, distance = (
         np.concatenate([getattr(part, name) for part in parts], axis=1)[:, order]
         for name in ("logits", "proximity", "distance")
     )
-    return _HeldOut(logits, proximity, distance)
+    return HeldOut(logits, proximity, distance)
 
 
-def _calibrate(
-    windows: Sequence[ObservationWindow], held_out: dict[str, _HeldOut], truth: NDArray[np.intp],
+def calibrate_windows(
+    windows: Sequence[ObservationWindow], held_out: dict[str, HeldOut], truth: NDArray[np.intp],
     groups: NDArray[np.str_],
 ) -> tuple[dict[tuple[str, ...], tuple[Calibration, ...]], dict[str, object]]:  # fmt: skip
     """Calibrate each combination of models in each condition, and score its best guess."""
@@ -256,8 +273,9 @@ def _macro_f1(truth: NDArray[np.intp], guess: NDArray[np.intp]) -> float | None:
 
 
 def select_labelled(
-    samples: pd.DataFrame, services: Sequence[str] | None, group: str, columns: Sequence[str] | None = None
-) -> tuple[Rows, tuple[str, ...], NDArray[np.intp], NDArray[np.str_]]:
+    samples: pd.DataFrame, services: Sequence[str] | None, group: str, columns: Sequence[str] | None = None,
+    fewest: int = 2,
+) -> tuple[Rows, tuple[str, ...], NDArray[np.intp], NDArray[np.str_]]:  # fmt: skip
     """Keep the labelled containers; give their rows, the services, and each container's service and group.
 
     Parameters
@@ -268,6 +286,10 @@ def select_labelled(
         Keep only these; by default all that are there.
     group : str
         Column with the independent deployments.
+    columns : sequence of str, optional
+        Metric columns to read beside those that are read anyway.
+    fewest : int
+        So many services must be there.
 
     Returns
     -------
@@ -277,7 +299,7 @@ def select_labelled(
     Raises
     ------
     InputError
-        If labels or groups are missing, a service is not there, or there are not two services.
+        If labels or groups are missing, a service is not there, or there are too few.
     """
     if "service" not in samples or samples["service"].isna().all():
         raise InputError(
@@ -290,7 +312,7 @@ def select_labelled(
             f"service {absent[0]!r} is not in the samples", where="services", hint=f"there are {', '.join(there)}"
         )
     names = tuple(sorted(set(services))) if services else tuple(there)
-    if len(names) < 2:
+    if len(names) < fewest:
         raise InputError(
             f"one service only ({names[0]})", where="column 'service'", hint="give recordings of at least two services"
         )

@@ -1,0 +1,98 @@
+"""Which members a forest has on a recording: feature subspaces, one forest on all features, or both.
+
+Subspaces are ahead where configurations are new; on some recordings one plain forest is. So each recording decides, by
+grouped inner folds on one observation window. A smooth member beside the trees (linear discriminant analysis, a support
+vector machine) is no candidate: at sites left out and within older recordings alike it cost .01 to .3 of macro-F1, at
+every weight and temperature tried.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podlab.identify.calibration import Condition
+from podlab.identify.classifier import TrainingSet
+from podlab.identify.forest import MEMBERS, Members, fit_subspace_forest
+from podlab.identify.observation import ObservationWindow
+
+log = logging.getLogger(__name__)
+
+#: The window that is looked at is the start-up window nearest to this length.
+_LENGTH_S = 60.0
+_TREES = 30
+_ONE_SIDED_90 = 1.28
+#: So many services must have two groups, and as large a part of all; others cannot be held out.
+_FEWEST_SERVICES, _LEAST_SHARE = 2, 0.5
+
+
+def window_to_compare(windows: Sequence[ObservationWindow]) -> ObservationWindow:
+    """Choose the window on which members are compared."""
+    return min(windows, key=lambda each: (each.kind != "startup", abs(np.log(each.length_s / _LENGTH_S))))
+
+
+def choose_members(
+    data: TrainingSet, truth: NDArray[np.intp], groups: NDArray[np.str_], folds: NDArray[np.intp], *, services: int,
+    seed: int, jobs: int | None,
+) -> tuple[Members, dict[str, float]]:  # fmt: skip
+    """Compare the members on groups held out; those of before stay unless others are better by more than noise.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        Of one observation window.
+    truth, groups, folds : array (n_containers,)
+        Service, group and fold of each container.
+    services : int
+        How many there are.
+    seed : int
+        Same input and seed, same choice.
+    jobs : int, optional
+        Threads.
+
+    Returns
+    -------
+    tuple of (Members, dict of str to float)
+        The choice, and the balanced accuracy of each; empty where too few services have two groups to compare.
+    """
+    pairs = np.unique(np.stack([truth.astype(str), groups]), axis=1)[0]
+    repeated = int((np.unique(pairs, return_counts=True)[1] > 1).sum())
+    if repeated < max(_FEWEST_SERVICES, _LEAST_SHARE * services):
+        log.info(
+            "members are not chosen: only %d of %d services have two groups to compare them on", repeated, services
+        )
+        return "subspaces", {}
+    learned = data.only(data.weight > 0)
+    y, fold_of, recorded = truth[learned.owner], folds[learned.owner], learned.copy == Condition.RECORDED
+    right, tested = np.zeros((len(MEMBERS), y.size)), np.zeros(y.size, dtype=bool)
+    for fold in np.unique(folds):
+        inside = fold_of != fold
+        test = recorded & ~inside & np.isin(y, y[inside])
+        if not test.any() or np.unique(y[inside]).size < 2:
+            continue
+        tested |= test
+        for number, members in enumerate(MEMBERS):
+            forest = fit_subspace_forest(
+                learned.X[inside], y[inside], learned.weight[inside], learned.names,
+                services=services, trees=_TREES, members=members, seed=seed, jobs=jobs,
+            )  # fmt: skip
+            right[number, test] = forest.predict(learned.X[test]).argmax(axis=1) == y[test]
+    return _decide(right[:, tested], y[tested], groups[learned.owner][tested])
+
+
+def _decide(
+    right: NDArray[np.float64], y: NDArray[np.intp], groups: NDArray[np.str_]
+) -> tuple[Members, dict[str, float]]:
+    """Choose by balanced accuracy (n_members, n), the first unless another is ahead with a confidence of 90 %."""
+    weight = 1.0 / np.bincount(y)[y]
+    weight /= weight.sum()
+    group = np.unique(groups, return_inverse=True)[1].reshape(-1)
+    accuracy = right @ weight
+    best = int(accuracy.argmax())
+    lead = np.bincount(group, weights=weight * (right[best] - right[0]))
+    error = _ONE_SIDED_90 * float(np.sqrt(lead.size / max(lead.size - 1, 1) * np.square(lead - lead.mean()).sum()))
+    chosen = MEMBERS[best if lead.sum() > error else 0]
+    return chosen, {name: round(float(each), 4) for name, each in zip(MEMBERS, accuracy, strict=True)}
