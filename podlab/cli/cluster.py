@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from podlab.cli.options import DATABASES, Json, Settings, with_settings
+from podlab.cli.options import DATABASES, Json, LabelTable, Settings, with_settings
 from podlab.cli.output import describe_recording, print_json, print_table, show_progress
 from podlab.errors import PodlabError
 
@@ -56,9 +56,7 @@ def collect(
     rounds: Annotated[
         int, typer.Option(min=1, help="How many times to fetch; Ctrl-C keeps what was fetched so far.")
     ] = 1,
-    label_table: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Table that maps pods to services.", show_default=False)
-    ] = None,
+    label_table: LabelTable = None,
     inventory: Annotated[
         InventoryChoice,
         typer.Option(help="Ask the Kubernetes API for uid, start and image; auto: if it is configured."),

@@ -55,6 +55,17 @@ def evaluate(
             help="Also evaluate with a sample every 10 to 20 s, as a kubelet measures, instead of those in the files.",
         ),
     ] = False,
+    base: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            show_default=False,
+            help="Only show what labels are worth: this model, adapted to some of the containers, on the others.",
+        ),
+    ] = None,
+    labels: Annotated[
+        str, typer.Option(metavar="1,2,...", help="With --base: labelled deployments of each service.")
+    ] = "1,2,5",
     controls: Annotated[
         bool, typer.Option(help="Also train on shuffled labels, which must score at chance level.")
     ] = True,
@@ -84,6 +95,9 @@ def evaluate(
     from podlab.parallel import use_scheduler
 
     wanted: dict[str, Any] = {"services": settings.services or None, "seed": settings.seed}
+    if base is not None:
+        _show_worth_of_labels(base, files, labels, parse_horizons_s(horizons) or (60.0,), group, settings, as_json)
+        return
     # What was drawn stands beside the samples, where only whole deployments can be drawn from.
     draw_by = group if group in ALL_COLUMNS else "deployment"
     columns = features_of(settings.metric_filter)
@@ -155,6 +169,36 @@ def evaluate(
     for each in stretches_s:
         if MID_RUN not in later or f"{each:g} s" not in set(later[MID_RUN]["condition"]):
             print(f"no container was recorded long enough for a window of {each:g} s mid-run")
+
+
+def _show_worth_of_labels(
+    base: Path, files: list[Path], labels: str, horizons_s: tuple[float, ...], group: str, settings: Settings,
+    as_json: bool,
+) -> None:  # fmt: skip
+    from podlab.data.recordings import read_training
+    from podlab.evaluation.metrics import score, to_records
+    from podlab.evaluation.own_labels import compare_own_labels
+    from podlab.model import bundle
+
+    if not (words := split_words(labels)) or not all(word.isdecimal() for word in words):
+        raise InputError(f"{labels!r} are no numbers", where="--labels", hint="write 1,2,5")
+    identifier = bundle.load(base).identifier
+    samples = read_training(files, services=settings.services or None)
+    with show_progress("evaluate") as progress:
+        predictions = compare_own_labels(
+            identifier, samples, [int(word) for word in words],
+            horizons_s=horizons_s, draws=settings.training_iterations, group=group, seed=settings.seed,
+            progress=progress,
+        )  # fmt: skip
+    found = score(predictions, ["horizon_s", "labels", "model"], seed=settings.seed)
+    columns = ["horizon_s", "labels", "model", "macro_f1", "macro_f1_low", "macro_f1_high", "n_deployments"]
+    if as_json:
+        print_json(to_records(found))
+        return
+    print_table(
+        ("seconds", "labels of each service", "model", "macro-F1", "95 % from", "to", "deployments"),
+        found[columns].itertuples(index=False, name=None),
+    )
 
 
 def _split_by(group: str) -> str:

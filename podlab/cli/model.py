@@ -17,6 +17,7 @@ from podlab.cli.options import (
     Horizons,
     Include,
     Json,
+    LabelTable,
     MostRows,
     Scheduler,
     Settings,
@@ -50,6 +51,15 @@ def fit(
     settings: Settings,
     files: Files,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the bundle to write.", show_default=False)],
+    base: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Adapt this model to a few labelled containers, instead of training one.",
+            show_default=False,
+        ),
+    ] = None,
+    label_table: LabelTable = None,
     group: Group = "deployment",
     horizons: Horizons = None,
     most_rows: MostRows = MOST_TRAINING_ROWS,
@@ -59,9 +69,13 @@ def fit(
 ) -> None:
     """Train a model on labelled recordings and write its bundle.
 
+    With --base, a few labelled containers of a service are enough, and services may be new: podlab fit own.parquet
+    --base data/models/default --label-table labels.csv --out data/models/mine
+
     Example: podlab fit data/recordings/first.parquet --out data/models/first
     """
     from podlab import identify as identification
+    from podlab.data.labels import label_by_table, read_label_table
     from podlab.data.recordings import read_training
     from podlab.detect import fit_library
     from podlab.evaluation.dataset import features_of
@@ -69,22 +83,35 @@ def fit(
     from podlab.model import bundle
     from podlab.parallel import use_scheduler
 
-    refuse_inputs(out, files)
+    refuse_inputs(out, [*files, base, label_table])
     bundle.refuse_target(out, out.name)
+    table = None if label_table is None else read_label_table(label_table)
+    before = None if base is None else bundle.load(base)
+    if before is not None and horizons:
+        raise InputError("has horizons of its own", where="--base", hint="leave out --horizons")
     wanted: dict[str, Any] = {"services": settings.services or None, "group": group, "seed": settings.seed}
     with use_scheduler(scheduler), show_progress("fit") as progress:
         samples = read_training(files, most_rows=most_rows, include=split_words(include), progress=progress, **wanted)
-        identifier = identification.fit(
-            samples,
-            horizons_s=parse_horizons_s(horizons),
-            columns=features_of(settings.metric_filter),
-            progress=progress,
-            **wanted,
-        )
-    library = fit_library(
-        samples, group=group, services=identifier.services, columns=identifier.columns, seed=settings.seed
-    )
-    info = bundle.save(identifier, out, name=out.name, recordings=files, scores=identifier.scores, library=library)
+        if table is not None:
+            samples = label_by_table(samples, table)
+        if before is not None:
+            own = {"services": wanted["services"], "group": group, "progress": progress}
+            identifier, library = before.identifier.adapt(samples, **own), before.library
+        else:
+            identifier = identification.fit(
+                samples,
+                horizons_s=parse_horizons_s(horizons),
+                columns=features_of(settings.metric_filter),
+                progress=progress,
+                **wanted,
+            )
+            library = fit_library(
+                samples, group=group, services=identifier.services, columns=identifier.columns, seed=settings.seed
+            )
+    info = bundle.save(
+        identifier, out, name=out.name, recordings=files, scores=identifier.scores, library=library,
+        base=None if before is None else before.info,
+    )  # fmt: skip
     if as_json:
         print_json(info.to_json())
     else:

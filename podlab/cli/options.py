@@ -50,6 +50,10 @@ Include = Annotated[
         show_default=False,
     ),
 ]
+LabelTable = Annotated[
+    Path | None,
+    typer.Option(metavar="CSV", help="Table that maps pods to services.", show_default=False),
+]
 Scheduler = Annotated[
     str | None,
     typer.Option(

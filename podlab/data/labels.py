@@ -175,6 +175,24 @@ def apply_labels(samples: pd.DataFrame, report: LabelReport) -> pd.DataFrame:
     return labelled
 
 
+def label_by_table(samples: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Write the services that a table says into a samples table, as :func:`apply_labels` does; ask nothing else.
+
+    Raises
+    ------
+    InputError
+        If the table names none of the containers, or contradicts itself.
+    """
+    who = [name for name in CONTAINER_KEY if name in samples]
+    report = label_containers(samples[who].drop_duplicates(ignore_index=True), LabelRules(table=table))
+    if len(report.ambiguous):
+        first = report.ambiguous.iloc[0]
+        raise InputError(f"pod {first['pod']!r} is {first['services']}", where="label table", hint="leave one of them")
+    if report.service.isna().all():
+        raise InputError("names none of the containers", where="label table", hint="give the recording's pod names")
+    return apply_labels(samples, report)
+
+
 def _ask(
     row: Mapping[Any, Any], alone: bool, rules: LabelRules, names: dict[str, str], table: Answers
 ) -> Iterator[tuple[str, set[str]]]:
@@ -309,7 +327,7 @@ def _index_table(table: pd.DataFrame, where: str = "label table") -> Answers:
     for number, row in enumerate(cells.itertuples(index=False)):
         *key, service = (str(cell).strip() or None if not pd.isna(cell) else None for cell in row)
         if service is None:
-            raise InputError(f"row {number}: the service is empty", where=where)
+            raise InputError(f"row {number}: the service is empty", where=where, hint="name it or remove the row")
         if not any(key):
             raise InputError(f"row {number}: names no {', '.join(TABLE_KEY)}", where=where)
         answers.setdefault(tuple(key), set()).add(service)

@@ -203,6 +203,22 @@ class Identifier:
         self._set_fitted(**fitted[1], reduced=reduced)
         return self
 
+    def adapt(
+        self, samples: pd.DataFrame, *, services: Sequence[str] | None = None, group: str = "deployment",
+        progress: Progress | None = None,
+    ) -> Self:  # fmt: skip
+        """Make an identifier that also knows a few labelled containers of one's own; this one stays as it is.
+
+        One to five of a service help, also of a new one. The recordings that this one was trained on are not needed.
+        Parameters and errors are those of :meth:`fit` and of a new identifier; only models of forests can be adapted.
+        """
+        from podlab.identify.adapt import adapt
+
+        self.require_fitted()
+        fitted, *smaller = adapt(self, samples, services=services, group=group, seed=self.seed, progress=progress)
+        reduced = {name: type(self).from_fitted(seed=self.seed, **each) for name, each in smaller}
+        return type(self).from_fitted(seed=self.seed, **fitted[1], reduced=reduced)
+
     def for_columns(self, available: Collection[str]) -> Identifier:
         """Choose the identifier that suits the available columns best: this one, or one of :attr:`reduced`."""
         if not self.reduced or not set(series_of(self.columns)) - set(series_of(tuple(available))) - OPTIONAL_SERIES:

@@ -58,6 +58,7 @@ QUICK: Mapping[str, str] = {
     "baseline_podlab": "false",
     "machines": "2",
     "bake_off_horizons": "60s",
+    "own_draws": "1",
     "most_rows": "100000",
     "most_containers": "1000",
 }
