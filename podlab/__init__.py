@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from podlab.features.features import feature as feature
     from podlab.features.windows import make_windows as make_windows
     from podlab.identify.identifier import Identifier as Identifier
+    from podlab.identify.label import choose_to_label as choose_to_label
     from podlab.identify.storage import register_classifier as register_classifier
     from podlab.model.bundle import load as load_model  # noqa: F401
     from podlab.model.bundle import save as save_model  # noqa: F401
@@ -37,6 +38,7 @@ _PLACES = {
     "extract_features": "podlab.features.features",
     "feature": "podlab.features.features",
     "Identifier": "podlab.identify.identifier",
+    "choose_to_label": "podlab.identify.label",
     "register_classifier": "podlab.identify.storage",
     "cross_validate": "podlab.evaluation.cross_validation",
     "score": "podlab.evaluation.metrics",

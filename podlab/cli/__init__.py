@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 
 import podlab
-from podlab.cli import cluster, evaluate, model, recordings
+from podlab.cli import cluster, evaluate, label, model, recordings
 from podlab.cli.output import escape_what_cannot_be_shown
 from podlab.errors import InputError, PodlabError
 from podlab.progress import stop_on_sigterm
@@ -38,6 +38,7 @@ app.command("import")(recordings.import_command)
 app.add_typer(recordings.dataset, name="dataset")
 app.command()(evaluate.run)
 app.command()(model.fit)
+app.command()(label.label)
 app.command()(evaluate.evaluate)
 app.command()(model.identify)
 app.command()(model.score)
