@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,6 @@ from podlab.identify.calibration import FEWEST_DEPLOYMENTS, Calibration, Conditi
 from podlab.identify.classifier import ForestModel, TrainingSet, service_similarity
 from podlab.identify.column_sets import OPTIONAL_SERIES
 from podlab.identify.forest import Forest, distinct, fit_subspace_forest, join_forests
-from podlab.identify.identifier import Identifier
 from podlab.identify.novelty import OodScore
 from podlab.identify.observation import ObservationWindow
 from podlab.identify.selection import window_to_compare
@@ -38,6 +37,9 @@ from podlab.identify.training import (
     training_set,
 )
 from podlab.progress import Progress
+
+if TYPE_CHECKING:
+    from podlab.identify.identifier import Identifier
 
 #: What an own container counts in a leaf, next to one of the base's: so much times how many there are of a service, for
 #: one alone misleads more often than it helps where the base is good; more, if that tells more held-out ones right.
