@@ -3,7 +3,7 @@
 from podlab.evaluation.cross_validation import FeatureClassifier, cross_validate, probabilities
 from podlab.evaluation.metrics import Scores, score, score_predictions
 from podlab.evaluation.shift import tabulate_conditions
-from podlab.evaluation.splits import plan_splits, thin_training
+from podlab.evaluation.splits import plan_splits
 from podlab.evaluation.summary import HORIZONS_S, describe_evaluation, evaluate
 
 __all__ = [
@@ -18,5 +18,4 @@ __all__ = [
     "score",
     "score_predictions",
     "tabulate_conditions",
-    "thin_training",
 ]

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 import podlab
 from podlab.data.catalogue import FEATURE_METRICS
 from podlab.data.draws import KNOB_PREFIX
-from podlab.evaluation.dataset import LabelledSamples, load_of, read_dataset
+from podlab.evaluation.dataset import LabelledSamples, activity_of, read_dataset
 from podlab.evaluation.scenarios import Scenario, apply_scenario, from_start, move_to_another_machine
 from podlab.evaluation.splits import Plan, Split, plan_splits, unit_column
 from podlab.features.features import extract_features
@@ -379,7 +379,7 @@ def _describe(dataset: LabelledSamples, group: str) -> pd.DataFrame:
     return dataset.containers[own].assign(
         position=np.arange(len(dataset.containers)),
         unit=dataset.containers[unit_column(dataset.containers, group)],
-        activity=pd.array(load_of(dataset.containers), dtype="str"),
+        activity=activity_of(dataset.containers),
     )
 
 

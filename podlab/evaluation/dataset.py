@@ -47,9 +47,7 @@ class LabelledSamples:
 
     def take(self, positions: IntArray) -> pd.DataFrame:
         """Give the rows of some containers (positions rising), in their order here."""
-        chosen = np.zeros(len(self.containers), dtype=bool)
-        chosen[positions] = True
-        return self.samples[chosen[self.code]].reset_index(drop=True)
+        return self.samples[self._is_of(positions)].reset_index(drop=True)
 
     def part(self, positions: IntArray) -> LabelledSamples:
         """Give a data set of some containers (positions rising)."""
@@ -61,10 +59,13 @@ class LabelledSamples:
 
     def digest(self, positions: IntArray) -> str:
         """Give the SHA-256 of the rows of some containers: of columns, values and order."""
+        columns = repr([(name, str(kind)) for name, kind in self.samples.dtypes.items()])
+        return hashlib.sha256(columns.encode() + self._row_hashes[self._is_of(positions)].tobytes()).hexdigest()
+
+    def _is_of(self, positions: IntArray) -> NDArray[np.bool_]:
         chosen = np.zeros(len(self.containers), dtype=bool)
         chosen[positions] = True
-        columns = repr([(name, str(kind)) for name, kind in self.samples.dtypes.items()])
-        return hashlib.sha256(columns.encode() + self._row_hashes[chosen[self.code]].tobytes()).hexdigest()
+        return chosen[self.code]
 
     @cached_property
     def _row_hashes(self) -> NDArray[np.uint64]:
@@ -90,8 +91,8 @@ class LabelledSamples:
         seed : int
             The same arguments give the same labels.
         """
-        codes, names = pd.factorize(units)
-        first = np.array([np.flatnonzero(codes == code)[0] for code in range(len(names))])
+        codes = pd.factorize(units)[0]
+        first = np.unique(codes, return_index=True)[1]
         services = self.containers["service"].to_numpy(object)[first]
         shuffled = np.random.default_rng(seed).permutation(services)[codes]
         return replace(
@@ -185,11 +186,10 @@ def split_variant(variant: pd.Series) -> dict[str, pd.Series]:
     return {"load": parts[0].where(variant.notna()), "configuration": configuration}
 
 
-def load_of(containers: pd.DataFrame) -> list[str | None]:
-    """Tell ``idle`` from ``loaded`` containers; None where there is no variant."""
-    if "load" not in containers:
-        return [None] * len(containers)
-    return [None if pd.isna(load) else "idle" if load.startswith("idle") else "loaded" for load in containers["load"]]
+def activity_of(containers: pd.DataFrame) -> pd.Series:
+    """Distinguish ``idle`` from ``loaded`` containers (n_containers,); missing where there is no variant."""
+    load = containers.get("load", pd.Series(pd.NA, index=containers.index, dtype="str"))
+    return load.str.startswith("idle").map({True: "idle", False: "loaded"}).where(load.notna()).astype("str")
 
 
 #: Columns with words; a tree reads them as codes.

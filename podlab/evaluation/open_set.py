@@ -165,15 +165,18 @@ def open_set_table(predictions: pd.DataFrame, relatives: Relatives, *, seed: int
     return pd.DataFrame(lines)
 
 
-def score_unknown_services(predictions: pd.DataFrame, relatives: Relatives, *, seed: int = 0) -> pd.DataFrame:
-    """Score each unknown service against all known ones, and name what it is taken for.
+def describe_unknown(predictions: pd.DataFrame, relatives: Relatives, *, seed: int = 0) -> pd.DataFrame:
+    """Score each unknown service against all known ones, and name what it is taken for and most similar to.
 
     Returns
     -------
     DataFrame
         ``service``; ``relatives``, those that are known; ``auroc, auroc_low, auroc_high``; ``fpr_at_95``; ``rejected,
         rejected_low, rejected_high`` at the model's own threshold (Wilson's interval for as many cases as deployments);
-        ``taken_for``, the most frequent best guess, and its ``share``; ``n_deployments``. The lowest AUROC comes first.
+        ``taken_for``, the most frequent best guess, and its ``share``; ``most_similar``, three known services with
+        their mean similarity over the service's containers; ``rank`` of the first relative by that mean, counted from 1
+        (missing where there is none, or it is similar to none of the containers); ``n_deployments``. The lowest AUROC
+        comes first. Empty without unknown services.
     """
     weights = draw_row_weights(predictions["unit"], predictions["service"], seed=seed)
     is_unknown = predictions["unknown"].to_numpy(bool)
@@ -182,22 +185,27 @@ def score_unknown_services(predictions: pd.DataFrame, relatives: Relatives, *, s
         own = predictions[is_unknown & (predictions["service"] == service)]
         chosen = ~is_unknown | (predictions["service"] == service).to_numpy(bool)
         scores = score_open_set(predictions[chosen], seed=seed, weights=weights[:, chosen])
-        rejected = wilson(scores["unknown_rejected"], int(scores["n_unknown"]))
         guesses = own["best_guess"].value_counts()
+        # A service that a prediction does not name has similarity 0.
+        similar = pd.DataFrame([dict(each) for each in own["similar"]]).fillna(0.0).mean()
+        similar = similar.sort_values(ascending=False, kind="stable")
+        ranks = [place for place, name in enumerate(similar.index, start=1) if name in related]
         lines.append(
             {
                 "service": service,
                 "relatives": ", ".join(sorted(related)),
                 **{name: scores[name] for name in ("auroc", "auroc_low", "auroc_high", "fpr_at_95")},
-                **spread("rejected", rejected),
+                **spread("rejected", wilson(scores["unknown_rejected"], int(scores["n_unknown"]))),
                 "taken_for": guesses.index[0] if len(guesses) else None,
                 "share": guesses.iloc[0] / len(own) if len(guesses) else np.nan,
+                "most_similar": ", ".join(f"{name} {value:.2f}" for name, value in similar.head(3).items()),
+                "rank": ranks[0] if ranks else pd.NA,
                 "n_deployments": scores["n_unknown"],
             }
         )
-    columns = ["service", "relatives", "auroc", "auroc_low", "auroc_high", "fpr_at_95", "rejected", "rejected_low",
-               "rejected_high", "taken_for", "share", "n_deployments"]  # fmt: skip
-    return pd.DataFrame(lines, columns=columns).sort_values(["auroc", "service"], ignore_index=True)
+    if not lines:
+        return pd.DataFrame()
+    return pd.DataFrame(lines).astype({"rank": "Int64"}).sort_values(["auroc", "service"], ignore_index=True)
 
 
 def risk_coverage(
@@ -235,36 +243,6 @@ def risk_coverage(
     return pd.DataFrame(lines)
 
 
-def most_similar(predictions: pd.DataFrame, relatives: Relatives) -> pd.DataFrame:
-    """Name the known services that are most similar to each unknown one.
-
-    Returns
-    -------
-    DataFrame
-        ``service``; ``relatives``, those that are known; ``most_similar``, three services with their mean similarity
-        over the service's containers; ``rank`` of the first relative by that mean, counted from 1 (missing where there
-        is none, or it is similar to none of the containers); ``n_deployments``.
-    """
-    lines = []
-    for service, related in known_relatives(predictions, relatives).items():
-        own = predictions[predictions["unknown"].astype(bool) & (predictions["service"] == service)]
-        # A service that a prediction does not name has similarity 0.
-        mean = pd.DataFrame([dict(similar) for similar in own["similar"]]).fillna(0.0).mean()
-        mean = mean.sort_values(ascending=False, kind="stable")
-        ranks = [place for place, name in enumerate(mean.index, start=1) if name in related]
-        lines.append(
-            {
-                "service": service,
-                "relatives": ", ".join(sorted(related)),
-                "most_similar": ", ".join(f"{name} {value:.2f}" for name, value in mean.head(3).items()),
-                "rank": ranks[0] if ranks else pd.NA,
-                "n_deployments": own["unit"].nunique(),
-            }
-        )
-    columns = ["service", "relatives", "most_similar", "rank", "n_deployments"]
-    return pd.DataFrame(lines, columns=columns).astype({"rank": "Int64"})
-
-
 def relative_hits(
     predictions: pd.DataFrame, relatives: Relatives, *, tops: Sequence[int] = (1, 3), seed: int = 0
 ) -> pd.DataFrame:
@@ -286,7 +264,7 @@ def relative_hits(
     columns = ["top", "of", "hits", "hits_low", "hits_high", "chance", "n"]
     if own.empty:
         return pd.DataFrame(columns=columns)
-    by_service = most_similar(predictions[~is_unknown | is_near], relatives)
+    by_service = describe_unknown(predictions[~is_unknown | is_near], relatives, seed=seed)
     lines = []
     for top in tops:
         hit = [

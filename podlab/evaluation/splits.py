@@ -161,43 +161,6 @@ def splits_elsewhere(plan: Plan, containers: pd.DataFrame) -> list[Split]:
     ]
 
 
-def thin_training(plan: Plan, count: int, *, seed: int = 0) -> list[Split] | None:
-    """Keep some deployments of each service on the training side of each split, for one point of a learning curve.
-
-    Parameters
-    ----------
-    plan : Plan
-        From :func:`podlab.evaluation.splits.plan_splits`.
-    count : int
-        How many deployments of each service; all of a service that has no more.
-    seed : int
-        With the same seed, the deployments for a smaller count are among those for a larger one.
-
-    Returns
-    -------
-    list of Split or None
-        None where no training side has so many deployments of any service.
-
-    Raises
-    ------
-    InputError
-        If the count is not positive.
-    """
-    if count < 1:
-        raise InputError("a learning curve needs sizes of 1 and more")
-    by_service = pd.DataFrame({"service": plan.services, "unit": plan.units})
-    units_of = [by_service.iloc[split.train].groupby("service")["unit"].unique() for split in plan.splits]
-    if count > max(units.map(len).max() for units in units_of):
-        return None
-    thinned = []
-    for split, units in zip(plan.splits, units_of, strict=True):
-        rng = np.random.default_rng(seed + split.iteration)
-        kept = {unit for own in units for unit in rng.permutation(sorted(own))[:count]}
-        train = split.train[[unit in kept for unit in plan.units[split.train]]]
-        thinned.append(Split(train, split.test, split.iteration))
-    return thinned
-
-
 def without_services(
     containers: pd.DataFrame,
     *,

@@ -178,8 +178,8 @@ def read_rows(samples: pd.DataFrame, *, metrics: Sequence[str] = FEATURE_METRICS
     origin_ns = np.where(started.isna(), time_ns[first_row], _nanoseconds(started))
     offset_s = (time_ns - origin_ns[code]) / 1e9
 
-    values, valid = read_values(columns, first_row, metrics)
-    return Rows(containers, code, offset_s, values, valid, read_ages(columns))
+    values, valid = _read_values(columns, first_row, metrics)
+    return Rows(containers, code, offset_s, values, valid, _read_ages(columns))
 
 
 def metrics_to_read(columns: Sequence[str] | None) -> tuple[str, ...]:
@@ -187,27 +187,17 @@ def metrics_to_read(columns: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(name for name in MEASURED_METRICS if name in FEATURE_METRICS or name in (columns or ()))
 
 
-def read_ages(columns: Mapping[str, ExtensionArray]) -> dict[Family, FloatArray]:
+def _read_ages(columns: Mapping[str, ExtensionArray]) -> dict[Family, FloatArray]:
     """Read how old counters are, as :class:`Rows` has it; levels are held until the next one in any case."""
     families = {CATALOGUE[name].family for name in columns if name in CATALOGUE and CATALOGUE[name].kind == "counter"}
     known = {family: name for family, name in AGES.items() if family in families and name in columns}
     return {family: np.nan_to_num(np.asarray(columns[name], dtype=np.float64)) for family, name in known.items()}
 
 
-def read_values(
-    columns: Mapping[str, ExtensionArray], first_row: IntArray, metrics: Sequence[str] = FEATURE_METRICS
+def _read_values(
+    columns: Mapping[str, ExtensionArray], first_row: IntArray, metrics: Sequence[str]
 ) -> tuple[dict[str, NDArray[np.int64] | FloatArray], dict[str, BoolArray]]:
-    """Turn metric columns into arrays: values, and where they are any, as :class:`Rows` has them.
-
-    Parameters
-    ----------
-    columns : mapping of str to array (n_rows,)
-        Of a checked samples table; those that are no metrics are ignored.
-    first_row : array of int64
-        Numbers of the rows that are the first of their container.
-    metrics : sequence of str
-        The metric columns to take, those of them that are there.
-    """
+    """Turn metric columns into arrays: values, and where they are any, as :class:`Rows` has them."""
     values: dict[str, NDArray[np.int64] | FloatArray] = {}
     valid: dict[str, BoolArray] = {}
     for name in metrics:

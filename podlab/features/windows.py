@@ -12,9 +12,6 @@ cells laid over the span, and every series has one value in each cell:
   of the nearest cell before it, else after it.
 
 A series without a single usable value in the window is missing (NaN) in all cells, otherwise in none.
-
-
-Bringing irregular samples of many containers onto their regular grids at once.
 """
 
 from __future__ import annotations

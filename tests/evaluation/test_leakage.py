@@ -5,13 +5,12 @@ import pandas as pd
 import pytest
 
 from podlab import Identifier
-from podlab.errors import InputError
 from podlab.evaluation.baselines import NEAREST, OneRule, simple_baselines
 from podlab.evaluation.cross_validation import cross_validate
 from podlab.evaluation.dataset import DEFAULT_FILTER, columns_of, read_dataset
 from podlab.evaluation.leakage import draw_rows, encode_rows, kinds_of, predict_rows
 from podlab.evaluation.metrics import score_predictions
-from podlab.evaluation.splits import Plan, Split, plan_splits, thin_training
+from podlab.evaluation.splits import plan_splits
 from tests.support.synthetic import draw_design, make_samples
 
 
@@ -59,32 +58,6 @@ def test_drawn_rows_leave_one_on_each_side(count, share, trained):
     train, test = draw_rows(count, share, seed=0)
     assert train.size == trained
     assert sorted([*train, *test]) == [*range(count)]
-
-
-def test_a_point_of_the_learning_curve_trains_on_that_many_deployments_and_tests_all():
-    samples = make_samples(("nginx", "mysql", "redis"), deployments_per_service=4, seconds=4, interval_s=2)
-    containers = read_dataset(samples).containers
-    plan = plan_splits(containers, folds=2)
-    for size in (1, 2):
-        splits = thin_training(plan, size)
-        assert splits is not None
-        for split in splits:
-            train, test = containers.iloc[split.train], containers.iloc[split.test]
-            assert not set(train["deployment"]) & set(test["deployment"])
-            assert train.groupby("service")["deployment"].nunique().to_list() == [size] * 3
-        assert sorted(row for split in splits for row in split.test) == list(range(12))
-    assert thin_training(plan, 3) is None, "no fold trains on three of a service"
-    with pytest.raises(InputError, match="sizes of 1 and more"):
-        thin_training(plan, 0)
-
-
-def test_fewer_deployments_of_a_learning_curve_are_among_more():
-    services = np.repeat(np.array(["a", "b"], dtype=object), 10)
-    units = np.array([f"{service}{number // 2}" for number, service in enumerate(services)], dtype=object)
-    plan = Plan((Split(np.arange(20), np.arange(0)),), services, units, (), {})
-    [few], [more] = (thin_training(plan, count) for count in (2, 4))
-    assert set(few.train) < set(more.train)
-    assert few.train.size == 2 * 2 * 2
 
 
 def test_the_one_metric_rule_finds_the_metric_that_tells():

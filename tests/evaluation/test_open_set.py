@@ -14,13 +14,12 @@ from podlab.evaluation.open_set import (
     NEAR,
     NOVELTY,
     RANDOM,
+    describe_unknown,
     known_relatives,
-    most_similar,
     open_set_table,
     relative_hits,
     risk_coverage,
     score_open_set,
-    score_unknown_services,
 )
 
 RELATIVES = {"valkey": ("redis", "memcached"), "batch": (), "nginx": ("nginx",)}
@@ -97,14 +96,14 @@ def test_near_unknown_services_stand_apart_from_far_ones(predictions: pd.DataFra
 
 
 def test_each_unknown_service_has_a_line(predictions: pd.DataFrame):
-    table = score_unknown_services(predictions, RELATIVES).set_index("service")
+    table = describe_unknown(predictions, RELATIVES).set_index("service")
     assert list(table.index) == ["valkey", "batch"]
     assert table.loc["valkey", "relatives"] == "redis"
     assert table.loc["valkey", "taken_for"] == "redis"
     assert table.loc["batch", "rejected"] == 1.0
     assert table.loc["batch", "rejected_low"] < 0.8, "ten of ten is no proof"
     assert table.loc["batch", "relatives"] == ""
-    assert score_unknown_services(predictions[~predictions["unknown"]], RELATIVES).empty
+    assert describe_unknown(predictions[~predictions["unknown"]], RELATIVES).empty
 
 
 def test_fewer_decisions_are_wrong_less_often(predictions: pd.DataFrame):
@@ -117,7 +116,7 @@ def test_fewer_decisions_are_wrong_less_often(predictions: pd.DataFrame):
 
 
 def test_the_most_similar_service_is_compared_with_the_relatives(predictions: pd.DataFrame):
-    table = most_similar(predictions, RELATIVES).set_index("service")
+    table = describe_unknown(predictions, RELATIVES).set_index("service")
     assert table.loc["valkey", "rank"] == 1
     assert table.loc["valkey", "most_similar"] == "redis 0.50, nginx 0.40"
     assert pd.isna(table.loc["batch", "rank"])
