@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
@@ -118,10 +119,20 @@ def fit(
         print(f"{out}: model of {len(info.services)} services, digest {info.digest[:12]}")
 
 
+class Unit(enum.StrEnum):
+    """What gets a line."""
+
+    CONTAINER = "container"
+    WORKLOAD = "workload"
+
+
 @with_settings("model_path")
 def identify(
     settings: Settings,
     files: Files,
+    by: Annotated[
+        Unit, typer.Option(help="A line for each container, or for each workload, whose replicas are judged together.")
+    ] = Unit.CONTAINER,
     horizon: Annotated[
         str | None,
         typer.Option(
@@ -146,9 +157,15 @@ def identify(
     from podlab.model import bundle
     from podlab.parallel import use_scheduler
 
+    if explain and by is Unit.WORKLOAD:
+        raise InputError("cannot be combined with --by workload", where="--explain", hint="leave one of them out")
     horizon_s = None if horizon is None else parse_duration_s(horizon, where="--horizon")
     identifier = bundle.load(settings.model_path).identifier
     with use_scheduler(scheduler):
+        if by is Unit.WORKLOAD:
+            parts = _identify_all(identifier, files, horizon_s, whole=False)
+            _print_workloads(identifier, (answer for part in parts for answer in part.answers), as_json)
+            return
         for part in _identify_all(identifier, files, horizon_s, whole=explain):
             explained = None
             if explain and part.samples is not None:
@@ -172,6 +189,24 @@ def _identify_all(
         yield Identified(identifier.identify(samples, horizon_s=horizon_s), samples)
     for folder in folders:
         yield from identify_dataset(identifier, open_dataset(folder), horizon_s=horizon_s, whole=whole)
+
+
+def _print_workloads(identifier: Identifier, answers: Iterable[Prediction], as_json: bool) -> None:
+    from podlab.identify.workload import group_by_workload, judge_workloads
+
+    found = judge_workloads(group_by_workload(answers), identifier.services)
+    if as_json:
+        for each in found:
+            print_json(each.to_json())
+        return
+    print_table(
+        ("namespace", "workload", "container", "replicas", "service", "confidence", "disagreeing"),
+        [
+            (w.namespace, w.workload, w.container, w.replicas, w.service or "unknown", w.confidence,
+             ", ".join(f"{each.pod}: {each.service or 'unknown'}" for each in w.disagreeing))
+            for w in found
+        ],
+    )  # fmt: skip
 
 
 def _print_predictions(

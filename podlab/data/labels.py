@@ -352,16 +352,20 @@ INSTANCE_LABEL: Final = "app.kubernetes.io/instance"
 _RANDOM: Final = "[bcdfghjklmnpqrstvwxz2456789]{5}"
 _HASH: Final = "[bcdf4-9]{5,10}"
 _GENERATED_ENDINGS: Final = tuple(
-    re.compile(f"(?<=.)-{ending}$")
-    for ending in (
-        f"{_HASH}-{_RANDOM}",  # pod of a Deployment's ReplicaSet
-        rf"\d{{8,10}}-{_RANDOM}",  # pod of a CronJob's Job, which is named by the minute it was due
-        rf"\d{{1,5}}-{_RANDOM}",  # pod of an indexed Job
-        _RANDOM,  # pod of a DaemonSet, a Job or a bare ReplicaSet
-        r"\d{1,5}",  # pod of a StatefulSet
+    (kind, re.compile(f"(?<=.)-{ending}$"))
+    for kind, ending in (
+        ("Deployment", f"{_HASH}-{_RANDOM}"),  # pod of its ReplicaSet
+        ("CronJob", rf"\d{{8,10}}-{_RANDOM}"),  # pod of its Job, which is named by the minute it was due
+        ("Job", rf"\d{{1,5}}-{_RANDOM}"),  # pod of an indexed Job
+        ("DaemonSet", _RANDOM),  # or pod of a Job or a bare ReplicaSet
+        ("StatefulSet", r"\d{1,5}"),
     )
 )
-_OWNER_ENDINGS: Final = {"ReplicaSet": re.compile(f"(?<=.)-{_HASH}$"), "Job": re.compile(r"(?<=.)-\d{8,10}$")}
+#: What a controller's own name ends with where another one made it, and the kind of that one.
+_OWNER_ENDINGS: Final = {
+    "ReplicaSet": ("Deployment", re.compile(f"(?<=.)-{_HASH}$")),
+    "Job": ("CronJob", re.compile(r"(?<=.)-\d{8,10}$")),
+}
 # A static pod is owned by its node, which says nothing about its configuration.
 _NO_OWNER: Final = ("Node",)
 _RUNTIME_PREFIX: Final = re.compile(r"[a-z-]+://")
@@ -405,7 +409,8 @@ def deployments_of(containers: pd.DataFrame) -> pd.Series:
     by_name: list[str] = []
     for row in rows.itertuples(index=False):
         place = f"{_text(row.cluster) or 'local'}/{_text(row.namespace) or ''}/"
-        name = _instance(row.pod_labels) or _workload(_text(row.owner_kind), _text(row.owner_name))
+        owner = _controller(_text(row.owner_kind), _text(row.owner_name))
+        name = _instance(row.pod_labels) or (owner and owner[1])
         told.append(place + name if name else None)
         by_name.append(place + strip_generated(str(row.pod)))
     # A pod that is gone from the cluster has only its name left; it joins the replicas of which more is known.
@@ -422,11 +427,33 @@ def strip_generated(pod: str) -> str:
     >>> strip_generated("backup-29123460-7hd2k"), strip_generated("mysql-2"), strip_generated("mysql-primary")
     ('backup', 'mysql', 'mysql-primary')
     """
-    for ending in _GENERATED_ENDINGS:
+    return _by_pod_name(pod)[1]
+
+
+def workload_of(pod: str, owner_kind: str | None = None, owner_name: str | None = None) -> str:
+    """Name the workload of a pod, what one controller keeps running, as ``Kind/name``.
+
+    It is narrower than a deployment. Where the API did not say who controls the pod, kind and name are guessed from the
+    pod's name; one without a generated ending is a ``Pod`` by itself. A ReplicaSet stands for its Deployment, and a
+    Job for its CronJob.
+
+    Examples
+    --------
+    >>> workload_of("web-7d4b9c6f5d-x2kzq"), workload_of("db-0", "StatefulSet", "db"), workload_of("mysql-primary")
+    ('Deployment/web', 'StatefulSet/db', 'Pod/mysql-primary')
+    """
+    if owner_kind in _NO_OWNER:
+        return f"Pod/{pod}"
+    return "/".join(_controller(owner_kind, owner_name) or _by_pod_name(pod))
+
+
+def _by_pod_name(pod: str) -> tuple[str, str]:
+    """Guess the kind and the name of a pod's workload."""
+    for kind, ending in _GENERATED_ENDINGS:
         name, found = ending.subn("", pod)
         if found:
-            return name
-    return pod
+            return kind, name
+    return "Pod", pod
 
 
 def _text(value: object) -> str | None:
@@ -438,11 +465,17 @@ def _instance(labels: object) -> str | None:
     return _text(labels.get(INSTANCE_LABEL)) if isinstance(labels, dict) else None
 
 
-def _workload(kind: str | None, owner: str | None) -> str | None:
+# Replicas have the same one, and each event of a watch asks.
+@lru_cache(maxsize=4096)
+def _controller(kind: str | None, owner: str | None) -> tuple[str, str] | None:
+    """Return the kind and name of what controls a pod in the end; None where nothing does, or nobody knows."""
     if kind is None or owner is None or kind in _NO_OWNER:
         return None
-    ending = _OWNER_ENDINGS.get(kind)
-    return ending.sub("", owner) if ending else owner
+    if kind in _OWNER_ENDINGS:
+        made_by, ending = _OWNER_ENDINGS[kind]
+        name, found = ending.subn("", owner)
+        return (made_by if found else kind), name
+    return kind, owner
 
 
 # Thousands of containers run a few dozen images.

@@ -164,3 +164,23 @@ def test_services_limit_what_is_learned(call: Call, recording: Path, tmp_path: P
     assert refused.exit_code == 2
     assert "sendmail" in refused.err
     assert not (tmp_path / "three").exists()
+
+
+def test_by_workload_there_is_a_line_for_all_replicas(
+    call: Call, other_recording: Path, model: Path, tmp_path: Path
+) -> None:
+    samples = read_recording([other_recording])
+    pods = samples[["pod", "service"]].drop_duplicates()
+    names = {pod: f"{service}-{number}" for number, (pod, service) in enumerate(pods.itertuples(index=False))}
+    write_recording(samples.assign(pod=samples["pod"].map(names)), tmp_path / "named.parquet")
+    words = ("identify", tmp_path / "named.parquet", "--model", model, "--by", "workload")
+    lines = call(*words, "--json").lines
+    assert sorted(line["workload"] for line in lines) == [f"StatefulSet/{name}" for name in
+                                                          ("mysql", "nginx", "postgres", "redis")]  # fmt: skip
+    assert [line["replicas"] for line in lines] == [2] * 4
+    assert all(line["service"] in (None, line["workload"].partition("/")[2]) for line in lines)
+    assert len(call(*words).out.splitlines()) == 5
+    refused = call(*words, "--explain")
+    assert (refused.exit_code, refused.err) == (
+        2, "podlab: --explain: cannot be combined with --by workload; leave one of them out\n"
+    )  # fmt: skip

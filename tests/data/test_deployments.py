@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podlab.data.labels import deployments_of, strip_generated
+from podlab.data.labels import deployments_of, strip_generated, workload_of
 
 
 def pods(*rows: dict[str, Any]) -> pd.DataFrame:
@@ -89,3 +89,18 @@ def test_all_replicas_and_revisions_of_a_workload_are_one_deployment(name: str, 
 def test_all_members_of_a_stateful_set_are_one_deployment(name: str, ordinals: list[int]) -> None:
     rows = [{"pod": f"{name}-{ordinal}"} for ordinal in ordinals]
     assert len(set(deployments_of(pods(*rows)))) == 1
+
+
+@pytest.mark.parametrize(
+    ("pod", "workload"),
+    [
+        ("web-7d4b9c6f5d-x2kzq", "Deployment/web"),
+        ("backup-29123460-7hd2k", "CronJob/backup"),
+        ("train-3-7hd2k", "Job/train"),
+        ("fluentd-x2kzq", "DaemonSet/fluentd"),
+        ("mysql-0", "StatefulSet/mysql"),
+        ("mysql-primary", "Pod/mysql-primary"),
+    ],
+)
+def test_the_kind_of_a_workload_is_guessed_from_the_ending_of_the_name(pod: str, workload: str) -> None:
+    assert workload_of(pod) == workload
