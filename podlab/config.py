@@ -264,6 +264,12 @@ class Settings(BaseSettings):
         "auto", description="inside: the pod's service account; outside: kubeconfig; auto: whichever is there"
     )
     cluster: str = Field("local", min_length=1, description="name of this cluster in samples and answers")
+    aliases_file: File = Field(
+        None, description="TOML file with further names of services in images and labels, by which claims are checked"
+    )
+    mismatch_rate: float = Field(
+        0.05, gt=0, lt=1, description="share of the reported mismatches of claims that may be false, over the fleet"
+    )
     watch_interval: Duration = Field(timedelta(seconds=10), description="from one round of the watcher to the next")
     watch_namespaces: Namespaces = Field((), description="namespaces to watch, comma-separated; empty: all")
     watch_excluded_namespaces: Namespaces = Field((), description="namespaces to leave out, comma-separated")
@@ -277,6 +283,9 @@ class Settings(BaseSettings):
         False,
         description="whether the watcher also scores all samples of all containers and tells of anomalies; "
         "expect false alarms",
+    )
+    watch_claims: bool = Field(
+        True, description="whether the watcher tells of workloads that do not behave like what they claim to be"
     )
     watch_listen: Text = Field(
         "127.0.0.1:8080",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
+from contextlib import closing
+from datetime import timedelta
 from typing import Final
 
 import pandas as pd
@@ -11,15 +14,20 @@ from podlab.config import Settings
 from podlab.data.catalogue import CONTAINER_KEY
 from podlab.data.labels import LabelReport, LabelRules, apply_labels, label_containers
 from podlab.data.samples import INSTANCE_KEY
+from podlab.errors import PodlabError
 from podlab.kubernetes.client import connect
-from podlab.kubernetes.inventory import list_kubelets, read_inventory
+from podlab.kubernetes.inventory import enrich, list_kubelets, read_inventory
 from podlab.plugins import SOURCES
+from podlab.progress import Progress
+from podlab.sources.collect import collect
 from podlab.sources.influxdb import InfluxSource
 from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.kubelet import KubeletClient, KubeletSource
 from podlab.sources.prometheus import PrometheusSource
 from podlab.sources.prometheus_client import PrometheusApi
 from podlab.sources.protocol import LiveSource
+
+log = logging.getLogger(__name__)
 
 #: How long a kubelet may take for a whole answer.
 _KUBELET_S: Final = 10.0
@@ -109,6 +117,38 @@ def cluster_inventory(settings: Settings) -> pd.DataFrame:
     """List what runs in the settings' cluster; see :func:`podlab.kubernetes.inventory.read_inventory`."""
     connection = connect(settings.kubernetes_endpoint, settings.kubernetes_access)
     return read_inventory(connection, cluster=settings.cluster)
+
+
+def observe_cluster(
+    settings: Settings, *, progress: Progress | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Fetch the samples of the last ``fetch_window``, and what runs in the cluster.
+
+    Kubelets keep no past: they are watched for as long.
+
+    Returns
+    -------
+    samples : DataFrame
+        With what the cluster knows of each container.
+    inventory : DataFrame or None
+        From :func:`cluster_inventory`; None where the cluster cannot be asked.
+
+    Raises
+    ------
+    InputError, PodlabError
+        If the source cannot be read.
+    """
+    with closing(live_source(settings)) as live:
+        samples = collect(
+            live, window=settings.fetch_window, rounds=1, interval=settings.training_interval,
+            wait=timedelta(0) if live.has_past else settings.fetch_window, progress=progress,
+        )  # fmt: skip
+    try:
+        known = cluster_inventory(settings)
+    except PodlabError as error:
+        log.warning("labels, images and owners are not known: %s", error)
+        return samples, None
+    return enrich(samples, known), known
 
 
 def label_samples(

@@ -106,6 +106,11 @@ _SETTINGS: Final = {
     "prometheus_url": _Setting("prometheus_url", "URL", "Address of the Prometheus API, without /api/v1."),
     "kubernetes_endpoint": _Setting("kubernetes_endpoint", "URL", "Address of the Kubernetes API."),
     "kubernetes_access": _Setting("kubernetes_access", "auto|inside|outside", "How to reach it.  [default: auto]"),
+    "aliases_file": _Setting("aliases_file", "TOML", "File with further names of services.  [default: none]", Path),
+    "mismatch_rate": _Setting(
+        "mismatch_rate", None, "Share of the mismatches that may be false.  [default: setting mismatch_rate (0.05)]",
+        float,
+    ),
     "watch_sinks": _Setting(
         "sinks", "A,B,...",
         "Where to publish: log, event, annotation, influxdb, or a plugin's name.  [default: setting watch_sinks]",

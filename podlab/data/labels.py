@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from podlab.data.catalogue import CONTAINER_KEY
 from podlab.data.samples import check_text, to_frame
 from podlab.errors import InputError, first_line
-from podlab.files import readable
+from podlab.files import read_toml, readable
 
 #: What a row can name containers by; an empty cell stands for all.
 TABLE_KEY: Final = ("namespace", "pod", "container")
@@ -39,17 +39,37 @@ _PARQUET_MAGIC: Final = b"PAR1"
 
 #: Services by what the rows of a table give of :data:`TABLE_KEY`; None for an empty cell.
 Answers = dict[tuple[str | None, ...], set[str]]
-#: Other names of services in images and charts. ``LabelRules(aliases=...)`` replaces the table.
-ALIASES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "apache2": "apache",
-        "httpd": "apache",
-        "mariadb": "mysql",
-        "mongo": "mongodb",
-        "nodejs": "node",
-        "postgresql": "postgres",
-    }
-)
+_ALIAS_TABLES: Final = ("same", "behaves_as")
+
+
+def read_aliases(path: Path | None = None) -> dict[str, dict[str, str]]:
+    """Read other names of services, by name of the table.
+
+    Parameters
+    ----------
+    path : Path, optional
+        A TOML file with the tables ``same`` and ``behaves_as``, other name = service; by default the one that podlab
+        brings, ``podlab/data/aliases.toml``, which explains them.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or is no such table.
+    """
+    where = str(path or "aliases.toml")
+    tables = read_toml(path or Path(__file__).with_name("aliases.toml"))
+    for name, table in tables.items():
+        if name not in _ALIAS_TABLES or not isinstance(table, dict):
+            hint = f'write the tables [{"] and [".join(_ALIAS_TABLES)}], with lines such as valkey = "redis"'
+            raise InputError(f"{name!r:.60} is not a table of aliases", where=where, hint=hint)
+        for alias, service in table.items():
+            if not isinstance(service, str) or not service:
+                raise InputError(f"{name}.{alias}: the service is not a text", where=where)
+    return {name: {alias.lower(): each for alias, each in tables.get(name, {}).items()} for name in _ALIAS_TABLES}
+
+
+#: Other names of the same services. ``LabelRules(aliases=...)`` replaces the table.
+ALIASES: Final[Mapping[str, str]] = MappingProxyType(read_aliases()["same"])
 
 
 @dataclass(frozen=True)

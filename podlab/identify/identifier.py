@@ -244,6 +244,7 @@ class Identifier:
         horizon_s: float | None = None,
         metrics: Collection[str] | None = None,
         left_out: NDArray[np.int64] | None = None,
+        p_values: bool = False,
     ) -> list[Prediction]:
         """Predict every container instance of a samples table.
 
@@ -258,6 +259,8 @@ class Identifier:
             The metric columns that have any value, where these samples are a part of more.
         left_out : array of int64 (n_containers,), optional
             How many rows of each container, in order of appearance, are not among the samples: see :meth:`reach`.
+        p_values : bool
+            Whether to give each prediction p-values of claims.
 
         Returns
         -------
@@ -285,7 +288,9 @@ class Identifier:
         if horizon_s is not None:
             rows = rows.take((rows.offset_s >= 0) & (rows.offset_s < horizon_s))
         metrics = [name for name in rows.metrics if rows.valid[name].any()] if metrics is None else metrics
-        found = EnsemblePrediction(self.for_columns(metrics), rows, metrics=metrics, left_out=left_out)
+        found = EnsemblePrediction(
+            self.for_columns(metrics), rows, metrics=metrics, left_out=left_out, p_values=p_values
+        )
         return make_predictions(
             rows.containers,
             found.spans.observed_s,
@@ -298,6 +303,7 @@ class Identifier:
             usable=containers_usable(rows, self.columns, horizon_s),
             columns=rows.columns_shown(self.columns),
             model=self.model,
+            p_value=found.p_value if p_values else None,
         )
 
     def predict(self, samples: pd.DataFrame, *, horizon_s: float | None = None) -> pd.DataFrame:
@@ -329,6 +335,11 @@ class Identifier:
         )
         return pd.DataFrame([each.candidates for each in found], index=index, columns=list(self.services), dtype=float)
 
+    @property
+    def tests_claims(self) -> bool:
+        """Whether it gives p-values of claims; models of before and those of few deployments do not."""
+        return any(each.claim_score is not None for own in self.calibrations.values() for each in own)
+
     def reach(self, horizon_s: float | None = None) -> tuple[float, float]:
         """How many of a container's first seconds, and of its last ones, :meth:`identify` looks at."""
         if horizon_s is not None:
@@ -354,6 +365,7 @@ class EnsemblePrediction:
     novelty : array of float64 (n_containers,)
     prediction_set : array of bool (n_containers, n_services)
     coverage : array of object (n_containers,)
+    p_value : array of float64 (n_containers, n_services)
     spans : ObservationSpans
     """
 
@@ -364,8 +376,10 @@ class EnsemblePrediction:
         *,
         metrics: Collection[str],
         left_out: NDArray[np.int64] | None = None,
+        p_values: bool = False,
     ) -> None:
         self._identifier = identifier
+        self._test_claims = p_values
         self._rows = rows
         count, services = len(rows.containers), len(identifier.services)
         self.probability = np.zeros((count, services))
@@ -373,6 +387,7 @@ class EnsemblePrediction:
         self.novelty = np.ones(count)
         self.prediction_set = np.zeros((count, services), dtype=bool)
         self.coverage = np.full(count, "none", dtype=object)
+        self.p_value = np.full((count, services), np.nan)
         self.spans = observation_spans(rows)
         if left_out is not None:
             self.spans = replace(self.spans, rows=self.spans.rows + left_out)
@@ -495,5 +510,8 @@ class EnsemblePrediction:
             self.probability[place] = probability
             self.novelty[place] = calibration.ood_score.novelty(measures[here], best[here])
             self.prediction_set[place] = calibration.quantiles.prediction_sets(probability)
+            if self._test_claims and calibration.claim_score is not None:
+                fits = ~mismatch[here]
+                self.p_value[place[fits]] = calibration.claim_score.p_values(probability[fits])
             # Nothing held out was observed in such windows, so there is no guarantee.
             self.coverage[place] = np.where(mismatch[here], "none", calibration.quantiles.coverage)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import compress
 
 import numpy as np
@@ -56,6 +56,9 @@ class Prediction:
         few deployments were held out.
     columns : tuple of str
         The model's metric columns of which the container showed a value: what the answer rests on.
+    p_values : dict of str to float
+        Of the claim that it runs a service, by service: :class:`podlab.identify.calibration.ClaimScore`. Empty where
+        they were not asked for, or the model cannot give them.
     """
 
     cluster: str | None
@@ -74,6 +77,7 @@ class Prediction:
     prediction_set: tuple[str, ...] = ()
     coverage: Coverage = "none"
     columns: tuple[str, ...] = ()
+    p_values: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
         """Give the JSON object, numbers rounded to what they are worth."""
@@ -110,6 +114,7 @@ def make_predictions(
     usable: NDArray[np.bool_],
     columns: Sequence[tuple[str, ...]],
     model: str,
+    p_value: NDArray[np.float64] | None = None,
 ) -> list[Prediction]:
     """Make the predictions of many containers from arrays.
 
@@ -135,6 +140,8 @@ def make_predictions(
         The columns that show one.
     model : str
         ``name@digest``.
+    p_value : array of float64 (n_containers, n_services), optional
+        Of the claim that a container runs a service; NaN where that cannot be told.
     """
     names = np.array(services, dtype=object)
     order = np.argsort(-probability, axis=1, kind="stable")
@@ -161,9 +168,14 @@ def make_predictions(
             prediction_set=tuple(compress(likely[row], inside[row])) if shown else (),
             coverage=coverage[row] if shown else "none",
             columns=columns[row],
+            p_values=_p_values(services, p_value[row]) if p_value is not None and shown else {},
         )
         predictions.append(prediction)
     return predictions
+
+
+def _p_values(services: Sequence[str], p_value: NDArray[np.float64]) -> dict[str, float]:
+    return {} if np.isnan(p_value[0]) else dict(zip(services, p_value.tolist(), strict=True))
 
 
 def predictions_table(predictions: Sequence[Prediction], services: Sequence[str]) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from podlab.data.catalogue import MEASURED_METRICS
 from podlab.errors import InputError
 from podlab.features.features import feature_names
 from podlab.features.windows import series_of
-from podlab.identify.calibration import MEASURES, Calibration, Condition, ConformalQuantiles
+from podlab.identify.calibration import MEASURES, Calibration, ClaimScore, Condition, ConformalQuantiles
 from podlab.identify.classifier import ClassifierModel, ForestModel
 from podlab.identify.forest import forest_from_arrays
 from podlab.identify.identifier import Identifier
@@ -70,6 +70,14 @@ _STACKED = {
     "kept": ArraySpec(np.int32, ("calibrations",), low=0),
     "least": ArraySpec(np.float64, ("calibrations", "services"), inf=True),
     "basis": ArraySpec(np.int8, ("calibrations", "services"), low=0, high=2),
+}
+#: What claims are tested with, likewise; bundles of before do not have it, and calibrations of few deployments keep none.
+_CLAIMS = {
+    "claim_kept": ArraySpec(np.int32, ("calibrations",), low=0),
+    "claim_deployments": ArraySpec(np.int32, ("calibrations",), low=0),
+    "claim_scale": ArraySpec(np.float64, ("calibrations",), above=0),
+    "claim_rank": ArraySpec(np.int32, ("all claims",), low=1),
+    "claim_log_probability": ArraySpec(np.float64, ("all claims",)),
 }
 _SIMILARITY = {"similarity": ArraySpec(np.float64, ("services", "services"), low=0, high=1)}
 
@@ -161,7 +169,7 @@ def to_files(identifier: Identifier) -> dict[str, bytes]:
         "least": np.stack([each.quantiles.lowest for each in calibrations]),
         "basis": np.stack([each.quantiles.basis for each in calibrations]),
     }
-    files[_CALIBRATION] = pack(stacked)
+    files[_CALIBRATION] = pack(stacked | _claim_arrays([each.claim_score for each in calibrations]))
     for name, reduced in identifier.reduced.items():
         files |= {f"{name}.{file}": content for file, content in to_files(reduced).items()}
     return files
@@ -350,6 +358,36 @@ def _calibrations(
         parts = [check_arrays(arrays, _QUANTILES, prefix=each, where=where, sizes=sizes) for each in prefixes]
         quantiles = (ConformalQuantiles(*each.values()) for each in parts)
     temperatures = [each for own in stored for each in own.temperatures]
-    every = list(map(Calibration, temperatures, scores, quantiles))
+    every = list(map(Calibration, temperatures, scores, quantiles, _claim_scores(arrays, count, where)))
     step = len(Condition)
     return {tuple(own.looks): tuple(every[n * step : (n + 1) * step]) for n, own in enumerate(stored)}
+
+
+def _claim_arrays(scores: Sequence[ClaimScore | None]) -> dict[str, NDArray[Any]]:
+    there = [each for each in scores if each is not None]
+    return {
+        "claim_kept": np.array([0 if each is None else each.log_probability.size for each in scores], dtype=np.int32),
+        "claim_deployments": np.array([0 if each is None else each.rank[-1] - 1 for each in scores], dtype=np.int32),
+        "claim_scale": np.array([1.0 if each is None else each.scale for each in scores]),
+        "claim_rank": np.concatenate([np.empty(0, np.int32), *(each.rank[:-1] for each in there)]),
+        "claim_log_probability": np.concatenate([np.empty(0), *(each.log_probability for each in there)]),
+    }
+
+
+def _claim_scores(arrays: Arrays, count: int, where: str) -> list[ClaimScore | None]:
+    if "claim_kept" not in arrays:
+        return [None] * count
+    packed = check_arrays(arrays, _CLAIMS, where=where, sizes={"calibrations": count})
+    ends = np.cumsum(packed["claim_kept"])
+    if ends[-1] != packed["claim_rank"].size:
+        raise InputError("array 'claim_kept' holds values out of range", where=where, hint=_HINT)
+    scores: list[ClaimScore | None] = []
+    for rank, value, deployments, scale in zip(
+        np.split(packed["claim_rank"], ends[:-1]), np.split(packed["claim_log_probability"], ends[:-1]),
+        packed["claim_deployments"].tolist(), packed["claim_scale"].tolist(), strict=True,
+    ):  # fmt: skip
+        ranks = np.append(rank, np.int32(deployments + 1)).astype(np.int32)
+        if np.any(np.diff(ranks) <= 0) or np.any(np.diff(value) < 0):
+            raise InputError("array 'claim_rank' is not in order", where=where, hint=_HINT)
+        scores.append(ClaimScore(ranks, value, scale) if rank.size else None)
+    return scores

@@ -1,0 +1,81 @@
+"""How well claims are checked at sites that training never saw: ``python -m benchmarks.claims``.
+
+Fits on alpha-1, alpha-2 and bravo-1, and checks claims of charlie-1 and delta-1: right ones, swapped ones, those of
+near relatives, and miners that claim to be a known service.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import podlab
+from lab import catalogue
+from podlab.evaluation.claims import claim_p_values, score_claims, share_below
+
+TRAIN, TEST = ("alpha-1", "alpha-2", "bravo-1"), ("charlie-1", "delta-1")
+
+
+def segments(samples: pd.DataFrame, length_s: float, settled_s: float = 60.0) -> pd.DataFrame:
+    """Keep one segment of each container, from a moment after the first minute on; shorter ones are left out."""
+    offset_s = (samples["time"] - samples["started_at"]).dt.total_seconds()
+    until_s = offset_s.groupby(samples["pod_uid"]).transform("max")
+    rng = np.random.default_rng(0)
+    share = samples["pod_uid"].map({uid: rng.random() for uid in samples["pod_uid"].unique()})
+    begin_s = settled_s + share * (until_s - settled_s - length_s).clip(lower=0)
+    long_enough = until_s >= settled_s + 0.95 * length_s
+    return samples[long_enough & (offset_s >= begin_s) & (offset_s < begin_s + length_s)].reset_index(drop=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.claims", description="Checks of claims, scored.")
+    parser.add_argument("--recordings", type=Path, default=Path("data/recordings"))
+    options = parser.parse_args()
+
+    def read(*names: str) -> pd.DataFrame:
+        paths = [options.recordings / f"{name}.parquet" for name in names]
+        return podlab.read_samples([path for path in paths if path.exists()])
+
+    identifier = podlab.Identifier(column_sets=False, jobs=1).fit(read(*TRAIN))
+    known, unknown = read(*TEST), read(*(f"{name}-unknown" for name in TEST))
+    miners = read(*(f"{name}-unknown" for name in (*TRAIN, *TEST)))
+    miners = miners[miners["service"].str.startswith("miner")].reset_index(drop=True)
+    long = read(*(f"{name}-normal" for name in TEST))
+    seen = {
+        "30 s from the start": (known, unknown, miners, 30.0),
+        "60 s from the start": (known, unknown, miners, 60.0),
+        "120 s from the start": (known, unknown, miners, 120.0),
+        "120 s mid-run": (segments(known, 120), segments(unknown, 120), segments(miners, 120), None),
+        "300 s mid-run": (segments(long, 300), None, None, None),
+    }
+    others = {name: [each for each in identifier.services if each != name] for name in identifier.services}
+    near = catalogue.relatives_of(catalogue.load())
+    for title, (right, not_known, mining, horizon_s) in seen.items():
+        own = claim_p_values(identifier, right, horizon_s=horizon_s)
+        print(f"\n{title}: {own['deployment'].nunique()} deployments of {own['service'].nunique()} services")
+        for level in (0.05, 0.01):
+            line = [
+                f"right {share_below(own, {name: [name] for name in identifier.services}, level)}",
+                f"swapped {share_below(own, others, level)}",
+                f"swapped with a relative {share_below(own, near, level)}",
+            ]
+            for what, samples in (("unknown kinds", not_known), ("miners", mining)):
+                if samples is not None and len(samples):
+                    p_values = claim_p_values(identifier, samples, horizon_s=horizon_s)
+                    claims = dict.fromkeys(p_values["service"], identifier.services)
+                    line.append(f"{what} ({len(p_values)}) {share_below(p_values, claims, level)}")
+            print(f"  p <= {level}: " + ", ".join(line))
+        for replicas in (1, 3):
+            for swapped, rate in ((0, 0.05), (1, 0.05), (0.05, 0.05), (0.1, 0.05), (0, 0.2), (1, 0.2), (0.05, 0.2)):
+                scores = score_claims(own, swapped=swapped, replicas=replicas, rate=rate)
+                print(
+                    f"  fleet at {rate}, {replicas} replicas, swapped {swapped:g}: found {scores['found']}, "
+                    f"false {scores['false'].value:.4f} [{scores['false'].low:.4f}, {scores['false'].high:.4f}]"
+                )
+
+
+if __name__ == "__main__":
+    main()

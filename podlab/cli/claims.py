@@ -1,0 +1,151 @@
+"""Commands about what containers claim to be: ``podlab check`` and ``inventory``."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from podlab.cli.options import DATABASES, Json, Settings, with_settings
+from podlab.cli.output import print_json, print_table, show_progress
+from podlab.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from podlab.identify import Identifier
+    from podlab.identify.claims import ClaimCheck
+
+log = logging.getLogger(__name__)
+
+FilesOrCluster = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[FILE...]", help="Recordings; without any the cluster is observed that the settings name.",
+        show_default=False,
+    ),
+]  # fmt: skip
+LabelTable = Annotated[
+    Path | None, typer.Option(metavar="CSV", help="Table that says what containers claim to be.", show_default=False)
+]
+Horizon = Annotated[
+    str | None,
+    typer.Option("--horizon", metavar="60s", help="Use only this much after each start.  [default: all rows]"),
+]
+#: Settings of what is observed and how it is judged.
+_SETTINGS = (
+    "model_path", "metrics_source", "fetch_window", "cluster", *DATABASES, "kubernetes_endpoint", "kubernetes_access",
+    "aliases_file", "mismatch_rate",
+)  # fmt: skip
+
+
+@with_settings(*_SETTINGS)
+def check(
+    settings: Settings,
+    files: FilesOrCluster = None,
+    horizon: Horizon = None,
+    label_table: LabelTable = None,
+    as_json: Json = False,
+) -> None:
+    """Check whether workloads behave like what they claim to be, by label, image or pod name.
+
+    A mismatch is a hint for people, no proof: nothing is ever done to a container.
+
+    Example: podlab check data/recordings/first.parquet --model data/models/default --json
+    """
+    _, checks, _ = observe(settings, files, horizon, label_table)
+    if as_json:
+        for each in checks:
+            print_json(each.to_json())
+        return
+    print_table(
+        ("namespace", "workload", "container", "claim", "verdict", "behaves like", "p-value"),
+        [
+            (c.found.namespace, c.found.workload, c.found.container, c.claim, c.verdict, _in_words(c),
+             f"{c.p_value:.2g}" if c.p_value == c.p_value else None)
+            for c in checks
+        ],
+    )  # fmt: skip
+
+
+def _in_words(check: ClaimCheck) -> str:
+    if check.why:
+        return check.why
+    return "" if check.verdict == "consistent" else check.behaves_like or "no known service"
+
+
+def observe(
+    settings: Settings, files: list[Path] | None, horizon: str | None, label_table: Path | None
+) -> tuple[Identifier, list[ClaimCheck], pd.DataFrame | None]:
+    """Read recordings or observe the cluster, and check the claims; also gives what runs in the cluster."""
+    from podlab.data.claims import claim_aliases
+    from podlab.data.labels import read_label_table
+    from podlab.data.recordings import read_recording
+    from podlab.data.units import parse_duration_s
+    from podlab.identify.claims import check_claims
+    from podlab.live import observe_cluster
+    from podlab.model import bundle
+
+    horizon_s = None if horizon is None else parse_duration_s(horizon, where="--horizon")
+    aliases = claim_aliases(settings.aliases_file)
+    table = None if label_table is None else read_label_table(label_table)
+    identifier = bundle.load(settings.model_path).identifier
+    if not identifier.tests_claims:
+        log.warning("%s: learned from too few deployments, or is of before: claims cannot be checked", identifier.model)
+    containers = None
+    if files:
+        samples = read_recording(files)
+    else:
+        with show_progress("observe") as progress:
+            samples, containers = observe_cluster(settings, progress=progress)
+    checks = check_claims(
+        samples, identifier, containers=containers, aliases=aliases, table=table, rate=settings.mismatch_rate,
+        horizon_s=horizon_s,
+    )  # fmt: skip
+    return identifier, checks, containers
+
+
+@with_settings(*_SETTINGS)
+def inventory(
+    settings: Settings,
+    files: FilesOrCluster = None,
+    horizon: Horizon = None,
+    label_table: LabelTable = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write a page that sorts and filters.", show_default=False)
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a table.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """List what runs by workload: claim, verdict, service, replicas that disagree, groups of unknown ones, coverage.
+
+    Example: podlab inventory data/recordings/first.parquet --html inventory.html
+    """
+    from podlab.files import atomic_file, refuse_inputs
+    from podlab.inventory import inventory_table, summarise, write_page
+
+    for out in (html, csv):
+        if out is not None:
+            refuse_inputs(out, [*(files or []), label_table, settings.model_path, *settings.files()])
+    if html is not None and csv is not None and html.absolute() == csv.absolute():
+        raise InputError("is also the file of --html", where="--csv", hint="give another name")
+    identifier, checks, containers = observe(settings, files, horizon, label_table)
+    table = inventory_table(checks, identifier.services, containers=containers)
+    if html is not None:
+        with atomic_file(html) as temporary:
+            write_page(table, temporary, model=identifier.model)
+    if csv is not None:
+        with atomic_file(csv) as temporary:
+            table.to_csv(temporary, index=False)
+    if as_json:
+        rows = table.astype(object).where(table.notna(), None)
+        for row in rows.to_dict("records"):
+            print_json(row)
+        return
+    print(", ".join(f"{count} {name}" for name, count in summarise(table).items()))
+    if html is None and csv is None:
+        shown = ("namespace", "workload", "container", "claim", "verdict", "service", "confidence", "group", "replicas")
+        cells = table[list(shown)].astype(object)
+        print_table(shown, cells.where(cells.notna(), None).itertuples(index=False, name=None))
