@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from podlab.features.features import extract_features as extract_features
     from podlab.features.features import feature as feature
     from podlab.features.windows import make_windows as make_windows
+    from podlab.identify.claims import check_claims as check_claims
     from podlab.identify.identifier import Identifier as Identifier
     from podlab.identify.label import choose_to_label as choose_to_label
     from podlab.identify.storage import register_classifier as register_classifier
+    from podlab.identify.workload import identify_workloads as identify_workloads
+    from podlab.inventory import take_inventory as take_inventory
     from podlab.model.bundle import load as load_model  # noqa: F401
     from podlab.model.bundle import save as save_model  # noqa: F401
 
@@ -39,6 +42,9 @@ _PLACES = {
     "feature": "podlab.features.features",
     "Identifier": "podlab.identify.identifier",
     "choose_to_label": "podlab.identify.label",
+    "identify_workloads": "podlab.identify.workload",
+    "check_claims": "podlab.identify.claims",
+    "take_inventory": "podlab.inventory",
     "register_classifier": "podlab.identify.storage",
     "cross_validate": "podlab.evaluation.cross_validation",
     "score": "podlab.evaluation.metrics",
