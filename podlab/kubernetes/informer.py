@@ -16,13 +16,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import msgspec
 from msgspec import Struct
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from podlab.errors import PodlabError
-from podlab.http import DECODE_ERRORS
 from podlab.kubernetes.client import ApiConnection, collection_path
 from podlab.kubernetes.errors import Action, BusyError, ExpiredError, MissedEventError, UnreadableError, explain_status
 from podlab.kubernetes.objects import (
@@ -31,6 +29,7 @@ from podlab.kubernetes.objects import (
     Page,
     Pod,
     WatchedPod,
+    app_of,
     decode_event,
     read_lines,
     read_pieces,
@@ -48,7 +47,6 @@ LONGEST_ASKED_PAUSE_S: Final = 300.0
 #: A watch that lasted this long has worked: earlier failures no longer count. A shorter one is followed by a pause
 #: however it ended, so that a server that ends each watch at once is not flooded.
 SETTLED_S: Final = 20.0
-_NAME_LABEL: Final = "app.kubernetes.io/name"
 #: The manifests name podlab's own pods with this prefix.
 _OWN_NAMES: Final = "podlab-"
 #: After this many attempts to watch from a version that end in unreadable data, a new list gets past it.
@@ -399,7 +397,7 @@ class PodInformer:
         namespace = pod.metadata.namespace
         if self._wanted is not None and namespace not in self._wanted:
             return False
-        return namespace != self._own_namespace or not _is_podlabs(pod)
+        return namespace != self._own_namespace or not app_of(pod.metadata.labels).startswith(_OWN_NAMES)
 
     def _hand_over(self, changes: list[Change]) -> None:
         if changes:
@@ -416,12 +414,3 @@ class PodInformer:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def _is_podlabs(pod: Pod) -> bool:
-    try:
-        labels = msgspec.json.decode(pod.metadata.labels)
-    except DECODE_ERRORS:
-        return False
-    name = labels.get(_NAME_LABEL) if isinstance(labels, dict) else None
-    return isinstance(name, str) and name.startswith(_OWN_NAMES)

@@ -14,7 +14,7 @@ from podlab.data.labels import names_image
 from podlab.errors import PodlabError
 from podlab.kubernetes.client import ApiConnection, Resource
 from podlab.kubernetes.errors import ExpiredError, ForbiddenError
-from podlab.kubernetes.objects import Item, ListedPod, Node, Page
+from podlab.kubernetes.objects import Item, ListedPod, Node, Page, controller_of
 from podlab.sources.kubelet import KubeletAddress
 
 log = logging.getLogger(__name__)
@@ -202,8 +202,7 @@ def _read_image_sizes(connection: ApiConnection, page_size: int) -> dict[str, di
 
 
 def _running_containers(pod: ListedPod, sizes_bytes: dict[str, dict[str, int]]) -> Iterator[dict[str, Any]]:
-    # What manages a pod is at most one of its owners.
-    owner = next((owner for owner in pod.metadata.owners if owner.controller), None)
+    owner_kind, owner_name = controller_of(pod.metadata.owners)
     sidecars = [container for container in pod.spec.init_containers if container.restart_policy == "Always"]
     images = {container.name: container.image for container in (*pod.spec.containers, *sidecars)}
     names = {sidecar.name for sidecar in sidecars}
@@ -226,8 +225,8 @@ def _running_containers(pod: ListedPod, sizes_bytes: dict[str, dict[str, int]]) 
                 (status.image_id, image, status.image), sizes_bytes.get(pod.spec.node or "", {})
             ),
             "pod_labels": pod.metadata.labels,
-            "owner_kind": owner.kind if owner else None,
-            "owner_name": owner.name if owner else None,
+            "owner_kind": owner_kind,
+            "owner_name": owner_name,
         }
 
 

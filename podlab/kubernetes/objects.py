@@ -20,11 +20,11 @@ import msgspec
 from msgspec import Raw, Struct, field
 from urllib3 import BaseHTTPResponse
 
+from podlab.data.labels import workload_of
 from podlab.http import DECODE_ERRORS, one_line
 from podlab.kubernetes.errors import Status, UnreadableError
 
 Item = TypeVar("Item")
-SpecT = TypeVar("SpecT", bound="Container")
 StatusT = TypeVar("StatusT", bound="ContainerStatus")
 
 
@@ -78,14 +78,15 @@ class Container(Struct, gc=False):
 
     name: str
     restart_policy: str | None = field(default=None, name="restartPolicy")
+    image: str = ""
 
 
-class PodSpec(Struct, Generic[SpecT], gc=False):
-    """``spec`` of a pod, with as much of its containers as is read."""
+class PodSpec(Struct, gc=False):
+    """``spec`` of a pod."""
 
-    containers: tuple[SpecT, ...] = ()
-    init_containers: tuple[SpecT, ...] = field(default=(), name="initContainers")
-    ephemeral_containers: tuple[SpecT, ...] = field(default=(), name="ephemeralContainers")
+    containers: tuple[Container, ...] = ()
+    init_containers: tuple[Container, ...] = field(default=(), name="initContainers")
+    ephemeral_containers: tuple[Container, ...] = field(default=(), name="ephemeralContainers")
     node: str | None = field(default=None, name="nodeName")
 
 
@@ -99,20 +100,6 @@ class PodStatus(Struct, Generic[StatusT], gc=False):
     ephemeral_containers: tuple[StatusT, ...] = field(default=(), name="ephemeralContainerStatuses")
 
 
-class WatchedMeta(Meta, gc=False):
-    """``metadata`` of a watched pod; labels stay JSON, because very few are read."""
-
-    labels: Raw = Raw(b"{}")
-
-
-class Pod(Struct, gc=False):
-    """A pod, for the watch."""
-
-    metadata: WatchedMeta
-    spec: PodSpec[Container] = field(default_factory=PodSpec)
-    status: PodStatus[ContainerStatus] = field(default_factory=PodStatus)
-
-
 class OwnerReference(Struct, gc=False):
     """One of an object's ``ownerReferences``."""
 
@@ -121,17 +108,26 @@ class OwnerReference(Struct, gc=False):
     controller: bool | None = None
 
 
+class WatchedMeta(Meta, gc=False):
+    """``metadata`` of a watched pod; labels stay JSON, because very few are read."""
+
+    labels: Raw = Raw(b"{}")
+    owners: tuple[OwnerReference, ...] = field(default=(), name="ownerReferences")
+
+
+class Pod(Struct, gc=False):
+    """A pod, for the watch."""
+
+    metadata: WatchedMeta
+    spec: PodSpec = field(default_factory=PodSpec)
+    status: PodStatus[ContainerStatus] = field(default_factory=PodStatus)
+
+
 class OwnedMeta(Meta, gc=False):
     """``metadata`` of an object that may have an owner."""
 
     labels: dict[str, str] = field(default_factory=dict)
     owners: tuple[OwnerReference, ...] = field(default=(), name="ownerReferences")
-
-
-class ImageContainer(Container, gc=False):
-    """A container with the image of its specification."""
-
-    image: str = ""
 
 
 class ImageContainerStatus(ContainerStatus, gc=False):
@@ -145,7 +141,7 @@ class ListedPod(Struct, gc=False):
     """A pod, for the inventory."""
 
     metadata: OwnedMeta
-    spec: PodSpec[ImageContainer] = field(default_factory=PodSpec)
+    spec: PodSpec = field(default_factory=PodSpec)
     status: PodStatus[ImageContainerStatus] = field(default_factory=PodStatus)
 
 
@@ -214,6 +210,12 @@ class WatchedContainer(Struct, frozen=True, gc=False):
         ``waiting`` also before the kubelet reported anything.
     reason : str or None
         Why it waits or ended: CrashLoopBackOff, ImagePullBackOff, OOMKilled, Evicted, ...
+    workload : str
+        What controls its pod: :func:`podlab.data.labels.workload_of`.
+    image : str
+        As the pod's specification names it.
+    app : str
+        The pod's label ``app.kubernetes.io/name``.
     """
 
     namespace: str
@@ -225,6 +227,9 @@ class WatchedContainer(Struct, frozen=True, gc=False):
     kind: ContainerKind
     state: ContainerState
     reason: str | None
+    workload: str = ""
+    image: str = ""
+    app: str = ""
 
 
 class WatchedPod(Struct, frozen=True, gc=False):
@@ -259,6 +264,9 @@ def watched(pod: Pod) -> WatchedPod:
     meta, spec, status = pod.metadata, pod.spec, pod.status
     namespace, name, uid = sys.intern(meta.namespace), meta.name, meta.uid
     node = spec.node and sys.intern(spec.node)
+    owner_kind, owner_name = controller_of(meta.owners)
+    workload = sys.intern(workload_of(name, owner_kind, owner_name) if owner_kind else f"Pod/{name}")
+    app = sys.intern(app_of(meta.labels))
     parts: tuple[tuple[ContainerKind, tuple[Container, ...], tuple[ContainerStatus, ...]], ...] = (
         ("init", spec.init_containers, status.init_containers),
         ("main", spec.containers, status.containers),
@@ -273,9 +281,33 @@ def watched(pod: Pod) -> WatchedPod:
             one = by_name.get(container.name)
             state, started_at, reason = _state(one, status)
             kind: ContainerKind = "sidecar" if part == "init" and container.restart_policy == "Always" else part
-            which = sys.intern(container.name)
-            found.append(WatchedContainer(namespace, name, uid, which, node, started_at, kind, state, reason))
+            which, image = sys.intern(container.name), sys.intern(container.image)
+            found.append(
+                WatchedContainer(
+                    namespace, name, uid, which, node, started_at, kind, state, reason, workload, image, app
+                )
+            )
     return WatchedPod(namespace, name, uid, node, tuple(found))
+
+
+class _AppLabel(Struct, gc=False):
+    app: str = field(default="", name="app.kubernetes.io/name")
+
+
+_APP_LABEL: Final = msgspec.json.Decoder(_AppLabel)
+
+
+def app_of(labels: Raw) -> str:
+    """Return the label ``app.kubernetes.io/name``; empty where there is none."""
+    try:
+        return _APP_LABEL.decode(labels).app
+    except DECODE_ERRORS:  # null, or no text
+        return ""
+
+
+def controller_of(owners: Iterable[OwnerReference]) -> tuple[str | None, str | None]:
+    """Return the kind and name of what manages an object: at most one of its owners."""
+    return next(((owner.kind, owner.name) for owner in owners if owner.controller), (None, None))
 
 
 def _state(

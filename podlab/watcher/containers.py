@@ -6,6 +6,7 @@ import threading
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from math import nan
 from typing import Final
 
 import msgspec
@@ -137,6 +138,10 @@ class TrackedContainer:
         The last one; None once a decision contains it.
     decision : DecisionRecord or None
         None while it waits for one.
+    claim : str or None
+        The service that it claims to run; None: none that the model knows.
+    claim_p_value : float
+        Of that claim, by its last prediction; NaN where it cannot be told.
     slot : int
         Its index in the arrays of the anomaly monitor; -1 where it is not scored.
     scored_ns : int
@@ -163,6 +168,8 @@ class TrackedContainer:
     newest_s: float | None = None
     prediction: PredictionSummary | None = None
     decision: DecisionRecord | None = None
+    claim: str | None = None
+    claim_p_value: float = nan
     slot: int = -1
     scored_ns: int = NEVER
     is_scored: bool = False

@@ -9,6 +9,7 @@ from math import nan
 from typing import Final
 
 from podlab.errors import PodlabError
+from podlab.identify.claims import LEAST_OBSERVED_S
 from podlab.identify.prediction import Prediction
 from podlab.watcher.anomalies import AnomalyMonitor
 from podlab.watcher.containers import (
@@ -22,6 +23,7 @@ from podlab.watcher.notify import DecisionAnnouncement, Notifier, Sink
 from podlab.watcher.runtime import Clock, Metrics, ReloadableModel, SourceHealth, WatcherOptions, give_back_memory
 from podlab.watcher.samples import FetchResult, OpenSource, SampleArrays, SampleBuffer, SampleFetcher
 from podlab.watcher.state import StateStore
+from podlab.watcher.workloads import MismatchAnnouncement, WorkloadRegistry, read_claims
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,8 @@ _BATCH: Final = 250
 #: Where new containers have no samples, this many others are queried, for this many last seconds.
 _MOST_OTHERS: Final = 20
 _RECENT_S: Final = 120.0
+#: Workloads as time series of their own: more would cost Prometheus more than they tell.
+_MOST_SERIES: Final = 100
 
 
 class Watcher:
@@ -54,6 +58,7 @@ class Watcher:
     Attributes
     ----------
     registry : ContainerRegistry
+    workloads : WorkloadRegistry
     monitor : AnomalyMonitor or None
         None: anomalies are not looked for.
     metrics : Metrics
@@ -76,6 +81,7 @@ class Watcher:
         interruptible: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.registry = ContainerRegistry()
+        self.workloads = WorkloadRegistry(options.mismatch_rate)
         self.model = model
         self.options = options
         self.metrics = Metrics()
@@ -155,6 +161,7 @@ class Watcher:
         if proceed():
             self._decide(self._predict([tracked for tracked in due if tracked.number in fresh]), started_s)
             self._tracker.schedule(by_number.keys() - fetched.failed, started_s)
+        self._announce_mismatches(started_s)
         self._announce(leading, announced_before_s, proceed)
         if self.monitor is not None:  # a decision does not wait for the samples of all others
             self._monitor_all(self.monitor, by_number.keys(), fetched.error is None, proceed)
@@ -175,6 +182,7 @@ class Watcher:
         before = self.model.identifier.services
         if self.model.refresh():
             self._tracker.renumber(before, self.model.identifier.services)
+            self._read_claims(self.registry.containers())
             if self.monitor is not None:
                 self.monitor.replace_model(self.model.library)
         metrics = self.model.metrics(anomalies=self.options.anomalies)
@@ -190,6 +198,9 @@ class Watcher:
         self._tracker.remove({tracked.number for tracked in gone})
         for tracked in new:
             tracked.decision = self._store.get(tracked.key)
+        self._read_claims(new)
+        self.workloads.remove(gone)
+        self.workloads.add(new)
         self._tracker.add([tracked for tracked in new if tracked.decision is None])
         services = self.model.identifier.services
         self._tracker.resume([t for t in new if t.decision is not None and self._is_open(t.decision)], services)
@@ -197,6 +208,10 @@ class Watcher:
         if self.monitor is not None:
             self.monitor.remove(gone)
             self.monitor.add(new)
+
+    def _read_claims(self, containers: Sequence[TrackedContainer]) -> None:
+        if self.options.claims:
+            read_claims(containers, self.model.identifier.services, self.options.aliases)
 
     def _is_open(self, decision: DecisionRecord) -> bool:
         """Whether a container with a decision of before a restart is to be checked further."""
@@ -267,7 +282,7 @@ class Watcher:
         for begin in range(0, len(containers), _BATCH):
             here, rows = self._buffer.rows_of(containers[begin : begin + _BATCH], self.options.cluster)
             try:
-                found = self.model.identifier.identify(rows)
+                found = self.model.identifier.identify(rows, p_values=self.options.claims)
             except PodlabError as error:
                 log.warning("containers cannot be identified: %s", error)
                 self.metrics.errors.labels("model").inc()
@@ -276,6 +291,9 @@ class Watcher:
                 predictions[tracked.number] = prediction
                 if prediction.candidates:
                     tracked.prediction = PredictionSummary.of(prediction)
+                if tracked.claim is not None and prediction.seconds_observed >= LEAST_OBSERVED_S:
+                    tracked.claim_p_value = prediction.p_values.get(tracked.claim, nan)
+                    self.workloads.note(tracked)
         return predictions
 
     def _decide(self, predictions: dict[int, Prediction], steady_s: float) -> None:
@@ -286,6 +304,7 @@ class Watcher:
                 tracked.key, decision.service, decision.reason, decision.revisions, now_s, waited_s,
                 seen=tracked.prediction.pack() if tracked.prediction else b"",
             )  # fmt: skip
+            self.workloads.note(tracked)
             if tracked.view.state == "ended" and decision.reason == "unseen":
                 continue  # a life too short for a sample is not worth an announcement
             announcement = DecisionAnnouncement(tracked, self.options.cluster, self._clock.steady(), tracked.decision)
@@ -297,6 +316,14 @@ class Watcher:
             if tracked.decision is not None:
                 tracked.prediction = None  # the decision contains it
 
+    def _announce_mismatches(self, steady_s: float) -> None:
+        """Judge workloads anew, and queue the announcements of claims that do not hold."""
+        self.workloads.refresh(steady_s)
+        for verdict, tracked in self.workloads.new_mismatches(steady_s):
+            self._notifier.put(
+                MismatchAnnouncement(tracked, self.options.cluster, self._clock.steady(), verdict, self._clock.now())
+            )
+
     def _measure(self, started_s: float, leading: bool) -> None:
         metrics, now_s = self.metrics, self._clock.now()
         tracked = self.registry.containers()
@@ -306,6 +333,16 @@ class Watcher:
         metrics.containers.labels("waiting").set(len(tracked) - len(decided))
         metrics.containers.labels("decided").set(known)
         metrics.containers.labels("unknown").set(len(decided) - known)
+        for state, count in self.workloads.counts().items():
+            metrics.workloads.labels(state).set(count)
+        for said, count in self.workloads.claims().items():
+            metrics.claims.labels(said).set(count)
+        metrics.mismatch.clear()
+        for verdict in self.workloads.mismatching(_MOST_SERIES):
+            metrics.mismatch.labels(*verdict.key, verdict.claim).set(1)
+        metrics.disagreeing_replicas.clear()
+        for verdict in self.workloads.disagreeing(_MOST_SERIES):
+            metrics.disagreeing_replicas.labels(*verdict.key).set(verdict.disagreeing)
         metrics.announcements_waiting.set(self._notifier.waiting)
         metrics.history_rows.set(len(self._buffer))
         waiting = [each for each in self._tracker.containers if each.decision is None]

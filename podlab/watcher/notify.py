@@ -20,8 +20,8 @@ from podlab.watcher.state import StateStore
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["identified", "revised", "unknown", "no-metrics", "anomalous", "anomaly-over"]
-Topic = Literal["decision", "anomaly"]
+Kind = Literal["identified", "revised", "unknown", "no-metrics", "anomalous", "anomaly-over", "mismatch"]
+Topic = Literal["decision", "anomaly", "claim"]
 
 #: Alarms of a container that come sooner after the last announced one are counted and not announced.
 QUIET_S: Final = 600.0

@@ -20,8 +20,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from podlab.config import Settings
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS
+from podlab.data.claims import claim_aliases
 from podlab.detect import DetectorLibrary
 from podlab.errors import InputError, PodlabError
+from podlab.identify.claims import MISMATCH_RATE
 from podlab.identify.early import TriggerPolicy
 from podlab.identify.identifier import Identifier
 from podlab.model import bundle
@@ -83,6 +85,12 @@ class WatcherOptions:
         containers at once, and the API server has other work.
     anomalies : bool
         Whether to score the samples of all containers.
+    claims : bool
+        Whether to check what containers claim to be.
+    aliases : dict of str to str
+        Other names of services, for claims.
+    mismatch_rate : float
+        Share of the mismatches that may be false.
     all_pods : bool
         Whether all pods of the cluster are watched, so that queries need not name them.
     """
@@ -95,6 +103,9 @@ class WatcherOptions:
     fetch_budget_s: float = 60.0
     announcements_per_s: float = 100.0
     anomalies: bool = False
+    claims: bool = True
+    aliases: dict[str, str] = field(default_factory=claim_aliases)
+    mismatch_rate: float = MISMATCH_RATE
     all_pods: bool = False
 
     @classmethod
@@ -108,6 +119,9 @@ class WatcherOptions:
             fetch_budget_s=inf if once else cls.fetch_budget_s,
             announcements_per_s=inf if once or dry_run else cls.announcements_per_s,
             anomalies=settings.watch_anomalies and not once,
+            claims=settings.watch_claims and not once,
+            aliases=claim_aliases(settings.aliases_file),
+            mismatch_rate=settings.mismatch_rate,
             all_pods=not (settings.watch_namespaces or settings.watch_excluded_namespaces or settings.watch_selector),
         )
 
@@ -128,6 +142,30 @@ class Metrics:
             "podlab_containers",
             "Containers: not started, waiting for a decision, decided, unknown.",
             ["state"],
+            registry=own,
+        )
+        self.workloads = Gauge(
+            "podlab_workloads",
+            "Workloads, judged with all their replicas: agreeing, disagreeing, unknown, waiting for a decision.",
+            ["state"],
+            registry=own,
+        )
+        self.disagreeing_replicas = Gauge(
+            "podlab_workload_disagreeing_replicas",
+            "Replicas that are identified as something else than their workload; the 100 workloads with most of them.",
+            ["namespace", "workload", "container"],
+            registry=own,
+        )
+        self.claims = Gauge(
+            "podlab_claims",
+            "Workloads by whether they behave like what they claim to be: consistent, mismatch, cannot tell.",
+            ["verdict"],
+            registry=own,
+        )
+        self.mismatch = Gauge(
+            "podlab_claim_mismatch",
+            "1 for each workload that does not; the 100 clearest ones.",
+            ["namespace", "workload", "container", "claim"],
             registry=own,
         )
         self.anomalies = Counter(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
@@ -20,12 +20,14 @@ from podlab.kubernetes.informer import InformerStatus
 from podlab.watcher.anomalies import AnomalyMonitor
 from podlab.watcher.containers import DecisionRecord, TrackedContainer, describe
 from podlab.watcher.loop import Watcher
+from podlab.watcher.workloads import WorkloadVerdict
 
 #: After this long without a round that is due, or without an attempt to follow the pods, a restart may help.
 STUCK_S: Final = 300.0
 #: After this long without an open watch the pods are not followed: a watch ends and is reopened sooner.
 _UNWATCHED_S: Final = 120.0
 _ROWS: Final = 200
+_WORKLOAD_ROWS: Final = 50
 
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>podlab watch</title><meta http-equiv="refresh" content="5">
@@ -39,6 +41,7 @@ dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem }} 
 @media (prefers-color-scheme: dark) {{ .bad {{ color: #ff8a80 }} }}
 </style></head><body><main><h1>podlab watch</h1>
 <dl>{facts}</dl>
+{workloads}
 <table><thead><tr><th>namespace</th><th>pod</th><th>container</th><th>service</th><th>confidence</th><th>waited</th>
 <th>most similar</th><th>decided (UTC)</th><th>anomaly detection</th></tr></thead><tbody>{rows}</tbody></table>
 <p>{shown}</p></main></body></html>
@@ -119,6 +122,10 @@ class WatcherStatus:
             found = describe(view, cluster, None, None)
             yield {**found, "state": "not started", "running": False, "reason": view.reason}
 
+    def workloads(self) -> Iterator[dict[str, object]]:
+        """Describe every workload."""
+        return (verdict.to_json() for verdict in self.watcher.workloads.verdicts.values())
+
     def page(self) -> str:
         """Write the status page: read-only, no script, nothing from elsewhere."""
         watcher, monitor = self.watcher, self.watcher.monitor
@@ -139,6 +146,9 @@ class WatcherStatus:
             ("metrics", no_metrics or "arriving", no_metrics is not None),
             ("containers", f"{known} identified, {len(decided) - known} unknown, {len(containers) - len(decided)} "
              f"waiting, {len(watcher.registry.not_started())} not started", False),
+            ("workloads", ", ".join(f"{count} {state}" for state, count in watcher.workloads.counts().items()), False),
+            ("claims", ", ".join(f"{count} {said}" for said, count in watcher.workloads.claims().items())
+             if watcher.options.claims else "not checked", bool(watcher.workloads.mismatches)),
             ("anomalies", f"in {len(anomalous)} containers" if monitor else "not looked for", bool(anomalous)),
         ]  # fmt: skip
         listed = "".join(
@@ -149,8 +159,28 @@ class WatcherStatus:
         shown = (
             f"The newest {min(len(decided), _ROWS)} of {len(decided)} decisions, anomalous containers first; all are "
         )
-        shown += 'at <a href="/containers">/containers</a>, metrics at <a href="/metrics">/metrics</a>.'
-        return _PAGE.format(facts=listed, rows=rows, shown=shown)
+        shown += 'at <a href="/containers">/containers</a>, workloads at <a href="/workloads">/workloads</a>, '
+        shown += 'metrics at <a href="/metrics">/metrics</a>.'
+        workloads = _workload_table(
+            "Workloads that do not behave like what they claim to be", watcher.workloads.mismatching(_WORKLOAD_ROWS)
+        ) + _workload_table("Workloads whose replicas disagree", watcher.workloads.disagreeing(_WORKLOAD_ROWS))
+        return _PAGE.format(facts=listed, workloads=workloads, rows=rows, shown=shown)
+
+
+def _workload_table(title: str, verdicts: Sequence[WorkloadVerdict]) -> str:
+    """Write some workloads; nothing where there are none."""
+    if not verdicts:
+        return ""
+    rows = "".join(
+        _cells(*each.key, each.claim or "", each.service or "unknown", f"{each.confidence:.0%}", str(each.replicas),
+               ", ".join(f"{pod} ({service})" for pod, service in each.named)
+               + f", {each.disagreeing - len(each.named)} more" * (each.disagreeing > len(each.named)))
+        for each in verdicts
+    )  # fmt: skip
+    names = ("namespace", "workload", "container", "claims to be", "behaves like", "confidence", "replicas",
+             "disagreeing replicas")  # fmt: skip
+    head = "".join(f"<th>{name}</th>" for name in names)
+    return f"<h2>{title}</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _row(tracked: TrackedContainer, decision: DecisionRecord, monitor: AnomalyMonitor | None) -> str:
@@ -160,10 +190,13 @@ def _row(tracked: TrackedContainer, decision: DecisionRecord, monitor: AnomalyMo
     watched: str = monitor.state(tracked) if monitor else "off"
     if watched != "off" and tracked.source_detectors:
         watched += f" ({', '.join(name for name, _ in tracked.source_detectors)})"
-    cells = (
+    return _cells(
         view.namespace, view.pod, view.container, service, f"{decision.confidence:.0%}", f"{decision.waited_s:.0f} s",
         similar, datetime.fromtimestamp(decision.at_s, UTC).strftime("%Y-%m-%d %H:%M:%S"), watched,
     )  # fmt: skip
+
+
+def _cells(*cells: str) -> str:
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
 
 
@@ -177,7 +210,7 @@ _PIECE: Final = 500
 class StatusServer:
     """Serves a status; use it in a ``with`` block.
 
-    ``/metrics``, ``/containers`` (JSON), ``/healthz``, ``/readyz``, and ``/``, a page for people.
+    ``/metrics``, ``/containers`` and ``/workloads`` (JSON), ``/healthz``, ``/readyz``, and ``/``, a page for people.
 
     Parameters
     ----------
@@ -265,6 +298,8 @@ def _handler_for(status: WatcherStatus) -> type[BaseHTTPRequestHandler]:
                 self._answer("text/plain; version=0.0.4; charset=utf-8", [status.metrics()])
             elif path == "/containers":
                 self._answer("application/json", _as_array(status.containers()))
+            elif path == "/workloads":
+                self._answer("application/json", _as_array(status.workloads()))
             elif path == "/":
                 self._answer("text/html; charset=utf-8", [status.page().encode()])
             else:

@@ -23,9 +23,28 @@ def test_a_running_container() -> None:
     assert containers_of(pod) == (
         WatchedContainer(
             namespace="shop", pod="web", pod_uid="u-1", container="main", node="node-1", started_at=START,
-            kind="main", state="running", reason=None,
+            kind="main", state="running", reason=None, workload="Pod/web", image="nginx:1.25",
         ),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("owners", "workload"),
+    [
+        (None, "Pod/web-0"),
+        ([{"kind": "StatefulSet", "name": "db", "controller": True}], "StatefulSet/db"),
+        ([{"kind": "ReplicaSet", "name": "web-7d4b9c6f5d", "controller": True}], "Deployment/web"),
+        ([{"kind": "ReplicaSet", "name": "by-hand", "controller": True}], "ReplicaSet/by-hand"),
+        ([{"kind": "Job", "name": "backup-29123460", "controller": True}], "CronJob/backup"),
+        ([{"kind": "Node", "name": "node-0", "controller": True}], "Pod/web-0"),
+        ([{"kind": "Garage", "name": "x"}], "Pod/web-0"),
+    ],
+)
+def test_a_pod_belongs_to_what_controls_it_in_the_end(owners: list[dict[str, Any]] | None, workload: str) -> None:
+    pod = make_pod("web-0")
+    if owners is not None:
+        pod["metadata"]["ownerReferences"] = owners
+    assert [each.workload for each in containers_of(pod)] == [workload]
 
 
 def test_a_container_that_no_kubelet_has_told_of_waits() -> None:

@@ -1,0 +1,301 @@
+"""Verdicts on the workloads of the tracked containers: what their replicas are together, and is it what they claim.
+
+A mismatch of claim and behaviour is announced once for each workload, when it has lasted. Nothing is ever done about
+it: behaviour is evidence, not proof, and a container ended for it would be an outage that podlab made.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isnan, nan
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from podlab.data.claims import claims_of
+from podlab.identify.claims import adjust_p_values, combine_p_values
+from podlab.identify.workload import pool_replicas
+from podlab.watcher.containers import DecisionRecord, TrackedContainer, describe
+from podlab.watcher.notify import Announcement, Kind
+
+#: Of the replicas that disagree, so many are named.
+_MOST_NAMED: Final = 5
+#: A mismatch is announced when it has lasted for so long: p-values of the first seconds change with each sample.
+MISMATCH_AFTER_S: Final = 60.0
+
+
+class WorkloadKey(NamedTuple):
+    """A workload (``Kind/name`` of the controller), and the name of a container in its pods."""
+
+    namespace: str
+    workload: str
+    container: str
+
+
+class WorkloadVerdict(msgspec.Struct, frozen=True, gc=False):
+    """What the replicas of a workload are together.
+
+    Attributes
+    ----------
+    key : WorkloadKey
+    replicas, decided : int
+        Containers, and those of them on which there is a decision that rests on metrics.
+    service : str or None
+        None: unknown, or nothing is decided.
+    confidence : float
+        Probability of the service by the evidence of all replicas.
+    disagreeing : int
+        Replicas on which the decision is another.
+    named : tuple of (str, str)
+        Pods of some of them, and what these are.
+    claim : str or None
+        The service that its containers claim to run; None: none that the model knows, or not the same.
+    p_value : float
+        Of that claim, by all replicas together; NaN where it cannot be told.
+    """
+
+    key: WorkloadKey
+    replicas: int
+    decided: int
+    service: str | None
+    confidence: float
+    disagreeing: int
+    named: tuple[tuple[str, str], ...]
+    claim: str | None = None
+    p_value: float = nan
+
+    @property
+    def state(self) -> str:
+        """``waiting``, ``disagreeing``, ``unknown`` or ``agreeing``."""
+        if not self.decided:
+            return "waiting"
+        return "disagreeing" if self.disagreeing else "unknown" if self.service is None else "agreeing"
+
+    def to_json(self) -> dict[str, object]:
+        """Describe it as JSON values, named as in ``podlab identify --by workload --json``."""
+        return {
+            **self.key._asdict(), "state": self.state, "replicas": self.replicas, "decided": self.decided,
+            "service": self.service, "confidence": round(self.confidence, 6), "disagreeing": self.disagreeing,
+            "named": [{"pod": pod, "service": service} for pod, service in self.named], "claim": self.claim,
+            "p_value": None if isnan(self.p_value) else float(f"{self.p_value:.4g}"),
+        }  # fmt: skip
+
+
+STATES: Final = ("agreeing", "disagreeing", "unknown", "waiting")
+
+
+class WorkloadRegistry:
+    """The workloads of all tracked containers; verdicts are made anew only where a replica changed.
+
+    Parameters
+    ----------
+    mismatch_rate : float
+        Share of the mismatches that may be false.
+
+    Attributes
+    ----------
+    verdicts : dict of WorkloadKey to WorkloadVerdict
+        As of the last :meth:`refresh`, which replaces it, so that other threads may read it.
+    mismatches : dict of WorkloadKey to float
+        Workloads that do not behave like what they claim to be, and since when on the steady clock; replaced likewise.
+    """
+
+    def __init__(self, mismatch_rate: float) -> None:
+        self.verdicts: dict[WorkloadKey, WorkloadVerdict] = {}
+        self.mismatches: dict[WorkloadKey, float] = {}
+        self._rate = mismatch_rate
+        self._members: dict[WorkloadKey, dict[int, TrackedContainer]] = {}
+        self._stale: set[WorkloadKey] = set()
+        self._announced: set[WorkloadKey] = set()
+
+    def add(self, containers: Iterable[TrackedContainer]) -> None:
+        """Add new containers."""
+        for tracked in containers:
+            key = key_of(tracked)
+            self._members.setdefault(key, {})[tracked.number] = tracked
+            self._stale.add(key)
+
+    def remove(self, containers: Iterable[TrackedContainer]) -> None:
+        """Remove containers that are gone; a workload without any is forgotten."""
+        for tracked in containers:
+            key = key_of(tracked)
+            members = self._members.get(key, {})
+            members.pop(tracked.number, None)
+            if not members:
+                self._members.pop(key, None)
+            self._stale.add(key)
+
+    def note(self, tracked: TrackedContainer) -> None:
+        """Note another decision on a container."""
+        self._stale.add(key_of(tracked))
+
+    def refresh(self, steady_s: float) -> None:
+        """Make the verdicts that changed anew, and over all of them which claims do not hold."""
+        if not self._stale:
+            return
+        verdicts = dict(self.verdicts)
+        for key in self._stale:
+            members = self._members.get(key)
+            if members:
+                verdicts[key] = _judge(key, list(members.values()))
+            else:
+                verdicts.pop(key, None)
+                self._announced.discard(key)
+        self._stale.clear()
+        self.verdicts = verdicts
+        checked = [each for each in verdicts.values() if not isnan(each.p_value)]
+        adjusted = adjust_p_values([each.p_value for each in checked])
+        found = [checked[number].key for number in np.flatnonzero(adjusted <= self._rate)]
+        self.mismatches = {key: self.mismatches.get(key, steady_s) for key in found}
+
+    def new_mismatches(self, steady_s: float) -> list[tuple[WorkloadVerdict, TrackedContainer]]:
+        """Give the mismatches to announce, each once, with the replica that fits its claim least."""
+        lasted = [key for key, since_s in self.mismatches.items() if steady_s - since_s >= MISMATCH_AFTER_S]
+        new = [key for key in lasted if key not in self._announced]
+        self._announced.update(new)
+        return [
+            (self.verdicts[key], min(self._members[key].values(), key=lambda each: (_rank(each), each.view.pod)))
+            for key in new
+        ]
+
+    def counts(self) -> dict[str, int]:
+        """Count workloads by state."""
+        found = dict.fromkeys(STATES, 0)
+        for verdict in self.verdicts.values():
+            found[verdict.state] += 1
+        return found
+
+    def claims(self) -> dict[str, int]:
+        """Count the verdicts on claims."""
+        checked = sum(not isnan(each.p_value) for each in self.verdicts.values())
+        mismatches = len(self.mismatches)
+        return {
+            "consistent": checked - mismatches, "mismatch": mismatches, "cannot tell": len(self.verdicts) - checked,
+        }  # fmt: skip
+
+    def mismatching(self, most: int) -> list[WorkloadVerdict]:
+        """List the mismatches, those with the lowest p-values first."""
+        found = [self.verdicts[key] for key in self.mismatches]
+        return sorted(found, key=lambda each: (each.p_value, each.key))[:most]
+
+    def disagreeing(self, most: int) -> list[WorkloadVerdict]:
+        """List workloads whose replicas disagree, those with most such replicas first."""
+        found = [each for each in self.verdicts.values() if each.disagreeing]
+        return sorted(found, key=lambda each: (-each.disagreeing, each.key))[:most]
+
+
+def key_of(tracked: TrackedContainer) -> WorkloadKey:
+    """Name the workload of a container."""
+    view = tracked.view
+    return WorkloadKey(view.namespace, view.workload or f"Pod/{view.pod}", view.container)
+
+
+def read_claims(containers: Sequence[TrackedContainer], services: Sequence[str], aliases: dict[str, str]) -> None:
+    """Note of containers what they claim to be, by their pod's label or their image, where the model knows that."""
+    if not containers:
+        return
+    views = [tracked.view for tracked in containers]
+    alike = Counter((view.pod_uid, view.app, view.image, view.container) for view in views)
+    who = pd.DataFrame(list(alike), columns=["pod_uid", "app", "image", "container"])
+    labels = [{"app.kubernetes.io/name": app} if app else {} for app in who["app"]]
+    image, pod_labels = who["image"].replace("", None), pd.Series(labels, dtype=object)
+    who = who.assign(pod=who["pod_uid"], image=image, pod_labels=pod_labels)
+    claims = claims_of(who, services, aliases=aliases)["claim"].tolist()
+    said = dict(zip(alike, claims, strict=True))
+    for tracked, view in zip(containers, views, strict=True):
+        claim = said[view.pod_uid, view.app, view.image, view.container]
+        tracked.claim = claim if claim in services else None
+        tracked.claim_p_value = nan
+
+
+def _rank(tracked: TrackedContainer) -> float:
+    return 1.0 if isnan(tracked.claim_p_value) else tracked.claim_p_value
+
+
+def _judge(key: WorkloadKey, replicas: list[TrackedContainer]) -> WorkloadVerdict:
+    seen = [
+        (tracked.view.pod, tracked.decision.service, dict(prediction.candidates))
+        for tracked in replicas
+        if tracked.decision is not None and (prediction := tracked.decision.prediction) is not None
+    ]
+    claims = {tracked.claim for tracked in replicas}
+    claim = claims.pop() if len(claims) == 1 else None
+    own = [tracked.claim_p_value for tracked in replicas if not isnan(tracked.claim_p_value)]
+    p_value = combine_p_values(own) if claim is not None and own else nan
+    if not seen:
+        return WorkloadVerdict(key, len(replicas), 0, None, 0.0, 0, (), claim, p_value)
+    services = sorted({name for *_, candidates in seen for name in candidates})
+    pooled = pool_replicas(np.array([[candidates.get(name, 0.0) for name in services] for *_, candidates in seen]))
+    best = int(pooled.argmax())
+    mostly_unknown = 2 * sum(service is None for _, service, _ in seen) > len(seen)
+    service = None if mostly_unknown else services[best]
+    others = [(pod, own or "unknown") for pod, own, _ in seen if own != service]
+    return WorkloadVerdict(
+        key, len(replicas), len(seen), service, float(pooled[best]), len(others), tuple(others[:_MOST_NAMED]),
+        claim, p_value,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class MismatchAnnouncement(Announcement):
+    """A workload does not behave like what it claims to be; told of one of its containers, once.
+
+    Attributes
+    ----------
+    verdict : WorkloadVerdict
+    found_s : float
+        When, in seconds since 1970.
+    """
+
+    topic = "claim"
+    measurement = "podlab_mismatch"
+
+    verdict: WorkloadVerdict
+    found_s: float
+
+    @property
+    def kind(self) -> Kind:
+        """What it says."""
+        return "mismatch"
+
+    @property
+    def content(self) -> str:
+        """Identifies what it says of the container, whichever watcher says it."""
+        return f"mismatch {self.verdict.claim}"
+
+    @property
+    def service(self) -> str | None:
+        """What it behaves like; None: no known service."""
+        return self.verdict.service
+
+    @property
+    def at_s(self) -> float:
+        """When it was found, in seconds since 1970."""
+        return self.found_s
+
+    @property
+    def message(self) -> str:
+        """One sentence for people."""
+        verdict = self.verdict
+        like = f"like {verdict.service} (confidence {verdict.confidence:.0%})" if verdict.service else "like none known"
+        return (
+            f"{verdict.key.workload}, container {verdict.key.container}: claims to be {verdict.claim} and behaves "
+            f"{like}; {verdict.replicas} replicas, p-value {verdict.p_value:.1g}"
+        )
+
+    def describe(self) -> dict[str, object]:
+        """Return the part of the log line's JSON object that only mismatches have."""
+        return {**describe(self.view, self.cluster, self.container.started_at, None), **self.verdict.to_json()}
+
+    def values(self) -> dict[str, float | int | str]:
+        """Return the fields of its point in InfluxDB."""
+        verdict = self.verdict
+        return {"claim": str(verdict.claim), "p_value": verdict.p_value, "replicas": verdict.replicas}
+
+    def record(self, before: DecisionRecord | None) -> DecisionRecord | None:
+        """Store nothing: Events remember it for an hour."""
+        return before

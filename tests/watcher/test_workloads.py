@@ -1,0 +1,112 @@
+"""The watcher judges the replicas of a workload together, and shows those that disagree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pandas as pd
+import pytest
+
+from podlab.identify import fit
+from podlab.kubernetes.objects import WatchedPod
+from podlab.model import bundle
+from podlab.watcher.sinks import make_event
+from tests.support.synthetic import make_samples
+from tests.support.watching import RecordingSink, make_bench, pods_of
+from tests.watcher.conftest import MakeBench
+from tests.watcher.test_status import serving
+
+
+def test_a_replica_that_is_something_else_is_shown_until_it_is_gone(bench: MakeBench, samples: pd.DataFrame) -> None:
+    here = bench()
+    service_of = samples.drop_duplicates("pod").set_index("pod")["service"]
+    pods = pods_of(samples)
+    redis, nginx = ([pod for pod in pods if service_of[pod.name] == name] for name in ("redis", "nginx"))
+    together = [
+        msgspec.structs.replace(
+            pod, containers=tuple(msgspec.structs.replace(each, workload="Deployment/db") for each in pod.containers)
+        )
+        for pod in (*redis, nginx[0])
+    ]
+    here.appear(*together, *nginx[1:])
+    here.run(60)
+    with serving(here) as client:
+        listed = {each["workload"]: each for each in client.get("/workloads").json()}
+        page, metrics = client.get("/").text, client.get("/metrics").text
+    assert len(listed) == 3
+    found = listed["Deployment/db"]
+    assert (found["service"], found["replicas"], found["disagreeing"]) == ("redis", 4, 1)
+    assert found["named"] == [{"pod": nginx[0].name, "service": "nginx"}]
+    assert 'podlab_workloads{state="disagreeing"} 1.0' in metrics
+    assert 'podlab_workloads{state="agreeing"} 2.0' in metrics
+    series = f'{{container="main",namespace="{nginx[0].namespace}",workload="Deployment/db"}}'
+    assert f"podlab_workload_disagreeing_replicas{series} 1.0" in metrics
+    assert f"<td>{nginx[0].name} (nginx)</td>" in page
+    here.vanish(together[-1])
+    here.run(10)
+    with serving(here) as client:
+        page, metrics = client.get("/").text, client.get("/metrics").text
+    assert 'podlab_workloads{state="disagreeing"} 0.0' in metrics
+    assert "podlab_workload_disagreeing_replicas{" not in metrics
+    assert "Workloads whose replicas disagree" not in page
+
+
+@pytest.fixture(scope="module")
+def tester(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of enough deployments to check claims."""
+    folder = tmp_path_factory.mktemp("model") / "tester"
+    training = make_samples(("nginx", "redis"), deployments_per_service=10, seconds=20)
+    bundle.save(fit(training, jobs=1, horizons_s=(15.0,)), folder, name="tester")
+    return folder
+
+
+def claiming(pods: list[WatchedPod], samples: pd.DataFrame, **images: str) -> list[WatchedPod]:
+    """Give pods the images of their services, or others."""
+    service_of = samples.drop_duplicates("pod").set_index("pod")["service"]
+    found = []
+    for pod in pods:
+        image = images.get(pod.name.replace("-", "_"), f"docker.io/library/{service_of[pod.name]}:1")
+        inside = tuple(msgspec.structs.replace(each, image=image) for each in pod.containers)
+        found.append(msgspec.structs.replace(pod, containers=inside))
+    return found
+
+
+def test_a_claim_that_does_not_hold_is_told_of_once(samples: pd.DataFrame, tester: Path) -> None:
+    sink = RecordingSink()
+    here = make_bench(samples, tester, sinks=[sink])
+    first = pods_of(samples)[0]
+    own = samples.drop_duplicates("pod").set_index("pod")["service"][first.name]
+    other = "redis" if own == "nginx" else "nginx"
+    pods = claiming(pods_of(samples), samples, **{first.name.replace("-", "_"): f"{other}:7"})
+    here.appear(*pods)
+    here.run(40)
+    assert not [each for each in sink.sent if each.kind == "mismatch"]  # it has to last
+    here.run(100)
+    [told] = [each for each in sink.sent if each.kind == "mismatch"]
+    event = make_event(told, "watcher-1")
+    assert (event["reason"], event["type"]) == ("IdentityMismatch", "Warning")
+    assert event["involvedObject"]["name"] == first.name  # type: ignore[index]
+    assert f"claims to be {other} and behaves like {own}" in str(event["message"])
+    [line] = [line for line in here.lines if line["event"] == "mismatch"]
+    assert (line["claim"], line["service"], line["pod"]) == (other, own, first.name)
+    with serving(here) as client:
+        page, metrics = client.get("/").text, client.get("/metrics").text
+    assert 'podlab_claims{verdict="mismatch"} 1.0' in metrics
+    assert 'podlab_claims{verdict="consistent"} 5.0' in metrics
+    assert f'podlab_claim_mismatch{{claim="{other}"' in metrics
+    assert "Workloads that do not behave like what they claim to be" in page
+    here.vanish(pods[0])
+    here.run(10)
+    with serving(here) as client:
+        assert "podlab_claim_mismatch{" not in client.get("/metrics").text
+
+
+def test_claims_are_not_checked_where_that_is_switched_off(samples: pd.DataFrame, tester: Path) -> None:
+    here = make_bench(samples, tester, claims=False)
+    first = pods_of(samples)[0]
+    here.appear(*claiming(pods_of(samples), samples, **{first.name.replace("-", "_"): "redis"}))
+    here.run(140)
+    assert not [line for line in here.lines if line["event"] == "mismatch"]
+    with serving(here) as client:
+        assert "<dt>claims</dt><dd>not checked" in client.get("/").text
