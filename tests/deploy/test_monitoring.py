@@ -1,0 +1,41 @@
+"""Alerts ask for metrics that the watcher has, and the operator scrapes the pods that there are."""
+
+from __future__ import annotations
+
+import re
+
+from podlab.watcher.runtime import Metrics
+from tests.deploy.conftest import DEPLOY, Objects
+from tests.support.kustomize import render
+
+
+def test_every_alert_asks_for_metrics_and_labels_that_there_are() -> None:
+    [rules] = [each for each in render(DEPLOY / "monitoring") if each["kind"] == "PrometheusRule"]
+    alerts = [rule for group in rules["spec"]["groups"] for rule in group["rules"]]
+    metrics = Metrics()
+    metrics.mismatch.labels("shop", "Deployment/web", "main", "nginx").set(1)
+    metrics.claims.labels("mismatch").set(1)
+    told = [each for family in metrics.registry.collect() for each in family.samples]
+    names, known = {each.name for each in told}, {label for each in told for label in each.labels}
+    assert {alert["alert"] for alert in alerts} >= {"PodlabIdentityMismatch", "PodlabUnwell"}
+    for alert in alerts:
+        asked = set(re.findall(r"\bpodlab_\w+", alert["expr"]))
+        assert asked
+        assert asked <= names, alert["alert"]
+        grouped = re.findall(r"by \(([\w, ]+)\)", alert["expr"])
+        assert {label for each in grouped for label in each.split(", ")} <= known
+        assert set(re.findall(r"\$labels\.(\w+)", str(alert["annotations"]))) <= {
+            label for each in grouped for label in each.split(", ")
+        }
+
+
+def test_the_operator_scrapes_the_watchers_pods_and_keeps_the_labels_of_workloads(objects: Objects) -> None:
+    [monitor] = [each for each in render(DEPLOY / "monitoring") if each["kind"] == "PodMonitor"]
+    [deployment] = objects("base", "Deployment")
+    pod = deployment["spec"]["template"]
+    wanted = monitor["spec"]["selector"]["matchLabels"]
+    assert wanted.items() <= pod["metadata"]["labels"].items()
+    [endpoint] = monitor["spec"]["podMetricsEndpoints"]
+    assert endpoint["port"] in {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
+    assert endpoint["honorLabels"] is True
+    assert monitor["metadata"]["namespace"] == deployment["metadata"]["namespace"]
