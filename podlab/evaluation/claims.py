@@ -39,12 +39,16 @@ def claim_p_values(identifier: Identifier, samples: pd.DataFrame, *, horizon_s: 
         One row for each container of which something is seen: ``service, deployment``, and the p-value of each service
         by its name.
     """
-    first = samples.drop_duplicates(["pod_uid", "container"]).set_index(["pod_uid", "container"])
+    names = ["pod_uid", "container", "service", "deployment"]
+    labels = {
+        (uid, container): (service, deployment)
+        for uid, container, service, deployment in samples[names].drop_duplicates().itertuples(index=False, name=None)
+    }
     rows = []
     for each in identifier.identify(samples, horizon_s=horizon_s, p_values=True):
         if each.p_values:
-            truth = first.loc[(each.pod_uid, each.container)]
-            rows.append({"service": truth["service"], "deployment": truth["deployment"], **each.p_values})
+            service, deployment = labels[each.pod_uid, each.container]
+            rows.append({"service": service, "deployment": deployment, **each.p_values})
     return pd.DataFrame(rows, columns=["service", "deployment", *identifier.services])
 
 
@@ -77,7 +81,7 @@ def score_claims(
     rng = np.random.default_rng(seed)
     services = [str(name) for name in p_values.columns[2:]]
     matrix = p_values[services].to_numpy(np.float64)
-    truth = p_values["service"].map({name: n for n, name in enumerate(services)}).to_numpy(np.intp)
+    truth = np.array([services.index(name) for name in p_values["service"]], dtype=np.intp)
     found: list[tuple[int, bool]] = []
     false: list[tuple[int, bool]] = []
     for _ in range(draws):
