@@ -84,7 +84,7 @@ def observe(
     from podlab.data.labels import read_label_table
     from podlab.data.recordings import read_recording
     from podlab.data.units import parse_duration_s
-    from podlab.identify.claims import check_claims
+    from podlab.identify.claims import can_test_claims, check_claims
     from podlab.live import observe_cluster
     from podlab.model import bundle
 
@@ -92,7 +92,7 @@ def observe(
     aliases = claim_aliases(settings.aliases_file)
     table = None if label_table is None else read_label_table(label_table)
     identifier = bundle.load(settings.model_path).identifier
-    if not identifier.tests_claims:
+    if not can_test_claims(identifier):
         log.warning("%s: learned from too few deployments, or is of before: claims cannot be checked", identifier.model)
     containers = None
     if files:

@@ -217,4 +217,4 @@ def _widen(before: Calibration, place: NDArray[np.intp], services: int) -> Calib
     basis = np.zeros(services, dtype=np.int8)
     basis[place] = before.quantiles.basis
     ood_score = OodScore(medians, before.ood_score.deviations, before.ood_score.scores)
-    return Calibration(before.temperature, ood_score, ConformalQuantiles(lowest, basis))
+    return Calibration(before.temperature, ood_score, ConformalQuantiles(lowest, basis), before.claim_score)

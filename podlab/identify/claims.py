@@ -42,6 +42,11 @@ _NORMAL: Final = NormalDist()
 _LEAST_P: Final = 1e-12
 
 
+def can_test_claims(identifier: Identifier) -> bool:
+    """Whether a model gives p-values of claims; models of before and those of few deployments do not."""
+    return any(each.claim_score is not None for own in identifier.calibrations.values() for each in own)
+
+
 def combine_p_values(p_values: Sequence[float], correlation: float = ERROR_CORRELATION) -> float:
     """Combine the p-values of replicas, which are not independent.
 

@@ -288,23 +288,13 @@ class Identifier:
         if horizon_s is not None:
             rows = rows.take((rows.offset_s >= 0) & (rows.offset_s < horizon_s))
         metrics = [name for name in rows.metrics if rows.valid[name].any()] if metrics is None else metrics
-        found = EnsemblePrediction(
-            self.for_columns(metrics), rows, metrics=metrics, left_out=left_out, p_values=p_values
-        )
+        found = EnsemblePrediction(self.for_columns(metrics), rows, metrics=metrics, left_out=left_out)
         return make_predictions(
-            rows.containers,
-            found.spans.observed_s,
-            self.services,
-            found.probability,
-            found.proximity,
-            found.novelty,
-            prediction_set=found.prediction_set,
-            coverage=found.coverage,
-            usable=containers_usable(rows, self.columns, horizon_s),
-            columns=rows.columns_shown(self.columns),
-            model=self.model,
-            p_value=found.p_value if p_values else None,
-        )
+            rows.containers, found.spans.observed_s, self.services, found.probability, found.proximity, found.novelty,
+            prediction_set=found.prediction_set, coverage=found.coverage,
+            usable=containers_usable(rows, self.columns, horizon_s), columns=rows.columns_shown(self.columns),
+            model=self.model, p_value=found.p_value if p_values else None,
+        )  # fmt: skip
 
     def predict(self, samples: pd.DataFrame, *, horizon_s: float | None = None) -> pd.DataFrame:
         """As :meth:`identify`, as a table.
@@ -334,11 +324,6 @@ class Identifier:
             [(each.namespace, each.pod, each.container) for each in found], names=["namespace", "pod", "container"]
         )
         return pd.DataFrame([each.candidates for each in found], index=index, columns=list(self.services), dtype=float)
-
-    @property
-    def tests_claims(self) -> bool:
-        """Whether it gives p-values of claims; models of before and those of few deployments do not."""
-        return any(each.claim_score is not None for own in self.calibrations.values() for each in own)
 
     def reach(self, horizon_s: float | None = None) -> tuple[float, float]:
         """How many of a container's first seconds, and of its last ones, :meth:`identify` looks at."""
@@ -376,10 +361,8 @@ class EnsemblePrediction:
         *,
         metrics: Collection[str],
         left_out: NDArray[np.int64] | None = None,
-        p_values: bool = False,
     ) -> None:
         self._identifier = identifier
-        self._test_claims = p_values
         self._rows = rows
         count, services = len(rows.containers), len(identifier.services)
         self.probability = np.zeros((count, services))
@@ -510,8 +493,8 @@ class EnsemblePrediction:
             self.probability[place] = probability
             self.novelty[place] = calibration.ood_score.novelty(measures[here], best[here])
             self.prediction_set[place] = calibration.quantiles.prediction_sets(probability)
-            if self._test_claims and calibration.claim_score is not None:
-                fits = ~mismatch[here]
-                self.p_value[place[fits]] = calibration.claim_score.p_values(probability[fits])
+            if calibration.claim_score is not None:
+                p_value = calibration.claim_score.p_values(probability)
+                self.p_value[place] = np.where(mismatch[here][:, None], np.nan, p_value)
             # Nothing held out was observed in such windows, so there is no guarantee.
             self.coverage[place] = np.where(mismatch[here], "none", calibration.quantiles.coverage)

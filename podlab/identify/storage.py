@@ -71,7 +71,7 @@ _STACKED = {
     "least": ArraySpec(np.float64, ("calibrations", "services"), inf=True),
     "basis": ArraySpec(np.int8, ("calibrations", "services"), low=0, high=2),
 }
-#: What claims are tested with, likewise; bundles of before do not have it, and calibrations of few deployments keep none.
+#: What claims are tested with, likewise; bundles of before lack it, and calibrations of few deployments keep none.
 _CLAIMS = {
     "claim_kept": ArraySpec(np.int32, ("calibrations",), low=0),
     "claim_deployments": ArraySpec(np.int32, ("calibrations",), low=0),

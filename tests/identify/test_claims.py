@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import podlab
 from podlab.identify import Identifier, Prediction, fit
-from podlab.identify.claims import ClaimCheck, adjust_p_values, check_predictions, combine_p_values
+from podlab.identify.claims import ClaimCheck, adjust_p_values, can_test_claims, check_predictions, combine_p_values
 from tests.identify.test_workload import SERVICES, prediction
 from tests.support.synthetic import make_samples
 
@@ -119,7 +119,7 @@ def test_p_values_are_those_of_the_saved_model_and_only_where_asked_for(
 
 
 def test_a_model_of_few_deployments_or_of_before_says_that_it_cannot_check(identifier: Identifier) -> None:
-    assert not identifier.tests_claims
+    assert not can_test_claims(identifier)
     samples = make_samples(("nginx",), deployments_per_service=1, seconds=40)
     [found] = podlab.check_claims(samples, identifier)
     assert (found.verdict, found.why) == ("cannot tell", "the model cannot check claims; fit it again")
