@@ -21,7 +21,7 @@ from podlab.data.catalogue import CATALOGUE
 
 
 @dataclass(frozen=True)
-class Conditions:
+class RecordingConditions:
     """How a recording was made.
 
     Attributes
@@ -59,7 +59,7 @@ class RecordingFacts:
         Its size.
     matrix : sequence of Deployment
         All that was planned.
-    how : Conditions
+    how : RecordingConditions
         How it was recorded.
     died : sequence of Died
         Attempts that were lost.
@@ -71,7 +71,7 @@ class RecordingFacts:
     sha256: str
     size_bytes: int
     matrix: Sequence[Deployment]
-    how: Conditions
+    how: RecordingConditions
     died: Sequence[Died]
     reports: Mapping[str, Mapping[str, Any]]
 

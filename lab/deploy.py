@@ -103,9 +103,9 @@ class RunningDeployment:
         self.probe = open_probe(facts)
         self.identity = {**self.identity, "started_at": facts.started_at}
 
-    def _target(self) -> faults.Target:
+    def _target(self) -> faults.FaultTarget:
         service = self._lab.services[self._deployment.service]
-        return faults.Target(
+        return faults.FaultTarget(
             runtime=self._lab.runtime,
             container=self._names.service,
             client=self._names.client,

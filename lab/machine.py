@@ -24,7 +24,7 @@ _NEEDED_MEMORY_BYTES = 4_000_000_000
 
 
 @dataclass(frozen=True)
-class Finding:
+class MachineCheck:
     """One thing looked at.
 
     Attributes
@@ -48,7 +48,7 @@ class Finding:
     stops: bool = False
 
 
-def check(engine: str = "podman", images: ImageSource = "debian") -> list[Finding]:
+def check(engine: str = "podman", images: ImageSource = "debian") -> list[MachineCheck]:
     """Look at everything the lab needs.
 
     Parameters
@@ -60,7 +60,7 @@ def check(engine: str = "podman", images: ImageSource = "debian") -> list[Findin
 
     Returns
     -------
-    list of Finding
+    list of MachineCheck
         Those that stop the lab first.
     """
     runtime = Runtime(engine)
@@ -71,7 +71,7 @@ def check(engine: str = "podman", images: ImageSource = "debian") -> list[Findin
     return sorted(findings, key=lambda finding: (not finding.stops, finding.ok))
 
 
-def refuse_if_unfit(findings: list[Finding]) -> None:
+def refuse_if_unfit(findings: list[MachineCheck]) -> None:
     """Raise the first finding that stops the lab.
 
     Raises
@@ -123,28 +123,30 @@ def describe(engine: str) -> dict[str, str]:
     }
 
 
-def _check_system() -> Finding:
+def _check_system() -> MachineCheck:
     system = platform.system()
     if system != "Linux":
-        return Finding("system", False, f"{system} has no control groups to sample", "run the lab on Linux", stops=True)
-    return Finding("system", True, f"Linux {platform.release()}")
+        return MachineCheck(
+            "system", False, f"{system} has no control groups to sample", "run the lab on Linux", stops=True
+        )
+    return MachineCheck("system", True, f"Linux {platform.release()}")
 
 
-def _check_user() -> Finding:
+def _check_user() -> MachineCheck:
     if os.geteuid() != 0:
-        return Finding(
+        return MachineCheck(
             "user", False, "containers' files and namespaces can be read by root only", "run it as root", stops=True
         )
-    return Finding("user", True, "root")
+    return MachineCheck("user", True, "root")
 
 
-def _check_cgroups() -> Finding:
+def _check_cgroups() -> MachineCheck:
     layout = cgroup_layout()
     if layout == "none":
-        return Finding("control groups", False, "no cpuacct group and no cgroup v2", "mount cgroup v2", stops=True)
+        return MachineCheck("control groups", False, "no cpuacct group and no cgroup v2", "mount cgroup v2", stops=True)
     if layout == "v2":
-        return Finding("control groups", True, "v2")
-    return Finding(
+        return MachineCheck("control groups", True, "v2")
+    return MachineCheck(
         "control groups",
         False,
         f"{layout}: block I/O counters miss what the kernel writes back later",
@@ -152,47 +154,53 @@ def _check_cgroups() -> Finding:
     )
 
 
-def _check_disk() -> Finding:
+def _check_disk() -> MachineCheck:
     free = shutil.disk_usage(ENGINE_FOLDER).free
     if free < _NEEDED_DISK_BYTES:
-        return Finding(
+        return MachineCheck(
             "disk", False, f"{free / 1e9:.1f} GB free below /var", "free 6 GB for images and data", stops=True
         )
-    return Finding("disk", True, f"{free / 1e9:.0f} GB free")
+    return MachineCheck("disk", True, f"{free / 1e9:.0f} GB free")
 
 
-def _check_memory() -> Finding:
+def _check_memory() -> MachineCheck:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     said = f"{total / 2**30:.0f} GiB, {os.cpu_count()} processors"
     if total < _NEEDED_MEMORY_BYTES:
-        return Finding("memory", False, said, "run fewer deployments at once (--parallel 3)")
-    return Finding("memory", True, said)
+        return MachineCheck("memory", False, said, "run fewer deployments at once (--parallel 3)")
+    return MachineCheck("memory", True, said)
 
 
-def _check_engine(runtime: Runtime) -> list[Finding]:
+def _check_engine(runtime: Runtime) -> list[MachineCheck]:
     if not runtime.installed():
-        return [Finding("engine", False, f"{runtime.engine} is not installed", f"install {runtime.engine}", stops=True)]
+        return [
+            MachineCheck("engine", False, f"{runtime.engine} is not installed", f"install {runtime.engine}", stops=True)
+        ]
     try:
         known: dict[str, Any] = json.loads(runtime.call(["info", "--format", "{{json .}}"]))
     except (PodlabError, ValueError) as error:
-        return [Finding("engine", False, f"{runtime.engine} does not answer: {error}", "see its own log", stops=True)]
+        return [
+            MachineCheck("engine", False, f"{runtime.engine} does not answer: {error}", "see its own log", stops=True)
+        ]
     low_level = str(known.get("host", {}).get("ociRuntime", {}).get("name", known.get("DefaultRuntime", "")))
     if "crun" in low_level and cgroup_layout() == "hybrid":
         return [
-            Finding("engine", False, "crun refuses hybrid control groups", "install runc and choose it", stops=True)
+            MachineCheck(
+                "engine", False, "crun refuses hybrid control groups", "install runc and choose it", stops=True
+            )
         ]
-    return [Finding("engine", True, f"{runtime.engine} with {low_level or 'its own runtime'}")]
+    return [MachineCheck("engine", True, f"{runtime.engine} with {low_level or 'its own runtime'}")]
 
 
-def _check_debian(runtime: Runtime) -> Finding:
+def _check_debian(runtime: Runtime) -> MachineCheck:
     if runtime.has_image(base_image("debian")):
-        return Finding("Debian base image", True, "there")
+        return MachineCheck("Debian base image", True, "there")
     if shutil.which("debootstrap") is None:
-        return Finding(
+        return MachineCheck(
             "Debian base image",
             False,
             "debootstrap is not installed",
             "install it, or take official images (--images registry)",
             stops=True,
         )
-    return Finding("Debian base image", True, "debootstrap will make it")
+    return MachineCheck("Debian base image", True, "debootstrap will make it")

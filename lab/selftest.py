@@ -40,7 +40,7 @@ _VXLAN_PORT, _VXLAN_NUMBER = 4789, 7
 
 
 @dataclass(frozen=True)
-class Measurement:
+class KnownWorkCheck:
     """One known amount beside what a column counted.
 
     Attributes
@@ -193,7 +193,7 @@ def run(
     images: str = "debian",
     clock: Clock | None = None,
     say: Callable[[str], None] = lambda _: None,
-) -> list[Measurement]:
+) -> list[KnownWorkCheck]:
     """Do known work in real containers and compare it with the recorder's columns.
 
     Parameters
@@ -205,7 +205,7 @@ def run(
 
     Returns
     -------
-    list of Measurement
+    list of KnownWorkCheck
         One for each column, or more.
 
     Raises
@@ -256,19 +256,19 @@ class _Selftest:
         """Run a program in the client's container."""
         self._lab.runtime.execute(self._containers["client"], ("python3", "-B", "-c", program, *arguments))
 
-    def measure(self) -> Iterator[Measurement]:
+    def measure(self) -> Iterator[KnownWorkCheck]:
         """Do all the work, one after the other."""
         swap = len(_SWAPS.read_text().splitlines()) > 1
         for work in _WORKS + ((_SWAP,) if swap else ()):
             url = self._url(work.where, work.path.format(client=self._client_address))
             yield from self._compare(work.where, work.what, work.rises, partial(self._ask, _GET, url))
         if not swap:
-            yield Measurement("memory_swap_bytes", "not tested: this machine has no swap", None, None, ok=True)
+            yield KnownWorkCheck("memory_swap_bytes", "not tested: this machine has no swap", None, None, ok=True)
         yield self._cpu_level()
         yield from self._network()
         yield from self._network_errors()
 
-    def _cpu_level(self) -> Measurement:
+    def _cpu_level(self) -> KnownWorkCheck:
         """Compare the level of CPU use, times the time between two samples, with known use."""
         probe = self._probes["free"]
         begin = self._sample(probe)["time"]
@@ -276,12 +276,12 @@ class _Selftest:
         end = probe.sample(self._clock.now())
         measured = end["cpu_usage_nanocores"] * _seconds(begin, end["time"])
         expected = known.CPU_S * 1e9
-        return Measurement(
+        return KnownWorkCheck(
             "cpu_usage_nanocores", "one second of computing, over the time it took", expected, measured,
             ok=0.99 * expected <= measured <= 1.25 * expected,
         )  # fmt: skip
 
-    def _network(self) -> Iterator[Measurement]:
+    def _network(self) -> Iterator[KnownWorkCheck]:
         traffic, free = self._url("free", "traffic"), self._addresses["free"]
         pid = self._probes["free"].facts.pid
         frames = _send_frames(_mac(pid))
@@ -305,7 +305,7 @@ class _Selftest:
             (_Rise("tx_dropped", known.LARGE_DATAGRAMS),), lambda: self._ask(_GET, url),
         )  # fmt: skip
 
-    def _network_errors(self) -> Iterator[Measurement]:
+    def _network_errors(self) -> Iterator[KnownWorkCheck]:
         """Put a tunnel in the place of a container's network: errors can be made in it."""
         pid, address = self._probes["free"].facts.pid, self._addresses["free"]
         _in_network(pid, ["ip", "link", "set", "eth0", "down"])
@@ -316,7 +316,7 @@ class _Selftest:
             _in_network(pid, ["ip", "link", "add", "eth0", *tunnel])
         except PodlabError:
             for column in ("rx_errors", "tx_errors"):
-                yield Measurement(column, "not tested: this machine has no vxlan", None, None, ok=True)
+                yield KnownWorkCheck(column, "not tested: this machine has no vxlan", None, None, ok=True)
             return
         _in_network(pid, ["ip", "link", "set", "eth0", "up"])
         mac = _mac(pid)
@@ -332,7 +332,7 @@ class _Selftest:
 
     def _compare(
         self, where: str, what: str, rises: Sequence[_Rise], work: Callable[[], object]
-    ) -> Iterator[Measurement]:
+    ) -> Iterator[KnownWorkCheck]:
         """Let work be done and see by how much the columns of a container rose."""
         probe = self._probes[where]
         pressure = any(rise.column.endswith(("_waiting_nanoseconds", "_stalled_nanoseconds")) for rise in rises)
@@ -342,11 +342,11 @@ class _Selftest:
         after = self._sample(probe, settle_s)
         for rise in rises:
             if rise.column not in before or rise.column not in after:
-                yield Measurement(rise.column, f"{what}: this machine does not tell", rise.expected, None, ok=False)
+                yield KnownWorkCheck(rise.column, f"{what}: this machine does not tell", rise.expected, None, ok=False)
                 continue
             measured = float(after[rise.column] - before[rise.column])
             ok = rise.at_least * rise.expected <= measured <= rise.at_most * rise.expected
-            yield Measurement(rise.column, what, rise.expected, measured, ok)
+            yield KnownWorkCheck(rise.column, what, rise.expected, measured, ok)
 
     def _sample(self, probe: Probe, settle_s: float = _SETTLE_S) -> dict[str, Any]:
         """Take a sample once all that was done has been counted."""

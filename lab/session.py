@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from lab import catalogue, machine, recorder
-from lab.datacard import Conditions, RecordingFacts, gaps_s, write_card
+from lab.datacard import RecordingConditions, RecordingFacts, gaps_s, write_card
 from lab.deploy import MOST_PARALLEL, Lab, RunningDeployment
 from lab.draws import draws_table
 from lab.host import BusyNeighbour
@@ -174,7 +174,7 @@ def record_lab(
             raise PodlabError("no deployment was finished in time", hint="give more time, and repeat the call")
         raise PodlabError("every deployment died", where=str(parts.folder), hint="its *.died-*.json tell the reasons")
     say("joining the parts")
-    how = Conditions(plan=plan, parallel=parallel, images=source, machine=machine.describe(engine), note=note)
+    how = RecordingConditions(plan=plan, parallel=parallel, images=source, machine=machine.describe(engine), note=note)
     versions: dict[str, str] = {}
     summaries = [_write(role, path, parts, how, versions) for role, path in outs.items() if _of_role(finished, role)]
     deaths = Counter(died.deployment.name for died in parts.died())
@@ -206,7 +206,7 @@ def _of_role(finished: Mapping[Deployment, Path], role: str) -> list[Path]:
     return [path for deployment, path in finished.items() if deployment.role == role]
 
 
-def _write(role: str, out: Path, parts: Parts, how: Conditions, versions: dict[str, str]) -> Summary:
+def _write(role: str, out: Path, parts: Parts, how: RecordingConditions, versions: dict[str, str]) -> Summary:
     """Join one role's parts into its recording, write its card, and note its deployments' versions."""
     samples = read_recording(_of_role(parts.finished(), role))
     joined = parts.folder / f"{role}.joined"

@@ -9,6 +9,6 @@ containers and network namespace, but for the neighbour, which takes disk and CP
 """
 
 from lab.faults.kinds import KINDS, applicable, begin, end, is_fault, seconds_range
-from lab.faults.target import Target
+from lab.faults.target import FaultTarget
 
-__all__ = ["KINDS", "Target", "applicable", "begin", "end", "is_fault", "seconds_range"]
+__all__ = ["KINDS", "FaultTarget", "applicable", "begin", "end", "is_fault", "seconds_range"]

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from lab.client.fault_client import SLOW_QUERIES
 from lab.client.protocols import PROTOCOLS
 from lab.faults import inside, limits, outside
-from lab.faults.target import Target
+from lab.faults.target import FaultTarget
 from lab.matrix import PlannedFault
 from lab.service import Service
 from podlab.errors import InputError, PodlabError
 
-_Act = Callable[[PlannedFault, Target], None]
+_Act = Callable[[PlannedFault, FaultTarget], None]
 
 
 #: How long an event lasts, in seconds, unless its kind says otherwise.
@@ -45,7 +45,7 @@ def seconds_range(kind: str) -> tuple[float, float]:
     return _kind(kind).seconds
 
 
-def begin(fault: PlannedFault, target: Target) -> None:
+def begin(fault: PlannedFault, target: FaultTarget) -> None:
     """Begin a fault, and return when it acts.
 
     Raises
@@ -66,7 +66,7 @@ def begin(fault: PlannedFault, target: Target) -> None:
         raise
 
 
-def end(fault: PlannedFault, target: Target) -> None:
+def end(fault: PlannedFault, target: FaultTarget) -> None:
     """End a fault, and return when it is over.
 
     It may be called again, and when the service has crashed since: what ended with the container is over.

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from lab.cgroups import Groups, find_groups, read_counters
-from lab.faults.target import Target, between
+from lab.faults.target import FaultTarget, between
 from lab.matrix import PlannedFault
 from podlab.errors import PodlabError
 
@@ -23,7 +23,7 @@ _LEAST_QUOTA_US = 1000
 _ATTEMPTS, _ATTEMPT_FACTOR = 12, 1.1
 
 
-def begin_cpu_throttle(fault: PlannedFault, target: Target) -> None:
+def begin_cpu_throttle(fault: PlannedFault, target: FaultTarget) -> None:
     """Cut the CPU limit to between 0.8 and 0.15 of what the service takes just now, to half the limit at most."""
     groups = _living_groups(target)
     begin_s, begin_ns = time.monotonic(), _cpu_ns(groups)
@@ -41,7 +41,7 @@ def _cpu_ns(groups: Groups) -> int:
         raise PodlabError("has ended", where=str(groups.cpu)) from error
 
 
-def end_cpu_throttle(fault: PlannedFault, target: Target) -> None:
+def end_cpu_throttle(fault: PlannedFault, target: FaultTarget) -> None:
     """Set the CPU limit to what it was, unless the instance has ended."""
     groups = _groups(target)
     if groups is not None:
@@ -59,7 +59,7 @@ def _limit_cpu(groups: Groups, cores: float | None) -> None:
         _write(groups.cpu / "cpu.max", f"{quota} {period_us}")
 
 
-def begin_memory_cut(fault: PlannedFault, target: Target) -> None:
+def begin_memory_cut(fault: PlannedFault, target: FaultTarget) -> None:
     """Cut the memory limit to between 2 and 1.1 of what is held: page cache goes, and growth fails."""
     groups = _living_groups(target)
     limit = _held_bytes(groups) * between(2.0, 1.1, fault.strength)
@@ -86,7 +86,7 @@ def _held_bytes(groups: Groups) -> int:
     return held + (int(kernel.read_text()) if kernel.exists() else 0)
 
 
-def end_memory_cut(fault: PlannedFault, target: Target) -> None:
+def end_memory_cut(fault: PlannedFault, target: FaultTarget) -> None:
     """Set the memory limit to what it was, unless the instance has ended."""
     groups = _groups(target)
     if groups is None:
@@ -100,12 +100,12 @@ def _memory_limit(groups: Groups) -> Path:
     return groups.memory / ("memory.limit_in_bytes" if groups.version == 1 else "memory.max")
 
 
-def begin_stall(fault: PlannedFault, target: Target) -> None:
+def begin_stall(fault: PlannedFault, target: FaultTarget) -> None:
     """Freeze all processes of the container; a stall knows no strength."""
     target.runtime.call(["pause", target.container])
 
 
-def end_stall(fault: PlannedFault, target: Target) -> None:
+def end_stall(fault: PlannedFault, target: FaultTarget) -> None:
     """Let them go on, unless they do or the instance has ended."""
     try:
         target.runtime.call(["unpause", target.container])
@@ -114,7 +114,7 @@ def end_stall(fault: PlannedFault, target: Target) -> None:
             raise
 
 
-def _is_paused(target: Target) -> bool:
+def _is_paused(target: FaultTarget) -> bool:
     try:
         said = target.runtime.call(["inspect", "--format", "{{.State.Status}}", target.container])
     except PodlabError:
@@ -122,14 +122,14 @@ def _is_paused(target: Target) -> bool:
     return said.strip() == "paused"
 
 
-def _limits(target: Target) -> tuple[float | None, int | None]:
+def _limits(target: FaultTarget) -> tuple[float | None, int | None]:
     """Ask the engine for the limits that the container was made with: cores and bytes, None for none."""
     said = target.runtime.call(["inspect", "--format", _LIMITS, target.container])
     billionths, limit_bytes = (int(number) for number in said.split())
     return billionths / 1e9 or None, limit_bytes or None
 
 
-def _groups(target: Target) -> Groups | None:
+def _groups(target: FaultTarget) -> Groups | None:
     """Find the instance's control groups; None if it has ended."""
     try:
         if target.pid <= 0 or target.runtime.facts(target.container).pid != target.pid:
@@ -139,7 +139,7 @@ def _groups(target: Target) -> Groups | None:
         return None
 
 
-def _living_groups(target: Target) -> Groups:
+def _living_groups(target: FaultTarget) -> Groups:
     groups = _groups(target)
     if groups is None:
         raise PodlabError("has ended", where=target.container)

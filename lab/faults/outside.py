@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lab import client
-from lab.faults.target import Target, between, marker, runs, stop
+from lab.faults.target import FaultTarget, between, marker, runs, stop
 from lab.images import CLIENT_IMAGE
 from lab.matrix import PlannedFault
 from lab.runtime import ContainerSpec
@@ -28,7 +28,7 @@ _DEVICE = "eth0"
 _QUEUE = ("burst", "16kb", "latency", "500ms")
 
 
-def ask(fault: PlannedFault, target: Target, container: str) -> None:
+def ask(fault: PlannedFault, target: FaultTarget, container: str) -> None:
     """Start the fault client in a container of the load client's image; it returns when the fault acts."""
     drawn = asdict(target.deployment)
     spec = {key: drawn[key] for key in ("seed", "payload_bytes", "keys", "read_share")} | {
@@ -40,18 +40,18 @@ def ask(fault: PlannedFault, target: Target, container: str) -> None:
     target.runtime.call(["exec", container, *command])
 
 
-def _crowd_per_s(fault: PlannedFault, target: Target) -> float:
+def _crowd_per_s(fault: PlannedFault, target: FaultTarget) -> float:
     """Say how many requests a second a crowd sends: what takes 0.1 to 0.6 of the CPU time that there is."""
     cores = min(1.0, target.deployment.cpu_limit_cores or 1.0) * between(0.1, 0.6, fault.strength)
     return min(_MOST_CROWD_PER_S, target.service.whole_core_requests_per_s * cores)
 
 
-def begin_at_client(fault: PlannedFault, target: Target) -> None:
+def begin_at_client(fault: PlannedFault, target: FaultTarget) -> None:
     """Start the fault client beside the load client."""
     ask(fault, target, target.client)
 
 
-def end_at_client(fault: PlannedFault, target: Target) -> None:
+def end_at_client(fault: PlannedFault, target: FaultTarget) -> None:
     """Stop the fault client, which ends its last requests first."""
     stop(fault.kind, target.runtime, target.client)
 
@@ -64,14 +64,14 @@ def _rules(fault: PlannedFault) -> list[list[str]]:
     return [["INPUT", "!", "-i", "lo", *loss, "-j", "DROP"], ["OUTPUT", "!", "-o", "lo", *loss, "-j", "DROP"]]
 
 
-def begin_drops(fault: PlannedFault, target: Target) -> None:
+def begin_drops(fault: PlannedFault, target: FaultTarget) -> None:
     """Drop packets in the container's network namespace: 4 to 50 % each way, or all that arrive."""
     _refuse_without_network(target)
     for rule in _rules(fault):
         _iptables(target, "-A", rule)
 
 
-def end_drops(fault: PlannedFault, target: Target) -> None:
+def end_drops(fault: PlannedFault, target: FaultTarget) -> None:
     """Drop no more packets."""
     # The rules went with the namespace of an instance that has ended.
     if not _has_own_network(target):
@@ -81,7 +81,7 @@ def end_drops(fault: PlannedFault, target: Target) -> None:
             _iptables(target, "-D", rule)
 
 
-def begin_slow_network(fault: PlannedFault, target: Target) -> None:
+def begin_slow_network(fault: PlannedFault, target: FaultTarget) -> None:
     """Send no more than 8 Mbit/s down to 0.1 Mbit/s from the container."""
     _refuse_without_network(target)
     rate = f"{round(between(8e6, 1e5, fault.strength))}bit"
@@ -89,18 +89,18 @@ def begin_slow_network(fault: PlannedFault, target: Target) -> None:
     _refuse_failure(done, "tc")
 
 
-def end_slow_network(fault: PlannedFault, target: Target) -> None:
+def end_slow_network(fault: PlannedFault, target: FaultTarget) -> None:
     """Send as fast as before."""
     if _has_own_network(target) and "tbf" in _in_network(target, "tc", "qdisc", "show", "dev", _DEVICE).stdout:
         _refuse_failure(_in_network(target, "tc", "qdisc", "del", "dev", _DEVICE, "root"), "tc")
 
 
-def _refuse_without_network(target: Target) -> None:
+def _refuse_without_network(target: FaultTarget) -> None:
     if not _has_own_network(target):
         raise PodlabError("has ended or has no network of its own", where=target.container)
 
 
-def _has_own_network(target: Target) -> bool:
+def _has_own_network(target: FaultTarget) -> bool:
     """Tell whether the instance still runs, in a namespace that is not the machine's."""
     try:
         if target.pid <= 0 or target.runtime.facts(target.container).pid != target.pid:
@@ -110,7 +110,7 @@ def _has_own_network(target: Target) -> bool:
         return False
 
 
-def _iptables(target: Target, action: str, rule: Sequence[str]) -> bool:
+def _iptables(target: FaultTarget, action: str, rule: Sequence[str]) -> bool:
     """Call iptables in the container's network namespace, and tell whether it found the rule."""
     done = _in_network(target, "iptables", "--wait", "10", action, *rule)
     if action == "-C" and done.returncode == _NO_SUCH_RULE:
@@ -119,7 +119,7 @@ def _iptables(target: Target, action: str, rule: Sequence[str]) -> bool:
     return True
 
 
-def _in_network(target: Target, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _in_network(target: FaultTarget, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Call a program of the machine in the container's network namespace."""
     command = ["nsenter", "--target", str(target.pid), "--net", program, *arguments]
     try:
@@ -136,11 +136,11 @@ def _refuse_failure(done: subprocess.CompletedProcess[str], program: str) -> Non
         raise PodlabError(lines[-1][:500], where=program)
 
 
-def _neighbour(target: Target) -> str:
+def _neighbour(target: FaultTarget) -> str:
     return f"{target.container}-neighbour"
 
 
-def begin_noisy_neighbour(fault: PlannedFault, target: Target) -> None:
+def begin_noisy_neighbour(fault: PlannedFault, target: FaultTarget) -> None:
     """Put a busy container on one CPU, with the service on the same."""
     runtime, name = target.runtime, _neighbour(target)
     cpus = sorted(os.sched_getaffinity(0))
@@ -160,7 +160,7 @@ def begin_noisy_neighbour(fault: PlannedFault, target: Target) -> None:
     ask(fault, target, name)
 
 
-def end_noisy_neighbour(fault: PlannedFault, target: Target) -> None:
+def end_noisy_neighbour(fault: PlannedFault, target: FaultTarget) -> None:
     """Remove the neighbour, and let the service on every CPU again."""
     runtime, name = target.runtime, _neighbour(target)
     if runtime.call(["ps", "--all", "--quiet", "--filter", f"name=^{name}$"]).strip():

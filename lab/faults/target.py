@@ -16,7 +16,7 @@ _STOP_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
-class Target:
+class FaultTarget:
     """What a fault is caused in.
 
     Attributes

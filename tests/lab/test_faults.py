@@ -39,14 +39,14 @@ def planned(kind: str, strength: float = 0.5) -> PlannedFault:
 
 def target(
     runtime: Runtime, name: str = "postgres", pid: int = 77, cpu_limit_cores: float | None = 0.5
-) -> faults.Target:
+) -> faults.FaultTarget:
     service = SERVICES[name]
     drawn = draw_one(
         service, site="alpha", release="bookworm", role="faults", pattern="steady", profile=service.profiles()[0],
         seconds=480, chance=random.Random(1),
     )  # fmt: skip
     deployment = replace(drawn, cpu_limit_cores=cpu_limit_cores)
-    return faults.Target(runtime, "main", "client", pid, service, deployment, "net", "198.18.0.10")
+    return faults.FaultTarget(runtime, "main", "client", pid, service, deployment, "net", "198.18.0.10")
 
 
 def kinds_of(service: Service) -> set[str]:

@@ -150,7 +150,7 @@ def test_wrong_arguments_are_refused_and_leave_nothing(tmp_path: Path, wrong: di
 def test_an_unfit_machine_leaves_nothing_in_the_way_of_other_arguments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stop = machine.Finding("engine", False, "podman is not installed", "install podman", stops=True)
+    stop = machine.MachineCheck("engine", False, "podman is not installed", "install podman", stops=True)
     monkeypatch.setattr(machine, "check", lambda engine, images: [stop])
     for seed in (3, 4):
         with pytest.raises(InputError, match="podman is not installed"):
@@ -170,9 +170,9 @@ def test_one_lab_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_what_stops_the_lab_comes_first_and_is_raised() -> None:
-    fit = machine.Finding("memory", True, "8 GiB")
-    note = machine.Finding("control groups", False, "v1 misses writes", "boot with v2")
-    stop = machine.Finding("engine", False, "podman is not installed", "install podman", stops=True)
+    fit = machine.MachineCheck("memory", True, "8 GiB")
+    note = machine.MachineCheck("control groups", False, "v1 misses writes", "boot with v2")
+    stop = machine.MachineCheck("engine", False, "podman is not installed", "install podman", stops=True)
     machine.refuse_if_unfit([fit, note])
     with pytest.raises(InputError, match=r"^engine: podman is not installed; install podman$"):
         machine.refuse_if_unfit([fit, note, stop])
