@@ -2,8 +2,10 @@
 
 Own containers are counted in the leaves of the base's trees that they fall into, so that what is unlike elsewhere moves
 the answer (after Segev et al. 2017, "Learn on Source, Refine on Target", IEEE TPAMI 39:1811-1824), weighed so that
-services are equal, as in the training; a service that the base does not know has its own containers only. Where every
-service has several, trees grown on them alone join the product of experts. The result is an identifier like any other.
+services are equal, as in the training; a service that the base does not know has its own containers only. Trees grown
+on own containers alone may join the product of experts. How much own containers count is what tells own deployments
+held out best: little where the base is good, most where it was made for something else. The result is an identifier
+like any other.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from podlab.features.windows import series_of
 from podlab.identify.calibration import FEWEST_DEPLOYMENTS, Calibration, Condition, ConformalQuantiles
 from podlab.identify.classifier import ForestModel, TrainingSet, service_similarity
 from podlab.identify.column_sets import OPTIONAL_SERIES
-from podlab.identify.forest import Forest, distinct, fit_subspace_forest, join_forests
+from podlab.identify.forest import Forest, Members, distinct, fit_subspace_forest, join_forests
 from podlab.identify.novelty import OodScore
 from podlab.identify.observation import ObservationWindow
 from podlab.identify.selection import window_to_compare
@@ -41,13 +43,16 @@ from podlab.progress import Progress
 if TYPE_CHECKING:
     from podlab.identify.identifier import Identifier
 
-#: What an own container counts in a leaf, next to one of the base's: so much times how many there are of a service, for
-#: one alone misleads more often than it helps where the base is good; more, if that tells more held-out ones right.
-_LEAST_WEIGHT, _WEIGHTS = 0.3, (1.0, 3.0)
+#: What an own container counts in a leaf, next to one of the base's, times how many there are of a service: one alone
+#: misleads more often than it helps where the base is good.
+_LEAST_WEIGHT = 0.3
+#: More than that, and trees grown on own containers alone, where that tells more held-out ones right.
+_STRONGER: tuple[tuple[float, Members | None], ...] = (
+    (1.0, None), (3.0, None), (3.0, "one"), (10.0, "subspaces"),
+)  # fmt: skip
 #: All own containers of a service that the base does not know count as so many times the base's of one service.
 _WEIGHT_OF_NEW = 3.0
-#: With so many own containers of every service, trees that are grown on them alone have a say.
-_ENOUGH, _OWN_TREES = 2, 40
+_OWN_TREES = 60
 
 
 def adapt(
@@ -85,8 +90,9 @@ def adapt(
         names = feature_names(series_of(part.columns))
         return replace(data, X=data.X[:, [names.index(each) for each in part.features]], names=part.features)
 
-    def fit_to(model: Any, weight: float) -> Callable[[TrainingSet], ForestModel]:
-        return lambda data: _adapt_model(model, data, truth, place, services=len(every), weight=weight, seed=seed)
+    def fit_to(model: Any, weight: float, grown: Members | None) -> Callable[[TrainingSet], ForestModel]:
+        how: dict[str, Any] = {"services": len(every), "weight": weight, "grown": grown, "seed": seed}
+        return lambda data: _adapt_model(model, data, truth, place, **how)
 
     def predict_held_out(data: TrainingSet, fit: Callable[[TrainingSet], ForestModel]) -> HeldOut:
         known = {"services": len(every), "known": place.tolist()}
@@ -96,18 +102,18 @@ def adapt(
     for window in (window_to_compare(suited.windows), *suited.windows):
         if len((data := make_data(suited, window)).X):
             break
-    weights = (_LEAST_WEIGHT * len(truth) / len(own), *_WEIGHTS)
-    for weight in weights:
-        found = predict_held_out(data, fit_to(suited.horizon_models[window.name], weight))
+    ways = ((_LEAST_WEIGHT * len(truth) / len(own), None), *_STRONGER)
+    for way in ways:
+        found = predict_held_out(data, fit_to(suited.horizon_models[window.name], *way))
         right.append((found.logits[Condition.RECORDED].argmax(axis=1) == truth).sum())
-    weight = weights[int(np.argmax(right))]
+    way = ways[int(np.argmax(right))]
     fitted = []
     for name, part in parts.items():
         models, held_out = {}, {}
         for window in part.windows:
             if progress is not None:
                 progress(done, total, f"{window.name} {name}".rstrip())
-            data, fit = make_data(part, window), fit_to(part.horizon_models[window.name], weight)
+            data, fit = make_data(part, window), fit_to(part.horizon_models[window.name], *way)
             models[window.name], held_out[window.name] = fit(data), predict_held_out(data, fit)
             done += 1
         lacking = set(series_of(part.columns)) - set(series_of(tuple(metrics))) - OPTIONAL_SERIES
@@ -126,7 +132,13 @@ def adapt(
             },
             "similarity": near,
             "interval_s": max(part.interval_s, spans.typical_interval_s),
-            "scores": {"containers": len(truth), "groups": len(set(groups)), "weight": weight, **scores},
+            "scores": {
+                "containers": len(truth),
+                "groups": len(set(groups)),
+                "own_weight": way[0],
+                "own_trees": way[1],
+                **scores,
+            },
         }
         fitted.append((name, attributes))
     return fitted
@@ -134,7 +146,7 @@ def adapt(
 
 def _adapt_model(
     base: ForestModel, data: TrainingSet, truth: NDArray[np.intp], place: NDArray[np.intp], *, services: int,
-    weight: float, seed: int,
+    weight: float, grown: Members | None, seed: int,
 ) -> ForestModel:  # fmt: skip
     """Adapt the model of one observation window; where own containers show nothing in it, it only knows of them."""
     data = data.only(data.weight > 0)
@@ -146,18 +158,17 @@ def _adapt_model(
     leaves, known = forest.leaves(data.X), base.leaves
     before = np.bincount(place[near.service], minlength=services)
     own = np.bincount(y[recorded], minlength=services)
-    labelled = np.bincount(truth[np.unique(data.owner)], minlength=services)
     if len(y):
         each = np.where(before > 0, weight, _WEIGHT_OF_NEW) * before[place].mean() / (before + own).clip(1)
         forest = _count_in_leaves(forest, known, leaves, y, data.weight * each[y])
-    if labelled.min() >= _ENOUGH:
-        grown = fit_subspace_forest(
+    if grown is not None and np.unique(y).size >= 2:
+        trees = fit_subspace_forest(
             data.X, y, data.weight, data.names,
-            services=services, trees=_OWN_TREES, seed=seed, members="one", jobs=1,
+            services=services, trees=_OWN_TREES, seed=seed, members=grown, jobs=1,
         )  # fmt: skip
         # The base's containers are in no leaf of these trees: what they would show there is not known.
-        known = np.hstack([known, np.tile(grown.roots + forest.inner.size, (len(known), 1))]).astype(np.int32)
-        forest = join_forests([forest, grown])
+        known = np.hstack([known, np.tile(trees.roots + forest.inner.size, (len(known), 1))]).astype(np.int32)
+        forest = join_forests([forest, trees])
         leaves = forest.leaves(data.X)
     service = np.concatenate([place[near.service], y[recorded]]).astype(np.int16)
     order = np.argsort(service, kind="stable")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pandas as pd
 import pytest
 
+from podlab.data.recordings import load
 from podlab.errors import InputError
-from podlab.identify import Identifier, choose_to_label
+from podlab.evaluation.dataset import thin_deployments
+from podlab.identify import Identifier, choose_to_label, fit
 from tests.support.synthetic import make_samples
 
 NEW = ("postgres", "mongodb")
@@ -45,3 +49,23 @@ def test_nothing_to_label_is_said(identifier: Identifier, mixed: pd.DataFrame) -
         choose_to_label(identifier, mixed)
     with pytest.raises(InputError, match="at least one"):
         choose_to_label(identifier, mixed, 0)
+
+
+def test_chosen_labels_teach_at_least_as_fast_as_random_ones() -> None:
+    recorded = thin_deployments(load("second"), 6)
+    known = ["apache", "memcached", "mysql", "nginx"]
+    base = fit(recorded[recorded["service"].isin(known)], horizons_s=(30.0,), column_sets=False, jobs=1)
+    own = load("first")
+    own = own[own["service"].isin([*known, "postgres", "redis", "haproxy"])].reset_index(drop=True)
+    names = sorted(own["deployment"].unique())
+    pool, rest = (own[own["deployment"].isin(part)].reset_index(drop=True) for part in (names[::2], names[1::2]))
+    truth = rest.drop_duplicates("pod")["service"].tolist()
+
+    def errors(pods: Collection[str]) -> int:
+        found = base.adapt(pool[pool["pod"].isin(pods)].reset_index(drop=True)).identify(rest)
+        guesses = [next(iter(each.candidates)) for each in found]
+        return sum(guess != service for guess, service in zip(guesses, truth, strict=True))
+
+    chosen = choose_to_label(base, pool.drop(columns="service"), 6)["pod"]
+    drawn = [pool["pod"].drop_duplicates().sample(6, random_state=seed) for seed in range(3)]
+    assert errors(chosen) <= sum(map(errors, drawn)) / len(drawn)
