@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from podlab.identify.calibration import FEWEST_DEPLOYMENTS, fit_conformal_quantiles
+from podlab.identify.calibration import FEWEST_DEPLOYMENTS, fit_claim_score, fit_conformal_quantiles
 
 
 def drawn(number: int, seed: int, services: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -81,3 +81,19 @@ def test_the_most_probable_service_is_always_in_its_set() -> None:
     bounds = fit_conformal_quantiles(*drawn(400, 0))
     assert np.all(bounds.prediction_sets(np.full((1, 4), 0.25))[:, 0])
     assert bounds.prediction_sets(np.array([[0.0, 0.0, 0.01, 0.99]])).tolist() == [[False, False, False, True]]
+
+
+def test_the_p_value_of_a_claim_is_its_rank_among_held_out_deployments() -> None:
+    probability = np.linspace(0.02, 0.98, 49)
+    table = np.stack([probability, 1 - probability], axis=1)
+    truth, groups = np.zeros(49, dtype=np.intp), np.arange(49).astype(str)
+    score = fit_claim_score(table, truth, groups)
+    assert score is not None
+    found = score.p_values(np.array([[0.01, 0.03], [0.5, 1.0]]))
+    assert 0.01 / 50 <= found[0, 0] < 1 / 50  # below all: extrapolated, to a hundredth at most
+    assert found[0, 1] == 2 / 50
+    assert 25 / 50 <= found[1, 0] <= 27 / 50
+    assert found[1, 1] == 1.0
+    assert score.p_values(np.array([[0.0, 0.0]])) == pytest.approx(0.01 / 50)
+    # Of the containers of one deployment the least probable one counts; with few deployments nothing is promised.
+    assert fit_claim_score(table, truth, np.repeat("one", 49)) is None
