@@ -99,6 +99,19 @@ class Rows:
         containers = self.containers[chosen].reset_index(drop=True)
         return Rows(containers, number[rows.code], rows.offset_s, rows.values, rows.valid, rows.ages)
 
+    def renumber(self, containers: pd.DataFrame, place: IntArray) -> Rows:
+        """Give the rows to other containers, by the place of each present one among them; -1 leaves its rows out."""
+        code = place[self.code]
+        order = np.argsort(code, kind="stable")[np.count_nonzero(code < 0) :]
+        return Rows(
+            containers,
+            code[order],
+            self.offset_s[order],
+            {name: values[order] for name, values in self.values.items()},
+            {name: valid[order] for name, valid in self.valid.items()},
+            {family: age_s[order] for family, age_s in self.ages.items()},
+        )
+
     def columns_shown(self, columns: Sequence[str]) -> list[tuple[str, ...]]:
         """Name those of the columns of which each container shows a value (n_containers,)."""
         there = [name for name in columns if name in self.valid]

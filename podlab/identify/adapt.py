@@ -86,7 +86,7 @@ def adapt(
     metrics = [name for name in rows.metrics if rows.valid[name].any()]
 
     def make_data(part: Identifier, window: ObservationWindow) -> TrainingSet:
-        data = training_set(rows, spans, window, part.columns, seed)
+        data = training_set(rows, rows, spans, window, part.columns, seed)
         names = feature_names(series_of(part.columns))
         return replace(data, X=data.X[:, [names.index(each) for each in part.features]], names=part.features)
 
