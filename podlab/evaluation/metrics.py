@@ -141,7 +141,7 @@ def interval(value: float, draws: FloatArray, number: int) -> Estimate:
     draws = draws[np.isfinite(draws)]
     if not draws.size or not np.isfinite(value):
         return Estimate(float(value), np.nan, np.nan)
-    if value in (0.0, 1.0) and np.ptp(draws) == 0:
+    if value in (0.0, 1.0) and np.ptp(draws) < 1e-9:  # not 0: weights are rounded
         return wilson(float(value), number)
     low, high = np.quantile(draws, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
     # The quantiles of a biased score may both lie on one side of it.

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
-from podlab.evaluation.metrics import Scores, draw_weights, score_predictions, wilson
+from podlab.evaluation.metrics import Scores, draw_weights, interval, score_predictions, wilson
 
 TRUTH = ["a", "a", "a", "b", "b", "c"]
 ANSWERS = ["a", "a", "b", "b", None, "a"]
@@ -127,6 +127,11 @@ def test_a_perfect_score_of_few_deployments_is_no_proof():
     few, many = (score_answers(["a", "b"] * n, ["a", "b"] * n, range(2 * n)).macro_f1 for n in (4, 100))
     assert few.value == many.value == few.high == 1.0
     assert few.low < 0.7 < 0.97 < many.low < 1.0
+
+
+@pytest.mark.parametrize("rounding", [0.0, 1e-15])
+def test_rounding_of_weights_does_not_make_a_perfect_score_certain(rounding):
+    assert interval(1.0, 1.0 - rounding * np.arange(3), 8) == wilson(1.0, 8)
 
 
 def test_nothing_to_score_is_an_error():
