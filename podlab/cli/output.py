@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+#: How often long work prints a line of progress where there is no terminal.
+LINE_INTERVAL_S = 30.0
+
+
 def escape_what_cannot_be_shown() -> None:
     """Let text that a terminal or file cannot take (ASCII in cron, names that are no UTF-8) be escaped, not lost."""
     for stream in (sys.stdout, sys.stderr):
@@ -73,10 +77,10 @@ def _cell(value: object) -> str:
 
 
 @contextmanager
-def show_progress(title: str, stream: TextIO | None = None, interval_s: float = 30.0) -> Iterator[Progress]:
-    """Show a bar with the time left on a terminal; elsewhere, as in a log file, a line every ``interval_s`` seconds."""
+def show_progress(title: str, stream: TextIO | None = None) -> Iterator[Progress]:
+    """Show a bar with the time left on a terminal; elsewhere, as in a log file, a line from time to time."""
     stream = stream or sys.stderr
-    with _show_bar(title) if stream.isatty() else _print_lines(title, stream, interval_s) as report:
+    with _show_bar(title) if stream.isatty() else _print_lines(title, stream, LINE_INTERVAL_S) as report:
         yield report
 
 

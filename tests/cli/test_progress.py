@@ -3,6 +3,8 @@
 import io
 import threading
 
+import pytest
+
 from podlab.cli.output import show_progress
 
 
@@ -21,14 +23,15 @@ class LogFile(io.StringIO):
         return written
 
 
-def test_a_log_file_gets_lines_while_one_step_takes_long():
+def test_a_log_file_gets_lines_while_one_step_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("podlab.cli.output.LINE_INTERVAL_S", 0.001)
     log = LogFile("train 03_evaluate 3/7, ")
-    with show_progress("train", log, interval_s=0.001) as progress:
+    with show_progress("train", log) as progress:
         progress(3, 7, "03_evaluate")
         assert log.named_twice.wait(60)
 
 
-def test_short_work_prints_nothing_into_a_log_file():
+def test_short_work_prints_nothing_into_a_log_file() -> None:
     log = LogFile("fit")
     with show_progress("fit", log) as progress:
         progress(1, 2, "half")
