@@ -55,7 +55,7 @@ def raised(rows: Rows, library: DetectorLibrary, holds_s: Sequence[float]) -> di
         for hold_s, own in alarms.items():
             stood = set(own.standing)
             for change in own.step(whose, time_s, said, np.ones(whose.size, dtype=bool)):
-                found[hold_s][row_of[change.place]] |= change.place not in stood
+                found[hold_s][row_of[change.slot]] |= change.slot not in stood
     return found
 
 

@@ -73,9 +73,12 @@ def fit(
     With --base, a few labelled containers of a service are enough, and services may be new: podlab fit own.parquet
     --base data/models/default --label-table labels.csv --out data/models/mine
 
+    Of recordings of normal events that look like faults (FILE-normal.parquet) only the detectors learn.
+
     Example: podlab fit data/recordings/first.parquet --out data/models/first
     """
     from podlab import identify as identification
+    from podlab.data.draws import role_of
     from podlab.data.labels import label_by_table, read_label_table
     from podlab.data.recordings import read_training
     from podlab.detect import fit_library
@@ -92,7 +95,8 @@ def fit(
         raise InputError("has horizons of its own", where="--base", hint="leave out --horizons")
     wanted: dict[str, Any] = {"services": settings.services or None, "group": group, "seed": settings.seed}
     with use_scheduler(scheduler), show_progress("fit") as progress:
-        samples = read_training(files, most_rows=most_rows, include=split_words(include), progress=progress, **wanted)
+        roles = split_words(include)
+        samples = read_training(files, most_rows=most_rows, include=roles, progress=progress, **wanted)
         if table is not None:
             samples = label_by_table(samples, table)
         if before is not None:
@@ -106,6 +110,10 @@ def fit(
                 progress=progress,
                 **wanted,
             )
+            if "normal" not in roles and any(role_of(path) == "normal" for path in files):  # for detectors only
+                roles = [*roles, "normal"]
+                samples = read_training(files, most_rows=most_rows, include=roles, progress=progress, **wanted)
+                samples = samples if table is None else label_by_table(samples, table)
             library = fit_library(
                 samples, group=group, services=identifier.services, columns=identifier.columns, seed=settings.seed
             )

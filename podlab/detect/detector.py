@@ -103,6 +103,16 @@ class Detector:
         """Time constant of the smoothing of evidence."""
         return SMOOTHING_S
 
+    @property
+    def kept(self) -> float:
+        """Share of the threshold above which what is anomalous stays so."""
+        return 1.0
+
+    @property
+    def raised_after_s(self) -> float:
+        """How long a container must be anomalous until that is an alarm."""
+        return 20.0
+
     def evidence(self, observed: ObservedSignals, age_s: FloatArray) -> Evidence:
         """Judge rows (n,), each by itself."""
         observed = observed.first(_WIDTH)

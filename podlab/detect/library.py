@@ -4,30 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from podlab.data.catalogue import MEASURED_METRICS
-from podlab.data.samples import before_faults
+from podlab.data.samples import INSTANCE_KEY, before_faults
 from podlab.detect.detector import Detector, MakeEstimators, TrainingRows, default_estimators, fit_detector
 from podlab.detect.discriminative import FaultDetector, fit_fault_detectors
 from podlab.detect.signals import ORIGINAL_SIGNALS, observe_rows
-from podlab.features.rows import read_rows
+from podlab.detect.synthetic import LEAST_SECONDS
+from podlab.features.rows import Rows, read_rows
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 AnyDetector = Detector | FaultDetector
 
 #: Alarms allowed in held-out normal deployments: per container in its first minute, and per container-day later.
-FALSE_ALARMS_PER_START = 0.1
+FALSE_ALARMS_PER_START = 0.02
 FALSE_ALARMS_PER_DAY = 1.0
 START_S = 60.0
 #: Alarms closer than this count as one.
 SAME_ALARM_S = 30.0
 _MIN_ROWS = 50
+#: Rows that detectors learn from synthetic faults in, at most.
+_MOST_ROWS = 200_000
+#: Peaks that a tail is fitted to, if there are as many; limits of its shape, and of a threshold.
+_PEAKS = 40
+_TAIL_SHAPES = (-0.3, 0.3)
+_THRESHOLDS = (1.0, 12.0)
 #: Training rows of the pooled detector, at most.
 _MAX_POOLED_ROWS = 20_000
 
@@ -51,6 +57,11 @@ class DetectorLibrary:
     threshold: float
     pooled_threshold: float
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that the detectors look at, in the catalogue's order."""
+        return self.pooled.scaler.metrics
+
     def __repr__(self) -> str:
         return f"DetectorLibrary({len(self.detectors)} services, and one pooled detector)"
 
@@ -63,8 +74,7 @@ def fit_library(
     columns: Sequence[str] | None = None,
     seed: int = 0,
     false_alarms_per_day: float = FALSE_ALARMS_PER_DAY,
-    learn_from: Literal["normal", "synthetic-faults"] = "normal",
-    make_estimators: MakeEstimators = default_estimators,
+    make_estimators: MakeEstimators | None = None,
 ) -> DetectorLibrary | None:
     """Train a detector for each service.
 
@@ -82,12 +92,11 @@ def fit_library(
         Same samples and seed, same library.
     false_alarms_per_day : float
         The alarm budget: false alarms per container-day that the thresholds are set for, in held-out normal rows.
-    learn_from : {"normal", "synthetic-faults"}
-        Whether detectors are ensembles of outlier detectors, which know normal rows only, or a classifier that also
-        learned from synthetic faults: :mod:`podlab.detect.discriminative`.
-    make_estimators : callable
-        Makes the estimators of an ensemble from a seed: any outlier detectors of scikit-learn's or pyod's kind. To be
-        stored they must be registered, see :func:`podlab.detect.register_detector`.
+    make_estimators : callable, optional
+        Makes the estimators of an ensemble from a seed: any outlier detectors of scikit-learn's or pyod's kind, which
+        know normal rows only. To be stored they must be registered, see :func:`podlab.detect.register_detector`. By
+        default detectors also learn from synthetic faults (:mod:`podlab.detect.discriminative`), unless all containers
+        were recorded too briefly for one; then they are ensembles of :func:`podlab.detect.default_estimators`.
 
     Returns
     -------
@@ -108,7 +117,8 @@ def fit_library(
         return None
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
-    if learn_from == "synthetic-faults":
+    if make_estimators is None and _longest_s(rows) >= LEAST_SECONDS:
+        normal = _draw_containers(normal, seed)
         detectors, pooled, rarities, pooled_rare = fit_fault_detectors(normal, group=group, seed=seed)
         own = choose_threshold(rarities, false_alarms_per_day)
         unknown = choose_threshold([(pooled_rare, rarities[0][1])], false_alarms_per_day)
@@ -117,9 +127,25 @@ def fit_library(
         observe_rows(rows, signals=len(ORIGINAL_SIGNALS)), rows.offset_s, rows.code, deployment[rows.code]
     )
     with threadpool_limits(limits=1):  # more threads only wait for each other: the matrices are small
-        return _fit_all(
-            training, tuple(name_of.tolist()), service[rows.code], seed, make_estimators, false_alarms_per_day
-        )
+        make = make_estimators or default_estimators
+        return _fit_all(training, tuple(name_of.tolist()), service[rows.code], seed, make, false_alarms_per_day)
+
+
+def _longest_s(rows: Rows) -> float:
+    """Give how long the container was recorded that was recorded longest."""
+    first = np.searchsorted(rows.code, np.arange(len(rows.containers)))
+    last = np.append(first[1:], rows.code.size) - 1
+    return float((rows.offset_s[last] - rows.offset_s[first]).max())
+
+
+def _draw_containers(normal: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Draw containers at random if all of them have too many rows."""
+    if len(normal) <= _MOST_ROWS:
+        return normal
+    number = normal.groupby(list(INSTANCE_KEY), dropna=False, sort=False).ngroup().to_numpy()
+    order = np.random.default_rng(seed).permutation(number.max() + 1)
+    rows = np.bincount(number)[order].cumsum()
+    return normal[np.isin(number, order[rows <= max(_MOST_ROWS, rows[0])])]
 
 
 def _fit_all(
@@ -154,21 +180,61 @@ def _fit_all(
 def choose_threshold(
     rarities: Sequence[tuple[FloatArray, TrainingRows]], false_alarms_per_day: float = FALSE_ALARMS_PER_DAY
 ) -> float:
-    """Find the lowest threshold that keeps to the allowed number of false alarms.
+    """Find the threshold that keeps to the allowed number of false alarms, in the first minute and later.
 
-    At least one late alarm is allowed, however little was recorded: the largest normal score is no threshold.
+    Where less was recorded than it takes to see that few alarms, it lies beyond what was seen: peaks over a lower
+    threshold are extrapolated by a generalised Pareto distribution.
     """
     containers = sum(np.unique(rows.container).size for _, rows in rarities)
     days = sum(rows.watched_s for _, rows in rarities) / 86_400
-    allowed = (FALSE_ALARMS_PER_START * containers, max(false_alarms_per_day * days, 1.0))
-    for threshold in np.arange(1.0, 12.0, 0.05):
-        alarms = np.zeros(2)
+    found = []
+    for early, allowed in ((True, FALSE_ALARMS_PER_START * containers), (False, false_alarms_per_day * days)):
+        parts = []
         for rare, rows in rarities:
-            for when, early in enumerate((rows.age_s < START_S, rows.age_s >= START_S)):
-                alarms[when] += count_alarms((rare > threshold) & early, rows.age_s, rows.container)
-        if np.all(alarms <= allowed):
-            return float(threshold)
-    return 12.0
+            chosen = (rows.age_s < START_S) == early
+            parts.append((rare[chosen], rows.age_s[chosen], rows.container[chosen]))
+        found.append(_extrapolate(parts, allowed))
+    return float(np.clip(max(found), *_THRESHOLDS))
+
+
+def _extrapolate(parts: Sequence[tuple[FloatArray, FloatArray, IntArray]], allowed: float) -> float:
+    """Find the level that so many alarms exceed, of scores with times and containers; at most 0 without any.
+
+    Notes
+    -----
+    Peaks over threshold (Pickands 1975, Annals of Statistics 3:119), fitted by L-moments (Hosking and Wallis 1987,
+    Technometrics 29:339). Peaks within :data:`SAME_ALARM_S` are one.
+    """
+    scores = np.concatenate([score for score, _, _ in parts])
+    peaks, level = np.zeros(0), 0.0
+    for share in np.geomspace(1.0 / max(scores.size, 2), 0.5, 40):
+        if peaks.size >= max(_PEAKS, allowed):
+            break
+        level = float(np.quantile(scores, 1.0 - share)) if scores.size else 0.0
+        peaks = np.concatenate([alarm_peaks(*part, level) for part in parts])
+    if peaks.size < 2:
+        return float(peaks.max(initial=0.0))
+    excess = np.sort(peaks - level)
+    mean = excess.mean()
+    moment = float(np.mean(excess * (1.0 - (np.arange(excess.size) + 0.65) / excess.size)))
+    shape = float(np.clip(2.0 - mean / max(mean - 2.0 * moment, 1e-9), *_TAIL_SHAPES))
+    times = max(peaks.size / max(allowed, 1e-9), 1.0)
+    further = np.log(times) if abs(shape) < 1e-3 else (times**shape - 1.0) / shape
+    return float(level + mean * (1.0 - shape) * further)
+
+
+def alarm_peaks(score: FloatArray, time_s: FloatArray, container: IntArray, level: float) -> FloatArray:
+    """Give the highest score of each alarm above a level (n_alarms,); rows are in order of container and time."""
+    where = np.flatnonzero(score > level)
+    if not where.size:
+        return np.zeros(0)
+    return np.maximum.reduceat(score[where], np.flatnonzero(_begins(where, time_s, container)))
+
+
+def _begins(where: IntArray, time_s: FloatArray, container: IntArray) -> NDArray[np.bool_]:
+    """Tell which of some rows (n,) begin an alarm."""
+    apart = (np.diff(container[where]) != 0) | (np.diff(time_s[where]) > SAME_ALARM_S)
+    return np.concatenate([[True], apart])
 
 
 def count_alarms(anomalous: NDArray[np.bool_], time_s: FloatArray, container: IntArray) -> int:
@@ -176,5 +242,4 @@ def count_alarms(anomalous: NDArray[np.bool_], time_s: FloatArray, container: In
     where = np.flatnonzero(anomalous)
     if not where.size:
         return 0
-    apart = (np.diff(container[where]) != 0) | (np.diff(time_s[where]) > SAME_ALARM_S)
-    return 1 + int(apart.sum())
+    return int(_begins(where, time_s, container).sum())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.detect.signals import CHANGES, ObservedSignals
+from podlab.detect.signals import CHANGES, ObservedSignals, metrics_of
 
 FloatArray = NDArray[np.float64]
 
@@ -47,6 +47,12 @@ class RobustScaler:
 
     location: FloatArray
     scale: FloatArray
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics of the signals that it was fitted to values of, in the catalogue's order."""
+        number = self.scale.shape[1] // 2
+        return metrics_of(np.flatnonzero(self.scale[:, :number].min(axis=0) < _INFINITE_SCALE).tolist())
 
     def standardise(self, observed: ObservedSignals, age_s: FloatArray) -> FloatArray:
         """Give the deviation of each signal, then of each change, in units of its scale (n, 2 * n_signals).
@@ -95,12 +101,12 @@ def fit_scaler(observed: ObservedSignals, age_s: FloatArray, *, by_age: bool = T
     age_s : array of float64 (n,)
         Container age at each row. An age band with few rows uses the quantiles of all rows. Bands before the first
         one with enough rows get an infinite scale: a start-up differs from what follows, so without data on it
-        nothing is anomalous there.
+        nothing is anomalous there. So does a signal without any value.
     by_age : bool
         Fit each age band on its own; a single container is only one example of each age.
     """
     signals = np.concatenate([observed.value, observed.change], axis=1)
-    everywhere, _ = _quantiles(signals)
+    everywhere, known = _quantiles(signals)
     bands = np.searchsorted(AGES_S, age_s if by_age else np.full_like(age_s, np.inf), side="right")
     found = np.empty((len(AGES_S) + 1, *everywhere.shape))
     enough = np.empty((len(AGES_S) + 1, signals.shape[1]), dtype=bool)
@@ -111,7 +117,7 @@ def fit_scaler(observed: ObservedSignals, age_s: FloatArray, *, by_age: bool = T
     low, location, high = found[:, 0], found[:, 1], found[:, 2]
     scale = np.maximum((high - low) / _NORMAL_RANGE, _MIN_SCALE)
     too_young = by_age & ~np.logical_or.accumulate(enough, axis=0) & enough.any(axis=0)
-    return RobustScaler(location, np.where(too_young, _INFINITE_SCALE, scale))
+    return RobustScaler(location, np.where(too_young | (known == 0), _INFINITE_SCALE, scale))
 
 
 def _quantiles(signals: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:

@@ -54,8 +54,9 @@ class StepScores:
     score : array of float64 (n,)
         0 to 1: the share of normal rows that are less anomalous, by the source detectors.
     rarity : array of float64 (n,)
-        ``-log10(1 - score)``, divided by the threshold: anomalous above 1.
+        ``-log10(1 - score)``, divided by the threshold.
     anomaly : array of bool (n,)
+        Whether it is above 1, or still above the detector's ``kept`` since it was.
     deviations : array of float64 (n, 2 * n_signals)
         Standardised deviation of each signal, then of each signal's change.
     observed : ObservedSignals
@@ -86,10 +87,12 @@ class Scorer:
         self._threshold[-1] = library.pooled_threshold
         of_faults = [each for each in self._detectors if isinstance(each, FaultDetector)]
         self._sharing = of_faults if len(of_faults) == len(self._detectors) else []
-        self._smoothing_s = library.pooled.smoothing_s
+        self._metrics = frozenset(library.metrics)
+        self._smoothing_s, self._kept = library.pooled.smoothing_s, library.pooled.kept
         self._state = SignalState(size, max(each.scaler.location.shape[1] for each in self._detectors) // 2)
         self._smoothed = np.zeros((size, 2))  # total evidence, and that of changes
         self._smoothed_s = np.full(size, np.nan)
+        self._anomalous = np.zeros(size, dtype=bool)
         self._source = np.full((size, MAX_SOURCE_DETECTORS), -1, dtype=np.int64)
         self._weight = np.zeros((size, MAX_SOURCE_DETECTORS))
         self.set_source_detectors(np.arange(size), [()] * size)
@@ -105,6 +108,7 @@ class Scorer:
         self._state.resize(size)
         self._smoothed = np.concatenate([self._smoothed, np.zeros((size - before, 2))])
         self._smoothed_s = np.append(self._smoothed_s, np.full(size - before, np.nan))
+        self._anomalous = np.append(self._anomalous, np.zeros(size - before, dtype=bool))
         self._source = np.concatenate([self._source, np.full((size - before, MAX_SOURCE_DETECTORS), -1)])
         self._weight = np.concatenate([self._weight, np.zeros((size - before, MAX_SOURCE_DETECTORS))])
         self.set_source_detectors(np.arange(before, size), [()] * (size - before))
@@ -112,7 +116,7 @@ class Scorer:
     def forget(self, which: IntArray) -> None:
         """Reset some containers, whose numbers others take."""
         self._state.forget(which)
-        self._smoothed[which], self._smoothed_s[which] = 0.0, np.nan
+        self._smoothed[which], self._smoothed_s[which], self._anomalous[which] = 0.0, np.nan, False
         self.set_source_detectors(which, [()] * which.size)
 
     def set_source_detectors(self, which: IntArray, sources: Sequence[SourceDetectors]) -> None:
@@ -161,6 +165,7 @@ class Scorer:
         StepScores
             A sample without any value keeps the container's last score.
         """
+        valid = {name: there for name, there in valid.items() if name in self._metrics}
         observed = self._state.observe(which, time_s, values, valid, ages)
         source, weight = self._source[which], self._weight[which]
         row, place = np.nonzero(source >= 0)
@@ -208,9 +213,9 @@ class Scorer:
         calm = ~known | (change_rarity < _CALM * threshold)
         self._state.learn(which[calm], time_s[calm], observed.value[calm])
         self._state.pause(which[~calm], time_s[~calm])
-        return StepScores(
-            -np.expm1(-rarity * np.log(10.0)), rarity / threshold, rarity > threshold, deviations, observed
-        )
+        anomaly = rarity > threshold * np.where(self._anomalous[which], self._kept, 1.0)
+        self._anomalous[which] = anomaly
+        return StepScores(-np.expm1(-rarity * np.log(10.0)), rarity / threshold, anomaly, deviations, observed)
 
 
 def score_rows(

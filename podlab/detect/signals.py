@@ -15,7 +15,7 @@ change from the container's own baseline, and the mean square of such changes so
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +89,8 @@ _RATES = (
     "cpu_system_core_nanoseconds", "cpu_throttled_nanoseconds", "memory_limit_hits", "io_read_operations",
     "io_write_operations", "rx_packets", "tx_packets", "rx_dropped",
 )  # fmt: skip
+#: Counted only in a container with a limit: without one there is nothing, and a limit that is set is a change.
+UNDER_A_LIMIT = frozenset({"cpu_throttled_nanoseconds", "memory_limit_hits"})
 _PLAIN = (
     *_ORIGINAL,
     *(_Signal(series, growth) for series in _LEVELS for growth in (False, True)),
@@ -331,6 +333,11 @@ class SignalState:
                     found[name, True] = rate
                 last[which, column] = np.where(there, now, before)
                 last_s[which, column] = np.where(there, own_s, before_s)
+        nowhere = np.zeros(which.size, dtype=bool)
+        runs = np.any([valid.get(name, nowhere) for name in ALL_SERIES["cpu_usage_nanocores"]], axis=0)
+        for name in UNDER_A_LIMIT.intersection(made.counters, valid):
+            unlimited = runs & ~valid[name]
+            found[name, False] = np.where(unlimited, 0.0, found.get((name, False), np.nan))
         out = np.full((which.size, len(made.plain)), np.nan)
         for position, signal in enumerate(made.plain):
             for source in ALL_SERIES[signal.series]:
@@ -338,6 +345,13 @@ class SignalState:
                     values_now = found[source, signal.growth]
                     out[:, position] = np.where(np.isnan(out[:, position]), values_now, out[:, position])
         return out
+
+
+def metrics_of(signals: Sequence[int]) -> tuple[str, ...]:
+    """Name the metrics that some signals, given by their numbers, are made from, in the catalogue's order."""
+    series = {name.removesuffix(".growth") for number in signals for name in SIGNALS[number].split(" per ")}
+    sources = {source for name in series for source in ALL_SERIES[name]}
+    return tuple(name for name in MEASURED_METRICS if name in sources)
 
 
 def unit_of(signal: str) -> float:

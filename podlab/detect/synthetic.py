@@ -1,4 +1,4 @@
-"""Synthetic faults in normal samples: what a discriminative detector learns from, since real faults are rare.
+"""Synthetic faults, and normal events that look like one: what detectors learn from, since real faults are rare.
 
 A fault is what its cause does to a container's resources, not a pattern in one number: a processor hog adds processor
 time, makes others wait and runs into the limit; lost traffic takes the work with it that the traffic caused. Kind,
@@ -8,15 +8,11 @@ al. 2019, *Seer*, ASPLOS; Soldani and Brogi 2022, *Anomaly Detection and Failure
 Service-Based Cloud Applications*, ACM Computing Surveys 55(3)). Learning from injected instead of real anomalies is
 that of Goswami et al. 2023, *Unsupervised Model Selection for Time-series Anomaly Detection*, ICLR.
 
-What holds of the samples that come out:
-
-- a counter stays a counter: whole numbers, and it falls only where it fell before;
-- a gauge is never negative; nothing that was missing gets a value;
-- the processor stays within the container's limit, and what is beyond it becomes throttling and waiting; memory stays
-  within its limit, and what is beyond it becomes limit hits, reclaimed cache and reads;
-- what goes together moves together: both columns of processor time, user and system time; bytes, packets and
-  operations; memory in use, working set and resident set;
-- rows before the onset are untouched, and the same samples and seed give the same faults.
+Counters stay counters: whole numbers that fall only where they fell before. No gauge is negative, and nothing that was
+missing gets a value. The processor stays within the container's limit, and what is beyond it becomes throttling and
+waiting; memory too, and what is beyond it becomes limit hits, reclaimed cache and reads. What goes together moves
+together: columns of processor time; bytes, packets, operations; memory in use, working set, resident set. Rows before
+the onset are untouched, and the same samples and seed give the same faults.
 """
 
 from __future__ import annotations
@@ -38,6 +34,8 @@ FIRST_ONSET_S = 15.0
 _SECONDS = (12.0, 240.0)
 #: A container with a shorter rest after :data:`FIRST_ONSET_S` gets no fault.
 _MIN_REST_S = 15.0
+#: No fault fits into a shorter life.
+LEAST_SECONDS = FIRST_ONSET_S + _MIN_REST_S
 #: What a slow growth is of, and roughly the memory that one of it takes.
 _LEAKED: tuple[tuple[tuple[str, ...], float], ...] = (
     (("processes", "threads"), 3e5),
@@ -228,6 +226,107 @@ FAULTS: dict[str, Injector] = {
 }  # fmt: skip
 
 
+def burst(life: Life, shape: FloatArray) -> None:
+    """Get more requests, at once or rising: all work grows with them, and so may what they need."""
+    more = life.draw(1.2, 100.0) ** shape
+    life.scale_traffic(more, work_share=life.rng.uniform(0.5, 1.0))
+    for name in ("io_read_bytes", "io_read_operations", "memory_major_page_faults"):
+        life.scale(name, more ** life.rng.uniform(0.0, 1.0))
+    number = np.rint(shape.clip(0) * life.draw(1.0, 60.0))
+    for name in ("sockets", "file_descriptors"):
+        life.add_level(name, number)
+    if life.chance(0.3):
+        life.add_level("threads", number)
+    life.add_memory(shape.clip(0) * life.draw(1e4, 3e7))
+    life.wait("cpu", shape.clip(0, 1) * life.rng.uniform(0.0, 0.4))
+    if life.chance(0.3):
+        life.add_level("logsfs_used_bytes", _accumulate(life, shape * life.draw(1e2, 1e5), freed=0.0))
+
+
+def first_load(life: Life, shape: FloatArray) -> None:
+    """Get the first requests after a time without any, at once or rising: traffic, and what a request costs."""
+    per_s = shape.clip(0) * life.draw(1.0, 2000.0)
+    for name in ("rx", "tx"):
+        size = life.draw(60.0, 2e4)
+        life.add_rate(f"{name}_bytes", per_s * size)
+        life.add_rate(f"{name}_packets", per_s * (1 + size / 1400.0) * life.rng.uniform(1.0, 3.0))
+    life.add_cpu(per_s * life.draw(1e-5, 1e-3), system_share=life.rng.uniform(0.1, 0.7))
+    life.add_rate("memory_page_faults", per_s * life.draw(1e-3, 3.0))
+    life.add_memory(_accumulate(life, per_s * life.draw(1.0, 3e3), freed=0.0))
+    for name in ("sockets", "file_descriptors"):
+        life.add_level(name, np.rint(shape.clip(0) * life.draw(1.0, 100.0)))
+    if life.chance(0.4):
+        life.add_io("write", per_s * life.draw(10.0, 1e4), life.draw(4e3, 1e5))
+    if life.chance(0.3):
+        life.add_level("logsfs_used_bytes", _accumulate(life, per_s * life.draw(20.0, 300.0), freed=0.0))
+
+
+def lull(life: Life, shape: FloatArray) -> None:
+    """Get fewer requests, by and by or at once, with the work that they cause."""
+    life.scale_traffic(life.draw(1e-3, 1.0) ** shape.clip(0), work_share=life.rng.uniform(0.7, 1.0))
+
+
+def backup(life: Life, shape: FloatArray) -> None:
+    """Copy the data: reads, sometimes writes or a stream to elsewhere, by a process of its own."""
+    per_s = shape * life.draw(1e5, 1e8)
+    life.add_io("read", per_s, life.draw(4e3, 5e5))
+    life.add_memory(_accumulate(life, per_s * life.rng.uniform(0, 1)), resident=False)
+    if life.chance(0.5):
+        life.add_io("write", per_s * life.rng.uniform(0.05, 1.0), life.draw(4e3, 5e5))
+    if life.chance(0.3):
+        life.add_rate("tx_bytes", per_s)
+        life.add_rate("tx_packets", per_s / 1400.0)
+    _add_process(life, shape, life.draw(0.01, 1.0))
+
+
+def cron_job(life: Life, shape: FloatArray) -> None:
+    """Run a small job beside the service: a few processes, processor time, some reads or writes."""
+    _add_process(life, shape, life.draw(0.01, 1.0))
+    life.add_io(str(life.rng.choice(["read", "write"])), shape * life.draw(1e3, 1e7), life.draw(4e3, 1e5))
+
+
+def compaction(life: Life, shape: FloatArray) -> None:
+    """Rewrite the data: reads and writes alike, processor time, sometimes less disk used after it."""
+    per_s = shape * life.draw(1e5, 1e8)
+    for direction in ("read", "write"):
+        life.add_io(direction, per_s * life.rng.uniform(0.3, 1.0), life.draw(4e3, 5e5))
+    life.add_memory(shape.clip(0) * life.draw(1e5, 3e7))
+    life.add_cpu(shape * life.draw(0.02, 1.0))
+
+
+def cache_warming(life: Life, shape: FloatArray) -> None:
+    """Fill the caches: more requests of another kind, reads, and memory that grows and stays."""
+    life.scale_traffic(life.draw(1.0, 6.0) ** shape)
+    per_s = shape * life.draw(1e4, 3e7)
+    life.add_io("read", per_s, life.draw(4e3, 1e5))
+    life.add_memory(_accumulate(life, per_s, freed=0.0), resident=life.chance(0.5))
+
+
+def reload(life: Life, shape: FloatArray) -> None:
+    """Read the configuration again: new worker processes for old ones, within seconds."""
+    peak = np.where(np.cumsum(shape > 0) * np.median(np.diff(life.time_s)) < life.draw(1.0, 8.0), shape, 0.0)
+    _add_process(life, peak, life.draw(0.05, 1.0))
+    life.add_memory(shape.clip(0, 1) * life.draw(1e4, 1e7))
+    life.scale_traffic(life.draw(0.2, 1.0) ** peak)
+
+
+#: Normal events that look like a fault, by name.
+NORMAL_EVENTS: dict[str, Injector] = {
+    injector.__name__.replace("_", "-"): injector
+    for injector in (burst, first_load, lull, backup, cron_job, compaction, cache_warming, reload)
+}
+
+
+def _add_process(life: Life, shape: FloatArray, cores: float) -> None:
+    """Start some processes that use so much processor time together."""
+    number = np.ceil(shape.clip(0, 1)) * float(life.rng.integers(1, 4))
+    for name in ("processes", "threads"):
+        life.add_level(name, number)
+    life.add_level("file_descriptors", number * float(life.rng.integers(3, 9)))
+    life.add_cpu(shape * cores, system_share=life.rng.uniform(0.0, 0.6))
+    life.wait("cpu", shape.clip(0, 1) * life.rng.uniform(0.0, 0.5))
+
+
 def _accumulate(life: Life, per_s: FloatArray, *, freed: float = 0.5) -> FloatArray:
     """Sum a rate over time (n,); with a probability it is all gone after the last moment with a rate."""
     step_s = np.diff(life.time_s, prepend=life.time_s[:1])
@@ -240,7 +339,7 @@ def _accumulate(life: Life, per_s: FloatArray, *, freed: float = 0.5) -> FloatAr
 def inject_faults(
     samples: pd.DataFrame, *, seed: int = 0, kinds: Sequence[str] = tuple(FAULTS), faults_per_container: int = 1
 ) -> pd.DataFrame:
-    """Put synthetic faults into normal samples.
+    """Put synthetic faults, or normal events that look like them, into normal samples.
 
     Parameters
     ----------
@@ -249,14 +348,15 @@ def inject_faults(
     seed : int
         Same samples and seed, same faults.
     kinds : sequence of str
-        Keys of :data:`FAULTS` to draw from.
+        Keys of :data:`FAULTS` and :data:`NORMAL_EVENTS` to draw from.
     faults_per_container : int
-        Onsets are drawn in equal parts of the container's time, so faults do not overlap.
+        Fewer in a short life. Onsets are drawn in equal parts of the container's time, so faults do not overlap.
 
     Returns
     -------
     DataFrame
-        The samples with the faults, ``anomaly`` and ``anomaly_kind``. A container of less than half a minute has none.
+        The samples with the faults, ``anomaly`` (not true in a normal event) and ``anomaly_kind``. A container of less
+        than half a minute has none.
 
     Raises
     ------
@@ -270,8 +370,9 @@ def inject_faults(
         ...
     podlab.errors.InputError: synthetic fault 'gremlin' is unknown; known are cpu-hog, memory-leak, ...
     """
-    if unknown := [kind for kind in kinds if kind not in FAULTS]:
-        raise InputError(f"synthetic fault {unknown[0]!r} is unknown", hint=f"known are {', '.join(FAULTS)}")
+    known = FAULTS | NORMAL_EVENTS
+    if unknown := [kind for kind in kinds if kind not in known]:
+        raise InputError(f"synthetic fault {unknown[0]!r} is unknown", hint=f"known are {', '.join(known)}")
     changed = samples.copy()
     metrics = [name for name in MEASURED_METRICS if name in samples]
     columns = {name: samples[name].to_numpy(np.float64, na_value=np.nan).copy() for name in metrics}
@@ -283,14 +384,16 @@ def inject_faults(
         life = _read_life(columns, exact, own, time_s[own] - time_s[own[0]], np.random.default_rng((seed, number)))
         before = {name: values.copy() for name, values in (life.growth | life.level).items()}
         none = np.zeros(0)
-        part_s = (life.time_s[-1] - FIRST_ONSET_S) / faults_per_container
-        for part in range(faults_per_container if part_s >= _MIN_REST_S else 0):
+        rest_s = life.time_s[-1] - FIRST_ONSET_S
+        number_of = min(faults_per_container, int(rest_s // _MIN_REST_S))
+        for part in range(number_of):
+            part_s = rest_s / number_of
             kind = str(life.rng.choice(np.asarray(kinds)))
             begin_s = FIRST_ONSET_S + part_s * (part + life.rng.uniform(0.0, 0.7))
             end_s = min(begin_s + life.draw(*_SECONDS), FIRST_ONSET_S + part_s * (part + 1))
             inside = (life.time_s >= begin_s) & (life.time_s <= end_s)
-            FAULTS[kind](life, _draw_shape(life, inside))
-            anomaly[own[inside]], kind_of[own[inside]] = True, kind
+            known[kind](life, _draw_shape(life, inside))
+            anomaly[own[inside]], kind_of[own[inside]] = kind in FAULTS, kind
         _limit_cpu(life, before.get("cpu_usage_core_nanoseconds", none), before.get("cpu_usage_nanocores", none))
         _limit_memory(life, before.get("memory_usage_bytes", none))
         for name, growth in life.growth.items():

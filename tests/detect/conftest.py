@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podlab.detect import DetectorLibrary, fit_library
+from podlab.detect import DetectorLibrary, default_estimators, fit_library
 from tests.support.synthetic import make_samples
 
 SERVICES = ("nginx", "redis", "mysql")
@@ -16,7 +16,8 @@ SERVICES = ("nginx", "redis", "mysql")
 
 @cache
 def _library() -> DetectorLibrary:
-    found = fit_library(make_samples(SERVICES, deployments_per_service=8, seconds=90))
+    samples = make_samples(SERVICES, deployments_per_service=8, seconds=90)
+    found = fit_library(samples, make_estimators=default_estimators)
     assert found is not None
     return found
 
@@ -25,7 +26,7 @@ def _library() -> DetectorLibrary:
 def fault_library() -> DetectorLibrary:
     """Detectors learned from synthetic faults."""
     samples = make_samples(SERVICES, deployments_per_service=4, seconds=90)
-    found = fit_library(samples, learn_from="synthetic-faults")
+    found = fit_library(samples)
     assert found is not None
     return found
 

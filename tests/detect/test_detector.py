@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from podlab.detect.detector import TrainingRows, smooth, weigh
-from podlab.detect.library import choose_threshold, count_alarms
+from podlab.detect.library import alarm_peaks, choose_threshold, count_alarms
 from podlab.detect.signals import SIGNALS, ObservedSignals
 
 
@@ -57,21 +57,32 @@ def normal(peaks: list[float], *, at_s: float, until_s: float = 200.0) -> tuple[
     return rarity.reshape(-1), rows(np.tile(age_s, len(peaks)), np.repeat(number, age_s.size))
 
 
-def test_one_of_ten_starts_may_alarm() -> None:
-    peaks = [1.0 + number / 10 for number in range(20)]  # 1 to 2.9
-    assert choose_threshold([normal(peaks, at_s=50.0)]) == pytest.approx(2.7, abs=0.051)
-    half, other = normal(peaks[:10], at_s=0.0), normal(peaks[10:], at_s=0.0)
-    assert choose_threshold([half, other]) == pytest.approx(2.7, abs=0.051), "over all services"
+def test_so_many_starts_and_days_may_alarm_where_enough_was_recorded() -> None:
+    peaks = (1.0 + np.arange(1000) / 100).tolist()  # 1 to 10.99
+    assert choose_threshold([normal(peaks, at_s=50.0)]) == pytest.approx(10.8, abs=0.1)
+    late = normal(peaks, at_s=70.0, until_s=8_700.0)  # 100 days
+    assert choose_threshold([late], 2.0) == pytest.approx(9.0, abs=0.1)
+    half, other = normal(peaks[::2], at_s=50.0), normal(peaks[1::2], at_s=50.0)
+    assert choose_threshold([half, other]) == pytest.approx(10.8, abs=0.1), "over all services"
 
 
-def test_later_one_alarm_a_day_is_allowed_and_one_where_less_was_recorded() -> None:
-    assert choose_threshold([normal([2.0, 3.0, 4.0], at_s=60.0)]) == pytest.approx(3.0, abs=0.051)
-    days = normal([2.0, 3.0, 4.0, 5.0], at_s=70.0, until_s=86_410)
-    assert choose_threshold([days]) == pytest.approx(1.0)
-    halves = normal([2.0, 3.0, 4.0, 5.0], at_s=70.0, until_s=43_210)
-    assert choose_threshold([halves]) == pytest.approx(3.0, abs=0.051)
+def test_where_less_was_recorded_the_threshold_lies_beyond_what_was_seen() -> None:
+    rng = np.random.default_rng(0)
+    peaks = 2.0 + rng.exponential(0.5, 100)  # one such peak in 130 s, so 665 times as many as one a day
+    rare, where = normal(peaks.tolist(), at_s=100.0)
+    found = choose_threshold([(rare, where)])
+    assert found == pytest.approx(2.0 + 0.5 * np.log(665), abs=1.0)
+    assert choose_threshold([(rare, where)], 100.0) < found - 1.0
+    assert choose_threshold([(rare, where)], 0.01) > peaks.max()
 
 
 def test_the_threshold_is_one_in_ten_at_least_and_one_in_a_trillion_at_most() -> None:
     assert choose_threshold([normal([0.6] * 10, at_s=50.0)]) == 1.0
     assert choose_threshold([normal([20.0] * 10, at_s=50.0)]) == 12.0
+
+
+def test_the_peaks_of_alarms_are_their_highest_scores() -> None:
+    score = np.array([3.0, 5.0, 1.0, 4.0, 6.0])
+    time_s, container = np.array([0.0, 10.0, 20.0, 60.0, 5.0]), np.array([0, 0, 0, 0, 1])
+    assert alarm_peaks(score, time_s, container, 2.0).tolist() == [5.0, 4.0, 6.0]
+    assert alarm_peaks(score, time_s, container, 9.0).tolist() == []

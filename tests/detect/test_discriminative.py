@@ -59,6 +59,17 @@ def test_judging_all_services_at_once_is_judging_each(samples: pd.DataFrame) -> 
         assert np.array_equal(together.deviations[own], alone.deviations)
 
 
+def test_what_is_anomalous_stays_so_until_the_score_is_clearly_below_the_threshold(samples: pd.DataFrame) -> None:
+    rows = read_rows(leak(samples))
+    told = run(fault_library(), rows, own_services(rows))
+    above = told["rarity"] > 1
+    assert (told["anomaly"][above] == 1).all()
+    again = (np.diff(rows.code) == 0) & (told["anomaly"][:-1] == 1) & (told["rarity"][1:] > 0.8)
+    assert (told["anomaly"][1:][again] == 1).all()
+    first = (np.diff(rows.code) == 0) & (told["anomaly"][:-1] == 0)
+    assert (told["anomaly"][1:][first] == above[1:][first]).all()
+
+
 def test_metrics_that_are_missing_say_nothing(samples: pd.DataFrame) -> None:
     few = samples[[name for name in samples if not name.startswith(("io_", "rx_", "tx_"))]]
     rows = read_rows(few)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import IsolationForest
 
-from podlab.detect import DetectorLibrary, fit_library
+from podlab.detect import Detector, DetectorLibrary, FaultDetector, default_estimators, fit_library
 from podlab.detect.library import count_alarms
 from tests.detect.conftest import SERVICES, leak
 from tests.support.synthetic import make_samples
@@ -22,7 +22,8 @@ def test_every_service_has_a_detector_and_says_what_it_learned_from(library: Det
 
 
 def test_the_same_samples_give_the_same_library(library: DetectorLibrary) -> None:
-    again = fit_library(make_samples(SERVICES, deployments_per_service=8, seconds=90))
+    samples = make_samples(SERVICES, deployments_per_service=8, seconds=90)
+    again = fit_library(samples, make_estimators=default_estimators)
     assert again is not None
     assert again.threshold == library.threshold
     for service, detector in library.detectors.items():
@@ -34,11 +35,27 @@ def test_nothing_is_learned_from_a_fault_or_after_it() -> None:
     normal = make_samples(SERVICES, deployments_per_service=4, seconds=60)
     faulty = leak(normal, begin_s=40)
     only_before = normal[~faulty["anomaly"].astype(bool)].reset_index(drop=True)
-    a, b = fit_library(faulty), fit_library(only_before)
+    a, b = (fit_library(each, make_estimators=default_estimators) for each in (faulty, only_before))
     assert a is not None
     assert b is not None
     assert a.threshold == b.threshold
     assert np.array_equal(a.pooled.scaler.location, b.pooled.scaler.location)
+
+
+def test_detectors_learn_from_synthetic_faults_where_lives_are_long_enough_for_one() -> None:
+    lives = [make_samples(SERVICES, deployments_per_service=2, seconds=seconds) for seconds in (25, 40)]
+    short, long = (fit_library(each) for each in lives)
+    assert short is not None
+    assert long is not None
+    assert isinstance(short.pooled, Detector)
+    assert isinstance(long.pooled, FaultDetector)
+
+
+def test_a_library_looks_at_the_metrics_that_it_learned_from() -> None:
+    samples = make_samples(SERVICES, deployments_per_service=2, seconds=40)
+    found = fit_library(samples, columns=["memory_rss_bytes", "rx_bytes"], make_estimators=default_estimators)
+    assert found is not None
+    assert found.metrics == ("memory_rss_bytes", "rx_bytes")
 
 
 def test_a_service_recorded_once_is_left_to_the_pooled_detector() -> None:
@@ -84,7 +101,8 @@ def test_the_pooled_detector_learns_from_some_containers_where_there_are_many_ro
 ) -> None:
     whole = library.pooled.rows
     monkeypatch.setattr("podlab.detect.library._MAX_POOLED_ROWS", whole // 2 + 1)
-    half = fit_library(make_samples(SERVICES, deployments_per_service=8, seconds=90))
+    samples = make_samples(SERVICES, deployments_per_service=8, seconds=90)
+    half = fit_library(samples, make_estimators=default_estimators)
     assert half is not None
     assert half.pooled.rows == pytest.approx(whole / 2, rel=0.05)
     assert half.detectors["redis"].rows == library.detectors["redis"].rows

@@ -57,7 +57,8 @@ def test_constant_missing_and_huge_signals_are_handled() -> None:
     assert np.isfinite(far).all()
     assert far[0, 0] == 0
     assert (far[1] == 0).all()
-    assert far[2, :2].tolist() == [MAX_DEVIATION, -MAX_DEVIATION]
+    assert far[2, 0] == MAX_DEVIATION
+    assert abs(far[2, 1]) <= 1, "nothing is known of a signal that had no value"
 
 
 def test_an_own_spread_replaces_the_service_s_as_it_is_known() -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import IsolationForest
 
-from podlab.detect import DetectorLibrary, fit_library
+from podlab.detect import DetectorLibrary, default_estimators, fit_library
 from podlab.detect import storage as detectors
 from podlab.errors import InputError
 from podlab.features.rows import read_rows
@@ -39,7 +39,8 @@ def test_a_loaded_library_scores_as_the_saved_one(library: DetectorLibrary, samp
 
 def write(folder: Path) -> Path:
     """A bundle with detectors."""
-    library = fit_library(make_samples(("nginx", "redis"), deployments_per_service=3, seconds=40))
+    samples = make_samples(("nginx", "redis"), deployments_per_service=3, seconds=40)
+    library = fit_library(samples, make_estimators=default_estimators)
     bundle.save(small_identifier(), folder, name="small", library=library)
     return folder
 

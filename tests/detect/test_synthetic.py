@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS
 from podlab.data.samples import INSTANCE_KEY
-from podlab.detect.synthetic import FAULTS, FIRST_ONSET_S, inject_faults
+from podlab.detect.synthetic import FAULTS, FIRST_ONSET_S, NORMAL_EVENTS, inject_faults
 from podlab.errors import InputError
 from tests.support.synthetic import make_samples
 
@@ -42,7 +42,7 @@ def faults(normal: pd.DataFrame, kind: str, number: int = 3) -> list[tuple[pd.Da
     return [(each, each["anomaly"].to_numpy(bool)) for each in made]
 
 
-@given(kind=st.sampled_from(list(FAULTS)), seed=st.integers(0, 2**31), number=st.integers(1, 2))
+@given(kind=st.sampled_from([*FAULTS, *NORMAL_EVENTS]), seed=st.integers(0, 2**31), number=st.integers(1, 2))
 @settings(max_examples=8, deadline=None)
 def test_counters_stay_counters_and_what_was_missing_stays_missing(kind: str, seed: int, number: int) -> None:
     normal = _normal()
@@ -67,6 +67,14 @@ def test_rows_before_the_fault_are_untouched_and_the_fault_changes_some(kind: st
     assert age_s[faulty["anomaly"]].min() >= FIRST_ONSET_S
     assert not faulty.loc[faulty["anomaly"], metrics].equals(normal.loc[faulty["anomaly"], metrics])
     assert (faulty["anomaly_kind"].notna() == faulty["anomaly"]).all()
+
+
+def test_a_normal_event_changes_samples_and_is_no_fault(normal: pd.DataFrame) -> None:
+    for kind in NORMAL_EVENTS:
+        changed = inject_faults(normal, seed=1, kinds=[kind])
+        assert not changed["anomaly"].any()
+        inside = changed["anomaly_kind"] == kind
+        assert not changed.loc[inside, list(MEASURED_METRICS)].equals(normal.loc[inside, list(MEASURED_METRICS)]), kind
 
 
 def test_the_same_seed_gives_the_same_faults_and_another_one_others(normal: pd.DataFrame) -> None:

@@ -13,6 +13,7 @@ from podlab.detect.signals import (
     SIGNALS,
     SLOW_S,
     SPREAD_S,
+    UNDER_A_LIMIT,
     unit_of,
 )
 from podlab.features.windows import ALL_SERIES
@@ -22,6 +23,7 @@ def naive_signals(
     samples: Sequence[tuple[float, Mapping[str, float]]],
 ) -> list[tuple[dict[str, float], dict[str, float], dict[str, float]]]:
     """Signals, changes and their mean squares of samples (time, values by metric) of a container that learns."""
+    limits = UNDER_A_LIMIT.intersection(name for _, values in samples for name in values)
     last: dict[str, tuple[float, float]] = {}
     mean: dict[str, tuple[float, float]] = {}
     usual: dict[str, list[float]] = {}
@@ -36,6 +38,8 @@ def naive_signals(
             if CATALOGUE[metric].kind == "gauge":
                 levels[metric] = value
             last[metric] = (time_s, value)
+        if not values.keys().isdisjoint(ALL_SERIES["cpu_usage_nanocores"]):
+            rates |= dict.fromkeys(limits - values.keys(), 0.0)
         now: dict[str, float] = {}
         for name in SIGNALS:
             if " per " in name:
