@@ -46,7 +46,7 @@ def test_it_tells_faults_and_what_each_way_to_a_detector_is_worth(tmp_path: Path
 
 
 def run(folder: Path) -> dict[str, Any]:
-    samples = make_samples(SERVICES, deployments_per_service=4, seconds=65)
+    samples = make_samples(SERVICES, deployments_per_service=4, seconds=150, interval_s=2.0)
     recording, faults = folder / "samples.parquet", folder / "faults.parquet"
     write_recording(samples, recording)
     identifier = identify.fit(samples, horizons_s=(10.0,), jobs=1)
