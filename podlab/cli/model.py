@@ -111,7 +111,7 @@ def fit(
                 **wanted,
             )
             if "normal" not in roles and any(role_of(path) == "normal" for path in files):  # for detectors only
-                roles = [*roles, "normal"]
+                roles = (*roles, "normal")
                 samples = read_training(files, most_rows=most_rows, include=roles, progress=progress, **wanted)
                 samples = samples if table is None else label_by_table(samples, table)
             library = fit_library(

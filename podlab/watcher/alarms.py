@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from podlab.data.labels import workload_of
 from podlab.detect.library import SAME_ALARM_S
 from podlab.detect.scoring import ContributingSignal, StepScores, contributing_signals
 from podlab.watcher.containers import TrackedContainer
@@ -41,6 +44,8 @@ class ActiveAlarm:
         What contributed to that score.
     announced_s : float or None
         When it was announced; None: it is not, because another one was shortly before.
+    replicas : int
+        In how many of the workload's replicas it was anomalous then.
     """
 
     since_s: float
@@ -49,6 +54,7 @@ class ActiveAlarm:
     rarity: float = 0.0
     signals: tuple[ContributingSignal, ...] = ()
     announced_s: float | None = None
+    replicas: int = 1
 
     def to_json(self) -> dict[str, object]:
         """Describe it as JSON values."""
@@ -163,8 +169,17 @@ class Alarms:
             yield AlarmChange(slot, alarm, at_s, over)
 
 
+def replicas_of(tracked: TrackedContainer) -> tuple[str, str, str]:
+    """Identify the replicas of a container: namespace, workload and container."""
+    view = tracked.view
+    return view.namespace, view.workload or workload_of(view.pod), view.container
+
+
 class AlarmThrottle:
-    """Collects the announcements of alarms' beginnings and ends, of each container one alarm in a while.
+    """Collects the announcements of alarms' beginnings and ends, of each workload one alarm in a while.
+
+    Alarms of several replicas are one announcement, of the replica whose alarm came first. Another one is announced
+    when that alarm is over and some time has passed.
 
     Parameters
     ----------
@@ -177,9 +192,28 @@ class AlarmThrottle:
         self._cluster = cluster
         self._steady = steady
         self._new: list[AnomalyAnnouncement] = []
+        self._due: dict[int, tuple[TrackedContainer, ActiveAlarm, float]] = {}  # by the container's number
+        # The last one of some replicas, the time of the day that it is of, and when it was announced.
+        self._announced: dict[tuple[str, str, str], tuple[ActiveAlarm, float, float]] = {}
 
-    def take(self) -> list[AnomalyAnnouncement]:
-        """Return the announcements since the last call."""
+    def take(
+        self, standing: Mapping[int, ActiveAlarm], at: Mapping[int, TrackedContainer]
+    ) -> list[AnomalyAnnouncement]:
+        """Return the announcements since the last call, given the alarms that stand and the containers, by slot."""
+        number, steady_s = Counter(replicas_of(at[slot]) for slot in standing), self._steady()
+        for tracked, alarm, at_s in self._due.values():
+            replicas = replicas_of(tracked)
+            last, last_s, _ = self._announced.get(replicas, (None, -inf, -inf))
+            if at_s >= last_s + QUIET_S and not any(each is last for each in standing.values()):
+                alarm.announced_s = tracked.alarm_announced_s = at_s
+                alarm.replicas = number[replicas]
+                self._announced[replicas] = alarm, at_s, steady_s
+                self._announce(tracked, alarm, at_s, None)
+                tracked.alarms_omitted = 0
+        self._due.clear()
+        self._announced = {
+            key: each for key, each in self._announced.items() if number[key] or steady_s - each[2] < QUIET_S
+        }
         new, self._new = self._new, []
         return new
 
@@ -187,6 +221,9 @@ class AlarmThrottle:
         """Announce an alarm that is raised, stands or is over, if it is to be."""
         alarm = change.alarm
         if change.over:
+            due = self._due.pop(tracked.number, None)
+            if due and replicas_of(tracked) not in self._announced:  # it came and went between two announcements
+                alarm.announced_s = tracked.alarm_announced_s = due[2]
             if alarm.announced_s is None:
                 tracked.alarms_omitted += 1
             else:
@@ -194,9 +231,9 @@ class AlarmThrottle:
         elif alarm.announced_s is None:
             at_s = max(alarm.since_s, tracked.alarm_announced_s + QUIET_S)
             if change.time_s >= at_s:
-                alarm.announced_s = tracked.alarm_announced_s = at_s
-                self._announce(tracked, alarm, at_s, None)
-                tracked.alarms_omitted = 0
+                self._due[tracked.number] = tracked, alarm, at_s
+        else:
+            self._announced.setdefault(replicas_of(tracked), (alarm, alarm.announced_s, self._steady()))
 
     def close(self, tracked: TrackedContainer, alarm: ActiveAlarm, why: str) -> None:
         """Announce that an alarm is over, if its beginning was announced."""
@@ -209,7 +246,7 @@ class AlarmThrottle:
                 tracked, self._cluster, self._steady(),
                 of_service=tracked.detectors_for.service if tracked.detectors_for else None,
                 source_detectors=tracked.source_detectors, since_s=alarm.since_s, until_s=alarm.last_s,
-                announced_s=announced_s, score=alarm.score, signals=alarm.signals,
+                announced_s=announced_s, score=alarm.score, signals=alarm.signals, replicas=alarm.replicas,
                 omitted=tracked.alarms_omitted, over=over,
             )
         )  # fmt: skip

@@ -14,10 +14,9 @@ from podlab.detect.library import DetectorLibrary
 from podlab.detect.scoring import Scorer, source_detectors_of_decision
 from podlab.detect.signals import samples_at, time_steps
 from podlab.features.rows import Rows
-from podlab.watcher.alarms import Alarms, AlarmThrottle
+from podlab.watcher.alarms import RAISED_AFTER_S, Alarms, AlarmThrottle
 from podlab.watcher.containers import NEVER, TrackedContainer
 from podlab.watcher.notify import MODEL_REPLACED, NO_SAMPLES, AnomalyAnnouncement
-from podlab.watcher.runtime import DETECTOR_METRICS
 from podlab.watcher.samples import FetchResult, SampleArrays, SampleFetcher, offset_s
 
 BoolArray = NDArray[np.bool_]
@@ -45,15 +44,17 @@ class CompletenessFilter:
     ----------
     size : int
         Number of containers.
+    metrics : int
+        Number of metrics.
     """
 
-    def __init__(self, size: int) -> None:
-        self._last, self._before = np.zeros((2, size, len(DETECTOR_METRICS)), dtype=bool)
+    def __init__(self, size: int, metrics: int) -> None:
+        self._last, self._before = np.zeros((2, size, metrics), dtype=bool)
         self._held_since_s = np.full(size, np.nan)
 
     def resize(self, size: int) -> None:
         """Make room for more containers; those there keep their slots."""
-        fresh = CompletenessFilter(size)
+        fresh = CompletenessFilter(size, self._last.shape[1])
         for name, array in vars(self).items():
             vars(fresh)[name][: len(array)] = array
         vars(self).update(vars(fresh))
@@ -135,8 +136,9 @@ class AnomalyMonitor:
     def _begin(self, library: DetectorLibrary | None) -> None:
         self._library = library
         self._scorer = None if library is None else Scorer(library, self.room)
-        self._alarms = Alarms(self.room)
-        self._complete = CompletenessFilter(self.room)
+        raised_after_s = RAISED_AFTER_S if library is None else library.pooled.raised_after_s
+        self._alarms = Alarms(self.room, raised_after_s=raised_after_s)
+        self._complete = CompletenessFilter(self.room, len(library.metrics) if library else 0)
 
     def replace_model(self, library: DetectorLibrary | None) -> None:
         """Change to another model's detectors: alarms are closed, and all baselines are learned again."""
@@ -174,10 +176,10 @@ class AnomalyMonitor:
 
     def take(self, samples: SampleArrays) -> None:
         """Score samples; those that were scored before are left out."""
-        if self._scorer is None or not len(samples):
+        if self._scorer is None or self._library is None or not len(samples):
             return
         self._unnamed &= len(samples) <= _MOST_ROWS
-        samples = samples.take(np.isin(samples.number, list(self._tracked))).with_metrics(DETECTOR_METRICS)
+        samples = samples.take(np.isin(samples.number, list(self._tracked))).with_metrics(self._library.metrics)
         numbers, code = np.unique(samples.number, return_inverse=True)
         them = [self._tracked[number] for number in numbers.tolist()]
         scored_ns = np.array([tracked.scored_ns for tracked in them], dtype=np.int64)
@@ -241,7 +243,7 @@ class AnomalyMonitor:
 
     def announcements(self) -> list[AnomalyAnnouncement]:
         """Return the announcements since the last call."""
-        return self._throttle.take()
+        return self._throttle.take(self._alarms.standing, self._at)
 
     def state(self, tracked: TrackedContainer) -> MonitorState:
         """Return how a container is watched; from any thread."""

@@ -206,6 +206,8 @@ class AnomalyAnnouncement(Announcement):
         The highest so far.
     signals : tuple of ContributingSignal
         What contributed to it.
+    replicas : int
+        In how many of the workload's replicas there is one.
     omitted : int
         How many alarms before this one were not announced.
     over : str or None
@@ -222,6 +224,7 @@ class AnomalyAnnouncement(Announcement):
     announced_s: float
     score: float
     signals: tuple[ContributingSignal, ...]
+    replicas: int
     omitted: int
     over: str | None
 
@@ -261,7 +264,8 @@ class AnomalyAnnouncement(Announcement):
             return f"{name}: nobody knows whether it is as {usual}, since {self.over}; {lasted}"
         why = ": " + "; ".join(signal.text for signal in self.signals) if self.signals else ""
         more = f" ({self.omitted} more since the last announced one)" if self.omitted else ""
-        return f"{name} is not as {usual} since {since} UTC{why}{more}"
+        where = f"{name} in {self.replicas} replicas" if self.replicas > 1 else name
+        return f"{where} is not as {usual} since {since} UTC{why}{more}"
 
     def describe(self) -> dict[str, object]:
         """Return the part of the log line's JSON object that only alarms have."""
@@ -269,7 +273,8 @@ class AnomalyAnnouncement(Announcement):
             **describe(self.view, self.cluster, self.container.started_at, None), "service": self.of_service,
             "donors": [[service, round(weight, 6)] for service, weight in self.source_detectors],
             "since": _instant(self.since_s), "until": _instant(self.until_s), "score": round(self.score, 6),
-            "drivers": [signal.to_json() for signal in self.signals], "untold": self.omitted, "reason": self.over,
+            "drivers": [signal.to_json() for signal in self.signals], "replicas": self.replicas, "untold": self.omitted,
+            "reason": self.over,
         }  # fmt: skip
 
     def values(self) -> dict[str, float | int | str]:

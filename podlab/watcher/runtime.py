@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 _ONE_CHECK: Final = TriggerPolicy(consecutive=1, timeout_s=1e-9)
 #: Buckets of the time to a decision.
 _SECONDS: Final = (10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
-#: The metrics that detectors look at.
-DETECTOR_METRICS: Final = ORIGINAL_METRICS
 #: These show which rows an agent wrote without values, whatever else a model reads.
 _CPU_AND_MEMORY: Final = tuple(name for name in ORIGINAL_METRICS if CATALOGUE[name].family in ("cpu", "memory"))
 # mallopt(3), from malloc.h of glibc.
@@ -261,7 +259,7 @@ class ReloadableModel:
         """Name the metrics to fetch for it, in the catalogue's order; with ``anomalies`` for its detectors as well."""
         used = {*self.identifier.columns, *_CPU_AND_MEMORY}
         if anomalies and self.library is not None:
-            used |= {*DETECTOR_METRICS}
+            used |= {*self.library.metrics}
         return tuple(name for name in MEASURED_METRICS if name in used)
 
     def refresh(self) -> bool:

@@ -24,7 +24,7 @@ def test_an_anomaly_is_told_with_what_drives_it_and_when_it_is_over(
     begun, over = here.lines[-2:]
     begin_s = anomalous["started_at"].iloc[0].timestamp()
     assert 150 <= pd.Timestamp(begun["since"]).timestamp() - begin_s < 160
-    assert 20 <= pd.Timestamp(begun["time"]).timestamp() - pd.Timestamp(begun["since"]).timestamp() <= 35
+    assert 10 <= pd.Timestamp(begun["time"]).timestamp() - pd.Timestamp(begun["since"]).timestamp() <= 35
     assert "cpu_usage_nanocores" in {driver["signal"] for driver in begun["drivers"]}
     assert begun["message"].startswith("main is not as usual for redis since 08:02:3")
     assert "deviations above" in begun["message"]
@@ -39,6 +39,21 @@ def test_an_anomaly_is_told_with_what_drives_it_and_when_it_is_over(
     assert 'podlab_anomalies_total{kind="anomalous",service="redis"} 1.0' in text
     assert 'podlab_scored_containers{state="watching"} 6.0' in text
     assert 'podlab_scored_containers{state="anomalous"} 0.0' in text
+
+
+def test_replicas_that_are_anomalous_together_are_told_of_once(
+    normal: pd.DataFrame, model_with_detectors: Path
+) -> None:
+    pods = normal.loc[normal["service"] == "redis", "pod"].unique()[:2].tolist()
+    replicas = normal.assign(pod=normal["pod"].replace(dict(zip(pods, ("cache-0", "cache-1"), strict=True))))
+    both = overload(overload(replicas, "cache-0", 150.0, 300.0), "cache-1", 150.0, 300.0)
+    here = make_anomaly_bench(both, model_with_detectors)
+    here.appear(*pods_of(both))
+    here.run(440)
+    told = [line for line in here.lines if line["event"] in ("anomalous", "anomaly-over")]
+    assert [line["event"] for line in told] == ["anomalous", "anomaly-over"]
+    assert [line["replicas"] for line in told] == [2, 2]
+    assert told[0]["message"].startswith("main in 2 replicas is not as usual for redis since")
 
 
 def test_how_each_is_watched_stands_in_json_and_on_the_page(

@@ -135,7 +135,7 @@ def alarm(over: str | None = None) -> AnomalyAnnouncement:
         signals=(
             ContributingSignal("rx_bytes", 12.3, "itself"), ContributingSignal("memory_rss_bytes", -20.0, "service")
         ),
-        omitted=0, over=over,
+        replicas=1, omitted=0, over=over,
     )  # fmt: skip
 
 
