@@ -21,6 +21,8 @@ ENGINE_FOLDER = Path("/var")
 #: A deployment with its load seldom writes more than a few hundred MB; some run side by side.
 _LEAST_FREE_BYTES = 2_000_000_000
 _NEEDED_MEMORY_BYTES = 4_000_000_000
+#: Where podman looks for the init that ``--init`` starts.
+_PODMANS_INIT = Path("/usr/libexec/podman/catatonit")
 
 
 @dataclass(frozen=True)
