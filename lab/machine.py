@@ -191,7 +191,13 @@ def _check_engine(runtime: Runtime) -> list[MachineCheck]:
                 "engine", False, "crun refuses hybrid control groups", "install runc and choose it", stops=True
             )
         ]
-    return [MachineCheck("engine", True, f"{runtime.engine} with {low_level or 'its own runtime'}")]
+    findings = [MachineCheck("engine", True, f"{runtime.engine} with {low_level or 'its own runtime'}")]
+    if runtime.engine == "podman" and not (shutil.which("catatonit") or _PODMANS_INIT.exists()):
+        # Debian only recommends it; every deployment that draws an init as its first process would die.
+        findings.append(
+            MachineCheck("init", False, "podman has no init for containers", "install catatonit", stops=True)
+        )
+    return findings
 
 
 def _check_debian(runtime: Runtime) -> MachineCheck:
