@@ -218,7 +218,9 @@ def load(folder: Path | str) -> Bundle:
     """
     folder = Path(folder)
     info, files = read_bundle(folder)
-    own = [name for name in detectors.FILES if name in files]
+    # Formats 1 and 2 say by their number whether there are detectors; since then a model may have them.
+    promised = {1: (), 2: detectors.FILES}
+    own = promised.get(info.manifest["format"], [name for name in detectors.FILES if name in files])
     identifier = from_files({name: files[name] for name in files if name not in (CARD, *own)}, where=str(folder))
     if list(identifier.services) != info.manifest["services"] or list(identifier.columns) != info.manifest["columns"]:
         raise InputError(
