@@ -80,6 +80,8 @@ def choose_members(
                 services=services, trees=_TREES, members=members, seed=seed, jobs=jobs,
             )  # fmt: skip
             right[number, test] = forest.predict(learned.X[test]).argmax(axis=1) == y[test]
+    if not tested.any():
+        return "subspaces", {}
     return _decide(right[:, tested], y[tested], groups[learned.owner][tested])
 
 
