@@ -34,6 +34,9 @@ _MOST_ROWS = 200_000
 _PEAKS = 40
 _TAIL_SHAPES = (-0.3, 0.3)
 _THRESHOLDS = (1.0, 12.0)
+#: With fewer container-days of normal samples (half an hour), a forest's alarm level for one alarm a day is a guess
+#: that no fault reaches; detectors that know normal samples only still tell the clear ones.
+_LEAST_DAYS = 0.02
 #: Training rows of the pooled detector, at most.
 _MAX_POOLED_ROWS = 20_000
 
@@ -117,7 +120,7 @@ def fit_library(
         return None
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
-    if make_estimators is None and _longest_s(rows) >= LEAST_SECONDS:
+    if make_estimators is None and _longest_s(rows) >= LEAST_SECONDS and _watched_days(rows) >= _LEAST_DAYS:
         normal = _draw_containers(normal, seed)
         detectors, pooled, rarities, pooled_rare = fit_fault_detectors(normal, group=group, seed=seed)
         own = choose_threshold(rarities, false_alarms_per_day)
@@ -129,6 +132,12 @@ def fit_library(
     with threadpool_limits(limits=1):  # more threads only wait for each other: the matrices are small
         make = make_estimators or default_estimators
         return _fit_all(training, tuple(name_of.tolist()), service[rows.code], seed, make, false_alarms_per_day)
+
+
+def _watched_days(rows: Rows) -> float:
+    """Give how long all containers were recorded together."""
+    step_s = np.diff(rows.offset_s)[np.diff(rows.code) == 0]
+    return float(step_s.clip(0).sum()) / 86_400
 
 
 def _longest_s(rows: Rows) -> float:

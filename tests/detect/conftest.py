@@ -25,7 +25,7 @@ def _library() -> DetectorLibrary:
 @cache
 def fault_library() -> DetectorLibrary:
     """Detectors learned from synthetic faults."""
-    samples = make_samples(SERVICES, deployments_per_service=4, seconds=90)
+    samples = make_samples(SERVICES, deployments_per_service=7, seconds=90)
     found = fit_library(samples)
     assert found is not None
     return found

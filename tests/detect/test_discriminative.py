@@ -22,7 +22,7 @@ def test_every_service_shares_the_forest_and_has_its_own_usual_values() -> None:
     assert sorted(library.detectors) == sorted(SERVICES)
     assert all(isinstance(each, FaultDetector) and each.forest is library.pooled.forest for each in found)
     assert len({each.scaler.location.tobytes() for each in found}) == len(SERVICES) + 1
-    assert [each.deployments for each in found] == [4, 4, 4, 12]
+    assert [each.deployments for each in found] == [7, 7, 7, 21]
 
 
 def test_a_fault_scores_above_normal_life(samples: pd.DataFrame) -> None:

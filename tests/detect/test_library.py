@@ -42,13 +42,18 @@ def test_nothing_is_learned_from_a_fault_or_after_it() -> None:
     assert np.array_equal(a.pooled.scaler.location, b.pooled.scaler.location)
 
 
-def test_detectors_learn_from_synthetic_faults_where_lives_are_long_enough_for_one() -> None:
-    lives = [make_samples(SERVICES, deployments_per_service=2, seconds=seconds) for seconds in (25, 40)]
-    short, long = (fit_library(each) for each in lives)
-    assert short is not None
-    assert long is not None
-    assert isinstance(short.pooled, Detector)
-    assert isinstance(long.pooled, FaultDetector)
+def test_detectors_learn_from_synthetic_faults_where_runs_are_long_enough_for_one_and_half_an_hour_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    short, long = (make_samples(SERVICES, deployments_per_service=2, seconds=seconds) for seconds in (25, 40))
+    little = fit_library(long)
+    assert little is not None
+    assert isinstance(little.pooled, Detector)
+    monkeypatch.setattr("podlab.detect.library._LEAST_DAYS", 0.0)
+    for samples, kind in ((short, Detector), (long, FaultDetector)):
+        found = fit_library(samples)
+        assert found is not None
+        assert isinstance(found.pooled, kind)
 
 
 def test_a_library_looks_at_the_metrics_that_it_learned_from() -> None:
