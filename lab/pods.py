@@ -16,7 +16,8 @@ from lab.matrix import CPU_LIMIT_CORES, MEMORY_FACTOR, Deployment, mebibytes
 from lab.runtime import ContainerSpec
 from lab.service import Service
 from lab.specifications import client_specification, service_files, service_specification
-from podlab.data.labels import INSTANCE_LABEL, LabelRules
+from podlab.data.labels import LabelRules
+from podlab.data.workloads import INSTANCE_LABEL
 from podlab.errors import InputError
 
 Object = dict[str, Any]

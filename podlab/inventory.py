@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from podlab.data.labels import workload_of
+from podlab.data.workloads import workload_of
 from podlab.identify.claims import ClaimCheck, check_claims
 from podlab.identify.identifier import Identifier
 from podlab.identify.workload import WorkloadPrediction

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.data.labels import workload_of
+from podlab.data.workloads import workload_of
 from podlab.identify.calibration import to_logits
 from podlab.identify.identifier import Identifier
 from podlab.identify.novelty import NOVELTY_THRESHOLD

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from podlab.data.catalogue import CATALOGUE, CONTAINER_KEY, MEASURED_METRICS, ORIGINAL_METRICS
-from podlab.data.labels import deployments_of
 from podlab.data.samples import MISSING_NUMBERS, MISSING_WORDS, as_numbers, check_samples, known_text, median_interval_s
 from podlab.data.units import parse_duration_s
+from podlab.data.workloads import deployments_of
 from podlab.errors import InputError
 from podlab.importing.mapping import (
     TEXT,

@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Raw, Struct, field
 from urllib3 import BaseHTTPResponse
 
-from podlab.data.labels import workload_of
+from podlab.data.workloads import workload_of
 from podlab.http import DECODE_ERRORS, one_line
 from podlab.kubernetes.errors import Status, UnreadableError
 
@@ -211,7 +211,7 @@ class WatchedContainer(Struct, frozen=True, gc=False):
     reason : str or None
         Why it waits or ended: CrashLoopBackOff, ImagePullBackOff, OOMKilled, Evicted, ...
     workload : str
-        What controls its pod: :func:`podlab.data.labels.workload_of`.
+        What controls its pod: :func:`podlab.data.workloads.workload_of`.
     image : str
         As the pod's specification names it.
     app : str

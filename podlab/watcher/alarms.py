@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.data.labels import workload_of
+from podlab.data.workloads import workload_of
 from podlab.detect.library import SAME_ALARM_S
 from podlab.detect.scoring import ContributingSignal, StepScores, contributing_signals
 from podlab.watcher.containers import TrackedContainer

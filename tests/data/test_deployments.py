@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podlab.data.labels import deployments_of, strip_generated, workload_of
+from podlab.data.workloads import deployments_of, strip_generated, workload_of
 
 
 def pods(*rows: dict[str, Any]) -> pd.DataFrame:

@@ -22,7 +22,8 @@ from lab.manifests import to_yaml, write_manifests
 from lab.plan import Plan, draw
 from lab.pods import PodOptions, escape, quantity
 from lab.specifications import service_files
-from podlab.data.labels import LabelRules, deployments_of, label_containers
+from podlab.data.labels import LabelRules, label_containers
+from podlab.data.workloads import deployments_of
 from podlab.errors import InputError
 from tests.support.kubeschema import check_object
 
