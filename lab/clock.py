@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 
-class Clock(Protocol):
+class RecorderClock(Protocol):
     """Tells the time and waits."""
 
     def now(self) -> datetime:

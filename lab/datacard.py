@@ -14,7 +14,7 @@ import pandas as pd
 
 from lab.matrix import Deployment
 from lab.parts import Died
-from lab.plan import Plan
+from lab.plan import RecordingPlan
 from lab.service import PATTERNS
 from lab.sites import find_site
 from podlab.data.catalogue import CATALOGUE
@@ -26,7 +26,7 @@ class RecordingConditions:
 
     Attributes
     ----------
-    plan : Plan
+    plan : RecordingPlan
         What was asked for.
     parallel : int
         How many deployments ran at once.
@@ -38,7 +38,7 @@ class RecordingConditions:
         What the user adds to the known faults.
     """
 
-    plan: Plan
+    plan: RecordingPlan
     parallel: int
     images: str
     machine: Mapping[str, str]

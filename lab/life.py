@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from lab import faults
-from lab.clock import Clock
+from lab.clock import RecorderClock
 from lab.deploy import StopReport
 from lab.matrix import Deployment, PlannedFault
 from lab.probe import ContainerDiedError
@@ -85,7 +85,7 @@ class FaultEvent:
 
 
 @dataclass(frozen=True)
-class Life:
+class RecordedLife:
     """What came of a deployment that lived to its end.
 
     Attributes
@@ -110,10 +110,10 @@ def record_life(
     deployment: Deployment,
     place: int,
     start: Starter,
-    clock: Clock,
+    clock: RecorderClock,
     stopping: threading.Event,
     beside: Executor | None = None,
-) -> Life:
+) -> RecordedLife:
     """Start a deployment, sample it to its end and remove it.
 
     Parameters
@@ -124,7 +124,7 @@ def record_life(
         Where; see :meth:`lab.deploy.Lab.start`.
     start : callable
         Starts it.
-    clock : Clock
+    clock : RecorderClock
         Tells the time and waits.
     stopping : threading.Event
         Set when the recording is asked to stop.
@@ -160,7 +160,7 @@ def record_life(
     identity = {key: value for key, value in running.identity.items() if key != "started_at"}
     samples = pd.DataFrame(sampling.rows).assign(**identity)
     events = schedule.events
-    return Life(
+    return RecordedLife(
         check_samples(mark_faults(samples, events), where=deployment.name), report.load, events, sampling.restarts
     )
 
@@ -190,7 +190,9 @@ def _load_arrived(report: StopReport) -> bool:
 class _Schedule:
     """Begins and ends a deployment's faults beside its sampling, which they must not hold up."""
 
-    def __init__(self, running: Running, planned: tuple[PlannedFault, ...], clock: Clock, worker: Executor) -> None:
+    def __init__(
+        self, running: Running, planned: tuple[PlannedFault, ...], clock: RecorderClock, worker: Executor
+    ) -> None:
         self.events: list[FaultEvent] = []
         self._running = running
         self._clock = clock
@@ -242,7 +244,7 @@ class _Sampling:
     """Takes the samples of one deployment."""
 
     def __init__(
-        self, running: Running, seconds: int, schedule: _Schedule, clock: Clock, stopping: threading.Event
+        self, running: Running, seconds: int, schedule: _Schedule, clock: RecorderClock, stopping: threading.Event
     ) -> None:
         self.rows: list[dict[str, Any]] = []
         self.restarts = 0

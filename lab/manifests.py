@@ -12,7 +12,7 @@ import yaml
 
 from lab import client
 from lab.images import recipes
-from lab.plan import Plan, draw
+from lab.plan import RecordingPlan, draw
 from lab.pods import CLIENT_CODE, PART_OF, Object, PodOptions, config_map, objects_of
 from lab.service import Service
 from lab.sites import find_site
@@ -60,7 +60,7 @@ class ManifestSummary:
 
 
 def write_manifests(
-    folder: Path, services: Sequence[Service], plan: Plan, options: PodOptions, namespace: str | None = None
+    folder: Path, services: Sequence[Service], plan: RecordingPlan, options: PodOptions, namespace: str | None = None
 ) -> ManifestSummary:
     """Write a folder for ``kubectl apply -k``: one file for each deployment, and the recipes of images to make.
 
@@ -72,7 +72,7 @@ def write_manifests(
         Made new; an older folder of manifests is replaced.
     services : sequence of Service
         From the catalogue.
-    plan : Plan
+    plan : RecordingPlan
         What is drawn. Faults, long lives and most of a site mean nothing here.
     options : PodOptions
         What all pods share.

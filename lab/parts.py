@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.effects import effect_of
-from lab.life import Life
+from lab.life import RecordedLife
 from lab.matrix import Deployment, to_json
 from podlab.errors import InputError
 from podlab.files import atomic_file
@@ -123,7 +123,7 @@ class Parts:
         path = self._death(deployment, self.attempts(deployment) + 1)
         _write_json(path, {"reason": reason, "log_tail": log_tail})
 
-    def keep(self, deployment: Deployment, life: Life) -> None:
+    def keep(self, deployment: Deployment, life: RecordedLife) -> None:
         """Keep a finished deployment."""
         faults = [
             {

@@ -37,7 +37,7 @@ _EARLY = 0.85
 
 
 @dataclass(frozen=True)
-class Plan:
+class RecordingPlan:
     """How much of everything a recording shall hold.
 
     Attributes
@@ -77,7 +77,7 @@ class Plan:
     site: str = DEFAULT_SITE
 
 
-def draw(services: Sequence[Service], plan: Plan) -> list[Deployment]:
+def draw(services: Sequence[Service], plan: RecordingPlan) -> list[Deployment]:
     """Draw the deployments of a recording, in the order of their starts.
 
     The order is a randomised block design: each block holds one deployment of every service in random order. So
@@ -90,7 +90,7 @@ def draw(services: Sequence[Service], plan: Plan) -> list[Deployment]:
     ----------
     services : sequence of Service
         From the catalogue. Those kept unknown are drawn like the others if the plan asks for no ``unknown``.
-    plan : Plan
+    plan : RecordingPlan
         How much of what.
 
     Raises
@@ -121,7 +121,7 @@ def draw(services: Sequence[Service], plan: Plan) -> list[Deployment]:
     return order
 
 
-def _check(services: Sequence[Service], plan: Plan) -> None:
+def _check(services: Sequence[Service], plan: RecordingPlan) -> None:
     anything = plan.per_service > 0 or plan.unknown > 0 or plan.faults > 0 or plan.normal > 0
     if not services or not plan.patterns or plan.per_service < 0 or not anything:
         raise InputError("the matrix is empty", hint="give at least one service, one pattern and one deployment")
@@ -133,7 +133,7 @@ def _check(services: Sequence[Service], plan: Plan) -> None:
         raise InputError(f"fault seconds are {plan.fault_seconds}, at least {MIN_FAULT_SECONDS} are needed")
 
 
-def _known(service: Service, plan: Plan) -> list[Deployment]:
+def _known(service: Service, plan: RecordingPlan) -> list[Deployment]:
     """One service's deployments without any events, some of them with a long life."""
     count = plan.per_service
     chance = random.Random(f"{plan.seed}/{plan.site}/{service.name}/lives")
@@ -144,7 +144,7 @@ def _known(service: Service, plan: Plan) -> list[Deployment]:
     return [replace(each, seconds=plan.long_seconds) if index in long else each for index, each in enumerate(drawn)]
 
 
-def _endless(service: Service, plan: Plan, role: Role, seconds: int) -> Iterator[Deployment]:
+def _endless(service: Service, plan: RecordingPlan, role: Role, seconds: int) -> Iterator[Deployment]:
     """Draw one deployment of a service after the other: its profiles take turns, and so do its patterns."""
     release = service.releases_among([find_site(plan.site).release])[0]
     patterns = [pattern for pattern in plan.patterns if pattern in service.patterns] or list(service.patterns)
@@ -160,7 +160,7 @@ def _endless(service: Service, plan: Plan, role: Role, seconds: int) -> Iterator
         )  # fmt: skip
 
 
-def _profiles_in_turn(service: Service, plan: Plan, role: Role) -> Iterator[dict[str, Cell]]:
+def _profiles_in_turn(service: Service, plan: RecordingPlan, role: Role) -> Iterator[dict[str, Cell]]:
     """Go through a service's profiles, over and over; the next site goes on where this one ends."""
     profiles = service.profiles()
     random.Random(f"{plan.seed}/{service.name}/{role}/profiles").shuffle(profiles)
@@ -170,14 +170,14 @@ def _profiles_in_turn(service: Service, plan: Plan, role: Role) -> Iterator[dict
         yield profiles[index % len(profiles)]
 
 
-def _patterns_in_turn(service: Service, plan: Plan, role: Role, patterns: list[str]) -> Iterator[str]:
+def _patterns_in_turn(service: Service, plan: RecordingPlan, role: Role, patterns: list[str]) -> Iterator[str]:
     """Go through all patterns in random order, then again in another."""
     chance = random.Random(f"{plan.seed}/{plan.site}/{service.name}/{role}/patterns")
     while True:
         yield from chance.sample(patterns, len(patterns))
 
 
-def _with_events(services: Sequence[Service], plan: Plan, role: Role, count: int) -> list[Deployment]:
+def _with_events(services: Sequence[Service], plan: RecordingPlan, role: Role, count: int) -> list[Deployment]:
     """Deployments with faults or normal events: services and kinds take turns, so that none stands for another."""
     if not count:
         return []

@@ -8,7 +8,7 @@ import threading
 import traceback
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
-from lab.clock import Clock, SystemClock
+from lab.clock import RecorderClock, SystemClock
 from lab.life import INTERVAL_S, Starter, Stopped, record_life
 from lab.matrix import Deployment
 from lab.parts import Parts
@@ -28,7 +28,7 @@ def record(
     *,
     start: Starter,
     parallel: int = 6,
-    clock: Clock | None = None,
+    clock: RecorderClock | None = None,
     progress: Progress | None = None,
     budget_s: float | None = None,
 ) -> None:
@@ -42,7 +42,7 @@ def record(
         Starts a deployment at a place from 0 on; :meth:`lab.deploy.Lab.start`.
     parallel : int
         How many run at once.
-    clock : Clock, optional
+    clock : RecorderClock, optional
         The machine's by default.
     progress : Progress, optional
         Told after each deployment, by the thread that recorded it: how many are settled (finished or dropped), of how
@@ -102,7 +102,7 @@ def _record_until_settled(
     place: int,
     parts: Parts,
     start: Starter,
-    clock: Clock,
+    clock: RecorderClock,
     stopping: threading.Event,
     deadline_s: float,
 ) -> None:
@@ -124,7 +124,7 @@ def _record_until_settled(
             parts.keep(deployment, life)
 
 
-def _wait(clock: Clock, seconds: float, stopping: threading.Event) -> None:
+def _wait(clock: RecorderClock, seconds: float, stopping: threading.Event) -> None:
     """Wait in short steps, so that a stop is heard."""
     end_s = clock.monotonic_s() + seconds
     while not stopping.is_set() and (left_s := end_s - clock.monotonic_s()) > 0:

@@ -14,7 +14,7 @@ from typing import Any
 
 from lab import client as client_package
 from lab.client import known_work as known
-from lab.clock import Clock, SystemClock
+from lab.clock import RecorderClock, SystemClock
 from lab.deploy import Lab
 from lab.images import CLIENT_IMAGE, check_source
 from lab.probe import Probe, open_probe
@@ -191,7 +191,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
 def run(
     engine: str = "podman",
     images: str = "debian",
-    clock: Clock | None = None,
+    clock: RecorderClock | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[KnownWorkCheck]:
     """Do known work in real containers and compare it with the recorder's columns.
@@ -200,7 +200,7 @@ def run(
     ----------
     engine, images, say
         As for :func:`lab.session.record_lab`.
-    clock : Clock, optional
+    clock : RecorderClock, optional
         The machine's by default.
 
     Returns
@@ -220,7 +220,7 @@ def run(
 class _Selftest:
     """The containers that do known work, by name, and the client that asks them to."""
 
-    def __init__(self, lab: Lab, clock: Clock) -> None:
+    def __init__(self, lab: Lab, clock: RecorderClock) -> None:
         self._lab = lab
         self._clock = clock
         (free, self._client_address), (cpu, memory), (disk, _) = (lab.addresses(place) for place in range(3))

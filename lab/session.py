@@ -22,7 +22,7 @@ from lab.host import BusyNeighbour
 from lab.images import ImageSource, check_source, provide_images
 from lab.matrix import Deployment
 from lab.parts import Parts
-from lab.plan import Plan, draw
+from lab.plan import RecordingPlan, draw
 from lab.runtime import Runtime
 from lab.sites import DEFAULT_SITE, SITES, Site, find_site
 from podlab.data.draws import ROLES, draws_file
@@ -74,7 +74,7 @@ class Summary:
 def record_lab(
     out: Path,
     *,
-    plan: Plan,
+    plan: RecordingPlan,
     services: Sequence[str] | None = None,
     extra_catalogue: Path | None = None,
     parallel: int | None = None,
@@ -95,7 +95,7 @@ def record_lab(
         The Parquet file to make; its data card stands beside it with the suffix ``.md``, and what was drawn for
         each deployment in ``NAME-draws.csv``. Unknown services, deployments with faults and those with normal events
         go to ``NAME-unknown.parquet``, ``NAME-faults.parquet`` and ``NAME-normal.parquet``.
-    plan : Plan
+    plan : RecordingPlan
         What to record.
     services : sequence of str, optional
         Names from the catalogue; by default all that are not kept unknown, and those too if the plan asks for them.
@@ -195,7 +195,9 @@ def outputs_of(out: Path) -> list[Path]:
     return [*recordings, *(path.with_suffix(".md") for path in recordings)]
 
 
-def _choose(services: list[catalogue.Service], names: Sequence[str] | None, plan: Plan) -> list[catalogue.Service]:
+def _choose(
+    services: list[catalogue.Service], names: Sequence[str] | None, plan: RecordingPlan
+) -> list[catalogue.Service]:
     chosen = catalogue.select(services, names)
     if names or not plan.unknown:
         return chosen

@@ -172,7 +172,7 @@ def record(
 
     Example: podlab lab record --services redis,nginx --seconds 60 --out mine.parquet
     """
-    from lab.plan import Plan
+    from lab.plan import RecordingPlan
     from lab.service import PATTERNS
     from lab.session import outputs_of, record_lab
     from podlab.config import load_settings
@@ -181,7 +181,7 @@ def record(
 
     for target in outputs_of(out):
         refuse_inputs(target, service_files(catalogue))
-    plan = Plan(
+    plan = RecordingPlan(
         patterns=parse_names(patterns) or PATTERNS,
         per_service=per_service,
         seed=load_settings(seed=seed).seed,

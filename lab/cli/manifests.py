@@ -44,7 +44,7 @@ def manifests(
     from lab.catalogue import load_all, select
     from lab.images import PREFIX, check_source
     from lab.manifests import write_manifests
-    from lab.plan import Plan
+    from lab.plan import RecordingPlan
     from lab.pods import PodOptions
     from lab.service import PATTERNS
     from podlab.config import load_settings
@@ -52,7 +52,7 @@ def manifests(
 
     refuse_inputs(out, service_files(catalogue))
     chosen = select(load_all(catalogue), parse_names(services))
-    plan = Plan(
+    plan = RecordingPlan(
         patterns=parse_names(patterns) or PATTERNS,
         per_service=per_service,
         seed=load_settings(seed=seed).seed,

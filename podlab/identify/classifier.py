@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from podlab.identify.forest import Forest, Members, fit_subspace_forest
 from podlab.identify.novelty import NearestNeighbours, fit_nearest_neighbours
 
-IntArray = NDArray[np.int32]
+Int32Array = NDArray[np.int32]
 FloatArray = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 
@@ -259,7 +259,7 @@ def service_similarity(proximity: Sequence[FloatArray], truth: NDArray[np.intp],
     return similarity
 
 
-def _shared_trees(leaves: IntArray, known: IntArray) -> Iterator[tuple[int, NDArray[np.integer[Any]]]]:
+def _shared_trees(leaves: Int32Array, known: Int32Array) -> Iterator[tuple[int, NDArray[np.integer[Any]]]]:
     """Count the trees in which rows and training containers share the leaf: first row, counts (n_block, n_known)."""
     if len(leaves) >= _MANY_ROWS and len(known):
         by_leaf = _ByLeaf(leaves, known)
@@ -277,7 +277,7 @@ class _ByLeaf:
     run begins, and where the first container behind it stands.
     """
 
-    def __init__(self, leaves: IntArray, known: IntArray) -> None:
+    def __init__(self, leaves: Int32Array, known: Int32Array) -> None:
         self._known = len(known)
         self._leaves = leaves
         order = np.argsort(known, axis=None, kind="stable")

@@ -29,9 +29,9 @@ _LEAST_ROWS = 2
 #: Segments that are used of one container, at most: a long recording costs no more.
 MAX_SEGMENTS = 3
 
-Kind = Literal["startup", "steady"]
+ObservationKind = Literal["startup", "steady"]
 #: What files call them.
-STORED_KINDS: dict[Kind, Literal["birth", "midlife"]] = {"startup": "birth", "steady": "midlife"}
+STORED_KINDS: dict[ObservationKind, Literal["birth", "midlife"]] = {"startup": "birth", "steady": "midlife"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ObservationWindow:
         Its length.
     """
 
-    kind: Kind
+    kind: ObservationKind
     length_s: float
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 from lab.catalogue import load, select
 from lab.deploy import StopReport
 from lab.matrix import Deployment, PlannedFault
-from lab.plan import Plan, draw
+from lab.plan import RecordingPlan, draw
 from lab.probe import ContainerDiedError
 from lab.runtime import ContainerFacts, Runtime
 from podlab.errors import PodlabError
@@ -21,7 +21,7 @@ BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 def small_matrix(seed: int = 0) -> list[Deployment]:
     """Four deployments of one service, two of them idle, of five seconds each."""
-    matrix = draw(select(load(), ["redis"]), Plan(("idle", "heavy"), per_service=4, seed=seed))
+    matrix = draw(select(load(), ["redis"]), RecordingPlan(("idle", "heavy"), per_service=4, seed=seed))
     return [replace(deployment, seconds=5) for deployment in matrix]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lab.life import FaultEvent, Life, Stopped, mark_faults, record_life
+from lab.life import FaultEvent, RecordedLife, Stopped, mark_faults, record_life
 from lab.matrix import Deployment, PlannedFault
 from lab.probe import ContainerDiedError
 from tests.lab.fakes import BEGIN, FakeClock, FakeDeployment, FakeLab, small_matrix
@@ -32,7 +32,7 @@ class AtOnce(Executor):
         return done
 
 
-def _live(lab: FakeLab, deployment: Deployment = DEPLOYMENT) -> Life:
+def _live(lab: FakeLab, deployment: Deployment = DEPLOYMENT) -> RecordedLife:
     return record_life(deployment, 0, lab.start, lab.clock, threading.Event(), AtOnce())
 
 

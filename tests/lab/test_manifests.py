@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from lab.catalogue import load, select
 from lab.manifests import to_yaml, write_manifests
-from lab.plan import Plan, draw
+from lab.plan import RecordingPlan, draw
 from lab.pods import PodOptions, escape, quantity
 from lab.specifications import service_files
 from podlab.data.labels import LabelRules, label_containers
@@ -29,12 +29,16 @@ from tests.support.kubeschema import check_object
 
 PATTERNS = ("steady", "idle")
 ALL = [service.name for service in load()]
-DRAWN = draw(load(), Plan(PATTERNS, per_service=4))
+DRAWN = draw(load(), RecordingPlan(PATTERNS, per_service=4))
 
 
 def _write(folder: Path, names: list[str], *, seed: int = 0, namespace: str | None = None, **options: Any) -> Path:
     write_manifests(
-        folder, select(load(), names), Plan(PATTERNS, per_service=4, seed=seed), PodOptions(**options), namespace
+        folder,
+        select(load(), names),
+        RecordingPlan(PATTERNS, per_service=4, seed=seed),
+        PodOptions(**options),
+        namespace,
     )
     return folder
 

@@ -14,7 +14,7 @@ import pytest
 from lab import machine, session
 from lab.catalogue import load, select
 from lab.parts import Parts
-from lab.plan import Plan, draw
+from lab.plan import RecordingPlan, draw
 from lab.recorder import record
 from podlab.data.draws import draws_file, read_draws
 from podlab.data.recordings import read_recording
@@ -22,7 +22,7 @@ from podlab.errors import InputError, PodlabError
 from podlab.files import sha256_of
 from tests.lab.fakes import FakeClock, FakeLab, dies
 
-PLAN = Plan(("idle", "heavy"), per_service=4, seconds=60, seed=3)
+PLAN = RecordingPlan(("idle", "heavy"), per_service=4, seconds=60, seed=3)
 MATRIX = draw(select(load(), ["redis"]), PLAN)
 ARGUMENTS: dict[str, Any] = {"services": ["redis"], "plan": PLAN}
 
@@ -131,10 +131,10 @@ def test_other_arguments_do_not_continue_it(out: Path) -> None:
     "wrong",
     [
         {"services": ["nothing"]},
-        {"plan": Plan(patterns=("sleepy",))},
-        {"plan": Plan(per_service=0)},
-        {"plan": Plan(seconds=59)},
-        {"plan": Plan(site="zulu")},
+        {"plan": RecordingPlan(patterns=("sleepy",))},
+        {"plan": RecordingPlan(per_service=0)},
+        {"plan": RecordingPlan(seconds=59)},
+        {"plan": RecordingPlan(site="zulu")},
         {"parallel": 0},
         {"parallel": 1000},
         {"images": "shop"},
@@ -143,7 +143,7 @@ def test_other_arguments_do_not_continue_it(out: Path) -> None:
 )
 def test_wrong_arguments_are_refused_and_leave_nothing(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError):
-        session.record_lab(tmp_path / "new.parquet", **{"plan": Plan(), **wrong})
+        session.record_lab(tmp_path / "new.parquet", **{"plan": RecordingPlan(), **wrong})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -160,7 +160,7 @@ def test_an_unfit_machine_leaves_nothing_in_the_way_of_other_arguments(
 
 def test_a_recording_is_parquet(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.parquet"):
-        session.record_lab(tmp_path / "new.csv", plan=Plan())
+        session.record_lab(tmp_path / "new.csv", plan=RecordingPlan())
 
 
 def test_one_lab_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
