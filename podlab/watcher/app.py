@@ -101,8 +101,9 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
                 healthy=lambda: clock.steady() - (watcher.last_round_s or began_s) < options.interval_s + STUCK_S,
             )  # fmt: skip
         status = WatcherStatus(
-            watcher, informer.status, began_s, clock.steady, leading=lambda: election is None or election.leading
-        )
+            watcher, informer.status, began_s, clock.steady, now=clock.now,
+            leading=lambda: election is None or election.leading,
+        )  # fmt: skip
         if settings.watch_listen and not once:
             server = stack.enter_context(StatusServer(settings.watch_listen, status))
             log.info("serves at %s:%d", settings.watch_listen.rpartition(":")[0], server.port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from math import nan
@@ -311,7 +312,7 @@ class Watcher:
             self._notifier.put(announcement)
             self.metrics.decisions.labels(decision.service or "unknown", announcement.kind).inc()
             if not decision.revisions:
-                self.metrics.seconds_to_decision.observe(waited_s)
+                self.metrics.decision_seconds.observe(waited_s)
         for tracked in self._tracker.containers:
             if tracked.decision is not None:
                 tracked.prediction = None  # the decision contains it
@@ -328,7 +329,11 @@ class Watcher:
         metrics, now_s = self.metrics, self._clock.now()
         tracked = self.registry.containers()
         decided = [each.decision for each in tracked if each.decision is not None]
-        known = sum(decision.service is not None for decision in decided)
+        services = Counter(decision.service or "unknown" for decision in decided)
+        known = len(decided) - services["unknown"]
+        metrics.identified_containers.clear()
+        for service, count in services.items():
+            metrics.identified_containers.labels(service).set(count)
         metrics.containers.labels("not started").set(len(self.registry.not_started()))
         metrics.containers.labels("waiting").set(len(tracked) - len(decided))
         metrics.containers.labels("decided").set(known)
@@ -344,6 +349,7 @@ class Watcher:
         for verdict in self.workloads.disagreeing(_MOST_SERIES):
             metrics.disagreeing_replicas.labels(*verdict.key).set(verdict.disagreeing)
         metrics.announcements_waiting.set(self._notifier.waiting)
+        metrics.source_healthy.set(self.health.trouble is None)
         metrics.history_rows.set(len(self._buffer))
         waiting = [each for each in self._tracker.containers if each.decision is None]
         newest_s = max((each.newest_s for each in waiting if each.newest_s is not None), default=nan)

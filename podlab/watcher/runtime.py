@@ -11,13 +11,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from math import inf
+from math import inf, nan
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 
+from podlab import __version__
 from podlab.config import Settings
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS
 from podlab.data.claims import claim_aliases
@@ -33,7 +42,7 @@ log = logging.getLogger(__name__)
 #: Decide at the first prediction, and give up at once without one.
 _ONE_CHECK: Final = TriggerPolicy(consecutive=1, timeout_s=1e-9)
 #: Buckets of the time to a decision.
-_SECONDS: Final = (10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
+_SECONDS: Final = (1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
 #: These show which rows an agent wrote without values, whatever else a model reads.
 _CPU_AND_MEMORY: Final = tuple(name for name in ORIGINAL_METRICS if CATALOGUE[name].family in ("cpu", "memory"))
 # mallopt(3), from malloc.h of glibc.
@@ -125,21 +134,31 @@ class WatcherOptions:
 
 
 class Metrics:
-    """The metrics that the watcher exports, in a registry of their own."""
+    """The metrics that the watcher exports, in a registry of their own, named after Prometheus' conventions."""
 
     def __init__(self) -> None:
+        # Series ..._created would double all counters, and nothing reads them.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         own = self.registry
+        ProcessCollector(registry=own)
+        Gauge("podlab_build_info", "1 for the version of podlab.", ["version"], registry=own).labels(__version__).set(1)
         self.decisions = Counter(
             "podlab_decisions", "Decisions by service and kind of announcement.", ["service", "kind"], registry=own
         )
-        self.seconds_to_decision = Histogram(
-            "podlab_seconds_to_decision", "From meeting a container to deciding on it.", buckets=_SECONDS, registry=own
+        self.decision_seconds = Histogram(
+            "podlab_decision_seconds", "From meeting a container to deciding on it.", buckets=_SECONDS, registry=own
         )
         self.containers = Gauge(
             "podlab_containers",
             "Containers: not started, waiting for a decision, decided, unknown.",
             ["state"],
+            registry=own,
+        )
+        self.identified_containers = Gauge(
+            "podlab_identified_containers",
+            "Containers by the service that they are identified as; unknown: as none.",
+            ["service"],
             registry=own,
         )
         self.workloads = Gauge(
@@ -180,6 +199,7 @@ class Metrics:
             "Age of the median container's last scored sample; NaN: none is.",
             registry=own,
         )
+        self.scoring_lag_seconds.set(nan)
         self.announcements_waiting = Gauge(
             "podlab_announcements_waiting", "Announcements that some sink has not taken yet.", registry=own
         )
@@ -188,6 +208,7 @@ class Metrics:
             "Age of the newest sample of a container waited for; NaN: there is none.",
             registry=own,
         )
+        self.source_healthy = Gauge("podlab_source_healthy", "0 while no metrics come of any container.", registry=own)
         self.history_rows = Gauge("podlab_history_rows", "Samples kept.", registry=own)
         self.errors = Counter("podlab_errors", "Errors by what they came from.", ["part"], registry=own)
         self.tick_seconds = Histogram(
@@ -204,11 +225,17 @@ class Metrics:
         )
         self.watch_synced = Gauge("podlab_watch_synced", "1 once the pods were listed.", registry=own)
         self.watch_contact = Gauge(
-            "podlab_watch_contact_age_seconds", "Since the API server was last heard.", registry=own
+            "podlab_watch_contact_timestamp_seconds", "When the API server was last heard.", registry=own
         )
-        self.watch_requests = Gauge(
-            "podlab_watch_requests", "Lists, watches and errors so far.", ["what"], registry=own
+        self._watch_requests = Counter(
+            "podlab_watch_requests", "Lists, watches and errors of both.", ["what"], registry=own
         )
+        self._counted: dict[str, int] = {}
+
+    def count_watch_requests(self, what: str, count: int) -> None:
+        """Raise a counter of requests to what another part has counted so far."""
+        self._watch_requests.labels(what).inc(count - self._counted.get(what, 0))
+        self._counted[what] = count
 
     def text(self) -> bytes:
         """Write them in Prometheus' text format."""

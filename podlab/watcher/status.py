@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -62,6 +63,8 @@ class WatcherStatus:
         The clock of watcher and informer.
     leading : callable
         Whether this watcher announces.
+    now : callable
+        Seconds since 1970.
     """
 
     watcher: Watcher
@@ -69,6 +72,7 @@ class WatcherStatus:
     began_s: float
     steady: Callable[[], float]
     leading: Callable[[], bool] = lambda: True
+    now: Callable[[], float] = time.time
 
     def stuck(self) -> list[str]:
         """Why the watcher should be restarted; empty while it is alive."""
@@ -104,9 +108,9 @@ class WatcherStatus:
         metrics, informer = self.watcher.metrics, self.informer
         metrics.watch_synced.set(informer.synced)
         if informer.last_contact_s is not None:
-            metrics.watch_contact.set(self.steady() - informer.last_contact_s)
+            metrics.watch_contact.set(self.now() - self.steady() + informer.last_contact_s)
         for what, count in (("list", informer.lists), ("watch", informer.watches), ("error", informer.errors)):
-            metrics.watch_requests.labels(what).set(count)
+            metrics.count_watch_requests(what, count)
         return metrics.text()
 
     def containers(self) -> Iterator[dict[str, object]]:

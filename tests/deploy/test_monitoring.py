@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from pathlib import Path
+
+import yaml
 
 from podlab.watcher.runtime import Metrics
 from tests.deploy.conftest import DEPLOY, Objects
+from tests.support.debian import find_program
 from tests.support.kustomize import render
 
 
@@ -27,6 +32,18 @@ def test_every_alert_asks_for_metrics_and_labels_that_there_are() -> None:
         assert set(re.findall(r"\$labels\.(\w+)", str(alert["annotations"]))) <= {
             label for each in grouped for label in each.split(", ")
         }
+
+
+def test_prometheus_accepts_the_rules(tmp_path: Path) -> None:
+    [rules] = [each for each in render(DEPLOY / "monitoring") if each["kind"] == "PrometheusRule"]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules["spec"]))
+    promtool = find_program("promtool", package="prometheus")
+    done = subprocess.run(
+        [promtool, "check", "rules", "--lint=all", "--lint-fatal", tmp_path / "rules.yaml"],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    alerts = sum(len(group["rules"]) for group in rules["spec"]["groups"])
+    assert (done.returncode, f"{alerts} rules found" in done.stdout, done.stderr) == (0, True, "")
 
 
 def test_the_operator_scrapes_the_watchers_pods_and_keeps_the_labels_of_workloads(objects: Objects) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from podlab.errors import InputError
 from podlab.kubernetes.informer import InformerStatus
 from podlab.watcher.status import STUCK_S, StatusServer, WatcherStatus
+from tests.support.debian import find_program
 from tests.support.synthetic import EPOCH
 from tests.support.watching import Bench, make_watched, pods_of
 from tests.watcher.conftest import MakeBench
@@ -56,6 +58,26 @@ def test_metrics_count_what_was_decided(bench: MakeBench, samples: pd.DataFrame)
     assert states == {"not started": 1, "waiting": 0, "decided": 6, "unknown": 0}
     [model] = families["podlab_model_info"].samples
     assert model.labels["model"].startswith("small@")
+
+
+def test_metrics_follow_the_conventions_of_prometheus(bench: MakeBench, samples: pd.DataFrame) -> None:
+    here = bench()
+    here.appear(*pods_of(samples))
+    here.run(60)
+    with serving(here) as client:
+        assert "podlab_watch_requests_total" in client.get("/metrics").text
+        text = client.get("/metrics").text
+    promtool = find_program("promtool", package="prometheus")
+    done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    assert not [name for name in families if name.endswith("_created")]
+    [listed] = [each for each in families["podlab_watch_requests"].samples if each.labels["what"] == "list"]
+    assert listed.value == INFORMER.lists  # asked for twice, counted once
+    bounds = [float(s.labels["le"]) for s in families["podlab_decision_seconds"].samples if "le" in s.labels]
+    assert bounds[0] == 1.0
+    found = {s.labels["service"]: s.value for s in families["podlab_identified_containers"].samples}
+    assert found == {"nginx": 3.0, "redis": 3.0}
 
 
 def test_nothing_is_old_where_nothing_is_waited_for(bench: MakeBench, samples: pd.DataFrame) -> None:
