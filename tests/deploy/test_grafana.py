@@ -24,7 +24,12 @@ def _told() -> dict[str, set[str]]:
     metrics.scored_containers.labels("watching").set(1)
     metrics.errors.labels("database").inc()
     metrics.model.labels("default@0123").set(1)
-    metrics.watch_requests.labels("lists").set(1)
+    metrics.count_watch_requests("list", 1)
+    metrics.claims.labels("mismatch").set(1)
+    metrics.mismatch.labels("shop", "Deployment/web", "main", "nginx").set(1)
+    metrics.workloads.labels("agreeing").set(1)
+    metrics.disagreeing_replicas.labels("shop", "Deployment/web", "main").set(1)
+    metrics.identified_containers.labels("redis").set(1)
     samples = [each for family in text_string_to_metric_families(metrics.text().decode()) for each in family.samples]
     return {each.name: set(each.labels) for each in samples}
 
@@ -33,7 +38,7 @@ def test_every_metric_and_label_asked_for_is_told() -> None:
     told = _told()
     for panel in DASHBOARD["panels"]:
         for target in panel["targets"]:
-            asked = set(re.findall(r"\bpodlab_\w+", target["expr"]))
+            asked = set(re.findall(r"\b(?:podlab|process)_\w+", target["expr"]))
             assert asked
             assert asked <= set(told), panel["title"]
             known = set().union(*(told[name] for name in asked)) | {"job", "instance"}
@@ -43,8 +48,12 @@ def test_every_metric_and_label_asked_for_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "metric", ["decisions_total", "containers", "announcements_waiting", "anomalies_total", "scored_containers"]
-)
+    "metric",
+    [
+        "decisions_total", "containers", "announcements_waiting", "anomalies_total", "scored_containers", "claims",
+        "claim_mismatch", "identified_containers", "workloads", "workload_disagreeing_replicas",
+    ],
+)  # fmt: skip
 def test_what_every_replica_counts_is_counted_once(metric: str) -> None:
     expressions = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
     counting = [each for each in expressions if f"podlab_{metric}{{" in each]
