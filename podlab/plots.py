@@ -1,4 +1,6 @@
-"""Figures that take more than a few lines: a map of similar services, and mean ranks with their critical difference.
+"""Figures that take more than a few lines, or that several notebooks draw.
+
+A map of similar services, mean ranks with their critical difference, and the evidence for a prediction.
 
 All other figures are drawn in the notebooks, with matplotlib and seaborn.
 """
@@ -14,6 +16,7 @@ from matplotlib.figure import Figure
 
 from podlab.evaluation.benchmark import critical_difference, find_cliques, rank_methods
 from podlab.features.rows import FloatArray
+from podlab.identify.explain import Explanation
 
 # Okabe and Ito (2008), "Color universal design": distinguishable with every common colour vision.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -158,4 +161,25 @@ def plot_critical_difference(cases: pd.DataFrame) -> Figure:
     axes.tick_params(axis="x", bottom=True)
     title = f"Mean rank over {len(cases)} cases (folds x horizons), 1 is best; red bars: not significantly different"
     figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def plot_evidence(explanation: Explanation, *, most: int = 10) -> Figure:
+    """Draw each metric's share of the evidence, to the right for the answer and to the left for the runner-up.
+
+    Parameters
+    ----------
+    explanation : Explanation
+    most : int
+        Metrics with the largest shares that are shown; the others are one bar each for and against.
+    """
+    shown = [(own.metric.replace("_", " "), 100 * own.share) for own in explanation.evidence[:most]]
+    rest = 100 * np.array([own.share for own in explanation.evidence[most:]])
+    shown += [("others", float(part)) for part in (rest.clip(min=0).sum(), rest.clip(max=0).sum()) if part]
+    figure, axes = plt.subplots(figsize=(7.2, 1.2 + 0.3 * len(shown)), layout="constrained")
+    heights = range(len(shown), 0, -1)
+    axes.barh(heights, [part for _, part in shown], color=[BLUE if part > 0 else ORANGE for _, part in shown])
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(heights, [name for name, _ in shown])
+    axes.set_xlabel(f"share of the evidence, %: left for {explanation.runner_up}, right for {explanation.service}")
     return figure

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from podlab.plots import place_labels, plot_critical_difference, plot_service_map, scale_classically
+from podlab.identify.explain import Explanation, MetricContribution
+from podlab.plots import place_labels, plot_critical_difference, plot_evidence, plot_service_map, scale_classically
 
 
 def test_points_of_a_plane_are_laid_out_as_they_were():
@@ -69,3 +70,14 @@ def is_clipped(figure: Figure) -> bool:
     drawn = figure.get_tightbbox(figure.canvas.get_renderer())
     width, height = figure.get_size_inches()
     return bool(drawn.x0 < -0.02 or drawn.y0 < -0.02 or drawn.x1 > width + 0.02 or drawn.y1 > height + 0.02)
+
+
+def test_evidence_is_drawn_to_the_side_that_it_speaks_for_and_adds_up():
+    parts = [("rx_bytes", 0.5), ("tx_bytes", -0.3), ("io_read_bytes", 0.15), ("io_write_bytes", -0.05)]
+    evidence = tuple(MetricContribution(metric, 1.0, 2 * share, share) for metric, share in parts)
+    told = Explanation("redis", "valkey", True, "redis", 0.1, 30.0, 0.9, 0.1, 0.6, evidence)
+    [axes] = plot_evidence(told, most=2).axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["rx bytes", "tx bytes", "others", "others"]
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx([50, -30, 15, -5])
+    assert axes.get_xlabel().endswith("left for valkey, right for redis")

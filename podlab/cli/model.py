@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -215,6 +216,17 @@ def _print_workloads(identifier: Identifier, answers: Iterable[Prediction], as_j
             for w in found
         ],
     )  # fmt: skip
+    _tell_what_unknown_means(w.service is None for w in found)
+
+
+def _tell_what_unknown_means(unknown: Iterable[bool]) -> None:
+    """Say below a table what a confidence beside "unknown" is, if there is one."""
+    if any(unknown):
+        print(
+            "unknown: unlike all services that the model knows; its confidence is the probability of the most probable "
+            "service, if it ran one of them",
+            file=sys.stderr,
+        )
 
 
 def _print_predictions(
@@ -238,6 +250,7 @@ def _print_predictions(
             for a in answers
         ],
     )  # fmt: skip
+    _tell_what_unknown_means(a.service is None for a in answers)
 
 
 def _in_words(answer: Prediction, explanation: Explanation | None) -> str:

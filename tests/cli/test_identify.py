@@ -8,7 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from podlab.cli.model import _print_predictions
 from podlab.data.recordings import read_recording, write_recording
+from podlab.identify import Prediction
 from tests.support.command import Call
 
 FIELDS = [
@@ -74,7 +76,8 @@ def test_explain_adds_a_key_or_sentences(call: Call, other_recording: Path, mode
     assert list(line) == [*FIELDS, "explanation"]
     told = line["explanation"]
     assert [told["for"], told["against"]] == list(line["candidates"])[:2]
-    assert sum(own["share"] for own in told["metrics"]) == pytest.approx(told["log_odds"], abs=0.01)
+    assert sum(own["log_odds"] for own in told["metrics"]) == pytest.approx(told["log_odds"], abs=0.01)
+    assert sum(abs(own["share"]) for own in told["metrics"]) == pytest.approx(1, abs=0.01)
     text = call(*words)
     assert text.exit_code == 0
     head, *sentences = text.out.splitlines()
@@ -184,3 +187,16 @@ def test_by_workload_there_is_a_line_for_all_replicas(
     assert (refused.exit_code, refused.err) == (
         2, "podlab: --explain: cannot be combined with --by workload; leave one of them out\n"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_a_confidence_beside_unknown_means_is_said(known: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    service = "redis" if known else None
+    answer = Prediction(
+        "local", "shop", "db-0", None, "main", 60.0, service, 0.97, {"redis": 0.97, "nginx": 0.03}, (("nginx", 0.2),),
+        known, 0.999, "m@1",
+    )  # fmt: skip
+    _print_predictions([answer], None, as_json=False)
+    printed = capsys.readouterr()
+    assert ("unknown" in printed.out) is not known
+    assert ("its confidence is the probability of the most probable service" in printed.err) is not known

@@ -27,7 +27,8 @@ def test_it_hands_on_what_it_found(tmp_path: Path, services: tuple[str, ...]) ->
         assert found["facts"]["unknown"] == {}
         return
     assert set(found["figures"]) == always | {"roc", "left_out_services", "unknown_services"}
-    assert set(found["tables"]) == {"left_out", "unknown", "services", "relatives", "similar", "rules", "targets"}
+    tables = {"left_out", "unknown", "services", "relatives", "similar", "rules", "evidence", "targets"}
+    assert set(found["tables"]) == tables
     facts = found["facts"]
     assert facts["unknown_services"] == ["valkey"]
     assert facts["unknown"]["all"]["n_unknown"] == 4
