@@ -83,6 +83,10 @@ def _check_url(value: str) -> str:
         raise ValueError("is not an http:// or https:// address")
     if parts.username or parts.password:
         raise ValueError("holds a user or password; give them by settings of their own")
+    if parts.query or parts.fragment:
+        raise ValueError(
+            "holds more than an address, behind '?' or '#'; give user and password by settings of their own"
+        )
     try:
         sound = parts.port != 0 and bool(parts.hostname.encode("idna")) and value.isprintable()
     except ValueError:  # of the port, which is read only here, or of the name
@@ -345,8 +349,9 @@ def _read_secret(path: Path, name: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         what = f"cannot read the {name.rpartition('_')[2]}: {reason}"
-        # The fault of a text quotes the bytes.
-        raise InputError(what, where=f"{name}_file {path}") from None
+        # The fault of a text quotes the bytes; and what is no path may be the secret itself.
+        is_path = path.is_absolute() or path.exists() or (len(path.parts) > 1 and path.parent.exists())
+        raise InputError(what, where=f"{name}_file {path}" if is_path else f"{name}_file") from None
 
 
 def load_settings(**command_line: Any) -> Settings:

@@ -81,6 +81,8 @@ def test_what_was_set_is_told_apart_from_defaults(monkeypatch: pytest.MonkeyPatc
         ("PODLAB_INFLUXDB_URL", "http://a\tb", "PODLAB_INFLUXDB_URL: "),
         ("PODLAB_INFLUXDB_URL", "localhost:8086", "PODLAB_INFLUXDB_URL: is not an http:// or https:// address"),
         ("PODLAB_INFLUXDB_URL", "http://me:hunter2@db", "PODLAB_INFLUXDB_URL: holds a user or password"),
+        ("PODLAB_INFLUXDB_URL", "http://db/?u=me&p=hunter2", "PODLAB_INFLUXDB_URL: holds more than an address"),
+        ("PODLAB_PROMETHEUS_URL", "http://db#hunter2", "PODLAB_PROMETHEUS_URL: holds more than an address"),
     ],
 )
 def test_bad_values_are_refused_by_name(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str) -> None:
@@ -127,6 +129,15 @@ def test_the_password_can_come_from_a_mounted_secret(tmp_path: Path) -> None:
     assert load_settings(influxdb_password_file=secret).secret("influxdb_password") == "hunter2"
     with pytest.raises(InputError, match="cannot read the password"):
         load_settings(influxdb_password_file=tmp_path / "nowhere").secret("influxdb_password")
+
+
+def test_a_token_in_the_place_of_its_file_is_not_shown(tmp_path: Path) -> None:
+    for token in ("eyJhunter2.e30.abc", "ab/hunter2+", "hunter2"):
+        with pytest.raises(InputError, match=r"^prometheus_token_file: cannot read the token: No such file") as caught:
+            load_settings(prometheus_token_file=Path(token)).secret("prometheus_token")
+        assert "hunter2" not in str(caught.value)
+    with pytest.raises(InputError, match=f"^prometheus_token_file {tmp_path}/nowhere: cannot read the token"):
+        load_settings(prometheus_token_file=tmp_path / "nowhere").secret("prometheus_token")
 
 
 def test_the_watchers_own_pod_is_read_in_three_parts() -> None:

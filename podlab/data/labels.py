@@ -244,7 +244,8 @@ def short_name(image: str) -> str:
     """
     if not names_image(image):
         return ""
-    return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
+    name = image.strip().partition("@")[0].rpartition("/")[2].partition(":")[0]
+    return name if names_image(name) else ""
 
 
 def _by_name(name: object, rules: LabelRules, names: dict[str, str]) -> set[str]:

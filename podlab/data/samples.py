@@ -29,18 +29,17 @@ REQUIRED = ("time", "pod", "container")
 #: One container from its start to its end: a restarted one counts as new.
 INSTANCE_KEY = (*CONTAINER_KEY, "started_at")
 
-#: What other tools write where a name or label is not known.
+#: What other tools write where a name or label is not known, with small letters or capitals, and blanks around.
 MISSING_WORDS: Final = frozenset(
     (
-        "", "-", "--", "?", "null", "NULL", "Null", "(null)", "<null>", "nil", "<nil>", "none", "None", "NONE",
-        "(none)", "<none>", "nan", "NaN", "<NA>", "N/A", "n/a", "#N/A", "NaT", "\\N", "undefined", "<undefined>",
-        "<unknown>",
+        "", "-", "--", "?", "null", "(null)", "<null>", "[null]", "nil", "<nil>", "none", "(none)", "<none>", "nan",
+        "-nan", "<na>", "n/a", "#n/a", "#na", "NaT", "\\N", "undefined", "<undefined>", "<unknown>", "<no value>",
     )
 )  # fmt: skip
-#: Of those, what Kubernetes allows as a name: there it is one.
+#: Of those, what Kubernetes allows as a name, in small letters: there it is one.
 _NAMES_ALL_THE_SAME: Final = frozenset(("null", "nil", "none", "nan", "undefined"))
 #: What R and others write in columns of numbers; as a name or label it may be one.
-MISSING_NUMBERS: Final = MISSING_WORDS | {"NA"}
+MISSING_NUMBERS: Final = MISSING_WORDS | {"na"}
 _NAMED_BY_KUBERNETES: Final = ("namespace", "pod", "container")
 
 #: Pandas' types by Arrow's names, for integers and flags that may be missing.
@@ -220,9 +219,17 @@ def known_text(values: pd.Series, *, where: str, names: bool = False) -> pd.Seri
         text = values if str(values.dtype) == "str" else values.astype("str").where(values.notna())
     except UnicodeError as error:
         raise InputError(f"column {values.name!r} holds bytes that are no text", where=where) from error
-    words = MISSING_WORDS - _NAMES_ALL_THE_SAME if names else MISSING_WORDS
-    nothing = text.isin(words) | text.str.isspace().fillna(False).astype(bool)
-    return text.mask(nothing) if nothing.any() else text
+    codes, found = pd.factorize(text)
+    known = pd.Series(found, dtype="str")
+    nothing = is_missing(known) & ~(known.isin(_NAMES_ALL_THE_SAME) & names)
+    return text.mask(nothing.to_numpy()[codes] & (codes >= 0)) if nothing.any() else text
+
+
+def is_missing(texts: pd.Series, words: frozenset[str] = MISSING_WORDS) -> pd.Series:
+    """Tell which texts say that something is not known."""
+    meant = texts.astype("str").str.strip()
+    said: pd.Series = meant.isin(words) | meant.str.lower().isin(words)
+    return said
 
 
 def _convert_times(values: pd.Series, where: str) -> pd.Series:
@@ -261,7 +268,7 @@ def _convert_numbers(values: pd.Series, dtype: str, where: str) -> pd.Series:
     if pd.api.types.is_bool_dtype(values):
         raise _bad_value(values, values.notna(), "is not a number", where)
     if not pd.api.types.is_numeric_dtype(values):
-        values = values.mask(values.isin(MISSING_NUMBERS))
+        values = values.mask(is_missing(values, MISSING_NUMBERS))
     numbers = as_numbers(values)
     bad = numbers.isna() & values.notna()
     if bad.any():

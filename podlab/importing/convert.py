@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from podlab.data.catalogue import CATALOGUE, CONTAINER_KEY, MEASURED_METRICS, ORIGINAL_METRICS
-from podlab.data.samples import MISSING_NUMBERS, MISSING_WORDS, as_numbers, check_samples, known_text, median_interval_s
+from podlab.data.samples import MISSING_NUMBERS, as_numbers, check_samples, is_missing, known_text, median_interval_s
 from podlab.data.units import parse_duration_s
 from podlab.data.workloads import deployments_of
 from podlab.errors import InputError
@@ -58,7 +58,8 @@ _NO_MEMORY: Final = "no_memory"
 #: What becomes of columns that are instants.
 _INSTANT: Final = "instant"
 _VALUE: Final = "value"
-_AGE_UNITS_S: Final = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "text": 60.0}
+_AGE_UNITS_S: Final = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "text": 60.0}
+_MOST_AGE_S: Final = 100 * 366 * 86400.0
 
 
 @dataclass(frozen=True)
@@ -228,7 +229,7 @@ def _some(names: Sequence[object]) -> str:
 def _values(origin: Origin, table: pd.DataFrame, path: Path, name: str) -> object:
     """Give an identity or a label; the words of other tools for missing are none, except as a pod's or container's."""
     if isinstance(origin, Fixed):
-        return None if origin.value in MISSING_WORDS else origin.value
+        return known_text(pd.Series([origin.value]), where=str(path))[0]
     if isinstance(origin, FromFile):
         try:
             found = re.search(origin.file, path.stem)
@@ -237,8 +238,10 @@ def _values(origin: Origin, table: pd.DataFrame, path: Path, name: str) -> objec
         if found is None or not found.groups():
             raise InputError(f"{origin.file!r} finds nothing in the file's name", where=str(path))
         return found[1]
-    column = origin if isinstance(origin, str) else origin.column
-    text = known_text(table[column], where=str(path), names=name in ("pod", "container"))
+    values = table[origin if isinstance(origin, str) else origin.column]
+    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
+        values = values.astype("Int64")  # classes 0 and 1, of which some are missing, are no 0.0 and 1.0
+    text = known_text(values, where=str(path), names=name in ("pod", "container")).str.strip(" \t")
     return text.replace(origin.rename) if isinstance(origin, FromColumn) else text
 
 
@@ -252,16 +255,19 @@ def _start(foreign: ForeignTable, mapping: Mapping) -> dict[str, pd.Series]:
     if start.unit == "text":
         known = {}
         for text in values.dropna().unique():
+            # kubectl counts years, of 365 days each.
+            days = re.sub(r"(\d{1,2})y", lambda found: f"{365 * int(found[1])}d", text)
             try:
-                known[text] = 0.0 if text == "0s" else parse_duration_s(text)
+                known[text] = 0.0 if text == "0s" else parse_duration_s(days)
             except InputError as error:
                 raise foreign.fault(start.age, np.flatnonzero(values == text)[0], str(error)) from None
         return {_AGE_S: values.map(known).astype("float64")}
-    numbers = as_numbers(values).astype("float64")
-    bad = np.flatnonzero((numbers.isna() & values.notna()) | (numbers < 0))
+    age_s = as_numbers(values).astype("float64") * _AGE_UNITS_S[start.unit]
+    bad = np.flatnonzero((age_s.isna() & values.notna()) | (age_s < 0) | (age_s > _MOST_AGE_S))
     if len(bad):
-        raise foreign.fault(start.age, bad[0], f"{values.iloc[bad[0]]!r} is no age")
-    return {_AGE_S: numbers * _AGE_UNITS_S[start.unit]}
+        what = f"{str(values.iloc[bad[0]])[:60]!r} is no age in {start.unit}"
+        raise foreign.fault(start.age, bad[0], what)
+    return {_AGE_S: age_s}
 
 
 def _numbers(foreign: ForeignTable, column: Column, mapping: Mapping) -> pd.Series:
@@ -282,8 +288,10 @@ def _numbers(foreign: ForeignTable, column: Column, mapping: Mapping) -> pd.Seri
             raise foreign.fault(column.name, position, str(error)) from error
     if not pd.api.types.is_numeric_dtype(values):
         values = known_text(values, where=foreign.where)
-        values = values.mask(values.isin(MISSING_NUMBERS))
+        values = values.mask(is_missing(values, MISSING_NUMBERS))
     numbers = as_numbers(values)
+    if pd.api.types.is_bool_dtype(numbers):
+        raise InputError(f"column {column.name!r} is true and false, not numbers", where=foreign.where)
     bad = np.flatnonzero((numbers.isna() & values.notna()) | (numbers < 0).fillna(False))
     if len(bad):
         what = "is negative" if numbers.notna().iloc[bad[0]] else "is not a number"

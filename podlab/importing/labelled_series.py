@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS
-from podlab.data.samples import MISSING_WORDS, check_samples
+from podlab.data.samples import MISSING_NUMBERS, check_samples, is_missing, known_text
 from podlab.errors import InputError, first_line
 from podlab.files import decode_text, readable
 
@@ -110,10 +110,11 @@ def read_series(path: Path, rules: tuple[Rule, ...]) -> pd.DataFrame:
             # As text: a service may be called 007, and what is guessed is guessed differently in each file.
             table = pd.read_csv(
                 io.StringIO(decode_text(path.read_bytes())),
-                index_col=False, dtype="str", keep_default_na=False, na_values=sorted(MISSING_WORDS),
+                index_col=False, dtype="str", keep_default_na=False, na_values="",
             )  # fmt: skip
     except (ValueError, pd.errors.ParserWarning) as error:
         raise InputError(f"is not a CSV file: {first_line(error)}", where=str(path)) from None
+    table = table.apply(known_text, where=str(path))
     absent = [rule.given for rule in rules if rule.given not in table]
     if absent:
         has = ", ".join(map(str, table.columns[:20]))
@@ -180,6 +181,7 @@ def _labels(given: pd.Series, rule: Rule, path: Path) -> pd.Series:
 
 
 def _numbers(given: pd.Series, path: Path) -> pd.Series:
+    given = given.mask(is_missing(given, MISSING_NUMBERS))
     numbers = pd.to_numeric(given, errors="coerce").astype("float64")
     _refuse(given, numbers.isna() & given.notna(), "is not a number", path)
     return numbers.where(np.isfinite(numbers))

@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from podlab.data.catalogue import CATALOGUE
-from podlab.data.samples import MISSING_NUMBERS
+from podlab.data.samples import MISSING_NUMBERS, is_missing
 from podlab.errors import InputError
 from podlab.files import read_toml
 
@@ -19,8 +19,8 @@ from podlab.files import read_toml
 TEXT: Final = "text"
 
 _BYTES: Final = {
-    "bytes": 1.0, "B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2.0**10, "MiB": 2.0**20,
-    "GiB": 2.0**30, "TiB": 2.0**40,
+    "bytes": 1.0, "B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "PB": 1e15, "KiB": 2.0**10, "MiB": 2.0**20,
+    "GiB": 2.0**30, "TiB": 2.0**40, "PiB": 2.0**50,
 }  # fmt: skip
 _SECONDS: Final = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 _CORES: Final = {"nanocores": 1.0, "microcores": 1e3, "millicores": 1e6, "cores": 1e9, "percent of a core": 1e7}
@@ -38,8 +38,8 @@ _SUFFIXES: Final = {
     "1": {"": 1.0},
 }
 _QUANTITY: Final = re.compile(r"\s*([0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?)\s*([A-Za-z%]*)\s*")
-#: What is written where there is no value.
-MISSING: Final = MISSING_NUMBERS
+#: What only Kubernetes writes. Bytes that are no multiple of 1024 have no unit there, and 0 never has one.
+_OF_KUBERNETES: Final = re.compile(r"\s*[0-9.]+[KMGTP]i\b")
 
 
 class QuantityError(ValueError):
@@ -60,19 +60,22 @@ def read_quantities(values: pd.Series, unit: str, part: int) -> pd.Series:
 
     ``part`` says which of several parted by ``/``, from 1. Raises QuantityError with the first text that is none.
     """
-    known = {text: _read(text, unit, part) for text in values.dropna().astype(str).unique()}
+    texts = pd.Series(values.dropna().astype(str).unique(), dtype="str")
+    plain = unit == "bytes" and any(map(_OF_KUBERNETES.match, texts))
+    nothing = set(texts[is_missing(texts, MISSING_NUMBERS)])
+    known = {text: None if text in nothing else _read(text, unit, part, plain) for text in texts}
     return values.astype("object").map(lambda text: known[str(text)] if pd.notna(text) else None).astype("float64")
 
 
-def _read(text: str, unit: str, part: int) -> float | None:
-    if text.strip() in MISSING:
-        return None  # of a stopped container, `docker stats` says so instead of both parts
+def _read(text: str, unit: str, part: int, plain: bool) -> float | None:
     parts = text.split("/")
     if len(parts) < part:
         raise QuantityError(f"{text!r} has no part {part}", text)
     piece = parts[part - 1].strip()
-    if piece in MISSING:
+    if piece.lower() in MISSING_NUMBERS:
         return None
+    if piece.isascii() and piece.isdecimal() and (plain or not piece.strip("0")):
+        return float(piece)
     found = _QUANTITY.fullmatch(piece)
     factor = _SUFFIXES[unit].get(found[2]) if found else None
     if found is None or factor is None:
@@ -149,13 +152,15 @@ class Age(_Part):
     """How long a container had run at a row's time, from which its start follows."""
 
     age: str
-    unit: Literal["ms", "s", "min", "h", "text"] = "s"
+    unit: Literal["ms", "s", "min", "h", "d", "text"] = "s"
 
 
 Origin = str | Fixed | FromFile | FromColumn
 
 
 _FORMS = ("str", "Fixed", "FromFile", "FromColumn", "Age")
+#: Errors that say only that another form is meant.
+_OTHER_FORM = ("string_type", "missing", "extra_forbidden", "model_type")
 
 
 class Identity(_Part):
@@ -260,8 +265,9 @@ def read_mapping(path: Path) -> Mapping:
     try:
         return Mapping.model_validate(read_toml(path))
     except ValidationError as errors:
-        # pydantic lists what is wrong with each form of an Origin; the place is what helps.
-        first = errors.errors()[0]
+        # pydantic lists what is wrong with each form of an Origin: the form that is meant has a value that is wrong.
+        listed = errors.errors()
+        first = next((each for each in listed if each["type"] not in _OTHER_FORM), listed[0])
         place = ".".join(str(p) for p in first["loc"] if p not in _FORMS)
         what = "unknown word" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
         raise InputError(f"{place}: {what}" if place else what, where=str(path)) from None

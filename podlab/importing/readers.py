@@ -25,6 +25,8 @@ from podlab.sources.prometheus_client import QueryError, read_matrix
 
 _MOST_SHOWN: Final = 40
 _ESCAPE: Final = "\x1b"
+#: How files begin that have to be unpacked first.
+_PACKED: Final = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd", b"PAR1": "Parquet"}
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ def read_text(path: Path) -> str:
     Raises ValueError, which says in which line, if it is no such text, or holds the control codes of a terminal.
     """
     content = path.read_bytes()
+    if packed := next((kind for begin, kind in _PACKED.items() if content.startswith(begin)), None):
+        raise ValueError(f"is {packed}, not text")
     try:
         text = decode_text(content)
     except UnicodeDecodeError as error:
@@ -101,6 +105,8 @@ def _from_rows(rows: Sequence[Sequence[str]], lines: Sequence[int], text: str, p
             raise ValueError(
                 f"line {line} has {len(row)} fields, not {len(names)}: {_begin_of(text, line, newline='')}"
             )
+    # Of files that were written one behind the other, each has a header.
+    data = [(row, line) for row, line in data if row != names]
     cells = [[field or None for field in row] for row, _ in data]
     table = pd.DataFrame(cells, columns=pd.Index(list(names)), dtype="object")
     return ForeignTable.of(table, [line for _, line in data], "line", path)
@@ -118,6 +124,8 @@ def _name_apart(rows: pd.DataFrame) -> pd.DataFrame:
             places = places[:1]
         kept += places
         called += [name] if len(places) == 1 else [f"{name} ({number})" for number in range(1, len(places) + 1)]
+    if twice := [name for name in called if called.count(name) > 1]:
+        raise ValueError(f"one column is called {twice[0]!r}, and of the same name there are several; rename one")
     return rows.iloc[:, kept].set_axis(called, axis=1)
 
 
@@ -265,7 +273,7 @@ def _read_csv(path: Path) -> ForeignTable:
     text = read_text(path)
     rows: list[list[str]] = []
     lines = [1]
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     try:
         # A row in quotes may go over several lines: it is called by its first.
         for row in reader:
@@ -300,7 +308,7 @@ def _read_json_lines(path: Path) -> ForeignTable:
 
 def _read_object(line: str, number: int, text: str) -> dict[str, str | None]:
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=_once)
         if not isinstance(row, dict):
             raise ValueError(f"line {number} is not an object: {_begin_of(text, number)}")
         fields = {k: v if isinstance(v, str) or v is None else json.dumps(v) for k, v in row.items()}
@@ -310,9 +318,20 @@ def _read_object(line: str, number: int, text: str) -> dict[str, str | None]:
         raise ValueError(f"line {number}: {what}: {_begin_of(text, number)}") from error
     except UnicodeEncodeError as error:
         raise ValueError(f"line {number}: holds half a character: {_begin_of(text, number)}") from error
+    except KeyError as error:
+        raise ValueError(f"line {number}: {error} is there twice: {_begin_of(text, number)}") from error
     except RecursionError as error:
         raise ValueError(f"line {number}: is nested too deeply: {_begin_of(text, number)}") from error
     return fields
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise KeyError(twice)
+    return row
 
 
 def _read_prometheus(path: Path) -> ForeignTable:

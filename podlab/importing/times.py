@@ -21,13 +21,14 @@ _PLAUSIBLE: Final = (pd.Timestamp("2000-01-01", tz="UTC"), pd.Timestamp("2100-01
 _NS_PER_S: Final = 1_000_000_000
 _INT64_END: Final = 2.0**63
 _OTHERS: Final = f"others are {', '.join(_NS_PER)}, {_ISO} and patterns as of strptime"
-#: PostgreSQL writes an offset as ``+02``, Go ``+0200 CEST`` and behind that its own clock, others ``UTC``.
+#: PostgreSQL writes an offset as ``+02``, Go ``+0200 CEST`` and behind that its own clock, Java the zone's name in
+#: brackets, others ``UTC``.
 _WRITTEN: Final = re.compile(
-    r"(?P<date>\d{4}-\d\d-\d\d)[T ](?P<time>\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)"
+    r"(?P<date>\d{4}-\d\d-\d\d)[Tt ](?P<time>\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)"
     r"(?:\s*(?:(?P<utc>Z|z|UTC|GMT)|(?P<hours>[+-]\d\d)(?::?(?P<minutes>\d\d))?(?:\s+(?:[A-Z]{1,5}|[+-]\d\d(?:\d\d)?))?))?"
-    r"(?:\s+m=[+-]?[\d.]+)?"
+    r"(?:\[[\w/+-]+\]|\s+m=[+-]?[\d.]+)?"
 )
-_ZONED: Final = r"(?:Z|[+-]\d\d:?\d\d)$"
+_USUAL: Final = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)$"
 #: The same, also of times without separators; a date alone ends in what looks like an offset.
 _HAS_ZONE: Final = r"[Tt ]\s*\d[\d:.,]*\s*(?:[Zz]|[+-][\d:]+)$"
 
@@ -62,7 +63,7 @@ def read_times(foreign: ForeignTable, column: str, time: Time) -> pd.Series:
 
 def _from_text(foreign: ForeignTable, text: pd.Series, time_format: str) -> pd.Series:
     if time_format == _ISO:
-        unusual = text.notna() & ~text.str.contains(_ZONED, regex=True, na=False)
+        unusual = text.notna() & ~text.str.contains(_USUAL, regex=True, na=False)
         text = text.where(~unusual, text[unusual].map(_as_iso)) if unusual.any() else text
         pattern, has_zone = "ISO8601", True
     else:

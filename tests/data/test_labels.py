@@ -210,7 +210,7 @@ HEX = "7614ae9453d1d87e740a2056257a6de7135c84037c367e1fffa92ae922784631"
     [f"sha256:{HEX}", f"SHA256:{HEX.upper()}", f"sha512:{HEX}{HEX}", f"@sha256:{HEX}", f"docker-pullable://sha256:{HEX}",
      f"docker://sha256:{HEX}", f"docker.io/library/sha256:{HEX}", HEX, HEX[:12], f"docker.io/library/{HEX}:latest",
      f"docker.io/library/{HEX[:12]}:latest", f"sha1:{HEX[:40]}", f"md5:{HEX[:32]}", f"blake3:{HEX}", f"sha256-{HEX}",
-     "<none>", "<none>:<none>", "<invalid>", "<none>@<none>", " ", "none", "unknown", "n/a"],
+     "<none>", "<none>:<none>", "localhost/<none>:<none>", "<invalid>", "<none>@<none>", " ", "none", "unknown", "n/a"],
 )  # fmt: skip
 @pytest.mark.parametrize("services", [(), ("sha256", "redis")])
 def test_a_text_that_names_no_image_is_none(image: str, services: tuple[str, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -103,7 +104,9 @@ def test_rows_that_repeat_with_other_values_are_told(bring: Import, caplog: pyte
     assert "cpu_usage_nanocores 1.0 and 2.0; the first counts" in caplog.text
 
 
-@pytest.mark.parametrize("word", ["", "null", "None", "NaN", "<none>", "N/A"])
+@pytest.mark.parametrize(
+    "word", ["", "null", "None", "NaN", "<none>", "N/A", " null ", "NAN", "<NULL>", "<no value>", "[null]", "n/a  "]
+)
 def test_words_for_missing_are_no_identity(bring: Import, word: str) -> None:
     line = {"time": str(BEGIN_S), "pod": "a", "cpu": "1", "cluster": word, "namespace": word, "service": word}
     text = "{" + ",".join(f'"{name}":"{value}"' for name, value in line.items()) + "}\n"
@@ -112,6 +115,12 @@ def test_words_for_missing_are_no_identity(bring: Import, word: str) -> None:
     [row] = done.samples.to_dict("records")
     assert row["cluster"] == "local"
     assert all(pd.isna(row[name]) for name in ("namespace", "node", "service"))
+
+
+def test_blanks_beside_commas_are_no_part_of_a_value(bring: Import) -> None:
+    text = f"pod, time, cpu, service\nweb, {BEGIN_S}, 1, nginx \nweb, {BEGIN_S + 9}, null , nginx\n"
+    samples = bring(text, columns=[CPU], labels={"service": "service"}).samples
+    assert samples[["pod", "service", "cpu_usage_nanocores"]].to_numpy().tolist() == [["web", "nginx", 1.0]]
 
 
 def test_a_row_of_nobody_is_refused_by_its_line(bring: Import) -> None:
@@ -139,10 +148,35 @@ def test_an_age_beside_made_up_times(bring: Import) -> None:
         bring("pod,cpu,age\na,1,-4\n", columns=[CPU], identity=identity, time=EVERY)
 
 
+@pytest.mark.parametrize(
+    ("unit", "age", "days"), [("d", "3", 3), ("h", "12", 0.5), ("text", "2y10d", 740), ("text", "5d12h", 5.5)]
+)
+def test_ages_of_days_and_years(bring: Import, unit: str, age: str, days: float) -> None:
+    identity = {"pod": "pod", "started_at": {"age": "age", "unit": unit}}
+    samples = bring(f"pod,time,cpu,age\na,{BEGIN_S},1,{age}\n", columns=[CPU], identity=identity).samples
+    assert samples["time"][0] - samples["started_at"][0] == pd.Timedelta(days=days)
+
+
+@pytest.mark.parametrize("age", ["1e12", "99999999999", "inf", "soon"])
+def test_an_age_beyond_a_century_is_none(bring: Import, age: str) -> None:
+    identity = {"pod": "pod", "started_at": {"age": "age"}}
+    with pytest.raises(InputError, match=f"column 'age', line 2: '{age}' is no age in s"):
+        bring(f"pod,time,cpu,age\na,{BEGIN_S},1,{age}\n", columns=[CPU], identity=identity)
+
+
 def test_labels_are_called_as_the_mapping_says(bring: Import) -> None:
     text = f"pod,time,cpu,class\na,{BEGIN_S},1,httpd\nb,{BEGIN_S},2,redis\n"
     renamed = {"column": "class", "rename": {"httpd": "apache"}}
     assert bring(text, columns=[CPU], labels={"service": renamed}).samples["service"].tolist() == ["apache", "redis"]
+
+
+@pytest.mark.parametrize("classes", [[0.0, 1.0, None], pd.array([0, 1, None], "Int64"), ["0", "1", None]])
+def test_classes_that_are_numbers_get_names(bring: Import, tmp_path: Path, classes: object) -> None:
+    table = pd.DataFrame({"pod": ["a", "b", "c"], "time": BEGIN_S, "cpu": [1, 2, 3], "class": classes})
+    table.to_parquet(tmp_path / "t.parquet")
+    renamed = {"column": "class", "rename": {"0": "nginx", "1": "redis"}}
+    done = bring((tmp_path / "t.parquet").read_bytes(), columns=[CPU], ending="parquet", labels={"service": renamed})
+    assert done.samples["service"].fillna("-").tolist() == ["nginx", "redis", "-"]
 
 
 def test_columns_of_one_name_are_told_apart(bring: Import) -> None:
@@ -156,6 +190,20 @@ def test_columns_of_one_name_are_told_apart(bring: Import) -> None:
     assert samples["memory_usage_bytes"].fillna(0).tolist() == [10, 0, 20]
     alike = f"pod,time,cpu,time,mem\na,{BEGIN_S},1,{BEGIN_S},10\n"
     assert bring(alike, columns=[CPU, MEMORY]).samples["memory_usage_bytes"].tolist() == [10]
+    with pytest.raises(InputError, match=r"one column is called 'cpu \(1\)', and of the same name there are several"):
+        bring(f"pod,time,cpu,cpu,cpu (1)\na,{BEGIN_S},1,2,3\n", columns=[CPU])
+
+
+def test_a_name_that_is_twice_in_a_json_line_is_refused(bring: Import) -> None:
+    line = f'{{"pod":"a","time":{BEGIN_S},"cpu":1,"cpu":2}}\n'
+    with pytest.raises(InputError, match="line 1: 'cpu' is there twice"):
+        bring(line, columns=[CPU], ending="jsonl")
+
+
+def test_headers_of_files_written_one_behind_the_other_are_no_rows(bring: Import) -> None:
+    text = f"pod,time,cpu\na,{BEGIN_S},1\n"
+    samples = bring(text + text.replace("a,", "b,"), columns=[CPU]).samples
+    assert samples["pod"].tolist() == ["a", "b"]
 
 
 def test_each_instant_may_be_a_column(bring: Import) -> None:

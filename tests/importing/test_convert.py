@@ -88,11 +88,21 @@ def test_parts_of_a_metric_are_added_where_that_is_said(tmp_path: Path) -> None:
         ("--", "bytes", 2, None),
         ("-- / --", "bytes", 2, None),
         ("N/A", "1e-9 cores", 1, None),
+        (" <No Value> ", "bytes", 2, None),
+        ("34Mi", "bytes", 1, 34 * 2.0**20),
+        ("2PiB", "bytes", 1, 2.0**51),
+        ("0", "bytes", 1, 0.0),
     ],
 )
 def test_texts_with_units(text: str, unit: str, part: int, number: float | None) -> None:
     [got] = read_quantities(pd.Series([text], dtype="object"), unit, part)
     assert got == number or (number is None and pd.isna(got))
+
+
+def test_bytes_beside_units_of_kubernetes_need_none() -> None:
+    # What is no multiple of 1024 it writes so.
+    texts = pd.Series(["34816Ki", "35651585", "0", None], dtype="object")
+    assert read_quantities(texts, "bytes", 1).fillna(-1).tolist() == [35651584.0, 35651585.0, 0.0, -1.0]
 
 
 def test_empty_lines_are_passed_over(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ def test_the_examples_here_are_sound(tmp_path: Path) -> None:
         ("[identity]", "[identity", "mapping.toml: not valid TOML"),
         ('pod = "pod"', "", "mapping.toml: identity.pod: Field required"),
         ('pod = "pod"', "pod = 7", "mapping.toml: identity.pod: Input should be a valid string"),
+        ('pod = "pod"', 'pod = "pod"\nstarted_at = { age = "a", unit = "weeks" }',
+         "mapping.toml: identity.started_at.unit: Input should be 'ms', 's', 'min', 'h', 'd' or 'text'"),
         ('pod = "pod"', 'pod = "name"', "table.csv: there is no column 'name'; it has time, pod, memory, rx"),
         ('pod = "pod"', 'pod = { file = "(x)" }', "table.csv: '(x)' finds nothing in the file's name"),
         ('pod = "pod"', 'pod = { file = "(x" }', "table.csv: '(x' is not a regular expression: missing )"),

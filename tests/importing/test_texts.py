@@ -72,6 +72,19 @@ def test_a_line_that_is_no_text_is_named(bring: Import) -> None:
         bring(CSV.encode() + b"a\xff,1,2\n", columns=[CPU])
 
 
+@pytest.mark.parametrize(("begin", "kind"), [(b"\x1f\x8b\x08", "gzip"), (b"PK\x03\x04", "zip"), (b"PAR1", "Parquet")])
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "json"])
+def test_what_has_to_be_unpacked_first_is_told(bring: Import, begin: bytes, kind: str, ending: str) -> None:
+    with pytest.raises(InputError, match=f"is {kind}, not text"):
+        bring(begin + bytes(20), columns=[CPU], ending=ending)
+
+
+def test_flags_are_no_numbers(bring: Import, tmp_path: Path) -> None:
+    pd.DataFrame({"pod": ["a"], "time": BEGIN_S, "cpu": [True]}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="column 'cpu' is true and false, not numbers"):
+        bring((tmp_path / "t.parquet").read_bytes(), columns=[CPU], ending="parquet")
+
+
 def test_a_text_with_a_unit_is_named_by_its_line(bring: Import) -> None:
     text = f'{{"pod":"a","time":{BEGIN_S},"mem":"1MiB / 2GiB"}}\n{{"pod":"a","time":{BEGIN_S},"mem":"1 apple"}}\n'
     with pytest.raises(InputError, match="column 'mem', line 2: '1 apple' is not a number with a unit of"):

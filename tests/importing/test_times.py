@@ -29,6 +29,9 @@ def times(bring: Import, *written: str, **how: str) -> list[pd.Timestamp]:
         ("2024-10-27 02:59:50.123456789 +0000 UTC", "02:59:50.123456789"),
         ("2024-10-27 02:59:50.5 +0200 CEST m=+12.345", "00:59:50.5"),
         ("2024-10-27 02:59:50 -0300 -03", "05:59:50"),
+        ("2024-10-27t02:59:50z", "02:59:50"),
+        ("2024-10-27T02:59:50+02:00[Europe/Vienna]", "00:59:50"),
+        ("2024-10-27T02:59:50Z[Etc/UTC]", "02:59:50"),
     ],
 )
 def test_offsets_as_they_are_written(bring: Import, written: str, utc: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podlab.data.catalogue import ORIGINAL_METRICS
-from podlab.data.samples import MISSING_WORDS
+from podlab.data.samples import is_missing
 from podlab.sources.influxdb import InfluxSource
 from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.protocol import NothingThereError
@@ -23,7 +23,7 @@ ODD = st.text(st.sampled_from(list("ab.|*+?()[]{}^$/\\'\" ,=_;-#ü🙂")), min_s
 
 
 def _is_a_name(text: str) -> bool:
-    return not text.endswith("\\") and text.strip() not in MISSING_WORDS
+    return not text.endswith("\\") and not is_missing(pd.Series([text]))[0]
 
 
 def _source(influxd: Influxd, database: str) -> InfluxSource:
