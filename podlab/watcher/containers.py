@@ -202,6 +202,11 @@ def key_of(view: WatchedContainer, started_at: datetime) -> str:
     return f"{view.pod_uid}/{view.container}/{started_at.astimezone(UTC).isoformat()}"
 
 
+def to_iso(at_s: float) -> str:
+    """Write an instant as all lines, pages and answers of the watcher do."""
+    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds")
+
+
 def describe(
     view: WatchedContainer, cluster: str, started_at: datetime | None, decision: DecisionRecord | None
 ) -> dict[str, object]:
@@ -216,7 +221,7 @@ def describe(
     found |= {
         "service": decision.service, "confidence": round(decision.confidence, 6), "reason": decision.reason,
         "revisions": decision.revisions, "waited_s": round(decision.waited_s, 3),
-        "decided_at": datetime.fromtimestamp(decision.at_s, UTC).isoformat(timespec="milliseconds"),
+        "decided_at": to_iso(decision.at_s),
     }  # fmt: skip
     prediction = decision.prediction
     if prediction is not None:
@@ -283,6 +288,10 @@ class ContainerRegistry:
     def containers(self) -> list[TrackedContainer]:
         """List all tracked containers; from any thread."""
         return [tracked for each in list(self._pods.values()) for tracked in each]
+
+    def find(self, pod_uid: str, container: str) -> TrackedContainer | None:
+        """Find the present instance of a container; from any thread."""
+        return next((each for each in self._pods.get(pod_uid, ()) if each.view.container == container), None)
 
     def not_started(self) -> list[WatchedContainer]:
         """List the containers that wait for their start; from any thread."""

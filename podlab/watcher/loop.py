@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from math import nan
 from typing import Final
+
+import numpy as np
 
 from podlab.errors import PodlabError
 from podlab.identify.claims import LEAST_OBSERVED_S
@@ -24,7 +27,7 @@ from podlab.watcher.notify import DecisionAnnouncement, Notifier, Sink
 from podlab.watcher.runtime import Clock, Metrics, ReloadableModel, SourceHealth, WatcherOptions, give_back_memory
 from podlab.watcher.samples import FetchResult, OpenSource, SampleArrays, SampleBuffer, SampleFetcher
 from podlab.watcher.state import StateStore
-from podlab.watcher.workloads import MismatchAnnouncement, WorkloadRegistry, read_claims
+from podlab.watcher.workloads import MismatchAnnouncement, Since, WorkloadRegistry, read_claims
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,9 @@ _BATCH: Final = 250
 #: Where new containers have no samples, this many others are queried, for this many last seconds.
 _MOST_OTHERS: Final = 20
 _RECENT_S: Final = 120.0
+#: So many containers are fetched because somebody looks at them, for so long after the last look.
+MOST_INSPECTED: Final = 8
+_INSPECTED_S: Final = 60.0
 #: Workloads as time series of their own: more would cost Prometheus more than they tell.
 _MOST_SERIES: Final = 100
 
@@ -102,6 +108,8 @@ class Watcher:
         self._tracker = DecisionTracker(options)
         self.monitor = AnomalyMonitor(model.library, self._fetcher) if options.anomalies else None
         self._before_s = self._clock.steady()
+        self._inspected: dict[int, tuple[TrackedContainer, float]] = {}
+        self._inspecting = threading.Lock()
 
     @property
     def active(self) -> int:
@@ -116,6 +124,18 @@ class Watcher:
     def close(self) -> None:
         """Let go of the source."""
         self._fetcher.source.close()
+
+    def inspect(self, tracked: TrackedContainer) -> SampleBuffer:
+        """Return the samples kept of a container, and fetch its new ones for a minute; from any thread.
+
+        Of those that are not checked any more none are kept otherwise. At most :data:`MOST_INSPECTED` at a time.
+        """
+        with self._inspecting:
+            self._inspected.pop(tracked.number, None)
+            while len(self._inspected) >= MOST_INSPECTED:
+                del self._inspected[next(iter(self._inspected))]
+            self._inspected[tracked.number] = tracked, self._clock.steady()
+        return self._buffer.of_one(tracked.number)
 
     def forget_gone(self) -> None:
         """Drop stored decisions on containers that are gone; to be called once all pods of the cluster are known."""
@@ -164,12 +184,28 @@ class Watcher:
             self._tracker.schedule(by_number.keys() - fetched.failed, started_s)
         self._announce_mismatches(started_s)
         self._announce(leading, announced_before_s, proceed)
+        if fetched.error is None:
+            self._fetch_inspected(by_number.keys() - fetched.failed, proceed)
         if self.monitor is not None:  # a decision does not wait for the samples of all others
             self._monitor_all(self.monitor, by_number.keys(), fetched.error is None, proceed)
             self._announce(leading, announced_before_s, proceed)
         self._before_s = started_s
         self._measure(started_s, leading)
         give_back_memory()
+
+    def _looked_at(self, steady_s: float) -> list[TrackedContainer]:
+        with self._inspecting:
+            found = self._inspected.items()
+            self._inspected = {number: each for number, each in found if steady_s - each[1] < _INSPECTED_S}
+            return [tracked for tracked, _ in self._inspected.values()]
+
+    def _fetch_inspected(self, had: Collection[int], proceed: Callable[[], bool]) -> None:
+        """Fetch the samples of containers that somebody looks at, and that were not checked in this round."""
+        them = [each for each in self._looked_at(self._clock.steady()) if each.number not in had]
+        self._fetcher.fetch(
+            them, self._buffer.add, proceed=proceed,
+            newest_s=lambda each: self._buffer.of(np.array([each.number])).newest_s().get(each.number),
+        )  # fmt: skip
 
     def _announce(self, leading: bool, announced_before_s: float | None, proceed: Callable[[], bool]) -> None:
         if leading:
@@ -205,7 +241,8 @@ class Watcher:
         self._tracker.add([tracked for tracked in new if tracked.decision is None])
         services = self.model.identifier.services
         self._tracker.resume([t for t in new if t.decision is not None and self._is_open(t.decision)], services)
-        self._buffer.keep(self._tracker.buffered())
+        looked_at = [tracked.number for tracked in self._looked_at(steady_s)]
+        self._buffer.keep(np.append(self._tracker.buffered(), np.array(looked_at, dtype=np.int64)))
         if self.monitor is not None:
             self.monitor.remove(gone)
             self.monitor.add(new)
@@ -319,10 +356,12 @@ class Watcher:
 
     def _announce_mismatches(self, steady_s: float) -> None:
         """Judge workloads anew, and queue the announcements of claims that do not hold."""
-        self.workloads.refresh(steady_s)
+        now_s = self._clock.now()
+        self.workloads.refresh(Since(steady_s, now_s))
         for verdict, tracked in self.workloads.new_mismatches(steady_s):
+            since_s = self.workloads.mismatches[verdict.key].at_s
             self._notifier.put(
-                MismatchAnnouncement(tracked, self.options.cluster, self._clock.steady(), verdict, self._clock.now())
+                MismatchAnnouncement(tracked, self.options.cluster, self._clock.steady(), verdict, now_s, since_s)
             )
 
     def _measure(self, started_s: float, leading: bool) -> None:

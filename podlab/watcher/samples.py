@@ -241,6 +241,14 @@ class SampleBuffer:
         for gone in self._of.keys() - set(numbers.tolist()):
             self._count -= len(self._of.pop(gone))
 
+    def of_one(self, number: int) -> SampleBuffer:
+        """Return a buffer with the rows of one container; from any thread."""
+        rows = self._of.get(number)
+        found = SampleBuffer(self.metrics if rows is None else rows.metrics)
+        if rows is not None:
+            found._of[number], found._count = rows, len(rows)
+        return found
+
     def of(self, numbers: IntArray) -> SampleArrays:
         """Return the rows of some containers, sorted by number and time."""
         return SampleArrays.join(

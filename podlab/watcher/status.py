@@ -6,47 +6,40 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from html import escape
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from socketserver import ThreadingMixIn
 from types import TracebackType
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from podlab.errors import InputError
 from podlab.kubernetes.informer import InformerStatus
-from podlab.watcher.anomalies import AnomalyMonitor
-from podlab.watcher.containers import DecisionRecord, TrackedContainer, describe
+from podlab.watcher.console import Console
+from podlab.watcher.containers import to_iso
 from podlab.watcher.loop import Watcher
-from podlab.watcher.workloads import WorkloadVerdict
 
 #: After this long without a round that is due, or without an attempt to follow the pods, a restart may help.
 STUCK_S: Final = 300.0
 #: After this long without an open watch the pods are not followed: a watch ends and is reopened sooner.
 _UNWATCHED_S: Final = 120.0
-_ROWS: Final = 200
-_WORKLOAD_ROWS: Final = 50
 
-_PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>podlab watch</title><meta http-equiv="refresh" content="5">
-<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
-<style>
-body {{ font: 15px/1.4 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem }}
-table {{ border-collapse: collapse; width: 100% }}
-td, th {{ text-align: left; padding: .2rem .6rem; border-bottom: 1px solid #8884; vertical-align: top }}
-dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem }} dd {{ margin: 0 }}
-.bad {{ color: #b00020 }}
-@media (prefers-color-scheme: dark) {{ .bad {{ color: #ff8a80 }} }}
-</style></head><body><main><h1>podlab watch</h1>
-<dl>{facts}</dl>
-{workloads}
-<table><thead><tr><th>namespace</th><th>pod</th><th>container</th><th>service</th><th>confidence</th><th>waited</th>
-<th>most similar</th><th>decided (UTC)</th><th>anomaly detection</th></tr></thead><tbody>{rows}</tbody></table>
-<p>{shown}</p></main></body></html>
-"""
+#: Of each thing that the page asks for.
+_MOST_CHARACTERS: Final = 200
+_HERE: Final = Path(__file__).parent
+_FILES: Final = {
+    "/": ("console.html", "text/html; charset=utf-8"),
+    "/console.css": ("console.css", "text/css; charset=utf-8"),
+    "/console.js": ("console.js", "text/javascript; charset=utf-8"),
+}
+#: The page may load its own script and style, and ask this server; nothing inline runs, nothing comes from elsewhere.
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 @dataclass(frozen=True)
@@ -113,95 +106,17 @@ class WatcherStatus:
             metrics.count_watch_requests(what, count)
         return metrics.text()
 
-    def containers(self) -> Iterator[dict[str, object]]:
-        """Describe every container."""
-        monitor, cluster = self.watcher.monitor, self.watcher.options.cluster
-        for tracked in self.watcher.registry.containers():
-            decision = tracked.decision
-            state = "waiting" if decision is None else "unknown" if decision.service is None else "decided"
-            watched = monitor.describe(tracked) if monitor else {"watched": "off"}
-            running = tracked.view.state == "running"
-            yield {**tracked.describe(cluster), "state": state, "running": running, **watched}
-        for view in self.watcher.registry.not_started():
-            found = describe(view, cluster, None, None)
-            yield {**found, "state": "not started", "running": False, "reason": view.reason}
+    @cached_property
+    def console(self) -> Console:
+        """What the page shows."""
+        return Console(self.watcher, self.steady)
 
-    def workloads(self) -> Iterator[dict[str, object]]:
-        """Describe every workload."""
-        return (verdict.to_json() for verdict in self.watcher.workloads.verdicts.values())
-
-    def page(self) -> str:
-        """Write the status page: read-only, no script, nothing from elsewhere."""
-        watcher, monitor = self.watcher, self.watcher.monitor
-        containers = watcher.registry.containers()
-        decided = [(tracked, tracked.decision) for tracked in containers if tracked.decision is not None]
-        anomalous = {each.number for each in containers if monitor and monitor.state(each) == "anomalous"}
-        # The newest decisions first, and before them what is anomalous.
-        decided.sort(key=lambda each: (each[0].number in anomalous, each[1].at_s), reverse=True)
-        known = sum(decision.service is not None for _, decision in decided)
-        bad = [*self.stuck(), *self.not_ready()]
-        no_metrics = watcher.health.trouble or watcher.database_error
-        name, _, digest = watcher.model.name.partition("@")
-        facts = [
-            ("status", "; ".join(bad) or "ok", bool(bad)),
-            ("announces", "yes" if self.leading() else "no, another watcher does", False),
-            ("model", f"{name}@{digest[:12]}", False),
-            ("refused model", watcher.model.refused or "none", watcher.model.refused is not None),
-            ("metrics", no_metrics or "arriving", no_metrics is not None),
-            ("containers", f"{known} identified, {len(decided) - known} unknown, {len(containers) - len(decided)} "
-             f"waiting, {len(watcher.registry.not_started())} not started", False),
-            ("workloads", ", ".join(f"{count} {state}" for state, count in watcher.workloads.counts().items()), False),
-            ("claims", ", ".join(f"{count} {said}" for said, count in watcher.workloads.claims().items())
-             if watcher.options.claims else "not checked", bool(watcher.workloads.mismatches)),
-            ("anomalies", f"in {len(anomalous)} containers" if monitor else "not looked for", bool(anomalous)),
-        ]  # fmt: skip
-        listed = "".join(
-            f"<dt>{label}</dt><dd{' class=bad' if is_bad else ''}>{escape(value)}</dd>"
-            for label, value, is_bad in facts
-        )
-        rows = "".join(_row(tracked, decision, monitor) for tracked, decision in decided[:_ROWS])
-        shown = (
-            f"The newest {min(len(decided), _ROWS)} of {len(decided)} decisions, anomalous containers first; all are "
-        )
-        shown += 'at <a href="/containers">/containers</a>, workloads at <a href="/workloads">/workloads</a>, '
-        shown += 'metrics at <a href="/metrics">/metrics</a>.'
-        workloads = _workload_table(
-            "Workloads that do not behave like what they claim to be", watcher.workloads.mismatching(_WORKLOAD_ROWS)
-        ) + _workload_table("Workloads whose replicas disagree", watcher.workloads.disagreeing(_WORKLOAD_ROWS))
-        return _PAGE.format(facts=listed, workloads=workloads, rows=rows, shown=shown)
-
-
-def _workload_table(title: str, verdicts: Sequence[WorkloadVerdict]) -> str:
-    """Write some workloads; nothing where there are none."""
-    if not verdicts:
-        return ""
-    rows = "".join(
-        _cells(*each.key, each.claim or "", each.service or "unknown", f"{each.confidence:.0%}", str(each.replicas),
-               ", ".join(f"{pod} ({service})" for pod, service in each.named)
-               + f", {each.disagreeing - len(each.named)} more" * (each.disagreeing > len(each.named)))
-        for each in verdicts
-    )  # fmt: skip
-    names = ("namespace", "workload", "container", "claims to be", "behaves like", "confidence", "replicas",
-             "disagreeing replicas")  # fmt: skip
-    head = "".join(f"<th>{name}</th>" for name in names)
-    return f"<h2>{title}</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-
-
-def _row(tracked: TrackedContainer, decision: DecisionRecord, monitor: AnomalyMonitor | None) -> str:
-    view, prediction = tracked.view, decision.prediction
-    similar = ", ".join(service for service, _ in prediction.similar) if prediction else ""
-    service = decision.service or ("unknown: no metrics" if decision.reason == "unseen" else "unknown")
-    watched: str = monitor.state(tracked) if monitor else "off"
-    if watched != "off" and tracked.source_detectors:
-        watched += f" ({', '.join(name for name, _ in tracked.source_detectors)})"
-    return _cells(
-        view.namespace, view.pod, view.container, service, f"{decision.confidence:.0%}", f"{decision.waited_s:.0f} s",
-        similar, datetime.fromtimestamp(decision.at_s, UTC).strftime("%Y-%m-%d %H:%M:%S"), watched,
-    )  # fmt: skip
-
-
-def _cells(*cells: str) -> str:
-    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+    def overview(self, query: str) -> dict[str, object]:
+        """Describe the watcher and what it found, for the page; ``query`` is that of its address."""
+        asked = {name: values[0][:_MOST_CHARACTERS] for name, values in parse_qs(query).items()}
+        found = self.console.overview(asked.get("search", ""), asked.get("show", ""), asked.get("namespace", ""))
+        reasons = [*self.stuck(), *self.not_ready()]
+        return {"now": to_iso(self.now()), "reasons": reasons, "leading": self.leading(), **found}
 
 
 #: Requests answered at once; a further one is rejected.
@@ -214,7 +129,8 @@ _PIECE: Final = 500
 class StatusServer:
     """Serves a status; use it in a ``with`` block.
 
-    ``/metrics``, ``/containers`` and ``/workloads`` (JSON), ``/healthz``, ``/readyz``, and ``/``, a page for people.
+    ``/metrics``, ``/containers`` and ``/workloads`` (JSON), ``/containers/POD_UID/CONTAINER`` (with recent samples and
+    evidence), ``/healthz``, ``/readyz``, and ``/``, a page for people, which asks for ``/overview``.
 
     Parameters
     ----------
@@ -293,7 +209,7 @@ def _handler_for(status: WatcherStatus) -> type[BaseHTTPRequestHandler]:
         sys_version = ""
 
         def do_GET(self) -> None:
-            path = urlsplit(self.path).path
+            path, query = urlsplit(self.path)[2:4]
             if path in ("/healthz", "/readyz"):
                 reasons = status.stuck() if path == "/healthz" else status.not_ready()
                 text = "ok\n" if not reasons else "".join(f"{reason}\n" for reason in reasons)
@@ -301,11 +217,18 @@ def _handler_for(status: WatcherStatus) -> type[BaseHTTPRequestHandler]:
             elif path == "/metrics":
                 self._answer("text/plain; version=0.0.4; charset=utf-8", [status.metrics()])
             elif path == "/containers":
-                self._answer("application/json", _as_array(status.containers()))
+                self._answer("application/json", _as_array(status.console.containers()))
             elif path == "/workloads":
-                self._answer("application/json", _as_array(status.workloads()))
-            elif path == "/":
-                self._answer("text/html; charset=utf-8", [status.page().encode()])
+                self._answer("application/json", _as_array(status.console.workloads()))
+            elif path == "/overview":
+                self._answer("application/json", [_as_json(status.overview(query)).encode()])
+            elif path.startswith("/containers/") and path.count("/") == 3:
+                pod_uid, container = map(unquote, path.split("/")[2:])
+                found = status.console.detail(pod_uid, container)
+                self._answer("application/json", [_as_json(found).encode()], 200 if found else 404)
+            elif path in _FILES:
+                name, kind = _FILES[path]
+                self._answer(kind, [_HERE.joinpath(name).read_bytes()])
             else:
                 self._answer("text/plain; charset=utf-8", [b"not found\n"], 404)
 
@@ -315,8 +238,9 @@ def _handler_for(status: WatcherStatus) -> type[BaseHTTPRequestHandler]:
             self.send_response(code)
             self.send_header("Content-Type", kind)
             self.send_header("Cache-Control", "no-store")
-            self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+            self.send_header("Content-Security-Policy", _POLICY)
             self.send_header("X-Content-Type-Options", "nosniff")
+            self.send_header("Referrer-Policy", "no-referrer")
             self.end_headers()
             for piece in pieces if self.command == "GET" else ():
                 self.wfile.write(piece)
@@ -327,12 +251,16 @@ def _handler_for(status: WatcherStatus) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+def _as_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
 def _as_array(objects: Iterator[dict[str, object]]) -> Iterator[bytes]:
     """Write a JSON array piece by piece, so that 10,000 containers need no memory of their own."""
     piece: list[str] = []
     opening = "["
     for number, each in enumerate(objects):
-        piece.append((opening if number == 0 else ",\n") + json.dumps(each, ensure_ascii=False, allow_nan=False))
+        piece.append((opening if number == 0 else ",\n") + _as_json(each))
         opening = ""
         if len(piece) == _PIECE:
             yield "".join(piece).encode()

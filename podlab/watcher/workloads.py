@@ -19,7 +19,7 @@ import pandas as pd
 from podlab.data.claims import claims_of
 from podlab.identify.claims import adjust_p_values, combine_p_values
 from podlab.identify.workload import pool_replicas
-from podlab.watcher.containers import DecisionRecord, TrackedContainer, describe
+from podlab.watcher.containers import DecisionRecord, TrackedContainer, describe, to_iso
 from podlab.watcher.notify import Announcement, Kind
 
 #: Of the replicas that disagree, so many are named.
@@ -85,6 +85,13 @@ class WorkloadVerdict(msgspec.Struct, frozen=True, gc=False):
         }  # fmt: skip
 
 
+class Since(NamedTuple):
+    """An instant on the steady clock, and in seconds since 1970."""
+
+    steady_s: float
+    at_s: float
+
+
 STATES: Final = ("agreeing", "disagreeing", "unknown", "waiting")
 
 
@@ -100,13 +107,13 @@ class WorkloadRegistry:
     ----------
     verdicts : dict of WorkloadKey to WorkloadVerdict
         As of the last :meth:`refresh`, which replaces it, so that other threads may read it.
-    mismatches : dict of WorkloadKey to float
-        Workloads that do not behave like what they claim to be, and since when on the steady clock; replaced likewise.
+    mismatches : dict of WorkloadKey to Since
+        Workloads that do not behave like what they claim to be, and since when; replaced likewise.
     """
 
     def __init__(self, mismatch_rate: float) -> None:
         self.verdicts: dict[WorkloadKey, WorkloadVerdict] = {}
-        self.mismatches: dict[WorkloadKey, float] = {}
+        self.mismatches: dict[WorkloadKey, Since] = {}
         self._rate = mismatch_rate
         self._members: dict[WorkloadKey, dict[int, TrackedContainer]] = {}
         self._stale: set[WorkloadKey] = set()
@@ -133,7 +140,7 @@ class WorkloadRegistry:
         """Note another decision on a container."""
         self._stale.add(key_of(tracked))
 
-    def refresh(self, steady_s: float) -> None:
+    def refresh(self, now: Since) -> None:
         """Make the verdicts that changed anew, and over all of them which claims do not hold."""
         if not self._stale:
             return
@@ -150,17 +157,23 @@ class WorkloadRegistry:
         checked = [each for each in verdicts.values() if not isnan(each.p_value)]
         adjusted = adjust_p_values([each.p_value for each in checked])
         found = [checked[number].key for number in np.flatnonzero(adjusted <= self._rate)]
-        self.mismatches = {key: self.mismatches.get(key, steady_s) for key in found}
+        self.mismatches = {key: self.mismatches.get(key, now) for key in found}
 
     def new_mismatches(self, steady_s: float) -> list[tuple[WorkloadVerdict, TrackedContainer]]:
         """Give the mismatches to announce, each once, with the replica that fits its claim least."""
-        lasted = [key for key, since_s in self.mismatches.items() if steady_s - since_s >= MISMATCH_AFTER_S]
+        lasted = [key for key, since in self.mismatches.items() if steady_s - since.steady_s >= MISMATCH_AFTER_S]
         new = [key for key in lasted if key not in self._announced]
         self._announced.update(new)
         return [
             (self.verdicts[key], min(self._members[key].values(), key=lambda each: (_rank(each), each.view.pod)))
             for key in new
         ]
+
+    def describe(self, verdict: WorkloadVerdict) -> dict[str, object]:
+        """Describe a workload as JSON values, with the verdict on its claim; from any thread."""
+        since = self.mismatches.get(verdict.key)
+        said = "mismatch" if since else "cannot tell" if isnan(verdict.p_value) else "consistent"
+        return {**verdict.to_json(), "verdict": said, "mismatch_since": since and to_iso(since.at_s)}
 
     def counts(self) -> dict[str, int]:
         """Count workloads by state."""
@@ -249,6 +262,8 @@ class MismatchAnnouncement(Announcement):
     verdict : WorkloadVerdict
     found_s : float
         When, in seconds since 1970.
+    since_s : float
+        Since when it has been so.
     """
 
     topic = "claim"
@@ -256,6 +271,7 @@ class MismatchAnnouncement(Announcement):
 
     verdict: WorkloadVerdict
     found_s: float
+    since_s: float
 
     @property
     def kind(self) -> Kind:
@@ -289,7 +305,8 @@ class MismatchAnnouncement(Announcement):
 
     def describe(self) -> dict[str, object]:
         """Return the part of the log line's JSON object that only mismatches have."""
-        return {**describe(self.view, self.cluster, self.container.started_at, None), **self.verdict.to_json()}
+        who = describe(self.view, self.cluster, self.container.started_at, None)
+        return {**who, **self.verdict.to_json(), "mismatch_since": to_iso(self.since_s)}
 
     def values(self) -> dict[str, float | int | str]:
         """Return the fields of its point in InfluxDB."""

@@ -87,7 +87,7 @@ def test_what_a_watcher_serves_and_keeps(
         check("watcher-probes", probes)
         check("watcher-metrics", _families(watcher.get("/metrics").text))
         containers = {each["pod"]: each for each in json.loads(watcher.get("/containers").text)}
-        page = watcher.get("/").text
+        page, overview = watcher.get("/").text, json.loads(watcher.get("/overview").text)
         assert watcher.end() == 0
     by_state: dict[str, list[Any]] = {}
     for each in containers.values():
@@ -100,9 +100,8 @@ def test_what_a_watcher_serves_and_keeps(
         entry["key"].split("/")[0].removeprefix("uid-of-"): entry["service"] for entry in before
     }
     assert not set(OLD_PODS) & {line["pod"] for line in announcements(watcher.lines)}
-    check(
-        "watcher-page", {"facts": re.findall(r"<dt>(.*?)</dt>", page), "columns": re.findall(r"<th>(.*?)</th>", page)}
-    )
+    columns = re.findall(r'<th scope="col">(.*?)</th>', page)
+    check("watcher-page", {"columns": columns, "overview": sorted(overview)})
     entries = [json.loads(line) for line in state.read_text().splitlines()]
     new = [entry for entry in entries if entry["key"] not in {each["key"] for each in before}]
     assert new

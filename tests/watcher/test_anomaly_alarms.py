@@ -65,15 +65,15 @@ def test_how_each_is_watched_stands_in_json_and_on_the_page(
     assert {each["watched"] for each in watched(here).values()} == {"warming-up"}
     here.run(180)
     status, pod = status_of(here), pod_of(anomalous, "redis")
-    told = {str(each["pod"]): each for each in status.containers()}
+    told = {str(each["pod"]): each for each in status.console.containers()}
     assert told[pod]["watched"] == "anomalous"
     assert told[pod]["anomaly"]["since"].startswith("2026-01-05T08:02:3")  # type: ignore[index]
     assert {each["watched"] for name, each in told.items() if name != pod} == {"watching"}
     assert {each["donors"][0][0] for each in told.values()} == {"nginx", "redis"}  # type: ignore[index]
-    page = status.page()
-    assert "anomalous (redis" in page
-    assert "in 1 containers" in page
-    assert page.index(pod) < min(page.index(name) for name in told if name != pod)
+    overview: Any = status.overview("")
+    assert overview["anomalous"] == 1
+    first = overview["containers"][0]
+    assert (first["pod"], first["flags"], first["donors"][0][0]) == (pod, ["anomalous"], "redis")
 
 
 def test_one_that_ends_while_it_is_anomalous_is_closed_without_a_word(

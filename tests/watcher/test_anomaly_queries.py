@@ -97,7 +97,7 @@ def test_without_the_setting_nobody_is_scored_or_asked_for(anomalous: pd.DataFra
     here.run(440)
     assert {line["event"] for line in here.lines} == {"identified"}
     assert here.watcher.monitor is None
-    [told] = {json.dumps(each["watched"]) for each in status_of(here).containers()}
+    [told] = {json.dumps(each["watched"]) for each in status_of(here).console.containers()}
     assert told == '"off"'
 
 

@@ -33,7 +33,7 @@ def test_a_replica_that_is_something_else_is_shown_until_it_is_gone(bench: MakeB
     here.run(60)
     with serving(here) as client:
         listed = {each["workload"]: each for each in client.get("/workloads").json()}
-        page, metrics = client.get("/").text, client.get("/metrics").text
+        overview, metrics = client.get("/overview").json(), client.get("/metrics").text
     assert len(listed) == 3
     found = listed["Deployment/db"]
     assert (found["service"], found["replicas"], found["disagreeing"]) == ("redis", 4, 1)
@@ -42,14 +42,16 @@ def test_a_replica_that_is_something_else_is_shown_until_it_is_gone(bench: MakeB
     assert 'podlab_workloads{state="agreeing"} 2.0' in metrics
     series = f'{{container="main",namespace="{nginx[0].namespace}",workload="Deployment/db"}}'
     assert f"podlab_workload_disagreeing_replicas{series} 1.0" in metrics
-    assert f"<td>{nginx[0].name} (nginx)</td>" in page
+    [disagreeing] = overview["workloads"]
+    assert disagreeing["named"] == [{"pod": nginx[0].name, "service": "nginx"}]
+    assert [each["pod"] for each in overview["containers"] if each["flags"] == ["disagrees"]] == [nginx[0].name]
     here.vanish(together[-1])
     here.run(10)
     with serving(here) as client:
-        page, metrics = client.get("/").text, client.get("/metrics").text
+        overview, metrics = client.get("/overview").json(), client.get("/metrics").text
     assert 'podlab_workloads{state="disagreeing"} 0.0' in metrics
     assert "podlab_workload_disagreeing_replicas{" not in metrics
-    assert "Workloads whose replicas disagree" not in page
+    assert overview["workloads"] == []
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +93,18 @@ def test_a_claim_that_does_not_hold_is_told_of_once(samples: pd.DataFrame, teste
     [line] = [line for line in here.lines if line["event"] == "mismatch"]
     assert (line["claim"], line["service"], line["pod"]) == (other, own, first.name)
     with serving(here) as client:
-        page, metrics = client.get("/").text, client.get("/metrics").text
+        overview, metrics = client.get("/overview").json(), client.get("/metrics").text
     assert 'podlab_claims{verdict="mismatch"} 1.0' in metrics
     assert 'podlab_claims{verdict="consistent"} 5.0' in metrics
     assert f'podlab_claim_mismatch{{claim="{other}"' in metrics
-    assert "Workloads that do not behave like what they claim to be" in page
+    [mismatch] = overview["workloads"]
+    assert (mismatch["verdict"], mismatch["claim"], mismatch["service"]) == ("mismatch", other, own)
+    assert mismatch["mismatch_since"] == line["mismatch_since"]
+    assert overview["claims"] == {"consistent": 5, "mismatch": 1, "cannot tell": 0}
+    assert [(each["pod"], each["flags"]) for each in overview["containers"] if each["flags"]] == [
+        (first.name, ["mismatch"])
+    ]
+    assert overview["containers"][0]["pod"] == first.name  # before all others, whenever it was decided on
     here.vanish(pods[0])
     here.run(10)
     with serving(here) as client:
@@ -109,4 +118,4 @@ def test_claims_are_not_checked_where_that_is_switched_off(samples: pd.DataFrame
     here.run(140)
     assert not [line for line in here.lines if line["event"] == "mismatch"]
     with serving(here) as client:
-        assert "<dt>claims</dt><dd>not checked" in client.get("/").text
+        assert client.get("/overview").json()["claims"] is None
