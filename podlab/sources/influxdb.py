@@ -28,7 +28,14 @@ from podlab.sources.influxdb_client import (
 )
 from podlab.sources.influxdb_syntax import quote_identifier
 from podlab.sources.protocol import NothingThereError, span_ns
-from podlab.sources.telegraf import AGENT_TAG, ContainerRows, join_measurements, one_agent
+from podlab.sources.telegraf import (
+    AGENT_TAG,
+    ContainerRows,
+    drop_twins,
+    find_contradiction,
+    join_measurements,
+    one_agent,
+)
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +49,7 @@ _SCRAPE_MARGIN_NS: Final = 60 * _NS_PER_S
 _MAX_ANSWER_BYTES: Final = 128_000_000
 _MAX_NAMES_SHOWN: Final = 6
 _MOST_POLICIES: Final = 20
+_MOST_TOLD: Final = 100
 # A server takes 65,534 characters of an address, of which a few hundred are no question.
 _MOST_QUESTION_CHARACTERS: Final = 60_000
 
@@ -84,6 +92,7 @@ class InfluxSource:
         self.max_answer_bytes = max_answer_bytes
         self._names: tuple[set[str], bool] | None = None
         self._names_s = 0.0
+        self._told: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -122,6 +131,10 @@ class InfluxSource:
         margin_ns = int(table.timeline.interval.max(initial=0)) // 2
         rest = [m for m in others if m.name != telegraf.IDENTITY]
         rows_of |= self._read_all(rest, since_ns - margin_ns, until_ns + margin_ns, pods)
+        rows_of, twins = drop_twins(rows_of)
+        if twins is not None:
+            self._tell_of_twins(twins)
+            table = ContainerRows.of(rows_of, cluster=self.cluster)
         frame = join_measurements(table, rows_of)
         lacking = telegraf_scraped.lacking_columns(frame, self.columns)
         scraped = self._scraped(lacking, since_ns - margin_ns, until_ns + margin_ns, pods) if lacking else None
@@ -200,7 +213,19 @@ class InfluxSource:
             "or fetch fewer columns",
         )  # fmt: skip
         rows = join_rows(parts)
-        return rows if AGENT_TAG in measurement.tags else one_agent(rows)
+        if AGENT_TAG in measurement.tags:
+            return rows
+        if measurement.name == telegraf.CONTAINER and (twins := find_contradiction(rows)) is not None:
+            self._tell_of_twins(twins)
+        return one_agent(rows)
+
+    def _tell_of_twins(self, twins: str) -> None:
+        """Say once, not in each round of a watcher, that two pods have one name."""
+        _, _, between = twins.partition(" ")
+        if between not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(between)
+            what = "two pods of one name run at the same time, %s; one is taken: give each cluster's points a tag %s"
+            log.warning(f"%s: {what} ([global_tags] of Telegraf)", self.name, twins, telegraf.CLUSTER_TAG)
 
     def _rows_of(self, answer: bytes, measurement: telegraf.Measurement) -> MeasurementRows:
         try:

@@ -185,6 +185,74 @@ def one_agent(rows: MeasurementRows) -> MeasurementRows:
     return MeasurementRows(bare, rows.series[kept], time_ns[kept], fields)
 
 
+#: So long nodes may both tell of one pod that moves; and so often two counters must contradict each other.
+_MOST_OVERLAP_NS: Final = 30 * 1_000_000_000
+_LEAST_FALLS, _SHARE_OF_FALLS = 3, 0.25
+
+
+def drop_twins(rows_of: Mapping[str, MeasurementRows]) -> tuple[dict[str, MeasurementRows], str | None]:
+    """Leave out pods that run on two nodes at once, in two clusters without a tag for them, but for the ones seen most.
+
+    Returns the rows by measurement, as :func:`one_agent` gives them, and what to tell of it, None where there are none.
+    """
+    rows = rows_of[CONTAINER]
+    places = {tags[: len(_POD_TAGS)] for tags in rows.tags}
+    if len({(cluster, namespace, pod) for cluster, _, namespace, pod in places}) == len(places):
+        return dict(rows_of), None
+    seen: dict[tuple[str, ...], dict[str, list[Ints]]] = {}
+    by_series = np.split(rows.time_ns[np.argsort(rows.series, kind="stable")],
+                         np.cumsum(np.bincount(rows.series, minlength=len(rows.tags)))[:-1])  # fmt: skip
+    for (cluster, node, namespace, pod, _), time_ns in zip(rows.tags, by_series, strict=True):
+        if pod and len(time_ns):
+            seen.setdefault((cluster, namespace, pod), {}).setdefault(node, []).append(time_ns)
+    lost: set[tuple[str, ...]] = set()
+    told = None
+    for (cluster, namespace, pod), nodes in seen.items():
+        if len(nodes) < 2:
+            continue
+        spans = {node: np.concatenate(times) for node, times in nodes.items()}
+        most, *others = sorted(spans, key=lambda node: (-len(spans[node]), node))
+        begin, end = spans[most].min(), spans[most].max()
+        twins = [n for n in others if min(end, spans[n].max()) - max(begin, spans[n].min()) > _MOST_OVERLAP_NS]
+        if twins:
+            lost |= {(cluster, node, namespace, pod) for node in twins}
+            told = told or f"{namespace}/{pod} on {NODE_TAG} {', '.join([most, *twins])}"
+    if not lost:
+        return dict(rows_of), None
+    return {name: _without_pods(each, lost) for name, each in rows_of.items()}, told
+
+
+def _without_pods(rows: MeasurementRows, lost: Collection[tuple[str, ...]]) -> MeasurementRows:
+    kept = np.array([tags[: len(_POD_TAGS)] not in lost for tags in rows.tags], dtype=bool)[rows.series]
+    fields = {name: values[kept] for name, values in rows.fields.items()}
+    return MeasurementRows(rows.tags, rows.series[kept], rows.time_ns[kept], fields)
+
+
+def find_contradiction(rows: MeasurementRows) -> str | None:
+    """Find a container of which two agents tell counters that cannot be the same one's, and say so; None without one.
+
+    ``rows`` are the containers', their last tag is :data:`AGENT_TAG`.
+    """
+    numbers: dict[tuple[str, ...], int] = {}
+    who = np.array([numbers.setdefault(tags[:-1], len(numbers)) for tags in rows.tags], dtype=np.int64)
+    counters = [name for name in rows.fields if name in CATALOGUE and CATALOGUE[name].kind == "counter"]
+    if len(numbers) == len(rows.tags) or not counters:
+        return None
+    value = rows.fields[counters[0]].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+    there = np.flatnonzero(~np.isnan(value))
+    order = there[np.lexsort((rows.time_ns[there], who[rows.series[there]]))]
+    owner, series = who[rows.series[order]], rows.series[order]
+    turns = (np.diff(owner) == 0) & (np.diff(series) != 0)
+    many = np.bincount(owner[1:][turns], minlength=len(numbers))
+    falls = np.bincount(owner[1:][turns & (np.diff(value[order]) < 0)], minlength=len(numbers))
+    found = np.flatnonzero((falls >= _LEAST_FALLS) & (falls >= _SHARE_OF_FALLS * many))
+    if not len(found):
+        return None
+    _, _, namespace, pod, _ = next(tags for tags, number in numbers.items() if number == found[0])
+    agents = [tags[-1] for tags, number in zip(rows.tags, who, strict=True) if number == found[0]]
+    return f"{namespace}/{pod} by {AGENT_TAG} {', '.join(agents)}"
+
+
 _NS_PER_S: Final = 1_000_000_000
 # Telegraf's default interval, for a fetch that saw every container just once.
 _DEFAULT_INTERVAL_NS: Final = 10 * _NS_PER_S

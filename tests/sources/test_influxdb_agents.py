@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 
@@ -79,6 +81,41 @@ def test_a_gap_of_one_is_filled_by_the_other(influxd: Influxd, database: str) ->
 def test_agents_of_one_node_each_are_no_rivals(influxd: Influxd, database: str) -> None:
     got = fetch(influxd, database, told_by("a", TENS, "web-0"), told_by("b", TENS, "web-1", later_s=0.4))
     assert got["pod"].value_counts().to_dict() == {"web-0": len(TENS), "web-1": len(TENS)}
+
+
+def elsewhere(lines: list[str], node: str) -> list[str]:
+    """What another container of the same name tells, on a node of another cluster."""
+    more = [re.sub(r"(nanoseconds|rx_bytes)=(\d+)i", r"\1=9\g<2>00i", line) for line in lines]
+    return [line.replace("node_name=n1", f"node_name={node}") for line in more]
+
+
+@pytest.mark.parametrize("later_s", [0.0, 3.0])
+@pytest.mark.parametrize(("node", "differ"), [("n1", "by host a, b"), ("n9", "on node_name n1, n9")])
+def test_pods_of_one_name_in_two_clusters_are_not_mixed_and_it_is_told_once(
+    influxd: Influxd, database: str, node: str, differ: str, later_s: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = elsewhere(told_by("b", TENS[1:], later_s=later_s), node)
+    influxd.write(database, "\n".join(told_by("a", TENS) + other).encode())
+    source = InfluxSource(InfluxDatabase(influxd.url, database, *influxd.reader))
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            got = source.fetch(START, START + timedelta(minutes=10), pods=["web-0"])
+    assert seconds_of(got) == TENS
+    for name in ("rx_bytes", "cpu_usage_core_nanoseconds"):
+        assert got[name].tolist() == [second * 100 + 1 for second in TENS]
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 1
+    assert f"two pods of one name run at the same time, shop/web-0 {differ}; one is taken: give" in told[0]
+
+
+def test_a_pod_that_moves_to_another_node_is_no_twin(
+    influxd: Influxd, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    # The old node tells of it once more.
+    with caplog.at_level(logging.WARNING):
+        got = fetch(influxd, database, told_by("a", TENS[:7]), elsewhere(told_by("b", TENS[6:], later_s=2.0), "n9"))
+    assert got["node"].value_counts().to_dict() == {"n1": 7, "n9": 6}
+    assert not caplog.records
 
 
 def test_without_the_tag_the_repeats_are_known_by_their_counters(influxd: Influxd, database: str) -> None:
