@@ -180,7 +180,7 @@ def audit_faults(samples: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, float]]
     """Find the faults that the labels ``anomaly`` and ``anomaly_kind`` mark.
 
     A row stands for the time until the next of its container, the last for the container's usual step. A fault is an
-    unbroken run of rows of one container of one kind; where none is given, the kind is ``(unlabelled)``.
+    unbroken run of rows of one deployment of one kind; where none is given, the kind is ``(unlabelled)``.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def audit_faults(samples: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, float]]
     Returns
     -------
     faults : DataFrame
-        One line per fault, in order of containers and time: ``service``, ``deployment``, ``kind``, ``begin_s`` (after
+        One line per fault, in order of deployments and time: ``service``, ``deployment``, ``kind``, ``begin_s`` (after
         the container's start), ``seconds``; empty where no row is marked.
     counts : dict
         Of the containers with any fault: ``seconds_inside`` and ``seconds_outside`` of faults, ``rows``,
@@ -206,10 +206,14 @@ def audit_faults(samples: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, float]]
     step_s = ordered.groupby(code)["time"].diff(-1).dt.total_seconds().abs()
     step_s = step_s.fillna(step_s.groupby(code).transform("median")).fillna(0.0)
     started = ordered["started_at"].fillna(ordered.groupby(code)["time"].transform("min"))
-    run = ((code != code.shift()) | (kind != kind.shift())).cumsum()
-    marked = ordered.assign(kind=kind, begin_s=(ordered["time"] - started).dt.total_seconds(), seconds=step_s)[inside]
+    ordered = ordered.assign(kind=kind, begin_s=(ordered["time"] - started).dt.total_seconds(), seconds=step_s)
+    # As for the detectors: a fault that outlives its container is one fault.
+    ordered["unit"] = ordered["deployment"].fillna(code.astype(str))
+    in_turn = ordered.sort_values(["unit", "time"], kind="stable")
+    run = ((in_turn["unit"] != in_turn["unit"].shift()) | (in_turn["kind"] != in_turn["kind"].shift())).cumsum()
+    marked = in_turn[in_turn["kind"] != ""]
     first = dict.fromkeys(("service", "deployment", "kind", "begin_s"), "first")
-    faults = marked.groupby(run[inside]).agg(first | {"seconds": "sum"}).reset_index(drop=True)
+    faults = marked.groupby(run).agg(first | {"seconds": "sum"}).reset_index(drop=True)
     with_fault = inside.groupby(code).transform("any")
     return faults, {
         "seconds_inside": float(step_s[inside].sum()),

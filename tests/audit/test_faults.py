@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from podlab.audit import audit_faults
+from podlab.evaluation.anomalies import read_fault_recording
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,15 @@ def test_faults_are_unbroken_runs_of_one_kind(faulty: pd.DataFrame) -> None:
     assert found["seconds_inside"] + found["seconds_outside"] == pytest.approx(60, abs=2)
     assert found["rows_labelled"] == found["rows"] == 60
     assert found["rows_without_kind"] == found["rows_kind_outside"] == 0
+
+
+def test_a_fault_that_kills_its_container_is_one_fault_as_for_the_detectors(faulty: pd.DataFrame) -> None:
+    restarted = faulty.copy()
+    later = (restarted["deployment"] == "nginx-0") & (restarted.groupby("deployment").cumcount() >= 7)
+    restarted.loc[later, "pod_uid"] = "second"
+    told, _ = audit_faults(restarted)
+    assert len(told) == len(audit_faults(faulty)[0])
+    assert len(told) == sum(len(each.first) for each in read_fault_recording(restarted).faults)
 
 
 def test_labels_that_contradict_each_other_are_counted(faulty: pd.DataFrame) -> None:
