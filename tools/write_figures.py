@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from podlab.data.units import format_number
+
 _PLACE = re.compile(r"(<!-- figures: (?P<tables>[^:>]+?)(?:: (?P<columns>[^>]+?))? -->\n\n)(?P<table>(?:\|.*\n)+)")
 
 
@@ -60,9 +62,9 @@ def read_table(reports: Path, name: str) -> dict[str, Any]:
 
 
 def in_words(cell: Any) -> str:
-    """Write a cell; numbers to three digits."""
+    """Write a cell as the report does."""
     if isinstance(cell, float):
-        return f"{cell:.3g}"
+        return format_number(cell)
     return "-" if cell is None else str(cell).replace("\N{NO-BREAK SPACE}", " ")
 
 

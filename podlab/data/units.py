@@ -1,7 +1,8 @@
-"""Durations written with their units: ``500ms``, ``60s``, ``10m``, ``1h30m``."""
+"""How numbers, intervals and durations (``500ms``, ``60s``, ``1h30m``) are written."""
 
 from __future__ import annotations
 
+import math
 import re
 
 from podlab.errors import InputError
@@ -69,3 +70,45 @@ def format_duration(seconds: float) -> str:
         if count:
             text += f"{count}{unit}"
     return text or "0s"
+
+
+def format_number(value: float) -> str:
+    """Write a number: whole ones as they are, others with two decimals, from 10 with one, from 100 with none.
+
+    Three decimals where two would read 1.00 or 0.00 for something that is neither.
+
+    Examples
+    --------
+    >>> format_number(0.876), format_number(0.9955), format_number(0.0004), format_number(-0.0001), format_number(1.0)
+    ('0.88', '0.996', '0.000', '0.000', '1.00')
+    >>> format_number(30.81), format_number(1234.5), format_number(10080)
+    ('30.8', '1,234', '10,080')
+    """
+    if isinstance(value, int) or not math.isfinite(value):
+        return f"{value:,}"
+    digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
+    if digits == 2 and round(value, 2) in (0.0, 1.0) and round(value, 2) != value:
+        digits = 3
+    text = f"{value:,.{digits}f}"
+    return text.removeprefix("-") if not text.strip("-0.") else text
+
+
+def format_interval(low: float | None, high: float | None) -> str:
+    """Write an interval, ``-`` where it is undefined.
+
+    Examples
+    --------
+    >>> format_interval(0.81, 0.93), format_interval(float("nan"), 1.0)
+    ('0.81 to 0.93', '-')
+    """
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return "-"
+    return f"{format_number(low)} to {format_number(high)}"
+
+
+def format_estimate(value: float, low: float | None = None, high: float | None = None) -> str:
+    """Write a value with its interval, such as ``0.88 (0.81 to 0.93)``; ``-`` where there is no value."""
+    if math.isnan(value):
+        return "-"
+    interval = format_interval(low, high)
+    return format_number(value) if interval == "-" else f"{format_number(value)} ({interval})"

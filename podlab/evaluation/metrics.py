@@ -15,6 +15,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import f1_score
 
+from podlab.data.units import format_estimate
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -40,8 +42,8 @@ class Estimate:
         return {name: _number_or_none(value) for name, value in vars(self).items()}
 
     def __str__(self) -> str:
-        """Write it as ``0.93 [0.88, 0.97]``."""
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        """Write it as ``0.93 (0.88 to 0.97)``."""
+        return format_estimate(self.value, self.low, self.high)
 
 
 def _number_or_none(value: float) -> float | None:

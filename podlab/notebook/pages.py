@@ -1,8 +1,11 @@
-"""HTML pages that open anywhere: everything in them, nothing loaded from elsewhere."""
+"""HTML pages that open anywhere: everything in them, nothing loaded from elsewhere, and no script but podlab's own."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -13,27 +16,28 @@ from nbconvert.exporters import HTMLExporter
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 
+from podlab.data.units import format_number
 from podlab.files import atomic_file
-from podlab.notebook.tables import format_number
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
+#: Where the executed notebook's metadata tell which cell failed, and why.
+FAILURE: Final = "podlab"
+_HEADING: Final = re.compile(r'<h2 id="([^"]*)">(.*?)<a class="anchor-link"', re.DOTALL)
 
 
 def write_notebook_page(
-    notebook: NotebookNode, target: Path, *, failed_cell: int | None = None, error: str | None = None
+    notebook: NotebookNode, target: Path, around: Mapping[str, Mapping[str, str] | None] | None = None
 ) -> None:
-    """Write a notebook as a page.
+    """Write a notebook as a page: its text and results, with the code folded and a list of its sections.
 
     Parameters
     ----------
     notebook : NotebookNode
-        Executed, or as far as it came.
+        Executed, or as far as it came; its metadata then tell the cell that failed and why.
     target : Path
         The page.
-    failed_cell : int, optional
-        Which code cell failed, counted from 1.
-    error : str, optional
-        Why; the page then says so at its top.
+    around : mapping, optional
+        ``previous``, ``report`` and ``next``: ``href`` and ``title`` of the pages to link to, or None.
 
     Raises
     ------
@@ -44,12 +48,32 @@ def write_notebook_page(
         template_name="base",
         template_file=str(TEMPLATES / "notebook.html"),
         embed_images=True,
-        exclude_anchor_links=True,
     )
-    facts = {"title": _title(notebook, target.stem), "style": page_style(), "failed_cell": failed_cell, "error": error}
-    text, _ = exporter.from_notebook_node(notebook, {"podlab": facts})
+    exporter.register_filter("demote", _demote)  # type: ignore[no-untyped-call]
+    cells, _ = exporter.from_notebook_node(notebook)
+    headings = [(anchor, Markup(words).striptags()) for anchor, words in _HEADING.findall(cells)]  # noqa: S704
+    failure = {"failed_cell": None, "error": None} | notebook.metadata.get(FAILURE, {})
+    text = render_page(
+        "notebook_page.html",
+        title=notebook_title(notebook) or target.stem,
+        content=Markup(cells),  # noqa: S704
+        headings=[(Markup(anchor), words) for anchor, words in headings],  # noqa: S704
+        around=around,
+        **failure,
+    )
     with atomic_file(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def notebook_title(notebook: NotebookNode) -> str:
+    """Return the first heading of a notebook; nothing where it has none."""
+    texts = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return next((found[1].strip() for text in texts if (found := re.search(r"^# +(.+)$", text, re.MULTILINE))), "")
+
+
+def _demote(html: str) -> str:
+    """Let the headings of a text in the outputs be below those of the notebook."""
+    return re.sub(r"(</?h)([1-4])\b", lambda found: f"{found[1]}{int(found[2]) + 2}", html)
 
 
 @cache
@@ -72,21 +96,16 @@ def render(template: str, macro: str, *values: object) -> str:
 
 def render_page(template: str, **values: object) -> str:
     """Render a template as a whole page, everything in ``values`` escaped."""
-    return _environment().get_template(template).render(style=Markup(page_style()), **values)  # noqa: S704
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = {"style": Markup(_page_style()), "script": Markup(script), "script_digest": f"sha256-{digest}"}  # noqa: S704
+    return _environment().get_template(template).render(**page, **values)
 
 
 @cache
-def page_style() -> str:
+def _page_style() -> str:
     """Return the style sheet of all pages, with the colours of code in light and dark."""
     light = HtmlFormatter(style="xcode").get_style_defs(".highlight")
     dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
     base = (TEMPLATES / "style.css").read_text(encoding="utf-8")
     return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{base}"
-
-
-def _title(notebook: NotebookNode, otherwise: str) -> str:
-    for cell in notebook.cells:
-        found = re.search(r"^# +(.+)$", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else None
-        if found:
-            return found[1].strip()
-    return otherwise

@@ -1,31 +1,34 @@
-"""The report: one page made of the notebooks' results. Files that no run made are never replaced."""
+"""The report: a page of what matters, made of the notebooks' results, before the notebooks' own pages.
+
+Files that no run made are never replaced.
+"""
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+import nbformat
 from jinja2 import UndefinedError
 
 from podlab.errors import InputError
 from podlab.files import atomic_file
-from podlab.notebook.pages import render_page
-from podlab.notebook.results import FIGURES, RESULTS, RUN_FILE, read_results, read_run
+from podlab.notebook.pages import notebook_title, render_page, write_notebook_page
+from podlab.notebook.results import FIGURES, RESULTS, RUN_FILE, anchor_of, read_results, read_run
 
 #: The notebooks in their order, and what each is about.
 CHAIN: Final = {
-    "01_collect": "what was recorded",
-    "02_train": "the model and its most important metrics",
-    "03_evaluate": "accuracy on deployments that training did not see, next to baselines",
-    "04_learning_curve": "what more deployments would bring",
-    "05_data_audit": "whether the data are fit to learn from",
-    "06_identify": "accuracy in other conditions, and other classifiers",
-    "07_unknown_and_similar": "unknown services, similar services, and when to decide",
-    "09_detectors": "anomaly detectors without a warm-up",
-    "10_scale": "what it costs, and what more would cost",
+    "01_collect": "What was recorded.",
+    "02_train": "The model and its most important metrics.",
+    "03_evaluate": "Accuracy on deployments that training did not see, next to baselines.",
+    "04_learning_curve": "What more deployments would bring.",
+    "05_data_audit": "Whether the data are fit to learn from.",
+    "06_identify": "Accuracy in other conditions, and other classifiers.",
+    "07_unknown_and_similar": "Unknown services, similar services, and when to decide.",
+    "09_detectors": "Anomaly detectors without a warm-up.",
+    "10_scale": "What it costs, and what more would cost.",
 }
 #: The table of targets; the report puts those of all notebooks together.
 TARGETS: Final = "targets"
@@ -34,18 +37,19 @@ PAGES: Final = "notebooks"
 #: The report's page, and how its title begins in every version of podlab.
 REPORT: Final = "index.html"
 _REPORT_TITLE: Final = "<title>podlab: "
+#: The report's first sentence gives the score of the horizon nearest to this.
+HEADLINE_S: Final = 60.0
 _HINT: Final = "choose another folder (--out), or move it away"
 
 
 def build_report(reports_dir: Path) -> Path:
-    """Build ``index.html`` from the results in a folder of reports.
+    """Build ``index.html`` from the results in a folder of reports, and the notebooks' pages with links to each other.
 
     Parameters
     ----------
     reports_dir : Path
-        With ``results/*.json``, ``figures/*.svg`` and ``notebooks/*.html`` as the notebooks left them. Each file of
-        results is a section, in the order of their names. A notebook of podlab's own without results is named as
-        missing.
+        With ``results/*.json`` and ``notebooks/*.ipynb`` as the notebooks left them. Each file of results is a section,
+        in the order of their names. A notebook of podlab's own without results is named as missing.
 
     Returns
     -------
@@ -62,7 +66,9 @@ def build_report(reports_dir: Path) -> Path:
         raise InputError("no results", where=str(reports_dir), hint="run the notebooks first, such as with make train")
     try:
         _refuse_mixed(reports_dir, results)
-        text = _render(reports_dir, results)
+        run = read_run(reports_dir)
+        sections = [_describe(reports_dir, name, results.get(name), run) for name in sorted({*CHAIN, *results})]
+        text = _render(results, sections, run)
     except (LookupError, TypeError, UndefinedError) as error:
         raise InputError(
             f"its results are not those of this podlab's notebooks: {error}",
@@ -71,6 +77,7 @@ def build_report(reports_dir: Path) -> Path:
         ) from error
     page = reports_dir / REPORT
     refuse_other_page(page)
+    _write_pages(reports_dir, sections)
     with atomic_file(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return page
@@ -89,83 +96,115 @@ def _refuse_mixed(reports_dir: Path, results: dict[str, dict[str, Any]]) -> None
         )
 
 
-def _render(reports_dir: Path, results: dict[str, dict[str, Any]]) -> str:
-    run = read_run(reports_dir)
-    sections = [_describe(reports_dir, name, results.get(name), run) for name in sorted({*CHAIN, *results})]
-    evaluate = results.get("03_evaluate", {}).get("facts", {})
+def _describe(reports_dir: Path, name: str, found: dict[str, Any] | None, run: dict[str, Any] | None) -> dict[str, Any]:
+    """Describe one notebook: its title and page, whether it ran to its end, and its tables and figures in order."""
+    page = f"{PAGES}/{name}.html"
+    executed = reports_dir / PAGES / f"{name}.ipynb"
+    is_executed = "papermill" in _read(executed).get("metadata", {})
+    notebook = nbformat.read(executed, as_version=4) if is_executed else None  # type: ignore[no-untyped-call]
+    ran = next((each for each in run["notebooks"] if each["notebook"] == name), None) if run else None
+    # Results of earlier versions do not tell their order.
+    order = (
+        (found.get("order") or [[kind, part] for kind in ("figures", "tables") for part in found[kind]])
+        if found
+        else []
+    )
+    return {
+        "name": name,
+        "title": (notebook_title(notebook) if notebook else "") or name,
+        "about": CHAIN.get(name, ""),
+        "notebook": notebook,
+        "page": page if (reports_dir / page).is_file() else None,
+        "complete": found is not None and found["complete"],
+        "error": ran["error"] if ran else None,
+        "seconds": ran["seconds"] if ran else None,
+        "conclusion": found["facts"].get("conclusion", "") if found else "",
+        "parts": [{"anchor": anchor_of(kind, part), "caption": found[kind][part]["caption"]} for kind, part in order]
+        if found
+        else [],
+    }
+
+
+def _write_pages(reports_dir: Path, sections: list[dict[str, Any]]) -> None:
+    """Write the notebooks' pages anew, each with links to its neighbours and to its place in the report."""
+    there = [each for each in sections if each["page"]]
+    links = [{"href": f"{each['name']}.html", "title": each["title"]} for each in there]
+    for number, each in enumerate(there):
+        if each["notebook"]:
+            around = {
+                "previous": links[number - 1] if number else None,
+                "report": {"href": f"../{REPORT}#{each['name']}", "title": "Report"},
+                "next": links[number + 1] if number + 1 < len(links) else None,
+            }
+            write_notebook_page(each["notebook"], reports_dir / each["page"], around)
+
+
+def _render(results: dict[str, dict[str, Any]], sections: list[dict[str, Any]], run: dict[str, Any] | None) -> str:
     models = [found["facts"]["model"] for found in results.values() if "model" in found["facts"]]
     return render_page(
         "report.html",
         sections=sections,
         run=run,
-        summary=evaluate if "headlines" in evaluate else None,
+        summary=_summarise(results),
+        unseen=_collect_unseen(results, {each["name"]: each["page"] for each in sections}),
         targets=_collect_targets(results),
         model=(run or {}).get("model") or (models[-1] if models else None),
         provenance=_newest_provenance(results),
     )
 
 
-def _describe(reports_dir: Path, name: str, found: dict[str, Any] | None, run: dict[str, Any] | None) -> dict[str, Any]:
-    """Describe one notebook: its title, whether it ran to its end, and its tables and figures in their order."""
-    page = f"{PAGES}/{name}.html"
-    ran = next((each for each in run["notebooks"] if each["notebook"] == name), None) if run else None
-    return {
-        "name": name,
-        "title": _heading(reports_dir / PAGES / f"{name}.ipynb") or name,
-        "about": CHAIN.get(name, ""),
-        "page": page if (reports_dir / page).is_file() else None,
-        "complete": found is not None and found["complete"],
-        "error": ran["error"] if ran else None,
-        "seconds": ran["seconds"] if ran else None,
-        "conclusion": found["facts"].get("conclusion", "") if found else "",
-        "parts": _parts(reports_dir, found) if found else [],
+def _summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """Pick what the report's first sentence says, from the results that it stands over."""
+    facts = results.get("03_evaluate", {}).get("facts", {})
+    if "headlines" not in facts:
+        return None
+    collected = results.get("01_collect", {}).get("facts", {}).get("containers")
+    summary: dict[str, Any] = facts | {
+        "headline": min(facts["headlines"], key=lambda each: abs(each["horizon_s"] - HEADLINE_S)),
+        "control": facts.get("control"),
+        "collected": collected if collected != facts["n_containers"] else None,
     }
+    return summary
 
 
-def _parts(reports_dir: Path, found: dict[str, Any]) -> list[dict[str, Any]]:
-    # Results of earlier versions do not tell their order.
-    order = found.get("order") or [[kind, name] for kind in ("figures", "tables") for name in found[kind]]
-    parts = []
-    for kind, name in order:
-        part = found[kind][name]
-        if kind == "figures":
-            parts.append({**part, "kind": kind, "source": _embed(reports_dir / FIGURES / part["file"])})
-        elif name != TARGETS:
-            parts.append({"fold": False, **part, "kind": kind})
-    return parts
-
-
-def _embed(path: Path) -> str:
-    try:
-        return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
-    except OSError as error:
-        raise InputError("a figure is missing", where=str(path), hint="run its notebook again") from error
+def _collect_unseen(results: dict[str, dict[str, Any]], pages: dict[str, str | None]) -> list[dict[str, Any]]:
+    """Collect the measures that say what training never saw, in the notebooks' order."""
+    return [
+        {
+            **measure,
+            "what": measure["unseen"],
+            "score": name.partition(":")[0],
+            "notebook": notebook,
+            "page": pages[notebook],
+        }
+        for notebook, found in results.items()
+        for name, measure in found.get("measures", {}).items()
+        if measure.get("unseen") and measure["value"] is not None
+    ]
 
 
 def _collect_targets(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Put the notebooks' tables of targets together where their columns are the same; missed targets first."""
-    collected: dict[tuple[str, ...], dict[str, Any]] = {}
+    """Put the notebooks' tables of targets together where their columns are the same; missed targets apart."""
+    collected: dict[tuple[str, ...], list[list[Any]]] = {}
     for found in results.values():
         if table := found["tables"].get(TARGETS):
-            same = collected.setdefault(
-                tuple(table["columns"]), {**table, "rows": [], "caption": "All targets, missed ones first."}
-            )
-            same["rows"] = same["rows"] + table["rows"]
-    for table in collected.values():
-        if "reached" in table["columns"]:
-            reached = table["columns"].index("reached")
-            table["rows"].sort(key=lambda row: "✗n✓".find(str(row[reached])[:1]))
-    return list(collected.values())
-
-
-def _heading(notebook: Path) -> str:
-    """Return the first heading of an executed notebook."""
-    for cell in _read(notebook).get("cells", []):
-        lines = "".join(cell.get("source", "")).splitlines() if cell.get("cell_type") == "markdown" else []
-        for line in lines:
-            if line.startswith("# "):
-                return str(line[2:].strip())
-    return ""
+            collected.setdefault(tuple(table["columns"]), []).extend(table["rows"])
+    described = []
+    for columns, rows in collected.items():
+        place = columns.index("reached") if "reached" in columns else 0
+        by_verdict = [[row for row in rows if str(row[place])[:1] == sign] for sign in "✗✓"]
+        missed, reached = by_verdict
+        others = [row for row in rows if row not in missed and row not in reached]
+        told = f"{len(reached)} reached, {len(others)} not measured"
+        shared = {"columns": columns, "id": "", "fold": True}
+        described.append(
+            {
+                "heading": f"{len(missed)} of {len(missed) + len(reached)} targets missed",
+                "missed": shared | {"fold": False, "caption": "Missed targets.", "rows": missed},
+                "others": shared | {"caption": told, "rows": reached + others},
+            }
+        )
+    return described
 
 
 def _newest_provenance(results: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ import pandas as pd
 
 import podlab
 from podlab.data.recordings import fingerprint
+from podlab.data.units import format_number
 from podlab.errors import InputError
 from podlab.files import atomic_file
 from podlab.notebook.pages import render
@@ -84,6 +85,8 @@ class Results:
         self.reports = Path(reports)
         self.run_id = os.environ.get(RUN_VARIABLE)
         self._secrets = secret_values()
+        # DataFrames that a notebook displays by itself write numbers as the tables do.
+        pd.set_option("display.float_format", format_number)
         self._found: dict[str, Any] = {
             "notebook": notebook,
             "run": self.run_id,
@@ -126,8 +129,9 @@ class Results:
         low: float | None = None,
         high: float | None = None,
         best_guess: float | None = None,
+        unseen: str = "",
     ) -> None:
-        """Keep a number that a target of ``data/targets.toml`` is about.
+        """Keep a number that a target of ``data/targets.toml`` or the report's first part is about.
 
         Parameters
         ----------
@@ -141,6 +145,9 @@ class Results:
             The 95 % interval of a plain number.
         best_guess : float, optional
             The same number if the most probable service counted where the answer was "unknown".
+        unseen : str
+            What training never saw where this was measured; the report then shows it first, under the name up to a
+            colon.
         """
         found = {
             "value": getattr(value, "value", value),
@@ -148,6 +155,7 @@ class Results:
             "high": getattr(value, "high", high),
             "deployments": deployments,
             "best_guess": best_guess,
+            "unseen": unseen,
         }
         self._found["measures"][name] = plain(found)
         self._write()
@@ -171,14 +179,15 @@ class Results:
         caption : str
             What the table shows, in a sentence.
         fold : bool
-            Whether the report shows only the caption until it is opened.
+            Whether only the caption is shown until it is opened.
         """
         rows = [[plain(value) for value in row] for row in frame.itertuples(index=False)]
-        table = {"caption": caption, "columns": [str(column) for column in frame.columns], "rows": rows}
-        self._keep("tables", name, {**table, "fold": fold})
+        table: dict[str, Any] = {"caption": caption, "columns": [str(column) for column in frame.columns], "rows": rows}
+        table["fold"] = fold
+        self._keep("tables", name, table)
         from IPython.display import HTML, display
 
-        display(HTML(render("macros.html", "table", table)))  # type: ignore[no-untyped-call]
+        display(HTML(render("macros.html", "table", {**table, "id": anchor_of("tables", name)})))  # type: ignore[no-untyped-call]
 
     def figure(self, name: str, figure: Figure, caption: str) -> None:
         """Show a figure and keep it.
@@ -201,7 +210,11 @@ class Results:
         self._keep("figures", name, {"file": file, "caption": caption})
         from IPython.display import display
 
-        display({"image/svg+xml": svg, "text/plain": caption}, raw=True, metadata={"alt": caption})  # type: ignore[no-untyped-call]
+        display(
+            {"image/svg+xml": svg, "text/plain": caption},
+            raw=True,
+            metadata={"alt": caption, "id": anchor_of("figures", name)},
+        )  # type: ignore[no-untyped-call]
         # A figure of pyplot would be shown a second time at the end of the cell.
         import matplotlib.pyplot as plt
 
@@ -222,6 +235,11 @@ class Results:
     def _write(self) -> None:
         if self.run_id:
             write_json(redact(self._found, self._secrets), self.reports / RESULTS / f"{self.notebook}.json")
+
+
+def anchor_of(kind: str, name: str) -> str:
+    """Name the place of one of a notebook's ``tables`` or ``figures`` on its page."""
+    return f"{kind.removesuffix('s')}-{name}"
 
 
 def new_run_id() -> str:

@@ -33,7 +33,7 @@ from papermill.parameterize import parameterize_notebook
 
 from podlab.errors import InputError, PodlabError
 from podlab.files import atomic_file
-from podlab.notebook.pages import write_notebook_page
+from podlab.notebook.pages import FAILURE, write_notebook_page
 from podlab.notebook.parameters import parse_parameters, read_parameters
 from podlab.notebook.redact import pack, redact, redact_text, secret_values
 from podlab.notebook.report import refuse_other_notebook
@@ -156,7 +156,7 @@ def run_notebook(
         keeper.note_failure(f"it ran longer than {cell_timeout_s} s")
     finally:
         keeper.notebook_complete()
-        write_notebook_page(keeper.redacted(), page, failed_cell=keeper.failed_cell, error=keeper.error)
+        write_notebook_page(keeper.redacted(), page)
     return RunResult(
         path, keeper.target, page, time.monotonic() - started_s, failed_cell=keeper.failed_cell, error=keeper.error
     )
@@ -267,6 +267,7 @@ class _Keeper(NotebookExecutionManager):  # type: ignore[misc]
     def _remember(self, cell_index: int, error: str) -> None:
         self.failed_cell = self._code.index(cell_index) + 1
         self.error = redact_text(error, self._secrets)
+        self.nb.metadata[FAILURE] = {"failed_cell": self.failed_cell, "error": self.error}
 
     def _report(self, done: int, what: str) -> None:
         if self._progress is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import floor, log10
 from typing import Final
 
 import numpy as np
@@ -68,20 +67,6 @@ def first_containers(samples: pd.DataFrame, number: int) -> pd.DataFrame:
     """Keep so many containers of a table."""
     code = samples.groupby(list(INSTANCE_KEY), dropna=False, sort=False).ngroup()
     return samples[code < number].reset_index(drop=True)
-
-
-def two_digits(value: float) -> str:
-    """Write a number with two significant digits and without an exponent.
-
-    Examples
-    --------
-    >>> two_digits(30_412.0), two_digits(6.66), two_digits(0.0123), two_digits(0.0)
-    ('30,000', '6.7', '0.012', '0')
-    """
-    if value == 0:
-        return "0"
-    digits = 1 - floor(log10(abs(value)))
-    return f"{round(value, digits):,.{max(digits, 0)}f}"
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
-"""Tables for people: how numbers and intervals are written, and the targets next to what was measured."""
+"""Tables for people: columns of intervals, and the targets next to what was measured."""
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,46 +11,13 @@ from typing import Any, Final
 
 import pandas as pd
 
+from podlab.data.units import format_estimate, format_interval, format_number
 from podlab.errors import InputError
 
 #: Where the targets stand, below the project's root.
 TARGETS_FILE: Final = Path("data/targets.toml")
 YES, NO, GUESSED, NOT_MEASURED = "✓ yes", "✗ no", "✗ only without unknown", "not measured"
 _ORDER: Final = {NO: 0, GUESSED: 1, NOT_MEASURED: 2, YES: 3}
-
-
-def format_number(value: float) -> str:
-    """Write a number with two decimals, with three where two would read 1.00 or 0.00 for something that is neither.
-
-    Examples
-    --------
-    >>> format_number(0.876), format_number(0.9955), format_number(0.0004), format_number(1.0), format_number(-0.0001)
-    ('0.88', '0.996', '0.000', '1.00', '0.000')
-    """
-    short = f"{value:.2f}"
-    text = f"{value:.3f}" if float(short) in (0.0, 1.0) and float(short) != value else short
-    return text.removeprefix("-") if float(text) == 0 else text
-
-
-def format_interval(low: float | None, high: float | None) -> str:
-    """Write an interval, ``-`` where it is undefined.
-
-    Examples
-    --------
-    >>> format_interval(0.81, 0.93), format_interval(float("nan"), 1.0)
-    ('0.81 to 0.93', '-')
-    """
-    if low is None or high is None or math.isnan(low) or math.isnan(high):
-        return "-"
-    return f"{format_number(low)} to {format_number(high)}"
-
-
-def format_estimate(value: float, low: float, high: float) -> str:
-    """Write a value with its interval, such as ``0.88 (0.81 to 0.93)``; ``-`` where there is no value."""
-    if math.isnan(value):
-        return "-"
-    interval = format_interval(low, high)
-    return format_number(value) if interval == "-" else f"{format_number(value)} ({interval})"
 
 
 def interval_column(table: pd.DataFrame, low: str = "low", high: str = "high") -> list[str]:
@@ -157,12 +123,17 @@ def _judge(target: Target, found: Mapping[str, Any]) -> dict[str, Any]:
         reached = GUESSED if guess is not None and target.is_reached(guess) else NO
     return {
         "reached": reached,
-        "value": _write(value),
+        "value": _write(value, target),
         "95 % interval": format_interval(found.get("low"), found.get("high")),
-        "best guess": _write(guess),
+        "best guess": _write(guess, target),
         "deployments": found.get("deployments"),
     }
 
 
-def _write(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}" if abs(value) < 2 else f"{value:.1f}"
+def _write(value: float | None, target: Target) -> str:
+    """Write a value, with more digits where the rounded one would seem to miss a goal that it reaches, or reach it."""
+    if value is None:
+        return "-"
+    text = format_number(value)
+    kept = target.is_reached(float(text.replace(",", ""))) == target.is_reached(value)
+    return text if kept else f"{value:.4g}"

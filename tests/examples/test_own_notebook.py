@@ -1,4 +1,4 @@
-"""A notebook of one's own runs like podlab's, and has its section in the report."""
+"""A notebook of one's own runs like podlab's, and has its place in the report."""
 
 from __future__ import annotations
 
@@ -21,4 +21,7 @@ def test_its_tables_figures_and_conclusion_are_in_the_report(tmp_path: Path) -> 
     section = text[text.index('id="own_notebook"') :]
     for expected in ("Memory per service", "needs the most memory.", "in MiB.", 'href="notebooks/own_notebook.html"'):
         assert expected in section
-    assert 'alt="Distribution of the memory working set by service."' in section
+    page = (tmp_path / "reports" / "notebooks" / "own_notebook.html").read_text()
+    assert 'href="notebooks/own_notebook.html#figure-memory"' in section
+    assert 'id="figure-memory"' in page
+    assert 'alt="Distribution of the memory working set by service."' in page

@@ -1,23 +1,28 @@
-"""The report is made of the notebooks' results alone, and opens anywhere."""
+"""The report is made of the notebooks' results alone, says what matters first, and opens anywhere."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import shutil
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from podlab.data.units import format_number
 from podlab.errors import InputError
 from podlab.notebook.report import CHAIN, build_report
-from podlab.notebook.tables import format_number
+from podlab.notebook.results import read_results
 from tests.notebook.conftest import Whole
+from tools.check_pages import check_page, chromium
 
 #: Numbers in the report's own words: the perfect score, F1, 95 %, SHA-256, 1-NN.
-_WORDS = re.compile(r"macro-F1: 1 is perfect|F1|95\s%|SHA-256|1-NN")
+_WORDS = re.compile(r"F1|\d+ of \d+ targets missed|\d+ reached, \d+ not measured|95\s%|SHA-256|1-NN")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -36,7 +41,7 @@ class _Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        self._skip = tag in ("style", "code")
+        self._skip = tag in ("style", "code", "script")
         given = dict(attrs)
         self.loads += [value or "" for name, value in attrs if name in ("src", "srcset", "data")]
         if tag == "img":
@@ -56,27 +61,75 @@ def pages(whole: Whole) -> list[Path]:
     return [whole.reports / "index.html", *sorted((whole.reports / "notebooks").glob("*.html"))]
 
 
-def test_pages_load_nothing_and_run_nothing(whole: Whole) -> None:
+def test_pages_load_nothing_and_run_only_podlabs_own_script(whole: Whole) -> None:
     for path in pages(whole):
         text = path.read_text()
         page = _Page(text)
         assert all(load.startswith("data:") for load in page.loads), path
-        assert not {"script", "iframe", "object", "embed"} & set(page.tags), path
+        assert not {"iframe", "object", "embed"} & set(page.tags), path
         assert not re.search(r"url\((?!['\"]?data:)|@import", text), path
-        assert "default-src 'none'" in text, path
+        [script] = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'" in text, (
+            path
+        )
 
 
 def test_figures_are_described_for_those_who_do_not_see_them(whole: Whole) -> None:
-    for path in pages(whole):
-        assert all(alt and len(alt) > 20 for alt in _Page(path.read_text()).alt), path
+    found = [alt for path in pages(whole) for alt in _Page(path.read_text()).alt]
+    assert len(found) > 20
+    assert all(alt and len(alt) > 20 for alt in found)
 
 
-def test_links_lead_to_the_notebooks_pages(whole: Whole) -> None:
+def test_pages_are_in_order_on_a_desktop_a_phone_in_the_dark_and_on_paper(whole: Whole) -> None:
+    with chromium() as browser:
+        for path in pages(whole):
+            assert check_page(browser, path) == [], path
+        screen = 800
+        browser.open(whole.reports / "index.html")
+        browser.view(1280, screen, "light", "screen")
+        assert browser.evaluate("document.documentElement.scrollHeight") < 4 * screen
+
+
+def test_tables_sort_and_search_and_figures_are_enlarged(whole: Whole) -> None:
+    with chromium() as browser:
+        browser.open(whole.reports / "notebooks" / "01_collect.html", "table-missing")
+        assert browser.evaluate("document.getElementById('table-missing').closest('details').open")
+        rows = "[...document.querySelectorAll('#table-missing tbody tr:not([hidden])')]"
+        metrics = f"{rows}.map(row => row.cells[0].textContent)"
+        names = browser.evaluate(metrics)
+        browser.evaluate("document.querySelector('#table-missing th button').click()")
+        assert browser.evaluate(metrics) == sorted(names) != names
+        search = "document.querySelector('details:has(#table-missing) input')"
+        browser.evaluate(f"{search}.value = 'memory bytes'; {search}.dispatchEvent(new Event('input'))")
+        left = browser.evaluate(metrics)
+        assert 0 < len(left) < len(names)
+        assert all("memory" in name for name in left)
+        browser.evaluate("document.querySelector('#figure-memory img').click()")
+        width = browser.evaluate("document.querySelector('dialog img').clientWidth")
+        browser.evaluate("document.querySelector('dialog [aria-label=larger]').click()")
+        assert browser.evaluate("document.querySelector('dialog img').clientWidth") > 1.4 * width > 0
+
+
+def test_links_lead_to_every_table_and_figure_and_back(whole: Whole) -> None:
     links = _Page((whole.reports / "index.html").read_text()).links
-    text = (whole.reports / "index.html").read_text()
-    assert all(f'id="{link[1:]}"' in text for link in links if link.startswith("#"))
-    assert {link for link in links if not link.startswith("#")} == {f"notebooks/{name}.html" for name in CHAIN}
-    assert all((whole.reports / link).is_file() for link in links if not link.startswith("#"))
+    for name, found in read_results(whole.reports).items():
+        page = f"notebooks/{name}.html"
+        parts = [f"{page}#{kind.removesuffix('s')}-{part}" for kind, part in found["order"]]
+        assert {page, *parts} <= set(links)
+        assert f"../index.html#{name}" in _Page((whole.reports / page).read_text()).links
+    chain = [whole.reports / "notebooks" / f"{name}.html" for name in CHAIN]
+    for page, following in pairwise(chain):
+        assert f'<a rel="next" href="{following.name}">' in page.read_text()
+        assert f'<a rel="prev" href="{page.name}">' in following.read_text()
+
+
+def test_code_is_folded_and_sections_are_listed(whole: Whole) -> None:
+    text = (whole.reports / "notebooks" / "03_evaluate.html").read_text()
+    code = re.findall(r'<details class="code"( open)?>', text)
+    assert len(code) > 5
+    assert not any(code)
+    assert len(re.findall(r"<h2 id=", text)) == text.count('<li><a href="#') > 3
 
 
 def test_every_number_comes_from_the_results(whole: Whole) -> None:
@@ -86,6 +139,7 @@ def test_every_number_comes_from_the_results(whole: Whole) -> None:
         if isinstance(value, dict):
             gather([*value, *value.values()])
         elif isinstance(value, list):
+            known.add(str(len(value)))
             for part in value:
                 gather(part)
         elif isinstance(value, str):
@@ -104,17 +158,48 @@ def test_every_number_comes_from_the_results(whole: Whole) -> None:
     assert set(_NUMBER.findall(said)) - known == set()
 
 
-def test_results_come_first_with_their_intervals(whole: Whole) -> None:
+def test_what_matters_comes_first_with_intervals(whole: Whole) -> None:
     text = (whole.reports / "index.html").read_text()
     facts = json.loads((whole.reports / "results" / "03_evaluate.json").read_text())["facts"]
     first_screen = text[: text.index("</header>")]
-    assert "4 services in 16 deployments (16 containers)" in first_screen
-    for each in facts["headlines"]:
-        low, high = (format_number(each["macro_f1"][end]) for end in ("low", "high"))
-        assert f"{low} to {high} (95&nbsp;%)" in first_screen
+    assert "tested on 16 containers" in first_screen
+    assert "(16 deployments of 4 services)" in first_screen
+    last = facts["headlines"][-1]["macro_f1"]
+    assert "{} ({} to {})".format(*(format_number(last[end]) for end in ("value", "low", "high"))) in first_screen
     assert "trained on shuffled labels" in first_screen
-    headings = re.findall(r'<section id="(\w+)">', text)
-    assert headings == ["targets", *CHAIN, "notebooks", "provenance"]
+    assert "Where training also never saw the load pattern" in first_screen
+    assert first_screen.count('<p class="lead">') == 3
+    sections = re.findall(r'<section id="(\w+)">', text)
+    assert sections == ["targets", "unseen", "yours", "notebooks", "provenance"]
+    assert re.findall(r'<article id="(\w+)">', text) == list(CHAIN)
+
+
+def test_sentences_are_of_the_results_that_they_stand_over(whole: Whole, tmp_path: Path) -> None:
+    shutil.copytree(whole.reports, tmp_path / "reports")
+    path = tmp_path / "reports" / "results" / "03_evaluate.json"
+    found = json.loads(path.read_text())
+    found["facts"] |= {
+        "n_containers": 1234,
+        "headlines": [{"horizon_s": 60.0, "macro_f1": {"value": 0.123, "low": 0.1, "high": 0.2}}],
+    }
+    found["measures"] = {
+        "macro-F1 after 60 s: the site": {
+            "value": 0.456,
+            "low": None,
+            "high": None,
+            "deployments": 9,
+            "unseen": "the site",
+        }
+    }
+    path.write_text(json.dumps(found))
+    first = build_report(tmp_path / "reports").read_text().partition("</header>")[0]
+    assert "tested on 1,234 of the 16 containers" in re.sub(r"\s+", " ", first)
+    assert "after 60&nbsp;s macro-F1 is <strong>0.12 (0.10 to 0.20)</strong>" in first
+    assert "never saw the site, macro-F1 after 60 s is <strong>0.46</strong>." in first
+    path.unlink()
+    first = build_report(tmp_path / "reports").read_text().partition("</header>")[0]
+    assert "macro-F1 is" not in first
+    assert "How much is lost where more than the deployment is new was not measured in this run." in first
 
 
 def test_provenance_names_data_versions_seed_and_command(whole: Whole) -> None:
@@ -133,14 +218,13 @@ def test_what_is_missing_is_said(whole: Whole, tmp_path: Path) -> None:
     text = build_report(tmp_path / "reports").read_text()
     assert "This report is incomplete." in text
     assert "04_learning_curve did not run to its end" in text
-    assert 'id="04_learning_curve"' not in text
     assert "notebooks/04_learning_curve.html" not in text
 
 
 def test_names_are_escaped(whole: Whole, tmp_path: Path) -> None:
     shutil.copytree(whole.reports, tmp_path / "reports")
     path = tmp_path / "reports" / "results" / "01_collect.json"
-    path.write_text(path.read_text().replace('"nginx"', '"<img src=x onerror=alert(1)>"'))
+    path.write_text(path.read_text().replace('"caption": "', '"caption": "<img src=x onerror=alert(1)>'))
     text = build_report(tmp_path / "reports").read_text()
     assert "<img src=x" not in text
     assert "&lt;img src=x onerror=alert(1)&gt;" in text
@@ -188,5 +272,6 @@ def test_the_targets_of_all_notebooks_are_one_table_with_the_missed_ones_first(t
         found = {"complete": True, "provenance": provenance, "facts": {}, "tables": tables, "figures": {}}
         (tmp_path / "results" / f"{name}.json").write_text(json.dumps(found))
     text = build_report(tmp_path).read_text()
-    assert re.findall(r'<th scope="row">(\w)</th>', text) == ["a", "b", "c"]
-    assert text.count("All targets, missed ones first.") == 1
+    assert re.findall(r'<th scope="row">(\w)</th>', text) == ["a", "c", "b"]
+    assert "<h2>1 of 2 targets missed</h2>" in text
+    assert "1 reached, 1 not measured" in text

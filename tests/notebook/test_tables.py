@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from podlab.data.units import format_number
 from podlab.errors import InputError
 from podlab.notebook.report import CHAIN
-from podlab.notebook.tables import TARGETS_FILE, Target, compare_targets, format_number, read_targets
+from podlab.notebook.tables import TARGETS_FILE, Target, compare_targets, read_targets
 
 
 @pytest.mark.parametrize(
@@ -20,8 +21,10 @@ from podlab.notebook.tables import TARGETS_FILE, Target, compare_targets, format
         (0.0, "0.00"),
         (0.9955, "0.996"),
         (0.0044, "0.004"),
-        (179.014, "179.01"),
-        (1, "1.00"),
+        (65.04, "65.0"),
+        (9.999, "10.0"),
+        (30_412.4, "30,412"),
+        (10_080, "10,080"),
     ],
 )
 def test_numbers_are_rounded_but_not_to_perfect(value: float, text: str) -> None:
@@ -42,7 +45,7 @@ def test_each_number_is_compared_exactly_and_a_pattern_stands_for_many() -> None
         "Drop: version": "✓ yes",
     }
     assert compared.loc["Drop: site", ["value", "95 % interval", "best guess"]].to_list() == [
-        "0.050", "0.01 to 0.09", "0.040",
+        "0.0501", "0.01 to 0.09", "0.04",
     ]  # fmt: skip
     assert compared["deployments"].to_list() == [pd.NA, 3, pd.NA]
     assert compare_targets(targets[:1], {}).empty

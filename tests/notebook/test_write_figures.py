@@ -40,7 +40,7 @@ def reports(tmp_path: Path) -> Path:
 
 def test_tables_of_a_run_take_the_place_of_old_ones(reports: Path) -> None:
     text = fill_in(TEXT, reports)
-    assert "| what | figure |\n|---|---|\n| first | 0.988 |\n| second | - |\n| third | 21 |\n\nAfter" in text
+    assert "| what | figure |\n|---|---|\n| first | 0.99 |\n| second | - |\n| third | 21 |\n\nAfter" in text
     assert "old" not in text
     assert "| kept |" in text
     assert fill_in(text, reports) == text
