@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 
 import podlab
-from podlab.cli import claims, cluster, evaluate, label, model, recordings
+from podlab.cli import claims, cluster, evaluate, explore, label, model, recordings
 from podlab.cli.output import escape_what_cannot_be_shown
 from podlab.errors import InputError, PodlabError
 from podlab.progress import stop_on_sigterm
@@ -41,6 +41,7 @@ app.command()(model.fit)
 app.command()(label.label)
 app.command()(evaluate.evaluate)
 app.command()(model.identify)
+app.command()(explore.explore)
 app.command()(claims.check)
 app.command()(claims.inventory)
 app.command()(model.score)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from podlab.cli.options import Files, Json, LabelTable, Settings, with_settings
 from podlab.cli.output import print_json, print_table
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @with_settings("model_path")
@@ -38,7 +35,9 @@ def label(
 
     Example: podlab label mine.parquet --model data/models/default --number 20 --out labels.csv
     """
-    from podlab.data.labels import label_by_table, read_label_table
+    import pandas as pd
+
+    from podlab.data.labels import label_by_table, read_label_table, write_label_table
     from podlab.data.recordings import read_recording
     from podlab.files import refuse_inputs, refuse_unwritable
     from podlab.identify.label import choose_to_label
@@ -70,7 +69,9 @@ def label(
         return
     ask = sys.stdin.isatty() and sys.stderr.isatty()
     services = _ask(lines) if ask else [""] * len(lines)
-    _write(chosen.assign(service=services), before, out, keep_empty=not ask)
+    labels = chosen.assign(service=services)
+    labels = labels[labels["service"] != ""] if ask else labels
+    write_label_table(pd.concat([before, labels]), out)
     print(f"{out}: {'written' if ask else 'fill in the column service, remove what you do not know'}", file=sys.stderr)
 
 
@@ -87,16 +88,3 @@ def _ask(lines: list[dict[Any, Any]]) -> list[str]:
         is_place = answer.isdecimal() and 0 < int(answer) <= len(each["candidates"])
         answers.append(each["candidates"][int(answer) - 1] if is_place else answer)
     return answers + [""] * (len(lines) - len(answers))
-
-
-def _write(labels: pd.DataFrame, before: pd.DataFrame | None, out: Path, *, keep_empty: bool) -> None:
-    """Write a label table, below the rows of the one there was."""
-    import pandas as pd
-
-    from podlab.data.labels import TABLE_KEY
-    from podlab.files import atomic_file
-
-    table = labels if keep_empty else labels[labels["service"] != ""]
-    table = pd.concat([before, table]).reindex(columns=[*TABLE_KEY, "service"])
-    with atomic_file(out) as temporary:
-        table.to_csv(temporary, index=False)

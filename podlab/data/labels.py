@@ -28,7 +28,7 @@ from podlab.data.catalogue import CONTAINER_KEY
 from podlab.data.samples import check_text, to_frame
 from podlab.data.workloads import deployments_of
 from podlab.errors import InputError, first_line
-from podlab.files import read_toml, readable
+from podlab.files import atomic_file, read_toml, readable
 
 #: What a row can name containers by; an empty cell stands for all.
 TABLE_KEY: Final = ("namespace", "pod", "container")
@@ -314,6 +314,16 @@ def read_label_table(path: Path) -> pd.DataFrame:
         raise InputError(f"is neither CSV nor Parquet: {first_line(error)}", where=where) from None
     _index_table(table, where)
     return table
+
+
+def write_label_table(labels: pd.DataFrame, path: Path) -> None:
+    """Write a table of labels as CSV, for :func:`read_label_table`.
+
+    It has the column ``service`` and any of :data:`TABLE_KEY`, others are left out. A file that is there is replaced.
+    Raises InputError if the file cannot be written.
+    """
+    with atomic_file(path) as temporary:
+        labels.reindex(columns=[*TABLE_KEY, "service"]).to_csv(temporary, index=False)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

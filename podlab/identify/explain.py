@@ -154,8 +154,9 @@ class Explanation:
         supports = sum(own.share for own in self.evidence if own.share > 0)
         if not any(own.share for own in self.evidence):
             return [*sentences, f"No metric distinguishes {self.service} from {self.runner_up}."]
+        others = max(0.0, 1 - supports)
         sentences.append(
-            f"{supports:.0%} of the evidence speaks for {self.service}, {1 - supports:.0%} for {self.runner_up}."
+            f"{supports:.0%} of the evidence speaks for {self.service}, {others:.0%} for {self.runner_up}."
         )
         telling = [own for own in self.evidence if abs(own.share) >= _WORTH_SAYING]
         for name, some in (

@@ -65,7 +65,7 @@ def choose_to_label(
     if not left.any():
         raise InputError("no container is left to label", hint="give containers without a service")
     doubt = np.array([1.0 - _TRUST[answer.known] * answer.confidence for answer in answers])
-    leaves = _leaves(identifier, rows)
+    leaves = container_leaves(identifier, rows)
     labels = np.zeros(int(labelled.sum()), dtype=np.int16)
     near = service_proximity(leaves, leaves[labelled], labels, 1)[:, 0]
     chosen, shared = list[int](), []
@@ -87,7 +87,7 @@ def choose_to_label(
     )
 
 
-def _leaves(identifier: Identifier, rows: Rows) -> NDArray[np.int32]:
+def container_leaves(identifier: Identifier, rows: Rows) -> NDArray[np.int32]:
     """Find the leaves of all containers (n, n_trees) in a window that most of them show; one each without a forest."""
     identifier = identifier.for_columns([name for name in rows.metrics if rows.valid[name].any()])
     spans = observation_spans(rows)
