@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -9,8 +16,21 @@ import pytest
 
 from podlab.sources.influxdb import InfluxSource
 from podlab.sources.influxdb_client import InfluxDatabase
+from tests.contract.golden import FIXTURES
 from tests.support.influxd import Influxd
 from tools import demo
+
+ROOT = Path(__file__).parents[1]
+#: A demo in the foreground of a terminal of its own, with a model that is there.
+DEMO = """
+import fcntl, sys, termios
+from pathlib import Path
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from tools import demo
+model = Path(sys.argv.pop())
+demo._learn = lambda known, folder: model
+demo.main()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +74,59 @@ def test_what_comes_into_the_database_tells_no_service(
     found = source.fetch(lives["time"].min(), lives["time"].max() + pd.Timedelta(seconds=1)).dropna(axis=1, how="all")
     assert len(found) == len(lives)
     assert not {"service", "deployment", "variant", "version", "image", "pod_uid", *demo.NOT_CARRIED} & set(found)
+
+
+def test_impostors_are_others_than_they_claim_and_start_first(chosen: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    known, played = chosen
+    assert set(demo.IMPOSTORS.values()) <= set(known["service"])
+    assert all(service != claim for service, claim in demo.IMPOSTORS.items())
+    lives = demo._lay_out(played).drop_duplicates("pod").sort_values("started_at")
+    assert set(lives["service"].iloc[: len(demo.IMPOSTORS)]) == set(demo.IMPOSTORS)
+
+
+def _close_terminal(process: subprocess.Popen[bytes], terminal: int) -> None:
+    os.close(terminal)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(lambda process, terminal: os.write(terminal, b"\x03"), id="Ctrl-C"),
+        pytest.param(lambda process, terminal: process.send_signal(signal.SIGTERM), id="SIGTERM"),
+        pytest.param(_close_terminal, id="closed-terminal"),
+    ],
+)
+def test_a_demo_that_is_ended_leaves_nothing_behind(
+    end: Callable[[subprocess.Popen[bytes], int], object], tmp_path: Path
+) -> None:
+    terminal, inside = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", DEMO, FIXTURES / "model"],
+        cwd=ROOT, stdin=inside, stdout=inside, stderr=inside, start_new_session=True,
+        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    os.close(inside)
+    said = b""
+    while b"starts" not in said:  # servers and watcher run
+        said += os.read(terminal, 4096)
+    children = _marked(tmp_path)
+    assert len(children) >= 3  # the demo, a database, a watcher
+    end(process, terminal)
+    process.wait(120)
+    assert _marked(tmp_path) == set()
+    assert list(tmp_path.iterdir()) == []
+
+
+def _marked(folder: Path) -> set[int]:
+    """Find the processes that have the folder for temporary files."""
+    found = set()
+    for each in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"TMPDIR={folder}\0".encode() in each.read_bytes() + b"\0":
+                found.add(int(each.parent.name))
+        except OSError:  # ended, or somebody else's
+            continue
+    return found
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 A real InfluxDB, the tests' API server and `podlab watch` with the rights that deploy/base grants; the pods' lives are
 played from a recording. The model learns from other deployments of the same recording first, so nothing played was
-ever seen by it, and two of the pods run services that it was never shown.
+ever seen by it, and two of the pods run services that it was never shown. Two pods are not what their image claims: a
+cache that claims to be nginx, and a miner that claims to be a database.
 
 Usage: python -m tools.demo [--stay]      (from the repository's root; --stay: until Ctrl-C)
 """
@@ -14,6 +15,7 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,15 +46,21 @@ RECORDINGS = ROOT / "data" / "recordings"
 OUT = ROOT / "data" / "collected"
 #: Services that the model is never shown: a stranger, and a close relative of redis.
 UNKNOWN = ("miner", "valkey")
+#: What pods' images claim where it is not what they run: a cache in a web server's place, and a miner as a database.
+IMPOSTORS = {"memcached": "nginx", "miner": "postgres"}
 #: What Telegraf does not carry from a kubelet, beside what tells the service.
 NOT_CARRIED = ["io_read_bytes", "io_write_bytes", "image_size_bytes"]
 HORIZONS_S = (10, 30, 60)
 #: From one pod's start to the next one's, and from the last one's to the end.
 STAGGER_S = 2.0
-LAST_S = 45.0
+LAST_S = 75.0
+#: A pod without a confident prediction is unknown after this long.
+UNKNOWN_AFTER_S = 35
 #: Of a server that lives for two minutes on this machine.
 TOKEN = "demo-token"
-#: The last announcement of each pod.
+#: Ctrl-C, the terminal is closed, told to end.
+ENDING = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
+#: The last announcement of each pod, on what it is, and on what it claims to be.
 Said = dict[str, dict[str, object]]
 _NAMES = ["namespace", "pod", "container"]
 
@@ -63,18 +71,33 @@ def main() -> None:
     parser.add_argument("--stay", action="store_true", help="go on until Ctrl-C, so that the status page stays")
     stay = parser.parse_args().stay
     console = Console(highlight=False, soft_wrap=True)
+    for number in ENDING:
+        signal.signal(number, _end)
     with tempfile.TemporaryDirectory(prefix="podlab-demo-") as name, contextlib.suppress(KeyboardInterrupt):
         _show(console, Path(name), stay)
+
+
+def _end(number: int, frame: object) -> None:
+    """End, so that servers and files are cleared away; once, since that takes a moment."""
+    for each in ENDING:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _learn(known: pd.DataFrame, folder: Path) -> Path:
+    recording = folder / "known.parquet"
+    write_recording(known, recording)
+    model = identify.fit(known.drop(columns=NOT_CARRIED), horizons_s=HORIZONS_S)
+    bundle.save(model, folder / "model", name="demo", recordings=[recording], scores=model.scores)
+    return folder / "model"
 
 
 def _show(console: Console, folder: Path, stay: bool) -> None:
     known, played = _choose()
     console.print(f"learning from {known['deployment'].nunique()} deployments of {known['service'].nunique()} services")
-    recording = folder / "known.parquet"
-    write_recording(known, recording)
-    model = identify.fit(known.drop(columns=NOT_CARRIED), horizons_s=HORIZONS_S)
-    bundle.save(model, folder / "model", name="demo", recordings=[recording], scores=model.scores)
+    model = _learn(known, folder)
     said: Said = {}
+    mismatches: Said = {}
     with running_influxd(folder) as database, KubeApi() as api:
         grant(api, render(ROOT / "deploy" / "base"), "podlab-watcher", TOKEN)
         api.write_kubeconfig(folder / "kubeconfig", TOKEN)
@@ -83,8 +106,8 @@ def _show(console: Console, folder: Path, stay: bool) -> None:
         [port] = free_ports(1)
         settings = {
             "INFLUXDB_URL": database.url, "INFLUXDB_DATABASE": name, "INFLUXDB_USER": database.reader[0],
-            "INFLUXDB_PASSWORD_FILE": str(folder / "password"), "MODEL_PATH": str(folder / "model"),
-            "METRICS_TIMEOUT": f"{LAST_S - 10:.0f}s", "WATCH_INTERVAL": "2s", "WATCH_LISTEN": f"127.0.0.1:{port}",
+            "INFLUXDB_PASSWORD_FILE": str(folder / "password"), "MODEL_PATH": str(model),
+            "METRICS_TIMEOUT": f"{UNKNOWN_AFTER_S}s", "WATCH_INTERVAL": "2s", "WATCH_LISTEN": f"127.0.0.1:{port}",
             "WATCH_STATE": str(folder / "announced"), "WATCH_LEASE": "podlab/podlab-watcher",
         }  # fmt: skip
         console.print(f"status page: [bold]http://127.0.0.1:{port}/[/bold]\n")
@@ -94,8 +117,8 @@ def _show(console: Console, folder: Path, stay: bool) -> None:
             threading.Thread(target=_play, args=(lives, target), daemon=True).start()
             # Ctrl-C ends it early; what was said by then is summed up all the same.
             with contextlib.suppress(KeyboardInterrupt):
-                _follow(console, api, lives, lines, stay, said)
-    _sum_up(console, played, said)
+                _follow(console, api, lives, lines, stay, said, mismatches)
+    _sum_up(console, played, said, mismatches)
 
 
 def _choose() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -111,7 +134,9 @@ def _choose() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _lay_out(played: pd.DataFrame) -> pd.DataFrame:
     """Move the lives so that one starts after the other, beginning now, and cut them where the demo ends."""
-    starts = played.groupby(_NAMES)["started_at"].min().sample(frac=1, random_state=1)
+    first_of = played.groupby(_NAMES)[["started_at", "service"]].min().sample(frac=1, random_state=1)
+    # Impostors first: a mismatch is announced when it has lasted for a minute.
+    starts = first_of.sort_values("service", key=lambda names: ~names.isin(list(IMPOSTORS)), kind="stable")
     first = pd.Timestamp(datetime.now(UTC)) + pd.Timedelta(seconds=1)
     moved = {who: first + pd.Timedelta(seconds=STAGGER_S * number) for number, who in enumerate(starts.index)}
     lives = played.copy()
@@ -153,31 +178,48 @@ def _watcher(folder: Path, settings: dict[str, str]) -> Iterator[queue.Queue[str
         yield lines
     finally:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         reader.join()
 
 
 def _follow(
-    console: Console, api: KubeApi, lives: pd.DataFrame, lines: queue.Queue[str | None], stay: bool, said: Said
+    console: Console,
+    api: KubeApi,
+    lives: pd.DataFrame,
+    lines: queue.Queue[str | None],
+    stay: bool,
+    said: Said,
+    mismatches: Said,
 ) -> None:
     """Let pods start when they are due, print what the watcher says, and keep the last of it for each pod."""
     truth = lives.drop_duplicates("pod").sort_values("started_at").set_index("pod")
     waiting = list(truth.index)
     began_s = time.time()
     end_s = truth["started_at"].iloc[-1].timestamp() + LAST_S
-    while stay or (time.time() < end_s and (waiting or len(said) < len(truth))):
+    while stay or (time.time() < end_s and (waiting or len(said) < len(truth) or len(mismatches) < len(IMPOSTORS))):
         while waiting and truth.loc[waiting[0], "started_at"].timestamp() <= time.time():
             pod = waiting.pop(0)
+            service = truth.loc[pod, "service"]
             _start(api, pod, truth.loc[pod])
-            console.print(f"{_at(began_s)}  {pod} starts [dim](truly {truth.loc[pod, 'service']})[/dim]")
+            claim = f", claims to be {IMPOSTORS[service]}" if service in IMPOSTORS else ""
+            console.print(f"{_at(began_s)}  {pod} starts [dim](truly {service}{claim})[/dim]")
         with contextlib.suppress(queue.Empty):
             text = lines.get(timeout=0.1)
             if text is None:  # the watcher has ended, and said why
                 return
             line = json.loads(text)
             if line.get("pod") in truth.index:
-                said[line["pod"]] = line
-                mark = _mark(truth.loc[line["pod"], "service"], line)
+                service = truth.loc[line["pod"], "service"]
+                if line["event"] == "mismatch":
+                    mismatches[line["pod"]] = line
+                    mark = "[green]right[/green]" if service in IMPOSTORS else f"[red]wrong, it is {service}[/red]"
+                else:
+                    said[line["pod"]] = line
+                    mark = _mark(service, line)
                 console.print(f"{_at(began_s)}  {line['pod']} {line['message']}  {mark}")
             elif line["level"] in ("error", "warning"):
                 console.print(f"{_at(began_s)}  [yellow]{line['message']}[/yellow]")
@@ -185,7 +227,8 @@ def _follow(
 
 def _start(api: KubeApi, pod: str, life: pd.Series) -> None:
     started_at = life["started_at"].strftime("%Y-%m-%dT%H:%M:%SZ")
-    images = {life["container"]: "registry.example/app:1"}
+    # What an image is called is what a container claims to be. It is never used to tell what it is.
+    images = {life["container"]: f"registry.example/{IMPOSTORS.get(life['service'], life['service'])}:1"}
     api.store.put("pods", make_pod(pod, namespace=life["namespace"], images=images, started_at=started_at))
 
 
@@ -206,11 +249,16 @@ def _mark(truth: str, said: dict[str, object]) -> str:
     )
 
 
-def _sum_up(console: Console, played: pd.DataFrame, said: Said) -> None:
+def _sum_up(console: Console, played: pd.DataFrame, said: Said, mismatches: Said) -> None:
     truth = played.drop_duplicates("pod").set_index("pod")["service"]
     right = sum(_is_right(truth[pod], line) for pod, line in said.items())
     write_recording(played, OUT / "demo-truth.parquet")
-    console.print(f"\n{len(truth)} pods, {len(said)} decided, {right} of them right. Second by second:\n")
+    caught = sum(truth[pod] in IMPOSTORS for pod in mismatches)
+    console.print(f"\n{len(truth)} pods, {len(said)} decided, {right} of them right.")
+    console.print(
+        f"{len(IMPOSTORS)} are not what their image claims: {caught} of them found, and {len(mismatches) - caught} "
+        "others reported. Second by second:\n"
+    )
     console.print("  .venv/bin/podlab run notebooks/08_watch.ipynb -p decisions=data/collected/demo.jsonl \\")
     console.print(f"    -p samples=data/collected/demo-truth.parquet -p unknown_services={','.join(UNKNOWN)}")
 
