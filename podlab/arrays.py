@@ -8,13 +8,14 @@ A stored object is a dictionary of arrays of numbers. Reading one executes no co
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,7 +163,7 @@ def _read_array(content: memoryview) -> NDArray[Any]:
     if bytes(content[:8]) != b"\x93NUMPY\x01\x00":
         raise ValueError("an array has another version")
     begin = 10 + int.from_bytes(content[8:10], "little")
-    shape, dtype = _read_header(bytes(content[8:begin]))
+    shape, dtype = _read_header(bytes(content[10:begin]))
     size = 1
     for length in shape:
         size *= length
@@ -172,13 +173,24 @@ def _read_array(content: memoryview) -> NDArray[Any]:
     return np.frombuffer(content, dtype=dtype, offset=begin).reshape(shape).copy()
 
 
+#: As NumPy writes it: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+_HEADER: Final = re.compile(
+    rb"{'descr': '(?P<type>\|[biu]1|[<>][iu][248]|[<>]f[248])', 'fortran_order': (?P<fortran>True|False), "
+    rb"'shape': \((?P<shape>(?:\d{1,18}(?:, |,|(?=\))))*)\), } *\n"
+)
+
+
 @lru_cache(maxsize=256)
 def _read_header(header: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Read shape and type; many arrays have the same."""
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(io.BytesIO(header))
-    if dtype.hasobject or dtype.kind not in "biuf" or (fortran and len(shape) > 1):
+    """Read shape and type; many arrays have the same.
+
+    NumPy's own reader tries to mend what it does not understand, and fails on it in many ways.
+    """
+    found = _HEADER.fullmatch(header)
+    shape = tuple(map(int, found["shape"].replace(b",", b" ").split())) if found else ()
+    if found is None or (found["fortran"] == b"True" and len(shape) > 1):
         raise ValueError("an array holds something else than numbers")
-    return shape, dtype
+    return shape, np.dtype(found["type"].decode())
 
 
 @dataclass(frozen=True)

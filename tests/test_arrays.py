@@ -54,6 +54,17 @@ def test_an_array_that_is_not_as_specified_is_named(name: str, array: np.ndarray
         check_arrays(arrays, SPECS, where="f", sizes={"services": 3})
 
 
+@pytest.mark.parametrize(
+    "kind", [bool, *(f"{sign}{size}" for sign in "iu" for size in (1, 2, 4, 8)), "f2", "f4", ">f8"]
+)
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (3, 2), (1, 0, 2)])
+def test_numbers_of_each_type_and_shape_come_back(kind: object, shape: tuple[int, ...]) -> None:
+    array = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(kind)
+    found = unpack(pack({"a": array}), where="f")["a"]
+    np.testing.assert_array_equal(found, array)
+    assert found.dtype == array.dtype
+
+
 def test_an_array_in_columns_is_stored_in_rows() -> None:
     array = np.asfortranarray(np.arange(6.0).reshape(2, 3))
     np.testing.assert_array_equal(unpack(pack({"a": array, "one": np.float64(3)}), where="f")["a"], array)
