@@ -124,7 +124,7 @@ def wilson(share: float, number: int) -> Estimate:
     Examples
     --------
     >>> str(wilson(1.0, 8))
-    '1.00 [0.68, 1.00]'
+    '1.00 (0.68 to 1.00)'
     """
     if not number or not np.isfinite(share):
         return Estimate(share, np.nan, np.nan)
