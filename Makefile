@@ -17,6 +17,8 @@ FAULTS := $(wildcard $(RECORDING:.parquet=-faults.parquet))
 NORMAL := $(wildcard $(RECORDING:.parquet=-normal.parquet))
 # Older recordings, with other loads and configurations and some of the same services.
 OTHER := $(filter-out $(RECORDING),$(wildcard data/recordings/first.parquet data/recordings/second.parquet))
+# Jupyter asks root to say that it knows who it is.
+ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 empty :=
 # A list as a notebook's parameter.
 listed = $(subst $(empty) $(empty),$(comma),$(strip $(1)))
@@ -24,7 +26,7 @@ comma := ,
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train quick test fuzz mutants lab record croissant reports figures lint format bench demo image lock setup clean
+.PHONY: help train quick test fuzz mutants jupyter record docs croissant reports figures lint format bench demo image lock setup clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 11
@@ -47,8 +49,8 @@ mutants: .venv/.installed  ## Mutation tests of PACKAGES, with SAMPLE mutants of
 	test -d .cache/mutants/cosmic_ray || $(BIN)/python -m pip install --quiet --target .cache/mutants 'cosmic-ray>=8.4,<9'
 	$(BIN)/python -m tools.mutants --sample $(SAMPLE) $(PACKAGES)
 
-lab: .venv/.installed  ## Open the notebooks in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir=notebooks
+jupyter: .venv/.installed  ## Open the project in JupyterLab, at the first notebook
+	$(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks/00_tutorial.ipynb $(ROOT)
 
 record: .venv/.installed  ## Record real services in real containers (as root, with podman or docker)
 	$(BIN)/podlab lab record --out data/recordings/mine.parquet
@@ -59,7 +61,11 @@ croissant: .venv/.installed  ## Rewrite the Croissant description of the recordi
 reports: .venv/.installed  ## Rebuild reports/index.html from the notebooks' last results
 	$(BIN)/podlab run --report-only
 
-figures: .venv/.installed  ## Copy the tables of the last make train into README.md and docs/results.md
+docs: .venv/.installed  ## Build the documentation as a site that needs no network, into build/site
+	$(BIN)/python -m tools.build_docs
+	@echo "build/site/index.html; with search: $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site"
+
+figures: .venv/.installed  ## Copy the tables of the last make train into docs/results.md
 	$(BIN)/python -m tools.write_figures
 
 lint: .venv/.installed  ## Check style, types, import contracts and stripped notebooks

@@ -211,8 +211,9 @@ def _of_role(finished: Mapping[Deployment, Path], role: str) -> list[Path]:
 def _write(role: str, out: Path, parts: Parts, how: RecordingConditions, versions: dict[str, str]) -> Summary:
     """Join one role's parts into its recording, write its card, and note its deployments' versions."""
     samples = read_recording(_of_role(parts.finished(), role))
-    joined = parts.folder / f"{role}.joined"
-    write_recording(samples, joined)
+    joined = parts.folder / f"{role}.joined.parquet"
+    # Whatever the file is called later: what was recorded for tests is not trained on by mistake.
+    write_recording(samples if role == "known" else samples.assign(role=role), joined)
     facts = RecordingFacts(
         file=out,
         sha256=sha256_of(joined),

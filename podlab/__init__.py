@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from podlab.inventory import take_inventory as take_inventory
     from podlab.model.bundle import load as load_model  # noqa: F401
     from podlab.model.bundle import save as save_model  # noqa: F401
+    from podlab.progress import show_progress as show_progress
 
 __version__ = "0.1.0"
 
@@ -53,6 +54,7 @@ _PLACES = {
     "register_detector": "podlab.detect.components",
     "load_model": "podlab.model.bundle:load",
     "save_model": "podlab.model.bundle:save",
+    "show_progress": "podlab.progress",
 }
 
 __all__ = ["__version__", *_PLACES]

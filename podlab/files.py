@@ -100,6 +100,14 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         temporary.replace(target)
 
 
+def table_format(target: Path) -> str:
+    """Tell by its suffix whether a table is to be written as "parquet" or "csv"; InputError where it is neither."""
+    if (suffix := target.suffix.lower()) not in (".parquet", ".csv"):
+        what = f"no table is written as {suffix}" if suffix else "has no suffix that says how to write it"
+        raise InputError(what, where=str(target), hint="name it .parquet or .csv")
+    return suffix[1:]
+
+
 def refuse_inputs(target: Path, inputs: Iterable[Path | None]) -> None:
     """Refuse an output that is one of the inputs, in one of them, or the folder of one: inputs never change.
 

@@ -25,6 +25,12 @@ COLUMNS: Final = {
 }  # fmt: skip
 #: Workloads within this Hellinger distance of a group's first one, 0 to 1, behave alike.
 _ALIKE: Final = 0.45
+#: Columns of a page that are chosen from.
+_FILTERED: Final = ("namespace", "verdict", "service", "group")
+_ABOUT: Final = (
+    "What runs, by monitoring metrics alone, and whether that is what it claims to be by label, image or name. A "
+    "mismatch is a hint to look, not a proof. The model is {model}."
+)
 #: A page stays below 3 MB with so many workloads.
 _MOST_DISAGREEING: Final = 5
 
@@ -130,30 +136,37 @@ def summarise(table: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def write_page(table: pd.DataFrame, path: Path, *, model: str) -> None:
-    """Write an inventory as one page that sorts and filters, with nothing from elsewhere.
+def inventory_page(table: pd.DataFrame, *, model: str) -> str:
+    """Make the page of an inventory, by a model ``name@digest``; see :func:`make_page`."""
+    facts = [(name, str(count)) for name, count in summarise(table).items()]
+    return make_page(table, title="Inventory", about=_ABOUT.format(model=model[:40]), facts=facts)
+
+
+def make_page(table: pd.DataFrame, *, title: str, about: str = "", facts: Sequence[Sequence[str]] = ()) -> str:
+    """Make a page of a table that sorts and filters, with nothing from elsewhere.
 
     Parameters
     ----------
     table : DataFrame
-        From :func:`take_inventory`.
-    path : Path
-        The file, which is written as a whole.
-    model : str
-        ``name@digest``.
+        Text and numbers; missing ones are empty cells. Columns of few different words get a filter.
+    title, about : str
+        What stands above the table.
+    facts : sequence of (name, value)
+        Figures to show between them.
     """
     cells = table.astype(object).where(table.notna(), None)
     data = {
-        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "model": model[:40],
-        "facts": [[name, str(count)] for name, count in summarise(table).items()],
+        "title": title,
+        "about": f"{about} Made by podlab at {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.".strip(),
+        "facts": facts,
+        "filters": [name for name in _FILTERED if name in table and table[name].notna().any()],
         "columns": list(table),
         "rows": [
             [float(f"{value:.4g}") if isinstance(value, float) else value for value in row]
             for row in cells.itertuples(index=False, name=None)
         ],
     }
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
     template = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
     # Nothing in a script element ends it but "</", and a comment in it begins with "<!--".
-    path.write_text(template.replace("/*DATA*/", text.replace("<", "\\u003c")), encoding="utf-8", newline="\n")
+    return template.replace("/*DATA*/", text.replace("<", "\\u003c"))

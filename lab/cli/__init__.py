@@ -11,17 +11,18 @@ import typer
 
 from lab.cli import manifests as lab_manifests
 from lab.cli.options import Catalogue, Engine, Images, Patterns, ServiceNames, parse_names, service_files
+from podlab.cli.help import App
 from podlab.cli.options import Json, Seed
 from podlab.cli.output import print_json, print_table, show_progress
 
-app = typer.Typer(help="Record real services under real load in real containers.", no_args_is_help=True)
+app = App(help="Record real services under real load in real containers.")
 app.command()(lab_manifests.manifests)
 
 
 @app.command("list")
 def list_services(
     recordings: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Recordings to summarise.", show_default=False)
+        list[Path] | None, typer.Argument(metavar="FILE", help="Recordings to summarise.", show_default=False)
     ] = None,
     services: Annotated[
         str | None, typer.Option(metavar="A,B,...", help="Only these services.  [default: all]")
@@ -228,7 +229,8 @@ def check(
     """
     from lab import selftest
 
-    measured = selftest.run(engine.value, images.value, say=_say)
+    with show_progress("check") as progress:
+        measured = selftest.run(engine.value, images.value, say=lambda step: progress(0, 0, step))
     if as_json:
         print_json([asdict(each) for each in measured])
     else:
@@ -259,7 +261,8 @@ def describe(
     from podlab.files import atomic_file, refuse_inputs
 
     refuse_inputs(out, recordings)
-    described = croissant.describe(recordings, out.parent, url=url)
+    with show_progress("describe"):
+        described = croissant.describe(recordings, out.parent, url=url)
     with atomic_file(out) as temporary:
         temporary.write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{out}: {len(described['distribution'])} files described")

@@ -14,18 +14,17 @@ import typer
 
 import podlab
 from podlab.cli import claims, cluster, evaluate, explore, label, model, recordings
+from podlab.cli.help import App
 from podlab.cli.output import escape_what_cannot_be_shown
 from podlab.errors import InputError, PodlabError
 from podlab.progress import stop_on_sigterm
 
 _STOPPED = 130
 
-app = typer.Typer(
+app = App(
     name="podlab",
     help="Identify the service that runs in a container from its monitoring metrics.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
 )
 with suppress(ImportError):
     # What makes recordings is a package of its own, which the watcher's image does not carry.
@@ -120,6 +119,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         refused = explain_os_error(error, Path(error.filename or "output or temporary files"))
         return _fail(str(refused), refused.exit_code)
     except typer.TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # which typer does not export; it shows the help
+            typer.echo(error, err=True)
+            return 2
         return _fail(_describe_misuse(error), 2, as_json)
 
 

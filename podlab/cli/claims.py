@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from podlab.cli.options import DATABASES, Json, Settings, with_settings
+from podlab.cli.options import DATABASES, Form, Format, Horizon, Json, Settings, with_settings
 from podlab.cli.output import print_json, print_table, show_progress
 from podlab.errors import InputError
 
@@ -23,16 +24,12 @@ log = logging.getLogger(__name__)
 FilesOrCluster = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[FILE...]", help="Recordings; without any the cluster is observed that the settings name.",
+        metavar="FILE", help="Recordings; without any the cluster is observed that the settings name.",
         show_default=False,
     ),
 ]  # fmt: skip
 LabelTable = Annotated[
     Path | None, typer.Option(metavar="CSV", help="Table that says what containers claim to be.", show_default=False)
-]
-Horizon = Annotated[
-    str | None,
-    typer.Option("--horizon", metavar="60s", help="Use only this much after each start.  [default: all rows]"),
 ]
 #: Settings of what is observed and how it is judged.
 _SETTINGS = (
@@ -47,6 +44,7 @@ def check(
     files: FilesOrCluster = None,
     horizon: Horizon = None,
     label_table: LabelTable = None,
+    form: Format = Form.TABLE,
     as_json: Json = False,
 ) -> None:
     """Check whether workloads behave like what they claim to be, by label, image or pod name.
@@ -55,8 +53,9 @@ def check(
 
     Example: podlab check data/recordings/first.parquet --model data/models/default --json
     """
+    form = Form.JSON if as_json else form
     _, checks, _ = observe(settings, files, horizon, label_table)
-    if as_json:
+    if form is Form.JSON:
         for each in checks:
             print_json(each.to_json())
         return
@@ -64,9 +63,11 @@ def check(
         ("namespace", "workload", "container", "claim", "verdict", "behaves like", "p-value"),
         [
             (c.found.namespace, c.found.workload, c.found.container, c.claim, c.verdict, _in_words(c),
-             f"{c.p_value:.2g}" if c.p_value == c.p_value else None)
+             c.p_value if c.p_value == c.p_value else None)
             for c in checks
         ],
+        page="Claims",
+        form=form,
     )  # fmt: skip
 
 
@@ -95,15 +96,15 @@ def observe(
     if not can_test_claims(identifier):
         log.warning("%s: learned from too few deployments, or is of before: claims cannot be checked", identifier.model)
     containers = None
-    if files:
-        samples = read_recording(files)
-    else:
-        with show_progress("observe") as progress:
+    with show_progress("check") as progress:
+        if files:
+            samples = read_recording(files)
+        else:
             samples, containers = observe_cluster(settings, progress=progress)
-    checks = check_claims(
-        samples, identifier, containers=containers, aliases=aliases, table=table, rate=settings.mismatch_rate,
-        horizon_s=horizon_s,
-    )  # fmt: skip
+        checks = check_claims(
+            samples, identifier, containers=containers, aliases=aliases, table=table, rate=settings.mismatch_rate,
+            horizon_s=horizon_s,
+        )  # fmt: skip
     return identifier, checks, containers
 
 
@@ -117,6 +118,7 @@ def inventory(
         Path | None, typer.Option(metavar="FILE", help="Also write a page that sorts and filters.", show_default=False)
     ] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a table.", show_default=False)] = None,
+    form: Format = Form.TABLE,
     as_json: Json = False,
 ) -> None:
     """List what runs by workload: claim, verdict, service, replicas that disagree, groups of unknown ones, coverage.
@@ -124,8 +126,9 @@ def inventory(
     Example: podlab inventory data/recordings/first.parquet --html inventory.html
     """
     from podlab.files import atomic_file, refuse_inputs
-    from podlab.inventory import inventory_table, summarise, write_page
+    from podlab.inventory import inventory_page, inventory_table, summarise
 
+    form = Form.JSON if as_json else form
     for out in (html, csv):
         if out is not None:
             refuse_inputs(out, [*(files or []), label_table, settings.model_path, *settings.files()])
@@ -135,14 +138,20 @@ def inventory(
     table = inventory_table(checks, identifier.services, containers=containers)
     if html is not None:
         with atomic_file(html) as temporary:
-            write_page(table, temporary, model=identifier.model)
+            temporary.write_text(inventory_page(table, model=identifier.model), encoding="utf-8")
     if csv is not None:
         with atomic_file(csv) as temporary:
             table.to_csv(temporary, index=False)
-    if as_json:
+    if form is Form.JSON:
         rows = table.astype(object).where(table.notna(), None)
         for row in rows.to_dict("records"):
             print_json(row)
+        return
+    if form is Form.CSV:
+        table.to_csv(sys.stdout, index=False)
+        return
+    if form is Form.HTML:
+        sys.stdout.write(inventory_page(table, model=identifier.model))
         return
     print(", ".join(f"{count} {name}" for name, count in summarise(table).items()))
     if html is None and csv is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from podlab.cli.options import DATABASES, Json, LabelTable, Settings, with_settings
+from podlab.cli.options import DATABASES, Form, Format, Json, LabelTable, Settings, with_settings
 from podlab.cli.output import describe_recording, print_json, print_table, show_progress
 from podlab.errors import PodlabError
 
@@ -51,7 +51,9 @@ def collect(
     settings: Settings,
     out: Annotated[
         Path,
-        typer.Option(metavar="FILE|FOLDER", help="Parquet file to write, or data set to add to.", show_default=False),
+        typer.Option(
+            metavar="FILE|FOLDER", help="FILE.parquet or FILE.csv to write, or data set to add to.", show_default=False
+        ),
     ],
     rounds: Annotated[
         int, typer.Option(min=1, help="How many times to fetch; Ctrl-C keeps what was fetched so far.")
@@ -70,9 +72,8 @@ def collect(
     Example: podlab collect --source influxdb --since 600s --services mysql,nginx --out samples.parquet
     """
     from podlab.data.labels import LabelRules, read_label_table
-    from podlab.data.recordings import write_recording
-    from podlab.data.store.files import url_of
-    from podlab.files import refuse_inputs, refuse_unwritable
+    from podlab.data.recordings import refuse_recording, write_recording
+    from podlab.files import refuse_inputs
     from podlab.kubernetes.inventory import enrich
     from podlab.live import label_samples, live_source
     from podlab.sources.collect import collect as collect_rounds
@@ -80,8 +81,7 @@ def collect(
     refuse_inputs(out, [label_table, *settings.files()])
     # What was collected for ten minutes shall not be lost to a slip of the pen.
     rules = LabelRules(services=settings.services, table=None if label_table is None else read_label_table(label_table))
-    if url_of(out) is None:
-        refuse_unwritable(out)
+    refuse_recording(out)
     with show_progress("collect") as progress, closing(live_source(settings)) as live:
         samples = collect_rounds(
             live,
@@ -229,7 +229,7 @@ def watch(
 
 
 @with_settings("model_path", "metrics_source", *DATABASES)
-def doctor(settings: Settings, as_json: Json = False) -> None:
+def doctor(settings: Settings, form: Format = Form.TABLE, as_json: Json = False) -> None:
     """Check the model, the cluster, each permission and the metrics; exit with 1 if the watcher could not work.
 
     Nothing is changed anywhere. What only warns is no reason for the watcher not to work. Kubelets keep no past: they
@@ -241,15 +241,19 @@ def doctor(settings: Settings, as_json: Json = False) -> None:
     from podlab.config import explicitly_set
     from podlab.doctor import examine
 
-    findings = examine(settings)
+    with show_progress("doctor"):
+        findings = examine(settings)
     works = all(finding.ok for finding in findings if finding.needed)
-    if as_json:
+    form = Form.JSON if as_json else form
+    if form is Form.JSON:
         chosen = {name: str(value) for name, value in explicitly_set(settings).items()}
         print_json({"works": works, "findings": [finding.to_json() for finding in findings], "settings": chosen})
     else:
         print_table(
             ("subject", "", "found", "what to do"),
             [(each.subject, each.verdict, each.message, each.hint) for each in findings],
+            form=form,
+            page="What podlab found",
         )
     if not works:
         raise typer.Exit(1)

@@ -13,6 +13,8 @@ import typer
 from podlab.cli.options import (
     EvaluationGroup,
     Files,
+    Form,
+    Format,
     Horizons,
     Include,
     Json,
@@ -58,7 +60,7 @@ def evaluate(
     base: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR",
+            metavar="FOLDER",
             show_default=False,
             help="Only show what labels are worth: this model, adapted to some of the containers, on the others.",
         ),
@@ -72,6 +74,7 @@ def evaluate(
     most_rows: MostRows = MOST_TRAINING_ROWS,
     include: Include = None,
     scheduler: Scheduler = None,
+    form: Format = Form.TABLE,
     as_json: Json = False,
 ) -> None:
     """Evaluate identification on deployments that were not used for training.
@@ -94,9 +97,10 @@ def evaluate(
     from podlab.identify import Identifier
     from podlab.parallel import use_scheduler
 
+    form = Form.JSON if as_json else form
     wanted: dict[str, Any] = {"services": settings.services or None, "seed": settings.seed}
     if base is not None:
-        _show_worth_of_labels(base, files, labels, parse_horizons_s(horizons) or (60.0,), group, settings, as_json)
+        _show_worth_of_labels(base, files, labels, parse_horizons_s(horizons) or (60.0,), group, settings, form)
         return
     # What was drawn stands beside the samples, where only whole deployments can be drawn from.
     draw_by = group if group in ALL_COLUMNS else "deployment"
@@ -142,7 +146,7 @@ def evaluate(
             found = evaluation.cross_validate(dataset, plan, asked, model, seed=settings.seed, progress=progress)
             table = tabulate_conditions(found, asked, seed=settings.seed)
             later = {str(name): own for name, own in table.groupby("group")} if len(table) else {}
-    if as_json:
+    if form is Form.JSON:
         extra = {"midlife": (MID_RUN, stretches_s), "kubelet_cadence": (KUBELET, sparse_s)}
         lines = {name: to_records(later[of]) if of in later else [] for name, (of, some_s) in extra.items() if some_s}
         print_json(evaluation.describe_evaluation(predictions, about) | lines)
@@ -154,7 +158,10 @@ def evaluate(
         macro[shown].itertuples(index=False, name=None),
         title=f"{_split_by(group)}: {about['n_deployments']} deployments of {len(about['services'])} services; "
         f"guessing gives {about['chance']:.3f}",
+        form=form,
     )
+    if form is not Form.TABLE:
+        return
     if about["untested"]:
         print(f"not tested, because there are too few different values of {group}: {', '.join(about['untested'])}")
     titles = {MID_RUN: "segments mid-run", KUBELET: "since start, as a kubelet measures"}
@@ -173,7 +180,7 @@ def evaluate(
 
 def _show_worth_of_labels(
     base: Path, files: list[Path], labels: str, horizons_s: tuple[float, ...], group: str, settings: Settings,
-    as_json: bool,
+    form: Form,
 ) -> None:  # fmt: skip
     from podlab.data.recordings import read_training
     from podlab.evaluation.metrics import score, to_records
@@ -192,12 +199,14 @@ def _show_worth_of_labels(
         )  # fmt: skip
     found = score(predictions, ["horizon_s", "labels", "model"], seed=settings.seed)
     columns = ["horizon_s", "labels", "model", "macro_f1", "macro_f1_low", "macro_f1_high", "n_deployments"]
-    if as_json:
+    if form is Form.JSON:
         print_json(to_records(found))
         return
     print_table(
         ("seconds", "labels of each service", "model", "macro-F1", "95 % from", "to", "deployments"),
         found[columns].itertuples(index=False, name=None),
+        form=form,
+        page="What labels are worth",
     )
 
 
@@ -219,7 +228,7 @@ def run(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR",
+            metavar="FOLDER",
             help="Folder of reports: reports, with --quick reports/quick, for one notebook reports/single.",
             show_default=False,
         ),

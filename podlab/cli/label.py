@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from podlab.cli.options import Files, Json, LabelTable, Settings, with_settings
-from podlab.cli.output import print_json, print_table
+from podlab.cli.options import Files, Form, Format, Json, LabelTable, Settings, with_settings
+from podlab.cli.output import print_json, print_table, show_progress
 
 
 @with_settings("model_path")
@@ -26,6 +26,7 @@ def label(
             help="Label table to write; at a terminal it asks for each service, else these are empty, to be filled in.",
         ),
     ] = None,
+    form: Format = Form.TABLE,
     as_json: Json = False,
 ) -> None:
     """Choose the containers whose labels would teach a model most, the most informative first.
@@ -50,9 +51,11 @@ def label(
     before = None if label_table is None else read_label_table(label_table)
     if before is not None:
         samples = label_by_table(samples, before)
-    chosen = choose_to_label(bundle.load(settings.model_path).identifier, samples, number)
+    with show_progress("label"):
+        chosen = choose_to_label(bundle.load(settings.model_path).identifier, samples, number)
     lines: list[dict[Any, Any]] = chosen.astype(object).where(chosen.notna(), None).to_dict("records")
-    if as_json:
+    form = Form.JSON if as_json else form
+    if form is Form.JSON:
         for line in lines:
             print_json(line)
     else:
@@ -64,6 +67,8 @@ def label(
                  each["stands_for"])
                 for each in lines
             ],
+            form=form,
+            page="Containers to label",
         )  # fmt: skip
     if out is None:
         return

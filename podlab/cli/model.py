@@ -13,9 +13,13 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from podlab.cli.help import App
 from podlab.cli.options import (
     Files,
+    Form,
+    Format,
     Group,
+    Horizon,
     Horizons,
     Include,
     Json,
@@ -39,9 +43,10 @@ if TYPE_CHECKING:
     from podlab.identify.dataset import Identified
     from podlab.identify.explain import Explanation
     from podlab.importing.labelled_series import Rule
+    from podlab.progress import Progress
 
-models = typer.Typer(help="List, show, verify and promote model bundles.", no_args_is_help=True)
-Bundle = Annotated[Path, typer.Argument(metavar="DIR", help="A bundle's folder.", show_default=False)]
+models = App(help="List, show, verify and promote model bundles.")
+Bundle = Annotated[Path, typer.Argument(metavar="FOLDER", help="A bundle's folder.", show_default=False)]
 
 #: What is printed of containers waits for the file of scores to be complete: so much of it in memory, more on disk.
 _MOST_LINES_BYTES = 8_000_000
@@ -52,11 +57,11 @@ _LINES_AT_ONCE = 10_000
 def fit(
     settings: Settings,
     files: Files,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the bundle to write.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the bundle to write.", show_default=False)],
     base: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR",
+            metavar="FOLDER",
             help="Adapt this model to a few labelled containers, instead of training one.",
             show_default=False,
         ),
@@ -142,19 +147,12 @@ def identify(
     by: Annotated[
         Unit, typer.Option(help="A line for each container, or for each workload, whose replicas are judged together.")
     ] = Unit.CONTAINER,
-    horizon: Annotated[
-        str | None,
-        typer.Option(
-            "--horizon",
-            "--horizons",
-            metavar="60s",
-            help="Use only this much after each container's start.  [default: all rows]",
-        ),
-    ] = None,
+    horizon: Horizon = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Also show which metrics support the answer and the runner-up.")
     ] = False,
     scheduler: Scheduler = None,
+    form: Format = Form.TABLE,
     as_json: Json = False,
 ) -> None:
     """Identify the service in each container of recordings.
@@ -166,22 +164,28 @@ def identify(
     from podlab.model import bundle
     from podlab.parallel import use_scheduler
 
-    if explain and by is Unit.WORKLOAD:
-        raise InputError("cannot be combined with --by workload", where="--explain", hint="leave one of them out")
+    form = Form.JSON if as_json else form
+    if explain and (by is Unit.WORKLOAD or form in (Form.CSV, Form.HTML)):
+        other = "--by workload" if by is Unit.WORKLOAD else f"--format {form}"
+        raise InputError(f"cannot be combined with {other}", where="--explain", hint="leave one of them out")
     horizon_s = None if horizon is None else parse_duration_s(horizon, where="--horizon")
     identifier = bundle.load(settings.model_path).identifier
     with use_scheduler(scheduler):
         if by is Unit.WORKLOAD:
             parts = _identify_all(identifier, files, horizon_s, whole=False)
-            _print_workloads(identifier, (answer for part in parts for answer in part.answers), as_json)
+            _print_workloads(identifier, (answer for part in parts for answer in part.answers), form)
             return
-        for part in _identify_all(identifier, files, horizon_s, whole=explain):
+        parts = _identify_all(identifier, files, horizon_s, whole=explain)
+        if form in (Form.CSV, Form.HTML):
+            _print_predictions([answer for part in parts for answer in part.answers], None, form)
+            return
+        for part in parts:
             explained = None
             if explain and part.samples is not None:
                 explained = explain_answers(
                     identifier, part.samples, part.answers, horizon_s=horizon_s, metrics=part.metrics
                 )
-            _print_predictions(part.answers, explained, as_json)
+            _print_predictions(part.answers, explained, form)
 
 
 def _identify_all(
@@ -194,17 +198,19 @@ def _identify_all(
 
     plain, folders = split_recordings(files)
     if plain:
-        samples = read_recording(plain)
-        yield Identified(identifier.identify(samples, horizon_s=horizon_s), samples)
+        with show_progress("identify"):
+            samples = read_recording(plain)
+            found = identifier.identify(samples, horizon_s=horizon_s)
+        yield Identified(found, samples)
     for folder in folders:
         yield from identify_dataset(identifier, open_dataset(folder), horizon_s=horizon_s, whole=whole)
 
 
-def _print_workloads(identifier: Identifier, answers: Iterable[Prediction], as_json: bool) -> None:
+def _print_workloads(identifier: Identifier, answers: Iterable[Prediction], form: Form) -> None:
     from podlab.identify.workload import group_by_workload, judge_workloads
 
     found = judge_workloads(group_by_workload(answers), identifier.services)
-    if as_json:
+    if form is Form.JSON:
         for each in found:
             print_json(each.to_json())
         return
@@ -215,6 +221,8 @@ def _print_workloads(identifier: Identifier, answers: Iterable[Prediction], as_j
              ", ".join(f"{each.pod}: {each.service or 'unknown'}" for each in w.disagreeing))
             for w in found
         ],
+        page="Workloads",
+        form=form,
     )  # fmt: skip
     _tell_what_unknown_means(w.service is None for w in found)
 
@@ -230,9 +238,9 @@ def _tell_what_unknown_means(unknown: Iterable[bool]) -> None:
 
 
 def _print_predictions(
-    answers: Sequence[Prediction], explained: Sequence[Explanation | None] | None, as_json: bool
+    answers: Sequence[Prediction], explained: Sequence[Explanation | None] | None, form: Form
 ) -> None:
-    if as_json:
+    if form is Form.JSON:
         for number, answer in enumerate(answers):
             own = None if explained is None else explained[number]
             extra = {} if explained is None else {"explanation": None if own is None else own.to_json()}
@@ -249,6 +257,8 @@ def _print_predictions(
              a.similar[0][0] if a.similar else None)
             for a in answers
         ],
+        page="Containers",
+        form=form,
     )  # fmt: skip
     _tell_what_unknown_means(a.service is None for a in answers)
 
@@ -268,13 +278,13 @@ def score(
     settings: Settings,
     files: Files,
     out: Annotated[
-        Path, typer.Option(metavar="FILE", help="Scores to write: Parquet, or CSV if named .csv.", show_default=False)
+        Path, typer.Option(metavar="FILE", help="Scores to write: FILE.parquet or FILE.csv.", show_default=False)
     ],
     mapping: Annotated[
         str | None,
         typer.Option(
-            "--map",
             "--mapping",
+            "--map",
             metavar="GIVEN=COLUMN,...",
             help="Read CSV series of other formats: which columns are time, anomaly and metrics; "
             "*FACTOR changes units, rate: makes a counter of a rate.",
@@ -282,23 +292,26 @@ def score(
         ),
     ] = None,
     scheduler: Scheduler = None,
+    form: Format = Form.TABLE,
     as_json: Json = False,
 ) -> None:
     """Score how anomalous each sample is, with the detector of the identified service.
 
     Every container is identified from its own first seconds; nothing of a sample's future is used for its score.
 
-    Of series of other formats: podlab score machine-1.csv --map "timestamp=time,cpu_r=cpu_usage_nanocores*1e9,
+    Of series of other formats: podlab score machine-1.csv --mapping "timestamp=time,cpu_r=cpu_usage_nanocores*1e9,
     eth_in=rate:rx_bytes,label=anomaly" --out scores.parquet
 
     Example: podlab score data/recordings/second-faults.parquet --model data/models/default --out scores.parquet
     """
-    from podlab.files import atomic_file, refuse_inputs
+    from podlab.files import atomic_file, refuse_inputs, table_format
     from podlab.importing.labelled_series import parse_mapping
     from podlab.model import bundle
     from podlab.parallel import use_scheduler
 
+    form = Form.JSON if as_json else form
     refuse_inputs(out, [*files, settings.model_path])
+    as_csv = table_format(out) == "csv"
     loaded = bundle.load(settings.model_path)
     if loaded.library is None:
         raise InputError("has no detectors", where=str(settings.model_path), hint="fit the model again")
@@ -308,19 +321,21 @@ def score(
         else _score_series(files, parse_mapping(mapping), loaded.identifier, loaded.library)
     )
     with tempfile.SpooledTemporaryFile(max_size=_MOST_LINES_BYTES, mode="w+", encoding="utf-8") as lines:
-        with use_scheduler(scheduler), atomic_file(out) as temporary:
-            _write(scorings, temporary, lines)
+        with use_scheduler(scheduler), show_progress("score") as progress, atomic_file(out) as temporary:
+            _write(scorings, temporary, lines, as_csv=as_csv, progress=progress)
         lines.seek(0)
         containers = (json.loads(line) for line in lines)
-        if as_json:
+        if form is Form.JSON:
             for line in containers:
                 print_json(line)
             return
         columns = ("namespace", "pod", "container", "service", "samples")
-        while some := list(islice(containers, _LINES_AT_ONCE)):
+        while some := list(islice(containers, _LINES_AT_ONCE if form is Form.TABLE else None)):
             print_table(
                 (*columns, "alarms"),
                 [(*(line[name] for name in columns), len(line["alarms"])) for line in some],
+                form=form,
+                page="Scores",
             )
 
 
@@ -348,7 +363,9 @@ def _score_series(
         yield score_recording(read_series(path, rules), identifier, library)
 
 
-def _write(scorings: Iterator[RecordingScores], path: Path, lines: IO[str]) -> None:
+def _write(
+    scorings: Iterator[RecordingScores], path: Path, lines: IO[str], *, as_csv: bool, progress: Progress
+) -> None:
     """Write scores as they come, and what is printed of each container as a line of JSON."""
     import pyarrow as pa
     import pyarrow.csv
@@ -356,12 +373,15 @@ def _write(scorings: Iterator[RecordingScores], path: Path, lines: IO[str]) -> N
 
     writer: Any = None
     try:
+        containers = 0
         for scoring in scorings:
+            containers += len(scoring.containers)
+            progress(0, 0, f"{containers} containers")
             table = pa.Table.from_pandas(scoring.table, preserve_index=False)
             if writer is None:
                 writer = (
                     pyarrow.csv.CSVWriter(path, table.schema)
-                    if path.suffix.lower() == ".csv"
+                    if as_csv
                     else pq.ParquetWriter(path, table.schema, compression="zstd")
                 )
             writer.write_table(table)
@@ -398,9 +418,10 @@ def _lines_of(scoring: RecordingScores) -> list[dict[str, object]]:
 
 @models.command("list")
 def list_models(
-    root: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder that contains the bundles.")] = Path(
+    root: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder that contains the bundles.")] = Path(
         "data/models"
     ),
+    form: Format = Form.TABLE,
     as_json: Json = False,
 ) -> None:
     """List the model bundles in a folder.
@@ -410,12 +431,15 @@ def list_models(
     from podlab.model import bundle
 
     found = bundle.list_models(root)
-    if as_json:
+    form = Form.JSON if as_json else form
+    if form is Form.JSON:
         print_json([info.to_json() for info in found])
         return
     print_table(
         ("name", "digest", "created", "services"),
         [(info.name, info.digest[:12], info.created, ", ".join(info.services)) for info in found],
+        form=form,
+        page="Models",
     )
 
 
@@ -457,9 +481,9 @@ def verify(
 
 @models.command()
 def promote(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The bundle to use.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The bundle to use.", show_default=False)],
     to: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The folder in use.  [default: setting model_path]")
+        Path | None, typer.Option(metavar="FOLDER", help="The folder in use.  [default: setting model_path]")
     ] = None,
     as_json: Json = False,
 ) -> None:

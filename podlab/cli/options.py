@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 import inspect
 from collections.abc import Callable
@@ -22,7 +23,22 @@ Files = Annotated[
         metavar="FILE...", help="Recordings: Parquet or CSV files, or folders of data sets.", show_default=False
     ),
 ]
+
+
+class Form(enum.StrEnum):
+    """How a command prints what it found."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    HTML = "html"
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+#: Of commands that report; they take ``--json`` as well.
+Format = Annotated[
+    Form, typer.Option("--format", help="How to print; html is one page that sorts and filters, json is as --json.")
+]
 Group = Annotated[str, typer.Option(metavar="COLUMN", help="Column whose values are kept together in splits.")]
 EvaluationGroup = Annotated[
     str,
@@ -34,6 +50,15 @@ Horizons = Annotated[
     str | None,
     typer.Option(
         "--horizons", "--horizon", metavar="10s,30s,...", help="Lengths of the start-up windows.", show_default=False
+    ),
+]
+Horizon = Annotated[
+    str | None,
+    typer.Option(
+        "--horizon",
+        "--horizons",
+        metavar="60s",
+        help="Use only this much after each container's start.  [default: all rows]",
     ),
 ]
 MostRows = Annotated[
@@ -75,7 +100,7 @@ class _Setting(NamedTuple):
 
 
 _SETTINGS: Final = {
-    "model_path": _Setting("model", "DIR", "Folder of the model bundle.  [default: setting model_path]", Path),
+    "model_path": _Setting("model", "FOLDER", "Folder of the model bundle.  [default: setting model_path]", Path),
     "metrics_source": _Setting(
         "source", "influxdb|prometheus|kubelet|PLUGIN",
         "Source of the metrics.  [default: setting metrics_source (influxdb)]",

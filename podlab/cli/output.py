@@ -1,25 +1,28 @@
-"""What commands print: JSON lines, tables, and progress: a bar on a terminal, sparse lines elsewhere."""
+"""What commands print: JSON lines, and tables on the terminal, as CSV or as a page."""
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import sys
-import threading
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final
 
-from podlab.progress import Progress
+from podlab.cli.options import Form
+from podlab.progress import show_progress as show_progress
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.text import Text
 
-
-#: How often long work prints a line of progress where there is no terminal.
-LINE_INTERVAL_S = 30.0
+#: Words that stand out at a terminal; rich leaves colours out where NO_COLOR is set.
+_COLOURS: Final = {
+    "mismatch": "bold red", "WRONG": "bold red", "stops": "bold red", "FAILS": "bold red", "warning": "yellow",
+    "warns": "yellow",
+    "unknown": "yellow", "cannot tell": "yellow", "consistent": "green", "ok": "green",
+}  # fmt: skip
 
 
 def escape_what_cannot_be_shown() -> None:
@@ -53,13 +56,26 @@ def describe_recording(samples: pd.DataFrame, path: Path) -> dict[str, object]:
     }
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
-    """Print a table that fits the terminal; numbers stand to the right."""
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    form: Form = Form.TABLE,
+    page: str = "podlab",
+) -> None:
+    """Print a table that fits the terminal, with numbers to the right; or, unrounded, CSV or a page of that title."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     listed = [tuple(row) for row in rows]
+    if form is Form.CSV:
+        csv.writer(sys.stdout, lineterminator="\n").writerows([columns, *listed])
+        return
+    if form is Form.HTML:
+        _print_page(columns, listed, title or page)
+        return
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for position, column in enumerate(columns):
         numeric = bool(listed) and all(isinstance(row[position], int | float) for row in listed)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
@@ -70,53 +86,19 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     Console(width=width, markup=False, highlight=False).print(table)
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+def _cell(value: object) -> Text:
+    from rich.text import Text
+
+    shown = "-" if value is None else str(value)
+    if isinstance(value, float):
+        shown = f"{value:.1g}" if 0 < abs(value) < 0.001 else f"{value:.3f}"
+    return Text(shown, style=_COLOURS.get(shown, ""))
 
 
-@contextmanager
-def show_progress(title: str, stream: TextIO | None = None) -> Iterator[Progress]:
-    """Show a bar with the time left on a terminal; elsewhere, as in a log file, a line from time to time."""
-    stream = stream or sys.stderr
-    with _show_bar(title) if stream.isatty() else _print_lines(title, stream, LINE_INTERVAL_S) as report:
-        yield report
+def _print_page(columns: Sequence[str], rows: list[tuple[object, ...]], title: str) -> None:
+    """Print a page that sorts and filters."""
+    import pandas as pd
 
+    from podlab.inventory import make_page
 
-@contextmanager
-def _show_bar(title: str) -> Iterator[Progress]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-
-        def report(done: int, total: int, what: str = "") -> None:
-            bar.update(task, completed=done, total=total, description=f"{title} {what}".strip())
-
-        yield report
-
-
-@contextmanager
-def _print_lines(title: str, stream: TextIO, interval_s: float) -> Iterator[Progress]:
-    state, ended, began_s = "", threading.Event(), time.monotonic()
-
-    def report(done: int, total: int, what: str = "") -> None:
-        nonlocal state
-        state = f"{what} {done}/{total}".strip()
-
-    def print_state() -> None:
-        # A thread of its own: one step, such as a notebook's cell, may take minutes.
-        while not ended.wait(interval_s):
-            print(f"{title} {state}, {time.monotonic() - began_s:.0f} s".replace(" ,", ","), file=stream, flush=True)
-
-    printer = threading.Thread(target=print_state, daemon=True)
-    printer.start()
-    try:
-        yield report
-    finally:
-        ended.set()
-        printer.join()
+    sys.stdout.write(make_page(pd.DataFrame(rows, columns=list(columns)), title=title))

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from podlab.cli.options import Json
+from podlab.cli.help import App
+from podlab.cli.options import Form, Format, Json
 from podlab.cli.output import describe_recording, print_json, print_table, show_progress
 from podlab.errors import InputError
 
 if TYPE_CHECKING:
     from podlab.importing import Imported
 
-dataset = typer.Typer(
+dataset = App(
     help="Create, show and verify data sets: folders of recordings, partitioned by cluster and day.",
-    no_args_is_help=True,
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The data set, or its URL.", show_default=False)]
@@ -66,7 +66,7 @@ def add(
 
 
 @dataset.command()
-def show(folder: Folder, as_json: Json = False) -> None:
+def show(folder: Folder, form: Format = Form.TABLE, as_json: Json = False) -> None:
     """Show the contents of a data set, from its manifests alone.
 
     Example: podlab dataset show data/fleet
@@ -86,11 +86,12 @@ def show(folder: Folder, as_json: Json = False) -> None:
         for cluster in opened.clusters
         if (own := [each for each in opened.partitions if each.cluster == cluster])
     ]
-    if as_json:
+    form = Form.JSON if as_json else form
+    if form is Form.JSON:
         print_json({"folder": opened.where, "digest": opened.digest, "rows": opened.rows, "clusters": clusters})
         return
     columns = ("cluster", "since", "until", "partitions", "rows", "bytes")
-    print_table(columns, [[line[name] for name in columns] for line in clusters])
+    print_table(columns, [[line[name] for name in columns] for line in clusters], form=form, page="Data set")
 
 
 @dataset.command()
@@ -147,7 +148,9 @@ def import_command(
     mapping: Annotated[
         Path, typer.Option(metavar="TOML", help="Mapping file that describes the columns.", show_default=False)
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Recording to write (Parquet).", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="Recording to write: FILE.parquet or FILE.csv.", show_default=False)
+    ],
     cluster: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of the cluster, if the mapping has none.")
     ] = None,
@@ -157,16 +160,15 @@ def import_command(
 
     Example: podlab import docs/import/docker-stats.jsonl --mapping docs/import/docker-stats.toml --out mine.parquet
     """
-    from podlab.data.recordings import write_recording
-    from podlab.data.store.files import url_of
-    from podlab.files import refuse_inputs, refuse_unwritable
+    from podlab.data.recordings import refuse_recording, write_recording
+    from podlab.files import refuse_inputs
     from podlab.importing import import_files, read_mapping
 
     refuse_inputs(out, [*files, mapping])
-    if url_of(out) is None:
-        refuse_unwritable(out)
-    done = import_files(files, read_mapping(mapping), cluster=cluster)
-    write_recording(done.samples, out)
+    refuse_recording(out)
+    with show_progress("import"):
+        done = import_files(files, read_mapping(mapping), cluster=cluster)
+        write_recording(done.samples, out)
     summary = _summary_of(done, out)
     if as_json:
         print_json(summary)

@@ -21,8 +21,9 @@ from podlab.data.draws import ROLES, role_of
 from podlab.data.samples import before_faults, check_samples, check_text, to_frame
 from podlab.data.store import append, is_dataset_path, open_dataset
 from podlab.data.store.containers import TRAINING_S, sample_datasets
+from podlab.data.store.files import url_of
 from podlab.errors import InputError, first_line
-from podlab.files import atomic_file, readable, sha256_of
+from podlab.files import atomic_file, readable, refuse_unwritable, sha256_of, table_format
 from podlab.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -208,8 +209,16 @@ def fingerprint(path: Path | str) -> tuple[str, int]:
         return sha256_of(Path(path)), Path(path).stat().st_size
 
 
+def refuse_recording(path: Path) -> None:
+    """See before long work whether a recording can be written there; nothing is made. Raises InputError if not."""
+    if not is_dataset_path(path, new=True):
+        table_format(path)
+    if url_of(path) is None:
+        refuse_unwritable(path)
+
+
 def write_recording(frame: pd.DataFrame, path: Path | str) -> None:
-    """Write a samples table as a Parquet file, or add it to a data set; whole or not at all.
+    """Write a samples table as a file, Parquet or CSV by its suffix, or add it to a data set; whole or not at all.
 
     The same table gives the same file with the same version of pyarrow.
 
@@ -224,13 +233,17 @@ def write_recording(frame: pd.DataFrame, path: Path | str) -> None:
     Raises
     ------
     InputError
-        If the table is not a samples table, the disk is full, or the folder cannot be written.
+        If the table is not a samples table, the disk is full, the folder cannot be written, or the suffix is another.
     """
     if is_dataset_path(path, new=True):
         append(frame, path)
         return
+    as_csv = table_format(Path(path)) == "csv"
     table = pa.Table.from_pandas(check_samples(frame, where=str(path)), preserve_index=False)
     with atomic_file(Path(path)) as temporary:
+        if as_csv:
+            pyarrow.csv.write_csv(table, temporary)
+            return
         # pandas' own metadata names its version: without it the bytes depend on the samples alone.
         pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd")
 

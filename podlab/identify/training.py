@@ -95,7 +95,7 @@ def train(
             yield delayed(fit_window)(data, truth, trees=_TREES_OF_SMALLER_SETS if name else _TREES, **options)
 
     each = len(np.unique(folds)) + 1
-    labels = [f"{window.name} {name}".rstrip() for name, window in tasks]
+    labels = [f"{window.kind} {window.length_s:g} s {name}".rstrip() for name, window in tasks]
     if progress is not None:
         progress(0, each * len(tasks), labels[0])
     done = side_by_side(work(), [label for label in labels for _ in range(each)], jobs=1, progress=progress)

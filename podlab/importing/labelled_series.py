@@ -68,25 +68,27 @@ def parse_mapping(text: str) -> tuple[Rule, ...]:
     for part in text.split(","):
         match = _RULE.fullmatch(part.strip())
         if match is None:
-            raise InputError(f"{part.strip()!r} is not a mapping", where="--map", hint=_HOW)
+            raise InputError(f"{part.strip()!r} is not a mapping", where="--mapping", hint=_HOW)
         column, rate = match["column"], match["rate"] is not None
         if column not in (*_PLAIN, *MEASURED_METRICS):
-            raise InputError(f"{column!r} is not a metric", where="--map", hint=f"choose {', '.join(MEASURED_METRICS)}")
+            raise InputError(
+                f"{column!r} is not a metric", where="--mapping", hint=f"choose {', '.join(MEASURED_METRICS)}"
+            )
         if rate and (column in _PLAIN or CATALOGUE[column].kind != "counter"):
-            raise InputError(f"{column!r} is not a counter, so it has no rate", where="--map", hint=_HOW)
+            raise InputError(f"{column!r} is not a counter, so it has no rate", where="--mapping", hint=_HOW)
         written = match["written"]
         if written is not None and column not in ("time", "anomaly"):
-            raise InputError(f"{column!r} takes nothing behind a colon", where="--map", hint=_HOW)
+            raise InputError(f"{column!r} takes nothing behind a colon", where="--mapping", hint=_HOW)
         try:
             factor = float(match["factor"] or 1.0)
         except ValueError:
-            raise InputError(f"{match['factor']!r} is not a number", where="--map", hint=_HOW) from None
+            raise InputError(f"{match['factor']!r} is not a number", where="--mapping", hint=_HOW) from None
         rules.append(Rule(match["given"].strip(), column, factor, rate, written))
     columns = [rule.column for rule in rules]
     if "time" not in columns:
-        raise InputError("no column is mapped to time", where="--map", hint=_HOW)
+        raise InputError("no column is mapped to time", where="--mapping", hint=_HOW)
     if twice := [column for column in columns if columns.count(column) > 1]:
-        raise InputError(f"{twice[0]} is to come from two columns", where="--map", hint="keep one")
+        raise InputError(f"{twice[0]} is to come from two columns", where="--mapping", hint="keep one")
     return tuple(rules)
 
 
@@ -139,7 +141,7 @@ def _times(given: pd.Series, rule: Rule, path: Path) -> pd.Series:
         try:
             times = pd.to_datetime(given, format=rule.written, utc=True, errors="coerce")
         except ValueError as error:
-            raise InputError(f"{rule.written!r} is not a pattern", where="--map", hint=_HOW) from error
+            raise InputError(f"{rule.written!r} is not a pattern", where="--mapping", hint=_HOW) from error
         _refuse(given, times.isna(), f"is not a time, or not written as {rule.written!r}", path)
         return times
     seconds = pd.to_numeric(given, errors="coerce")
@@ -150,7 +152,7 @@ def _times(given: pd.Series, rule: Rule, path: Path) -> pd.Series:
         return times
     _refuse(given, given.isna() | ~given.str.contains(r"\d", regex=True, na=False), "is not a time", path)
     ambiguous = ~given.str.strip().str.fullmatch(_YEAR_FIRST)
-    how = f"such as {rule.given}=time:%d/%m/%Y %H:%M:%S in --map"
+    how = f"such as {rule.given}=time:%d/%m/%Y %H:%M:%S in --mapping"
     _refuse(given, ambiguous, "could be read in several ways, or has no date", path, f"say how it is written, {how}")
     zoned = given.str.contains(r":.*(?:Z|[+-]\d\d(?::?\d\d)?)$", regex=True)
     if zoned.any() and not zoned.all():
@@ -175,7 +177,7 @@ def _labels(given: pd.Series, rule: Rule, path: Path) -> pd.Series:
     labels = given.str.strip().str.lower().map(_TRUE_AND_FALSE)
     numbers = pd.to_numeric(given, errors="coerce")
     labels = labels.where(labels.notna(), numbers.map({0.0: False, 1.0: True})).astype("boolean")
-    hint = f"say what marks an anomaly, such as {rule.given}=anomaly:-1 in --map"
+    hint = f"say what marks an anomaly, such as {rule.given}=anomaly:-1 in --mapping"
     _refuse(given, labels.isna() & given.notna(), "is neither 0 nor 1", path, hint)
     return labels.fillna(False)
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from podlab.cli.model import _print_predictions
+from podlab.cli.options import Form
 from podlab.data.recordings import read_recording, write_recording
 from podlab.identify import Prediction
 from tests.support.command import Call
@@ -196,7 +197,7 @@ def test_what_a_confidence_beside_unknown_means_is_said(known: bool, capsys: pyt
         "local", "shop", "db-0", None, "main", 60.0, service, 0.97, {"redis": 0.97, "nginx": 0.03}, (("nginx", 0.2),),
         known, 0.999, "m@1",
     )  # fmt: skip
-    _print_predictions([answer], None, as_json=False)
+    _print_predictions([answer], None, Form.TABLE)
     printed = capsys.readouterr()
     assert ("unknown" in printed.out) is not known
     assert ("its confidence is the probability of the most probable service" in printed.err) is not known

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from podlab.cli.output import show_progress
+from podlab.progress import show_progress
 
 
 class LogFile(io.StringIO):
@@ -24,7 +24,7 @@ class LogFile(io.StringIO):
 
 
 def test_a_log_file_gets_lines_while_one_step_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("podlab.cli.output.LINE_INTERVAL_S", 0.001)
+    monkeypatch.setattr("podlab.progress.LINE_INTERVAL_S", 0.001)
     log = LogFile("train 03_evaluate 3/7, ")
     with show_progress("train", log) as progress:
         progress(3, 7, "03_evaluate")

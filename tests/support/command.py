@@ -33,7 +33,7 @@ Call = Callable[..., Called]
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
     """Call podlab with words, get exit code, output and errors."""
     # How long a command takes depends on the machine, and what it prints must not.
-    monkeypatch.setattr("podlab.cli.output.LINE_INTERVAL_S", 1e6)
+    monkeypatch.setattr("podlab.progress.LINE_INTERVAL_S", 1e6)
 
     def run(*words: object) -> Called:
         capsys.readouterr()
