@@ -1,4 +1,4 @@
-"""Put the tables of the last `make train` into README.md and docs/results.md, so that their figures are those of a run.
+"""Put the tables of the last `make train` into docs/results.md, so that its figures are those of a run.
 
 A comment such as ``<!-- figures: 03_evaluate/scores -->`` stands before each table that comes from a run: the notebook,
 the table's name, and where only some columns are shown, these (``03_evaluate/scores: macro-F1, accuracy``). Several
@@ -25,7 +25,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Rewrite the files; 2 where a table that is asked for is not there."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reports", type=Path, default=Path("reports"))
-    parser.add_argument("files", type=Path, nargs="*", default=[Path("README.md"), Path("docs/results.md")])
+    parser.add_argument("files", type=Path, nargs="*", default=[Path("docs/results.md")])
     options = parser.parse_args(words)
     try:
         texts = {file: fill_in(file.read_text(encoding="utf-8"), options.reports) for file in options.files}

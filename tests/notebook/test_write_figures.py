@@ -1,4 +1,4 @@
-"""The tables in README and in the results are those of a run."""
+"""The tables in the results are those of a run."""
 
 from __future__ import annotations
 
@@ -55,9 +55,8 @@ def test_nothing_is_written_where_a_table_is_missing(reports: Path, capsys: pyte
     assert page.read_text() == TEXT
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
-def test_the_pages_say_which_tables_they_show(page: str) -> None:
-    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+def test_the_results_say_which_tables_they_show() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
     asked = re.findall(r"<!-- figures: ([\w/ +]+)", text)
     assert asked
     for name in "+".join(asked).split("+"):
