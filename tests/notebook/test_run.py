@@ -44,10 +44,8 @@ class _Links(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.found: list[str] = []
-        self.tags: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
         self.found += [value or "" for name, value in attrs if name in ("src", "href", "data", "srcset", "action")]
 
 
@@ -80,7 +78,7 @@ def test_the_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     links = _Links()
     links.feed(page)
     assert all(link.startswith(("data:", "#")) for link in links.found), links.found
-    assert links.tags.count("script") == 1, "podlab's own"
+    assert page.count("<script>") == 1, "podlab's own"
     assert "<title>A good notebook</title>" in page
     assert "It says what it was given." in page
 

@@ -20,7 +20,7 @@ for (const table of document.querySelectorAll("table")) {
     const numeric = rows.every(row => /^[–-]?$/.test(text(row)) || !isNaN(number(text(row))));
     const last = row => numeric && isNaN(number(text(row)));
     rows.sort((a, b) => last(a) - last(b) || (down ? -1 : 1) *
-      (numeric ? number(text(a)) - number(text(b)) || 0 : text(a).localeCompare(text(b), "en", { numeric: true })));
+      (numeric && number(text(a)) - number(text(b)) || text(a).localeCompare(text(b), "en", { numeric: true })));
     [...head[0].cells].forEach(cell => cell.removeAttribute("aria-sort"));
     head[0].cells[place].ariaSort = down ? "descending" : "ascending";
     body.append(...rows);
