@@ -1,13 +1,11 @@
 """Figures that take more than a few lines, or that several notebooks draw.
 
-A map of similar services, mean ranks with their critical difference, and the evidence for a prediction.
+Mean ranks with their critical difference, and the evidence for a prediction.
 
 All other figures are drawn in the notebooks, with matplotlib and seaborn.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,109 +13,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from podlab.evaluation.benchmark import critical_difference, find_cliques, rank_methods
-from podlab.features.rows import FloatArray
 from podlab.identify.explain import Explanation
 
 # Okabe and Ito (2008), "Color universal design": distinguishable with every common colour vision.
-BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-PURPLE, SKY, GREY = "#CC79A7", "#56B4E9", "#666666"
-_COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, "black")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_WIDTH_IN, _HEIGHT_IN = 8.0, 6.0
-#: Below this, one similarity is as good as another.
-_LEAST_ALIKE = 1e-3
-#: Room of a label's character and line, in parts of the figure's width and height.
-_CHARACTER, _LINE = 0.0125, 0.036
-_STEPS = 400
-
-
-def plot_service_map(similarity: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> Figure:
-    """Draw services so that their distances follow their unlikeness as well as a plane allows.
-
-    Classical scaling (Torgerson 1952, Psychometrika 17:401) of the similarities' negative logarithms: most of them are
-    small, so that 1 - similarity would put all services equally far apart. A plane holds only part of it, so a line
-    joins each service with the one most like it, the thicker the more alike.
-
-    Parameters
-    ----------
-    similarity : DataFrame
-        Symmetric, indexed by service on both sides.
-    kinds : mapping of str to str, optional
-        Services' kinds, shown by colour and shape; a kind of one service stays grey.
-    """
-    values = similarity.to_numpy(np.float64)
-    place, held = scale_classically(-np.log(np.clip(values, _LEAST_ALIKE, 1.0)))
-    spot = (place - place.min(axis=0)) / np.where(np.ptp(place, axis=0) > 0, np.ptp(place, axis=0), 1.0)
-    names = [str(name) for name in similarity.index]
-    own_kind = pd.Series([(kinds or {}).get(name, "") for name in names])
-    several = [kind for kind, number in own_kind.value_counts(sort=False).items() if number > 1 and kind]
-    figure, axes = plt.subplots(figsize=(_WIDTH_IN, _HEIGHT_IN), layout="constrained")
-    for a, b in enumerate((values - 2.0 * np.eye(len(names))).argmax(axis=1).tolist()):
-        axes.plot(*spot[[a, b]].T, color=GREY, lw=0.6 + 10.0 * values[a, b], alpha=0.35, zorder=1)
-    alone = spot[~own_kind.isin(several)]
-    axes.scatter(alone[:, 0], alone[:, 1], color=GREY, s=45, zorder=2)
-    for number, kind in enumerate(several):
-        colour = _COLOURS[number % len(_COLOURS)]
-        marker = _MARKERS[(number + number // len(_COLOURS)) % len(_MARKERS)]
-        own = spot[own_kind == kind]
-        axes.scatter(own[:, 0], own[:, 1], color=colour, marker=marker, s=60, label=kind, zorder=2)
-    for name, at, label in zip(names, spot, place_labels(spot, names), strict=True):
-        axes.annotate(
-            name, at, xytext=label, ha="center", va="center", fontsize=9, zorder=3,
-            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.5},
-            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 3},
-        )  # fmt: skip
-    axes.spines[:].set_visible(False)
-    axes.set(xlim=(-0.1, 1.1), ylim=(-0.08, 1.08), xticks=[], yticks=[])
-    axes.set_xlabel(f"this plane holds {held:.0%} of the unlikeness; lines: which service is most like each")
-    if several:
-        figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    return figure
-
-
-def scale_classically(apart: FloatArray) -> tuple[FloatArray, float]:
-    """Lay points into a plane by their distances (n, n): places (n, 2), and the part of positive variance it holds."""
-    centre = np.eye(len(apart)) - 1.0 / len(apart)
-    strength, direction = np.linalg.eigh(-0.5 * centre @ apart**2 @ centre)
-    order = np.argsort(-strength)[:2]
-    positive = np.maximum(strength, 0.0)
-    place = np.zeros((len(apart), 2))
-    place[:, : order.size] = direction[:, order] * np.sqrt(positive[order])
-    # A mirrored map says the same; one of the mirrors is chosen, so that it is the same in each run.
-    place *= np.where(place[np.abs(place).argmax(axis=0), np.arange(place.shape[1])] < 0, -1.0, 1.0)
-    total = positive.sum()
-    return place, float(positive[order].sum() / total) if total > 0 else 0.0
-
-
-def place_labels(spot: FloatArray, names: list[str]) -> FloatArray:
-    """Find places for labels that overlap neither each other nor the points (n, 2).
-
-    Each label begins above its point; whatever overlaps pushes it away, and a spring draws it back; both tire.
-    """
-    half = np.array([[0.5 * _CHARACTER * len(name) + 0.008, 0.5 * _LINE] for name in names])
-    point = np.array([0.012, 0.014])
-    home = spot + np.array([0.0, 0.75 * _LINE + point[1]])
-    label = home.copy()
-    rows = np.arange(len(names))
-    for step in range(_STEPS):
-        left = 1.0 - step / _STEPS
-        push = 0.03 * left * (home - label)
-        # What labels hide matters more than what they stand on: in the end only they push each other.
-        for others, sizes, force in ((label, half, 0.3), (spot, np.broadcast_to(point, spot.shape), 0.3 * left)):
-            gap = label[:, None] - others[None]
-            inside = half[:, None] + sizes[None] - np.abs(gap)
-            overlap = (inside > 0).all(axis=2)
-            if others is label:
-                overlap[rows, rows] = False
-            # Out along the shorter way; two in the same place part by their order.
-            side = np.where(gap != 0, np.sign(gap), np.where(rows[:, None] > rows[None], 1.0, -1.0)[:, :, None])
-            wide = inside[..., :1] * _WIDTH_IN < inside[..., 1:] * _HEIGHT_IN
-            along = np.where(wide, [1.0, 0.0], [0.0, 1.0])
-            push = push + force * (np.where(overlap[..., None], inside, 0.0) * side * along).sum(axis=1)
-        label = label + push
-    return np.asarray(label)
-
-
+BLUE, ORANGE, VERMILION, GREY = "#0072B2", "#E69F00", "#D55E00", "#666666"
 #: The method that is podlab's own begins with its name.
 _OWN = "podlab"
 

@@ -21,7 +21,7 @@ def test_it_hands_on_what_it_found(tmp_path: Path, services: tuple[str, ...]) ->
     strange = ("valkey",) if len(services) > 2 else ()
     found = run(tmp_path, services, strange)
     assert found["complete"]
-    always = {"novelty", "risk", "map", "pairs", "earliness", "anytime", "explained"}
+    always = {"novelty", "risk", "pairs", "earliness", "anytime", "explained"}
     if not strange:
         assert set(found["figures"]) == always
         assert found["facts"]["unknown"] == {}
