@@ -22,7 +22,7 @@
   const ids = all("[id]").map(each => each.id);
   for (const id of new Set(ids.filter((id, place) => ids.indexOf(id) !== place))) say(`id is there twice: ${id}`);
   for (const each of all("img")) if (!each.alt) say("image without a text");
-  for (const each of all("a[href], button, input, select, summary")) if (!words(each)) say(`${each.localName} without a name`);
+  for (const each of all("a[href], button, input, select, summary")) if (!words(each) && !each.labels?.length) say(`${each.localName} without a name`);
   const navigation = all("nav").map(each => each.ariaLabel);
   if (new Set(navigation).size < navigation.length || navigation.includes(null)) say("navigation without a name of its own");
   const channels = text => text.match(/[\d.]+/g).map(Number);
