@@ -78,8 +78,9 @@ class Cluster:
             number, start_s = self._number, float(np.floor(at_s - self._rng.uniform(0, TICK_S)))
             started_at = (self.begin + pd.Timedelta(seconds=start_s)).floor("s").to_pydatetime()
             namespace, name, uid = f"team-{number % 30}", f"shop-{number:06d}-7c9f8d", f"{number:032x}"
+            image = f"registry.example/{self._services[number % len(self._services)]}:1"  # so that claims are checked
             inside = WatchedContainer(
-                namespace, name, uid, "main", f"node-{number % 50}", started_at, "main", "running", None
+                namespace, name, uid, "main", f"node-{number % 50}", started_at, "main", "running", None, image=image
             )
             pod = WatchedPod(namespace, name, uid, inside.node, (inside,))
             new.append(pod)

@@ -30,7 +30,7 @@ _MOST_NAMESPACES: Final = 500
 _MOST_WORDS: Final = 10
 #: An explanation asks the model some hundred times about a container: of so many of its samples, and not again within
 #: so many seconds.
-_EXPLAINED_ROWS: Final = 24
+_EXPLAINED_ROWS: Final = 60
 _EXPLAINED_S: Final = 30.0
 _MOST_EXPLAINED: Final = 16
 
