@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from podlab.data.workloads import workload_of
+from podlab.identify.behaviour import MINER_LIKE
 from podlab.identify.claims import ClaimCheck, check_claims
 from podlab.identify.identifier import Identifier
 from podlab.identify.workload import WorkloadPrediction
@@ -21,7 +22,7 @@ from podlab.identify.workload import WorkloadPrediction
 COLUMNS: Final = {
     "namespace": "str", "workload": "str", "container": "str", "claim": "str", "claimed_by": "str", "verdict": "str",
     "why": "str", "p_value": "float64", "service": "str", "confidence": "float64", "resembles": "str", "group": "str",
-    "replicas": "int64", "unseen": "int64", "disagreeing": "str",
+    "behaviour": "str", "miner_score": "float64", "replicas": "int64", "unseen": "int64", "disagreeing": "str",
 }  # fmt: skip
 #: Workloads within this Hellinger distance of a group's first one, 0 to 1, behave alike.
 _ALIKE: Final = 0.45
@@ -52,8 +53,9 @@ def take_inventory(samples: pd.DataFrame, identifier: Identifier, **options: Any
     DataFrame
         One row for each workload and container name, with the columns of :data:`COLUMNS`: the claim, the rule it comes
         from, the verdict and why nothing can be told; the p-value; the service (missing where unknown) and its
-        probability; for unknown workloads what they ``resemble`` and the ``group`` of those that behave alike; how many
-        containers have metrics, and how many not; and the pods that disagree.
+        probability; for unknown workloads what they ``resemble`` and the ``group`` of those that behave alike; for them
+        and for those that are like miners the ``behaviour``; how much all are like miners; how many containers have
+        metrics, and how many not; and the pods that disagree.
     """
     checks = check_claims(samples, identifier, **options)
     return inventory_table(checks, identifier.services, containers=options.get("containers"))
@@ -75,10 +77,13 @@ def _row(check: ClaimCheck, group: str | None) -> tuple[Any, ...]:
     named = [f"{each.pod} ({each.service or 'unknown'})" for each in found.disagreeing[:_MOST_DISAGREEING]]
     more = len(found.disagreeing) - len(named)
     unknown = found.service is None and bool(found.candidates)
+    does = check.behaviour
     return (
         found.namespace, found.workload, found.container, check.claim, check.claimed_by, check.verdict,
         check.why or None, check.p_value, found.service, found.confidence,
-        ", ".join(_resembled(found)) if unknown else None, group, found.replicas, found.unseen,
+        ", ".join(_resembled(found)) if unknown else None, group,
+        does.text if does and (unknown or does.is_miner_like) else None, does.miner_score if does else None,
+        found.replicas, found.unseen,
         ", ".join(named + [f"{more} more"] * bool(more)) or None,
     )  # fmt: skip
 
@@ -95,7 +100,7 @@ def _without_metrics(containers: pd.DataFrame, there: set[tuple[Any, ...]]) -> l
         workload = workload_of(pod, kind, name) if kind else f"Pod/{pod}"
         if (namespace, workload, container) not in there:
             missing[namespace, workload, container] += 1
-    nothing = (None, None, "cannot tell", "no metrics", float("nan"), None, 0.0, None, None, 0)
+    nothing = (None, None, "cannot tell", "no metrics", float("nan"), None, 0.0, None, None, None, None, 0)
     return [(*key, *nothing, count, None) for key, count in sorted(missing.items())]
 
 
@@ -131,6 +136,7 @@ def summarise(table: pd.DataFrame) -> dict[str, int]:
         "containers": int(table["replicas"].sum() + table["unseen"].sum()),
         **{name: int(verdicts.get(name, 0)) for name in ("mismatch", "consistent", "cannot tell")},
         "unknown": int(table["resembles"].notna().sum()),
+        "like miners": int((table["miner_score"] >= MINER_LIKE).sum()),
         "without metrics": int((table["replicas"] == 0).sum()),
         "with replicas that disagree": int(table["disagreeing"].notna().sum()),
     }

@@ -60,10 +60,10 @@ def check(
             print_json(each.to_json())
         return
     print_table(
-        ("namespace", "workload", "container", "claim", "verdict", "behaves like", "p-value"),
+        ("namespace", "workload", "container", "claim", "verdict", "behaves like", "p-value", "does"),
         [
             (c.found.namespace, c.found.workload, c.found.container, c.claim, c.verdict, _in_words(c),
-             c.p_value if c.p_value == c.p_value else None)
+             c.p_value if c.p_value == c.p_value else None, _does(c))
             for c in checks
         ],
         page="Claims",
@@ -75,6 +75,12 @@ def _in_words(check: ClaimCheck) -> str:
     if check.why:
         return check.why
     return "" if check.verdict == "consistent" else check.behaves_like or "no known service"
+
+
+def _does(check: ClaimCheck) -> str | None:
+    """Say what it does, where that is not said by a service's name."""
+    does = check.behaviour
+    return does.text if does is not None and (check.found.service is None or does.is_miner_like) else None
 
 
 def observe(

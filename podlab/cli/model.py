@@ -251,10 +251,10 @@ def _print_predictions(
             print(_in_words(answer, own))
         return
     print_table(
-        ("namespace", "pod", "container", "seconds", "service", "confidence", "most similar"),
+        ("namespace", "pod", "container", "seconds", "service", "confidence", "most similar", "does"),
         [
             (a.namespace, a.pod, a.container, round(a.seconds_observed), a.service or "unknown", a.confidence,
-             a.similar[0][0] if a.similar else None)
+             a.similar[0][0] if a.similar else None, a.behaviour.text if a.behaviour else None)
             for a in answers
         ],
         page="Containers",

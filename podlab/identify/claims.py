@@ -10,7 +10,7 @@ Controlling the False Discovery Rate, JRSS B 57:289-300).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from statistics import NormalDist
 from typing import Final, Literal
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from podlab.data.catalogue import CONTAINER_KEY
 from podlab.data.claims import claims_of
+from podlab.identify.behaviour import LEAST_OBSERVED_S, Behaviour, most_miner_like
 from podlab.identify.identifier import Identifier
 from podlab.identify.prediction import Prediction
 from podlab.identify.workload import (
@@ -36,8 +37,6 @@ Verdict = Literal["consistent", "mismatch", "cannot tell"]
 
 #: Share of the reported mismatches that may be false.
 MISMATCH_RATE: Final = 0.05
-#: With less of a container nothing is said.
-LEAST_OBSERVED_S: Final = 20.0
 _NORMAL: Final = NormalDist()
 _LEAST_P: Final = 1e-12
 
@@ -104,6 +103,8 @@ class ClaimCheck:
         Lowest false discovery rate at which this would be a mismatch.
     replicas : tuple of (str, float)
         Pods and their own p-values.
+    behaviour : Behaviour or None
+        What its replica does that is most like mining; None where too little was seen.
     """
 
     found: WorkloadPrediction
@@ -114,6 +115,7 @@ class ClaimCheck:
     p_value: float
     adjusted: float
     replicas: tuple[tuple[str, float], ...]
+    behaviour: Behaviour | None = None
 
     @property
     def behaves_like(self) -> str | None:
@@ -123,6 +125,7 @@ class ClaimCheck:
     def to_json(self) -> dict[str, object]:
         """Give the JSON object."""
         checked = not np.isnan(self.p_value)
+        nothing: dict[str, object] = {"behaviour": None, "miner_score": None}
         names = ("cluster", "namespace", "workload", "container")
         return {
             **{name: getattr(self.found, name) for name in names},
@@ -132,7 +135,7 @@ class ClaimCheck:
             "behaves_like": self.behaves_like, "service": self.found.service,
             "confidence": round(self.found.confidence, 6),
             "replicas": [{"pod": pod, "p_value": _rounded(p)} for pod, p in self.replicas],
-            "model": self.found.model,
+            **(self.behaviour.to_json() if self.behaviour else nothing), "model": self.found.model,
         }  # fmt: skip
 
 
@@ -194,14 +197,17 @@ def _judge(
     elif not own:
         why = "the model cannot check claims; fit it again"
     p_value = float("nan") if why else combine_p_values([p for _, p in own])
-    return ClaimCheck(found, service, claimed_by, "cannot tell", why, p_value, float("nan"), own)
+    return ClaimCheck(
+        found, service, claimed_by, "cannot tell", why, p_value, float("nan"), own,
+        most_miner_like([each.behaviour for each in replicas]),
+    )  # fmt: skip
 
 
 def _with_rate(check: ClaimCheck, adjusted: float, rate: float) -> ClaimCheck:
     if check.why:
         return check
     verdict: Verdict = "mismatch" if adjusted <= rate else "consistent"
-    return ClaimCheck(check.found, check.claim, check.claimed_by, verdict, "", check.p_value, adjusted, check.replicas)
+    return replace(check, verdict=verdict, adjusted=adjusted)
 
 
 def check_claims(

@@ -14,6 +14,7 @@ from podlab.errors import InputError
 from podlab.features.features import feature, feature_matrix, registered_features, series_in
 from podlab.features.rows import Rows, metrics_to_read, observation_spans, read_rows
 from podlab.features.windows import containers_usable, make_windows, series_of
+from podlab.identify.behaviour import with_behaviour
 from podlab.identify.calibration import Calibration, Condition, combine_logits, measure, softmax, to_logits
 from podlab.identify.classifier import ClassifierModel, ForestModel
 from podlab.identify.column_sets import OPTIONAL_SERIES, closest_set
@@ -260,7 +261,7 @@ class Identifier:
         left_out : array of int64 (n_containers,), optional
             How many rows of each container, in order of appearance, are not among the samples: see :meth:`reach`.
         p_values : bool
-            Whether to give each prediction p-values of claims.
+            Whether to give each prediction p-values of claims, and say what all containers do, not only unknown ones.
 
         Returns
         -------
@@ -276,10 +277,8 @@ class Identifier:
         self.require_fitted()
         if horizon_s is not None and not horizon_s > 0:
             raise InputError("the horizon must be longer than 0", where="horizon")
-        reading = metrics_to_read(self.columns)
-        rows = samples if isinstance(samples, Rows) else read_rows(samples, metrics=reading)
-        there = rows.metrics if metrics is None else metrics
-        if not any(column in there for column in self.columns):
+        rows = samples if isinstance(samples, Rows) else read_rows(samples, metrics=metrics_to_read(self.columns))
+        if not any(column in (rows.metrics if metrics is None else metrics) for column in self.columns):
             raise InputError(
                 "the samples have none of the model's columns",
                 where=self.model,
@@ -289,12 +288,13 @@ class Identifier:
             rows = rows.take((rows.offset_s >= 0) & (rows.offset_s < horizon_s))
         metrics = [name for name in rows.metrics if rows.valid[name].any()] if metrics is None else metrics
         found = EnsemblePrediction(self.for_columns(metrics), rows, metrics=metrics, left_out=left_out)
-        return make_predictions(
+        predictions = make_predictions(
             rows.containers, found.spans.observed_s, self.services, found.probability, found.proximity, found.novelty,
             prediction_set=found.prediction_set, coverage=found.coverage,
             usable=containers_usable(rows, self.columns, horizon_s), columns=rows.columns_shown(self.columns),
             model=self.model, p_value=found.p_value if p_values else None,
         )  # fmt: skip
+        return with_behaviour(predictions, rows, all_of_them=p_values)
 
     def predict(self, samples: pd.DataFrame, *, horizon_s: float | None = None) -> pd.DataFrame:
         """As :meth:`identify`, as a table.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import compress
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 from podlab.data.catalogue import CONTAINER_KEY
 from podlab.identify.calibration import Coverage
 from podlab.identify.novelty import NOVELTY_THRESHOLD
+
+if TYPE_CHECKING:
+    from podlab.identify.behaviour import Behaviour
 
 _MOST_SIMILAR = 5
 #: What the JSON line calls them.
@@ -59,6 +63,8 @@ class Prediction:
     p_values : dict of str to float
         Of the claim that it runs a service, by service: :class:`podlab.identify.calibration.ClaimScore`. Empty where
         they were not asked for, or the model cannot give them.
+    behaviour : Behaviour or None
+        What it does; None where that was not asked for and the service is known, and where too little was seen.
     """
 
     cluster: str | None
@@ -78,10 +84,11 @@ class Prediction:
     coverage: Coverage = "none"
     columns: tuple[str, ...] = ()
     p_values: dict[str, float] = field(default_factory=dict)
+    behaviour: Behaviour | None = None
 
     def to_json(self) -> dict[str, object]:
         """Give the JSON object, numbers rounded to what they are worth."""
-        return {
+        line: dict[str, object] = {
             "cluster": self.cluster,
             "namespace": self.namespace,
             "pod": self.pod,
@@ -99,6 +106,9 @@ class Prediction:
             "promise": _STORED_COVERAGE[self.coverage],
             "columns": list(self.columns),
         }
+        if self.behaviour is not None and self.service is None:
+            line |= self.behaviour.to_json()
+        return line
 
 
 def make_predictions(

@@ -2,7 +2,7 @@
 // The watcher's console. Everything shown is set as text, never as markup; nothing is stored, and nothing but the watcher is asked.
 const EVERY_MS = 5000;
 const get = id => document.getElementById(id);
-const SHOWN = { "": "all", attention: "to look at", mismatch: "mismatch", anomalous: "anomalous", disagrees: "disagrees",
+const SHOWN = { "": "all", attention: "to look at", mismatch: "mismatch", "miner-like": "like a miner", anomalous: "anomalous", disagrees: "disagrees",
   decided: "identified", unknown: "unknown", waiting: "waiting", "not started": "not started" };
 const percent = value => `${Math.round(100 * value)} %`;
 const time = text => text ? text.replace("T", " ").replace("+00:00", "").replace(/\.\d+$/, "") : "";
@@ -79,8 +79,9 @@ function rowOf(each) {
 function workloadRow(each) {
   const more = each.disagreeing - each.named.length;
   const others = each.named.map(pod => `${pod.pod} (${pod.service})`).join(", ") + (more > 0 ? `, ${more} more` : "");
-  const why = each.verdict === "mismatch" ? { text: "mismatch", kind: "bad" } : "replicas disagree";
-  return [each.namespace, each.workload, each.container, why, each.claim, each.service ?? "unknown", percent(each.confidence), each.replicas, others, time(each.mismatch_since)];
+  const reasons = [each.verdict === "mismatch" ? "mismatch" : "", each.behaviour ?? ""].filter(text => text);
+  const why = reasons.length ? { text: reasons.join("; "), kind: "bad" } : "replicas disagree";
+  return [each.namespace, each.workload, each.container, why, each.claim, each.service ?? "unknown", percent(each.confidence), each.replicas, others, time(each.mismatch_since ?? each.miner_since)];
 }
 
 const counted = counts => Object.entries(counts).map(([name, count]) => `${count} ${SHOWN[name] ?? name}`).join(", ");

@@ -99,9 +99,9 @@ class Console:
             for view in starting[: MOST_ROWS - len(first)]
         ]
         workloads = watcher.workloads
-        to_look_at = {
-            each.key: each for each in workloads.mismatching(_MOST_WORKLOADS) + workloads.disagreeing(_MOST_WORKLOADS)
-        }
+        miners = [each for _, each in workloads.miner_like(_MOST_WORKLOADS)]
+        mismatching, disagreeing = workloads.mismatching(_MOST_WORKLOADS), workloads.disagreeing(_MOST_WORKLOADS)
+        to_look_at = {each.key: each for each in mismatching + miners + disagreeing}
         name, _, digest = watcher.model.name.partition("@")
         namespaces = sorted({each.view.namespace for each in containers} | {view.namespace for view in views})
         return {
@@ -152,6 +152,8 @@ class Console:
         monitor, workloads, key = self._watcher.monitor, self._watcher.workloads, key_of(tracked)
         verdict, decision = workloads.verdicts.get(key), tracked.decision
         flags = ["mismatch"] if key in workloads.mismatches else []
+        if tracked.behaviour is not None:
+            flags.append("miner-like")
         if monitor is not None and monitor.state(tracked) == "anomalous":
             flags.append("anomalous")
         if verdict is not None and verdict.disagreeing and decision is not None and decision.service != verdict.service:

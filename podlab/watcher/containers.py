@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from podlab.identify.behaviour import Behaviour
 from podlab.identify.early import (
     UNKNOWN,
     WAITING,
@@ -40,7 +41,10 @@ _SLOWER: Final = 2.0
 
 
 class PredictionSummary(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """The part of a :class:`podlab.identify.Prediction` that is kept; its fields are named as there."""
+    """The part of a :class:`podlab.identify.Prediction` that is kept; its fields are named as in the JSON line.
+
+    ``behaviour`` and ``miner_score`` are told of unknown containers only.
+    """
 
     candidates: tuple[tuple[str, float], ...]
     similar: tuple[tuple[str, float], ...]
@@ -48,13 +52,17 @@ class PredictionSummary(msgspec.Struct, frozen=True, gc=False, array_like=True):
     novelty: float
     seconds_observed: float
     model: str
+    behaviour: str = ""
+    miner_score: float | None = None
 
     @classmethod
     def of(cls, prediction: Prediction) -> PredictionSummary:
         """Summarise a prediction."""
+        does = prediction.behaviour
         return cls(
             tuple(prediction.candidates.items())[:_MOST_KEPT], prediction.similar[:_MOST_KEPT], prediction.known,
             prediction.novelty, prediction.seconds_observed, prediction.model,
+            does.text if does else "", does.rounded_score if does else None,
         )  # fmt: skip
 
     def pack(self) -> bytes:
@@ -142,6 +150,8 @@ class TrackedContainer:
         The service that it claims to run; None: none that the model knows.
     claim_p_value : float
         Of that claim, by its last prediction; NaN where it cannot be told.
+    behaviour : Behaviour or None
+        What it does, by its last prediction, if that is like mining.
     slot : int
         Its index in the arrays of the anomaly monitor; -1 where it is not scored.
     scored_ns : int
@@ -170,6 +180,7 @@ class TrackedContainer:
     decision: DecisionRecord | None = None
     claim: str | None = None
     claim_p_value: float = nan
+    behaviour: Behaviour | None = None
     slot: int = -1
     scored_ns: int = NEVER
     is_scored: bool = False
@@ -231,6 +242,8 @@ def describe(
             "similar": [[service, round(value, 6)] for service, value in prediction.similar],
             "known": prediction.known, "novelty": round(prediction.novelty, 6), "model": prediction.model,
         }  # fmt: skip
+        if prediction.behaviour and decision.service is None:
+            found |= {"behaviour": prediction.behaviour, "miner_score": prediction.miner_score}
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from podlab.errors import PodlabError
-from podlab.identify.claims import LEAST_OBSERVED_S
+from podlab.identify.behaviour import LEAST_OBSERVED_S
 from podlab.identify.prediction import Prediction
 from podlab.watcher.anomalies import AnomalyMonitor
 from podlab.watcher.containers import (
@@ -27,7 +27,7 @@ from podlab.watcher.notify import DecisionAnnouncement, Notifier, Sink
 from podlab.watcher.runtime import Clock, Metrics, ReloadableModel, SourceHealth, WatcherOptions, give_back_memory
 from podlab.watcher.samples import FetchResult, OpenSource, SampleArrays, SampleBuffer, SampleFetcher
 from podlab.watcher.state import StateStore
-from podlab.watcher.workloads import MismatchAnnouncement, Since, WorkloadRegistry, read_claims
+from podlab.watcher.workloads import MinerAnnouncement, MismatchAnnouncement, Since, WorkloadRegistry, read_claims
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ class Watcher:
         if proceed():
             self._decide(self._predict([tracked for tracked in due if tracked.number in fresh]), started_s)
             self._tracker.schedule(by_number.keys() - fetched.failed, started_s)
-        self._announce_mismatches(started_s)
+        self._announce_findings(started_s)
         self._announce(leading, announced_before_s, proceed)
         if fetched.error is None:
             self._fetch_inspected(by_number.keys() - fetched.failed, proceed)
@@ -329,6 +329,10 @@ class Watcher:
                 predictions[tracked.number] = prediction
                 if prediction.candidates:
                     tracked.prediction = PredictionSummary.of(prediction)
+                does = prediction.behaviour
+                if tracked.behaviour is not None or (does is not None and does.is_miner_like):
+                    tracked.behaviour = does if does is not None and does.is_miner_like else None
+                    self.workloads.note(tracked)
                 if tracked.claim is not None and prediction.seconds_observed >= LEAST_OBSERVED_S:
                     tracked.claim_p_value = prediction.p_values.get(tracked.claim, nan)
                     self.workloads.note(tracked)
@@ -354,15 +358,13 @@ class Watcher:
             if tracked.decision is not None:
                 tracked.prediction = None  # the decision contains it
 
-    def _announce_mismatches(self, steady_s: float) -> None:
-        """Judge workloads anew, and queue the announcements of claims that do not hold."""
+    def _announce_findings(self, steady_s: float) -> None:
+        """Judge workloads anew, and queue the announcements of claims that do not hold, and of what is like a miner."""
         now_s = self._clock.now()
         self.workloads.refresh(Since(steady_s, now_s))
-        for verdict, tracked in self.workloads.new_mismatches(steady_s):
-            since_s = self.workloads.mismatches[verdict.key].at_s
-            self._notifier.put(
-                MismatchAnnouncement(tracked, self.options.cluster, self._clock.steady(), verdict, now_s, since_s)
-            )
+        for kind, verdict, tracked, since_s in self.workloads.new_findings(steady_s):
+            made = MinerAnnouncement if kind == "miner-like" else MismatchAnnouncement
+            self._notifier.put(made(tracked, self.options.cluster, self._clock.steady(), verdict, now_s, since_s))
 
     def _measure(self, started_s: float, leading: bool) -> None:
         metrics, now_s = self.metrics, self._clock.now()
@@ -384,6 +386,9 @@ class Watcher:
         metrics.mismatch.clear()
         for verdict in self.workloads.mismatching(_MOST_SERIES):
             metrics.mismatch.labels(*verdict.key, verdict.claim).set(1)
+        metrics.miner_like.clear()
+        for score, verdict in self.workloads.miner_like(_MOST_SERIES):
+            metrics.miner_like.labels(*verdict.key).set(score)
         metrics.disagreeing_replicas.clear()
         for verdict in self.workloads.disagreeing(_MOST_SERIES):
             metrics.disagreeing_replicas.labels(*verdict.key).set(verdict.disagreeing)

@@ -20,8 +20,8 @@ from podlab.watcher.state import StateStore
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["identified", "revised", "unknown", "no-metrics", "anomalous", "anomaly-over", "mismatch"]
-Topic = Literal["decision", "anomaly", "claim"]
+Kind = Literal["identified", "revised", "unknown", "no-metrics", "anomalous", "anomaly-over", "mismatch", "miner-like"]
+Topic = Literal["decision", "anomaly", "claim", "miner"]
 
 #: Alarms of a container that come sooner after the last announced one are counted and not announced.
 QUIET_S: Final = 600.0
@@ -165,7 +165,8 @@ class DecisionAnnouncement(Announcement):
         if decision.service is None:
             unlike = "it resembles no known service"
             why = unlike if decision.reason == "unlike" else "no service is probable enough"
-            return f"{name}: unknown, {why}{seen}{like}"
+            does = f"; it does this: {prediction.behaviour}" if prediction and prediction.behaviour else ""
+            return f"{name}: unknown, {why}{seen}{like}{does}"
         again = "is now identified as" if self.kind == "revised" else "is"
         return f"{name} {again} {decision.service} (confidence {decision.confidence:.0%}{seen}{like})"
 

@@ -185,6 +185,12 @@ class Metrics:
             ["namespace", "workload", "container", "claim"],
             registry=own,
         )
+        self.miner_like = Gauge(
+            "podlab_miner_like",
+            "Miner score of each workload that works like a miner; the 100 highest.",
+            ["namespace", "workload", "container"],
+            registry=own,
+        )
         self.anomalies = Counter(
             "podlab_anomalies", "Announcements of anomalies by service and kind.", ["service", "kind"], registry=own
         )

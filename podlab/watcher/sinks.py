@@ -27,8 +27,9 @@ COMPONENT: Final = "podlab-watcher"
 _REASONS: Final[dict[Kind, str]] = {
     "identified": "ServiceIdentified", "revised": "ServiceRevised", "unknown": "ServiceUnknown",
     "no-metrics": "NoMetrics", "anomalous": "AnomalyDetected", "anomaly-over": "AnomalyOver",
-    "mismatch": "IdentityMismatch",
+    "mismatch": "IdentityMismatch", "miner-like": "MinerLike",
 }  # fmt: skip
+_WARNINGS: Final = ("anomalous", "mismatch", "miner-like")
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ and .../labels/
 _LONGEST_NAME: Final = 253
 _LONGEST_LABEL: Final = 63
@@ -135,7 +136,7 @@ def make_event(announcement: Announcement, instance: str) -> dict[str, object]:
     view = announcement.view
     return _event(
         PodName(view.namespace, view.pod, view.pod_uid), announcement.id, _REASONS[announcement.kind],
-        announcement.message, announcement.at_s, instance, warns=announcement.kind in ("anomalous", "mismatch"),
+        announcement.message, announcement.at_s, instance, warns=announcement.kind in _WARNINGS,
         container=view.container,
     )  # fmt: skip
 

@@ -7,25 +7,26 @@ it: behaviour is evidence, not proof, and a container ended for it would be an o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 import msgspec
 import numpy as np
 import pandas as pd
 
 from podlab.data.claims import claims_of
+from podlab.identify.behaviour import most_miner_like
 from podlab.identify.claims import adjust_p_values, combine_p_values
 from podlab.identify.workload import pool_replicas
 from podlab.watcher.containers import DecisionRecord, TrackedContainer, describe, to_iso
-from podlab.watcher.notify import Announcement, Kind
+from podlab.watcher.notify import Announcement, Kind, Topic
 
 #: Of the replicas that disagree, so many are named.
 _MOST_NAMED: Final = 5
-#: A mismatch is announced when it has lasted for so long: p-values of the first seconds change with each sample.
-MISMATCH_AFTER_S: Final = 60.0
+#: A finding is announced when it has lasted for so long: p-values of the first seconds change with each sample.
+LASTING_S: Final = 60.0
 
 
 class WorkloadKey(NamedTuple):
@@ -56,6 +57,8 @@ class WorkloadVerdict(msgspec.Struct, frozen=True, gc=False):
         The service that its containers claim to run; None: none that the model knows, or not the same.
     p_value : float
         Of that claim, by all replicas together; NaN where it cannot be told.
+    miner : tuple of (float, str) or None
+        The highest score of a replica that is miner-like, and what it does.
     """
 
     key: WorkloadKey
@@ -67,6 +70,7 @@ class WorkloadVerdict(msgspec.Struct, frozen=True, gc=False):
     named: tuple[tuple[str, str], ...]
     claim: str | None = None
     p_value: float = nan
+    miner: tuple[float, str] | None = None
 
     @property
     def state(self) -> str:
@@ -82,6 +86,7 @@ class WorkloadVerdict(msgspec.Struct, frozen=True, gc=False):
             "service": self.service, "confidence": round(self.confidence, 6), "disagreeing": self.disagreeing,
             "named": [{"pod": pod, "service": service} for pod, service in self.named], "claim": self.claim,
             "p_value": None if isnan(self.p_value) else float(f"{self.p_value:.4g}"),
+            "miner_score": self.miner[0] if self.miner else None, "behaviour": self.miner[1] if self.miner else None,
         }  # fmt: skip
 
 
@@ -107,17 +112,19 @@ class WorkloadRegistry:
     ----------
     verdicts : dict of WorkloadKey to WorkloadVerdict
         As of the last :meth:`refresh`, which replaces it, so that other threads may read it.
-    mismatches : dict of WorkloadKey to Since
-        Workloads that do not behave like what they claim to be, and since when; replaced likewise.
+    mismatches, miners : dict of WorkloadKey to Since
+        Workloads that do not behave like what they claim to be, and those that work like miners, and since when;
+        replaced likewise.
     """
 
     def __init__(self, mismatch_rate: float) -> None:
         self.verdicts: dict[WorkloadKey, WorkloadVerdict] = {}
         self.mismatches: dict[WorkloadKey, Since] = {}
+        self.miners: dict[WorkloadKey, Since] = {}
         self._rate = mismatch_rate
         self._members: dict[WorkloadKey, dict[int, TrackedContainer]] = {}
         self._stale: set[WorkloadKey] = set()
-        self._announced: set[WorkloadKey] = set()
+        self._announced: set[tuple[Kind, WorkloadKey]] = set()
 
     def add(self, containers: Iterable[TrackedContainer]) -> None:
         """Add new containers."""
@@ -151,29 +158,35 @@ class WorkloadRegistry:
                 verdicts[key] = _judge(key, list(members.values()))
             else:
                 verdicts.pop(key, None)
-                self._announced.discard(key)
+                self._announced -= {("mismatch", key), ("miner-like", key)}
         self._stale.clear()
         self.verdicts = verdicts
         checked = [each for each in verdicts.values() if not isnan(each.p_value)]
         adjusted = adjust_p_values([each.p_value for each in checked])
         found = [checked[number].key for number in np.flatnonzero(adjusted <= self._rate)]
         self.mismatches = {key: self.mismatches.get(key, now) for key in found}
+        self.miners = {each.key: self.miners.get(each.key, now) for each in verdicts.values() if each.miner}
 
-    def new_mismatches(self, steady_s: float) -> list[tuple[WorkloadVerdict, TrackedContainer]]:
-        """Give the mismatches to announce, each once, with the replica that fits its claim least."""
-        lasted = [key for key, since in self.mismatches.items() if steady_s - since.steady_s >= MISMATCH_AFTER_S]
-        new = [key for key in lasted if key not in self._announced]
-        self._announced.update(new)
-        return [
-            (self.verdicts[key], min(self._members[key].values(), key=lambda each: (_rank(each), each.view.pod)))
-            for key in new
-        ]
+    def new_findings(self, steady_s: float) -> list[tuple[Kind, WorkloadVerdict, TrackedContainer, float]]:
+        """Give what to announce, each once: which replica fits its claim least, or is most like a miner, since when."""
+        found: list[tuple[Kind, WorkloadVerdict, TrackedContainer, float]] = []
+        findings: tuple[tuple[Kind, dict[WorkloadKey, Since], Callable[[TrackedContainer], float]], ...] = (
+            ("mismatch", self.mismatches, _rank), ("miner-like", self.miners, lambda each: -_miner_score(each)),
+        )  # fmt: skip
+        for kind, listed, rank in findings:
+            for key, since in listed.items():
+                if steady_s - since.steady_s >= LASTING_S and (kind, key) not in self._announced:
+                    self._announced.add((kind, key))
+                    worst = min(self._members[key].values(), key=lambda each: (rank(each), each.view.pod))
+                    found.append((kind, self.verdicts[key], worst, since.at_s))
+        return found
 
     def describe(self, verdict: WorkloadVerdict) -> dict[str, object]:
         """Describe a workload as JSON values, with the verdict on its claim; from any thread."""
-        since = self.mismatches.get(verdict.key)
+        since, miner = self.mismatches.get(verdict.key), self.miners.get(verdict.key)
         said = "mismatch" if since else "cannot tell" if isnan(verdict.p_value) else "consistent"
-        return {**verdict.to_json(), "verdict": said, "mismatch_since": since and to_iso(since.at_s)}
+        own = {"mismatch_since": since and to_iso(since.at_s), "miner_since": miner and to_iso(miner.at_s)}
+        return {**verdict.to_json(), "verdict": said, **own}
 
     def counts(self) -> dict[str, int]:
         """Count workloads by state."""
@@ -194,6 +207,11 @@ class WorkloadRegistry:
         """List the mismatches, those with the lowest p-values first."""
         found = [self.verdicts[key] for key in self.mismatches]
         return sorted(found, key=lambda each: (each.p_value, each.key))[:most]
+
+    def miner_like(self, most: int) -> list[tuple[float, WorkloadVerdict]]:
+        """List the workloads that are like miners with their scores, the highest first."""
+        found = [(verdict.miner[0], verdict) for key in self.miners if (verdict := self.verdicts[key]).miner]
+        return sorted(found, key=lambda each: (-each[0], each[1].key))[:most]
 
     def disagreeing(self, most: int) -> list[WorkloadVerdict]:
         """List workloads whose replicas disagree, those with most such replicas first."""
@@ -229,6 +247,10 @@ def _rank(tracked: TrackedContainer) -> float:
     return 1.0 if isnan(tracked.claim_p_value) else tracked.claim_p_value
 
 
+def _miner_score(tracked: TrackedContainer) -> float:
+    return tracked.behaviour.miner_score if tracked.behaviour else 0.0
+
+
 def _judge(key: WorkloadKey, replicas: list[TrackedContainer]) -> WorkloadVerdict:
     seen = [
         (tracked.view.pod, tracked.decision.service, dict(prediction.candidates))
@@ -239,8 +261,10 @@ def _judge(key: WorkloadKey, replicas: list[TrackedContainer]) -> WorkloadVerdic
     claim = claims.pop() if len(claims) == 1 else None
     own = [tracked.claim_p_value for tracked in replicas if not isnan(tracked.claim_p_value)]
     p_value = combine_p_values(own) if claim is not None and own else nan
+    does = most_miner_like(each.behaviour for each in replicas)
+    miner = None if does is None else (round(does.miner_score, 4), does.text)
     if not seen:
-        return WorkloadVerdict(key, len(replicas), 0, None, 0.0, 0, (), claim, p_value)
+        return WorkloadVerdict(key, len(replicas), 0, None, 0.0, 0, (), claim, p_value, miner)
     services = sorted({name for *_, candidates in seen for name in candidates})
     pooled = pool_replicas(np.array([[candidates.get(name, 0.0) for name in services] for *_, candidates in seen]))
     best = int(pooled.argmax())
@@ -249,7 +273,7 @@ def _judge(key: WorkloadKey, replicas: list[TrackedContainer]) -> WorkloadVerdic
     others = [(pod, own or "unknown") for pod, own, _ in seen if own != service]
     return WorkloadVerdict(
         key, len(replicas), len(seen), service, float(pooled[best]), len(others), tuple(others[:_MOST_NAMED]),
-        claim, p_value,
+        claim, p_value, miner,
     )  # fmt: skip
 
 
@@ -266,8 +290,8 @@ class MismatchAnnouncement(Announcement):
         Since when it has been so.
     """
 
-    topic = "claim"
-    measurement = "podlab_mismatch"
+    topic: ClassVar[Topic] = "claim"
+    measurement: ClassVar[str] = "podlab_mismatch"
 
     verdict: WorkloadVerdict
     found_s: float
@@ -306,7 +330,7 @@ class MismatchAnnouncement(Announcement):
     def describe(self) -> dict[str, object]:
         """Return the part of the log line's JSON object that only mismatches have."""
         who = describe(self.view, self.cluster, self.container.started_at, None)
-        return {**who, **self.verdict.to_json(), "mismatch_since": to_iso(self.since_s)}
+        return {**who, **self.verdict.to_json(), f"{self.kind.partition('-')[0]}_since": to_iso(self.since_s)}
 
     def values(self) -> dict[str, float | int | str]:
         """Return the fields of its point in InfluxDB."""
@@ -316,3 +340,32 @@ class MismatchAnnouncement(Announcement):
     def record(self, before: DecisionRecord | None) -> DecisionRecord | None:
         """Store nothing: Events remember it for an hour."""
         return before
+
+
+@dataclass(frozen=True, slots=True)
+class MinerAnnouncement(MismatchAnnouncement):
+    """A workload works like a miner; told of one of its containers, once."""
+
+    topic: ClassVar[Topic] = "miner"
+    measurement: ClassVar[str] = "podlab_miner_like"
+
+    @property
+    def kind(self) -> Kind:
+        """What it says."""
+        return "miner-like"
+
+    @property
+    def content(self) -> str:
+        """Identifies what it says of the container, whichever watcher says it."""
+        return "miner-like"
+
+    @property
+    def message(self) -> str:
+        """One sentence for people."""
+        verdict, (score, does) = self.verdict, self.verdict.miner or (0.0, "")
+        said = f"claims to be {verdict.claim}" if verdict.claim else "claims no known service"
+        return f"{verdict.key.workload}, container {verdict.key.container}: {said} and works {does} (score {score:.2f})"
+
+    def values(self) -> dict[str, float | int | str]:
+        """Return the fields of its point in InfluxDB."""
+        return {"score": self.verdict.miner[0] if self.verdict.miner else 0.0, "replicas": self.verdict.replicas}

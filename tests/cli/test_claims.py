@@ -16,7 +16,7 @@ from tests.support.synthetic import make_samples
 
 FIELDS = [
     "cluster", "namespace", "workload", "container", "claim", "claimed_by", "verdict", "why", "p_value", "adjusted",
-    "behaves_like", "service", "confidence", "replicas", "model",
+    "behaves_like", "service", "confidence", "replicas", "behaviour", "miner_score", "model",
 ]  # fmt: skip
 
 

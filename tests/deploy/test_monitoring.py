@@ -20,6 +20,7 @@ def test_every_alert_asks_for_metrics_and_labels_that_there_are() -> None:
     metrics = Metrics()
     metrics.mismatch.labels("shop", "Deployment/web", "main", "nginx").set(1)
     metrics.claims.labels("mismatch").set(1)
+    metrics.miner_like.labels("shop", "Deployment/web", "main").set(0.95)
     told = [each for family in metrics.registry.collect() for each in family.samples]
     names, known = {each.name for each in told}, {label for each in told for label in each.labels}
     assert {alert["alert"] for alert in alerts} >= {"PodlabIdentityMismatch", "PodlabUnwell"}

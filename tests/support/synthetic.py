@@ -154,3 +154,37 @@ def draw_design(
     design = {column: samples["deployment"].map(told[column]) for column in ("site", "profile")}
     variant = samples["variant"].str.partition("/")[0] + "/" + design["profile"]
     return check_samples(samples.assign(**design, variant=variant), where="synthetic samples"), draws
+
+
+def make_miner(
+    *, seconds: float, cores: float = 1.0, kernel: float = 0.02, ramp: bool = False, **changed: float
+) -> pd.DataFrame:
+    """Make a container that mines as the recordings' do: a core, next to no kernel, and a pool that it talks to.
+
+    ``changed`` replaces what a counter grows by each second.
+    """
+    offset_s = np.arange(0.5, seconds, 1.0)
+    cpu_ns = cores * 1e9 * (offset_s**2 / seconds if ramp else offset_s)
+    per_s = {
+        "memory_page_faults": 0,
+        "io_read_bytes": 0,
+        "io_write_bytes": 0,
+        "rx_bytes": 300,
+        "tx_bytes": 40,
+        **changed,
+    }
+    counters = {
+        "cpu_usage_core_nanoseconds": cpu_ns,
+        "cpu_user_core_nanoseconds": cpu_ns * (1 - kernel),
+        "cpu_system_core_nanoseconds": cpu_ns * kernel,
+        **{name: value * offset_s for name, value in per_s.items()},
+    }
+    table = pd.DataFrame(
+        {
+            "time": EPOCH + pd.to_timedelta(offset_s, unit="s"), "cluster": "local", "namespace": "guests",
+            "pod": "guest-0", "pod_uid": "uid-guest-0", "container": "main", "started_at": EPOCH,
+            **{name: values.round().astype("int64") for name, values in counters.items()},
+            **dict.fromkeys(("memory_usage_bytes", "memory_working_set_bytes", "memory_rss_bytes"), 20e6),
+        }
+    )  # fmt: skip
+    return check_samples(table, where="synthetic miner")

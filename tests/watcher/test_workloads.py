@@ -8,11 +8,12 @@ import msgspec
 import pandas as pd
 import pytest
 
+from podlab.data.catalogue import FEATURE_METRICS
 from podlab.identify import fit
 from podlab.kubernetes.objects import WatchedPod
 from podlab.model import bundle
 from podlab.watcher.sinks import make_event
-from tests.support.synthetic import make_samples
+from tests.support.synthetic import make_miner, make_samples
 from tests.support.watching import RecordingSink, make_bench, pods_of
 from tests.watcher.conftest import MakeBench
 from tests.watcher.test_status import serving
@@ -119,3 +120,33 @@ def test_claims_are_not_checked_where_that_is_switched_off(samples: pd.DataFrame
     assert not [line for line in here.lines if line["event"] == "mismatch"]
     with serving(here) as client:
         assert client.get("/overview").json()["claims"] is None
+
+
+def test_a_workload_that_works_like_a_miner_is_told_of_once(tmp_path: Path) -> None:
+    training = make_samples(("nginx", "redis"), deployments_per_service=3, seconds=40, columns=FEATURE_METRICS)
+    bundle.save(fit(training, jobs=1, horizons_s=(15.0,)), tmp_path / "model", name="small")
+    sink = RecordingSink()
+    here = make_bench(make_miner(seconds=600), tmp_path / "model", sinks=[sink])
+    [guest] = pods_of(make_miner(seconds=600))
+    here.appear(guest)
+    here.run(100)
+    assert not [each for each in sink.sent if each.kind == "miner-like"]
+    here.run(480)
+    [told] = [each for each in sink.sent if each.kind == "miner-like"]
+    event = make_event(told, "watcher-1")
+    assert (event["reason"], event["type"]) == ("MinerLike", "Warning")
+    assert "claims no known service and works like a miner: one core steadily, no disk" in str(event["message"])
+    [line] = [line for line in here.lines if line["event"] == "miner-like"]
+    assert line["pod"] == guest.name
+    assert line["miner_score"] > 0.9
+    with serving(here) as client:
+        overview, metrics = client.get("/overview").json(), client.get("/metrics").text
+        [listed] = client.get("/workloads").json()
+    assert listed["behaviour"].startswith("like a miner: one core")
+    assert overview["workloads"] == [listed]
+    assert overview["containers"][0]["flags"] == ["miner-like"]
+    assert 'podlab_miner_like{container="main",namespace="guests"' in metrics
+    here.vanish(guest)
+    here.run(10)
+    with serving(here) as client:
+        assert "podlab_miner_like{" not in client.get("/metrics").text
