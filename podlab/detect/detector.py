@@ -104,6 +104,11 @@ class Detector:
         return SMOOTHING_S
 
     @property
+    def calm(self) -> float:
+        """A container's baseline learns from what is below this share of the threshold."""
+        return 0.7
+
+    @property
     def kept(self) -> float:
         """Share of the threshold above which what is anomalous stays so."""
         return 1.0

@@ -1,12 +1,17 @@
 """Detectors learned from synthetic faults: one forest for all services, and each service's usual values as context.
 
-The forest tells rows of containers with a synthetic fault (:mod:`podlab.detect.synthetic`) from normal ones, synthetic
-normal events that look like faults among them. It sees
-each signal three times: its change from the container's own baseline, that change in units of how much the container
-and its service usually change, and its value in units of the service's location and scale. The service is known to the
-forest by these units only, so all services share what a fault looks like; a service with few recordings, or one never
-seen that resembles another, needs no forest of its own. The largest changes come as order statistics; nothing is
-averaged over signals, since a storm in one of them would drown.
+The forest tells rows of containers with a synthetic fault (:mod:`podlab.detect.synthetic`), by its kind, from normal
+ones, synthetic normal events that look like faults among them. It sees each signal three times: its change from the
+container's own baseline, that change in units of how much the container and its service usually change, and its value
+in units of the service's location and scale. What shrinks is no fault by that: a gauge's growth counts upwards only.
+The service is known to the forest by these units only, so all services share what a fault looks like; a service with
+few recordings, or one never seen that resembles another, needs no forest of its own. The largest changes come as order
+statistics; nothing is averaged over signals, since a storm in one of them would drown; and trees are joined by the
+geometric mean of their probabilities, so that those which see the storm are not outvoted by those which do not ask for
+its signal.
+
+The longer a container is watched, the more its own history counts beside: the largest changes in units of how much it
+has changed so far.
 """
 
 from __future__ import annotations
@@ -21,8 +26,16 @@ from numpy.typing import NDArray
 
 from podlab.data.samples import INSTANCE_KEY
 from podlab.detect.detector import Evidence, TrainingRows, smooth
-from podlab.detect.reference import AGES_S, ParetoTailEcdf, RobustScaler, fit_ecdf, fit_scaler, standardise
-from podlab.detect.signals import CHANGES, SIGNALS, ObservedSignals, observe_rows
+from podlab.detect.reference import (
+    AGES_S,
+    MAX_DEVIATION,
+    ParetoTailEcdf,
+    RobustScaler,
+    fit_ecdf,
+    fit_scaler,
+    standardise,
+)
+from podlab.detect.signals import CHANGES, GROWTHS, SIGNALS, ObservedSignals, observe_rows
 from podlab.detect.synthetic import FAULTS, NORMAL_EVENTS, inject_faults
 from podlab.features.rows import read_rows
 from podlab.identify.forest import Forest, forest_from_sklearn
@@ -41,7 +54,13 @@ _LARGEST = 6
 FEATURES = 3 * len(SIGNALS) + 2 * _LARGEST + 2
 #: An age beyond this, or an unknown one, is no news.
 _MAX_AGE_S = 600.0
-_MIN_NORMAL = 1e-6
+#: After so long of learning its baseline a container is judged half by how much it changes otherwise.
+_OWN_COUNTS_S = 600.0
+_OWN_WEIGHT, _MIN_OWN_SCALE = 1.5, 0.05
+#: A tree that knows no normal row like it is no proof.
+_MIN_NORMAL = 0.01
+#: What the forest tells apart.
+KINDS: tuple[str, ...] = ("normal", *FAULTS)
 
 _TREES, _MAX_LEAVES, _MIN_ROWS_IN_LEAF, _FEATURES_PER_SPLIT = 48, 200, 10, 0.15
 #: Training rows of a forest, at most, and the least that are enough.
@@ -68,7 +87,7 @@ class FaultDetector:
     scaler : RobustScaler
         Of the service.
     forest : Forest
-        Tells faults from normal rows (:data:`FEATURES` columns, 2 classes); all detectors of a library share it.
+        Tells :data:`KINDS` from :data:`FEATURES` columns; all detectors of a library share it.
     evidence_ecdf : ParetoTailEcdf
         Distribution of the smoothed evidence in normal deployments held out.
     deployments, rows : int
@@ -95,6 +114,11 @@ class FaultDetector:
         return SMOOTHING_S
 
     @property
+    def calm(self) -> float:
+        """A container's baseline learns from all that is not anomalous: one that rests earlier is often left behind."""
+        return 1.0
+
+    @property
     def kept(self) -> float:
         """Share of the threshold above which what is anomalous stays so."""
         return _KEPT
@@ -106,8 +130,8 @@ class FaultDetector:
 
     def evidence(self, observed: ObservedSignals, age_s: FloatArray) -> Evidence:
         """Judge rows (n,), each by itself."""
-        deviations = self.scaler.standardise(observed, age_s)
-        found = fault_evidence(self.forest, forest_features(observed, age_s, deviations))
+        deviations = _upwards(self.scaler.standardise(observed, age_s))
+        found = fault_evidence(self.forest, forest_features(observed, age_s, deviations), observed)
         return Evidence(found, found, deviations)
 
     @staticmethod
@@ -119,8 +143,8 @@ class FaultDetector:
         location, scale = (
             np.stack([getattr(each.scaler, name) for each in detectors])[number, band] for name in ("location", "scale")
         )
-        deviations = standardise(observed, location, scale)
-        found = fault_evidence(detectors[0].forest, forest_features(observed, age_s, deviations))
+        deviations = _upwards(standardise(observed, location, scale))
+        found = fault_evidence(detectors[0].forest, forest_features(observed, age_s, deviations), observed)
         return Evidence(found, found, deviations)
 
     def rarity(self, observed: ObservedSignals, age_s: FloatArray, container: IntArray) -> FloatArray:
@@ -139,15 +163,15 @@ def forest_features(observed: ObservedSignals, age_s: FloatArray, deviations: Fl
     age_s : array of float64 (n,)
         Container age; infinite where it is unknown.
     deviations : array of float64 (n, 2 * n_signals)
-        As :meth:`podlab.detect.reference.RobustScaler.standardise` gives them.
+        As :func:`_upwards` gives them.
 
     Returns
     -------
     array of float32 (n, FEATURES)
         Changes; standardised values, then changes; the largest of both kinds of changes; age; seconds of the baseline.
-        What is missing is 0, as if nothing were unusual.
+        What is missing is 0, as if nothing were unusual; so is a growth below the usual one.
     """
-    change = np.nan_to_num(np.where(CHANGES, observed.change, 0.0))
+    change = _changes(observed)
     largest = [
         -np.sort(np.partition(-np.abs(each), _LARGEST - 1, axis=1)[:, :_LARGEST], axis=1)
         for each in (change, deviations[:, len(SIGNALS) :])
@@ -157,17 +181,39 @@ def forest_features(observed: ObservedSignals, age_s: FloatArray, deviations: Fl
     return np.concatenate([change, deviations, *largest, times], axis=1).astype(np.float32)
 
 
-def fault_evidence(forest: Forest, features: FeatureArray) -> FloatArray:
-    """Give evidence for a fault (n,): ``-log10`` of the forest's probability that a row is normal."""
-    return np.asarray(-np.log10(np.maximum(forest.predict(features)[:, 0], _MIN_NORMAL)))
+def _upwards(deviations: FloatArray) -> FloatArray:
+    """Let growths that fall deviate by 0 (n, 2 * n_signals)."""
+    return np.where(np.tile(GROWTHS, 2), deviations.clip(0.0), deviations)
+
+
+def _changes(observed: ObservedSignals) -> FloatArray:
+    """Give the changes that count (n, n_signals): 0 where they are missing, and of growths that fall."""
+    change = np.nan_to_num(np.where(CHANGES, observed.change, 0.0))
+    change[:, GROWTHS] = change[:, GROWTHS].clip(0.0)
+    return change
+
+
+def fault_evidence(forest: Forest, features: FeatureArray, observed: ObservedSignals) -> FloatArray:
+    """Give evidence for a fault (n,): what others' faults look like, and what is unusual for the container itself.
+
+    The first is the mean over trees of ``-log10`` of the probability that a row is normal. The second, from the largest
+    changes in units of how much the container has changed so far, counts half when that was learned for ten minutes.
+    """
+    leaves = forest.child[2 * forest.leaves(features) + 1]
+    reused = -np.log10(np.maximum(forest.distributions[:, 0], _MIN_NORMAL))[leaves].mean(axis=1)
+    usual = np.sqrt(observed.mean_square + _MIN_OWN_SCALE**2)
+    size = np.minimum(np.abs(_changes(observed)) / usual, MAX_DEVIATION)
+    own = _OWN_WEIGHT * np.log10(1.0 - np.partition(-size, _LARGEST - 1, axis=1)[:, :_LARGEST].mean(axis=1))
+    learned_s = observed.learned_s.max(axis=1)
+    return np.asarray(reused + learned_s / (learned_s + _OWN_COUNTS_S) * (own - reused))
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows to learn from: features, whether they are of a fault, and their fold (n,)."""
+    """Rows to learn from: features, number of their kind, and their fold (n,)."""
 
     features: FeatureArray
-    is_fault: BoolArray
+    kind: IntArray
     fold: IntArray
 
 
@@ -211,7 +257,7 @@ def fit_fault_detectors(
     known, unknown = (
         _features(own, of_row, fold_of_row, held_out, np.full(service.size, unknown)) for unknown in (False, True)
     )
-    training = [_Rows(known, np.zeros(len(known), dtype=bool), fold_of_row)]
+    training = [_Rows(known, np.zeros(len(known), dtype=np.int64), fold_of_row)]
     copies = int(np.clip(_COPIED_ROWS // len(samples), 1, _MOST_COPIES))
     for copy, kinds in [(copy, kinds) for copy in range(copies) for kinds in (FAULTS, NORMAL_EVENTS)]:
         changed = inject_faults(
@@ -224,7 +270,8 @@ def fit_fault_detectors(
         features = _features(
             seen.take(drawn), of_row[drawn], fold_of_row[drawn], held_out, rng.random(service.size) < _UNKNOWN
         )
-        training.append(_Rows(features, is_fault[drawn], fold_of_row[drawn]))
+        kind = np.where(is_fault, pd.Index(KINDS).get_indexer(pd.Index(changed["anomaly_kind"])), 0)
+        training.append(_Rows(features, kind[drawn], fold_of_row[drawn]))
     every = _Rows(*(np.concatenate([getattr(part, name) for part in training]) for name in _Rows.__annotations__))
 
     evidence = np.zeros((2, len(known)))
@@ -232,7 +279,7 @@ def fit_fault_detectors(
         forest = _fit_forest(every, every.fold != each, seed)
         here = fold_of_row == each
         for found, features in zip(evidence, (known, unknown), strict=True):
-            found[here] = fault_evidence(forest, features[here])
+            found[here] = fault_evidence(forest, features[here], own.observed.take(here))
     smoothed = [smooth(found, own.age_s, own.container, SMOOTHING_S) for found in evidence]
     ecdfs = [fit_ecdf(found) for found in smoothed]
     forest = _fit_forest(every, np.ones(every.fold.size, dtype=bool), seed)
@@ -293,18 +340,25 @@ def _features(
             here = np.flatnonzero((fold == each) & (judged == name))
             if here.size:
                 observed, age_s = rows.observed.take(here), rows.age_s[here]
-                out[here] = forest_features(observed, age_s, scaler.standardise(observed, age_s))
+                out[here] = forest_features(observed, age_s, _upwards(scaler.standardise(observed, age_s)))
     return out
 
 
 def _fit_forest(rows: _Rows, chosen: BoolArray, seed: int) -> Forest:
-    """Grow the forest: extremely randomised trees, whose small leaves a bounded number keeps small on disk."""
+    """Grow the forest: extremely randomised trees, whose small leaves a bounded number keeps small on disk.
+
+    Normal rows weigh as much as those of faults together, and all kinds of fault the same.
+    """
     from sklearn.ensemble import ExtraTreesClassifier
 
     here = np.flatnonzero(chosen)
     here = np.sort(np.random.default_rng(seed).permutation(here)[:_MAX_ROWS])
+    kind = rows.kind[here]
+    number = np.bincount(kind, minlength=len(KINDS))
+    weight = kind.size / 2 / np.maximum(number, 1)
+    weight[1:] /= max(int(np.count_nonzero(number[1:])), 1)
     model = ExtraTreesClassifier(
         _TREES, max_features=_FEATURES_PER_SPLIT, max_leaf_nodes=_MAX_LEAVES, min_samples_leaf=_MIN_ROWS_IN_LEAF,
-        class_weight="balanced", random_state=seed, n_jobs=1,
+        random_state=seed, n_jobs=1,
     )  # fmt: skip
-    return forest_from_sklearn([model.fit(rows.features[here], rows.is_fault[here])], 2)
+    return forest_from_sklearn([model.fit(rows.features[here], kind, sample_weight=weight[kind])], len(KINDS))

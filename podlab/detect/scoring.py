@@ -31,8 +31,6 @@ SourceDetectors = Sequence[tuple[str, float]]
 
 #: Source detectors of a container, at most.
 MAX_SOURCE_DETECTORS = 3
-#: A container's baseline learns only from rows whose change's rarity is below this share of the threshold.
-_CALM = 0.7
 #: Until it has learned for so long it learns from all rows: without a baseline there are no changes, and a start
 #: unlike the service's would stay anomalous for ever.
 KNOWN_AFTER_S = 60.0
@@ -88,7 +86,8 @@ class Scorer:
         of_faults = [each for each in self._detectors if isinstance(each, FaultDetector)]
         self._sharing = of_faults if len(of_faults) == len(self._detectors) else []
         self._metrics = frozenset(library.metrics)
-        self._smoothing_s, self._kept = library.pooled.smoothing_s, library.pooled.kept
+        pooled = library.pooled
+        self._smoothing_s, self._kept, self._calm = pooled.smoothing_s, pooled.kept, pooled.calm
         self._state = SignalState(size, max(each.scaler.location.shape[1] for each in self._detectors) // 2)
         self._smoothed = np.zeros((size, 2))  # total evidence, and that of changes
         self._smoothed_s = np.full(size, np.nan)
@@ -210,7 +209,7 @@ class Scorer:
         rarity, change_rarity = (mix(each) for each in pair_rarity)
         threshold = mix(self._threshold[pair_source])
         known = observed.learned_s.max(axis=1) >= KNOWN_AFTER_S
-        calm = ~known | (change_rarity < _CALM * threshold)
+        calm = ~known | (change_rarity < self._calm * threshold)
         self._state.learn(which[calm], time_s[calm], observed.value[calm])
         self._state.pause(which[~calm], time_s[~calm])
         anomaly = rarity > threshold * np.where(self._anomalous[which], self._kept, 1.0)

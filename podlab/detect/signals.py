@@ -129,6 +129,13 @@ CHANGES = np.array(
         for name in SIGNALS
     ]
 )
+#: Whether a signal is a gauge's growth (n_signals,).
+GROWTHS = np.array([name in _NUMBER and _PLAIN[_NUMBER[name]].growth for name in SIGNALS])
+
+
+def signal_amount(name: str, value: float) -> float:
+    """Give a signal's value in its metric's unit, a second where it is a rate or a growth; NaN for a contrast."""
+    return float(_UNIT[_NUMBER[name]] * np.sinh(value)) if name in _NUMBER else np.nan
 
 
 class _Layout:

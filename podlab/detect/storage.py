@@ -25,7 +25,7 @@ from podlab.detect.components import (
     outlier_scores,
 )
 from podlab.detect.detector import Detector, DetectorEnsemble
-from podlab.detect.discriminative import FEATURES, FaultDetector
+from podlab.detect.discriminative import FEATURES, KINDS, FaultDetector
 from podlab.detect.library import DetectorLibrary
 from podlab.detect.reference import AGES_S, LEVELS, ParetoTailEcdf, RobustScaler
 from podlab.detect.signals import ORIGINAL_SIGNALS, SIGNALS
@@ -136,7 +136,7 @@ def _read_fault_files(arrays: Arrays, services: Sequence[str], where: str) -> De
     checked = check_arrays(arrays, _OF_FAULTS, where=where, sizes={"detectors": number})
     forest = forest_from_arrays(
         {name.removeprefix(_FOREST): array for name, array in arrays.items() if name.startswith(_FOREST)},
-        n_features=FEATURES, n_classes=2, where=where,
+        n_features=FEATURES, n_classes=len(KINDS), where=where,
     )  # fmt: skip
     names = forest.to_nodes() if f"{_FOREST}feature" in arrays else forest.to_arrays()
     if set(arrays) != {*_OF_FAULTS, *(_FOREST + name for name in names)} or np.any(checked["levels"][:, -1] <= 0):
