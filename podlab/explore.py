@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS
 from podlab.data.samples import INSTANCE_KEY
+from podlab.data.words import describe_metric
 from podlab.detect import DetectorLibrary
 from podlab.detect.recording import RecordingScores, score_recording
 from podlab.features.rows import Rows, metrics_to_read, observation_spans, read_rows
 from podlab.features.windows import ALL_SERIES
-from podlab.identify.explain import Explanation, describe_metric, explain
+from podlab.identify.explain import Explanation, explain
 from podlab.identify.identifier import Identifier
 from podlab.identify.label import container_leaves
 from podlab.identify.prediction import Prediction

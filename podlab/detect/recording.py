@@ -111,11 +111,10 @@ def score_recording(
     ]
     step = np.searchsorted(IDENTIFIED_AT_S, observed_s, side="right")
     score, anomaly = np.zeros(len(rows.code)), np.zeros(len(rows.code), dtype=bool)
-    deviations: dict[int, NDArray[np.float64]] = {}
+    signals: dict[int, tuple[ContributingSignal, ...]] = {}
     for which, found in score_rows(rows, library, lambda who, at: source_detectors(answers[at - 1][who]), step):
         score[which], anomaly[which] = found.score, found.anomaly
-        kept = found.deviations[found.anomaly].astype(np.float32)
-        deviations |= dict(zip(which[found.anomaly].tolist(), kept, strict=True))
+        signals |= {int(which[row]): contributing_signals(found, row) for row in np.flatnonzero(found.anomaly).tolist()}
 
     services = np.array(
         [[None] * len(rows.containers), *([answer.service for answer in each] for each in answers)], dtype=object
@@ -124,11 +123,11 @@ def score_recording(
     table["service"] = pd.Series(services[step, rows.code], index=table.index, dtype="str")
     table["score"], table["anomaly"] = score, anomaly
     first_row = np.searchsorted(rows.code, np.arange(len(rows.containers)))
-    return RecordingScores(table, rows.containers, first_row, _alarms(rows, table, deviations))
+    return RecordingScores(table, rows.containers, first_row, _alarms(rows, table, signals))
 
 
 def _alarms(
-    rows: Rows, table: pd.DataFrame, deviations: dict[int, NDArray[np.float64]]
+    rows: Rows, table: pd.DataFrame, signals: dict[int, tuple[ContributingSignal, ...]]
 ) -> tuple[tuple[Alarm, ...], ...]:
     """Join anomalous rows of one container that are close together."""
     found: list[list[Alarm]] = [[] for _ in range(len(rows.containers))]
@@ -137,7 +136,7 @@ def _alarms(
     apart = (np.diff(rows.code[where]) != 0) | (np.diff(rows.offset_s[where]) > SAME_ALARM_S)
     for own in np.split(where, np.flatnonzero(apart) + 1) if where.size else []:
         peak = int(own[score[own].argmax()])
-        alarm = Alarm(peak, time[own[0]], time[own[-1]], float(score[peak]), contributing_signals(deviations[peak]))
+        alarm = Alarm(peak, time[own[0]], time[own[-1]], float(score[peak]), signals[peak])
         found[int(rows.code[peak])].append(alarm)
     return tuple(tuple(each) for each in found)
 

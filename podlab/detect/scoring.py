@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podlab.data.catalogue import Family
+from podlab.data.words import describe_metric, format_amount
 from podlab.detect.detector import smoothing_share
 from podlab.detect.discriminative import FaultDetector
 from podlab.detect.library import AnyDetector, DetectorLibrary
-from podlab.detect.reference import MAX_DEVIATION
-from podlab.detect.signals import SIGNALS, ObservedSignals, SignalState, samples_at, time_steps
+from podlab.detect.reference import AGES_S
+from podlab.detect.signals import SIGNALS, ObservedSignals, SignalState, samples_at, signal_amount, time_steps
 from podlab.features.rows import Rows
 from podlab.identify.prediction import Prediction
 
@@ -59,6 +60,8 @@ class StepScores:
         Standardised deviation of each signal, then of each signal's change.
     observed : ObservedSignals
         The signals of the samples.
+    usual : array of float64 (n, n_signals)
+        Of an anomalous sample, what is usual for the service of its heaviest source detector; else NaN.
     """
 
     score: FloatArray
@@ -66,6 +69,7 @@ class StepScores:
     anomaly: BoolArray
     deviations: FloatArray
     observed: ObservedSignals
+    usual: FloatArray
 
 
 class Scorer:
@@ -214,7 +218,12 @@ class Scorer:
         self._state.pause(which[~calm], time_s[~calm])
         anomaly = rarity > threshold * np.where(self._anomalous[which], self._kept, 1.0)
         self._anomalous[which] = anomaly
-        return StepScores(-np.expm1(-rarity * np.log(10.0)), rarity / threshold, anomaly, deviations, observed)
+        signals = observed.value.shape[1]
+        usual: FloatArray = np.full((which.size, signals), np.nan)
+        for each in np.flatnonzero(anomaly).tolist():
+            location = self._detectors[source[each, 0]].scaler.location
+            usual[each] = location[np.searchsorted(AGES_S, age_s[each], side="right"), :signals]
+        return StepScores(-np.expm1(-rarity * np.log(10.0)), rarity / threshold, anomaly, deviations, observed, usual)
 
 
 def score_rows(
@@ -312,41 +321,85 @@ class ContributingSignal:
         Its standardised deviation, positive above the reference.
     against : {"service", "itself"}
         Whether its value deviates from the service, or its change from the container's own baseline.
+    now, before, usual : float
+        Its value, the container's own baseline, and what is usual for the service, in the metric's unit, of a rate or a
+        growth a second; of a contrast in multiples of the baseline. NaN where unknown.
     """
 
     signal: str
     deviation: float
     against: Literal["service", "itself"]
+    now: float = np.nan
+    before: float = np.nan
+    usual: float = np.nan
 
     @property
     def text(self) -> str:
-        """Describe it for people."""
-        size, side = abs(self.deviation), "above" if self.deviation > 0 else "below"
-        times = f"{MAX_DEVIATION:.0f} or more" if size >= MAX_DEVIATION else f"{size:.1f}"
-        whose = "what is usual for the service" if self.against == "service" else "its own usual"
-        return f"{self.signal} {times} deviations {side} {whose}"
+        """Describe it for people.
+
+        Examples
+        --------
+        >>> ContributingSignal("rx_bytes", 12.3, "itself", 3.1e6, 2e4, 1e4).text
+        'network traffic received is 3.1 MB a second (20 kB a second before, usual 10 kB a second)'
+        >>> ContributingSignal("memory_rss_bytes.growth", 9.0, "itself", 5e5, 0.0).text
+        "growth of the processes' own memory is 500 kB a second (0 B a second before)"
+        >>> ContributingSignal("cpu_usage_nanocores per rx_bytes", 9.0, "itself", 30.0, 1.0).text
+        'CPU use per network traffic received is 30 times as much as before'
+        """
+        metric, growth, over = self.signal.partition(" per ")[0].removesuffix(".growth"), ".growth" in self.signal, ""
+        if " per " in self.signal:
+            over = f" per {describe_metric(self.signal.partition(' per ')[2])}"
+        name = f"{'growth of ' if growth else ''}{describe_metric(metric)}{over}"
+        if np.isnan(self.now):
+            return f"{name} is unusually {'high' if self.deviation > 0 else 'low'}"
+        if over:
+            return f"{name} is {float(f'{self.now:.2g}'):,.12g} times as much as before"
+        now, before, usual = (
+            "" if np.isnan(value) else format_amount(metric, value, growth=growth)
+            for value in (self.now, self.before, self.usual)
+        )
+        known = [f"{before} before" if before else "", f"usual {usual}" if usual else ""]
+        known = [each for each in known if each]
+        return f"{name} is {now}{' (' + ', '.join(known) + ')' if known else ''}"
 
     def to_json(self) -> dict[str, object]:
         """Give the JSON object."""
-        return {"signal": self.signal, "strays": round(self.deviation, 2), "against": self.against}
+        amounts = {name: getattr(self, name) for name in ("now", "before", "usual")}
+        return {
+            "signal": self.signal,
+            "strays": round(self.deviation, 2),
+            "against": self.against,
+            "words": self.text,
+            **{name: None if np.isnan(value) else float(f"{value:.4g}") for name, value in amounts.items()},
+        }
 
 
-def contributing_signals(deviations: FloatArray, *, most: int = 3) -> tuple[ContributingSignal, ...]:
+def contributing_signals(scores: StepScores, row: int, *, most: int = 3) -> tuple[ContributingSignal, ...]:
     """List the signals that contribute to one row's score, those that deviate most first.
 
     Parameters
     ----------
-    deviations : array of float64 (2 * n_signals,)
-        A row of :attr:`StepScores.deviations`.
+    scores : StepScores
+    row : int
     most : int
         Largest number; a signal counts once, by the larger deviation of its value and its change.
     """
-    value, change = deviations[: len(SIGNALS)], deviations[len(SIGNALS) :]
+    value, change = np.split(scores.deviations[row], 2)
     changed = np.abs(change) > np.abs(value)
     larger = np.where(changed, change, value)
-    order = np.argsort(-np.abs(larger), kind="stable")[:most]
-    return tuple(
-        ContributingSignal(SIGNALS[number], float(larger[number]), "itself" if changed[number] else "service")
-        for number in order.tolist()
-        if abs(larger[number]) >= _MIN_DEVIATION
-    )
+    now, moved = np.nan_to_num(scores.observed.value[row]), np.nan_to_num(scores.observed.change[row])
+    size = np.zeros(len(SIGNALS))  # deviations are clipped: of the largest the one that moved most comes first
+    size[: moved.size] = np.abs(moved)
+    found = []
+    for number in np.lexsort((-size, -np.abs(larger)))[:most].tolist():
+        if abs(larger[number]) < _MIN_DEVIATION:
+            break
+        name, amounts = SIGNALS[number], [np.nan, np.nan, np.nan]
+        if " per " in name:
+            amounts = [float(np.exp(size[number] * np.sign(moved[number]))), 1.0, np.nan]
+        elif number < now.size:
+            levels = now[number], now[number] - moved[number], scores.usual[row, number]
+            amounts = [signal_amount(name, each) for each in levels]
+        against: Literal["service", "itself"] = "itself" if changed[number] else "service"
+        found.append(ContributingSignal(name, float(larger[number]), against, *amounts))
+    return tuple(found)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.data.catalogue import CATALOGUE
+from podlab.data.words import describe_metric, format_amount
 from podlab.features.features import feature_matrix
 from podlab.features.rows import Rows, metrics_to_read, read_rows
 from podlab.features.windows import make_windows
@@ -40,22 +40,6 @@ _BLOCK_ROWS, _LEAST_ROWS = 400_000, 60
 #: Metrics with less than this part of all contributions get no sentence.
 _WORTH_SAYING = 0.05
 _MOST_FOR, _MOST_AGAINST = 3, 2
-
-_WORDS = {
-    "cpu_usage_nanocores": "CPU use",
-    "memory_usage_bytes": "memory including all caches",
-    "memory_working_set_bytes": "memory in use",
-    "memory_rss_bytes": "the processes' own memory",
-    "memory_page_faults": "page faults",
-    "memory_major_page_faults": "page faults that read from disk",
-    "rootfs_used_bytes": "data written to the container's file system",
-    "logsfs_used_bytes": "the size of the log",
-    "volume_used_bytes": "data on its volumes",
-    "rx_bytes": "network traffic received",
-    "tx_bytes": "network traffic sent",
-    "io_read_bytes": "data read from disk",
-    "io_write_bytes": "data written to disk",
-}
 
 
 @dataclass(frozen=True)
@@ -169,35 +153,6 @@ class Explanation:
     def _subject(self, own: MetricContribution) -> str:
         amount = format_amount(own.metric, own.amount)
         return f"{describe_metric(own.metric)} ({own.metric}, {amount} on average over {self.seconds_observed:.0f} s)"
-
-
-def describe_metric(metric: str) -> str:
-    """Describe a series in words."""
-    return _WORDS.get(metric, metric.replace("_", " "))
-
-
-def format_amount(metric: str, amount: float) -> str:
-    """Write a series' value with its unit.
-
-    Examples
-    --------
-    >>> format_amount("memory_rss_bytes", 12_345_678)
-    '12.3 MB'
-    >>> format_amount("cpu_usage_nanocores", 2_500_000)
-    '2.5 millicores'
-    """
-    if metric == "cpu_usage_nanocores":
-        return f"{_three_digits(amount / 1e6)} millicores" if amount < 1e9 else f"{_three_digits(amount / 1e9)} cores"
-    if CATALOGUE[metric].unit != "bytes":
-        return f"{_three_digits(amount)} a second"
-    power = int(np.clip(np.log10(max(amount, 1.0)) // 3, 0, 4))
-    number = f"{_three_digits(amount / 1000**power)} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
-    return f"{number} a second" if CATALOGUE[metric].kind == "counter" else number
-
-
-def _three_digits(value: float) -> str:
-    """Round to three digits, written without an exponent."""
-    return f"{float(f'{value:.3g}'):,.12g}"
 
 
 def explain(

@@ -162,7 +162,7 @@ class Alarms:
                 alarm.last_s = max(alarm.last_s, at_s)
                 if scores.rarity[row] > alarm.rarity:
                     alarm.score, alarm.rarity = float(scores.score[row]), float(scores.rarity[row])
-                    alarm.signals = contributing_signals(scores.deviations[row])
+                    alarm.signals = contributing_signals(scores, row)
             over = at_s - alarm.last_s > SAME_ALARM_S
             if over:
                 self.forget(which[row : row + 1])

@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 
 from podlab.data.catalogue import CATALOGUE
+from podlab.data.words import describe_metric
 from podlab.features.rows import Rows
 from podlab.features.windows import ALL_SERIES
-from podlab.identify.explain import describe_metric, explain
+from podlab.identify.explain import explain
 from podlab.watcher.containers import TrackedContainer, describe, to_iso
 from podlab.watcher.loop import Watcher
 from podlab.watcher.workloads import key_of

@@ -12,7 +12,7 @@ from podlab.detect import DetectorLibrary, Scorer, StepScores, source_detectors_
 from podlab.detect.detector import smooth
 from podlab.detect.library import observe_rows
 from podlab.detect.scoring import KNOWN_AFTER_S, ContributingSignal, contributing_signals
-from podlab.detect.signals import SIGNALS, samples_at, time_steps
+from podlab.detect.signals import SIGNALS, ObservedSignals, samples_at, time_steps
 from podlab.features.rows import Rows, read_rows
 from tests.detect.conftest import leak
 
@@ -176,39 +176,64 @@ def test_the_service_decided_on_and_who_is_near(
     assert list(source_detectors_of_decision(service, candidates, similar)) == donors
 
 
+def scores_of(deviations: np.ndarray, *, value: float = 0.0, change: float = 0.0, usual: float = np.nan) -> StepScores:
+    """One sample with these deviations, and the same value of all signals."""
+    now, moved = (np.full((1, len(SIGNALS)), each) for each in (value, change))
+    one = np.ones(1)
+    return StepScores(
+        one, one, one > 0, deviations[None], ObservedSignals(now, moved, now, now), np.full((1, len(SIGNALS)), usual)
+    )
+
+
+def drivers(deviations: np.ndarray, *, most: int = 3) -> list[tuple[str, float, str]]:
+    found = contributing_signals(scores_of(deviations), 0, most=most)
+    return [(each.signal, each.deviation, each.against) for each in found]
+
+
 def test_the_farthest_come_first_and_the_usual_not_at_all() -> None:
     far = np.zeros(2 * len(SIGNALS))
     cpu, rx, tx = (SIGNALS.index(name) for name in ("cpu_usage_nanocores", "rx_bytes", "tx_bytes"))
     far[cpu], far[len(SIGNALS) + cpu], far[len(SIGNALS) + rx], far[tx] = 3.0, 9.0, -12.0, 1.5
-    assert contributing_signals(far) == (
-        ContributingSignal("rx_bytes", -12.0, "itself"),
-        ContributingSignal("cpu_usage_nanocores", 9.0, "itself"),
-    )
-    assert contributing_signals(far, most=1)[0].to_json() == {
-        "signal": "rx_bytes",
-        "strays": -12.0,
-        "against": "itself",
-    }
-    assert contributing_signals(np.zeros(2 * len(SIGNALS))) == ()
+    assert drivers(far) == [("rx_bytes", -12.0, "itself"), ("cpu_usage_nanocores", 9.0, "itself")]
+    assert drivers(far, most=1) == [("rx_bytes", -12.0, "itself")]
+    assert drivers(np.zeros(2 * len(SIGNALS))) == []
 
 
-def test_words_say_which_way_how_far_and_from_what() -> None:
-    assert ContributingSignal("rx_bytes", -12.04, "itself").text == "rx_bytes 12.0 deviations below its own usual"
-    assert ContributingSignal("rx_bytes", 20.0, "service").text == (
-        "rx_bytes 20 or more deviations above what is usual for the service"
-    )
+def test_amounts_say_what_is_now_was_before_and_is_usual_for_the_service() -> None:
+    far = np.zeros(2 * len(SIGNALS))
+    far[SIGNALS.index("rx_bytes")] = 20.0
+    scores = scores_of(far, value=np.arcsinh(5e3), change=np.arcsinh(5e3) - np.arcsinh(20.0), usual=np.arcsinh(2.0))
+    [driver] = contributing_signals(scores, 0)
+    assert driver.to_json() == {
+        "signal": "rx_bytes", "strays": 20.0, "against": "service", "words": driver.text,
+        "now": 5e6, "before": 2e4, "usual": 2e3,
+    }  # fmt: skip
+    assert driver.text == "network traffic received is 5 MB a second (20 kB a second before, usual 2 kB a second)"
+
+
+@pytest.mark.parametrize(
+    ("signal", "said"),
+    [
+        ("memory_rss_bytes", "the processes' own memory is unusually low"),
+        ("threads.growth", "growth of threads is unusually low"),
+        ("cpu_usage_nanocores per rx_bytes", "CPU use per network traffic received is unusually low"),
+        ("io_write_bytes per rx_bytes", "data written to disk per network traffic received is unusually low"),
+    ],
+)  # fmt: skip
+def test_a_driver_without_amounts_says_which_way(signal: str, said: str) -> None:
+    assert ContributingSignal(signal, -12.0, "itself").text == said
 
 
 def test_three_drive_at_most_and_none_that_is_less_than_two_deviations_away() -> None:
     far = np.zeros(2 * len(SIGNALS))
     far[:4] = 3.0, 4.0, -5.0, 6.0
-    assert [driver.deviation for driver in contributing_signals(far)] == [6.0, -5.0, 4.0]
+    assert [deviation for _, deviation, _ in drivers(far)] == [6.0, -5.0, 4.0]
     far[:4] = 2.0, 1.99, -2.0, -1.99
-    assert [driver.deviation for driver in contributing_signals(far)] == [2.0, -2.0]
+    assert [deviation for _, deviation, _ in drivers(far)] == [2.0, -2.0]
 
 
 def test_where_value_and_change_are_as_far_away_it_is_unusual_for_the_service() -> None:
     far = np.zeros(2 * len(SIGNALS))
     far[0] = far[len(SIGNALS)] = 4.0
-    assert [driver.against for driver in contributing_signals(far)] == ["service"]
+    assert [against for _, _, against in drivers(far)] == ["service"]
     assert ContributingSignal("rx_bytes", 3.456, "service").to_json()["strays"] == 3.46

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from podlab.data.catalogue import CATALOGUE
+from podlab.data.words import format_amount
 from podlab.features.windows import SERIES
 from podlab.identify import Identifier, Prediction, fit
-from podlab.identify.explain import Explanation, MetricContribution, explain, format_amount
+from podlab.identify.explain import Explanation, MetricContribution, explain
 from tests.support.synthetic import make_samples
 
 

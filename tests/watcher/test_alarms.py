@@ -10,12 +10,13 @@ from podlab.detect.signals import ObservedSignals
 from podlab.watcher.alarms import AlarmChange, Alarms
 
 NOTHING = ObservedSignals(*(np.zeros((1, len(SIGNALS))) for _ in range(4)))
+UNKNOWN = np.full((1, len(SIGNALS)), np.nan)
 
 
 def step(alarms: Alarms, time_s: float, rarity: float, *, place: int = 0, may_rise: bool = True) -> list[AlarmChange]:
     far = np.zeros((1, 2 * len(SIGNALS)))
     far[0, 0] = 3.0 * rarity
-    said = StepScores(np.array([1 - 10.0**-rarity]), np.array([rarity]), np.array([rarity > 1]), far, NOTHING)
+    said = StepScores(np.array([1 - 10.0**-rarity]), np.array([rarity]), np.array([rarity > 1]), far, NOTHING, UNKNOWN)
     return list(alarms.step(np.array([place]), np.array([time_s]), said, np.array([may_rise])))
 
 
@@ -50,7 +51,7 @@ def test_an_alarm_is_what_its_strangest_sample_was() -> None:
     assert (change.alarm.since_s, change.alarm.last_s, change.alarm.rarity) == (0.0, 30.0, 3.0)
     [driver] = change.alarm.signals
     assert (driver.signal, driver.deviation) == (SIGNALS[0], pytest.approx(9.0))
-    assert driver.text == f"{SIGNALS[0]} 9.0 deviations above what is usual for the service"
+    assert (driver.now, driver.before) == (0.0, 0.0)
 
 
 def test_none_is_raised_where_none_may_be() -> None:

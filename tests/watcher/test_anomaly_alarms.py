@@ -27,7 +27,8 @@ def test_an_anomaly_is_told_with_what_drives_it_and_when_it_is_over(
     assert 10 <= pd.Timestamp(begun["time"]).timestamp() - pd.Timestamp(begun["since"]).timestamp() <= 35
     assert "cpu_usage_nanocores" in {driver["signal"] for driver in begun["drivers"]}
     assert begun["message"].startswith("main is not as usual for redis since 08:02:3")
-    assert "deviations above" in begun["message"]
+    assert "CPU use is " in begun["message"]
+    assert " millicores before, usual " in begun["message"]
     assert (begun["service"], begun["donors"], begun["reason"]) == (
         "redis",
         [["redis", pytest.approx(1, abs=0.1)]],

@@ -133,7 +133,8 @@ def alarm(over: str | None = None) -> AnomalyAnnouncement:
         source_detectors=(("redis", 1.0),),
         since_s=1_767_600_300.0, until_s=1_767_600_320.5, announced_s=1_767_600_300.0, score=0.9999,
         signals=(
-            ContributingSignal("rx_bytes", 12.3, "itself"), ContributingSignal("memory_rss_bytes", -20.0, "service")
+            ContributingSignal("rx_bytes", 12.3, "itself", 5e6, 2e4, 2e3),
+            ContributingSignal("memory_rss_bytes", -20.0, "service"),
         ),
         replicas=1, omitted=0, over=over,
     )  # fmt: skip
@@ -149,8 +150,8 @@ def test_an_alarm_is_a_warning_on_the_pod_and_its_end_is_none(
         "AnomalyDetected": "Warning", "AnomalyOver": "Normal",
     }  # fmt: skip
     assert told["AnomalyDetected"]["message"] == (
-        "app is not as usual for redis since 08:05:00 UTC: rx_bytes 12.3 deviations above its own usual; "
-        "memory_rss_bytes 20 or more deviations below what is usual for the service"
+        "app is not as usual for redis since 08:05:00 UTC: network traffic received is 5 MB a second "
+        "(20 kB a second before, usual 2 kB a second); the processes' own memory is unusually low"
     )
     assert told["AnomalyDetected"]["lastTimestamp"] == "2026-01-05T08:05:20Z"
     assert told["AnomalyOver"]["message"] == ("app is as usual for redis again; it was not for 20 s since 08:05:00 UTC")
