@@ -27,6 +27,7 @@ def _told() -> dict[str, set[str]]:
     metrics.count_watch_requests("list", 1)
     metrics.claims.labels("mismatch").set(1)
     metrics.mismatch.labels("shop", "Deployment/web", "main", "nginx").set(1)
+    metrics.miner_like.labels("shop", "Deployment/web", "main").set(0.95)
     metrics.workloads.labels("agreeing").set(1)
     metrics.disagreeing_replicas.labels("shop", "Deployment/web", "main").set(1)
     metrics.identified_containers.labels("redis").set(1)
@@ -51,7 +52,7 @@ def test_every_metric_and_label_asked_for_is_told() -> None:
     "metric",
     [
         "decisions_total", "containers", "announcements_waiting", "anomalies_total", "scored_containers", "claims",
-        "claim_mismatch", "identified_containers", "workloads", "workload_disagreeing_replicas",
+        "claim_mismatch", "miner_like", "identified_containers", "workloads", "workload_disagreeing_replicas",
     ],
 )  # fmt: skip
 def test_what_every_replica_counts_is_counted_once(metric: str) -> None:
