@@ -68,6 +68,7 @@ class Pods:
         body["metadata"] |= {"name": pod.name, "namespace": pod.namespace, "uid": pod.uid}
         body["metadata"]["annotations"]["touched"] = str(touched)
         body["spec"]["nodeName"] = pod.node
+        body["spec"]["containers"][0]["image"] = container.image
         status: dict[str, Any] = body["status"]
         if pending:
             status["phase"] = "Pending"

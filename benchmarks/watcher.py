@@ -201,6 +201,7 @@ def steady(server: Influxd, setting: Setting, cluster: Cluster, options: argpars
         "rss_last_mb": costs[-1].rss_bytes / 1e6,
         "peak_mb": costs[-1].peak_bytes / 1e6,
         "looked_at": costs[-1].active,
+        "claims_checked": costs[-1].claims_checked,
         "waiting": costs[-1].waiting,
     }
 

@@ -58,6 +58,7 @@ class Cost:
     decided: int
     unsent: int
     active: int
+    claims_checked: int
     error: str | None
     scoring_s: float
     watched: int
@@ -103,7 +104,7 @@ def work(pipe: Connection) -> None:
             pipe.send(
                 Cost(
                     cpu_s, wall_s, status_bytes("VmRSS"), status_bytes("VmHWM"), len(decisions) - decided, decided,
-                    watcher.waiting, watcher.active, watcher.database_error, scoring_s[0],
+                    watcher.waiting, watcher.active, count_checked(watcher), watcher.database_error, scoring_s[0],
                     count_watched(watcher),
                 )
             )  # fmt: skip
@@ -131,6 +132,12 @@ def time_scoring(watcher: Watcher) -> list[float]:
 
         watcher.monitor.take = timed  # type: ignore[method-assign]
     return spent_s
+
+
+def count_checked(watcher: Watcher) -> int:
+    """Count the workloads of which it is said whether they are what they claim to be."""
+    said = watcher.workloads.claims()
+    return said["consistent"] + said["mismatch"]
 
 
 def count_watched(watcher: Watcher) -> int:
