@@ -64,11 +64,6 @@ def _podlab(
     pass
 
 
-def command_names() -> list[str]:
-    """List the words that may stand behind ``podlab``."""
-    return sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 

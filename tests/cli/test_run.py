@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from podlab.cli import command_names
 from tests.support.command import Call
 
 FIXTURES = Path(__file__).parents[1] / "notebook" / "fixtures"
@@ -46,19 +45,6 @@ def test_a_failing_notebook_exits_1_and_leaves_its_page(
     assert "raises.ipynb: cell" in answer.err
     assert answer.err.count("\n") == 1
     assert Path(answer.out.strip()).read_text().startswith("<!DOCTYPE html>")
-
-
-@pytest.mark.parametrize("name", command_names())
-def test_every_command_has_help_with_an_example(call: Call, name: str) -> None:
-    answer = call(name, "--help")
-    assert answer.exit_code == 0
-    groups = {
-        "lab": ("list", "record", "down"),
-        "models": ("list", "show", "verify", "promote"),
-        "dataset": ("add", "show", "verify"),
-    }
-    for words in [(name, sub) for sub in groups[name]] if name in groups else [(name,)]:
-        assert f"Example: podlab {' '.join(words)}" in call(*words, "--help").out
 
 
 def test_the_installed_program_answers_on_stdout_only(recording: Path, model: Path) -> None:
