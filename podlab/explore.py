@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +23,7 @@ from podlab.identify.explain import Explanation, explain
 from podlab.identify.identifier import Identifier
 from podlab.identify.label import container_leaves
 from podlab.identify.prediction import Prediction
+from podlab.inventory import fill_page
 from podlab.progress import Progress
 
 FloatArray = NDArray[np.float64]
@@ -133,10 +133,8 @@ def write_page(data: dict[str, Any], path: Path, *, model: str, source: str) -> 
         ``name@digest``, and the names of the recordings.
     """
     about = {"made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "model": model[:40], "source": source}
-    text = json.dumps(about | data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    template = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-    # Nothing in a script element ends it but "</", and a comment in it begins with "<!--".
-    path.write_text(template.replace("/*DATA*/", text.replace("<", "\\u003c")), encoding="utf-8", newline="\n")
+    page = fill_page(Path(__file__).with_suffix(".html"), about | data)
+    path.write_text(page, encoding="utf-8", newline="\n")
 
 
 def observed_until(rows: Rows, until_s: float) -> Rows:

@@ -30,7 +30,8 @@ _ALIKE: Final = 0.45
 _FILTERED: Final = ("namespace", "verdict", "service", "group")
 _ABOUT: Final = (
     "What runs, by monitoring metrics alone, and whether that is what it claims to be by label, image or name. A "
-    "mismatch is a hint to look, not a proof. The model is {model}."
+    "mismatch is a hint to look, not a proof. An unknown workload's confidence is the probability of its most probable "
+    "known service, if it ran one. The model is {model}."
 )
 #: A page stays below 3 MB with so many workloads.
 _MOST_DISAGREEING: Final = 5
@@ -172,7 +173,11 @@ def make_page(table: pd.DataFrame, *, title: str, about: str = "", facts: Sequen
             for row in cells.itertuples(index=False, name=None)
         ],
     }
+    return fill_page(Path(__file__).with_suffix(".html"), data)
+
+
+def fill_page(template: Path, data: object) -> str:
+    """Put JSON values into a page, where a script of it reads them."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
-    template = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
     # Nothing in a script element ends it but "</", and a comment in it begins with "<!--".
-    return template.replace("/*DATA*/", text.replace("<", "\\u003c"))
+    return template.read_text(encoding="utf-8").replace("/*DATA*/", text.replace("<", "\\u003c"))
