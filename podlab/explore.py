@@ -17,6 +17,7 @@ from podlab.data.samples import INSTANCE_KEY
 from podlab.data.words import describe_metric
 from podlab.detect import DetectorLibrary
 from podlab.detect.recording import RecordingScores, score_recording
+from podlab.errors import InputError
 from podlab.features.rows import Rows, metrics_to_read, observation_spans, read_rows
 from podlab.features.windows import ALL_SERIES
 from podlab.identify.explain import Explanation, explain
@@ -69,8 +70,10 @@ def explore(
     Raises
     ------
     InputError
-        If the samples have none of the model's columns.
+        If there are no samples, or they have none of the model's columns.
     """
+    if samples.empty:
+        raise InputError("there are no samples", hint="choose a recording with rows")
     ordered, count = _draw(samples.sort_values([*INSTANCE_KEY, "time"], kind="stable", ignore_index=True))
     rows = read_rows(ordered, metrics=MEASURED_METRICS)
     longest_s = float(np.nan_to_num(observation_spans(rows).observed_s).max())

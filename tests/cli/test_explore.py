@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 import podlab.explore
+from podlab.data.catalogue import CATALOGUE
 from podlab.data.recordings import read_recording
+from podlab.errors import InputError
 from podlab.explore import explore, pack
 from podlab.model import bundle
 from tests.support.command import Call
@@ -142,6 +144,21 @@ def test_of_too_many_containers_some_are_drawn_and_the_page_knows(
     monkeypatch.setattr(podlab.explore, "ANSWERS_AT_S", (10,))
     found = explore(read_recording([faulty]), bundle.load(model).identifier)
     assert (len(found["containers"]), found["all"]) == (3, 8)
+
+
+def test_containers_without_a_value_are_shown_as_such(
+    faulty: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(podlab.explore, "ANSWERS_AT_S", (10,))
+    samples, identifier = read_recording([faulty]), bundle.load(model).identifier
+    first = samples["pod"] == samples["pod"].iloc[0]
+    silent = samples.assign(**{name: samples[name].where(~first) for name in samples if name in CATALOGUE})
+    container, *others = explore(silent, identifier)["containers"]
+    assert [answer[3] for answer in container["answers"]] == [[]]
+    assert (container["evidence"], set(container["series"])) == ([], {None})
+    assert all(answer[3] for each in others for answer in each["answers"])
+    with pytest.raises(InputError, match="there are no samples"):
+        explore(samples.head(0), identifier)
 
 
 def test_packed_numbers_come_back_with_gaps() -> None:
