@@ -162,6 +162,7 @@ function showDetail(each) {
     ["p-value of the claim", each.claim_p_value === null ? "cannot be told" : each.claim_p_value.toPrecision(2)],
     ["workload", workload ? `${workload.workload}: ${workload.verdict}, ${workload.state}; replicas: ${workload.replicas}` : ""],
     ["anomaly", each.anomaly ? `since ${time(each.anomaly.since)} UTC, score ${each.anomaly.score.toPrecision(3)}` : each.watched === "off" ? "not looked for" : each.watched],
+    ["what it does", each.behaviour ?? ""], ["miner score", each.miner_score?.toPrecision(2) ?? ""],
     ["node", each.node], ["started (UTC)", time(each.started_at)], ["decided (UTC)", time(each.decided_at)],
     ["decided after", each.waited_s === undefined ? "" : `${Math.round(each.waited_s)} s, on ${Math.round(each.seconds_observed ?? 0)} s of samples`],
     ["revised", each.revisions === undefined ? "" : `${each.revisions} times`], ["model", each.model ?? ""],
@@ -210,13 +211,15 @@ async function refreshDetail() {
   const [, uid, container] = location.hash.match(/^#container\/([^/]+)\/([^/]+)$/) || [];
   const dialog = get("detail");
   if (!uid) { if (dialog.open) dialog.close(); return; }
-  try {
-    const found = await ask(`containers/${uid}/${container}`);
-    if (location.hash !== `#container/${uid}/${container}`) return;
-    showDetail(found);
-  } catch (error) {
-    say(get("detail-message"), `No answer on this container: ${error.message}.`, "bad");
+  if (dialog.dataset.shown !== location.hash) {  // nothing of another container stays
+    dialog.dataset.shown = location.hash;
+    for (const id of ["detail-title", "evidence-words", "series-words"]) say(get(id), id === "detail-title" ? decodeURIComponent(container) : "");
+    for (const id of ["detail-facts", "candidates", "evidence", "series"]) { get(id).textContent = ""; written.delete(get(id)); }
   }
+  let found = null, error = "";
+  try { found = await ask(`containers/${uid}/${container}`); } catch (failure) { error = `No answer on this container: ${failure.message}.`; }
+  if (location.hash !== `#container/${uid}/${container}`) return;  // closed meanwhile, or another one is open
+  if (found) showDetail(found); else say(get("detail-message"), error, "bad");
   if (!dialog.open) dialog.showModal();
 }
 

@@ -129,6 +129,7 @@ class Console:
         verdict, began_s = watcher.workloads.verdicts.get(key_of(tracked)), tracked.started_at.timestamp()
         return {
             **self._describe(tracked),
+            **({"behaviour": does.text, "miner_score": does.rounded_score} if (does := tracked.behaviour) else {}),
             "claim_p_value": None if isnan(tracked.claim_p_value) else tracked.claim_p_value,
             "workload_verdict": verdict and watcher.workloads.describe(verdict),
             "samples": rows.offset_s.size,
