@@ -104,7 +104,7 @@ def test_the_format_is_chosen_by_name(call: Call, recording: Path, model: Path) 
     containers = len(call(*words, "--json").lines)
     assert len(call(*words, "--format", "json").lines) == containers
     lines = call(*words, "--format", "csv").out.splitlines()
-    assert lines[0] == "namespace,pod,container,seconds,service,confidence,most similar"
+    assert lines[0] == "namespace,pod,container,seconds,service,confidence,most similar,does"
     assert len(lines) == containers + 1
     page = call(*words, "--format", "html").out
     assert page.startswith("<!doctype html>")
