@@ -203,6 +203,9 @@ class Settings(BaseSettings):
         timedelta(seconds=120), description="how long to wait for metrics before giving up"
     )
     model_path: Path = Field(Path("data/models/default"), description="folder of the model bundle")
+    model_key_file: File = Field(
+        None, description="public key, PEM; the watcher uses only models that it signed; empty: any model"
+    )
     metric_filter: str = Field(
         "only-numbers-no-image-size", description="metrics to learn from: a filter's name or a list of columns"
     )

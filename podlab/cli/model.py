@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from podlab.importing.labelled_series import Rule
     from podlab.progress import Progress
 
-models = App(help="List, show, verify and promote model bundles.")
+models = App(help="List, show, sign, verify and promote model bundles.")
 Bundle = Annotated[Path, typer.Argument(metavar="FOLDER", help="A bundle's folder.", show_default=False)]
 
 #: What is printed of containers waits for the file of scores to be complete: so much of it in memory, more on disk.
@@ -446,16 +446,20 @@ def list_models(
 @models.command()
 def show(
     folder: Bundle,
+    cyclonedx: Annotated[bool, typer.Option("--cyclonedx", help="Print a CycloneDX bill of materials, JSON.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show a bundle's model card (with --json its manifest).
+    """Show a bundle's model card (with --json its manifest; with --cyclonedx a bill of materials).
 
     Example: podlab models show data/models/default
     """
     from podlab.model import bundle
+    from podlab.model.bom import describe_model
 
     info = bundle.verify(folder)
-    if as_json:
+    if cyclonedx:
+        print_json(describe_model(info))
+    elif as_json:
         print_json(info.manifest)
     else:
         print(info.card)
@@ -464,6 +468,9 @@ def show(
 @models.command()
 def verify(
     folder: Bundle,
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also check that this public key signed it.", show_default=False)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check every digest of a bundle, and that it loads.
@@ -472,11 +479,35 @@ def verify(
     """
     from podlab.model import bundle
 
-    loaded = bundle.load(folder)
+    loaded = bundle.load(folder, key_file=key)
+    signed = key is not None
     if as_json:
-        print_json({"folder": str(folder), "digest": loaded.digest, "valid": True})
+        more = {"signed": True} if signed else {}
+        print_json({"folder": str(folder), "digest": loaded.digest, "valid": True, **more})
     else:
-        print(f"{folder}: valid, digest {loaded.digest}")
+        print(f"{folder}: valid{' and signed' if signed else ''}, digest {loaded.digest}")
+
+
+@models.command()
+def sign(
+    folder: Bundle,
+    key: Annotated[Path, typer.Option(metavar="FILE", help="The private key, PEM.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Sign a bundle in the form of OpenSSF's model-signing, so that watchers with the public key accept it.
+
+    To make keys: openssl ecparam -name prime256v1 -genkey -noout -out key.pem && openssl ec -in key.pem -pubout -out
+    key.pub
+
+    Example: podlab models sign data/models/default --key key.pem
+    """
+    from podlab.model import bundle
+
+    info = bundle.sign(folder, key)
+    if as_json:
+        print_json({"folder": str(folder), "digest": info.digest, "signature": str(folder / bundle.SIGNATURE)})
+    else:
+        print(f"{folder}: signed, digest {info.digest}")
 
 
 @models.command()

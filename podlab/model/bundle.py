@@ -22,7 +22,7 @@ import podlab
 from podlab.detect import DetectorLibrary
 from podlab.detect import storage as detectors
 from podlab.errors import InputError
-from podlab.files import atomic_folder, refuse_inputs, refuse_unwritable
+from podlab.files import atomic_file, atomic_folder, refuse_inputs, refuse_unwritable
 from podlab.identify.identifier import Identifier
 from podlab.identify.storage import from_files, to_files
 from podlab.model.manifest import (
@@ -38,13 +38,16 @@ from podlab.model.manifest import (
     describe,
     read_bundle,
     read_manifest,
+    read_signature,
     refuse_to_overwrite,
 )
+from podlab.model.signature import SIGNATURE, sign_files
 
 __all__ = [
     "CARD",
     "MANIFEST",
     "PREVIOUS",
+    "SIGNATURE",
     "Bundle",
     "BundleInfo",
     "add_scores",
@@ -53,6 +56,7 @@ __all__ = [
     "promote",
     "refuse_target",
     "save",
+    "sign",
     "verify",
 ]
 
@@ -208,16 +212,23 @@ def _write(folder: Path, manifest: Manifest, files: dict[str, bytes], library: D
     return describe(folder, written, files[CARD])
 
 
-def load(folder: Path | str) -> Bundle:
+def load(folder: Path | str, *, key_file: Path | None = None) -> Bundle:
     """Read a bundle after checking every digest.
+
+    Parameters
+    ----------
+    folder : Path
+    key_file : Path, optional
+        A public key; only a bundle that it signed is read.
 
     Raises
     ------
     InputError
-        If the folder is no bundle, is of another format, was changed, or holds no usable model; says which and where.
+        If the folder is no bundle, is of another format, was changed, is not signed by the key, or holds no usable
+        model; says which and where.
     """
     folder = Path(folder)
-    info, files = read_bundle(folder)
+    info, files = read_bundle(folder, key_file)
     # Formats 1 and 2 say by their number whether there are detectors; since then a model may have them.
     promised = {1: (), 2: detectors.FILES}
     own = promised.get(info.manifest["format"], [name for name in detectors.FILES if name in files])
@@ -232,6 +243,21 @@ def load(folder: Path | str) -> Bundle:
     for each in (identifier, *identifier.reduced.values()):
         each.model = f"{info.name}@{info.digest}"
     return Bundle(info, identifier, library)
+
+
+def sign(folder: Path, key_file: Path) -> BundleInfo:
+    """Sign a bundle with a private key; its digest stays, and an older signature is replaced.
+
+    Raises
+    ------
+    InputError
+        If the folder is no sound bundle or cannot be written, or the file is no private key.
+    """
+    info, files = read_bundle(folder)
+    signature = sign_files({**files, MANIFEST: (folder / MANIFEST).read_bytes()}, key_file, name=info.name)
+    with atomic_file(folder / SIGNATURE) as temporary:
+        temporary.write_bytes(signature)
+    return info
 
 
 def verify(folder: Path | str) -> BundleInfo:
@@ -297,7 +323,9 @@ def promote(folder: Path, target: Path) -> tuple[BundleInfo, BundleInfo | None]:
 
 
 def _all_files(folder: Path) -> dict[str, bytes]:
-    return {**read_bundle(folder)[1], MANIFEST: (folder / MANIFEST).read_bytes()}
+    signature = read_signature(folder)
+    signed = {} if signature is None else {SIGNATURE: signature}
+    return {**read_bundle(folder)[1], MANIFEST: (folder / MANIFEST).read_bytes(), **signed}
 
 
 def _write_files(files: dict[str, bytes], target: Path) -> None:

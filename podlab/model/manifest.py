@@ -13,6 +13,7 @@ import msgspec
 
 from podlab.errors import InputError
 from podlab.files import explain_os_error, names_inside
+from podlab.model.signature import MOST_SIGNATURE_BYTES, SIGNATURE, verify_files
 
 #: What is written. Format 1 has no detectors, format 2 has them; both store forests and calibrations at greater length.
 FORMAT = 3
@@ -119,20 +120,28 @@ def describe(folder: Path, manifest: bytes, card: bytes) -> BundleInfo:
     return BundleInfo(folder, hashlib.sha256(manifest).hexdigest(), decoded, card.decode("utf-8", "replace"))
 
 
-def read_bundle(folder: Path) -> tuple[BundleInfo, dict[str, bytes]]:
-    """Read all files of a bundle, each once, and check them against the manifest."""
+def read_bundle(folder: Path, key_file: Path | None = None) -> tuple[BundleInfo, dict[str, bytes]]:
+    """Read all files of a bundle, each once, and check them against the manifest, and the key's signature of them."""
     manifest, written = read_manifest(folder)
     where = str(folder)
     # Kubernetes mounts a ConfigMap as links into a folder of its own, whose name begins with two dots.
     inside = {path.name for path in folder.iterdir() if not path.name.startswith("..")}
-    if odd := sorted(inside - {MANIFEST, *manifest.files}):
+    if odd := sorted(inside - {MANIFEST, SIGNATURE, *manifest.files}):
         raise InputError(f"{odd[0]} does not belong to the bundle", where=where, hint="remove it")
     files = {}
     for name, entry in manifest.files.items():
         files[name] = _read_file(folder / name, _MOST_FILE_BYTES)
         if len(files[name]) != entry.size_bytes or hashlib.sha256(files[name]).hexdigest() != entry.sha256:
             raise InputError("was changed: its digest is not the manifest's", where=f"{where}/{name}", hint=_REMEDY)
+    if key_file is not None:
+        verify_files({**files, MANIFEST: written}, read_signature(folder), key_file, where=where)
     return describe(folder, written, files[CARD]), files
+
+
+def read_signature(folder: Path) -> bytes | None:
+    """Read a bundle's signature as it is; None: it has none."""
+    path = folder / SIGNATURE
+    return _read_file(path, MOST_SIGNATURE_BYTES) if path.exists() else None
 
 
 def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
@@ -154,7 +163,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise InputError(f"is not a manifest: {error}", where=where, hint=_REMEDY) from None
     names = [manifest.name, *manifest.files]
-    if odd := [name for name in names if not NAME.fullmatch(name) or name == MANIFEST]:
+    if odd := [name for name in names if not NAME.fullmatch(name) or name in (MANIFEST, SIGNATURE)]:
         raise InputError(f"{odd[0]!r} is not a valid name for a model or its file", where=where, hint=_REMEDY)
     if CARD not in manifest.files or len(manifest.files) > _MOST_FILES:
         raise InputError("names no model card, or too many files", where=where, hint=_REMEDY)
@@ -192,7 +201,7 @@ def refuse_to_overwrite(folder: Path) -> None:
     if not inside:
         return
     try:
-        listed = {MANIFEST, *read_manifest(folder)[0].files}
+        listed = {MANIFEST, SIGNATURE, *read_manifest(folder)[0].files}
     except InputError:
         listed = set()
     if not inside <= listed:

@@ -70,7 +70,7 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
     with ExitStack() as stack:
         stack.enter_context(logging_to(lines))
         stack.enter_context(stop.on_signals())
-        model = ReloadableModel(settings.model_path)
+        model = ReloadableModel(settings.model_path, settings.model_key_file)
         if options.anomalies and model.library is None:
             hint = "fit the model again, or leave watch_anomalies off"
             raise InputError("has no detectors", where=str(settings.model_path), hint=hint)

@@ -255,6 +255,8 @@ class ReloadableModel:
     ----------
     folder : Path
         The bundle; a mounted volume or ConfigMap may replace it at any time.
+    key_file : Path, optional
+        A public key; only bundles that it signed are used.
 
     Attributes
     ----------
@@ -267,11 +269,12 @@ class ReloadableModel:
         If the folder holds no valid bundle at the start.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, key_file: Path | None = None) -> None:
         self.folder = folder
+        self._key_file = key_file
         self.refused: str | None = None
         self._signature = _signature(folder)
-        self._bundle = bundle.load(folder)
+        self._bundle = bundle.load(folder, key_file=key_file)
 
     @property
     def identifier(self) -> Identifier:
@@ -305,7 +308,7 @@ class ReloadableModel:
             return False
         self._signature = signature
         try:
-            new = bundle.load(self.folder)
+            new = bundle.load(self.folder, key_file=self._key_file)
         except (InputError, OSError) as error:
             self.refused = str(error)
             log.warning("the new model is refused, %s goes on: %s", self.name, error)

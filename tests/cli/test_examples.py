@@ -17,6 +17,7 @@ import typer
 from podlab.cli import app
 from podlab.cli.help import example_of
 from podlab.data.recordings import read_recording, write_recording
+from tests.support.bundles import write_keys
 from tests.support.command import Call
 from tests.support.influxd import Influxd
 from tests.support.synthetic import make_samples
@@ -56,6 +57,7 @@ def project(
     write_recording(unlabelled, tmp_path / "mine.parquet")
     for name in ("default", "mine"):
         shutil.copytree(model, tmp_path / "data" / "models" / name)
+    write_keys(tmp_path)
     shutil.copytree(ROOT / "docs" / "import", tmp_path / "docs" / "import")
     cell = nbformat.v4.new_code_cell("folds = 5", metadata={"tags": ["parameters"]})
     (tmp_path / "notebooks").mkdir()

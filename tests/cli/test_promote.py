@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from podlab.model import bundle
+from tests.support.bundles import write_keys
 from tests.support.command import Call
 
 
@@ -68,3 +69,30 @@ def test_nothing_is_put_into_use_that_is_broken_or_is_there_already(
     assert bundle.load(used).digest == bundle.verify(model).digest
     assert (tmp_path / "notes" / "notes.txt").read_text() == "mine"
     assert not (tmp_path / "used-previous").exists()
+
+
+def test_a_bundle_is_signed_verified_and_described_as_a_bill_of_materials(
+    call: Call, model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    shutil.copytree(model, folder)
+    private, public = write_keys(tmp_path)
+    _, foreign = write_keys(tmp_path, "foreign")
+    refused = call("models", "verify", folder, "--key", public)
+    assert (refused.exit_code, refused.err.count("\n")) == (2, 1)
+    assert "is not signed" in refused.err
+    assert call("models", "sign", folder, "--key", private, "--json").lines[0]["signature"] == str(folder / "model.sig")
+    assert call("models", "verify", folder, "--key", public, "--json").lines[0]["signed"] is True
+    assert "is signed by another key" in call("models", "verify", folder, "--key", foreign).err
+    [made] = call("models", "show", folder, "--cyclonedx").lines
+    described = made["metadata"]["component"]
+    info = bundle.verify(folder)
+    assert (made["bomFormat"], described["type"], described["name"]) == (
+        "CycloneDX", "machine-learning-model", info.name,
+    )  # fmt: skip
+    card = described["modelCard"]["modelParameters"]
+    assert [each["format"] for each in card["inputs"]] == info.manifest["columns"]
+    refs = {each["bom-ref"] for each in made["components"]}
+    assert card["datasets"]
+    assert {each["ref"] for each in card["datasets"]} <= refs
+    assert {f"file:{name}" for name in info.manifest["files"]} <= refs

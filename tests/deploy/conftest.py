@@ -21,6 +21,7 @@ FOLDERS = (
     "overlays/kubelet",
     "overlays/openshift",
     "overlays/prometheus",
+    "overlays/signed",
     "influxdb",
     "telegraf",
     "trainer",

@@ -6,11 +6,13 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.deploy.conftest import DEPLOY
 from tools.image_sizes import measure, table
+from tools.sbom import describe_image
 
 ROOT = DEPLOY.parent
 CONTAINERFILE = (DEPLOY / "Containerfile").read_text()
@@ -79,3 +81,16 @@ def test_sizes_are_told_by_package_without_what_was_left_out(tmp_path: Path) -> 
     sizes = measure(tmp_path)
     assert list(sizes.items()) == [("large 2.0", 3_500_000), ("small 0.1", 60_000), ("tiny 0.2", 40_000)]
     assert table(sizes).splitlines()[2:] == ["| large 2.0 | 3.5 |", "| 2 others | 0.1 |", "| all packages | 3.6 |"]
+
+
+@pytest.mark.parametrize("part", ["watcher", "trainer"])
+def test_the_bill_of_materials_lists_every_package_of_the_lock(part: str) -> None:
+    lock = ROOT / f"requirements-{part}.lock"
+    made = describe_image(lock)
+    components: Any = made["components"]
+    pinned = re.findall(r"^([A-Za-z0-9._-]+)==([^ ]+)", lock.read_text(), flags=re.MULTILINE)
+    assert len(pinned) > 20
+    assert [(each["name"], each["version"]) for each in components] == pinned
+    assert {each["purl"].split("@")[0] for each in components} >= {"pkg:pypi/numpy", "pkg:pypi/cryptography"}
+    assert len({each["bom-ref"] for each in components}) == len(components)
+    assert (made["bomFormat"], made["specVersion"]) == ("CycloneDX", "1.6")

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from podlab.errors import InputError
 from podlab.identify import fit
 from podlab.model import bundle
+from podlab.model.signature import SIGNATURE, sign_files
 from podlab.watcher.runtime import ReloadableModel
-from tests.support.bundles import write_bundle
+from tests.support.bundles import write_bundle, write_keys
 from tests.support.synthetic import make_samples
 
 
@@ -89,4 +91,28 @@ def test_the_same_bundle_mounted_anew_is_no_other_model(mount: Mount, small: dic
     slot = ReloadableModel(mount.folder)
     mount.put(small)
     assert not slot.refresh()
+    assert slot.refused is None
+
+
+def test_with_a_key_only_models_that_it_signed_are_used(
+    mount: Mount, small: dict[str, bytes], other: dict[str, bytes], tmp_path: Path
+) -> None:
+    private, public = write_keys(tmp_path)
+    foreign, _ = write_keys(tmp_path, "foreign")
+    with pytest.raises(InputError, match="is not signed"):
+        ReloadableModel(mount.folder, public)
+
+    def signed(files: dict[str, bytes], key: Path) -> dict[str, bytes]:
+        return files | {SIGNATURE: sign_files(files, key, name="any")}
+
+    mount.put(signed(small, private))
+    slot = ReloadableModel(mount.folder, public)
+    mount.put(signed(other, foreign))
+    assert not slot.refresh()
+    assert "is signed by another key" in str(slot.refused)
+    assert "\n" not in str(slot.refused)
+    assert slot.name.startswith("small@")
+    mount.put(signed(other, private))
+    assert slot.refresh()
+    assert slot.name.startswith("other@")
     assert slot.refused is None
