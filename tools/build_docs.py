@@ -29,6 +29,11 @@ from podlab.cli.help import example_of
 ROOT = Path(__file__).parents[1]
 PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 CARD = ROOT / "data" / "models" / "default" / "README.md"
+#: Modules for those who extend podlab or go deeper than its front door.
+MODULES = (
+    "podlab.data.recordings", "podlab.data.samples", "podlab.sources.protocol", "podlab.identify.explain",
+    "podlab.detect.recording", "podlab.evaluation.scenarios", "podlab.progress", "podlab.errors",
+)  # fmt: skip
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!\w+:|#)([^)\s]+)\)")
 _GALLERY = """# Gallery
 
@@ -160,6 +165,8 @@ def _api() -> Iterator[str]:
     for name, place in podlab._PLACES.items():
         module, _, attribute = place.partition(":")
         yield f"\n## podlab.{name}\n\n::: {module}.{attribute or name}\n"
+    for module in MODULES:
+        yield f"\n## {module}\n\n::: {module}\n"
 
 
 def _write(path: Path, text: str) -> None:

@@ -42,6 +42,18 @@ def test_it_is_trained_on_where_asked(folder: Path) -> None:
     pd.testing.assert_frame_equal(everything, read_recording(sorted(folder.glob("*.parquet"))))
 
 
+def test_rows_say_what_they_are_for_whatever_the_file_is_called(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = make_samples(("nginx", "redis"), deployments_per_service=2, seconds=20)
+    unknown = make_samples(("miner",), deployments_per_service=3, seconds=20, seed=1).assign(role="unknown")
+    for path in (tmp_path / "renamed.parquet", tmp_path / "renamed.csv"):
+        write_recording(pd.concat([known, unknown], ignore_index=True), path)
+        caplog.clear()
+        assert set(read_training(path)["service"]) == {"nginx", "redis"}
+        assert "not used for training: 3 containers of unknown services" in caplog.text
+
+
 @pytest.mark.parametrize("most_rows", [10_000, 60])
 def test_a_data_set_remembers_what_each_file_was_recorded_for(folder: Path, tmp_path: Path, most_rows: int) -> None:
     for file in sorted(folder.glob("*.parquet")):
