@@ -43,11 +43,11 @@ def test_identify_says_the_same_of_the_folder(call: Call, other_recording: Path,
 def test_score_gives_the_same_scores(
     call: Call, other_recording: Path, fleet: Path, model: Path, tmp_path: Path
 ) -> None:
-    for name, recording in (("file", other_recording), ("folder", fleet)):
+    for name, recording in (("file.parquet", other_recording), ("folder.parquet", fleet)):
         assert call("score", recording, "--model", model, "--out", tmp_path / name).exit_code == 0
-    scores = pd.read_parquet(tmp_path / "file")
+    scores = pd.read_parquet(tmp_path / "file.parquet")
     assert len(scores) == len(read_recording([other_recording]))
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "folder"), scores)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "folder.parquet"), scores)
 
 
 def test_fit_learns_the_same_model(call: Call, recording: Path, model: Path, tmp_path: Path) -> None:
@@ -79,14 +79,14 @@ def test_a_changed_partition_is_one_clear_line(
     path = next((tmp_path / "fleet").rglob("*.parquet"))
     path.write_bytes(path.read_bytes()[:-7])
     options = {
-        "identify": ("--model", model), "score": ("--model", model, "--out", tmp_path / "out"),
+        "identify": ("--model", model), "score": ("--model", model, "--out", tmp_path / "out.parquet"),
         "fit": ("--out", tmp_path / "out"),
     }  # fmt: skip
     answer = call(command, tmp_path / "fleet", *options.get(command, ()))
     assert answer.exit_code == 2
     assert answer.err.startswith(f"podlab: {path}: is torn: ")
     assert answer.err.count("\n") == 1
-    assert not (tmp_path / "out").exists()
+    assert list(tmp_path.glob("out*")) == []
 
 
 def test_a_file_is_no_folder_to_add_to(call: Call, recording: Path, other_recording: Path) -> None:
