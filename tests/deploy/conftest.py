@@ -18,6 +18,7 @@ FOLDERS = (
     "overlays/annotate",
     "overlays/anomalies",
     "overlays/development",
+    "overlays/inventory",
     "overlays/kubelet",
     "overlays/openshift",
     "overlays/prometheus",
