@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 FilesOrCluster = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="FILE", help="Recordings; without any the cluster is observed that the settings name.",
+        metavar="FILE", help="Recordings; if none is given, the cluster of the settings is observed.",
         show_default=False,
     ),
 ]  # fmt: skip
@@ -49,7 +49,7 @@ def check(
 ) -> None:
     """Check whether workloads behave like what they claim to be, by label, image or pod name.
 
-    A mismatch is a hint for people, no proof: nothing is ever done to a container.
+    A mismatch is a hint, not a proof; podlab never does anything to a container.
 
     Example: podlab check data/recordings/first.parquet --model data/models/default --json
     """
@@ -100,7 +100,10 @@ def observe(
     table = None if label_table is None else read_label_table(label_table)
     identifier = bundle.load(settings.model_path).identifier
     if not can_test_claims(identifier):
-        log.warning("%s: learned from too few deployments, or is of before: claims cannot be checked", identifier.model)
+        log.warning(
+            "%s: learned from too few deployments, or was fitted by an earlier version: claims cannot be checked",
+            identifier.model,
+        )
     containers = None
     with show_progress("check") as progress:
         if files:

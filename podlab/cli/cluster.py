@@ -67,7 +67,7 @@ def collect(
 ) -> None:
     """Collect the samples of all containers from a live source into a recording.
 
-    Databases are asked for the past; kubelets keep none, so they are watched for as long as --since says.
+    Databases return the past; kubelets keep none, so podlab watches them for as long as --since says.
 
     Example: podlab collect --source influxdb --since 600s --services mysql,nginx --out samples.parquet
     """
@@ -219,7 +219,7 @@ def watch(
 ) -> None:
     """Identify each new container of a cluster and publish the result. Runs until SIGTERM or Ctrl-C.
 
-    Writes one JSON object a line: announcements, and what it has to say about itself.
+    Writes one JSON object per line: results, and messages about itself.
 
     Example: podlab watch --model data/models/default --dry-run
     """
@@ -232,9 +232,9 @@ def watch(
 def doctor(settings: Settings, form: Format = Form.TABLE, as_json: Json = False) -> None:
     """Check the model, the cluster, each permission and the metrics; exit with 1 if the watcher could not work.
 
-    Nothing is changed anywhere. What only warns is no reason for the watcher not to work. Kubelets keep no past: they
-    are asked four times first, which takes 20 s. Other sources that are set up, and kubelets of a cluster that can be
-    reached, are looked at briefly ("instead"); they decide nothing.
+    Nothing is changed anywhere. Warnings do not affect the exit code. Kubelets keep no past: they are queried four
+    times, which takes 20 s. Other sources that are set up, and kubelets of a cluster that can be reached, are checked
+    briefly ("instead") and do not affect the exit code either.
 
     Example: podlab doctor --source kubelet --json
     """

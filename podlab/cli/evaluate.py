@@ -62,7 +62,7 @@ def evaluate(
         typer.Option(
             metavar="FOLDER",
             show_default=False,
-            help="Only show what labels are worth: this model, adapted to some of the containers, on the others.",
+            help="Only measure what labels bring: this model, adapted to some of the containers, on the others.",
         ),
     ] = None,
     labels: Annotated[

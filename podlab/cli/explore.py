@@ -22,7 +22,7 @@ def explore(
 ) -> None:
     """Write a page to look through recordings: series, answers over time and their evidence, anomaly scores.
 
-    Of more than 1,000 containers so many are drawn at random. A container's series have at most 240 points.
+    If there are more than 1,000 containers, 1,000 are drawn at random. A container's series have at most 240 points.
 
     Example: podlab explore data/recordings/second.parquet --model data/models/default --out explore.html
     """

@@ -31,7 +31,8 @@ def label(
 ) -> None:
     """Choose the containers whose labels would teach a model most, the most informative first.
 
-    Containers are unsure ones that resemble many others, and differ from each other and from those labelled already.
+    These are containers that the model is unsure of and that resemble many others, but differ from each other and
+    from those already labelled.
     Then: podlab fit mine.parquet --base data/models/default --label-table labels.csv --out data/models/mine
 
     Example: podlab label mine.parquet --model data/models/default --number 20 --out labels.csv

@@ -79,7 +79,7 @@ def fit(
     With --base, a few labelled containers of a service are enough, and services may be new: podlab fit own.parquet
     --base data/models/default --label-table labels.csv --out data/models/mine
 
-    Of recordings of normal events that look like faults (FILE-normal.parquet) only the detectors learn.
+    Recordings of normal events that look like faults (FILE-normal.parquet) are used for the detectors only.
 
     Example: podlab fit data/recordings/first.parquet --out data/models/first
     """
@@ -299,7 +299,7 @@ def score(
 
     Every container is identified from its own first seconds; nothing of a sample's future is used for its score.
 
-    Of series of other formats: podlab score machine-1.csv --mapping "timestamp=time,cpu_r=cpu_usage_nanocores*1e9,
+    For series in other formats: podlab score machine-1.csv --mapping "timestamp=time,cpu_r=cpu_usage_nanocores*1e9,
     eth_in=rate:rx_bytes,label=anomaly" --out scores.parquet
 
     Example: podlab score data/recordings/second-faults.parquet --model data/models/default --out scores.parquet

@@ -184,7 +184,7 @@ class Calibration:
     quantiles : ConformalQuantiles
         Of the prediction sets.
     claim_score : ClaimScore or None
-        Claims are tested with it; None: too few deployments, or a model of before.
+        Claims are tested with it; None: too few deployments, or an earlier model.
     """
 
     temperature: float

@@ -42,7 +42,7 @@ _LEAST_P: Final = 1e-12
 
 
 def can_test_claims(identifier: Identifier) -> bool:
-    """Whether a model gives p-values of claims; models of before and those of few deployments do not."""
+    """Whether a model gives p-values of claims; earlier models and those of few deployments do not."""
     return any(each.claim_score is not None for own in identifier.calibrations.values() for each in own)
 
 

@@ -194,7 +194,7 @@ class Forest:
             ``roots``, ``members`` and ``distributions`` as they are; by node ``asked`` (int16, -1 in a leaf) and
             ``step`` (uint16): how much farther its right child is, in a leaf its row in ``distributions``; by inner
             node ``threshold``. The left child of a node is the next one. A forest that is otherwise, or larger, is
-            stored as models of before are: see :meth:`to_nodes`.
+            stored as earlier models are: see :meth:`to_nodes`.
         """
         here = np.flatnonzero(self.inner)
         step = self.child[1::2].copy()
@@ -305,7 +305,7 @@ _COMMON = {
     "members": ArraySpec(np.int32, ("members",), low=0, below="trees", ascending=True),
     "distributions": ArraySpec(np.float64, ("distributions", "classes"), low=0),
 }
-#: As :meth:`Forest.to_nodes` gives them: what models of before have, their trees being one where there is no member.
+#: As :meth:`Forest.to_nodes` gives them: what earlier models have, their trees being one where there is no member.
 _NODES = _COMMON | {
     "feature": ArraySpec(np.int16, ("nodes",), low=-1, below="features"),
     "threshold": ArraySpec(np.float32, ("nodes",), inf=True),  # an infinite one asks only whether the value is missing

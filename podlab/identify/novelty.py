@@ -5,7 +5,7 @@ the distance to its nearest training container. Forest proximity asks whether tw
 thresholds; one beyond all of them, with ten times the memory of any known container, appears near. A distance shows it.
 
 Ranks among the held-out containers of all services are conformal p-values; their logarithms are added (Fisher 1925).
-Comparing each measure with its median for the service first, as models of before do, costs 5 to 9 points of AUROC where
+Comparing each measure with its median for the service first, as earlier models do, costs 5 to 9 points of AUROC where
 ten deployments of a service are known.
 """
 

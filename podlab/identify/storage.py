@@ -38,7 +38,7 @@ _STORED_CONDITIONS = {
 _CLASSIFIER = "classifier."
 
 _KNOWN = {"known_service": ArraySpec(np.int16, ("known",), low=0, below="services", ascending=True)}
-#: Counted from their trees' roots; in models of before, and of very large trees, from the first of all nodes.
+#: Counted from their trees' roots; in earlier models, and of very large trees, from the first of all nodes.
 _LEAVES = {"known_leaf": ArraySpec(np.uint16, ("known", "trees"))}
 _LEAVES_BEFORE = {"known_leaves": ArraySpec(np.int32, ("known", "trees"))}
 _NEIGHBOURS = {
@@ -71,7 +71,7 @@ _STACKED = {
     "least": ArraySpec(np.float64, ("calibrations", "services"), inf=True),
     "basis": ArraySpec(np.int8, ("calibrations", "services"), low=0, high=2),
 }
-#: What claims are tested with, likewise; bundles of before lack it, and calibrations of few deployments keep none.
+#: What claims are tested with, likewise; earlier bundles lack it, and calibrations of few deployments keep none.
 _CLAIMS = {
     "claim_kept": ArraySpec(np.int32, ("calibrations",), low=0),
     "claim_deployments": ArraySpec(np.int32, ("calibrations",), low=0),
@@ -351,7 +351,7 @@ def _calibrations(
         scores = map(OodScore, packed["usual"], np.split(packed["deviations"], ends[:-1], axis=1),
                      np.split(packed["familiarity"], ends[:-1]))  # fmt: skip
         quantiles = map(ConformalQuantiles, packed["least"], packed["basis"])
-    else:  # a model of before, with arrays of their own for each
+    else:  # an earlier model, with arrays of their own for each
         prefixes = [f"{number}.{_STORED_CONDITIONS[each]}." for number in range(len(stored)) for each in Condition]
         parts = [check_arrays(arrays, _OOD_SCORE, prefix=each, where=where, sizes=sizes) for each in prefixes]
         scores = (OodScore(*each.values()) for each in parts)
