@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import IsolationForest
 
+from podlab.data.recordings import read_recording
 from podlab.detect import Detector, DetectorLibrary, FaultDetector, default_estimators, fit_library
 from podlab.detect.library import count_alarms
+from podlab.features.rows import read_rows
 from tests.detect.conftest import SERVICES, leak
+from tests.detect.test_scoring import own_services, run
 from tests.support.synthetic import make_samples
 
 
@@ -54,6 +59,24 @@ def test_detectors_learn_from_synthetic_faults_where_runs_are_long_enough_for_on
         found = fit_library(samples)
         assert found is not None
         assert isinstance(found.pooled, kind)
+
+
+@pytest.mark.parametrize(("per_service", "kind"), [(3, Detector), (4, FaultDetector)])
+def test_half_an_hour_of_a_real_recording_gives_detectors_that_rank_a_leak_above_normal_operation(
+    per_service: int, kind: type
+) -> None:
+    recording = read_recording([Path(__file__).parents[2] / "data" / "recordings" / "first.parquet"])
+    recording = recording[recording["service"].isin(SERVICES) & (recording["time"].dt.second % 2 == 0)]
+    turn = recording.groupby("service")["deployment"].transform(lambda own: pd.factorize(own)[0])
+    found = fit_library(recording[turn < per_service].reset_index(drop=True))
+    assert found is not None
+    assert isinstance(found.pooled, kind)
+    rows = read_rows(leak(recording[turn >= 6].reset_index(drop=True), begin_s=120))
+    rarity = run(found, rows, own_services(rows))["rarity"]
+    late = rows.offset_s > 140
+    assert late.sum() > 100
+    assert np.median(rarity[late]) > np.quantile(rarity[rows.offset_s < 120], 0.99)
+    assert (rarity[rows.offset_s < 120] < 1).mean() > 0.99
 
 
 def test_a_library_looks_at_the_metrics_that_it_learned_from() -> None:
