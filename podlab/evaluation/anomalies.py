@@ -7,8 +7,10 @@ anomalies and are divided by their threshold, so that a row above 1 is anomalous
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2  # type: ignore[import-untyped]
 from sklearn.metrics import roc_auc_score
 
+from podlab.data.draws import draws_file, read_draws
 from podlab.data.samples import INSTANCE_KEY
 from podlab.detect.library import SAME_ALARM_S, START_S, DetectorLibrary, count_alarms, fit_library
 from podlab.detect.scoring import score_rows
@@ -282,6 +285,35 @@ def score_fault_kinds(recording: FaultRecording, score: FloatArray, threshold: f
         area = auroc(score[rows], recording.is_fault[rows])
         lines.append((kind, len(own), *vars(recall).values(), own["delay_s"].median(), area))
     return pd.DataFrame(lines, columns=["kind", "faults", "recall", "low", "high", "delay_s", "auroc"])
+
+
+def effects_of(recording: FaultRecording, files: Sequence[str | Path]) -> NDArray[np.object_]:
+    """Say whether users noticed each row's fault (n_rows,), by the tables of draws beside the recording's files.
+
+    Returns
+    -------
+    array of str or None
+        ``noticed`` or ``not noticed``, by the load client's latency and errors; None in a row without a fault, and
+        where there were no requests or no table says it.
+    """
+    out = np.full(recording.is_fault.size, None, dtype=object)
+    own_rows = dict(zip(recording.deployments, zip(recording.series, recording.faults, strict=True), strict=True))
+    time = recording.samples["time"].to_numpy("datetime64[ns]")
+    for path in {draws_file(Path(each)) for each in files}:
+        draws = read_draws(path) if path.exists() else pd.DataFrame()
+        told = draws.reindex(columns=["deployment", "faults"]).dropna().set_index("deployment")["faults"]
+        for deployment in told.index.intersection(list(own_rows)):
+            own, spans = own_rows[deployment]
+            for fault in json.loads(told[deployment]):
+                felt = fault.get("effect", {}).get("felt")
+                if felt is None:
+                    continue
+                begin, end = (pd.Timestamp(fault[name]).tz_convert(None).to_datetime64() for name in ("begin", "end"))
+                same = recording.kind[own[spans.first]] == fault["kind"]
+                meets = (time[own[spans.last]] >= begin) & (time[own[spans.first]] <= end)
+                for first, last in zip(spans.first[same & meets], spans.last[same & meets], strict=True):
+                    out[own[first : last + 1]] = "noticed" if felt else "not noticed"
+    return out
 
 
 def count_false_alarms(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from podlab.data.draws import FIRST_COLUMNS
 from podlab.evaluation.anomalies import (
     WIDTHS_S,
     FaultSpans,
     auroc,
+    effects_of,
     fault_events,
     find_faults,
     poisson_rate,
@@ -124,3 +129,28 @@ def test_a_rate_has_poisson_s_exact_limits() -> None:
     assert none.high == pytest.approx(3.689 / 2, abs=1e-3)
     assert (four.low, four.value, four.high) == pytest.approx((1.0899 / 2, 2.0, 10.2416 / 2), abs=1e-3)
     assert np.isnan(poisson_rate(0, 0.0).value)
+
+
+@pytest.mark.parametrize(("felt", "said"), [(True, "noticed"), (False, "not noticed"), (None, None)])
+def test_what_users_noticed_of_a_fault_is_read_from_the_table_beside_the_recording(
+    tmp_path: Path, felt: bool | None, said: str | None
+) -> None:
+    broken = leak(make_samples(["redis"], deployments_per_service=2, seconds=100, seed=5), begin_s=80)
+    broken["anomaly_kind"] = pd.Series("memory-leak", index=broken.index).where(broken["anomaly"])
+    found = read_fault_recording(broken)
+    first = found.samples[found.is_fault & (found.samples["deployment"] == "redis-0")]["time"]
+    told = [
+        {
+            "kind": "memory-leak",
+            "begin": first.min().isoformat(),
+            "end": first.max().isoformat(),
+            "effect": {"felt": felt},
+        }
+    ]
+    lines = [dict.fromkeys(FIRST_COLUMNS, "-") | {"deployment": "redis-0", "faults": json.dumps(told)}]
+    pd.DataFrame(lines).to_csv(tmp_path / "mine-draws.csv", index=False)
+    effect = effects_of(found, [tmp_path / "mine-faults.parquet", tmp_path / "no-table-faults.parquet"])
+    own = found.is_fault & (found.samples["deployment"] == "redis-0").to_numpy()
+    assert own.any()
+    assert set(effect[own]) == {said}
+    assert not any(effect[~own])

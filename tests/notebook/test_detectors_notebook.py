@@ -25,7 +25,9 @@ def test_it_tells_faults_and_what_each_way_to_a_detector_is_worth(tmp_path: Path
     found = run(tmp_path)
     assert found["complete"]
     assert set(found["figures"]) == {"example", "minutes", "kinds", "transfer"}
-    assert set(found["tables"]) == {"loads", "rivals", "ahead", "kinds", "parts", "end_to_end", "targets"}
+    assert set(found["tables"]) == {
+        "loads", "rivals", "bands", "ahead", "kinds", "parts", "end_to_end", "targets",
+    }  # fmt: skip
     lines = {row[0]: row for row in found["tables"]["rivals"]["rows"]}
     assert float(lines["reused"][1].split()[0]) > 0.9  # such a leak is hard to miss
     assert float(lines["constant score"][1].split()[0]) < 0.5
