@@ -117,6 +117,20 @@ def test_readme_is_short() -> None:
     assert len(README.read_text().split()) <= MOST_WORDS_IN_README
 
 
+#: What newcomers stumbled over, each with what is said instead.
+STUMBLED_OVER = {
+    "of before": "earlier", "normal lives": "normal containers", "felt by": "noticed by", "look-alike": "looks like",
+    "bake-off": "comparison", "birth": "start-up", "strangers": "unknown services", "expert": "horizon model",
+    "roster": "registry", "honest split": "split by deployment", "seldom": "rarely",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_have_no_word_that_newcomers_stumbled_over(page: Path) -> None:
+    text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(), flags=re.DOTALL).lower()
+    assert [f"{word}: say {plain}" for word, plain in STUMBLED_OVER.items() if word in text] == []
+
+
 def _anchors(page: Path) -> set[str]:
     """Name a page's headings as GitHub does."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)

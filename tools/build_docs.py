@@ -24,7 +24,7 @@ import typer
 
 import podlab
 from podlab.cli import app
-from podlab.cli.help import example_of
+from podlab.cli.help import examples_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
@@ -146,7 +146,8 @@ def _command_line(command: Any, name: str) -> Iterator[str]:
             yield from _command_line(inner, f"{name} {word}")
         return
     about = "\n\n".join(each for each in (command.help or "").split("\n\n") if not each.startswith("Example: "))
-    yield f"\n## {name}\n\n{_plain(about)}\n\n```console\n{example_of(command.help)}\n```\n\n"
+    examples = "\n".join(examples_of(command.help or ""))
+    yield f"\n## {name}\n\n{_plain(about)}\n\n```console\n{examples}\n```\n\n"
     yield "| option | meaning |\n|---|---|\n"
     for given in command.params:
         if given.name != "help" and not given.hidden:

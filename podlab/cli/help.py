@@ -29,14 +29,12 @@ class _HelpFormatter(_Formatter):  # type: ignore[misc]
         super().write_heading(_style(heading, bold=True))
 
     def write_text(self, text: str) -> None:
-        """Write paragraphs; an example comes last and on one line, so that it can be copied."""
-        paragraphs = text.split("\n\n")
-        examples = [" ".join(each.split())[len(_EXAMPLE) :] for each in paragraphs if each.startswith(_EXAMPLE)]
-        super().write_text("\n\n".join(each for each in paragraphs if not each.startswith(_EXAMPLE)))
-        for example in examples:
+        """Write paragraphs; examples come last, each on one line, so that they can be copied."""
+        super().write_text("\n\n".join(each for each in text.split("\n\n") if not each.startswith(_EXAMPLE)))
+        if examples := examples_of(text):
             self.dedent()
-            with self.section("Example"):
-                self.write(f"{'':{self.current_indent}}{example}\n")
+            with self.section("Example" if len(examples) == 1 else "Examples"):
+                self.write("".join(f"{'':{self.current_indent}}{each}\n" for each in examples))
             self.indent()
 
     def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
@@ -99,7 +97,6 @@ class App(typer.Typer):
         return super().command(name, cls=_Command, **given)
 
 
-def example_of(help_text: str) -> str | None:
-    """Find the example in the help text of a command."""
-    found = re.search(rf"^{_EXAMPLE}(.+?)(?:\n\n|\Z)", help_text, re.DOTALL | re.MULTILINE)
-    return None if found is None else " ".join(found[1].split())
+def examples_of(help_text: str) -> list[str]:
+    """List the examples in the help text of a command."""
+    return [" ".join(each.split())[len(_EXAMPLE) :] for each in help_text.split("\n\n") if each.startswith(_EXAMPLE)]

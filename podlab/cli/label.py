@@ -33,7 +33,7 @@ def label(
 
     These are containers that the model is unsure of and that resemble many others, but differ from each other and
     from those already labelled.
-    Then: podlab fit mine.parquet --base data/models/default --label-table labels.csv --out data/models/mine
+    `podlab fit --base` learns from the table.
 
     Example: podlab label mine.parquet --model data/models/default --number 20 --out labels.csv
     """

@@ -76,12 +76,13 @@ def fit(
 ) -> None:
     """Train a model on labelled recordings and write its bundle.
 
-    With --base, a few labelled containers of a service are enough, and services may be new: podlab fit own.parquet
-    --base data/models/default --label-table labels.csv --out data/models/mine
+    With --base, a few labelled containers of a service are enough, and services may be new.
 
     Recordings of normal events that look like faults (FILE-normal.parquet) are used for the detectors only.
 
     Example: podlab fit data/recordings/first.parquet --out data/models/first
+
+    Example: podlab fit mine.parquet --base data/models/default --label-table labels.csv --out data/models/own
     """
     from podlab import identify as identification
     from podlab.data.draws import role_of
@@ -299,10 +300,10 @@ def score(
 
     Every container is identified from its own first seconds; nothing of a sample's future is used for its score.
 
-    For series in other formats: podlab score machine-1.csv --mapping "timestamp=time,cpu_r=cpu_usage_nanocores*1e9,
-    eth_in=rate:rx_bytes,label=anomaly" --out scores.parquet
-
     Example: podlab score data/recordings/second-faults.parquet --model data/models/default --out scores.parquet
+
+    Example: podlab score machine-1.csv --mapping
+    "timestamp=time,cpu_r=cpu_usage_nanocores*1e9,eth_in=rate:rx_bytes,label=anomaly" --out scores.csv
     """
     from podlab.files import atomic_file, refuse_inputs, table_format
     from podlab.importing.labelled_series import parse_mapping

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pandas as pd
 import pytest
 import typer
 
 from podlab.cli import app
-from podlab.cli.help import example_of
+from podlab.cli.help import examples_of
 from podlab.data.recordings import read_recording, write_recording
 from tests.support.bundles import write_keys
 from tests.support.command import Call
@@ -55,6 +56,10 @@ def project(
     write_recording(make_samples(deployments_per_service=1, seconds=70, seed=3), recordings / "second-faults.parquet")
     unlabelled = read_recording(other_recording).drop(columns=["service", "deployment"])
     write_recording(unlabelled, tmp_path / "mine.parquet")
+    labels = read_recording(other_recording)[["pod", "service"]].drop_duplicates()
+    labels.to_csv(tmp_path / "labels.csv", index=False)
+    series = pd.DataFrame({"timestamp": range(90), "cpu_r": 0.1, "eth_in": 1e3, "label": 0})
+    series.to_csv(tmp_path / "machine-1.csv", index=False)
     for name in ("default", "mine"):
         shutil.copytree(model, tmp_path / "data" / "models" / name)
     write_keys(tmp_path)
@@ -71,10 +76,11 @@ def project(
     return tmp_path
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_the_example_works(words: tuple[str, ...], call: Call, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    example = example_of(COMMANDS[words].help)
-    assert example is not None
+@pytest.mark.parametrize(
+    ("words", "example"), [(words, each) for words, command in COMMANDS.items() for each in examples_of(command.help)]
+)
+@pytest.mark.usefixtures("project")
+def test_the_example_works(words: tuple[str, ...], example: str, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     given = shlex.split(example.partition("&&")[0])
     assert given[: len(words) + 1] == ["podlab", *words]
     if words[0] == "dataset" and words[1] != "add":
