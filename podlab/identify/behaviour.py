@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import inf, isnan, nan
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -81,6 +82,8 @@ class Behaviour(NamedTuple):
         Working set.
     age_s, observed_s : float
         Since the container's start, or since it was seen first where that is unknown; and since it was seen first.
+    miner_score : float
+        How much it is like mining, 0 to 1; 0 with less than 0.02 cores, NaN before it was seen for two minutes.
     """
 
     cores: float
@@ -95,6 +98,7 @@ class Behaviour(NamedTuple):
     memory_bytes: float
     age_s: float
     observed_s: float
+    miner_score: float = nan
 
     @property
     def text(self) -> str:
@@ -102,13 +106,13 @@ class Behaviour(NamedTuple):
 
         Examples
         --------
-        >>> Behaviour(1.0, 0.1, 1.0, 0.02, 0.0, 0.0, 300.0, 40.0, 0.1, 8e6, 720.0, 600.0).text
+        >>> Behaviour(1.0, 0.1, 1.0, 0.02, 0.0, 0.0, 300.0, 40.0, 0.1, 8e6, 720.0, 600.0, 0.95).text
         'like a miner: one core steadily, no disk, little even traffic, 8 MB of memory, since 12 min'
         """
-        memory = "" if np.isnan(self.memory_bytes) else f"{_bytes(self.memory_bytes)} of memory"
+        memory = "" if isnan(self.memory_bytes) else f"{_bytes(self.memory_bytes)} of memory"
         disk = _amount(self.disk_bytes_per_s, "disk", 100.0, 100e3)
         silent = self.sent_bytes_per_s < SILENT_BYTES_PER_S and self.received_bytes_per_s < _NOISE_BYTES_PER_S
-        traffic = _amount(self.received_bytes_per_s + self.sent_bytes_per_s, "traffic", np.inf if silent else 0.0, 20e3)
+        traffic = _amount(self.received_bytes_per_s + self.sent_bytes_per_s, "traffic", inf if silent else 0.0, 20e3)
         if traffic.startswith("little") and self.traffic_spread < 0.5:
             traffic = "little even traffic"
         age = f"since {self.age_s:.0f} s" if self.age_s < 120 else f"since {self.age_s / 60:.0f} min"
@@ -116,7 +120,7 @@ class Behaviour(NamedTuple):
         return f"like a miner: {line}" if self.is_miner_like else line
 
     def _cpu(self) -> str:
-        if np.isnan(self.cores):
+        if isnan(self.cores):
             return ""
         if self.cores < 0.005:
             return "almost no CPU"
@@ -128,15 +132,9 @@ class Behaviour(NamedTuple):
         )
 
     @property
-    def miner_score(self) -> float:
-        """How much it is like mining, 0 to 1; 0 with less than 0.02 cores, NaN before it was seen for two minutes."""
-        return float(miner_scores([self])[0])
-
-    @property
     def rounded_score(self) -> float | None:
         """The miner score as JSON lines have it; None before it can be told."""
-        score = self.miner_score
-        return None if np.isnan(score) else round(score, 4)
+        return None if isnan(self.miner_score) else round(self.miner_score, 4)
 
     def to_json(self) -> dict[str, object]:
         """Give the part of a container's JSON line that describes it."""
@@ -149,7 +147,7 @@ class Behaviour(NamedTuple):
 
 
 def _amount(per_s: float, what: str, nothing: float, little: float) -> str:
-    if np.isnan(per_s):
+    if isnan(per_s):
         return ""
     return f"no {what}" if per_s < nothing else f"little {what}" if per_s < little else f"{_bytes(per_s)}/s of {what}"
 
@@ -181,7 +179,7 @@ def miner_measures(behaviours: Sequence[Behaviour]) -> FloatArray:
 
 
 def miner_scores(behaviours: Sequence[Behaviour], weights: MinerWeights = WEIGHTS) -> FloatArray:
-    """Score how much containers are like miners (n,), as :attr:`Behaviour.miner_score`."""
+    """Score how much containers are like miners (n,), as :attr:`Behaviour.miner_score` with the shipped weights."""
     measures = miner_measures(behaviours)
     measures = np.where(np.isnan(measures), weights.typical, measures)
     score = 1 / (1 + np.exp(-(weights.bias + measures @ np.array(weights.weight))))
@@ -224,7 +222,10 @@ def behaviours_of(rows: Rows) -> list[Behaviour | None]:
             axis=1,
         )  # fmt: skip
     told = (last_s - first_s >= LEAST_OBSERVED_S / 2) & (last_s >= LEAST_OBSERVED_S) & ~np.isnan(table[:, 0])
-    return [Behaviour(*row) if tell else None for row, tell in zip(table.tolist(), told.tolist(), strict=True)]
+    described = [Behaviour(*row) for row in table[told].tolist()]
+    scored = iter(miner_scores(described).tolist())
+    found = iter([each._replace(miner_score=next(scored)) for each in described])
+    return [next(found) if tell else None for tell in told.tolist()]
 
 
 def _spread(cells: FloatArray) -> FloatArray:
@@ -235,7 +236,7 @@ def _spread(cells: FloatArray) -> FloatArray:
 def most_miner_like(behaviours: Iterable[Behaviour | None]) -> Behaviour | None:
     """Choose of replicas the one with the highest miner score; None where nothing is known of any."""
     known = [each for each in behaviours if each is not None]
-    return max(known, key=lambda each: np.nan_to_num(each.miner_score, nan=-1.0), default=None)
+    return max(known, key=lambda each: -1.0 if isnan(each.miner_score) else each.miner_score, default=None)
 
 
 def with_behaviour(predictions: list[Prediction], rows: Rows, *, all_of_them: bool) -> list[Prediction]:
