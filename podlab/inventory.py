@@ -83,7 +83,7 @@ def _row(check: ClaimCheck, group: str | None) -> tuple[Any, ...]:
         found.namespace, found.workload, found.container, check.claim, check.claimed_by, check.verdict,
         check.why or None, check.p_value, found.service, found.confidence,
         ", ".join(_resembled(found)) if unknown else None, group,
-        does.text if does and (unknown or does.is_miner_like) else None, does.miner_score if does else None,
+        does.text if does and (unknown or does.is_miner_like) else None, does.rounded_score if does else None,
         found.replicas, found.unseen,
         ", ".join(named + [f"{more} more"] * bool(more)) or None,
     )  # fmt: skip
