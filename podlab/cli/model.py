@@ -71,6 +71,16 @@ def fit(
     horizons: Horizons = None,
     most_rows: MostRows = MOST_TRAINING_ROWS,
     include: Include = None,
+    false_alarms: Annotated[
+        float | None,
+        typer.Option(
+            "--false-alarms",
+            metavar="N",
+            min=0.01,
+            help="Alarm budget of the detectors: false alarms per container-day.  [default: 1]",
+            show_default=False,
+        ),
+    ] = None,
     scheduler: Scheduler = None,
     as_json: Json = False,
 ) -> None:
@@ -89,6 +99,7 @@ def fit(
     from podlab.data.labels import label_by_table, read_label_table
     from podlab.data.recordings import read_training
     from podlab.detect import fit_library
+    from podlab.detect.library import FALSE_ALARMS_PER_DAY
     from podlab.evaluation.dataset import features_of
     from podlab.files import refuse_inputs
     from podlab.model import bundle
@@ -100,6 +111,8 @@ def fit(
     before = None if base is None else bundle.load(base)
     if before is not None and horizons:
         raise InputError("has horizons of its own", where="--base", hint="leave out --horizons")
+    if before is not None and false_alarms is not None:
+        raise InputError("has detectors of its own", where="--base", hint="leave out --false-alarms")
     wanted: dict[str, Any] = {"services": settings.services or None, "group": group, "seed": settings.seed}
     with use_scheduler(scheduler), show_progress("fit") as progress:
         roles = split_words(include)
@@ -122,8 +135,9 @@ def fit(
                 samples = read_training(files, most_rows=most_rows, include=roles, progress=progress, **wanted)
                 samples = samples if table is None else label_by_table(samples, table)
             library = fit_library(
-                samples, group=group, services=identifier.services, columns=identifier.columns, seed=settings.seed
-            )
+                samples, group=group, services=identifier.services, columns=identifier.columns, seed=settings.seed,
+                false_alarms_per_day=FALSE_ALARMS_PER_DAY if false_alarms is None else false_alarms,
+            )  # fmt: skip
     info = bundle.save(
         identifier, out, name=out.name, recordings=files, scores=identifier.scores, library=library,
         base=None if before is None else before.info,

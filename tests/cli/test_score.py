@@ -49,6 +49,16 @@ def test_scores_have_the_contracts_columns_and_tell_a_fault(
         assert drivers[0]["strays"] > 2
 
 
+def test_a_larger_alarm_budget_lowers_the_thresholds(call: Call, recording: Path, model: Path, tmp_path: Path) -> None:
+    done = call("fit", recording, "--out", tmp_path / "m", "--horizons", "10s,30s", "--false-alarms", 2000)
+    assert done.exit_code == 0
+    usual, many = (bundle.load(folder).library for folder in (model, tmp_path / "m"))
+    assert many.pooled_threshold < usual.pooled_threshold
+    assert many.threshold < usual.threshold
+    refused = call("fit", recording, "--base", model, "--false-alarms", 2, "--out", tmp_path / "n")
+    assert "--base: has detectors of its own; leave out --false-alarms" in refused.err
+
+
 def test_no_score_depends_on_what_comes_later(call: Call, other_recording: Path, model: Path, tmp_path: Path) -> None:
     samples = leak(read_recording([other_recording]), begin_s=50)
     early = samples[samples["time"] < samples["started_at"] + pd.Timedelta(seconds=40)]
