@@ -207,10 +207,11 @@ def _batches(series: Sequence[OutSeries]) -> Iterator[list[OutSeries]]:
     if not series:
         return
     first_ms = min(int(each.time_ms[0]) for each in series)
-    last_ms = max(int(each.time_ms[-1]) for each in series)
+    # Between two recordings there may be years without a sample.
+    numbers = np.unique(np.concatenate([(each.time_ms - first_ms) // _SLICE_MS for each in series]))
     batch: list[OutSeries] = []
     size = 0
-    for begin_ms in range(first_ms, last_ms + 1, _SLICE_MS):
+    for begin_ms in (numbers * _SLICE_MS + first_ms).tolist():
         for each in series:
             part = _between(each, begin_ms, begin_ms + _SLICE_MS)
             if len(part.time_ms):

@@ -9,7 +9,8 @@ import pytest
 
 from podlab.data.samples import check_samples
 from podlab.errors import InputError, PodlabError
-from podlab.sources.collect import collect
+from podlab.http import TooLargeError
+from podlab.sources.collect import collect, read_slices
 
 T0 = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 
@@ -43,7 +44,46 @@ class FakeClock:
         return self.now_s
 
     def sleep(self, seconds: float) -> None:
+        assert seconds >= 0  # as time.sleep has it
         self.now_s += seconds
+
+
+@pytest.mark.parametrize(
+    ("answer_bytes", "longest_s", "slices_s"),
+    [
+        (1, 900, [10, 20, 40, 80, 160, 195]),
+        (100, 900, [10] * 49 + [15]),  # a short rest is asked for with the slice before it
+        (1, 30, [10, 20, 20, 20, 20, 20]),  # 40 were refused
+    ],
+)
+def test_slices_grow_while_answers_stay_small(answer_bytes: int, longest_s: int, slices_s: list[int]) -> None:
+    def read(since: int, until: int) -> tuple[tuple[int, int], int]:
+        if until - since > longest_s:
+            raise TooLargeError("too much")
+        return (since, until), answer_bytes
+
+    parts = read_slices(
+        read, 0, 505, per_s=1, slice_s=10, max_answer_bytes=100, what="rows", where="here", hint="ask for less"
+    )
+    assert [since for since, _ in parts[1:]] == [until for _, until in parts[:-1]]
+    assert (parts[0][0], parts[-1][1]) == (0, 505)
+    assert [until - since for since, until in parts][: len(slices_s)] == slices_s
+
+
+def test_a_round_that_takes_longer_than_the_interval_is_followed_by_the_next_at_once() -> None:
+    source, clock = EverySecond(T0 - timedelta(hours=1)), FakeClock()
+    fetch = source.fetch
+
+    def slowly(since: datetime, until: datetime) -> pd.DataFrame:
+        clock.now_s += 90
+        return fetch(since, until)
+
+    source.fetch = slowly  # type: ignore[method-assign]
+    collect(
+        source, window=timedelta(minutes=10), rounds=3, interval=timedelta(minutes=1), clock=clock.time,
+        sleep=clock.sleep,
+    )  # fmt: skip
+    assert [until for _, until in source.asked] == [T0 + timedelta(seconds=90 * n) for n in range(3)]
 
 
 def test_one_round_fetches_the_window() -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podlab.sources.prometheus_client import join_series, read_matrix, read_names
+from podlab.errors import InputError
+from podlab.sources.prometheus_client import PrometheusApi, QueryError, Refusal, join_series, read_matrix, read_names
+from podlab.sources.prometheus_table import needed_columns
+from podlab.sources.remote_write import OutSeries, write_series
 
 LABELS = st.dictionaries(st.sampled_from(["pod", "id", "image"]), st.text(max_size=8), max_size=3)
 NUMBERS = st.floats(width=64).map(lambda x: {math.inf: "+Inf", -math.inf: "-Inf"}.get(x, "NaN" if x != x else repr(x)))
@@ -56,3 +60,30 @@ def test_null_is_an_empty_list() -> None:
     body = b'{"status":"success","data":{"resultType":"matrix","result":null},"warnings":null}'
     assert read_matrix(body, where="test").labels == []
     assert read_names(b'{"status":"success","data":null}', where="test") == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "refusal"),
+    [
+        ({"errorType": "bad_data", "error": "parse error"}, Refusal("bad_data", "parse error")),
+        ({"error": "parse error"}, Refusal("unknown", "parse error")),
+        ({"errorType": "timeout"}, Refusal("timeout", "error")),
+    ],
+)
+def test_an_answer_that_says_error_keeps_its_kind(answer: dict[str, str], refusal: Refusal) -> None:
+    with pytest.raises(QueryError) as caught:
+        read_matrix(json.dumps({"status": "error", **answer}).encode(), where="test")
+    assert caught.value.refusal == refusal
+
+
+def test_rows_are_counted_by_the_containers_own_metrics() -> None:
+    assert needed_columns(["memory_rss_bytes"]) == {"memory_rss_bytes"}
+    assert needed_columns(["memory_rss_bytes", "rx_bytes"]) == {"memory_rss_bytes", "rx_bytes"}
+    assert needed_columns(["rx_bytes"]) == {"rx_bytes", "memory_working_set_bytes"}
+
+
+@pytest.mark.parametrize("time_ms", [[1, 2, 3], [1_767_600_000_000, 1_767_600_000_001, 1 << 43]])
+def test_times_that_remote_write_is_not_written_for_are_refused(time_ms: list[int]) -> None:
+    series = OutSeries({"__name__": "up"}, np.array(time_ms, np.int64), np.ones(3))
+    with pytest.raises(InputError, match="a sample's time is before 1971 or after 2109"):
+        write_series([series], PrometheusApi("http://127.0.0.1:1"))
