@@ -68,7 +68,6 @@ class Pods:
         body["metadata"] |= {"name": pod.name, "namespace": pod.namespace, "uid": pod.uid}
         body["metadata"]["annotations"]["touched"] = str(touched)
         body["spec"]["nodeName"] = pod.node
-        body["spec"]["containers"][0]["image"] = container.image
         status: dict[str, Any] = body["status"]
         if pending:
             status["phase"] = "Pending"
@@ -158,6 +157,8 @@ class Meter:
     def take(self, minute: int, lines: list[dict[str, Any]], written: Written) -> str:
         """Take a minute in; say it in a line."""
         for line in lines:
+            if "reason" not in line:
+                continue  # a finding on a claim, which comes later
             took_s = written.took_s(line)
             self.told.add(line["pod"])
             self.by_timeout += line["reason"] not in EVIDENCE
