@@ -29,6 +29,7 @@ CHAIN: Final = {
     "07_unknown_and_similar": "Unknown services, similar services, and when to decide.",
     "09_detectors": "Anomaly detectors without a warm-up.",
     "10_scale": "What it costs, and what more would cost.",
+    "11_explore": "Single containers: series, answers, evidence and scores, to choose from and to label.",
 }
 #: The table of targets; the report puts those of all notebooks together.
 TARGETS: Final = "targets"
