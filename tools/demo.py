@@ -166,7 +166,7 @@ def _watcher(folder: Path, settings: dict[str, str]) -> Iterator[queue.Queue[str
 
     def read() -> None:
         assert process.stdout is not None
-        with (OUT / "demo.jsonl").open("w") as log:
+        with process.stdout, (OUT / "demo.jsonl").open("w") as log:
             for line in process.stdout:
                 log.write(line)
                 lines.put(line)
