@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 
 import podlab
-from podlab.cli import claims, cluster, evaluate, explore, label, model, recordings
+from podlab.cli import claims, cluster, evaluate, explore, label, model, models, recordings
 from podlab.cli.help import App
 from podlab.cli.output import escape_what_cannot_be_shown
 from podlab.errors import InputError, PodlabError
@@ -45,7 +45,7 @@ app.command()(claims.check)
 app.command()(claims.inventory)
 app.command()(model.score)
 app.command()(cluster.watch)
-app.add_typer(model.models, name="models")
+app.add_typer(models.models, name="models")
 app.command()(cluster.doctor)
 
 
