@@ -108,6 +108,12 @@ def table_format(target: Path) -> str:
     return suffix[1:]
 
 
+def require_suffix(target: Path, *suffixes: str) -> None:
+    """Refuse an output whose suffix is none of these, the first of which says what is written; raises InputError."""
+    if target.suffix.lower() not in suffixes:
+        raise InputError(f"is written as {suffixes[0][1:].upper()}", where=str(target), hint=f"name it {suffixes[0]}")
+
+
 def refuse_inputs(target: Path, inputs: Iterable[Path | None]) -> None:
     """Refuse an output that is one of the inputs, in one of them, or the folder of one: inputs never change.
 

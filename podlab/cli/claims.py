@@ -11,7 +11,6 @@ import typer
 
 from podlab.cli.options import DATABASES, Form, Format, Horizon, Json, Settings, with_settings
 from podlab.cli.output import print_json, print_table, show_progress
-from podlab.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,15 +133,15 @@ def inventory(
 
     Example: podlab inventory data/recordings/first.parquet --html inventory.html
     """
-    from podlab.files import atomic_file, refuse_inputs
+    from podlab.files import atomic_file, refuse_inputs, refuse_unwritable, require_suffix
     from podlab.inventory import inventory_page, inventory_table, summarise
 
     form = Form.JSON if as_json else form
-    for out in (html, csv):
+    for out, suffixes in ((html, (".html", ".htm")), (csv, (".csv",))):
         if out is not None:
             refuse_inputs(out, [*(files or []), label_table, settings.model_path, *settings.files()])
-    if html is not None and csv is not None and html.absolute() == csv.absolute():
-        raise InputError("is also the file of --html", where="--csv", hint="give another name")
+            require_suffix(out, *suffixes)
+            refuse_unwritable(out)
     identifier, checks, containers = observe(settings, files, horizon, label_table)
     table = inventory_table(checks, identifier.services, containers=containers)
     if html is not None:

@@ -31,11 +31,10 @@ def explore(
     from podlab.data.store import is_dataset_path, open_dataset
     from podlab.explore import explore as explore_samples
     from podlab.explore import write_page
-    from podlab.files import atomic_file, refuse_inputs, refuse_unwritable
+    from podlab.files import atomic_file, refuse_inputs, refuse_unwritable, require_suffix
     from podlab.model import bundle
 
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise InputError("is written as HTML", where=f"--out {out}", hint="name it .html")
+    require_suffix(out, ".html", ".htm")
     refuse_inputs(out, [*files, settings.model_path])
     refuse_unwritable(out)
     for path in files:

@@ -101,11 +101,14 @@ def test_the_inventory_is_a_table_and_a_page_that_needs_nothing_else(
     assert call("inventory", fleet, "--model", tester).out.startswith("8 workloads, 8 containers, 1 mismatch, ")
 
 
-def test_an_inventorys_files_are_no_inputs_and_not_the_same(
+def test_an_inventorys_files_are_no_inputs_and_what_their_suffixes_say(
     call: Call, fleet: Path, tester: Path, tmp_path: Path
 ) -> None:
     before = fleet.read_bytes()
     assert call("inventory", fleet, "--model", tester, "--csv", fleet).exit_code == 2
     assert fleet.read_bytes() == before
-    refused = call("inventory", fleet, "--model", tester, "--csv", tmp_path / "a", "--html", tmp_path / "a")
-    assert (refused.exit_code, refused.err) == (2, "podlab: --csv: is also the file of --html; give another name\n")
+    for option, name, kind in (("--csv", "a.html", "CSV"), ("--csv", "a.parquet", "CSV"), ("--html", "a.csv", "HTML")):
+        refused = call("inventory", fleet, "--model", tester, option, tmp_path / name)
+        said = f"podlab: {tmp_path / name}: is written as {kind}; name it .{kind.lower()}\n"
+        assert (refused.exit_code, refused.err) == (2, said)
+        assert not (tmp_path / name).exists()

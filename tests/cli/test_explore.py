@@ -41,7 +41,7 @@ def test_the_command_writes_one_page_with_nothing_from_elsewhere(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("FILE", "--out", "page.csv"), "--out page.csv: is written as HTML; name it .html"),
+        (("FILE", "--out", "page.csv"), "page.csv: is written as HTML; name it .html"),
         (("missing.parquet", "--out", "page.html"), "missing.parquet: "),
         (("FILE", "--out", "FILE/page.html"), "faulty.parquet"),
         (("FILE",), "--out"),
