@@ -165,6 +165,9 @@ def read_training(
 def _leave_out_tests(samples: pd.DataFrame, include: Sequence[str], where: str) -> pd.DataFrame:
     """Leave out containers recorded for tests and rows from a fault on, and say how many."""
     role = samples["role"] if "role" in samples else pd.Series(pd.NA, index=samples.index, dtype="str")
+    if (odd := role[role.notna() & ~role.isin(ROLES)]).size:
+        # Taken as "known", a misspelt role would have a model trained on what it is to be tested on.
+        raise InputError(f"no role {odd.iloc[0]!r:.60}", where=where, hint=f"column 'role' has {', '.join(ROLES)}")
     skipped = [each for each in _TEST_ROLES if each not in include]
     test = role.isin(skipped).to_numpy(bool)
     faulty = np.zeros(len(samples), dtype=bool) if "faults" in include else ~before_faults(samples) & ~test

@@ -78,3 +78,10 @@ def test_nothing_left_to_train_on_and_a_wrong_word(folder: Path) -> None:
         read_training(folder / "mine-unknown.parquet")
     with pytest.raises(InputError, match="no role 'strange'"):
         read_training(folder / "mine.parquet", include=["strange"])
+
+
+def test_a_misspelt_role_is_not_taken_as_known(tmp_path: Path) -> None:
+    samples = make_samples(("nginx", "miner"), deployments_per_service=2, seconds=20)
+    write_recording(samples.assign(role=samples["service"].map({"miner": "unkown"})), tmp_path / "own.parquet")
+    with pytest.raises(InputError, match=r"own.parquet: no role 'unkown'; column 'role' has known, unknown, faults"):
+        read_training(tmp_path / "own.parquet")
