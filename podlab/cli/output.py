@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ _COLOURS: Final = {
     "warns": "yellow",
     "unknown": "yellow", "cannot tell": "yellow", "consistent": "green", "ok": "green",
 }  # fmt: skip
+#: What in a name would end a row, or command the terminal.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def escape_what_cannot_be_shown() -> None:
@@ -92,6 +95,7 @@ def _cell(value: object) -> Text:
     shown = "-" if value is None else str(value)
     if isinstance(value, float):
         shown = f"{value:.1g}" if 0 < abs(value) < 0.001 else f"{value:.3f}"
+    shown = _CONTROL.sub(lambda found: repr(found[0])[1:-1], shown)
     return Text(shown, style=_COLOURS.get(shown, ""))
 
 

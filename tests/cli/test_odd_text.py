@@ -46,6 +46,14 @@ def odd(other_recording: Path, tmp_path: Path) -> Path:
     return tmp_path / "u.parquet"
 
 
+def test_a_name_neither_ends_a_row_nor_commands_the_terminal(odd: Path, model: Path) -> None:
+    write_recording(read_recording([odd]).assign(pod="a\nb\x1b[31m"), odd)
+    done = podlab("identify", odd, "--model", model)
+    [_, row] = done.stdout.decode().splitlines()
+    assert "a\\nb\\x1b[31m" in row
+    assert done.returncode == 0
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_answers_on_a_terminal_that_lacks_their_letters(odd: Path, model: Path, encoding: str) -> None:
     words = ("identify", odd, "--model", model)
