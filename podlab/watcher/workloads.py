@@ -322,9 +322,10 @@ class MismatchAnnouncement(Announcement):
         """One sentence for people."""
         verdict = self.verdict
         like = f"like {verdict.service} (confidence {verdict.confidence:.0%})" if verdict.service else "like none known"
+        replicas = "1 replica" if verdict.replicas == 1 else f"{verdict.replicas} replicas"
         return (
             f"{verdict.key.workload}, container {verdict.key.container}: claims to be {verdict.claim} and behaves "
-            f"{like}; {verdict.replicas} replicas, p-value {verdict.p_value:.1g}"
+            f"{like}; {replicas}, p-value {verdict.p_value:.1g}"
         )
 
     def describe(self) -> dict[str, object]:

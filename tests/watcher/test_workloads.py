@@ -91,6 +91,7 @@ def test_a_claim_that_does_not_hold_is_told_of_once(samples: pd.DataFrame, teste
     assert (event["reason"], event["type"]) == ("IdentityMismatch", "Warning")
     assert event["involvedObject"]["name"] == first.name  # type: ignore[index]
     assert f"claims to be {other} and behaves like {own}" in str(event["message"])
+    assert "; 1 replica, p-value" in str(event["message"])
     [line] = [line for line in here.lines if line["event"] == "mismatch"]
     assert (line["claim"], line["service"], line["pod"]) == (other, own, first.name)
     with serving(here) as client:
