@@ -134,6 +134,6 @@ def _write(value: float | None, target: Target) -> str:
     """Write a value, with more digits where the rounded one would seem to miss a goal that it reaches, or reach it."""
     if value is None:
         return "-"
-    text = format_number(value)
-    kept = target.is_reached(float(text.replace(",", ""))) == target.is_reached(value)
-    return text if kept else f"{value:.4g}"
+    reached = target.is_reached(value)
+    texts = [format_number(value), *(f"{value:.{digits}f}" for digits in (3, 4, 5))]
+    return next((text for text in texts if target.is_reached(float(text.replace(",", ""))) == reached), repr(value))

@@ -51,6 +51,12 @@ def test_each_number_is_compared_exactly_and_a_pattern_stands_for_many() -> None
     assert compare_targets(targets[:1], {}).empty
 
 
+@pytest.mark.parametrize(("value", "text"), [(0.03103, "0.031"), (0.03032, "0.0303"), (0.0296, "0.03"), (0.2, "0.20")])
+def test_a_number_near_its_target_has_only_the_digits_that_show_on_which_side(value: float, text: str) -> None:
+    (row,) = compare_targets([Target("Drop", "n", "drop", at_most=0.03)], {"drop": {"value": value}}).to_dict("records")
+    assert row["value"] == text
+
+
 def test_the_targets_are_read_and_each_notebook_of_theirs_is_there() -> None:
     targets = read_targets(Path(__file__).parents[2] / TARGETS_FILE)
     assert len(targets) > 25
