@@ -11,8 +11,10 @@ import pytest
 
 from podlab.cli import main
 from podlab.data.recordings import read_recording, write_recording
+from podlab.inventory import make_page
 from tests.support.command import Call
 from tests.support.synthetic import make_samples
+from tools.check_pages import chromium
 
 FIELDS = [
     "cluster", "namespace", "workload", "container", "claim", "claimed_by", "verdict", "why", "p_value", "adjusted",
@@ -112,3 +114,17 @@ def test_an_inventorys_files_are_no_inputs_and_what_their_suffixes_say(
         said = f"podlab: {tmp_path / name}: is written as {kind}; name it .{kind.lower()}\n"
         assert (refused.exit_code, refused.err) == (2, said)
         assert not (tmp_path / name).exists()
+
+
+def test_a_page_keeps_rows_low_and_names_within_it(tmp_path: Path) -> None:
+    sentence = "almost no CPU, no disk, little even traffic, 430 kB of memory, since 4 min"
+    names = [f"column {number}" for number in range(20)]
+    table = pd.DataFrame([["x" * 5_000, sentence, *names], ["redis", None, *names]], columns=["name", "does", *names])
+    (tmp_path / "page.html").write_text(make_page(table, title="Wide"))
+    with chromium() as browser:
+        browser.view(1280, 800, "light", "screen")
+        browser.open(tmp_path / "page.html")
+        widths = browser.evaluate("[...document.querySelectorAll('#head th')].map(each => each.offsetWidth)")
+        assert len(widths) == 22
+        assert 150 < widths[1] < 400  # of a sentence: not a word a line
+        assert widths[0] < 500
