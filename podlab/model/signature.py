@@ -34,7 +34,7 @@ _MOST_KEY_BYTES: Final = 100_000
 _MAKE_KEY: Final = (
     "make one: openssl ecparam -name prime256v1 -genkey -noout -out key.pem; openssl ec -in key.pem -pubout"
 )
-_SIGN: Final = "podlab models sign DIR --key KEY, by somebody whose key you trust"
+_SIGN: Final = "podlab models sign FOLDER --key KEY, by somebody whose key you trust"
 
 
 def sign_files(files: Mapping[str, bytes], key_file: Path, *, name: str) -> bytes:

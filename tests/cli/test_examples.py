@@ -96,7 +96,7 @@ def test_the_example_works(words: tuple[str, ...], example: str, call: Call, mon
     if words in REPLACED:
         empty: Any = {} if words[-1] == "down" else []
         monkeypatch.setattr(REPLACED[words], lambda *args, **named: called.append((args, named)) or empty)
-    names = [sorted(glob.glob(word)) if "*" in word else [word] for word in given[1:]]  # noqa: PTH207  as a shell does
+    names = [(sorted(glob.glob(word)) if "*" in word else []) or [word] for word in given[1:]]  # noqa: PTH207  as a shell does
     answer = call(*(name for found in names for name in found))
     # There is no cluster here for doctor to find well.
     assert answer.exit_code == (1 if words == ("doctor",) else 0), answer.err

@@ -43,7 +43,7 @@ def test_the_process_lives_and_says_so_once_a_minute(
         assert watcher.get("/healthz").status_code == 200
         assert watcher.get("/readyz").status_code == 503
         assert "no metrics come: " in watcher.get("/readyz").text
-        assert "InfluxDB cannot be reached" in watcher.get("/").text
+        assert "InfluxDB cannot be reached" in watcher.get("/overview").text
         assert watcher.end() == 0
     assert announcements(watcher.lines) == []
     assert sum("metrics cannot be fetched" in line["message"] for line in watcher.lines) == 1

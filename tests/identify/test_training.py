@@ -155,7 +155,7 @@ def test_progress_is_told_from_start_to_end(small: pd.DataFrame) -> None:
     told: list[tuple[int, int, str]] = []
     fit(small, jobs=1, progress=lambda done, total, what: told.append((done, total, what)))
     assert [done for done, _, _ in told] == list(range(told[-1][1] + 1))
-    assert told[0][2] == "birth10s"
+    assert told[0][2] == "startup 10 s"
 
 
 def test_folds_keep_deployments_whole_and_spread_services() -> None:
