@@ -155,5 +155,5 @@ def _fail(message: str, exit_code: int, as_json: bool = False) -> int:
 
 def _describe_misuse(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
-    message = getattr(error, "format_message", lambda: str(error))().rstrip(".")
+    message = getattr(error, "format_message", lambda: str(error))().replace("Value error, ", "").rstrip(".")
     return f"{message}; see '{context.command_path if context else 'podlab'} --help'"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from podlab.cli.options import DATABASES, Form, Format, Horizon, Json, Settings, with_settings
+from podlab.cli.options import DATABASES, Form, Format, Horizon, Json, Settings, choose_form, with_settings
 from podlab.cli.output import print_json, print_table, show_progress
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def check(
 
     Example: podlab check data/recordings/first.parquet --model data/models/default --json
     """
-    form = Form.JSON if as_json else form
+    form = choose_form(form, as_json)
     _, checks, _ = observe(settings, files, horizon, label_table)
     if form is Form.JSON:
         for each in checks:
@@ -136,7 +136,7 @@ def inventory(
     from podlab.files import atomic_file, refuse_inputs, refuse_unwritable, require_suffix
     from podlab.inventory import inventory_page, inventory_table, summarise
 
-    form = Form.JSON if as_json else form
+    form = choose_form(form, as_json)
     for out, suffixes in ((html, (".html", ".htm")), (csv, (".csv",))):
         if out is not None:
             refuse_inputs(out, [*(files or []), label_table, settings.model_path, *settings.files()])

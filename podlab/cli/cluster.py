@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from podlab.cli.options import DATABASES, Form, Format, Json, LabelTable, Settings, with_settings
+from podlab.cli.options import DATABASES, Form, Format, Json, LabelTable, Settings, choose_form, with_settings
 from podlab.cli.output import describe_recording, print_json, print_table, show_progress
 from podlab.errors import PodlabError
 
@@ -244,7 +244,7 @@ def doctor(settings: Settings, form: Format = Form.TABLE, as_json: Json = False)
     with show_progress("doctor"):
         findings = examine(settings)
     works = all(finding.ok for finding in findings if finding.needed)
-    form = Form.JSON if as_json else form
+    form = choose_form(form, as_json)
     if form is Form.JSON:
         chosen = {name: str(value) for name, value in explicitly_set(settings).items()}
         print_json({"works": works, "findings": [finding.to_json() for finding in findings], "settings": chosen})

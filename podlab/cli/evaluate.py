@@ -21,6 +21,7 @@ from podlab.cli.options import (
     MostRows,
     Scheduler,
     Settings,
+    choose_form,
     parse_horizons_s,
     split_words,
     with_settings,
@@ -97,7 +98,7 @@ def evaluate(
     from podlab.identify import Identifier
     from podlab.parallel import use_scheduler
 
-    form = Form.JSON if as_json else form
+    form = choose_form(form, as_json)
     wanted: dict[str, Any] = {"services": settings.services or None, "seed": settings.seed}
     if base is not None:
         _show_worth_of_labels(base, files, labels, parse_horizons_s(horizons) or (60.0,), group, settings, form)

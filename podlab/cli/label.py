@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from podlab.cli.options import Files, Form, Format, Json, LabelTable, Settings, with_settings
+from podlab.cli.options import Files, Form, Format, Json, LabelTable, Settings, choose_form, with_settings
 from podlab.cli.output import print_json, print_table, show_progress
 
 
@@ -55,7 +55,7 @@ def label(
     with show_progress("label"):
         chosen = choose_to_label(bundle.load(settings.model_path).identifier, samples, number)
     lines: list[dict[Any, Any]] = chosen.astype(object).where(chosen.notna(), None).to_dict("records")
-    form = Form.JSON if as_json else form
+    form = choose_form(form, as_json)
     if form is Form.JSON:
         for line in lines:
             print_json(line)

@@ -26,6 +26,7 @@ from podlab.cli.options import (
     MostRows,
     Scheduler,
     Settings,
+    choose_form,
     parse_horizons_s,
     split_recordings,
     split_words,
@@ -175,7 +176,7 @@ def identify(
     from podlab.model import bundle
     from podlab.parallel import use_scheduler
 
-    form = Form.JSON if as_json else form
+    form = choose_form(form, as_json)
     if explain and (by is Unit.WORKLOAD or form in (Form.CSV, Form.HTML)):
         other = "--by workload" if by is Unit.WORKLOAD else f"--format {form}"
         raise InputError(f"cannot be combined with {other}", where="--explain", hint="leave one of them out")
@@ -320,7 +321,7 @@ def score(
     from podlab.model import bundle
     from podlab.parallel import use_scheduler
 
-    form = Form.JSON if as_json else form
+    form = choose_form(form, as_json)
     refuse_inputs(out, [*files, settings.model_path])
     as_csv = table_format(out) == "csv"
     loaded = bundle.load(settings.model_path)

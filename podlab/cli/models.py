@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from podlab.cli.help import App
-from podlab.cli.options import Form, Format, Json
+from podlab.cli.options import Form, Format, Json, choose_form
 from podlab.cli.output import print_json, print_table
 
 models = App(help="List, show, sign, verify and promote model bundles.")
@@ -30,7 +30,7 @@ def list_models(
     from podlab.model import bundle
 
     found = bundle.list_models(root)
-    form = Form.JSON if as_json else form
+    form = choose_form(form, as_json)
     if form is Form.JSON:
         print_json([info.to_json() for info in found])
         return

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, get_type_hi
 
 import typer
 
+from podlab.errors import InputError
+
 if TYPE_CHECKING:
     from podlab.config import Settings as Settings
 else:
@@ -39,6 +41,21 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text."
 Format = Annotated[
     Form, typer.Option("--format", help="How to print; html is one page that sorts and filters, json is as --json.")
 ]
+
+
+def choose_form(form: Form, as_json: bool) -> Form:
+    """Give the form that ``--format`` or ``--json`` asks for.
+
+    Raises
+    ------
+    InputError
+        If they ask for two.
+    """
+    if as_json and form not in (Form.TABLE, Form.JSON):
+        raise InputError(f"--format {form.value} and --json are two forms", hint="give one of them")
+    return Form.JSON if as_json else form
+
+
 Group = Annotated[str, typer.Option(metavar="COLUMN", help="Column whose values are kept together in splits.")]
 EvaluationGroup = Annotated[
     str,

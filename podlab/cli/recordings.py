@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from podlab.cli.help import App
-from podlab.cli.options import Form, Format, Json
+from podlab.cli.options import Form, Format, Json, choose_form
 from podlab.cli.output import describe_recording, print_json, print_table, show_progress
 from podlab.errors import InputError
 
@@ -86,7 +86,7 @@ def show(folder: Folder, form: Format = Form.TABLE, as_json: Json = False) -> No
         for cluster in opened.clusters
         if (own := [each for each in opened.partitions if each.cluster == cluster])
     ]
-    form = Form.JSON if as_json else form
+    form = choose_form(form, as_json)
     if form is Form.JSON:
         print_json({"folder": opened.where, "digest": opened.digest, "rows": opened.rows, "clusters": clusters})
         return

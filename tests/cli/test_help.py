@@ -126,3 +126,16 @@ def test_a_table_is_written_as_its_suffix_says_or_not_at_all(
     assert list(tmp_path.iterdir()) == []
     assert call(*words, tmp_path / "s.csv").exit_code == 0
     assert (tmp_path / "s.csv").read_text().splitlines()[0].startswith('"time","namespace"')
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["csv", "--json"], "--format csv and --json are two forms; give one of them"),
+        (["xml"], "Invalid value for '--format': 'xml' is not one of 'table', 'json', 'csv', 'html'"),
+    ],
+)
+def test_two_formats_and_one_that_there_is_not_are_refused(call: Call, given: list[str], told: str) -> None:
+    answer = call("models", "list", ".", "--format", *given)
+    assert (answer.exit_code, answer.out) == (2, "")
+    assert answer.err.startswith(f"podlab: {told}")
