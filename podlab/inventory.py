@@ -18,6 +18,8 @@ from podlab.identify.claims import ClaimCheck, check_claims
 from podlab.identify.identifier import Identifier
 from podlab.identify.workload import WorkloadPrediction
 
+#: What a narrow screen shows of the page.
+_SHOWN_FIRST: Final = ["verdict", "workload", "claim", "service"]
 #: The columns of an inventory and their types, in the order of the page.
 COLUMNS: Final = {
     "namespace": "str", "workload": "str", "container": "str", "claim": "str", "claimed_by": "str", "verdict": "str",
@@ -144,9 +146,12 @@ def summarise(table: pd.DataFrame) -> dict[str, int]:
 
 
 def inventory_page(table: pd.DataFrame, *, model: str) -> str:
-    """Make the page of an inventory, by a model ``name@digest``; see :func:`make_page`."""
+    """Make the page of an inventory, by a model ``name@digest`` without its empty columns; see :func:`make_page`."""
     facts = [(name, str(count)) for name, count in summarise(table).items()]
-    return make_page(table, title="Inventory", about=_ABOUT.format(model=model[:40]), facts=facts)
+    others = [name for name in table if name not in _SHOWN_FIRST and table[name].notna().any()]
+    return make_page(
+        table[[*_SHOWN_FIRST, *others]], title="Inventory", about=_ABOUT.format(model=model[:40]), facts=facts
+    )
 
 
 def make_page(table: pd.DataFrame, *, title: str, about: str = "", facts: Sequence[Sequence[str]] = ()) -> str:

@@ -97,7 +97,8 @@ def test_the_inventory_is_a_table_and_a_page_that_needs_nothing_else(
     assert "<b>x" not in page
     [data] = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
     data = json.loads(data)
-    assert data["columns"] == list(table)
+    assert data["columns"][:4] == ["verdict", "workload", "claim", "service"]
+    assert set(data["columns"]) == {name for name in table if table[name].notna().any()}
     assert len(data["rows"]) == 8
     assert ["mismatch", "1"] in data["facts"]
     assert call("inventory", fleet, "--model", tester).out.startswith("8 workloads, 8 containers, 1 mismatch, ")
