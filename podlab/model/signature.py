@@ -177,6 +177,7 @@ def _envelope_content(payload: bytes) -> bytes:
 
 def _read_key(key_file: Path, *, private: bool) -> Any:
     try:
+        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ec
     except ImportError:
@@ -192,7 +193,7 @@ def _read_key(key_file: Path, *, private: bool) -> Any:
         key = (
             serialization.load_pem_private_key(content, None) if private else serialization.load_pem_public_key(content)
         )
-    except (ValueError, TypeError):  # TypeError: encrypted
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: encrypted; another curve may be unsupported
         key = None
     if not isinstance(key, made) or key.curve.name not in ("secp256r1", "secp384r1", "secp521r1"):
         what = f"is no unencrypted {kind} key of the curves P-256, P-384 or P-521, as PEM"

@@ -147,3 +147,16 @@ def test_a_signature_goes_along_when_a_model_is_promoted_and_ends_when_it_change
     bundle.add_scores(tmp_path / "default", {"macro_f1": 0.5})
     with pytest.raises(InputError, match="is not signed"):
         bundle.load(tmp_path / "default", key_file=public)
+
+
+def test_a_key_of_a_curve_that_is_not_supported_is_refused_in_one_line(folder: Path, tmp_path: Path) -> None:
+    sm2 = tmp_path / "sm2.pub"
+    sm2.write_text(
+        "-----BEGIN PUBLIC KEY-----\n"
+        "MFkwEwYHKoZIzj0CAQYIKoEcz1UBgi0DQgAEqi4xWp8arfJfGmXhi9efwPckJohV\n"
+        "yRnTOfdajCu4C9u8cmHQdCkoednfVqpafRRg1s0j6BsaqN1R5RQ9+pbuEQ==\n"
+        "-----END PUBLIC KEY-----\n"
+    )
+    bundle.sign(folder, write_keys(tmp_path)[0])
+    with pytest.raises(InputError, match=r"sm2\.pub: is no unencrypted public key of the curves P-256"):
+        bundle.load(folder, key_file=sm2)
