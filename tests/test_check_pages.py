@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.browser import needs_chromium
 from tools.check_pages import check_page, chromium, main
 
 GOOD = """<!DOCTYPE html><html lang="en">
@@ -27,6 +28,7 @@ FAULTS = {
 }
 
 
+@needs_chromium
 def test_each_fault_is_found_and_named(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     with chromium() as browser:
@@ -40,6 +42,7 @@ def test_each_fault_is_found_and_named(tmp_path: Path) -> None:
         assert any("more than 1,000,000" in each for each in check_page(browser, page))
 
 
+@needs_chromium
 def test_pages_that_are_not_in_order_fail_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.html"
     page.write_text(GOOD.format(WORDS, ""))

@@ -12,6 +12,7 @@ import pytest
 from podlab.cli import main
 from podlab.data.recordings import read_recording, write_recording
 from podlab.inventory import make_page
+from tests.support.browser import needs_chromium
 from tests.support.command import Call
 from tests.support.synthetic import make_samples
 from tools.check_pages import chromium
@@ -117,6 +118,7 @@ def test_an_inventorys_files_are_no_inputs_and_what_their_suffixes_say(
         assert not (tmp_path / name).exists()
 
 
+@needs_chromium
 def test_a_page_keeps_rows_low_and_names_within_it(tmp_path: Path) -> None:
     sentence = "almost no CPU, no disk, little even traffic, 430 kB of memory, since 4 min"
     names = [f"column {number}" for number in range(20)]

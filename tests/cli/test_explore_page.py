@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from podlab.explore import write_page
+from tests.support.browser import needs_chromium
 from tools.check_pages import Browser, check_page, chromium
 
 
@@ -28,6 +29,7 @@ def text(browser: Browser, place: str) -> str:
     return str(browser.evaluate(f"document.getElementById('{place}').textContent"))
 
 
+@needs_chromium
 def test_a_browser_opens_420_containers_and_answers_at_once(page: Path) -> None:
     with chromium() as browser:
         browser.open(page)
@@ -41,6 +43,7 @@ def test_a_browser_opens_420_containers_and_answers_at_once(page: Path) -> None:
         assert browser.evaluate("document.querySelectorAll('#legend li').length") == 3
 
 
+@needs_chromium
 def test_a_browser_shows_evidence_searches_and_compares(page: Path) -> None:
     with chromium() as browser:
         browser.view(1280, 900, "light", "screen")
@@ -71,6 +74,7 @@ def test_a_browser_shows_evidence_searches_and_compares(page: Path) -> None:
         assert browser.evaluate("document.querySelectorAll('#scores .fault').length") == 1
 
 
+@needs_chromium
 def test_the_page_is_in_order_on_a_desktop_a_phone_in_the_dark_and_on_paper(page: Path) -> None:
     with chromium() as browser:
         # A report's page has a limit of its own; this one's is in `podlab/explore.py`.

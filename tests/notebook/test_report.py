@@ -19,6 +19,7 @@ from podlab.errors import InputError
 from podlab.notebook.report import CHAIN, build_report
 from podlab.notebook.results import read_results
 from tests.notebook.conftest import Whole
+from tests.support.browser import needs_chromium
 from tools.check_pages import check_page, chromium
 
 #: Numbers in the report's own words: the perfect score, F1, 95 %, SHA-256, 1-NN.
@@ -81,6 +82,7 @@ def test_figures_are_described_for_those_who_do_not_see_them(whole: Whole) -> No
     assert all(alt and len(alt) > 20 for alt in found)
 
 
+@needs_chromium
 def test_pages_are_in_order_on_a_desktop_a_phone_in_the_dark_and_on_paper(whole: Whole) -> None:
     with chromium() as browser:
         for path in pages(whole):
@@ -91,6 +93,7 @@ def test_pages_are_in_order_on_a_desktop_a_phone_in_the_dark_and_on_paper(whole:
         assert browser.evaluate("document.documentElement.scrollHeight") < 4 * screen
 
 
+@needs_chromium
 def test_tables_sort_and_search_and_figures_are_enlarged(whole: Whole) -> None:
     with chromium() as browser:
         browser.open(whole.reports / "notebooks" / "01_collect.html", "table-missing")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 import podlab.watcher
 from podlab.watcher.console import MOST_ROWS
 from podlab.watcher.loop import MOST_INSPECTED
+from tests.support.browser import needs_chromium
 from tests.support.synthetic import EPOCH
 from tests.support.watching import make_watched, pods_of
 from tests.watcher.conftest import MakeBench
@@ -132,7 +132,7 @@ def test_nothing_on_the_page_is_inline_or_from_elsewhere(bench: MakeBench) -> No
     assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|https?://(?!www\.w3\.org)", script)
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
+@needs_chromium
 def test_a_browser_shows_containers_as_text_and_complains_of_nothing(
     bench: MakeBench, samples: pd.DataFrame, tmp_path: Path
 ) -> None:
