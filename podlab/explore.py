@@ -18,7 +18,7 @@ from podlab.data.words import describe_metric
 from podlab.detect import DetectorLibrary
 from podlab.detect.recording import RecordingScores, score_recording
 from podlab.errors import InputError
-from podlab.features.rows import Rows, metrics_to_read, observation_spans, read_rows
+from podlab.features.rows import Rows, levels_or_rates, metrics_to_read, observation_spans, read_rows
 from podlab.features.windows import ALL_SERIES
 from podlab.identify.explain import Explanation, explain
 from podlab.identify.identifier import Identifier
@@ -199,25 +199,11 @@ def _series(rows: Rows) -> tuple[list[str], list[dict[str, Any]]]:
         for each, times in zip(identity, thin.times(), strict=True)
     ]
     for name in series:
-        sources = [_values(rows, source) for source in ALL_SERIES[name] if source in rows.valid]
+        sources = [levels_or_rates(rows, source) for source in ALL_SERIES[name] if source in rows.valid]
         for number, values in enumerate(zip(*(thin.thin(each) for each in sources), strict=True)):
             shown = next((each for each in values if not np.isnan(each).all()), values[0])
             containers[number]["series"].append(pack(shown))
     return series, containers
-
-
-def _values(rows: Rows, metric: str) -> FloatArray:
-    """Give a metric's levels, or the rate of a counter since the sample before, NaN where there is none (n_rows,)."""
-    out = np.full(len(rows.code), np.nan)
-    here = np.flatnonzero(rows.valid[metric])
-    values = rows.values[metric][here]  # noqa: PD011
-    if CATALOGUE[metric].kind != "counter":
-        out[here] = values
-        return out
-    step, step_s = np.diff(values), np.diff(rows.offset_s[here])
-    grew = (np.diff(rows.code[here]) == 0) & (step >= 0) & (step_s > 0)
-    out[here[1:][grew]] = step[grew] / step_s[grew]
-    return out
 
 
 class _Thinning:

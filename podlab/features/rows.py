@@ -262,6 +262,20 @@ def _differs(column: ExtensionArray) -> BoolArray:
     return np.asarray(differs, dtype=bool)
 
 
+def levels_or_rates(rows: Rows, metric: str) -> FloatArray:
+    """Give a metric's levels, or a counter's rate a second since the sample before (n_rows,); NaN where none is."""
+    found = np.full(len(rows.code), np.nan)
+    here = np.flatnonzero(rows.valid[metric])
+    values = rows.values[metric][here]  # noqa: PD011
+    if CATALOGUE[metric].kind != "counter":
+        found[here] = values
+        return found
+    step, step_s = np.diff(values), np.diff(rows.offset_s[here])
+    grew = (np.diff(rows.code[here]) == 0) & (step >= 0) & (step_s > 0)
+    found[here[1:][grew]] = step[grew] / step_s[grew]
+    return found
+
+
 def drop_empty_readings(
     values: dict[str, NDArray[np.int64] | FloatArray], valid: dict[str, BoolArray], first_row: IntArray
 ) -> None:

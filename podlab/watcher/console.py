@@ -17,7 +17,7 @@ import pandas as pd
 
 from podlab.data.catalogue import CATALOGUE
 from podlab.data.words import describe_metric
-from podlab.features.rows import Rows
+from podlab.features.rows import Rows, levels_or_rates
 from podlab.features.windows import ALL_SERIES
 from podlab.identify.explain import explain
 from podlab.watcher.containers import TrackedContainer, describe, to_iso
@@ -199,15 +199,11 @@ def _series(rows: Rows) -> Iterator[dict[str, object]]:
         if column is None:
             continue
         metric, there = CATALOGUE[column], np.flatnonzero(rows.valid[column])
-        rate, at_s, own = metric.kind == "counter", rows.offset_s[there], rows.values[column][there]  # noqa: PD011
-        values = own.astype(np.float64)
-        if rate:
-            growth, steps_s = np.diff(own), np.diff(at_s)
-            values = np.where((growth >= 0) & (steps_s > 0), growth / np.where(steps_s > 0, steps_s, 1.0), np.nan)
-            values *= 1e-9 if metric.unit == "ns" else 1.0
-            at_s = at_s[1:]
-        elif metric.unit == "1e-9 cores":
-            values = values * 1e-9
+        rate = metric.kind == "counter"
+        there = there[1:] if rate else there
+        at_s, values = rows.offset_s[there], levels_or_rates(rows, column)[there]
+        if metric.unit in ("ns", "1e-9 cores"):
+            values *= 1e-9
         points = [
             [round(at, 1), float(f"{value:.4g}") if isfinite(value) else None]
             for at, value in zip(at_s.tolist(), values.tolist(), strict=True)
