@@ -30,33 +30,16 @@ from podlab.sources.kubelet import KubeletSource
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check.
+    """The result of one check."""
 
-    Attributes
-    ----------
-    subject : str
-        What was checked.
-    ok : bool
-        Whether it is as it should be.
-    message : str
-        What was found.
-    hint : str
-        What to do, with the command or the lines of YAML; empty where there is nothing to do.
-    needed : bool
-        Whether the watcher cannot work while it is not ``ok``.
-    details : dict
-        The same in numbers, for programs.
-    alternative : bool
-        Whether it is about a source of metrics that was not chosen.
-    """
-
-    subject: str
-    ok: bool
-    message: str
+    subject: str  # what was checked
+    ok: bool  # whether it is as it should be
+    message: str  # what was found
+    #: What to do, with the command or the lines of YAML; empty where there is nothing to do.
     hint: str = ""
-    needed: bool = True
-    details: dict[str, Any] = field(default_factory=dict)
-    alternative: bool = False
+    needed: bool = True  # whether the watcher cannot work while it is not ``ok``
+    details: dict[str, Any] = field(default_factory=dict)  # the same in numbers, for programs
+    alternative: bool = False  # whether it is about a source of metrics that was not chosen
 
     @property
     def verdict(self) -> str:

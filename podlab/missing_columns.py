@@ -30,23 +30,14 @@ class _Measured(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Cost:
-    """What is lost where some columns are missing.
+    """What is lost where some columns are missing."""
 
-    Attributes
-    ----------
-    words : str
-        For people.
-    measured : str or None
-        The condition that was measured and is nearest; None where none was.
-    exact : bool
-        Whether it is the condition here; otherwise more columns are here than were measured, and less is lost.
-    lost, lost_low, lost_high : float or None
-        How much lower macro-F1 was than with all columns, with its 95 % interval over deployments.
-    """
-
-    words: str
+    words: str  # for people
+    #: The condition that was measured and is nearest; None where none was.
     measured: str | None = None
+    #: Whether it is the condition here; otherwise more columns are here than were measured, and less is lost.
     exact: bool = False
+    #: How much lower macro-F1 was than with all columns, with its 95 % interval over deployments.
     lost: float | None = None
     lost_low: float | None = None
     lost_high: float | None = None

@@ -275,14 +275,9 @@ def in_common(table: pd.DataFrame, services: pd.Series) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Confounding:
-    """What the tests found in all windows.
+    """What the tests found in all windows."""
 
-    Attributes
-    ----------
-    visible, tied : DataFrame
-        From :func:`visible` and :func:`tied`.
-    """
-
+    #: From :func:`visible` and :func:`tied`.
     visible: pd.DataFrame
     tied: pd.DataFrame
 

@@ -53,23 +53,12 @@ ABLATIONS: Final[dict[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class ForestSettings:
-    """How scores are come by: forests on folds of deployments.
+    """How scores are come by: forests on folds of deployments."""
 
-    Attributes
-    ----------
-    folds : int
-        Number of folds, split by deployment.
-    trees : int
-        Of each forest.
-    seed : int
-        The same windows and settings give the same scores.
-    jobs : int, optional
-        How many processes; by default as many as there are cores. The scores do not depend on it.
-    """
-
-    folds: int = 5
-    trees: int = 100
-    seed: int = 0
+    folds: int = 5  # number of folds, split by deployment
+    trees: int = 100  # of each forest
+    seed: int = 0  # the same windows and settings give the same scores
+    #: How many processes; by default as many as there are cores. The scores do not depend on it.
     jobs: int | None = None
 
 

@@ -26,22 +26,14 @@ STEADY_STATE: Final = "steady state"
 
 @dataclass(frozen=True, repr=False)
 class WindowTable:
-    """One window of each deployment's first instance that shows it.
+    """One window of each deployment's first instance that shows it."""
 
-    Attributes
-    ----------
-    name : str
-        :data:`START_UP` or :data:`STEADY_STATE`.
-    X : DataFrame of float32 (n_deployments, n_features)
-        NaN where a series is missing.
-    deployments : DataFrame (n_deployments,)
-        Identity and labels; ``load``, ``configuration``, ``configuration number`` or ``profile number``, and ``version
-        number`` (see :func:`number_within`) where the labels give them; what was drawn for the deployment, where a
-        table gives it; the window's ``begin`` and ``end`` as instants, and ``born``, the instant of the start.
-    """
-
-    name: str
-    X: pd.DataFrame
+    name: str  # :data:`START_UP` or :data:`STEADY_STATE`
+    X: pd.DataFrame  # NaN where a series is missing (n_deployments, n_features)
+    #: Identity and labels; ``load``, ``configuration``, ``configuration number`` or ``profile number``, and ``version
+    #: number`` (see :func:`number_within`) where the labels give them; what was drawn for the deployment, where a table
+    #: gives it; the window's ``begin`` and ``end`` as instants, and ``born``, the instant of the start
+    #: (n_deployments,).
     deployments: pd.DataFrame
 
     def __repr__(self) -> str:

@@ -31,43 +31,23 @@ AGES: dict[Family, str] = {
 
 @dataclass(frozen=True)
 class PrometheusPlace:
-    """Where cAdvisor, or the kubelet, exposes a metric for Prometheus.
+    """Where cAdvisor, or the kubelet, exposes a metric for Prometheus."""
 
-    Attributes
-    ----------
-    name : str
-        The metric's name there.
-    only : tuple of (str, str)
-        Labels that a series must have.
-    part : str, optional
-        A container, or a pod, has one series for each value of this label; their sum is the metric.
-    whole : str, optional
-        The value of ``part`` that stands for all where it is there: nothing is summed then.
-    scale : float
-        What its values are multiplied by.
-    """
-
-    name: str
-    only: tuple[tuple[str, str], ...] = ()
+    name: str  # the metric's name there
+    only: tuple[tuple[str, str], ...] = ()  # labels that a series must have
+    #: A container, or a pod, has one series for each value of this label; their sum is the metric.
     part: str | None = None
+    #: The value of ``part`` that stands for all where it is there: nothing is summed then.
     whole: str | None = None
-    scale: float = 1.0
+    scale: float = 1.0  # what its values are multiplied by
 
 
 @dataclass(frozen=True)
 class OpenTelemetryPlace(PrometheusPlace):
-    """Where OpenTelemetry's kubeletstats receiver puts a metric, such as ``container.cpu.time``; labels are attributes.
+    """Where OpenTelemetry's kubeletstats receiver puts one, such as ``container.cpu.time``; labels are attributes."""
 
-    Attributes
-    ----------
-    unit : str
-        Its unit there, of which Prometheus makes a suffix.
-    monotonic : bool
-        Whether it is a monotonic sum there, not a gauge.
-    """
-
-    unit: str = "1"
-    monotonic: bool = False
+    unit: str = "1"  # its unit there, of which Prometheus makes a suffix
+    monotonic: bool = False  # whether it is a monotonic sum there, not a gauge
 
 
 @dataclass(frozen=True)

@@ -38,14 +38,9 @@ WIDTHS_S = (0.0, 5.0, 10.0, 15.0, 20.0)
 
 @dataclass(frozen=True)
 class FaultSpans:
-    """Where the faults of a series are.
+    """Where the faults of a series are."""
 
-    Attributes
-    ----------
-    first, last : array of int64 (n_faults,)
-        Their first and last rows.
-    """
-
+    #: Their first and last rows (n_faults,).
     first: IntArray
     last: IntArray
 
@@ -117,36 +112,17 @@ def auroc(score: FloatArray, is_fault: BoolArray) -> float:
 
 @dataclass(frozen=True)
 class FaultRecording:
-    """A recording with faults, as one series for each deployment.
+    """A recording with faults, as one series for each deployment."""
 
-    Attributes
-    ----------
-    samples : DataFrame
-        The samples table, by container and time.
-    rows : Rows
-        The same, as arrays.
-    time_s : array of float64 (n_rows,)
-        On one clock.
-    is_fault : array of bool (n_rows,)
-    kind : array of str or None (n_rows,)
-        Of the fault.
-    service : array of str (n_rows,)
-    series : tuple of array of int64
-        Rows of each deployment, in order of time.
-    faults : tuple of FaultSpans
-        Of each series.
-    deployments, services : tuple of str
-        Of each series.
-    """
-
-    samples: pd.DataFrame
-    rows: Rows
-    time_s: FloatArray
-    is_fault: BoolArray
-    kind: NDArray[np.object_]
-    service: NDArray[np.object_]
-    series: tuple[IntArray, ...]
-    faults: tuple[FaultSpans, ...]
+    samples: pd.DataFrame  # the samples table, by container and time
+    rows: Rows  # the same, as arrays
+    time_s: FloatArray  # on one clock (n_rows,)
+    is_fault: BoolArray  # (n_rows,)
+    kind: NDArray[np.object_]  # of the fault, None without one (n_rows,)
+    service: NDArray[np.object_]  # (n_rows,)
+    series: tuple[IntArray, ...]  # rows of each deployment, in order of time
+    faults: tuple[FaultSpans, ...]  # of each series
+    #: Of each series.
     deployments: tuple[str, ...]
     services: tuple[str, ...]
 

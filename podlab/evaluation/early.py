@@ -36,21 +36,12 @@ TARGET_REVISED = 0.01
 
 @dataclass(frozen=True)
 class PredictionTimeline:
-    """Predictions of containers at several times since their start, by models that had not seen their deployment.
+    """Predictions of containers at several times since their start, by models that had not seen their deployment."""
 
-    Attributes
-    ----------
-    at_s : array of float64 (n_times,)
-        Seconds since the start.
-    predictions : tuple of PredictionArrays (n_times,)
-        Each of all containers (n,).
-    containers : DataFrame (n,)
-        ``truth`` (number of the service, :data:`podlab.identify.early.UNKNOWN` where no model was trained on it),
-        ``service``, ``unit`` (the deployment) and ``fold`` (which model predicted it).
-    """
-
-    at_s: FloatArray
-    predictions: tuple[PredictionArrays, ...]
+    at_s: FloatArray  # seconds since the start (n_times,)
+    predictions: tuple[PredictionArrays, ...]  # (n_times,), each of all containers (n,)
+    #: ``truth`` (number of the service, :data:`podlab.identify.early.UNKNOWN` where no model was trained on it),
+    #: ``service``, ``unit`` (the deployment) and ``fold`` (which model predicted it) (n,).
     containers: pd.DataFrame
 
     @property

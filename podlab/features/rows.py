@@ -304,17 +304,10 @@ MAX_START_DELAY_S = 10.0
 
 @dataclass(frozen=True)
 class ObservationSpans:
-    """When each container was seen.
+    """When each container was seen."""
 
-    Attributes
-    ----------
-    rows : array of int64 (n_containers,)
-        How many samples there are of it.
-    first_s, last_s : array of float64 (n_containers,)
-        When the first and last were taken, in seconds since its start; NaN without rows.
-    """
-
-    rows: IntArray
+    rows: IntArray  # how many samples there are of it (n_containers,)
+    #: When the first and last were taken, in seconds since its start; NaN without rows (n_containers,).
     first_s: FloatArray
     last_s: FloatArray
 

@@ -102,18 +102,11 @@ def measure(logits: FloatArray, proximity: FloatArray, neg_log_distance: FloatAr
 
 @dataclass(frozen=True)
 class ConformalQuantiles:
-    """The lowest probabilities with which services are still in the prediction set.
+    """The lowest probabilities with which services are still in the prediction set."""
 
-    Attributes
-    ----------
-    lowest : array of float64 (n_services,)
-        By service.
-    basis : array of int8 (n_services,)
-        2 where the service's own deployments gave the quantile, 1 where those of several did, 0 where there were too
-        few.
-    """
-
-    lowest: FloatArray
+    lowest: FloatArray  # by service (n_services,)
+    #: 2 where the service's own deployments gave the quantile, 1 where those of several did, 0 where there were too few
+    #: (n_services,).
     basis: NDArray[np.int8]
 
     @property
@@ -132,15 +125,6 @@ class ConformalQuantiles:
 class ClaimScore:
     """How probable held-out deployments found their own service: what a claim is tested with.
 
-    Attributes
-    ----------
-    rank : array of int32 (n_kept + 1,)
-        Of the kept values among all, from 1; the last is the number of deployments and one.
-    log_probability : array of float64 (n_kept,)
-        Of the own service, ascending; all of the lowest are kept, and ever fewer of the others.
-    scale : float
-        Mean excess of the lowest tenth: below all, p-values fall exponentially by it, to a hundredth at most.
-
     Notes
     -----
     Deployments of all services count together. Of a service alone there are a dozen, so that no p-value could be below
@@ -148,8 +132,11 @@ class ClaimScore:
     told from wrong ones less well (AUC .977 instead of .991; docs/claims.md).
     """
 
+    #: Of the kept values among all, from 1; the last is the number of deployments and one (n_kept + 1,).
     rank: NDArray[np.int32]
+    #: Of the own service, ascending; all of the lowest are kept, and ever fewer of the others (n_kept,).
     log_probability: FloatArray
+    #: Mean excess of the lowest tenth: below all, p-values fall exponentially by it, to a hundredth at most.
     scale: float
 
     def p_values(self, probability: FloatArray) -> FloatArray:
@@ -173,23 +160,12 @@ def fit_claim_score(probability: FloatArray, truth: NDArray[np.intp], groups: ND
 
 @dataclass(frozen=True)
 class Calibration:
-    """What held-out containers taught about one combination of models.
+    """What held-out containers taught about one combination of models."""
 
-    Attributes
-    ----------
-    temperature : float
-        Divides the combined logits.
-    ood_score : OodScore
-        Novelty is measured with it.
-    quantiles : ConformalQuantiles
-        Of the prediction sets.
-    claim_score : ClaimScore or None
-        Claims are tested with it; None: too few deployments, or an earlier model.
-    """
-
-    temperature: float
-    ood_score: OodScore
-    quantiles: ConformalQuantiles
+    temperature: float  # divides the combined logits
+    ood_score: OodScore  # novelty is measured with it
+    quantiles: ConformalQuantiles  # of the prediction sets
+    #: Claims are tested with it; None: too few deployments, or an earlier model.
     claim_score: ClaimScore | None = None
 
 

@@ -34,21 +34,11 @@ _BLOCK_RUNS = 100_000
 
 @dataclass(frozen=True)
 class ForestModel:
-    """A forest, and where the training containers fall in it.
+    """A forest, and where the training containers fall in it."""
 
-    Attributes
-    ----------
-    neighbours : NearestNeighbours
-        The training containers.
-    forest : Forest
-        Predicts a service from the features of an observation window.
-    leaves : array of int32 (n_known, n_trees)
-        Leaves of the training containers.
-    """
-
-    neighbours: NearestNeighbours
-    forest: Forest
-    leaves: NDArray[np.int32]
+    neighbours: NearestNeighbours  # the training containers
+    forest: Forest  # predicts a service from the features of an observation window
+    leaves: NDArray[np.int32]  # leaves of the training containers (n_known, n_trees)
 
     def predict(self, X: Matrix, n_services: int) -> tuple[FloatArray, FloatArray]:
         """Compute probabilities and proximities (n, n_features) -> 2 x (n, n_services)."""
@@ -63,28 +53,16 @@ class ForestModel:
 
 @dataclass(frozen=True)
 class ClassifierModel:
-    """A classifier on standardised features.
+    """A classifier on standardised features."""
 
-    Attributes
-    ----------
-    neighbours : NearestNeighbours
-        The training containers.
-    classifier : object
-        Has ``predict_proba``.
-    fill : array of float32 (n_features,)
-        Stands in for a missing value; NaN where the classifier copes with them.
-    location, scale : array of float32 (n_features,)
-        Mean and standard deviation of each feature.
-    classes : array of int64 (n_classes,)
-        The service of each column of ``predict_proba``, ascending.
-    """
-
-    neighbours: NearestNeighbours
-    classifier: Any
+    neighbours: NearestNeighbours  # the training containers
+    classifier: Any  # has ``predict_proba``
+    #: Stands in for a missing value; NaN where the classifier copes with them (n_features,).
     fill: Matrix
+    #: Mean and standard deviation of each feature (n_features,).
     location: Matrix
     scale: Matrix
-    classes: NDArray[np.int64]
+    classes: NDArray[np.int64]  # the service of each column of ``predict_proba``, ascending (n_classes,)
 
     def predict(self, X: Matrix, n_services: int) -> tuple[FloatArray, FloatArray]:
         """Compute probabilities and proximities (n, n_features) -> 2 x (n, n_services)."""
@@ -100,26 +78,14 @@ class ClassifierModel:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Windows to learn from: as recorded first, then augmented copies.
+    """Windows to learn from: as recorded first, then augmented copies."""
 
-    Attributes
-    ----------
-    X : array of float32 (n, n_features)
-    owner : array of int (n,)
-        The container that a row is of.
-    copy : array of int (n,)
-        Which kind of copy a row is.
-    weight : array of float64 (n,)
-        Of the row in the training; one of weight 0 only calibrates.
-    names : tuple of str
-        Of the features.
-    """
-
-    X: Matrix
-    owner: NDArray[np.intp]
-    copy: NDArray[np.intp]
+    X: Matrix  # (n, n_features)
+    owner: NDArray[np.intp]  # the container that a row is of (n,)
+    copy: NDArray[np.intp]  # which kind of copy a row is (n,)
+    #: Of the row in the training; one of weight 0 only calibrates (n,).
     weight: NDArray[np.float64]
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # of the features
 
     def only(self, chosen: NDArray[np.bool_]) -> TrainingSet:
         """Keep some rows (n,)."""

@@ -18,20 +18,11 @@ from podlab.identify.prediction import Prediction
 
 @dataclass(frozen=True)
 class Identified:
-    """Predictions, and what they rest on.
+    """Predictions, and what they rest on."""
 
-    Attributes
-    ----------
-    answers : list of Prediction
-        In order of the containers' appearance.
-    samples : DataFrame or None
-        All rows of the containers, if they were asked for.
-    metrics : frozenset of str or None
-        The metrics that the whole data set has any value of; None where the samples are the whole.
-    """
-
-    answers: list[Prediction]
-    samples: pd.DataFrame | None = None
+    answers: list[Prediction]  # in order of the containers' appearance
+    samples: pd.DataFrame | None = None  # all rows of the containers, if they were asked for
+    #: The metrics that the whole data set has any value of; None where the samples are the whole.
     metrics: frozenset[str] | None = None
 
 

@@ -78,24 +78,14 @@ class TriggerPolicy:
 
 @dataclass(frozen=True)
 class PredictionArrays:
-    """Predictions of some containers at one moment.
+    """Predictions of some containers at one moment."""
 
-    Attributes
-    ----------
-    best : array of int64 (n,)
-        Number of the most probable service; any value where nothing was observed.
-    confidence : array of float64 (n,)
-        Its calibrated probability.
-    novelty : array of float64 (n,)
-        As in :class:`podlab.identify.Prediction`.
-    observed_s : array of float64 (n,)
-        How long the container was observed; NaN without metrics. A prediction from no more than the one before says
-        nothing new and is not counted.
-    """
-
+    #: Number of the most probable service; any value where nothing was observed (n,).
     best: IntArray
-    confidence: FloatArray
-    novelty: FloatArray
+    confidence: FloatArray  # its calibrated probability (n,)
+    novelty: FloatArray  # as in :class:`podlab.identify.Prediction` (n,)
+    #: How long the container was observed; NaN without metrics. A prediction from no more than the one before says
+    #: nothing new and is not counted (n,).
     observed_s: FloatArray
 
     @property
@@ -127,30 +117,16 @@ def prediction_arrays(predictions: Sequence[Prediction], services: Sequence[str]
 
 @dataclass(frozen=True)
 class DecisionStates:
-    """Decisions on some containers so far, each (n,).
+    """Decisions on some containers so far, each (n,)."""
 
-    Attributes
-    ----------
-    service : array of int64
-        Number of the service decided on, :data:`UNKNOWN` or :data:`WAITING`.
-    first_s, since_s : array of float64
-        When the first decision was made, and when the present one; NaN while waiting.
-    revisions : array of int64
-        How often a decision was revised.
-    said : array of int64
-        The service, or :data:`UNKNOWN`, of the last prediction that counted.
-    streak : array of int64
-        How many predictions in a row said that, since the last decision.
-    observed_s : array of float64
-        How long that prediction had observed the container; -1 before the first.
-    """
-
-    service: IntArray
+    service: IntArray  # number of the service decided on, :data:`UNKNOWN` or :data:`WAITING`
+    #: When the first decision was made, and when the present one; NaN while waiting.
     first_s: FloatArray
     since_s: FloatArray
-    revisions: IntArray
-    said: IntArray
-    streak: IntArray
+    revisions: IntArray  # how often a decision was revised
+    said: IntArray  # the service, or :data:`UNKNOWN`, of the last prediction that counted
+    streak: IntArray  # how many predictions in a row said that, since the last decision
+    #: How long that prediction had observed the container; -1 before the first.
     observed_s: FloatArray
 
     def take(self, rows: IntArray) -> DecisionStates:
@@ -223,27 +199,16 @@ def update_states(
 
 @dataclass(frozen=True)
 class Decision:
-    """The decision on one container.
+    """The decision on one container."""
 
-    Attributes
-    ----------
-    service : str or None
-        The service; None while waiting and for an unknown container.
-    decided : bool
-        Whether anything is decided: a service, or that it is unknown.
-    since_s : float or None
-        When that was, in seconds since the waiting began.
-    revisions : int
-        How many decisions were revised before.
-    reason : {"waiting", "confident", "turned", "unsure", "unlike", "unseen"}
-        Still waiting; confident; revised; at the timeout no service was probable enough; like no known service; or no
-        metrics came.
-    """
-
+    #: The service; None while waiting and for an unknown container.
     service: str | None
+    #: Whether anything is decided: a service, or that it is unknown.
     decided: bool
-    since_s: float | None
-    revisions: int
+    since_s: float | None  # when that was, in seconds since the waiting began
+    revisions: int  # how many decisions were revised before
+    #: Still waiting; confident; revised; at the timeout no service was probable enough; like no known service; or no
+    #: metrics came.
     reason: Reason
 
 

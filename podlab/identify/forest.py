@@ -42,36 +42,21 @@ _MOST_FEATURES = np.iinfo(np.int16).max // 2
 
 @dataclass(frozen=True)
 class Forest:
-    """All trees' nodes one after the other, laid out for walking: a leaf leads to itself.
+    """All trees' nodes one after the other, laid out for walking: a leaf leads to itself."""
 
-    Attributes
-    ----------
-    roots : array of int32 (n_trees,)
-        The node each tree begins with.
-    inner : array of bool (n_nodes,)
-        Whether a node has children.
-    asked : array of int16 (n_nodes,)
-        Twice the column that a node asks for, plus 1 where a missing value goes left; 0 in a leaf.
-    threshold : array of float32 (n_nodes,)
-        Left if the value is not above it; NaN in a leaf, which sends everything right. It is scikit-learn's float64
-        threshold rounded down, which sends every float32 value to the same side.
-    child : array of int32 (2 * n_nodes,)
-        Each node's right child and then its left one, which always come after it. A leaf's right one is itself, its
-        left one its row in ``distributions``. Half as wide as numpy's own indices, they take half the memory, and as
-        long.
-    distributions : array of float64 (n_distributions, n_classes)
-        Every different class distribution that a leaf has.
-    members : array of int32 (n_members,)
-        The first tree of each feature subspace, ascending from 0.
-    """
-
-    roots: NDArray[np.int32]
-    inner: NDArray[np.bool_]
+    roots: NDArray[np.int32]  # the node each tree begins with (n_trees,)
+    inner: NDArray[np.bool_]  # whether a node has children (n_nodes,)
+    #: Twice the column that a node asks for, plus 1 where a missing value goes left; 0 in a leaf (n_nodes,).
     asked: NDArray[np.int16]
+    #: Left if the value is not above it; NaN in a leaf, which sends everything right. It is scikit-learn's float64
+    #: threshold rounded down, which sends every float32 value to the same side (n_nodes,).
     threshold: NDArray[np.float32]
+    #: Each node's right child and then its left one, which always come after it. A leaf's right one is itself, its left
+    #: one its row in ``distributions``. Half as wide as numpy's own indices, they take half the memory, and as long.
     child: NDArray[np.int32]
+    #: Every different class distribution that a leaf has (n_distributions, n_classes).
     distributions: NDArray[np.float64]
-    members: NDArray[np.int32]
+    members: NDArray[np.int32]  # the first tree of each feature subspace, ascending from 0 (n_members,)
 
     def leaves(self, X: NDArray[np.float32]) -> NDArray[np.int32]:
         """Find the leaf that each row falls into (n, n_features) -> (n, n_trees)."""

@@ -37,21 +37,12 @@ _NEAREST = 1e-6
 
 @dataclass(frozen=True)
 class OodScore:
-    """Distributions of the measures among held-out containers.
+    """Distributions of the measures among held-out containers."""
 
-    Attributes
-    ----------
-    medians : array of float64 (n_measures, n_services)
-        Of each measure, where a service is the most probable one.
-    deviations : array of float64 (n_measures, n_kept)
-        Differences from the median, ascending; empty without held-out containers.
-    scores : array of float64 (n_kept,)
-        Sums of the logarithms of ranks, ascending.
-    """
-
-    medians: FloatArray
+    medians: FloatArray  # of each measure, where a service is the most probable one (n_measures, n_services)
+    #: Differences from the median, ascending; empty without held-out containers (n_measures, n_kept).
     deviations: FloatArray
-    scores: FloatArray
+    scores: FloatArray  # sums of the logarithms of ranks, ascending (n_kept,)
 
     def novelty(self, measures: FloatArray, best: NDArray[np.intp]) -> FloatArray:
         """Compute the share of held-out containers that look more like known ones.
@@ -114,27 +105,15 @@ def _quantiles(ascending: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class NearestNeighbours:
-    """Training containers by the most important features, scaled by the spread within a service.
+    """Training containers by the most important features, scaled by the spread within a service."""
 
-    Attributes
-    ----------
-    feature : array of int16 (n_chosen,)
-        Columns of the feature matrix, ascending.
-    scale : array of float32 (n_chosen,)
-        Spread around the service's median.
-    weight : array of float32 (n_chosen,)
-        Importance to the model; adds up to 1.
-    points : array of float32 (n_known, n_chosen)
-        Features of training containers, divided by ``scale``; NaN where missing.
-    service : array of int16 (n_known,)
-        Their services, ascending.
-    """
-
-    feature: NDArray[np.int16]
-    scale: NDArray[np.float32]
+    feature: NDArray[np.int16]  # columns of the feature matrix, ascending (n_chosen,)
+    scale: NDArray[np.float32]  # spread around the service's median (n_chosen,)
+    #: Importance to the model; adds up to 1 (n_chosen,).
     weight: NDArray[np.float32]
+    #: Features of training containers, divided by ``scale``; NaN where missing (n_known, n_chosen).
     points: NDArray[np.float32]
-    service: NDArray[np.int16]
+    service: NDArray[np.int16]  # their services, ascending (n_known,)
 
     def neg_log_distance(self, X: NDArray[np.float32], service: NDArray[np.intp]) -> FloatArray:
         """Compute minus the logarithm of the distance to the nearest training container of one service.

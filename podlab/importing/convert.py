@@ -64,24 +64,13 @@ _MOST_AGE_S: Final = 100 * 366 * 86400.0
 
 @dataclass(frozen=True)
 class Imported:
-    """A converted recording.
+    """A converted recording."""
 
-    Attributes
-    ----------
-    samples : DataFrame
-        A checked samples table.
-    present : dict of str to float
-        Share of rows in which each metric has a value.
-    interval_s : float or None
-        Median time between two rows of a container; None where each has only one.
-    notes : list of str
-        What a reader should know of it.
-    """
-
-    samples: pd.DataFrame
-    present: dict[str, float]
+    samples: pd.DataFrame  # a checked samples table
+    present: dict[str, float]  # share of rows in which each metric has a value
+    #: Median time between two rows of a container; None where each has only one.
     interval_s: float | None
-    notes: list[str]
+    notes: list[str]  # what a reader should know of it
 
 
 def import_files(paths: Sequence[Path], mapping: Mapping, *, cluster: str | None = None) -> Imported:

@@ -28,24 +28,13 @@ _HOW = "write such as time=time,cpu=cpu_usage_nanocores*1e7,net_in=rate:rx_bytes
 
 @dataclass(frozen=True)
 class Rule:
-    """Where one column of the samples table, ``time``, ``anomaly``, ``service`` or a metric, comes from.
+    """Where one column of the samples table, ``time``, ``anomaly``, ``service`` or a metric, comes from."""
 
-    Attributes
-    ----------
-    given : str
-        The series' column.
-    factor : float
-        Turns the series' unit into the metric's.
-    rate : bool
-        Whether the series holds a counter's growth per second.
-    written : str, optional
-        Of ``time`` a pattern of strptime; of ``anomaly`` what marks one, where labels are not 0 and 1.
-    """
-
-    given: str
+    given: str  # the series' column
     column: str
-    factor: float = 1.0
-    rate: bool = False
+    factor: float = 1.0  # turns the series' unit into the metric's
+    rate: bool = False  # whether the series holds a counter's growth per second
+    #: Of ``time`` a pattern of strptime; of ``anomaly`` what marks one, where labels are not 0 and 1.
     written: str | None = None
 
 

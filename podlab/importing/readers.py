@@ -31,24 +31,13 @@ _PACKED: Final = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd"
 
 @dataclass(frozen=True)
 class ForeignTable:
-    """What a file holds.
+    """What a file holds."""
 
-    Attributes
-    ----------
-    rows : DataFrame
-        Its columns as they are called there, by position.
-    lines : ndarray of int64, shape (n_rows,)
-        Where each row is, counted from 1.
-    unit : str
-        What is counted: ``line``, or ``row`` or ``value`` where a file has no lines.
-    where : str
-        The file.
-    """
-
-    rows: pd.DataFrame
-    lines: npt.NDArray[np.int64]
+    rows: pd.DataFrame  # its columns as they are called there, by position
+    lines: npt.NDArray[np.int64]  # where each row is, counted from 1 (n_rows,)
+    #: What is counted: ``line``, or ``row`` or ``value`` where a file has no lines.
     unit: str
-    where: str
+    where: str  # the file
 
     @classmethod
     def of(

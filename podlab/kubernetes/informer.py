@@ -165,34 +165,23 @@ def version_of(text: str) -> int:
 
 @dataclass
 class InformerStatus:
-    """The state of an informer; times are seconds on its clock.
+    """The state of an informer; times are seconds on its clock."""
 
-    Attributes
-    ----------
-    synced : bool
-        Whether a list was read to its end, so that all pods are known.
-    last_event_s, last_contact_s : float or None
-        When the last change of a pod arrived, and when the server last sent anything. A healthy server sends something
-        at least every ``watch_s`` * 1.5 + ``grace_s``, if only the end of the watch.
-    last_watch_s, last_attempt_s : float or None
-        When a watch was last seen open, and when the informer last did anything, successful or not.
-    lists, watches, errors : int
-        How many lists and watches were started, and how many of both failed.
-    resource_version : int or None
-        The version up to which everything is known; None while a list is needed.
-    last_error : str or None
-        The last failure; None once a watch is open again.
-    """
-
-    synced: bool = False
+    synced: bool = False  # whether a list was read to its end, so that all pods are known
+    #: When the last change of a pod arrived, and when the server last sent anything. A healthy server sends something
+    #: at least every ``watch_s`` * 1.5 + ``grace_s``, if only the end of the watch.
     last_event_s: float | None = None
     last_contact_s: float | None = None
+    #: When a watch was last seen open, and when the informer last did anything, successful or not.
     last_watch_s: float | None = None
     last_attempt_s: float | None = None
+    #: How many lists and watches were started, and how many of both failed.
     lists: int = 0
     watches: int = 0
     errors: int = 0
+    #: The version up to which everything is known; None while a list is needed.
     resource_version: int | None = None
+    #: The last failure; None once a watch is open again.
     last_error: str | None = None
 
 

@@ -194,42 +194,25 @@ _ENDED_PHASES: Final = ("Succeeded", "Failed")
 
 
 class WatchedContainer(Struct, frozen=True, gc=False):
-    """A container of a pod, as its kubelet last reported it.
+    """A container of a pod, as its kubelet last reported it."""
 
-    Attributes
-    ----------
-    namespace, pod, pod_uid, container : str
-        Its identity. A restarted container is a new one with another ``started_at``.
-    node : str or None
-        Where the pod runs; None before it is scheduled.
-    started_at : datetime or None
-        Its start, in UTC; None while it waits.
-    kind : {"main", "init", "sidecar", "ephemeral"}
-        A sidecar is an init container that is restarted always.
-    state : {"waiting", "running", "ended"}
-        ``waiting`` also before the kubelet reported anything.
-    reason : str or None
-        Why it waits or ended: CrashLoopBackOff, ImagePullBackOff, OOMKilled, Evicted, ...
-    workload : str
-        What controls its pod: :func:`podlab.data.workloads.workload_of`.
-    image : str
-        As the pod's specification names it.
-    app : str
-        The pod's label ``app.kubernetes.io/name``.
-    """
-
+    #: Its identity. A restarted container is a new one with another ``started_at``.
     namespace: str
     pod: str
     pod_uid: str
     container: str
+    #: Where the pod runs; None before it is scheduled.
     node: str | None
+    #: Its start, in UTC; None while it waits.
     started_at: datetime | None
-    kind: ContainerKind
-    state: ContainerState
+    kind: ContainerKind  # a sidecar is an init container that is restarted always
+    state: ContainerState  # ``waiting`` also before the kubelet reported anything
+    #: Why it waits or ended: CrashLoopBackOff, ImagePullBackOff, OOMKilled, Evicted, ...
     reason: str | None
+    #: What controls its pod: :func:`podlab.data.workloads.workload_of`.
     workload: str = ""
-    image: str = ""
-    app: str = ""
+    image: str = ""  # as the pod's specification names it
+    app: str = ""  # the pod's label ``app.kubernetes.io/name``
 
 
 class WatchedPod(Struct, frozen=True, gc=False):

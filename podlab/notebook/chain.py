@@ -66,20 +66,11 @@ QUICK: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Chain:
-    """The outcome of running all notebooks.
+    """The outcome of running all notebooks."""
 
-    Attributes
-    ----------
-    runs : tuple of RunResult
-        Of the notebooks that ran, in their order, up to the first that failed.
-    skipped : tuple of str
-        The notebooks whose results stand, because none of their inputs changed.
-    report : Path or None
-        The report's page; ``None`` where the first notebook failed before it had any result.
-    """
-
-    runs: tuple[RunResult, ...]
-    skipped: tuple[str, ...]
+    runs: tuple[RunResult, ...]  # of the notebooks that ran, in their order, up to the first that failed
+    skipped: tuple[str, ...]  # the notebooks whose results stand, because none of their inputs changed
+    #: The report's page; ``None`` where the first notebook failed before it had any result.
     report: Path | None
 
     def raise_if_failed(self) -> None:

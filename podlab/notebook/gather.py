@@ -22,20 +22,13 @@ from podlab.sources.collect import collect
 
 @dataclass(frozen=True)
 class Gathered:
-    """What a source gave.
+    """What a source gave."""
 
-    Attributes
-    ----------
-    samples : DataFrame or None
-        A samples table; ``None`` from a cluster, which only tells what runs.
-    labels : LabelReport or None
-        What the label rules said of each container; ``None`` where the samples brought their labels along.
-    note : str
-        One sentence for the reader: what could not be had, empty if nothing.
-    """
-
+    #: A samples table; ``None`` from a cluster, which only tells what runs.
     samples: pd.DataFrame | None
+    #: What the label rules said of each container; ``None`` where the samples brought their labels along.
     labels: LabelReport | None
+    #: One sentence for the reader: what could not be had, empty if nothing.
     note: str = ""
 
 

@@ -37,21 +37,12 @@ _KINDS: Final[dict[str, tuple[str, type, str]]] = {
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a notebook.
-
-    Attributes
-    ----------
-    name : str
-    kind : {"text", "whole number", "number", "true or false", "list"}
-        What its values are; the items of a list are texts.
-    optional : bool
-        Whether it may be ``None``, written as the empty text.
-    default : str, int, float, bool, list of str or None
-    """
+    """One parameter of a notebook."""
 
     name: str
+    #: What its values are; the items of a list are texts.
     kind: str
-    optional: bool
+    optional: bool  # whether it may be ``None``, written as the empty text
     default: Value
 
     def parse(self, value: object) -> Value:

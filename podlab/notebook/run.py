@@ -52,30 +52,14 @@ _quiet.setLevel(logging.CRITICAL + 1)
 
 @dataclass(frozen=True)
 class RunResult:
-    """The outcome of running a notebook.
+    """The outcome of running a notebook."""
 
-    Attributes
-    ----------
-    notebook : Path
-        What was run.
-    executed : Path
-        The notebook with its outputs, up to the cell that failed.
-    html : Path
-        The same as a page.
-    seconds : float
-        Time taken, including the kernel's start.
-    failed_cell : int or None
-        The code cell that failed, counted from 1 as in its prompt.
-    error : str or None
-        The reason, in one line.
-    """
-
-    notebook: Path
-    executed: Path
-    html: Path
-    seconds: float
-    failed_cell: int | None = None
-    error: str | None = None
+    notebook: Path  # what was run
+    executed: Path  # the notebook with its outputs, up to the cell that failed
+    html: Path  # the same as a page
+    seconds: float  # time taken, including the kernel's start
+    failed_cell: int | None = None  # the code cell that failed, counted from 1 as in its prompt
+    error: str | None = None  # the reason, in one line
 
     @property
     def ok(self) -> bool:

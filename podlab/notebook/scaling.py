@@ -71,24 +71,15 @@ def first_containers(samples: pd.DataFrame, number: int) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Growth:
-    """``cost = fixed + each * size``.
+    """``cost = fixed + each * size``."""
 
-    Attributes
-    ----------
-    fixed : float
-        What it costs whatever the size; never below 0.
-    each : Estimate
-        What one more costs, with its 95 % interval.
-    exponent : float
-        How the cost grew between the two largest sizes: ``cost ~ size ** exponent``. Clearly above 1 the law does not
-        hold there, and :meth:`at` tells too little.
-    smallest, largest : float
-        The sizes between which it was measured.
-    """
-
+    #: What it costs whatever the size; never below 0.
     fixed: float
-    each: Estimate
+    each: Estimate  # what one more costs, with its 95 % interval
+    #: How the cost grew between the two largest sizes: ``cost ~ size ** exponent``. Clearly above 1 the law does not
+    #: hold there, and :meth:`at` tells too little.
     exponent: float
+    #: The sizes between which it was measured.
     smallest: float
     largest: float
     _quantile: float = field(repr=False)

@@ -32,23 +32,13 @@ def estimate_column(table: pd.DataFrame, value: str, low: str = "low", high: str
 
 @dataclass(frozen=True)
 class Target:
-    """A goal for one number that a notebook measures.
+    """A goal for one number that a notebook measures."""
 
-    Attributes
-    ----------
-    name : str
-        What is to be reached, in words.
-    notebook : str
-        The notebook that measures it.
-    measure : str
-        The name under which it hands the number on (:meth:`podlab.notebook.results.Results.measure`).
-    at_least, at_most : float or None
-        The bounds; one or both.
-    """
-
-    name: str
-    notebook: str
+    name: str  # what is to be reached, in words
+    notebook: str  # the notebook that measures it
+    #: The name under which it hands the number on (:meth:`podlab.notebook.results.Results.measure`).
     measure: str
+    #: The bounds; one or both.
     at_least: float | None = None
     at_most: float | None = None
 

@@ -309,23 +309,13 @@ class StatementError(PodlabError):
 
 @dataclass
 class MeasurementRows:
-    """Rows of one measurement, in columns.
+    """Rows of one measurement, in columns."""
 
-    Attributes
-    ----------
-    tags : list of tuple of str
-        The tags' values of each series; empty where a series does not have the tag.
-    series : ndarray of int64, shape (n_rows,)
-        Which of ``tags`` a row belongs to.
-    time_ns : ndarray of int64, shape (n_rows,)
-        Nanoseconds since 1970, UTC.
-    fields : dict of str to Series
-        One column per field: ``Int64``, ``Float64``, ``boolean`` or ``str``, with gaps missing.
-    """
-
+    #: The tags' values of each series; empty where a series does not have the tag.
     tags: list[tuple[str, ...]]
-    series: npt.NDArray[np.int64]
-    time_ns: npt.NDArray[np.int64]
+    series: npt.NDArray[np.int64]  # which of ``tags`` a row belongs to (n_rows,)
+    time_ns: npt.NDArray[np.int64]  # nanoseconds since 1970, UTC (n_rows,)
+    #: One column per field: ``Int64``, ``Float64``, ``boolean`` or ``str``, with gaps missing.
     fields: dict[str, pd.Series]
 
 

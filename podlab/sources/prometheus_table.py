@@ -45,24 +45,12 @@ _ROOTFS: Final = "rootfs_used_bytes"
 
 @dataclass(frozen=True)
 class ScrapedRows:
-    """The rows of a table to be.
+    """The rows of a table to be."""
 
-    Attributes
-    ----------
-    timeline : Timeline
-        Whose each row is, and when it was taken, in milliseconds since 1970.
-    containers : list of Owner
-        By number.
-    columns : dict of str to ndarray, shape (n_rows,)
-        Metrics, ages, and ``started_at`` in seconds since 1970.
-    about : dict of str to list
-        What is known of each container.
-    """
-
-    timeline: Timeline
-    containers: list[Owner]
-    columns: dict[str, Floats]
-    about: dict[str, list[str | None]]
+    timeline: Timeline  # whose each row is, and when it was taken, in milliseconds since 1970
+    containers: list[Owner]  # by number
+    columns: dict[str, Floats]  # metrics, ages, and ``started_at`` in seconds since 1970 (n_rows,)
+    about: dict[str, list[str | None]]  # what is known of each container
 
     def pods(self, numbers: Mapping[Owner, int]) -> Ints:
         """Give each row the number that its pod has, by uid where pods of one name are distinguished; -1 where none."""

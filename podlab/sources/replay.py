@@ -254,22 +254,14 @@ _BATCH_S: Final = 1.0
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a replay wrote.
+    """What a replay wrote."""
 
-    Attributes
-    ----------
-    samples, points : int
-        Rows, and points of InfluxDB or values of Prometheus, that this run wrote; what an interrupted run before it
-        wrote is not counted.
-    resumed_at : int
-        How many samples an interrupted run had written before.
-    since, until : Timestamp
-        The times that the first and the last sample have in the database.
-    """
-
+    #: Rows, and points of InfluxDB or values of Prometheus, that this run wrote; what an interrupted run before it
+    #: wrote is not counted.
     samples: int
     points: int
-    resumed_at: int
+    resumed_at: int  # how many samples an interrupted run had written before
+    #: The times that the first and the last sample have in the database.
     since: pd.Timestamp
     until: pd.Timestamp
 

@@ -264,21 +264,11 @@ _OF_CONTAINER: Final = (0, 2, 3, 4)
 
 @dataclass(frozen=True)
 class ContainerRows:
-    """The rows of the table to be, one per container and instant, sorted by both.
+    """The rows of the table to be, one per container and instant, sorted by both."""
 
-    Attributes
-    ----------
-    timeline : Timeline
-        In nanoseconds since 1970.
-    containers : list of tuple of str
-        Cluster, node, namespace, pod and container by number.
-    cluster : str
-        Name of the cluster where no tag has it.
-    """
-
-    timeline: Timeline
-    containers: list[tuple[str, ...]]
-    cluster: str
+    timeline: Timeline  # in nanoseconds since 1970
+    containers: list[tuple[str, ...]]  # cluster, node, namespace, pod and container by number
+    cluster: str  # name of the cluster where no tag has it
 
     @classmethod
     def of(cls, rows_of: Mapping[str, MeasurementRows], *, cluster: str) -> ContainerRows:

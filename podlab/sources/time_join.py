@@ -25,19 +25,12 @@ TOO_LARGE = 2**63
 
 
 class Timeline(NamedTuple):
-    """The rows of a table to be, sorted by container and time.
+    """The rows of a table to be, sorted by container and time."""
 
-    Attributes
-    ----------
-    owner, time : ndarray of int64, shape (n_rows,)
-        Number of each row's container, and when it was taken.
-    interval : ndarray of int64, shape (n_rows,)
-        Estimated sampling interval of the row's container.
-    """
-
+    #: Number of each row's container, and when it was taken (n_rows,).
     owner: Ints
     time: Ints
-    interval: Ints
+    interval: Ints  # estimated sampling interval of the row's container (n_rows,)
 
     @classmethod
     def of(cls, metrics: Iterable[tuple[Ints, Ints]], *, default: int) -> Timeline:

@@ -30,31 +30,17 @@ RAISED_AFTER_S: Final = 20.0
 
 @dataclass(slots=True, eq=False)
 class ActiveAlarm:
-    """A span in which a container is anomalous; times are those of samples, in seconds since 1970.
+    """A span in which a container is anomalous; times are those of samples, in seconds since 1970."""
 
-    Attributes
-    ----------
-    since_s : float
-        Its first anomalous sample.
-    last_s : float
-        The last one so far.
-    score, rarity : float
-        Of the most anomalous sample so far, as in :class:`podlab.detect.scoring.StepScores`.
-    signals : tuple of ContributingSignal
-        What contributed to that score.
-    announced_s : float or None
-        When it was announced; None: it is not, because another one was shortly before.
-    replicas : int
-        In how many of the workload's replicas it was anomalous then.
-    """
-
-    since_s: float
-    last_s: float
+    since_s: float  # its first anomalous sample
+    last_s: float  # the last one so far
+    #: Of the most anomalous sample so far, as in :class:`podlab.detect.scoring.StepScores`.
     score: float = 0.0
     rarity: float = 0.0
-    signals: tuple[ContributingSignal, ...] = ()
+    signals: tuple[ContributingSignal, ...] = ()  # what contributed to that score
+    #: When it was announced; None: it is not, because another one was shortly before.
     announced_s: float | None = None
-    replicas: int = 1
+    replicas: int = 1  # in how many of the workload's replicas it was anomalous then
 
     def to_json(self) -> dict[str, object]:
         """Describe it as JSON values."""
@@ -67,22 +53,11 @@ class ActiveAlarm:
 
 @dataclass(frozen=True, slots=True)
 class AlarmChange:
-    """What a sample changed about an alarm.
+    """What a sample changed about an alarm."""
 
-    Attributes
-    ----------
-    slot : int
-        Of the container.
-    alarm : ActiveAlarm
-        Which is raised, continues, or is over.
-    time_s : float
-        Time of the sample.
-    over : bool
-    """
-
-    slot: int
-    alarm: ActiveAlarm
-    time_s: float
+    slot: int  # of the container
+    alarm: ActiveAlarm  # which is raised, continues, or is over
+    time_s: float  # time of the sample
     over: bool
 
 

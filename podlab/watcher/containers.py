@@ -79,35 +79,19 @@ def unpack_summary(packed: bytes) -> PredictionSummary | None:
 
 
 class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
-    """A decision on a container; also a line of the state file, whose keys are these names.
+    """A decision on a container; also a line of the state file, whose keys are these names."""
 
-    Attributes
-    ----------
-    key : str
-        Of the container, see :func:`key_of`.
-    service : str or None
-        None: unknown.
-    reason : str
-        As in :class:`podlab.identify.early.Decision`.
-    revisions : int
-        How many decisions were revised before.
-    at_s : float
-        When, in seconds since 1970.
-    waited_s : float
-        How long the container waited for it, without the time in which the database was out of reach.
-    alarm_s : float or None
-        In the state file: since when an announced alarm stands, in seconds since 1970.
-    seen : bytes
-        The packed :class:`PredictionSummary` it rests on; empty where no metrics came.
-    """
-
-    key: str
+    key: str  # of the container, see :func:`key_of`
+    #: What was decided; None: unknown.
     service: str | None
-    reason: Reason
-    revisions: int
-    at_s: float
+    reason: Reason  # as in :class:`podlab.identify.early.Decision`
+    revisions: int  # how many decisions were revised before
+    at_s: float  # when, in seconds since 1970
+    #: How long the container waited for it, without the time in which the database was out of reach.
     waited_s: float
+    #: In the state file: since when an announced alarm stands, in seconds since 1970.
     alarm_s: float | None = None
+    #: The packed :class:`PredictionSummary` it rests on; empty where no metrics came.
     seen: bytes = b""
 
     @property
@@ -125,69 +109,35 @@ class DecisionRecord(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True, eq=False)
 class TrackedContainer:
-    """One container instance, from its first sight to its end; a restarted container is another one.
+    """One container instance, from its first sight to its end; a restarted container is another one."""
 
-    Attributes
-    ----------
-    view : WatchedContainer
-        Its identity and state, as last seen in the API.
-    started_at : datetime
-    number : int
-        Identifies it; never used again.
-    first_seen_s : float
-        When the watcher first saw it, on the steady clock.
-    next_check_s, check_gap_s : float
-        When it is checked next, on the steady clock, and the gap from then to the following check.
-    unavailable_s : float
-        How long since then the database was out of reach.
-    newest_s : float or None
-        Time of its newest sample, in seconds since 1970 by the clock of its node.
-    prediction : PredictionSummary or None
-        The last one; None once a decision contains it.
-    decision : DecisionRecord or None
-        None while it waits for one.
-    claim : str or None
-        The service that it claims to run; None: none that the model knows.
-    claim_p_value : float
-        Of that claim, by its last prediction; NaN where it cannot be told.
-    behaviour : Behaviour or None
-        What it does, by its last prediction, if that is like mining.
-    slot : int
-        Its index in the arrays of the anomaly monitor; -1 where it is not scored.
-    scored_ns : int
-        Time of its last scored sample, in nanoseconds since 1970.
-    is_scored : bool
-        Whether the detectors in use have scored a sample.
-    detectors_for : DecisionRecord or None
-        The decision that its source detectors follow from.
-    source_detectors : tuple of (str, float)
-        Services and weights; empty: the pooled detector.
-    alarm_announced_s : float
-        When its last alarm was announced, by the time of samples.
-    alarms_omitted : int
-        How many alarms were not announced since.
-    """
-
-    view: WatchedContainer
+    view: WatchedContainer  # its identity and state, as last seen in the API
     started_at: datetime
+    #: Identifies it; never used again.
     number: int
-    first_seen_s: float
+    first_seen_s: float  # when the watcher first saw it, on the steady clock
+    #: When it is checked next, on the steady clock, and the gap from then to the following check.
     next_check_s: float
     check_gap_s: float = 0.0
-    unavailable_s: float = 0.0
-    newest_s: float | None = None
+    unavailable_s: float = 0.0  # how long since then the database was out of reach
+    newest_s: float | None = None  # time of its newest sample, in seconds since 1970 by the clock of its node
+    #: The last one; None once a decision contains it.
     prediction: PredictionSummary | None = None
-    decision: DecisionRecord | None = None
+    decision: DecisionRecord | None = None  # None while it waits for one
+    #: The service that it claims to run; None: none that the model knows.
     claim: str | None = None
+    #: Of that claim, by its last prediction; NaN where it cannot be told.
     claim_p_value: float = nan
-    behaviour: Behaviour | None = None
+    behaviour: Behaviour | None = None  # what it does, by its last prediction, if that is like mining
+    #: Its index in the arrays of the anomaly monitor; -1 where it is not scored.
     slot: int = -1
-    scored_ns: int = NEVER
-    is_scored: bool = False
-    detectors_for: DecisionRecord | None = None
+    scored_ns: int = NEVER  # time of its last scored sample, in nanoseconds since 1970
+    is_scored: bool = False  # whether the detectors in use have scored a sample
+    detectors_for: DecisionRecord | None = None  # the decision that its source detectors follow from
+    #: Services and weights; empty: the pooled detector.
     source_detectors: tuple[tuple[str, float], ...] = ()
-    alarm_announced_s: float = float("-inf")
-    alarms_omitted: int = 0
+    alarm_announced_s: float = float("-inf")  # when its last alarm was announced, by the time of samples
+    alarms_omitted: int = 0  # how many alarms were not announced since
 
     @property
     def key(self) -> str:

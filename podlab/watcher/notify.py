@@ -37,26 +37,14 @@ _BURST_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Announcement(ABC):
-    """Something to announce of a container.
+    """Something to announce of a container."""
 
-    Attributes
-    ----------
-    topic : str
-        A newer announcement of the same container and topic replaces this one.
-    measurement : str
-        Its measurement in InfluxDB.
-    container : TrackedContainer
-    cluster : str
-    decided_s : float
-        When it was decided, on the steady clock.
-    """
-
-    topic: ClassVar[Topic]
-    measurement: ClassVar[str]
+    topic: ClassVar[Topic]  # a newer announcement of the same container and topic replaces this one
+    measurement: ClassVar[str]  # its measurement in InfluxDB
 
     container: TrackedContainer
     cluster: str
-    decided_s: float
+    decided_s: float  # when it was decided, on the steady clock
 
     @property
     @abstractmethod
@@ -191,42 +179,24 @@ class DecisionAnnouncement(Announcement):
 
 @dataclass(frozen=True, slots=True)
 class AnomalyAnnouncement(Announcement):
-    """An alarm that is raised, or is over; times are those of samples, in seconds since 1970.
-
-    Attributes
-    ----------
-    of_service : str or None
-        What the container was identified as; None: unknown.
-    source_detectors : tuple of (str, float)
-        Services whose detectors watch it, and their weights; empty: the pooled one.
-    since_s, until_s : float
-        Its first anomalous sample, and the last one so far.
-    announced_s : float
-        When it was announced first.
-    score : float
-        The highest so far.
-    signals : tuple of ContributingSignal
-        What contributed to it.
-    replicas : int
-        In how many of the workload's replicas there is one.
-    omitted : int
-        How many alarms before this one were not announced.
-    over : str or None
-        Why it is over; None: it is not.
-    """
+    """An alarm that is raised, or is over; times are those of samples, in seconds since 1970."""
 
     topic = "anomaly"
     measurement = "podlab_anomaly"
 
+    #: What the container was identified as; None: unknown.
     of_service: str | None
+    #: Services whose detectors watch it, and their weights; empty: the pooled one.
     source_detectors: tuple[tuple[str, float], ...]
+    #: Its first anomalous sample, and the last one so far.
     since_s: float
     until_s: float
-    announced_s: float
-    score: float
-    signals: tuple[ContributingSignal, ...]
-    replicas: int
-    omitted: int
+    announced_s: float  # when it was announced first
+    score: float  # the highest so far
+    signals: tuple[ContributingSignal, ...]  # what contributed to it
+    replicas: int  # in how many of the workload's replicas there is one
+    omitted: int  # how many alarms before this one were not announced
+    #: Why it is over; None: it is not.
     over: str | None
 
     @property
@@ -295,18 +265,10 @@ def _instant(at_s: float) -> str:
 
 
 class Sink(Protocol):
-    """A receiver of announcements.
+    """A receiver of announcements."""
 
-    Attributes
-    ----------
-    name : str
-        As in the setting ``watch_sinks``.
-    repeatable : bool
-        Whether sending the same announcement twice changes nothing.
-    """
-
-    name: str
-    repeatable: bool
+    name: str  # as in the setting ``watch_sinks``
+    repeatable: bool  # whether sending the same announcement twice changes nothing
 
     def send(self, announcement: Announcement) -> bool:
         """Send one announcement; False: it was sent before, by this watcher or by another.

@@ -53,67 +53,35 @@ _LARGE_BYTES: Final = 256 * 1024
 
 @dataclass(frozen=True)
 class Clock:
-    """The source of time.
+    """The source of time."""
 
-    Attributes
-    ----------
-    now : callable
-        Seconds since 1970.
-    steady : callable
-        Seconds that never go back.
-    """
-
-    now: Callable[[], float] = time.time
-    steady: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time  # seconds since 1970
+    steady: Callable[[], float] = time.monotonic  # seconds that never go back
 
 
 @dataclass(frozen=True)
 class WatcherOptions:
-    """What the watcher's round depends on; :meth:`from_settings` is the one place that reads the settings for it.
+    """What the watcher's round depends on; :meth:`from_settings` is the one place that reads the settings for it."""
 
-    Attributes
-    ----------
-    cluster : str
-        The cluster's name; rows of other clusters in the same database are ignored.
-    policy : TriggerPolicy
-        When something is decided.
-    interval_s : float
-        From one round to the next.
-    settle_s : float
-        This long after its first sight, an identified container is not checked any more, and an unknown one only
-        every ``settle_s``.
-    window_s : float
-        How far back samples are fetched.
-    fetch_budget_s : float
-        After this long a round sends no further queries, so that a slow database does not make the watcher look stuck;
-        the remaining containers are queried in the next round.
-    announcements_per_s : float
-        Most announcements per second. A watcher that is new in a large cluster has something to announce of all
-        containers at once, and the API server has other work.
-    anomalies : bool
-        Whether to score the samples of all containers.
-    claims : bool
-        Whether to check what containers claim to be.
-    aliases : dict of str to str
-        Other names of services, for claims.
-    mismatch_rate : float
-        Share of the mismatches that may be false.
-    all_pods : bool
-        Whether all pods of the cluster are watched, so that queries need not name them.
-    """
-
+    #: The cluster's name; rows of other clusters in the same database are ignored.
     cluster: str = "local"
-    policy: TriggerPolicy = field(default_factory=TriggerPolicy)
-    interval_s: float = 10.0
+    policy: TriggerPolicy = field(default_factory=TriggerPolicy)  # when something is decided
+    interval_s: float = 10.0  # from one round to the next
+    #: This long after its first sight, an identified container is not checked any more, and an unknown one only every
+    #: ``settle_s``.
     settle_s: float = 600.0
-    window_s: float = 600.0
+    window_s: float = 600.0  # how far back samples are fetched
+    #: After this long a round sends no further queries, so that a slow database does not make the watcher look stuck;
+    #: the remaining containers are queried in the next round.
     fetch_budget_s: float = 60.0
+    #: Most announcements per second. A watcher that is new in a large cluster has something to announce of all
+    #: containers at once, and the API server has other work.
     announcements_per_s: float = 100.0
-    anomalies: bool = False
-    claims: bool = True
-    aliases: dict[str, str] = field(default_factory=claim_aliases)
-    mismatch_rate: float = MISMATCH_RATE
-    all_pods: bool = False
+    anomalies: bool = False  # whether to score the samples of all containers
+    claims: bool = True  # whether to check what containers claim to be
+    aliases: dict[str, str] = field(default_factory=claim_aliases)  # other names of services, for claims
+    mismatch_rate: float = MISMATCH_RATE  # share of the mismatches that may be false
+    all_pods: bool = False  # whether all pods of the cluster are watched, so that queries need not name them
 
     @classmethod
     def from_settings(cls, settings: Settings, *, once: bool = False, dry_run: bool = False) -> WatcherOptions:

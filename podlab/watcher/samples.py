@@ -58,26 +58,17 @@ _AGE: Final = AGES["network"]
 
 @dataclass(frozen=True)
 class SampleArrays:
-    """Samples of tracked containers, side by side.
+    """Samples of tracked containers, side by side."""
 
-    Attributes
-    ----------
-    metrics : tuple of str
-        The metrics that are kept; a source may lack some of them.
-    number : array of int64 (n_rows,)
-        Of the tracked container.
-    time_ns : array of int64 (n_rows,)
-        Since 1970.
-    gauges : array of float64 (n_rows, n_gauges + 1)
-        In the order of ``metrics``, NaN where missing; the last column is the age of the network's counters.
-    counters : array of int64 (n_rows, n_counters)
-        In the order of ``metrics``, -1 where missing. Integers, because they may be larger than a float can represent.
-    """
-
+    #: The metrics that are kept; a source may lack some of them.
     metrics: tuple[str, ...]
-    number: IntArray
-    time_ns: IntArray
+    number: IntArray  # of the tracked container (n_rows,)
+    time_ns: IntArray  # since 1970 (n_rows,)
+    #: In the order of ``metrics``, NaN where missing; the last column is the age of the network's counters
+    #: (n_rows, n_gauges + 1).
     gauges: FloatArray
+    #: In the order of ``metrics``, -1 where missing. Integers, because they may be larger than a float can represent
+    #: (n_rows, n_counters).
     counters: IntArray
 
     @classmethod
@@ -305,21 +296,11 @@ def _downsample(time_ns: IntArray, most: int) -> BoolArray:
 
 @dataclass(frozen=True)
 class FetchResult:
-    """How some queries went.
+    """How some queries went."""
 
-    Attributes
-    ----------
-    failed : set of int
-        Numbers of the containers whose samples could not be fetched.
-    error : str or None
-        What went wrong last.
-    sent : bool
-        Whether any query was sent.
-    """
-
-    failed: set[int]
-    error: str | None
-    sent: bool
+    failed: set[int]  # numbers of the containers whose samples could not be fetched
+    error: str | None  # what went wrong last
+    sent: bool  # whether any query was sent
 
     def __or__(self, other: FetchResult) -> FetchResult:
         return FetchResult(self.failed | other.failed, self.error or other.error, self.sent or other.sent)

@@ -44,22 +44,12 @@ class SinkContext:
 
     A factory is registered as an entry point of the group ``podlab.sinks``; its name is then valid in the setting
     ``watch_sinks``.
-
-    Attributes
-    ----------
-    settings : Settings
-    lines : JsonLines
-        The watcher's output.
-    connection : ApiConnection
-        To the cluster's API server.
-    instance : str
-        Identifies this watcher.
     """
 
     settings: Settings
-    lines: JsonLines
-    connection: ApiConnection
-    instance: str
+    lines: JsonLines  # the watcher's output
+    connection: ApiConnection  # to the cluster's API server
+    instance: str  # identifies this watcher
 
 
 def make_sinks(names: Sequence[str], context: SinkContext, *, log_first: bool) -> list[Sink]:

@@ -44,28 +44,14 @@ _POLICY: Final = (
 
 @dataclass(frozen=True)
 class WatcherStatus:
-    """What a running watcher reports, from any thread.
-
-    Attributes
-    ----------
-    watcher : Watcher
-    informer : InformerStatus
-    began_s : float
-        When the watcher was started, on the steady clock.
-    steady : callable
-        The clock of watcher and informer.
-    leading : callable
-        Whether this watcher announces.
-    now : callable
-        Seconds since 1970.
-    """
+    """What a running watcher reports, from any thread."""
 
     watcher: Watcher
     informer: InformerStatus
-    began_s: float
-    steady: Callable[[], float]
-    leading: Callable[[], bool] = lambda: True
-    now: Callable[[], float] = time.time
+    began_s: float  # when the watcher was started, on the steady clock
+    steady: Callable[[], float]  # the clock of watcher and informer
+    leading: Callable[[], bool] = lambda: True  # whether this watcher announces
+    now: Callable[[], float] = time.time  # seconds since 1970
 
     def stuck(self) -> list[str]:
         """Why the watcher should be restarted; empty while it is alive."""

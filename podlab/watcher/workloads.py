@@ -38,38 +38,22 @@ class WorkloadKey(NamedTuple):
 
 
 class WorkloadVerdict(msgspec.Struct, frozen=True, gc=False):
-    """What the replicas of a workload are together.
-
-    Attributes
-    ----------
-    key : WorkloadKey
-    replicas, decided : int
-        Containers, and those of them on which there is a decision that rests on metrics.
-    service : str or None
-        None: unknown, or nothing is decided.
-    confidence : float
-        Probability of the service by the evidence of all replicas.
-    disagreeing : int
-        Replicas on which the decision is another.
-    named : tuple of (str, str)
-        Pods of some of them, and what these are.
-    claim : str or None
-        The service that its containers claim to run; None: none that the model knows, or not the same.
-    p_value : float
-        Of that claim, by all replicas together; NaN where it cannot be told.
-    miner : tuple of (float, str) or None
-        The highest score of a replica that is miner-like, and what it does.
-    """
+    """What the replicas of a workload are together."""
 
     key: WorkloadKey
+    #: Containers, and those of them on which there is a decision that rests on metrics.
     replicas: int
     decided: int
+    #: What they are; None: unknown, or nothing is decided.
     service: str | None
-    confidence: float
-    disagreeing: int
-    named: tuple[tuple[str, str], ...]
+    confidence: float  # probability of the service by the evidence of all replicas
+    disagreeing: int  # replicas on which the decision is another
+    named: tuple[tuple[str, str], ...]  # pods of some of them, and what these are
+    #: The service that its containers claim to run; None: none that the model knows, or not the same.
     claim: str | None = None
+    #: Of that claim, by all replicas together; NaN where it cannot be told.
     p_value: float = nan
+    #: The highest score of a replica that is miner-like, and what it does.
     miner: tuple[float, str] | None = None
 
     @property
@@ -279,23 +263,14 @@ def _judge(key: WorkloadKey, replicas: list[TrackedContainer]) -> WorkloadVerdic
 
 @dataclass(frozen=True, slots=True)
 class MismatchAnnouncement(Announcement):
-    """A workload does not behave like what it claims to be; told of one of its containers, once.
-
-    Attributes
-    ----------
-    verdict : WorkloadVerdict
-    found_s : float
-        When, in seconds since 1970.
-    since_s : float
-        Since when it has been so.
-    """
+    """A workload does not behave like what it claims to be; told of one of its containers, once."""
 
     topic: ClassVar[Topic] = "claim"
     measurement: ClassVar[str] = "podlab_mismatch"
 
     verdict: WorkloadVerdict
-    found_s: float
-    since_s: float
+    found_s: float  # when, in seconds since 1970
+    since_s: float  # since when it has been so
 
     @property
     def kind(self) -> Kind:
