@@ -190,12 +190,8 @@ class HttpClient:
         """Make the client of one server, with the environment's proxy and certificates.
 
         A user and password are sent as basic authentication. A token is kept out of errors as well; the caller puts
-        :attr:`token`, without its line end, into a header. ``ca_file`` is as for :func:`trusted_authorities`.
-
-        Raises
-        ------
-        InputError
-            If the address, a secret, the certificates or the environment's proxies cannot be used.
+        :attr:`token`, without its line end, into a header. ``ca_file`` is as for :func:`trusted_authorities`. Raises
+        InputError if the address, a secret, the certificates or the environment's proxies cannot be used.
         """
         try:
             sound = urllib3.util.parse_url(url)
@@ -254,10 +250,8 @@ class HttpClient:
     ) -> urllib3.BaseHTTPResponse:
         """Send a request and return the response, whatever its status, unread; the caller reads and closes it.
 
-        Raises
-        ------
-        InputError, PodlabError
-            If the server cannot be reached or trusted, or does not answer in time; ``where`` comes before the message.
+        Raises InputError or PodlabError if the server cannot be reached or trusted, or does not answer in time;
+        ``where`` comes before the message.
         """
         timeout_s = self.timeout_s if timeout_s is None else timeout_s
         try:
@@ -286,12 +280,8 @@ class HttpClient:
     ) -> Response:
         """Send a request and read the whole response, whatever its status.
 
-        Raises
-        ------
-        TooLargeError
-            If the response has more than ``max_bytes``; it is not read to its end.
-        InputError, PodlabError
-            As :meth:`open`; also if the response breaks off, or a proxy asks for a login.
+        Raises what :meth:`open` does, also if the response breaks off, or a proxy asks for a login; TooLargeError if
+        the response has more than ``max_bytes``, and is not read to its end.
         """
         until_s = self._clock() + self.timeout_s
         answer = self.open(method, path, where=where, body=body, headers=headers)

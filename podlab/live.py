@@ -38,22 +38,16 @@ def live_source(
 ) -> LiveSource:
     """Make the source that the setting ``metrics_source`` names; the caller closes it.
 
+    Raises InputError if there is no such source, or a secret, the certificates or the environment's proxies cannot be
+    used.
+
     Parameters
     ----------
-    settings : Settings
     timeout_s : float, optional
         How long to wait for an answer; ``metrics_timeout`` by default.
     columns : collection of str, optional
         The metrics to fetch; all that the source holds by default.
 
-    The name refers to a function or class that is called with the settings, ``timeout_s`` and ``columns`` and returns
-    a :class:`podlab.sources.protocol.LiveSource`; other packages register theirs in the group ``podlab.sources`` of
-    entry points (``examples/custom_source.py``).
-
-    Raises
-    ------
-    InputError
-        If there is no such source, or a secret, the certificates or the environment's proxies cannot be used.
     """
     wait_s = settings.metrics_timeout.total_seconds() if timeout_s is None else timeout_s
     source: LiveSource = SOURCES.load(settings.metrics_source)(settings, timeout_s=wait_s, columns=columns)
@@ -124,7 +118,7 @@ def observe_cluster(
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Fetch the samples of the last ``fetch_window``, and what runs in the cluster.
 
-    Kubelets keep no past: they are watched for as long.
+    Kubelets keep no past: they are watched for as long. Raises InputError or PodlabError if the source cannot be read.
 
     Returns
     -------
@@ -132,11 +126,6 @@ def observe_cluster(
         With what the cluster knows of each container.
     inventory : DataFrame or None
         From :func:`cluster_inventory`; None where the cluster cannot be asked.
-
-    Raises
-    ------
-    InputError, PodlabError
-        If the source cannot be read.
     """
     with closing(live_source(settings)) as live:
         samples = collect(

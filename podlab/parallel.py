@@ -25,17 +25,14 @@ _SPREAD: ContextVar[bool] = ContextVar("spread", default=False)
 def use_scheduler(address: str | None) -> Iterator[None]:
     """Let a Dask scheduler's workers do what is done side by side within the block.
 
+    Raises InputError if Dask is not installed, the number of workers is none, the scheduler does not answer, or its
+    workers have another podlab.
+
     Parameters
     ----------
     address : str or None
         Such as ``tcp://host:8786``; ``local`` starts a worker for each core of this machine, ``local:N`` so many, and
         stops them at the end; None changes nothing.
-
-    Raises
-    ------
-    InputError
-        If Dask is not installed, the number of workers is none, the scheduler does not answer, or its workers have
-        another podlab.
     """
     if not address:
         yield
@@ -99,9 +96,10 @@ def side_by_side(
 ) -> list[Any]:
     """Do several things at once, each in a process of its own, and give their results in order.
 
+    Raises PodlabError if a process is killed; with a scheduler, if several workers die of the same piece.
+
     Parameters
     ----------
-    work : iterable of joblib.delayed calls
     whats : sequence of str
         What progress calls each.
     jobs : int, optional
@@ -109,11 +107,6 @@ def side_by_side(
         depend on it.
     progress : callable, optional
         Called after each.
-
-    Raises
-    ------
-    PodlabError
-        If a process is killed; with a scheduler, if several workers die of the same piece.
     """
     results = []
     for what, result in zip(whats, in_turn(work, len(whats), jobs=jobs), strict=True):

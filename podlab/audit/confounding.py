@@ -238,7 +238,6 @@ def circumstances(windows: WindowTable, everything: pd.DataFrame) -> pd.DataFram
 
     Parameters
     ----------
-    windows : WindowTable
     everything : DataFrame
         Samples of all that was recorded at the time, for co-located containers.
 
@@ -344,7 +343,6 @@ def visible(windows: WindowTable, table: pd.DataFrame, *, permutations: int = 20
 
     Parameters
     ----------
-    windows : WindowTable
     table : DataFrame (n_deployments, n_circumstances)
         From :func:`circumstances`.
     permutations : int

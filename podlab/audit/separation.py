@@ -160,7 +160,6 @@ def predict_from_draws(
         Taken with a table of draws, where there is one.
     everything : DataFrame
         Samples of all that was recorded at the time, for co-located containers.
-    settings : ForestSettings
     shuffles : int
         How often services are shuffled over deployments.
 

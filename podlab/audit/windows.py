@@ -54,6 +54,8 @@ def cut_windows(
 ) -> dict[str, WindowTable]:
     """Cut a window at the start and one in the steady state of every deployment, by every metric that was measured.
 
+    Raises InputError if no label says which service or deployment a row is of, or no window is left.
+
     Parameters
     ----------
     samples : DataFrame
@@ -70,11 +72,6 @@ def cut_windows(
     -------
     dict of str to WindowTable
         :data:`START_UP` and :data:`STEADY_STATE`, or one of them.
-
-    Raises
-    ------
-    InputError
-        If no label says which service or deployment a row is of, or no window is left.
     """
     normal = _normal(samples)
     rows = read_rows(normal, metrics=MEASURED_METRICS)

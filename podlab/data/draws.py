@@ -61,10 +61,7 @@ def draws_file(recording: Path) -> Path:
 def read_draws(path: Path) -> pd.DataFrame:
     """Read a table of draws; every value of a knob is text.
 
-    Raises
-    ------
-    InputError
-        If it cannot be read, or a column is missing.
+    Raises InputError if it cannot be read, or a column is missing.
     """
     try:
         table = pd.read_csv(path, dtype={"version": "str"}, low_memory=False)

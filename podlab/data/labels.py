@@ -42,16 +42,13 @@ _ALIAS_TABLES: Final = ("same", "behaves_as")
 def read_aliases(path: Path | None = None) -> dict[str, dict[str, str]]:
     """Read other names of services, by name of the table.
 
+    Raises InputError if the file cannot be read, or is no such table.
+
     Parameters
     ----------
     path : Path, optional
         A TOML file with the tables ``same`` and ``behaves_as``, other name = service; by default the one that podlab
         brings, ``podlab/data/aliases.toml``, which explains them.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or is no such table.
     """
     where = str(path or "aliases.toml")
     tables = read_toml(path or Path(__file__).with_name("aliases.toml"))
@@ -130,21 +127,13 @@ class LabelReport:
 def label_containers(containers: pd.DataFrame, rules: LabelRules) -> LabelReport:
     """Tell which service each container is, never guessing.
 
+    Raises InputError if the table of the rules has no service, or a row that names no container.
+
     Parameters
     ----------
     containers : DataFrame
         One row per container, such as an inventory or a samples table without repeated containers: ``pod``, and
         ``namespace``, ``container``, ``image``, ``pod_labels`` (dict) where known.
-    rules : LabelRules
-
-    Returns
-    -------
-    LabelReport
-
-    Raises
-    ------
-    InputError
-        If the table of the rules has no service, or a row that names no container.
 
     Examples
     --------
@@ -195,10 +184,7 @@ def apply_labels(samples: pd.DataFrame, report: LabelReport) -> pd.DataFrame:
 def label_by_table(samples: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Write the services that a table says into a samples table, as :func:`apply_labels` does; ask nothing else.
 
-    Raises
-    ------
-    InputError
-        If the table names none of the containers, or contradicts itself.
+    Raises InputError if the table names none of the containers, or contradicts itself.
     """
     who = [name for name in CONTAINER_KEY if name in samples]
     report = label_containers(samples[who].drop_duplicates(ignore_index=True), LabelRules(table=table))

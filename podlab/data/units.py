@@ -16,6 +16,8 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 def parse_duration_s(text: str, *, where: str | None = None) -> float:
     """Read a duration with its unit.
 
+    Raises InputError if the text is no such duration, has no unit, is 0 or too long.
+
     Parameters
     ----------
     text : str
@@ -27,11 +29,6 @@ def parse_duration_s(text: str, *, where: str | None = None) -> float:
     -------
     float
         Seconds, greater than 0 and at most 100 years.
-
-    Raises
-    ------
-    InputError
-        If the text is no such duration, has no unit, is 0 or too long.
 
     Examples
     --------

@@ -187,7 +187,6 @@ def score_faults(
 
     Parameters
     ----------
-    recording : FaultRecording
     score : array of float64 (n_rows,)
         Rises for anomalies.
     threshold : float

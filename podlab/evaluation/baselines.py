@@ -174,7 +174,6 @@ def benchmark_models(
         All that are compared, ascending: the first that is not too short stands beside ``horizon_s`` in podlab's own.
     columns : sequence of str, optional
         Metric columns.
-    seed : int
     """
     own = FeatureSubspaceForest(seed)
     trees: dict[str, Any] = {"class_weight": "balanced", "random_state": seed, "n_jobs": 1}

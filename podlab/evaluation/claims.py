@@ -71,7 +71,6 @@ def score_claims(
         The false discovery rate.
     draws : int
         Fleets.
-    seed : int
 
     Returns
     -------

@@ -111,6 +111,9 @@ def read_dataset(
 ) -> LabelledSamples:
     """Choose the labelled containers of a samples table.
 
+    Raises InputError if nothing is labelled, a wanted service is not there, or no container was seen in its first
+    seconds.
+
     Parameters
     ----------
     samples : DataFrame
@@ -121,11 +124,6 @@ def read_dataset(
         Keep only rows of a container's first seconds, and no container that has none.
     draws : DataFrame, optional
         What was drawn for each deployment, from :func:`podlab.data.draws.find_draws`.
-
-    Raises
-    ------
-    InputError
-        If nothing is labelled, a wanted service is not there, or no container was seen in its first seconds.
     """
     if "service" not in samples or samples["service"].isna().all():
         raise InputError("no row has a service", hint="give a labelled recording")
@@ -216,15 +214,12 @@ DEFAULT_FILTER = "only-numbers-no-image-size"
 def columns_of(metric_filter: str) -> tuple[str, ...]:
     """Name the columns that a filter lets through, also such as give the container away.
 
+    Raises InputError if it is neither.
+
     Parameters
     ----------
     metric_filter : str
         A name in :data:`FILTERS`, or column names with commas between them.
-
-    Raises
-    ------
-    InputError
-        If it is neither.
 
     Examples
     --------
@@ -249,15 +244,12 @@ def columns_of(metric_filter: str) -> tuple[str, ...]:
 def features_of(metric_filter: str) -> tuple[str, ...]:
     """Name the metric columns that a filter lets identification learn from.
 
+    Raises InputError if it is no filter, or lets through a column that names the container.
+
     Parameters
     ----------
     metric_filter : str
         As for :func:`columns_of`.
-
-    Raises
-    ------
-    InputError
-        If it is no filter, or lets through a column that names the container.
 
     Examples
     --------

@@ -133,7 +133,6 @@ def transfer_matrix(recording: FaultRecording, scores: Mapping[str, FloatArray])
 
     Parameters
     ----------
-    recording : FaultRecording
     scores : mapping of str to array of float64 (n_rows,)
         Scores of all rows by each service's detector.
     """

@@ -64,17 +64,14 @@ class PredictionTimeline:
 def timeline(predictions: pd.DataFrame, at_s: Sequence[float]) -> PredictionTimeline:
     """Order the rows of a predictions table by time.
 
+    Raises InputError if there is no time, or the table has no predictions at one.
+
     Parameters
     ----------
     predictions : DataFrame
         From :func:`podlab.evaluation.cross_validate`, with these horizons among its scenarios.
     at_s : sequence of float
         Seconds since the start.
-
-    Raises
-    ------
-    InputError
-        If there is no time, or the table has no predictions at one.
     """
     number = {service: n for n, service in enumerate(probabilities(predictions))}
     times = sorted({float(each) for each in at_s})
@@ -150,7 +147,6 @@ def choose(
     ----------
     predicted : PredictionTimeline
         Containers to choose on, never those that the choice is evaluated on.
-    candidates : sequence of TriggerPolicy
     target_error : float
         Limit of the share of wrong final decisions.
     target_revised : float

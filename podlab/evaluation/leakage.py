@@ -49,7 +49,6 @@ def predict_rows(
 
     Parameters
     ----------
-    dataset : LabelledSamples
     plan : Plan
         Of its containers.
     columns : sequence of str

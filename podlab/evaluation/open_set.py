@@ -123,7 +123,6 @@ def known_relatives(predictions: pd.DataFrame, relatives: Relatives) -> dict[str
 
     Parameters
     ----------
-    predictions : DataFrame
     relatives : mapping of str to sequence of str
         Related services of a service; one that is missing has none.
     """
@@ -141,7 +140,6 @@ def open_set_table(predictions: pd.DataFrame, relatives: Relatives, *, seed: int
         Of one or several scenarios, in which known and unknown services are.
     relatives : mapping of str to sequence of str
         As for :func:`known_relatives`.
-    seed : int
 
     Returns
     -------

@@ -62,6 +62,8 @@ def compare_own_labels(
 ) -> pd.DataFrame:  # fmt: skip
     """Label some deployments of each service, adapt a model to them, and let it predict the others.
 
+    Raises InputError if no service has more deployments than are labelled at most.
+
     Parameters
     ----------
     base : Identifier
@@ -84,11 +86,6 @@ def compare_own_labels(
     DataFrame
         As :func:`podlab.evaluation.cross_validate` gives it, with the column ``labels``; ``model`` is :data:`BASE` (0
         labels), :data:`OWN` or :data:`BOTH`.
-
-    Raises
-    ------
-    InputError
-        If no service has more deployments than are labelled at most.
     """
     if not labels or min(labels) < 1 or draws < 1:
         raise InputError("give at least one number of labels, and one draw", where="own labels")

@@ -37,10 +37,7 @@ TO_OTHER, FROM_OTHER = "trained here, tested on the other", "trained on the othe
 def read_other(dataset: LabelledSamples, other: pd.DataFrame) -> LabelledSamples:
     """Read another recording's containers of services that the first one has.
 
-    Raises
-    ------
-    InputError
-        If both have fewer than two services in common, or any container.
+    Raises InputError if both have fewer than two services in common, or any container.
     """
     known = set(dataset.containers["service"])
     shared = sorted(known & set(other["service"].dropna()) if "service" in other else ())

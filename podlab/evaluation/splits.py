@@ -79,6 +79,8 @@ def plan_splits(
 ) -> Plan:
     """Plan how to split labelled containers.
 
+    Raises InputError if the column is missing or empty for a container, or nothing could be tested.
+
     Parameters
     ----------
     containers : DataFrame (n_containers,)
@@ -96,11 +98,6 @@ def plan_splits(
         Share of each service's groups to train on, at least one, tested on all others; instead of folds.
     seed : int
         The same arguments give the same splits.
-
-    Raises
-    ------
-    InputError
-        If the column is missing or empty for a container, or nothing could be tested.
     """
     services = containers["service"].to_numpy(object)
     _check_arguments(services, group, folds, iterations, training_ratio)
@@ -170,6 +167,8 @@ def without_services(
 ) -> list[Split]:
     """Leave some services out of each training; test these, and held-out deployments of the others.
 
+    Raises InputError if there are fewer than three services or than two groups.
+
     Parameters
     ----------
     containers : DataFrame (n_containers,)
@@ -180,12 +179,6 @@ def without_services(
     kinds : mapping of str to str, optional
         Services' kinds. Those of one kind are left out in different groups, as far as there are enough of them, so
         that a service's relatives stay known.
-    seed : int
-
-    Raises
-    ------
-    InputError
-        If there are fewer than three services or than two groups.
     """
     names = containers["service"].to_numpy(object)
     there = sorted(set(names), key=lambda name: ((kinds or {}).get(name, ""), name))

@@ -57,6 +57,9 @@ def evaluate(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Identify containers of deployments that training did not see, by podlab and by what it must be compared with.
 
+    Raises InputError if there are not two services, or not two groups of any of them, the group's column is missing, or
+    no container was seen within the longest horizon.
+
     Parameters
     ----------
     samples : DataFrame
@@ -92,12 +95,6 @@ def evaluate(
         ``services`` trained on, ``untested`` among them (too few groups), ``columns`` learned from, ``n_deployments,
         n_containers, n_rows`` within the longest horizon, ``chance`` (one by the number of tested services), ``split``
         and ``seconds`` that it took.
-
-    Raises
-    ------
-    InputError
-        If there are not two services, or not two groups of any of them, the group's column is missing, or no
-        container was seen within the longest horizon.
     """
     began_s = time.monotonic()
     if not horizons_s:

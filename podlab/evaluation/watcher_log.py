@@ -24,6 +24,8 @@ _NAME: Final = ["namespace", "pod", "container"]
 def read_decisions(paths: Sequence[Path]) -> pd.DataFrame:
     """Read the decisions from logs of ``podlab watch``, as ``kubectl logs`` gives them.
 
+    Raises InputError if a file cannot be read, a decision in it is incomplete, or there is none at all.
+
     Parameters
     ----------
     paths : sequence of Path
@@ -36,11 +38,6 @@ def read_decisions(paths: Sequence[Path]) -> pd.DataFrame:
         A row for each decision in order of time: cluster, namespace, pod, pod_uid, container, started_at,
         decided_at, seconds (from start to decision), kind, service (missing: unknown), confidence, seconds_observed,
         revisions, reason and model. A decision announced by two watchers is there once.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be read, a decision in it is incomplete, or there is none at all.
     """
     found = []
     for path in paths:
@@ -82,6 +79,8 @@ def _read_line(line: str, where: str) -> dict[str, Any] | None:
 def join_truth(decisions: pd.DataFrame, samples: pd.DataFrame, unknown: Sequence[str] = ()) -> pd.DataFrame:
     """Add the truth to each decision.
 
+    Raises InputError if no container has both a decision and a truth.
+
     Parameters
     ----------
     decisions : DataFrame
@@ -95,11 +94,6 @@ def join_truth(decisions: pd.DataFrame, samples: pd.DataFrame, unknown: Sequence
     -------
     DataFrame
         Decisions on containers whose truth is known, with ``truth`` and ``outcome``, one of :data:`OUTCOMES`.
-
-    Raises
-    ------
-    InputError
-        If no container has both a decision and a truth.
     """
     labelled = samples.dropna(subset="service") if "service" in samples else samples.head(0).assign(service=None)
     truth = labelled.drop_duplicates([*_NAME, "service"])

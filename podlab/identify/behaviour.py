@@ -256,7 +256,6 @@ def learn_weights(behaviours: Sequence[Behaviour], services: pd.Series, hard: Se
 
     Parameters
     ----------
-    behaviours : sequence of Behaviour
     services : Series of str (n,)
         What each container runs; miners begin with ``miner``.
     hard : sequence of str

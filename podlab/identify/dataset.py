@@ -29,10 +29,7 @@ class Identified:
 def shares_for(identifier: Identifier, dataset: Dataset) -> tuple[list[Share], frozenset[str]]:
     """Divide a data set into shares, and name the metrics that it has any value of.
 
-    Raises
-    ------
-    InputError
-        If none of them is a column of the model, or a partition has no usable footer.
+    Raises InputError if none of them is a column of the model, or a partition has no usable footer.
     """
     shares, metrics = read_shares(dataset)
     if not metrics & set(identifier.columns):
@@ -50,7 +47,8 @@ def identify_dataset(
     """Identify the containers of a data set share by share.
 
     The predictions are those that :meth:`Identifier.identify` makes of all rows at once, except for a container whose
-    values all lie between its first and last seconds, which no model looks at: it counts as one without a value.
+    values all lie between its first and last seconds, which no model looks at: it counts as one without a value. Raises
+    InputError if a partition is not what its manifest says, or the data set has none of the model's columns.
 
     Parameters
     ----------
@@ -68,11 +66,6 @@ def identify_dataset(
     ------
     Identified
         Some containers; clusters one after another, and in each those first that end in earlier partitions.
-
-    Raises
-    ------
-    InputError
-        If a partition is not what its manifest says, or the data set has none of the model's columns.
     """
     shares, metrics = shares_for(identifier, dataset)
     work = partial(_identify, identifier=identifier, metrics=metrics, horizon_s=horizon_s, whole=whole)

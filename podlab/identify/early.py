@@ -36,6 +36,8 @@ Reason = Literal["waiting", "confident", "turned", "unsure", "unlike", "unseen"]
 class TriggerPolicy:
     """When to answer, when to revise, and when to stop waiting.
 
+    Raises InputError if a value is out of its range.
+
     Attributes
     ----------
     confidence : float
@@ -52,11 +54,6 @@ class TriggerPolicy:
     revise_novelty : float
         An answer is revised to "unknown" only by predictions of more novelty than this, 0 to 1. One known container in
         fifty looks novel at some time; the usual threshold would revise too many right answers.
-
-    Raises
-    ------
-    InputError
-        If a value is out of its range.
     """
 
     confidence: float = 0.95
@@ -156,7 +153,6 @@ def update_states(
     ----------
     state : DecisionStates (n,)
         Before.
-    policy : TriggerPolicy
     at_s : float or array (n,)
         Now, in seconds since the waiting for each container began: its start, or when it was first seen.
     predictions : PredictionArrays (n,)

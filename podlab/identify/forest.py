@@ -309,10 +309,7 @@ _SPECS = _COMMON | {
 def forest_from_arrays(arrays: Mapping[str, NDArray[Any]], *, n_features: int, n_classes: int, where: str) -> Forest:
     """Build a forest from a file's arrays after checking that no row can leave it or walk in circles.
 
-    Raises
-    ------
-    InputError
-        If an array is missing or of another type or length, or an index points outside.
+    Raises InputError if an array is missing or of another type or length, or an index points outside.
     """
     specs, by_node = (_NODES, "feature") if "feature" in arrays else (_SPECS, "asked")
     nodes = arrays.get(by_node, np.empty(0))

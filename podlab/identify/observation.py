@@ -58,6 +58,8 @@ class ObservationWindow:
 def choose_windows(spans: ObservationSpans, horizons_s: Sequence[float] | None) -> tuple[ObservationWindow, ...]:
     """Choose the windows to train models for, by what the training containers show.
 
+    Raises InputError if a horizon is not positive.
+
     Parameters
     ----------
     spans : ObservationSpans
@@ -65,11 +67,6 @@ def choose_windows(spans: ObservationSpans, horizons_s: Sequence[float] | None) 
     horizons_s : sequence of float, optional
         Horizons to use, as far as half of the containers show a sample in them. By default, or if none is left, those
         of :data:`HORIZONS_S` that hold two samples and that half of the containers observed from the start reach.
-
-    Raises
-    ------
-    InputError
-        If a horizon is not positive.
     """
     if any(horizon_s <= 0 for horizon_s in horizons_s or ()):
         raise InputError("a horizon must be longer than 0 s", where="horizons")

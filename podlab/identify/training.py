@@ -308,6 +308,8 @@ def select_labelled(
 ) -> tuple[Rows, tuple[str, ...], NDArray[np.intp], NDArray[np.str_]]:  # fmt: skip
     """Keep the labelled containers; give their rows, the services, and each container's service and group.
 
+    Raises InputError if labels or groups are missing, a service is not there, or there are too few.
+
     Parameters
     ----------
     samples : DataFrame
@@ -325,11 +327,6 @@ def select_labelled(
     -------
     tuple of (Rows, tuple of str, array of int (n_containers,), array of str (n_containers,))
         Services are numbered by their place in the second.
-
-    Raises
-    ------
-    InputError
-        If labels or groups are missing, a service is not there, or there are too few.
     """
     if "service" not in samples or samples["service"].isna().all():
         raise InputError(
@@ -369,10 +366,7 @@ def select_labelled(
 def choose_columns(rows: Rows, columns: Sequence[str] | None) -> tuple[str, ...]:
     """Name the metric columns to learn from, of those wanted (by default all) the ones that have a value.
 
-    Raises
-    ------
-    InputError
-        If none has.
+    Raises InputError if none has.
     """
     chosen = FEATURE_METRICS if columns is None else [name for name in MEASURED_METRICS if name in columns]
     used = tuple(name for name in chosen if name in rows.metrics and rows.valid[name].any())

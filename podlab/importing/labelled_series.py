@@ -41,12 +41,8 @@ class Rule:
 def parse_mapping(text: str) -> tuple[Rule, ...]:
     """Read ``given=column``, ``given=column*factor`` and ``given=rate:column``, with commas between.
 
-    ``given=time:%d/%m/%Y`` says how times are written, ``given=anomaly:-1`` what marks an anomaly.
-
-    Raises
-    ------
-    InputError
-        If a part is no rule, names no column of the samples table or one twice, or ``time`` is left out.
+    ``given=time:%d/%m/%Y`` says how times are written, ``given=anomaly:-1`` what marks an anomaly. Raises InputError if
+    a part is no rule, names no column of the samples table or one twice, or ``time`` is left out.
 
     Examples
     --------
@@ -86,12 +82,8 @@ def read_series(path: Path, rules: tuple[Rule, ...]) -> pd.DataFrame:
 
     Times are seconds since any origin, texts that begin with the year, or written as the rule says; those without a
     zone are taken for UTC. Labels are 0 and 1, or true and false, or as the rule says. Columns that no rule names are
-    left out.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, lacks a column, holds what is not a number, or what could be read in two ways.
+    left out. Raises InputError if the file cannot be read, lacks a column, holds what is not a number, or what could be
+    read in two ways.
     """
     try:
         with readable(path), warnings.catch_warnings():

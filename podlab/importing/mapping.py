@@ -257,10 +257,7 @@ class Mapping(_Part):
 def read_mapping(path: Path) -> Mapping:
     """Read a mapping file.
 
-    Raises
-    ------
-    InputError
-        If it cannot be read, is not TOML, or says something that is unknown, missing or ambiguous.
+    Raises InputError if it cannot be read, is not TOML, or says something that is unknown, missing or ambiguous.
     """
     try:
         return Mapping.model_validate(read_toml(path))

@@ -36,10 +36,7 @@ _HAS_ZONE: Final = r"[Tt ]\s*\d[\d:.,]*\s*(?:[Zz]|[+-][\d:]+)$"
 def read_times(foreign: ForeignTable, column: str, time: Time) -> pd.Series:
     """Read the times of all rows, missing where the file has none.
 
-    Raises
-    ------
-    InputError
-        If a time cannot be read so, has no zone, or lies before 2000 or after 2100.
+    Raises InputError if a time cannot be read so, has no zone, or lies before 2000 or after 2100.
     """
     values = foreign.rows[column]
     if not pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_datetime64_any_dtype(values):

@@ -50,8 +50,10 @@ def connect(
 ) -> ApiConnection:
     """Find the API server and the credentials for it; no request is sent yet.
 
-    ``auto`` takes the first that exists: a kubeconfig named by argument or by ``KUBECONFIG``; the service account
-    of the pod podlab runs in; ``~/.kube/config``; with an ``endpoint``, no credentials at all, for ``kubectl proxy``.
+    ``auto`` takes the first that exists: a kubeconfig named by argument or by ``KUBECONFIG``; the service account of
+    the pod podlab runs in; ``~/.kube/config``; with an ``endpoint``, no credentials at all, for ``kubectl proxy``.
+    Raises InputError if no credentials were found, they cannot be read, or they would be sent unencrypted over a
+    network.
 
     Parameters
     ----------
@@ -65,15 +67,6 @@ def connect(
         The kubeconfig's context; its current one by default.
     timeout_s : float
         Longest wait for a connection, and for each piece of an answer, in seconds.
-
-    Returns
-    -------
-    ApiConnection
-
-    Raises
-    ------
-    InputError
-        If no credentials were found, they cannot be read, or they would be sent unencrypted over a network.
     """
     named = str(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG")
     asked_for_file = named is not None or context is not None
@@ -301,6 +294,9 @@ class ApiConnection:
     ) -> bytes:
         """Send one request and read the whole response.
 
+        Raises the errors of :mod:`podlab.kubernetes.errors`; InputError if the server cannot be reached or trusted, or
+        refuses the credentials or the request; PodlabError if the server fails, or the response breaks off.
+
         Parameters
         ----------
         path : str
@@ -312,15 +308,6 @@ class ApiConnection:
             Of the body; it is the kind of a PATCH (:data:`MERGE_PATCH`).
         timeout_s : float, optional
             Instead of the connection's own.
-
-        Raises
-        ------
-        ConflictError, NotFoundError, ForbiddenError, ExpiredError, BusyError
-            See :mod:`podlab.kubernetes.errors`.
-        InputError
-            If the server cannot be reached or trusted, or refuses the credentials or the request.
-        PodlabError
-            If the server fails, or the response breaks off.
         """
         response = self.open(method, path, body, query=query, content_type=content_type, timeout_s=timeout_s)
         try:
@@ -377,13 +364,8 @@ class ApiConnection:
         """Fetch one page of a list, decoded into a msgspec struct, of all namespaces by default.
 
         Selectors are written as for ``kubectl``; ``continue_token`` is the ``metadata.continue`` of the page before.
-
-        Raises
-        ------
-        ExpiredError
-            If the token is too old; the list has to start again.
-        PodlabError
-            As :meth:`request`; also if the response is not what was asked for.
+        Raises ExpiredError if the token is too old, so that the list has to start again; PodlabError as
+        :meth:`request`, and if the response is not what was asked for.
         """
         given = {
             "labelSelector": label_selector, "fieldSelector": field_selector, "limit": limit, "continue": continue_token

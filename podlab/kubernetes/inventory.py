@@ -46,9 +46,10 @@ def read_inventory(
 ) -> pd.DataFrame:
     """List the running containers of a cluster.
 
-    A container is listed while its ``state`` is running: one that waits (pod pending, image not pulled, crash loop)
-    or has ended has no start that a sample could belong to. Sidecars (init containers that always restart) are listed;
-    other init containers and ephemeral ones are left out.
+    A container is listed while its ``state`` is running: one that waits (pod pending, image not pulled, crash loop) or
+    has ended has no start that a sample could belong to. Sidecars (init containers that always restart) are listed;
+    other init containers and ephemeral ones are left out. Raises InputError if the API server cannot be reached or
+    trusted, or refuses; PodlabError if the API server fails, breaks off, or the list expires repeatedly.
 
     Parameters
     ----------
@@ -71,13 +72,6 @@ def read_inventory(
         pod's spec, ``pod_labels`` is a dict, ``owner_kind`` and ``owner_name`` describe the pod's controller and are
         missing for a bare pod. ``image_size_bytes`` is missing where the node's list does not contain the image (by
         default a kubelet reports no more than 50).
-
-    Raises
-    ------
-    InputError
-        If the API server cannot be reached or trusted, or refuses.
-    PodlabError
-        If the API server fails, breaks off, or the list expires repeatedly.
     """
     pods: list[ListedPod] = []
     scopes: Sequence[str | None] = [None] if namespaces is None else list(dict.fromkeys(namespaces))

@@ -192,10 +192,7 @@ def _read_file(path: Path, most_bytes: int) -> bytes:
 def refuse_to_overwrite(folder: Path) -> None:
     """Never replace anything but an older bundle: a folder given by mistake would be lost.
 
-    Raises
-    ------
-    InputError
-        If the folder holds something else.
+    Raises InputError if the folder holds something else.
     """
     inside = names_inside(folder)
     if not inside:

@@ -40,6 +40,8 @@ _SIGN: Final = "podlab models sign FOLDER --key KEY, by somebody whose key you t
 def sign_files(files: Mapping[str, bytes], key_file: Path, *, name: str) -> bytes:
     """Sign all files of a bundle.
 
+    Raises InputError if the file is no such key.
+
     Parameters
     ----------
     files : mapping of str to bytes
@@ -53,11 +55,6 @@ def sign_files(files: Mapping[str, bytes], key_file: Path, *, name: str) -> byte
     -------
     bytes
         The content of ``model.sig``.
-
-    Raises
-    ------
-    InputError
-        If the file is no such key.
     """
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -95,6 +92,9 @@ def sign_files(files: Mapping[str, bytes], key_file: Path, *, name: str) -> byte
 def verify_files(files: Mapping[str, bytes], signature: bytes | None, key_file: Path, *, where: str) -> None:
     """Check that a key signed exactly these files.
 
+    Raises InputError if it did not: there is no signature, it is another key's, or the files are not those that were
+    signed.
+
     Parameters
     ----------
     files : mapping of str to bytes
@@ -105,11 +105,6 @@ def verify_files(files: Mapping[str, bytes], signature: bytes | None, key_file: 
         The public key, PEM.
     where : str
         The bundle's folder, for messages.
-
-    Raises
-    ------
-    InputError
-        If it did not: there is no signature, it is another key's, or the files are not those that were signed.
     """
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric import ec

@@ -92,8 +92,9 @@ def train_all(
     """Run all notebooks in their order, stop at the first that fails, and build the report.
 
     A notebook is skipped if it ran to its end before and nothing that it depends on changed since: its source and
-    parameters, the recordings, podlab and its libraries, and the inputs of the notebooks whose files it reads. So a
-    run goes on where the last one failed.
+    parameters, the recordings, podlab and its libraries, and the inputs of the notebooks whose files it reads. So a run
+    goes on where the last one failed. Raises InputError before anything runs or is removed: if a notebook is missing, a
+    parameter is unknown to all or mistyped, or the reports would replace a file that no run made.
 
     Parameters
     ----------
@@ -113,12 +114,6 @@ def train_all(
         What the report names as the way to get it again.
     progress : callable, optional
         Called before each cell.
-
-    Raises
-    ------
-    InputError
-        Before anything runs or is removed: if a notebook is missing, a parameter is unknown to all or mistyped, or
-        the reports would replace a file that no run made.
     """
     root = find_root(notebooks_dir)
     given = (dict(QUICK) if quick else {}) | dict(parameters or {})
@@ -182,24 +177,16 @@ def run_single(
 ) -> RunResult:
     """Run one notebook into a folder of reports.
 
-    A notebook of one's own joins the run whose report is there. One of podlab's own is refused there, since a report
-    is about one run.
+    A notebook of one's own joins the run whose report is there. One of podlab's own is refused there, since a report is
+    about one run. Raises InputError as :func:`podlab.notebook.run.run_notebook`.
 
     Parameters
     ----------
-    notebook : Path
     parameters : mapping of str to object
         Values by name, before the settings.
     reports_dir : Path
         What the notebook writes for others (samples, model) goes there as well, unless it is :data:`REPORTS` or a
         parameter or setting names another place.
-    settings : Settings
-    progress : callable, optional
-
-    Raises
-    ------
-    InputError
-        As :func:`podlab.notebook.run.run_notebook`.
     """
     root = find_root(notebook.parent)
     known = read_parameters(read_notebook(notebook), where=str(notebook))
@@ -231,10 +218,7 @@ def own_places(reports_dir: Path, root: Path | None) -> dict[str, str]:
 def parameters_from(settings: Settings, notebook: Path) -> dict[str, object]:
     """Return the settings that the user set and that a notebook has parameters for, by name.
 
-    Raises
-    ------
-    InputError
-        If the notebook cannot be read.
+    Raises InputError if the notebook cannot be read.
     """
     known = read_parameters(read_notebook(notebook), where=str(notebook))
     return {name: _as_parameter(value) for name, value in explicitly_set(settings).items() if name in known}
@@ -384,7 +368,8 @@ def _describe(run: RunResult, key: str) -> dict[str, Any]:
 def put_on_card(folder: Path, reports: Path) -> BundleInfo:
     """Add to a model's scores what notebooks measured on the recordings that it was trained on.
 
-    Results of other recordings are left out: they are another model's.
+    Results of other recordings are left out: they are another model's. Raises InputError if the folder is no sound
+    bundle, or a file of results is damaged.
 
     Parameters
     ----------
@@ -392,11 +377,6 @@ def put_on_card(folder: Path, reports: Path) -> BundleInfo:
         The model's bundle. Its digest changes.
     reports : Path
         The folder of reports, with the notebooks' results.
-
-    Raises
-    ------
-    InputError
-        If the folder is no sound bundle, or a file of results is damaged.
     """
     trained_on = {each["sha256"] for each in bundle.verify(folder).manifest["recordings"]}
     own = {

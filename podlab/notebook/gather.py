@@ -35,6 +35,8 @@ class Gathered:
 def gather(source: str, settings: Settings, *, recordings: Sequence[Path | str] = ()) -> Gathered:
     """Gather labelled samples.
 
+    Raises InputError if there is no such source, or it cannot be read.
+
     Parameters
     ----------
     source : {"recording", "influxdb", "prometheus", "kubelet", "cluster"}
@@ -46,11 +48,6 @@ def gather(source: str, settings: Settings, *, recordings: Sequence[Path | str] 
         Addresses, passwords, fetch window, services, cluster.
     recordings : sequence of Path or str
         For ``recording``: the files.
-
-    Raises
-    ------
-    InputError
-        If there is no such source, or it cannot be read.
     """
     if source == "recording":
         samples = read_training([Path(path) for path in recordings], services=settings.services or None)

@@ -30,6 +30,8 @@ def write_notebook_page(
 ) -> None:
     """Write a notebook as a page: its text and results, with the code folded and a list of its sections.
 
+    Raises InputError if the file cannot be written.
+
     Parameters
     ----------
     notebook : NotebookNode
@@ -38,11 +40,6 @@ def write_notebook_page(
         The page.
     around : mapping, optional
         ``previous``, ``report`` and ``next``: ``href`` and ``title`` of the pages to link to, or None.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
     """
     exporter = HTMLExporter(  # type: ignore[no-untyped-call]
         template_name="base",

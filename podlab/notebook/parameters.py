@@ -48,15 +48,12 @@ class Parameter:
     def parse(self, value: object) -> Value:
         """Bring a value to the parameter's type.
 
+        Raises ValueError if it is of another type; the message says what it is.
+
         Parameters
         ----------
         value : object
             A text as typed on a command line, or already a value of the type.
-
-        Raises
-        ------
-        ValueError
-            If it is of another type; the message says what it is.
         """
         if self.optional and (value is None or value == ""):
             return None
@@ -69,6 +66,9 @@ class Parameter:
 def read_parameters(notebook: NotebookNode, *, where: str) -> dict[str, Parameter]:
     """Read which parameters a notebook has.
 
+    Raises InputError if there is not exactly one cell tagged ``parameters``, or it holds anything but assignments of
+    literals.
+
     Parameters
     ----------
     notebook : NotebookNode
@@ -80,11 +80,6 @@ def read_parameters(notebook: NotebookNode, *, where: str) -> dict[str, Paramete
     -------
     dict of str to Parameter
         In the order of the cell.
-
-    Raises
-    ------
-    InputError
-        If there is not exactly one cell tagged ``parameters``, or it holds anything but assignments of literals.
     """
     cells = [cell for cell in notebook.cells if _TAG in cell.metadata.get("tags", [])]
     if len(cells) != 1:
@@ -103,6 +98,8 @@ def read_parameters(notebook: NotebookNode, *, where: str) -> dict[str, Paramete
 def parse_parameters(known: Mapping[str, Parameter], given: Mapping[str, object], *, where: str) -> dict[str, Value]:
     """Check the given values against the parameters of a notebook.
 
+    Raises InputError if a name is unknown or could hold a secret, or a value is of another type.
+
     Parameters
     ----------
     known : mapping of str to Parameter
@@ -116,11 +113,6 @@ def parse_parameters(known: Mapping[str, Parameter], given: Mapping[str, object]
     -------
     dict
         The values in their types, in the order given.
-
-    Raises
-    ------
-    InputError
-        If a name is unknown or could hold a secret, or a value is of another type.
     """
     values: dict[str, Value] = {}
     for name, value in given.items():

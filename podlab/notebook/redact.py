@@ -31,10 +31,7 @@ _QUOTED: Final[tuple[Callable[[str], str], ...]] = (
 def secret_values() -> tuple[str, ...]:
     """Return the secrets of the settings in every form in which they could turn up in a text, longest first.
 
-    Raises
-    ------
-    InputError
-        If the settings are no good.
+    Raises InputError if the settings are no good.
     """
     from podlab.config import Settings, is_secret, load_settings
 

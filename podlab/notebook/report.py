@@ -46,6 +46,9 @@ _HINT: Final = "choose another folder (--out), or move it away"
 def build_report(reports_dir: Path) -> Path:
     """Build ``index.html`` from the results in a folder of reports, and the notebooks' pages with links to each other.
 
+    Raises InputError if there are no results at all, they are damaged or of several runs, or the page cannot be
+    written.
+
     Parameters
     ----------
     reports_dir : Path
@@ -56,11 +59,6 @@ def build_report(reports_dir: Path) -> Path:
     -------
     Path
         The page.
-
-    Raises
-    ------
-    InputError
-        If there are no results at all, they are damaged or of several runs, or the page cannot be written.
     """
     results = read_results(reports_dir)
     if not results:
@@ -220,10 +218,7 @@ def _newest_provenance(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def refuse_other_notebook(source: Path, out_dir: Path) -> None:
     """Refuse a folder in which a notebook's run would replace a notebook that no run made.
 
-    Raises
-    ------
-    InputError
-        If the executed notebook would replace its own source, or somebody's notebook.
+    Raises InputError if the executed notebook would replace its own source, or somebody's notebook.
     """
     target = out_dir / f"{source.stem}.ipynb"
     if target.exists() and source.exists() and target.samefile(source):
@@ -242,11 +237,7 @@ def refuse_other_files(reports_dir: Path, sources: Iterable[Path]) -> None:
     """Refuse a folder of reports in which a run of all notebooks would replace a file that no run made.
 
     Nothing is recognised by its name alone: results say which notebook wrote them, and the page has podlab's title.
-
-    Raises
-    ------
-    InputError
-        If there is such a file; it is named.
+    Raises InputError if there is such a file; it is named.
     """
     for source in sources:
         refuse_other_notebook(source, reports_dir / PAGES)

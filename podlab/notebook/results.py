@@ -54,7 +54,8 @@ class Results:
     """The results of one notebook.
 
     In a run they are kept in ``results/<notebook>.json`` and ``figures/<notebook>-*.svg``. The file is written after
-    each call, so that it holds what there was when a later cell failed. By hand they are only shown.
+    each call, so that it holds what there was when a later cell failed. By hand they are only shown. Raises InputError
+    if a recording cannot be read or the file cannot be written.
 
     Parameters
     ----------
@@ -66,11 +67,6 @@ class Results:
         The files of samples that the results are about.
     seed : int, optional
         The seed of everything random.
-
-    Raises
-    ------
-    InputError
-        If a recording cannot be read or the file cannot be written.
     """
 
     def __init__(
@@ -196,7 +192,6 @@ class Results:
         ----------
         name : str
             What the report calls it; letters, digits and ``_``.
-        figure : matplotlib Figure
         caption : str
             What the figure shows, in a sentence; screen readers read it.
         """
@@ -250,10 +245,7 @@ def new_run_id() -> str:
 def read_results(reports: Path) -> dict[str, dict[str, Any]]:
     """Read the results of all notebooks, by notebook, sorted.
 
-    Raises
-    ------
-    InputError
-        If a file of results is damaged.
+    Raises InputError if a file of results is damaged.
     """
     return {path.stem: _read_json(path) for path in sorted((reports / RESULTS).glob("*.json"))}
 
@@ -283,10 +275,7 @@ def write_json(value: object, target: Path) -> None:
 def plain(value: object) -> Any:
     """Turn a value into JSON's types; what is missing or not finite becomes ``None``.
 
-    Raises
-    ------
-    TypeError
-        If it consists of something else than texts, numbers, times, lists and dicts.
+    Raises TypeError if it consists of something else than texts, numbers, times, lists and dicts.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -320,22 +309,18 @@ def _draw_svg(figure: Figure) -> str:
 def describe_run(recordings: Sequence[Path], seed: int | None) -> dict[str, Any]:
     """Collect what someone needs to get the same numbers again.
 
+    Raises InputError if a recording cannot be read.
+
     Parameters
     ----------
     recordings : sequence of Path
         The files and data sets of samples.
-    seed : int or None
 
     Returns
     -------
     dict
         ``started_at``, ``seed``, ``podlab``, ``python``, ``versions`` by library, ``machine`` (no host name), and
         ``recordings`` with ``file``, ``sha256`` and ``bytes``.
-
-    Raises
-    ------
-    InputError
-        If a recording cannot be read.
     """
     digests = [(path.name, *fingerprint(path)) for path in recordings]
     return {

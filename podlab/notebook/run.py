@@ -86,7 +86,10 @@ def run_notebook(
     """Run a notebook; write it with its outputs, and as a page.
 
     The working folder is the project's root, so that paths among the parameters are relative to it; outside of a
-    project it is the current folder.
+    project it is the current folder. Raises InputError before a kernel starts: if the notebook cannot be read, the
+    parameters do not fit it, or the executed notebook would replace one that no run made; or if the files cannot be
+    written; PodlabError if no kernel could be started; KeyboardInterrupt on Ctrl-C or SIGTERM, after the kernel was
+    stopped and the files were written.
 
     Parameters
     ----------
@@ -107,16 +110,6 @@ def run_notebook(
     -------
     RunResult
         Also when a cell failed, ran too long, or ended the kernel.
-
-    Raises
-    ------
-    InputError
-        Before a kernel starts: if the notebook cannot be read, the parameters do not fit it, or the executed
-        notebook would replace one that no run made; or if the files cannot be written.
-    PodlabError
-        If no kernel could be started.
-    KeyboardInterrupt
-        On Ctrl-C or SIGTERM, after the kernel was stopped and the files were written.
     """
     where = str(path)
     notebook = read_notebook(path)
@@ -149,10 +142,7 @@ def run_notebook(
 def read_notebook(path: Path) -> NotebookNode:
     """Read a Python notebook, without the values that an earlier run may have put into it.
 
-    Raises
-    ------
-    InputError
-        If there is none, or it is not one.
+    Raises InputError if there is none, or it is not one.
     """
     where = str(path)
     try:

@@ -99,19 +99,14 @@ class Growth:
 def fit_growth(size: ArrayLike, cost: ArrayLike) -> Growth:
     """Fit a fixed cost and a cost for each by least squares of relative errors.
 
-    Large costs vary more than small ones, so each measurement counts by the inverse square of its fitted cost, which
-    is found in rounds (McCullagh and Nelder 1989, "Generalized Linear Models", chapter 8: constant coefficient of
-    variation).
+    Large costs vary more than small ones, so each measurement counts by the inverse square of its fitted cost, which is
+    found in rounds (McCullagh and Nelder 1989, "Generalized Linear Models", chapter 8: constant coefficient of
+    variation). Raises ValueError if they are too few, or one is not greater than 0.
 
     Parameters
     ----------
     size, cost : array-like of float (n,)
         Greater than 0; at least three, of two sizes. Repeated measurements stand one beside the other.
-
-    Raises
-    ------
-    ValueError
-        If they are too few, or one is not greater than 0.
     """
     sizes, costs = np.asarray(size, dtype=np.float64), np.asarray(cost, dtype=np.float64)
     known = np.unique(sizes)

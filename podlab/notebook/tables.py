@@ -61,10 +61,7 @@ class Target:
 def read_targets(path: Path = TARGETS_FILE) -> list[Target]:
     """Read the targets; none where there is no such file.
 
-    Raises
-    ------
-    InputError
-        If the file is not TOML, or an entry is not a target.
+    Raises InputError if the file is not TOML, or an entry is not a target.
     """
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8")).get("target", [])

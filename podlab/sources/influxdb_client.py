@@ -141,16 +141,9 @@ class InfluxDatabase:
         """Run one statement and return the answer's bytes, msgpack or (3.x) JSON.
 
         ``bound`` are the values of the ``$names`` in the text; an answer longer than ``max_bytes`` is not read to its
-        end.
-
-        Raises
-        ------
-        InputError
-            If the server cannot be reached, or refuses the user or the statement.
-        TooLargeError
-            If the answer has more than ``max_bytes``, or the server refuses so much at once.
-        PodlabError
-            If the server fails, takes too long, or its answer breaks off.
+        end. Raises InputError if the server cannot be reached, or refuses the user or the statement; TooLargeError if
+        the answer has more than ``max_bytes``, or the server refuses so much at once; PodlabError if the server fails,
+        takes too long, or its answer breaks off.
         """
         form = {"q": text, "epoch": "ns", **self.place}
         if self.version.major == 3:

@@ -14,10 +14,8 @@ from podlab.errors import InputError
 def format_tags(tags: Mapping[str, str], *, where: str) -> str:
     r"""Write the tags of a point with a comma before each, sorted as the server stores them; empty ones are left out.
 
-    Raises
-    ------
-    InputError
-        If a value cannot be a tag: the protocol has no way to write a line break in it or a backslash at its end.
+    Raises InputError if a value cannot be a tag: the protocol has no way to write a line break in it or a backslash at
+    its end.
 
     Examples
     --------

@@ -309,16 +309,10 @@ class PrometheusApi:
     ) -> bytes:
         """Ask one question of a path below ``/api/v1/`` and return the answer's bytes.
 
-        The parameters are sent in the body, because thousands of pods' names do not fit into an address.
-
-        Raises
-        ------
-        InputError
-            If the server cannot be reached or trusted, or refuses the user or the question.
-        TooLargeError
-            If the answer has more than ``max_bytes``, or the server refuses so much at once.
-        PodlabError
-            If the server fails, takes too long, or its answer breaks off.
+        The parameters are sent in the body, because thousands of pods' names do not fit into an address. Raises
+        InputError if the server cannot be reached or trusted, or refuses the user or the question; TooLargeError if the
+        answer has more than ``max_bytes``, or the server refuses so much at once; PodlabError if the server fails,
+        takes too long, or its answer breaks off.
         """
         # Half an answer looks like pods that ended: rather none. Thanos, VictoriaMetrics; others ignore it.
         whole = {"partial_response": "false", "deny_partial_response": "1"}

@@ -82,15 +82,8 @@ def write_series(series: Sequence[OutSeries], api: PrometheusApi, *, again: bool
     """Write series into a server that takes remote writes; return the number of samples.
 
     If ``again``, a request that the server refuses as older than what it has is taken for one that had arrived before.
-
-    Raises
-    ------
-    InputError
-        If the server cannot be reached, takes no remote writes, or refuses the user.
-    OutOfOrderError
-        If the server has newer samples.
-    PodlabError
-        If the server fails.
+    Raises InputError if the server cannot be reached, takes no remote writes, or refuses the user; OutOfOrderError if
+    the server has newer samples; PodlabError if the server fails.
     """
     written = 0
     for batch in _batches(series):

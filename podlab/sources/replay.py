@@ -315,10 +315,6 @@ def replay(
     clock, sleep : callable
         The present in seconds since 1970, and how to wait.
 
-    Returns
-    -------
-    Replayed
-
     Raises
     ------
     InputError

@@ -111,7 +111,6 @@ class Alarms:
             Their slots, none twice.
         time_s : array of float64 (n,)
             Times of the samples.
-        scores : StepScores
         may_rise : array of bool (n,)
             Whether there may be a new alarm.
 
@@ -158,7 +157,6 @@ class AlarmThrottle:
 
     Parameters
     ----------
-    cluster : str
     steady : callable
         A clock that never goes back, in seconds.
     """

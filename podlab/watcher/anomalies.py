@@ -113,7 +113,6 @@ class AnomalyMonitor:
     ----------
     library : DetectorLibrary or None
         The detectors; None: no container is scored.
-    fetcher : SampleFetcher
 
     Attributes
     ----------

@@ -48,7 +48,6 @@ def watch(settings: Settings, *, once: bool = False, dry_run: bool = False) -> N
 
     Parameters
     ----------
-    settings : Settings
     once : bool
         Check what runs now, announce what it is even if it was announced before, and end.
     dry_run : bool

@@ -41,7 +41,6 @@ class Console:
 
     Parameters
     ----------
-    watcher : Watcher
     steady : callable
         Its clock that never goes back.
     """

@@ -36,6 +36,8 @@ Object = dict[str, Any]
 class LeaderElection:
     """Takes part in the election.
 
+    Raises InputError if ``place`` is not of that form.
+
     Parameters
     ----------
     connection : ApiConnection
@@ -46,17 +48,11 @@ class LeaderElection:
         Identifies this watcher.
     healthy : callable
         Whether this watcher works; one that does not gives the Lease up.
-    clock : Clock
 
     Attributes
     ----------
     leader_alive_s : float or None
         When another holder last renewed the Lease, on the steady clock.
-
-    Raises
-    ------
-    InputError
-        If ``place`` is not of that form.
     """
 
     def __init__(
@@ -88,10 +84,7 @@ class LeaderElection:
     def attempt(self) -> None:
         """Renew the Lease, or take it where it is free.
 
-        Raises
-        ------
-        PodlabError
-            If the API server does not take part.
+        Raises PodlabError if the API server does not take part.
         """
         begun_s = self._clock.steady()
         held = self._read()

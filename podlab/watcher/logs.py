@@ -45,10 +45,7 @@ class JsonLines:
     def write(self, fields: dict[str, object]) -> None:
         """Write one object, with the time in front.
 
-        Raises
-        ------
-        PodlabError
-            If the disk is full, or the reader is gone.
+        Raises PodlabError if the disk is full, or the reader is gone.
         """
         stamp = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"time": stamp, **fields}, ensure_ascii=False, allow_nan=False, default=str)
@@ -87,7 +84,6 @@ class JsonHandler(logging.Handler):
 
     Parameters
     ----------
-    lines : JsonLines
     steady : callable
         A clock that never goes back, in seconds.
     """

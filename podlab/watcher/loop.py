@@ -50,13 +50,10 @@ class Watcher:
     ----------
     open_source : callable
         Opens the source of some metrics: those that the model reads.
-    model : ReloadableModel
     sinks : sequence of Sink
         In the order in which they get announcements.
     store : StateStore
         What was announced before.
-    options : WatcherOptions
-    clock : Clock
     health : SourceHealth, optional
         Whether metrics come at all.
     interruptible : callable

@@ -273,10 +273,7 @@ class Sink(Protocol):
     def send(self, announcement: Announcement) -> bool:
         """Send one announcement; False: it was sent before, by this watcher or by another.
 
-        Raises
-        ------
-        PodlabError
-            If it cannot be sent now; it is tried again later.
+        Raises PodlabError if it cannot be sent now; it is tried again later.
         """
 
 
@@ -299,8 +296,6 @@ class Notifier:
 
     Parameters
     ----------
-    sinks : sequence of Sink
-    store : StateStore
     failed : callable
         Called with what failed and its error: ``sink NAME``, or ``state`` for the store.
     steady : callable

@@ -219,6 +219,8 @@ class Metrics:
 class ReloadableModel:
     """The last valid bundle of a folder, replaced while the watcher runs when the folder changes.
 
+    Raises InputError if the folder holds no valid bundle at the start.
+
     Parameters
     ----------
     folder : Path
@@ -230,11 +232,6 @@ class ReloadableModel:
     ----------
     refused : str or None
         Why the folder's present content is not in use; None when it is.
-
-    Raises
-    ------
-    InputError
-        If the folder holds no valid bundle at the start.
     """
 
     def __init__(self, folder: Path, key_file: Path | None = None) -> None:

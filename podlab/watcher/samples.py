@@ -318,8 +318,6 @@ class SampleFetcher:
         Opens the source of some metrics, such as :func:`podlab.live.live_source`.
     metrics : tuple of str
         The metrics to fetch.
-    options : WatcherOptions
-    clock : Clock
     interruptible : callable
         The context in which a query may be broken off.
     """
@@ -364,7 +362,6 @@ class SampleFetcher:
 
         Parameters
         ----------
-        containers : sequence of TrackedContainer
         take : callable
             Receives the samples of each query.
         newest_s : callable

@@ -32,6 +32,8 @@ _KEPT_SHARE: Final = 0.8
 class StateStore:
     """The last announced decision on each container, in memory and in a file.
 
+    Raises InputError if the file exists and cannot be read, or contains something else.
+
     Parameters
     ----------
     path : Path, optional
@@ -39,11 +41,6 @@ class StateStore:
     most_bytes : int
         The file never grows beyond this: if not all containers fit, it holds the newest announcements, and the others
         may be announced again after a restart.
-
-    Raises
-    ------
-    InputError
-        If the file exists and cannot be read, or contains something else.
     """
 
     def __init__(self, path: Path | None, *, most_bytes: int = MOST_BYTES) -> None:
@@ -68,10 +65,8 @@ class StateStore:
     def record(self, records: Iterable[DecisionRecord]) -> None:
         """Store announced decisions.
 
-        Raises
-        ------
-        PodlabError
-            If the file cannot be written; they are kept in memory, and the whole file is written the next time.
+        Raises PodlabError if the file cannot be written; they are kept in memory, and the whole file is written the
+        next time.
         """
         new = list(records)
         self._records |= {record.key: record for record in new}

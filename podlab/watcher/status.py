@@ -116,18 +116,13 @@ class StatusServer:
     """Serves a status; use it in a ``with`` block.
 
     ``/metrics``, ``/containers`` and ``/workloads`` (JSON), ``/containers/POD_UID/CONTAINER`` (with recent samples and
-    evidence), ``/healthz``, ``/readyz``, and ``/``, a page for people, which asks for ``/overview``.
+    evidence), ``/healthz``, ``/readyz``, and ``/``, a page for people, which asks for ``/overview``. Raises InputError
+    if it is not an address, or in use.
 
     Parameters
     ----------
     listen : str
         ``host:port``; port 0 takes a free one.
-    status : WatcherStatus
-
-    Raises
-    ------
-    InputError
-        If it is not an address, or in use.
     """
 
     def __init__(self, listen: str, status: WatcherStatus) -> None:

@@ -134,6 +134,8 @@ def stream_containers(
 ) -> Iterator[Batch]:
     """Give the containers of a share, each once and complete, in order of their identity.
 
+    Raises InputError if a partition is not what its manifest says; the error names it.
+
     Parameters
     ----------
     metrics : collection of str, optional
@@ -148,11 +150,6 @@ def stream_containers(
     ------
     Batch
         Of about :data:`BATCH_ROWS` rows or one large container.
-
-    Raises
-    ------
-    InputError
-        If a partition is not what its manifest says; the error names it.
     """
     wanted = {name for each in share.partitions for name in dataset.columns_of(each, metrics, labels)}
     names = [name for name in ALL_COLUMNS if name in wanted]
@@ -331,6 +328,8 @@ def sample_datasets(
 ) -> pd.DataFrame:
     """Read labelled containers of data sets, at most ``most_rows`` rows, not yet in order.
 
+    Raises InputError if nothing is labelled, or not even one container fits.
+
     Parameters
     ----------
     head_s : float
@@ -345,11 +344,6 @@ def sample_datasets(
         Draws the containers.
     progress : callable, optional
         Called before each share of a data set is counted, and before it is read.
-
-    Raises
-    ------
-    InputError
-        If nothing is labelled, or not even one container fits.
     """
     shares = [(dataset, share) for dataset in datasets for share in read_shares(dataset)[0]]
 

@@ -306,7 +306,8 @@ def append(
 ) -> Append:
     """Add a samples table to the data set in a folder, or at a URL, which is made if it is not there.
 
-    Readers see all of it or, if this raises or is killed, nothing.
+    Readers see all of it or, if this raises or is killed, nothing. Raises InputError if the table is not a samples
+    table, the folder holds something else, or cannot be written.
 
     Parameters
     ----------
@@ -314,11 +315,6 @@ def append(
         SHA-256 of the file that the table was read from, to tell later that it was added.
     clock : callable, optional
         Gives the time, which orders the appends.
-
-    Raises
-    ------
-    InputError
-        If the table is not a samples table, the folder holds something else, or cannot be written.
     """
     store = open_store(path)
     names = store.names()
@@ -367,17 +363,13 @@ def vacuum(
     """Remove the files of appends that were begun long ago and were not completed, and old working files.
 
     Rows that readers see are never touched. A writer that is still at work after ``older_than`` would lose what it
-    wrote: its append then names files that are missing. ``dry_run`` removes nothing.
+    wrote: its append then names files that are missing. ``dry_run`` removes nothing. Raises InputError if the folder is
+    not there or not a data set, or a file cannot be removed.
 
     Returns
     -------
     dict of str to int
         Bytes of the files removed, by name.
-
-    Raises
-    ------
-    InputError
-        If the folder is not there or not a data set, or a file cannot be removed.
     """
     store = open_store(path)
     if url_of(path) is None and not Path(path).exists():
