@@ -134,6 +134,7 @@ def main() -> int:
         copy = Path(folder) / "copy"
         ignore = shutil.ignore_patterns(".git", ".venv", "recordings", "models", "__pycache__", ".cache")
         shutil.copytree(ROOT, copy, ignore=ignore)
+        (copy / "data/recordings").symlink_to(ROOT / "data/recordings")  # large, and read only
         os.chdir(copy)
         sys.path[0] = str(copy)
         os.environ["PYTHONPATH"] = str(copy)
