@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS
+from podlab.errors import InputError
 from podlab.sources.influxdb import InfluxSource
 from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.kubelet_answers import read_family
@@ -103,3 +104,15 @@ def test_only_the_pods_asked_for(influxd: Influxd, database: str) -> None:
     got = source.fetch(BEGIN, BEGIN + pd.Timedelta("120s"), pods=["kv", "nobody"])
     assert set(got["pod"]) == {"kv"}
     assert got["rx_bytes"].notna().any()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_is_counted_per_pod_alone_makes_no_rows(influxd: Influxd, database: str, version: int) -> None:
+    """As with ``namepass = ["container_network_*"]``: there is no container to whose row it would belong."""
+    network = [line for line in telegraf(version) if "container_network_" in line]
+    assert network
+    with pytest.raises(InputError, match=r"the database has .*; missing are kubernetes_pod_container"):
+        fetch(influxd, database, network)
+    own = f"kubernetes_pod_container,container_name=main,namespace=real,pod_name=kv memory_rss_bytes=1i {BEGIN.value}"
+    got = fetch(influxd, database, [*network, own])
+    assert got["memory_rss_bytes"].tolist() == [1]

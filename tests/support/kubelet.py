@@ -145,14 +145,15 @@ class Kubelet:
         return KubeletAddress(self.node, "127.0.0.1", self._server.server_address[1])
 
     def now(self) -> _Now:
-        """Each container's newest sample."""
+        """Each container's newest sample, of its newest start; the newest first, which tells of the pod."""
         at_s = self.clock()
         found = []
         for key, taken_s, rows in self._lives:
             last = int(taken_s.searchsorted(at_s, side="right")) - 1
             if last >= 0 and at_s <= taken_s[-1] + _GONE_S:
                 found.append((key, rows[last]))
-        return found
+        newest = {key[:4]: (key, row) for key, row in sorted(found, key=lambda each: each[1]["time"])}
+        return [*newest.values()][::-1]
 
     def summary(self) -> dict[str, Any]:
         """Give the answer to ``/stats/summary``."""
