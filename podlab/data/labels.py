@@ -315,7 +315,8 @@ def write_label_table(labels: pd.DataFrame, path: Path) -> None:
 def _read_parquet(path: Path) -> pd.DataFrame:
     # What pandas wrote beside the columns is left aside: names that are its index are columns like others, a count is
     # none.
-    table = check_text(pq.read_table(path))
+    with pq.ParquetFile(path) as file:  # a folder's name such as pod=web is no column
+        table = check_text(file.read())
     return to_frame(table.drop_columns([name for name in table.column_names if name.startswith("__index_level_")]))
 
 

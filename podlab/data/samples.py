@@ -346,9 +346,9 @@ def check_text(table: Table) -> Table:
     """
     import pyarrow as pa
 
-    for name in table.column_names:
+    for name, column in zip(table.column_names, table.columns, strict=True):
         try:
-            table[name].validate(full=True)
+            column.validate(full=True)
         except pa.ArrowInvalid as error:
             raise pa.ArrowInvalid(f"column {name!r}: {str(error).strip()}") from None
     return table

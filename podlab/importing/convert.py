@@ -60,6 +60,8 @@ _INSTANT: Final = "instant"
 _VALUE: Final = "value"
 _AGE_UNITS_S: Final = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "text": 60.0}
 _MOST_AGE_S: Final = 100 * 366 * 86400.0
+_COMMAS_AND_POINTS: Final = str.maketrans(",.", ".,")
+_COMMA: Final = re.compile(r"\s*[+-]?\d+,\d+\s*")
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,10 @@ def _check_columns(foreign: ForeignTable, mapping: Mapping) -> None:
         if again:
             what = f"column {missing[0]!r} is there twice"
             raise InputError(what, where=where, hint=f"name one of {', '.join(map(repr, again))}")
-        raise InputError(f"there is no column {missing[0]!r}", where=where, hint=f"it has {_some(list(table))}")
+        hint = f"it has {_some(list(table))}"
+        if len(table.columns) == 1 and len(str(table.columns[0]).split()) > 1:
+            hint += ", which is one column: put commas, semicolons or tabs between several"
+        raise InputError(f"there is no column {missing[0]!r}", where=where, hint=hint)
 
 
 def _some(names: Sequence[object]) -> str:
@@ -263,25 +268,36 @@ def _numbers(foreign: ForeignTable, column: Column, mapping: Mapping) -> pd.Seri
         for label, text in column.where.items():
             meant &= table[label] == text
         values = table[mapping.long.value].where(meant.fillna(False))
+    given = values
+    if mapping.decimal == "," and not pd.api.types.is_numeric_dtype(values):
+        values = values.map(lambda value: value.translate(_COMMAS_AND_POINTS) if isinstance(value, str) else value)
     if column.unit == TEXT:
         try:
             return read_quantities(values, CATALOGUE[column.metric].unit, column.part)
         except QuantityError as error:
             position = np.flatnonzero(values.astype("str") == error.text)[0]
-            raise foreign.fault(column.name, position, str(error)) from error
+            what = str(error).replace(error.text, str(given.iloc[position]))
+            raise foreign.fault(column.name, position, what) from error
     if not pd.api.types.is_numeric_dtype(values):
         values = known_text(values, where=foreign.where)
         values = values.mask(is_missing(values, MISSING_NUMBERS))
     numbers = as_numbers(values)
+    if pd.api.types.is_float_dtype(numbers):
+        numbers = numbers.astype("Float64")  # in half of a float's bits, the limits below are infinite
     if pd.api.types.is_bool_dtype(numbers):
         raise InputError(f"column {column.name!r} is true and false, not numbers", where=foreign.where)
     bad = np.flatnonzero((numbers.isna() & values.notna()) | (numbers < 0).fillna(False))
     if len(bad):
         what = "is negative" if numbers.notna().iloc[bad[0]] else "is not a number"
-        raise foreign.fault(column.name, bad[0], f"{str(values.iloc[bad[0]])[:60]!r} {what}")
+        shown = str(given.iloc[bad[0]])[:60]
+        hint = "if its comma is a decimal one, write decimal = ',' in the mapping" if _COMMA.fullmatch(shown) else None
+        raise foreign.fault(column.name, bad[0], f"{shown!r} {what}", hint)
+    # Infinite is no measurement, as in live sources.
+    infinite = (numbers == np.inf).fillna(False)
+    numbers, values = numbers.mask(infinite), values.mask(infinite)
     is_whole = pd.api.types.is_integer_dtype(numbers)
     most = int(_INT64_END / column.factor) if is_whole else _INT64_END / column.factor
-    large = ((numbers >= most) & (numbers != np.inf)).fillna(False).to_numpy(dtype=bool)
+    large = (numbers >= most).fillna(False).to_numpy(dtype=bool)
     if large.any():
         what = "%s: %d values of %s are beyond 2**63 and count as missing"
         log.warning(what, foreign.where, int(large.sum()), column.name)

@@ -230,6 +230,8 @@ class Mapping(_Part):
     """A whole mapping file."""
 
     format: FileFormat | None = None
+    #: What stands before the fraction of the metrics' numbers.
+    decimal: Literal[".", ","] = "."
     time: Time
     identity: Identity
     labels: Labels = Labels()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -25,8 +26,18 @@ from podlab.sources.prometheus_client import QueryError, read_matrix
 
 _MOST_SHOWN: Final = 40
 _ESCAPE: Final = "\x1b"
-#: How files begin that have to be unpacked first.
-_PACKED: Final = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd", b"PAR1": "Parquet"}
+#: How files begin that are no text, and what to do with them.
+_PACKED: Final = {
+    b"\x1f\x8b": "gzip: unpack it first", b"BZh": "bzip2: unpack it first", b"\xfd7zXZ\x00": "xz: unpack it first",
+    b"\x28\xb5\x2f\xfd": "zstd: unpack it first", b"\x04\x22\x4d\x18": "lz4: unpack it first",
+    b"PK\x03\x04": "zip, or a spreadsheet: unpack it, or save it as CSV", b"PAR1": "Parquet",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet: save it as CSV",
+    b"SQLite format 3": "a database of SQLite: export a table as CSV",
+}  # fmt: skip
+#: Between the fields of a line without commas.
+_SEPARATORS: Final = (";", "\t", "|")
+#: InfluxDB 2 writes such lines above each table's header.
+_ANNOTATIONS: Final = ("#group", "#datatype", "#default")
 
 
 @dataclass(frozen=True)
@@ -61,8 +72,10 @@ def read_text(path: Path) -> str:
     Raises ValueError, which says in which line, if it is no such text, or holds the control codes of a terminal.
     """
     content = path.read_bytes()
-    if packed := next((kind for begin, kind in _PACKED.items() if content.startswith(begin)), None):
-        raise ValueError(f"is {packed}, not text")
+    if packed := _packed(content):
+        raise ValueError(f"is not text, but {packed}")
+    if b"\0" in content[:_MOST_SHOWN] and content[:2] not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise ValueError("line 1: holds zero bytes, as UTF-16 without a byte order mark; save it in UTF-8")
     try:
         text = decode_text(content)
     except UnicodeDecodeError as error:
@@ -76,14 +89,23 @@ def read_text(path: Path) -> str:
     return text
 
 
+def _packed(content: bytes) -> str | None:
+    return next((kind for begin, kind in _PACKED.items() if content.startswith(begin)), None)
+
+
 def _begin_of(text: str, number: int, *, newline: str = "\n") -> str:
     """Show how a line begins, counted from 1; with ``newline=""`` a lone carriage return ends one too, as in CSV."""
     line = [*io.StringIO(text, newline=newline), ""][number - 1].rstrip("\r\n")
     return repr(line[:_MOST_SHOWN] + ("..." if len(line) > _MOST_SHOWN else ""))
 
 
-def _from_rows(rows: Sequence[Sequence[str]], lines: Sequence[int], text: str, path: Path) -> ForeignTable:
-    """Make a table of rows, of which the first names the columns; ValueError if one has more or fewer fields."""
+def _from_rows(
+    rows: Sequence[Sequence[str]], lines: Sequence[int], text: str, path: Path, default: Sequence[str] = ()
+) -> ForeignTable:
+    """Make a table of rows, of which the first names the columns; ValueError if one has more or fewer fields.
+
+    ``default`` says what empty fields of a column stand for.
+    """
     # An empty line has no field; editors and shells leave one at the end.
     filled = [(row, line) for row, line in zip(rows, lines, strict=True) if row]
     if not filled:
@@ -94,9 +116,10 @@ def _from_rows(rows: Sequence[Sequence[str]], lines: Sequence[int], text: str, p
             raise ValueError(
                 f"line {line} has {len(row)} fields, not {len(names)}: {_begin_of(text, line, newline='')}"
             )
+    defaults = [*(value or None for value in default), *[None] * len(names)][: len(names)]
     # Of files that were written one behind the other, each has a header.
     data = [(row, line) for row, line in data if row != names]
-    cells = [[field or None for field in row] for row, _ in data]
+    cells = [[field or default for field, default in zip(row, defaults, strict=True)] for row, _ in data]
     table = pd.DataFrame(cells, columns=pd.Index(list(names)), dtype="object")
     return ForeignTable.of(table, [line for _, line in data], "line", path)
 
@@ -239,9 +262,12 @@ def read_table(path: Path, file_format: FileFormat | None) -> ForeignTable:
     """
     chosen = file_format or _BY_ENDING.get(path.suffix.lower())
     if chosen is None:
+        with readable(path), path.open("rb") as file:
+            packed = _packed(file.read(_MOST_SHOWN))
         raise InputError(
-            "a file of unknown format", where=str(path), hint="say it in the mapping, such as format = 'csv'"
-        )
+            "a file of unknown format" if packed is None else f"is not text, but {packed}",
+            where=str(path), hint=None if packed else "say it in the mapping, such as format = 'csv'",
+        )  # fmt: skip
     with readable(path):
         try:
             table = _READERS[chosen](path)
@@ -260,26 +286,62 @@ def read_table(path: Path, file_format: FileFormat | None) -> ForeignTable:
 def _read_csv(path: Path) -> ForeignTable:
     # As text: a pod may be named `1e5` or `null`, and guessed types lose digits of counters.
     text = read_text(path)
+    separator, skipped = _separator(text)
     rows: list[list[str]] = []
-    lines = [1]
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
+    lines = [1 + skipped]
+    content = io.StringIO(text, newline="")
+    for _ in range(skipped):
+        content.readline()
+    reader = csv.reader(content, strict=True, skipinitialspace=True, delimiter=separator)
     try:
         # A row in quotes may go over several lines: it is called by its first.
         for row in reader:
             rows.append(row)
-            lines.append(reader.line_num + 1)
+            lines.append(reader.line_num + skipped + 1)
     except csv.Error as error:
         raise ValueError(f"line {lines[-1]}: {error}: {_begin_of(text, lines[-1], newline='')}") from error
+    if rows and rows[0][:1] and rows[0][0] in _ANNOTATIONS:
+        return _from_annotated(rows, lines, text, path)
     return _from_rows(rows, lines[:-1], text, path)
+
+
+def _separator(text: str) -> tuple[str, int]:
+    """Find what stands between fields, and how many lines say only that, as spreadsheets' ``sep=;``."""
+    first = text.partition("\n")[0].rstrip("\r")
+    if first[:4].lower() == "sep=" and len(first) == 5:
+        return first[4], 1
+    found = [each for each in _SEPARATORS if each in first]
+    return (found[0], 0) if found and "," not in first else (",", 0)
+
+
+def _from_annotated(rows: Sequence[list[str]], lines: Sequence[int], text: str, path: Path) -> ForeignTable:
+    """Put the tables together that InfluxDB 2 writes one below the other, each with columns of its own."""
+    begins = [n for n, row in enumerate(rows) if _annotation(row) and not (n and _annotation(rows[n - 1]))]
+    parts = []
+    for begin, end in zip(begins, [*begins[1:], len(rows)], strict=True):
+        defaults = next((row[1:] for row in rows[begin:end] if _annotation(row) == "#default"), [])
+        own = [number for number in range(begin, end) if not _annotation(rows[number])]
+        parts.append(_from_rows([rows[n] for n in own], [lines[n] for n in own], text, path, ["", *defaults]))
+    table = pd.concat([part.rows for part in parts], ignore_index=True)
+    return ForeignTable.of(table, np.concatenate([part.lines for part in parts]), "line", path)
+
+
+def _annotation(row: Sequence[str]) -> str | None:
+    return row[0] if row and row[0] in _ANNOTATIONS else None
 
 
 def _read_parquet(path: Path) -> ForeignTable:
     # What pandas wrote beside the columns is left aside: its index is a column like others.
-    table = check_text(pq.read_table(path))
+    # Read as one file: a folder's name such as ``pod=web`` beside it is no column.
+    with pq.ParquetFile(path) as file:
+        table = check_text(file.read())
     for number, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type):
             table = table.set_column(number, field.name, table.column(number).cast(field.type.value_type))
-    return ForeignTable.of(to_frame(table), np.arange(1, table.num_rows + 1), "row", path)
+    # By position: of two columns of one name, pandas would read both as the type of one.
+    frame = to_frame(table.rename_columns([str(number) for number in range(table.num_columns)]))
+    frame = frame.set_axis(pd.Index(table.column_names), axis=1)
+    return ForeignTable.of(frame, np.arange(1, table.num_rows + 1), "row", path)
 
 
 def _read_json_lines(path: Path) -> ForeignTable:

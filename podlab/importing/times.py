@@ -50,7 +50,7 @@ def read_times(foreign: ForeignTable, column: str, time: Time) -> pd.Series:
     times = _with_zone(times, time.zone, f"column {column!r}", foreign.where)
     out = np.flatnonzero((times < _PLAUSIBLE[0]) | (times > _PLAUSIBLE[1]))
     if len(out):
-        what = f"{values.iloc[out[0]]!r} would be in {times.iloc[out[0]].year}"
+        what = f"{str(values.iloc[out[0]])!r} would be in {times.iloc[out[0]].year}"
         raise foreign.fault(column, out[0], what, f"is {time.format!r} right? {_OTHERS}")
     if time.round is not None:
         times = times.dt.floor(f"{round(parse_duration_s(time.round, where='time.round') * _NS_PER_S)}ns")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import codecs
 import json
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podlab.errors import InputError
-from podlab.importing.mapping import read_mapping
+from podlab.importing import import_files
+from podlab.importing.mapping import Mapping, read_mapping
 from podlab.importing.readers import read_arff, read_table
 from tests.importing.conftest import BEGIN_S, CPU, LONG, MEMORY, RX, Import, answer_of
 
@@ -72,11 +77,119 @@ def test_a_line_that_is_no_text_is_named(bring: Import) -> None:
         bring(CSV.encode() + b"a\xff,1,2\n", columns=[CPU])
 
 
-@pytest.mark.parametrize(("begin", "kind"), [(b"\x1f\x8b\x08", "gzip"), (b"PK\x03\x04", "zip"), (b"PAR1", "Parquet")])
-@pytest.mark.parametrize("ending", ["csv", "jsonl", "json"])
+@pytest.mark.parametrize(
+    ("begin", "kind"),
+    [
+        (b"\x1f\x8b\x08", "gzip: unpack it first"),
+        (b"BZh91AY", "bzip2: unpack it first"),
+        (b"\xfd7zXZ\x00", "xz: unpack it first"),
+        (b"\x28\xb5\x2f\xfd", "zstd: unpack it first"),
+        (b"PK\x03\x04", "zip, or a spreadsheet: unpack it, or save it as CSV"),
+        (b"PAR1", "Parquet"),
+        (b"SQLite format 3\x00", "a database of SQLite: export a table as CSV"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "json", "csv.gz", "xlsx"])
 def test_what_has_to_be_unpacked_first_is_told(bring: Import, begin: bytes, kind: str, ending: str) -> None:
-    with pytest.raises(InputError, match=f"is {kind}, not text"):
+    with pytest.raises(InputError, match=f"is not text, but {kind}"):
         bring(begin + bytes(20), columns=[CPU], ending=ending)
+
+
+def test_utf_16_without_a_mark_is_told(bring: Import) -> None:
+    with pytest.raises(InputError, match="line 1: holds zero bytes, as UTF-16 without a byte order mark"):
+        bring(CSV.encode("utf-16-le"), columns=[CPU])
+    assert len(bring(CSV.encode("utf-16"), columns=[CPU]).samples) == len(bring(CSV, columns=[CPU]).samples) > 0
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("says_so", [False, True])
+def test_what_spreadsheets_put_between_fields(bring: Import, separator: str, end: str, says_so: bool) -> None:
+    rows = ["pod,time,cpu", f"a,{BEGIN_S},1", f'"a",{BEGIN_S + 9},2', f"a,{BEGIN_S + 18},none"]
+    head = f"sep={separator}{end}" if says_so else ""
+    text = head + "".join(row.replace(",", separator) + end for row in rows)
+    assert bring(text, columns=[CPU]).samples["cpu_usage_nanocores"].tolist() == [1, 2]
+    with pytest.raises(InputError, match=f"line {5 + says_so}: 'soon' is not a number"):
+        bring(text + separator.join(("a", "soon", "3")), columns=[CPU])
+
+
+def test_columns_that_are_only_aligned_are_told(bring: Import) -> None:
+    with pytest.raises(InputError, match=r"it has NAME +CPU.*, which is one column: put commas, semicolons or tabs"):
+        bring("NAME    CPU(cores)   MEMORY(bytes)\nweb-1   1m           5Mi\n", columns=[CPU])
+
+
+def test_a_decimal_comma_is_read_where_the_mapping_says_so(bring: Import) -> None:
+    text = f"pod;time;cpu;mem\na;{BEGIN_S};1,5;2,5MiB\na;{BEGIN_S + 9};2;3MiB\n"
+    columns = [CPU, {**MEMORY, "unit": "text"}]
+    with pytest.raises(InputError, match="line 2: '1,5' is not a number; if its comma is a decimal one, write decimal"):
+        bring(text, columns=columns)
+    samples = bring(text, columns=columns, decimal=",").samples
+    assert samples["cpu_usage_nanocores"].tolist() == [1.5, 2]
+    assert samples["memory_usage_bytes"].tolist() == [2.5 * 2**20, 3 * 2**20]
+    # Thousands are not told from decimals by guessing.
+    for bad, words in (
+        (text.replace("1,5;", "1.234;"), "'1.234' is not a number"),
+        (text.replace("2,5M", "1.5M"), "'1.5MiB'"),
+    ):
+        with pytest.raises(InputError, match=words):
+            bring(bad, columns=columns, decimal=",")
+
+
+ANNOTATED = f"""#group,false,false,false,false,true,true
+#datatype,string,long,long,double,string,string
+#default,_result,,,,,
+,result,table,time,_value,_field,pod
+,,0,{BEGIN_S},5,mem,a
+,,0,{BEGIN_S + 10},6,mem,a
+
+#group,false,false,false,false,true,true,true
+#datatype,string,long,long,long,string,string,string
+#default,_result,,,,,,n0
+,result,table,time,_value,_field,pod,node
+,,1,{BEGIN_S},1000,cpu,a,n1
+,,1,{BEGIN_S + 10},2000,cpu,b,
+
+"""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_annotated_tables_of_influxdb_2_are_put_together(bring: Import, end: str) -> None:
+    parts = {"long": {"name": "_field", "value": "_value"}, "identity": {"pod": "pod", "node": "node"}}
+    samples = bring(ANNOTATED.replace("\n", end), columns=[CPU, MEMORY], **parts).samples
+    assert samples["pod"].tolist() == ["a", "a", "b"]
+    assert samples["node"].tolist() == ["n1", "n1", "n0"]
+    assert samples["memory_usage_bytes"].fillna(-1).tolist() == [5, 6, -1]
+    assert samples["cpu_usage_nanocores"].fillna(-1).tolist() == [1000, -1, 2000]
+    with pytest.raises(InputError, match="line 15 has 2 fields, not 8"):
+        bring((ANNOTATED + ",1\n").replace("\n", end), columns=[CPU, MEMORY], **parts)
+    with pytest.raises(InputError, match="no rows"):
+        bring("#group,false\n#datatype,string\n", columns=[CPU], **parts)
+
+
+@pytest.mark.parametrize("infinite", ["inf", "+Inf", "1e400"])
+def test_an_infinite_value_is_missing_also_where_it_is_counted(bring: Import, infinite: str) -> None:
+    text = f"pod,time,rx,mem\na,{BEGIN_S},{infinite},1\na,{BEGIN_S + 9},7,{infinite}\na,{BEGIN_S + 18},8,2\n"
+    samples = bring(text, columns=[RX, MEMORY]).samples
+    assert samples["rx_bytes"].fillna(-1).tolist() == [-1, 7, 8]
+    assert samples["memory_usage_bytes"].fillna(-1).tolist() == [1, -1, 2]
+
+
+def test_parquet_of_odd_columns(bring: Import, tmp_path: Path) -> None:
+    """Numbers of half the bits, names that come twice, and a folder whose name looks like a column."""
+    known = {"pod": ["a", "a"], "time": [BEGIN_S, BEGIN_S + 9], "cpu": np.array([5, 6], "float16"), "mem": [7, 8]}
+    (tmp_path / "pod=web").mkdir()
+    path = tmp_path / "pod=web" / "t.parquet"
+    mapping = {"time": {"column": "time", "format": "unix-s"}, "identity": {"pod": "pod"}, "column": [CPU, MEMORY]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pq.write_table(pa.table(known), path)
+        samples = import_files([path], Mapping.model_validate(mapping)).samples
+    assert samples["pod"].tolist() == ["a", "a"]
+    assert samples["cpu_usage_nanocores"].tolist() == [5, 6]
+    columns = [pa.array(values) for values in known.values()]
+    pq.write_table(pa.Table.from_arrays([*columns, columns[0]], names=[*known, "mem"]), path)
+    with pytest.raises(InputError, match=r"column 'mem' is there twice; name one of 'mem \(1\)', 'mem \(2\)'"):
+        import_files([path], Mapping.model_validate(mapping))
 
 
 def test_flags_are_no_numbers(bring: Import, tmp_path: Path) -> None:
