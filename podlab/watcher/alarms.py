@@ -9,19 +9,25 @@ from datetime import UTC, datetime
 from math import inf
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from podlab.data.workloads import workload_of
 from podlab.detect.library import SAME_ALARM_S
 from podlab.detect.scoring import ContributingSignal, StepScores, contributing_signals
-from podlab.watcher.containers import TrackedContainer
-from podlab.watcher.notify import QUIET_S, USUAL_AGAIN, AnomalyAnnouncement
+from podlab.watcher.containers import DecisionRecord, TrackedContainer, describe, to_iso
+from podlab.watcher.notify import Announcement, Kind
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
+#: Alarms of a container that come sooner after the last announced one are counted and not announced.
+QUIET_S: Final = 600.0
+USUAL_AGAIN: Final = "usual again"
+MODEL_REPLACED: Final = "the model was replaced"
+NO_SAMPLES: Final = "no samples come any more"
 #: A score above the threshold for this long is an alarm; with samples each 10 s it takes three.
 #: ``python -m benchmarks.alarms`` shows what less and more finds: compared with none, a quarter to two fifths of the
 #: false alarms, and nine tenths of the faults.
@@ -45,10 +51,9 @@ class ActiveAlarm:
     def to_json(self) -> dict[str, object]:
         """Describe it as JSON values."""
         return {
-            "since": datetime.fromtimestamp(self.since_s, UTC).isoformat(timespec="milliseconds"),
-            "score": round(self.score, 6),
+            "since": to_iso(self.since_s), "score": round(self.score, 6),
             "drivers": [signal.to_json() for signal in self.signals],
-        }
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +169,12 @@ class AlarmThrottle:
     def __init__(self, cluster: str, steady: Callable[[], float]) -> None:
         self._cluster = cluster
         self._steady = steady
-        self._new: list[AnomalyAnnouncement] = []
+        self._new: list[Announcement] = []
         self._due: dict[int, tuple[TrackedContainer, ActiveAlarm, float]] = {}  # by the container's number
         # The last one of some replicas, the time of the day that it is of, and when it was announced.
         self._announced: dict[tuple[str, str, str], tuple[ActiveAlarm, float, float]] = {}
 
-    def take(
-        self, standing: Mapping[int, ActiveAlarm], at: Mapping[int, TrackedContainer]
-    ) -> list[AnomalyAnnouncement]:
+    def take(self, standing: Mapping[int, ActiveAlarm], at: Mapping[int, TrackedContainer]) -> list[Announcement]:
         """Return the announcements since the last call, given the alarms that stand and the containers, by slot."""
         number, steady_s = Counter(replicas_of(at[slot]) for slot in standing), self._steady()
         for tracked, alarm, at_s in self._due.values():
@@ -215,11 +218,59 @@ class AlarmThrottle:
 
     def _announce(self, tracked: TrackedContainer, alarm: ActiveAlarm, announced_s: float, over: str | None) -> None:
         self._new.append(
-            AnomalyAnnouncement(
-                tracked, self._cluster, self._steady(),
-                of_service=tracked.detectors_for.service if tracked.detectors_for else None,
-                source_detectors=tracked.source_detectors, since_s=alarm.since_s, until_s=alarm.last_s,
-                announced_s=announced_s, score=alarm.score, signals=alarm.signals, replicas=alarm.replicas,
-                omitted=tracked.alarms_omitted, over=over,
+            announce_alarm(
+                tracked, alarm, cluster=self._cluster, decided_s=self._steady(), announced_s=announced_s, over=over
             )
-        )  # fmt: skip
+        )
+
+
+def announce_alarm(
+    tracked: TrackedContainer, alarm: ActiveAlarm, *, cluster: str, decided_s: float, announced_s: float,
+    over: str | None = None,
+) -> Announcement:  # fmt: skip
+    """Make the announcement of an alarm that is raised, or over if there is a reason why.
+
+    A restarted watcher may find that the alarm begins with another sample. Two announced alarms are :data:`QUIET_S`
+    apart, so the span of time that ``announced_s``, of the first announcement, falls into identifies it.
+    """
+    kind: Kind = "anomaly-over" if over else "anomalous"
+    service = tracked.detectors_for.service if tracked.detectors_for else None
+    since_s, until_s, score, signals = alarm.since_s, alarm.last_s, alarm.score, alarm.signals
+    sources, replicas, omitted = tracked.source_detectors, alarm.replicas, tracked.alarms_omitted
+
+    def details() -> dict[str, object]:
+        return {
+            **describe(tracked.view, cluster, tracked.started_at, None), "service": service,
+            "donors": [[service, round(weight, 6)] for service, weight in sources],
+            "since": to_iso(since_s), "until": to_iso(until_s), "score": round(score, 6),
+            "drivers": [signal.to_json() for signal in signals], "replicas": replicas, "untold": omitted,
+            "reason": over,
+        }  # fmt: skip
+
+    def record(before: DecisionRecord | None) -> DecisionRecord | None:
+        # Nothing where the decision before it was not stored either.
+        return before and msgspec.structs.replace(before, alarm_s=None if over else since_s)
+
+    return Announcement(
+        container=tracked, cluster=cluster, decided_s=decided_s, topic="anomaly", kind=kind,
+        content=f"{kind} {announced_s // QUIET_S:.0f}", message=_say_alarm(tracked, alarm, service, over),
+        service=service, at_s=until_s, details=details, record=record, measurement="podlab_anomaly",
+        values={
+            "kind": kind, "score": float(score), "lasted_s": float(until_s - since_s),
+            "drivers": ", ".join(signal.signal for signal in signals), "untold": omitted,
+        },
+    )  # fmt: skip
+
+
+def _say_alarm(tracked: TrackedContainer, alarm: ActiveAlarm, service: str | None, over: str | None) -> str:
+    name, usual = tracked.view.container, f"usual for {service}" if service else "usual"
+    since = datetime.fromtimestamp(alarm.since_s, UTC).strftime("%H:%M:%S")
+    lasted = f"it was not for {alarm.last_s - alarm.since_s:.0f} s since {since} UTC"
+    if over == USUAL_AGAIN:
+        return f"{name} is as {usual} again; {lasted}"
+    if over:
+        return f"{name}: nobody knows whether it is as {usual}, since {over}; {lasted}"
+    why = ": " + "; ".join(signal.text for signal in alarm.signals) if alarm.signals else ""
+    more = f" ({tracked.alarms_omitted} more since the last announced one)" if tracked.alarms_omitted else ""
+    where = f"{name} in {alarm.replicas} replicas" if alarm.replicas > 1 else name
+    return f"{where} is not as {usual} since {since} UTC{why}{more}"

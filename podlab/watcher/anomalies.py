@@ -14,9 +14,9 @@ from podlab.detect.library import DetectorLibrary
 from podlab.detect.scoring import Scorer, source_detectors_of_decision
 from podlab.detect.signals import samples_at, time_steps
 from podlab.features.rows import Rows
-from podlab.watcher.alarms import RAISED_AFTER_S, Alarms, AlarmThrottle
+from podlab.watcher.alarms import MODEL_REPLACED, NO_SAMPLES, RAISED_AFTER_S, Alarms, AlarmThrottle
 from podlab.watcher.containers import NEVER, TrackedContainer
-from podlab.watcher.notify import MODEL_REPLACED, NO_SAMPLES, AnomalyAnnouncement
+from podlab.watcher.notify import Announcement
 from podlab.watcher.samples import FetchResult, SampleArrays, SampleFetcher, offset_s
 
 BoolArray = NDArray[np.bool_]
@@ -240,7 +240,7 @@ class AnomalyMonitor:
         self._missed_rounds = {number: self._missed_rounds.get(number, 0) + 1 for number in late}
         return result
 
-    def announcements(self) -> list[AnomalyAnnouncement]:
+    def announcements(self) -> list[Announcement]:
         """Return the announcements since the last call."""
         return self._throttle.take(self._alarms.standing, self._at)
 

@@ -23,11 +23,11 @@ from podlab.watcher.containers import (
     PredictionSummary,
     TrackedContainer,
 )
-from podlab.watcher.notify import DecisionAnnouncement, Notifier, Sink
+from podlab.watcher.notify import Notifier, Sink, announce_decision
 from podlab.watcher.runtime import Clock, Metrics, ReloadableModel, SourceHealth, WatcherOptions, give_back_memory
 from podlab.watcher.samples import FetchResult, OpenSource, SampleArrays, SampleBuffer, SampleFetcher
 from podlab.watcher.state import StateStore
-from podlab.watcher.workloads import MinerAnnouncement, MismatchAnnouncement, Since, WorkloadRegistry, read_claims
+from podlab.watcher.workloads import Since, WorkloadRegistry, announce_finding, read_claims
 
 log = logging.getLogger(__name__)
 
@@ -346,7 +346,9 @@ class Watcher:
             self.workloads.note(tracked)
             if tracked.view.state == "ended" and decision.reason == "unseen":
                 continue  # a life too short for a sample is not worth an announcement
-            announcement = DecisionAnnouncement(tracked, self.options.cluster, self._clock.steady(), tracked.decision)
+            announcement = announce_decision(
+                tracked, tracked.decision, cluster=self.options.cluster, decided_s=self._clock.steady()
+            )
             self._notifier.put(announcement)
             self.metrics.decisions.labels(decision.service or "unknown", announcement.kind).inc()
             if not decision.revisions:
@@ -360,8 +362,12 @@ class Watcher:
         now_s = self._clock.now()
         self.workloads.refresh(Since(steady_s, now_s))
         for kind, verdict, tracked, since_s in self.workloads.new_findings(steady_s):
-            made = MinerAnnouncement if kind == "miner-like" else MismatchAnnouncement
-            self._notifier.put(made(tracked, self.options.cluster, self._clock.steady(), verdict, now_s, since_s))
+            self._notifier.put(
+                announce_finding(
+                    kind, verdict, tracked, cluster=self.options.cluster, decided_s=self._clock.steady(), found_s=now_s,
+                    since_s=since_s,
+                )
+            )  # fmt: skip
 
     def _measure(self, started_s: float, leading: bool) -> None:
         metrics, now_s = self.metrics, self._clock.now()

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import ClassVar, Final, Literal, Protocol, get_args
+from typing import Final, Literal, Protocol, get_args
 
 import msgspec
 
-from podlab.detect.scoring import ContributingSignal
 from podlab.errors import PodlabError
 from podlab.kubernetes.objects import WatchedContainer
 from podlab.watcher.containers import DecisionRecord, TrackedContainer, describe
@@ -23,65 +20,38 @@ log = logging.getLogger(__name__)
 Kind = Literal["identified", "revised", "unknown", "no-metrics", "anomalous", "anomaly-over", "mismatch", "miner-like"]
 Topic = Literal["decision", "anomaly", "claim", "miner"]
 
-#: Alarms of a container that come sooner after the last announced one are counted and not announced.
-QUIET_S: Final = 600.0
-USUAL_AGAIN: Final = "usual again"
-MODEL_REPLACED: Final = "the model was replaced"
-NO_SAMPLES: Final = "no samples come any more"
-
 _PAUSE_S: Final = 5.0
 _LONGEST_PAUSE_S: Final = 60.0
 #: After a while without announcements, this many seconds' worth is sent at once.
 _BURST_S: Final = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Announcement(ABC):
-    """Something to announce of a container."""
+#: Key of a container, and topic.
+_TopicKey = tuple[str, Topic]
 
-    topic: ClassVar[Topic]  # a newer announcement of the same container and topic replaces this one
-    measurement: ClassVar[str]  # its measurement in InfluxDB
+
+def _as_before(before: DecisionRecord | None) -> DecisionRecord | None:
+    return before
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Announcement:
+    """Something to announce of a container; a newer one of the same container and topic replaces it."""
 
     container: TrackedContainer
     cluster: str
     decided_s: float  # when it was decided, on the steady clock
-
-    @property
-    @abstractmethod
-    def kind(self) -> Kind:
-        """What it says."""
-
-    @property
-    @abstractmethod
-    def content(self) -> str:
-        """Identifies what it says of the container, whichever watcher says it."""
-
-    @property
-    @abstractmethod
-    def message(self) -> str:
-        """One sentence for people."""
-
-    @property
-    @abstractmethod
-    def service(self) -> str | None:
-        """The decided service; None: unknown."""
-
-    @property
-    @abstractmethod
-    def at_s(self) -> float:
-        """When it happened, in seconds since 1970."""
-
-    @abstractmethod
-    def describe(self) -> dict[str, object]:
-        """Return the part of the log line's JSON object that only this kind of announcement has."""
-
-    @abstractmethod
-    def values(self) -> dict[str, float | int | str]:
-        """Return the fields of its point in InfluxDB."""
-
-    @abstractmethod
-    def record(self, before: DecisionRecord | None) -> DecisionRecord | None:
-        """Return what is stored of the container from now on; ``before`` is what is stored now."""
+    topic: Topic
+    kind: Kind
+    content: str  # identifies what it says of the container, whichever watcher says it
+    message: str  # one sentence for people
+    service: str | None  # the decided service; None: unknown
+    at_s: float  # when it happened, in seconds since 1970
+    details: Callable[[], dict[str, object]]  # gives the part of the log line's JSON object that only this kind has
+    measurement: str  # in InfluxDB
+    values: Mapping[str, float | int | str]  # the fields of its point there
+    #: Turns what is stored of the container into what is stored from now on.
+    record: Callable[[DecisionRecord | None], DecisionRecord | None] = _as_before
 
     @property
     def view(self) -> WatchedContainer:
@@ -100,168 +70,49 @@ class Announcement(ABC):
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON object of the log line."""
-        return {"event": self.kind, "id": self.id, "message": self.message, **self.describe()}
+        return {"event": self.kind, "id": self.id, "message": self.message, **self.details()}
 
 
-#: Key of a container, and topic.
-_TopicKey = tuple[str, Topic]
+def announce_decision(
+    container: TrackedContainer, decision: DecisionRecord, *, cluster: str, decided_s: float
+) -> Announcement:
+    """Make the announcement of a decision; an alarm that stands goes on standing."""
+    kind: Kind = "no-metrics" if decision.reason == "unseen" else "unknown"
+    if decision.revisions:
+        kind = "revised"
+    elif decision.service is not None:
+        kind = "identified"
 
+    def record(before: DecisionRecord | None) -> DecisionRecord | None:
+        if before is None or before.alarm_s is None:
+            return decision
+        return msgspec.structs.replace(decision, alarm_s=before.alarm_s)
 
-@dataclass(frozen=True, slots=True)
-class DecisionAnnouncement(Announcement):
-    """A decision."""
-
-    topic = "decision"
-    measurement = "podlab_decision"
-
-    decision: DecisionRecord
-
-    @property
-    def kind(self) -> Kind:
-        """What it says."""
-        if self.decision.revisions:
-            return "revised"
-        if self.decision.service is not None:
-            return "identified"
-        return "no-metrics" if self.decision.reason == "unseen" else "unknown"
-
-    @property
-    def content(self) -> str:
-        """Identifies what it says of the container, whichever watcher says it."""
-        return f"{self.decision.revisions} {self.decision.service}"
-
-    @property
-    def service(self) -> str | None:
-        """The decided service; None: unknown."""
-        return self.decision.service
-
-    @property
-    def at_s(self) -> float:
-        """When it was decided, in seconds since 1970."""
-        return self.decision.at_s
-
-    @property
-    def message(self) -> str:
-        """One sentence for people."""
-        decision, name = self.decision, self.view.container
-        if self.kind == "no-metrics":
-            return f"{name}: no metrics came within {decision.waited_s:.0f} s, so it cannot be identified"
-        prediction = decision.prediction
-        like = ", ".join(service for service, _ in prediction.similar) if prediction else ""
-        like = f"; most similar to {like}" if like else ""
-        seen = f" after {prediction.seconds_observed:.0f} s of metrics" if prediction else ""
-        if decision.service is None:
-            unlike = "it resembles no known service"
-            why = unlike if decision.reason == "unlike" else "no service is probable enough"
-            does = f"; it does this: {prediction.behaviour}" if prediction and prediction.behaviour else ""
-            return f"{name}: unknown, {why}{seen}{like}{does}"
-        again = "is now identified as" if self.kind == "revised" else "is"
-        return f"{name} {again} {decision.service} (confidence {decision.confidence:.0%}{seen}{like})"
-
-    def describe(self) -> dict[str, object]:
-        """Return the part of the log line's JSON object that only decisions have."""
-        return describe(self.view, self.cluster, self.container.started_at, self.decision)
-
-    def values(self) -> dict[str, float | int | str]:
-        """Return the fields of its point in InfluxDB."""
-        decision = self.decision
-        return {
+    return Announcement(
+        container=container, cluster=cluster, decided_s=decided_s, topic="decision", kind=kind,
+        content=f"{decision.revisions} {decision.service}", message=_say_decision(container.view, decision, kind),
+        service=decision.service, at_s=decision.at_s, record=record, measurement="podlab_decision",
+        details=lambda: describe(container.view, cluster, container.started_at, decision),
+        values={
             "confidence": float(decision.confidence), "waited_s": float(decision.waited_s), "reason": decision.reason,
             "revisions": decision.revisions,
-        }  # fmt: skip
-
-    def record(self, before: DecisionRecord | None) -> DecisionRecord | None:
-        """Return what is stored of the container from now on; an alarm that stands goes on standing."""
-        if before is None or before.alarm_s is None:
-            return self.decision
-        return msgspec.structs.replace(self.decision, alarm_s=before.alarm_s)
+        },
+    )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class AnomalyAnnouncement(Announcement):
-    """An alarm that is raised, or is over; times are those of samples, in seconds since 1970."""
-
-    topic = "anomaly"
-    measurement = "podlab_anomaly"
-
-    #: What the container was identified as; None: unknown.
-    of_service: str | None
-    #: Services whose detectors watch it, and their weights; empty: the pooled one.
-    source_detectors: tuple[tuple[str, float], ...]
-    #: Its first anomalous sample, and the last one so far.
-    since_s: float
-    until_s: float
-    announced_s: float  # when it was announced first
-    score: float  # the highest so far
-    signals: tuple[ContributingSignal, ...]  # what contributed to it
-    replicas: int  # in how many of the workload's replicas there is one
-    omitted: int  # how many alarms before this one were not announced
-    #: Why it is over; None: it is not.
-    over: str | None
-
-    @property
-    def kind(self) -> Kind:
-        """What it says."""
-        return "anomaly-over" if self.over else "anomalous"
-
-    @property
-    def content(self) -> str:
-        """Identifies what it says of the container, whichever watcher says it.
-
-        A restarted watcher may find that the alarm begins with another sample. Two announced alarms are ``QUIET_S``
-        apart, so the span of time that one falls into identifies it.
-        """
-        return f"{self.kind} {self.announced_s // QUIET_S:.0f}"
-
-    @property
-    def service(self) -> str | None:
-        """The decided service; None: unknown."""
-        return self.of_service
-
-    @property
-    def at_s(self) -> float:
-        """When the last anomalous sample was taken, in seconds since 1970."""
-        return self.until_s
-
-    @property
-    def message(self) -> str:
-        """One sentence for people."""
-        name, usual = self.view.container, f"usual for {self.of_service}" if self.of_service else "usual"
-        since = datetime.fromtimestamp(self.since_s, UTC).strftime("%H:%M:%S")
-        lasted = f"it was not for {self.until_s - self.since_s:.0f} s since {since} UTC"
-        if self.over == USUAL_AGAIN:
-            return f"{name} is as {usual} again; {lasted}"
-        if self.over:
-            return f"{name}: nobody knows whether it is as {usual}, since {self.over}; {lasted}"
-        why = ": " + "; ".join(signal.text for signal in self.signals) if self.signals else ""
-        more = f" ({self.omitted} more since the last announced one)" if self.omitted else ""
-        where = f"{name} in {self.replicas} replicas" if self.replicas > 1 else name
-        return f"{where} is not as {usual} since {since} UTC{why}{more}"
-
-    def describe(self) -> dict[str, object]:
-        """Return the part of the log line's JSON object that only alarms have."""
-        return {
-            **describe(self.view, self.cluster, self.container.started_at, None), "service": self.of_service,
-            "donors": [[service, round(weight, 6)] for service, weight in self.source_detectors],
-            "since": _instant(self.since_s), "until": _instant(self.until_s), "score": round(self.score, 6),
-            "drivers": [signal.to_json() for signal in self.signals], "replicas": self.replicas, "untold": self.omitted,
-            "reason": self.over,
-        }  # fmt: skip
-
-    def values(self) -> dict[str, float | int | str]:
-        """Return the fields of its point in InfluxDB."""
-        return {
-            "kind": self.kind, "score": float(self.score), "lasted_s": float(self.until_s - self.since_s),
-            "drivers": ", ".join(signal.signal for signal in self.signals), "untold": self.omitted,
-        }  # fmt: skip
-
-    def record(self, before: DecisionRecord | None) -> DecisionRecord | None:
-        """Store whether the alarm stands; nothing where the decision before it was not stored either."""
-        return before and msgspec.structs.replace(before, alarm_s=None if self.over else self.since_s)
-
-
-def _instant(at_s: float) -> str:
-    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds")
+def _say_decision(view: WatchedContainer, decision: DecisionRecord, kind: Kind) -> str:
+    name, prediction = view.container, decision.prediction
+    if kind == "no-metrics":
+        return f"{name}: no metrics came within {decision.waited_s:.0f} s, so it cannot be identified"
+    like = ", ".join(service for service, _ in prediction.similar) if prediction else ""
+    like = f"; most similar to {like}" if like else ""
+    seen = f" after {prediction.seconds_observed:.0f} s of metrics" if prediction else ""
+    if decision.service is None:
+        why = "it resembles no known service" if decision.reason == "unlike" else "no service is probable enough"
+        does = f"; it does this: {prediction.behaviour}" if prediction and prediction.behaviour else ""
+        return f"{name}: unknown, {why}{seen}{like}{does}"
+    again = "is now identified as" if kind == "revised" else "is"
+    return f"{name} {again} {decision.service} (confidence {decision.confidence:.0%}{seen}{like})"
 
 
 class Sink(Protocol):

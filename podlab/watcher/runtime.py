@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -41,8 +41,9 @@ log = logging.getLogger(__name__)
 
 #: Decide at the first prediction, and give up at once without one.
 _ONE_CHECK: Final = TriggerPolicy(consecutive=1, timeout_s=1e-9)
-#: Buckets of the time to a decision.
+#: Buckets of the time to a decision, and of a round's.
 _SECONDS: Final = (1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
+_ROUND_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 #: These show which rows an agent wrote without values, whatever else a model reads.
 _CPU_AND_MEMORY: Final = tuple(name for name in ORIGINAL_METRICS if CATALOGUE[name].family in ("cpu", "memory"))
 # mallopt(3), from malloc.h of glibc.
@@ -109,101 +110,57 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         own = self.registry
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"podlab_{name}", text, labels, registry=own)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"podlab_{name}", text, labels, registry=own)
+
+        def histogram(name: str, text: str, buckets: Sequence[float]) -> Histogram:
+            return Histogram(f"podlab_{name}", text, buckets=buckets, registry=own)
+
         ProcessCollector(registry=own)
-        Gauge("podlab_build_info", "1 for the version of podlab.", ["version"], registry=own).labels(__version__).set(1)
-        self.decisions = Counter(
-            "podlab_decisions", "Decisions by service and kind of announcement.", ["service", "kind"], registry=own
+        gauge("build_info", "1 for the version of podlab.", "version").labels(__version__).set(1)
+        self.decisions = counter("decisions", "Decisions by service and kind of announcement.", "service", "kind")
+        self.decision_seconds = histogram("decision_seconds", "From meeting a container to deciding on it.", _SECONDS)
+        about = "Containers: not started, waiting for a decision, decided, unknown."
+        self.containers = gauge("containers", about, "state")
+        about = "Containers by the service that they are identified as; unknown: as none."
+        self.identified_containers = gauge("identified_containers", about, "service")
+        about = "Workloads, judged with all their replicas: agreeing, disagreeing, unknown, waiting for a decision."
+        self.workloads = gauge("workloads", about, "state")
+        about = (
+            "Replicas that are identified as something else than their workload; the 100 workloads with most of them."
         )
-        self.decision_seconds = Histogram(
-            "podlab_decision_seconds", "From meeting a container to deciding on it.", buckets=_SECONDS, registry=own
-        )
-        self.containers = Gauge(
-            "podlab_containers",
-            "Containers: not started, waiting for a decision, decided, unknown.",
-            ["state"],
-            registry=own,
-        )
-        self.identified_containers = Gauge(
-            "podlab_identified_containers",
-            "Containers by the service that they are identified as; unknown: as none.",
-            ["service"],
-            registry=own,
-        )
-        self.workloads = Gauge(
-            "podlab_workloads",
-            "Workloads, judged with all their replicas: agreeing, disagreeing, unknown, waiting for a decision.",
-            ["state"],
-            registry=own,
-        )
-        self.disagreeing_replicas = Gauge(
-            "podlab_workload_disagreeing_replicas",
-            "Replicas that are identified as something else than their workload; the 100 workloads with most of them.",
-            ["namespace", "workload", "container"],
-            registry=own,
-        )
-        self.claims = Gauge(
-            "podlab_claims",
-            "Workloads by whether they behave like what they claim to be: consistent, mismatch, cannot tell.",
-            ["verdict"],
-            registry=own,
-        )
-        self.mismatch = Gauge(
-            "podlab_claim_mismatch",
-            "1 for each workload that does not; the 100 clearest ones.",
-            ["namespace", "workload", "container", "claim"],
-            registry=own,
-        )
-        self.miner_like = Gauge(
-            "podlab_miner_like",
-            "Miner score of each workload that works like a miner; the 100 highest.",
-            ["namespace", "workload", "container"],
-            registry=own,
-        )
-        self.anomalies = Counter(
-            "podlab_anomalies", "Announcements of anomalies by service and kind.", ["service", "kind"], registry=own
-        )
-        self.scored_containers = Gauge(
-            "podlab_scored_containers",
-            "Containers by how they are watched: warming-up, watching, anomalous, unknown.",
-            ["state"],
-            registry=own,
-        )
-        self.scoring_lag_seconds = Gauge(
-            "podlab_scoring_lag_seconds",
-            "Age of the median container's last scored sample; NaN: none is.",
-            registry=own,
-        )
+        self.disagreeing_replicas = gauge("workload_disagreeing_replicas", about, "namespace", "workload", "container")
+        about = "Workloads by whether they behave like what they claim to be: consistent, mismatch, cannot tell."
+        self.claims = gauge("claims", about, "verdict")
+        about = "1 for each workload that does not; the 100 clearest ones."
+        self.mismatch = gauge("claim_mismatch", about, "namespace", "workload", "container", "claim")
+        about = "Miner score of each workload that works like a miner; the 100 highest."
+        self.miner_like = gauge("miner_like", about, "namespace", "workload", "container")
+        self.anomalies = counter("anomalies", "Announcements of anomalies by service and kind.", "service", "kind")
+        about = "Containers by how they are watched: warming-up, watching, anomalous, unknown."
+        self.scored_containers = gauge("scored_containers", about, "state")
+        about = "Age of the median container's last scored sample; NaN: none is."
+        self.scoring_lag_seconds = gauge("scoring_lag_seconds", about)
         self.scoring_lag_seconds.set(nan)
-        self.announcements_waiting = Gauge(
-            "podlab_announcements_waiting", "Announcements that some sink has not taken yet.", registry=own
-        )
-        self.lag_seconds = Gauge(
-            "podlab_lag_seconds",
-            "Age of the newest sample of a container waited for; NaN: there is none.",
-            registry=own,
-        )
-        self.source_healthy = Gauge("podlab_source_healthy", "0 while no metrics come of any container.", registry=own)
-        self.history_rows = Gauge("podlab_history_rows", "Samples kept.", registry=own)
-        self.errors = Counter("podlab_errors", "Errors by what they came from.", ["part"], registry=own)
-        self.tick_seconds = Histogram(
-            "podlab_tick_seconds",
-            "How long a round took.",
-            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
-            registry=own,
-        )
-        self.last_tick = Gauge("podlab_last_tick_timestamp_seconds", "When the last round ended.", registry=own)
-        self.leader = Gauge("podlab_leader", "1 where this watcher announces.", registry=own)
-        self.model = Gauge("podlab_model_info", "1 for the model in use.", ["model"], registry=own)
-        self.model_refused = Gauge(
-            "podlab_model_refused", "1 while the model's folder holds no sound bundle.", registry=own
-        )
-        self.watch_synced = Gauge("podlab_watch_synced", "1 once the pods were listed.", registry=own)
-        self.watch_contact = Gauge(
-            "podlab_watch_contact_timestamp_seconds", "When the API server was last heard.", registry=own
-        )
-        self._watch_requests = Counter(
-            "podlab_watch_requests", "Lists, watches and errors of both.", ["what"], registry=own
-        )
+        about = "Announcements that some sink has not taken yet."
+        self.announcements_waiting = gauge("announcements_waiting", about)
+        about = "Age of the newest sample of a container waited for; NaN: there is none."
+        self.lag_seconds = gauge("lag_seconds", about)
+        self.source_healthy = gauge("source_healthy", "0 while no metrics come of any container.")
+        self.history_rows = gauge("history_rows", "Samples kept.")
+        self.errors = counter("errors", "Errors by what they came from.", "part")
+        self.tick_seconds = histogram("tick_seconds", "How long a round took.", _ROUND_SECONDS)
+        self.last_tick = gauge("last_tick_timestamp_seconds", "When the last round ended.")
+        self.leader = gauge("leader", "1 where this watcher announces.")
+        self.model = gauge("model_info", "1 for the model in use.", "model")
+        self.model_refused = gauge("model_refused", "1 while the model's folder holds no sound bundle.")
+        self.watch_synced = gauge("watch_synced", "1 once the pods were listed.")
+        self.watch_contact = gauge("watch_contact_timestamp_seconds", "When the API server was last heard.")
+        self._watch_requests = counter("watch_requests", "Lists, watches and errors of both.", "what")
         self._counted: dict[str, int] = {}
 
     def count_watch_requests(self, what: str, count: int) -> None:

@@ -19,7 +19,7 @@ from podlab.plugins import SINKS
 from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.influxdb_syntax import format_fields, format_tags
 from podlab.watcher.logs import JsonLines
-from podlab.watcher.notify import Announcement, DecisionAnnouncement, Kind, Sink
+from podlab.watcher.notify import Announcement, Kind, Sink
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ class AnnotationSink:
 
     def send(self, announcement: Announcement) -> bool:
         """Patch the pod."""
-        if not isinstance(announcement, DecisionAnnouncement):
+        if announcement.topic != "decision":
             return True
         view, service = announcement.view, announcement.service or "unknown"
         metadata: dict[str, object] = {
@@ -186,7 +186,7 @@ class AnnotationSink:
             "uid": view.pod_uid,
             "annotations": {
                 f"service.podlab.dev/{view.container}": service,
-                f"confidence.podlab.dev/{view.container}": f"{announcement.decision.confidence:.2f}",
+                f"confidence.podlab.dev/{view.container}": f"{announcement.values['confidence']:.2f}",
             },
         }
         if view.kind == "main":
@@ -223,7 +223,7 @@ class InfluxSink:
             "cluster": announcement.cluster, "namespace": view.namespace, "pod_name": view.pod,
             "container_name": view.container, "service": announcement.service or "unknown",
         }  # fmt: skip
-        values = {**announcement.values(), "pod_uid": view.pod_uid, "id": announcement.id}
+        values = {**announcement.values, "pod_uid": view.pod_uid, "id": announcement.id}
         try:
             point = announcement.measurement + format_tags(tags, where=announcement.container.key)
             point += f" {format_fields(values)} {int(announcement.at_s * 1e9)}"

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from math import isnan, nan
-from typing import ClassVar, Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -20,8 +19,11 @@ from podlab.data.claims import claims_of
 from podlab.identify.behaviour import most_miner_like
 from podlab.identify.claims import adjust_p_values, combine_p_values
 from podlab.identify.workload import pool_replicas
-from podlab.watcher.containers import DecisionRecord, TrackedContainer, describe, to_iso
-from podlab.watcher.notify import Announcement, Kind, Topic
+from podlab.watcher.containers import TrackedContainer, describe, to_iso
+from podlab.watcher.notify import Announcement
+
+#: What is told of a workload, once each.
+Finding = Literal["mismatch", "miner-like"]
 
 #: Of the replicas that disagree, so many are named.
 _MOST_NAMED: Final = 5
@@ -108,7 +110,7 @@ class WorkloadRegistry:
         self._rate = mismatch_rate
         self._members: dict[WorkloadKey, dict[int, TrackedContainer]] = {}
         self._stale: set[WorkloadKey] = set()
-        self._announced: set[tuple[Kind, WorkloadKey]] = set()
+        self._announced: set[tuple[Finding, WorkloadKey]] = set()
 
     def add(self, containers: Iterable[TrackedContainer]) -> None:
         """Add new containers."""
@@ -151,10 +153,10 @@ class WorkloadRegistry:
         self.mismatches = {key: self.mismatches.get(key, now) for key in found}
         self.miners = {each.key: self.miners.get(each.key, now) for each in verdicts.values() if each.miner}
 
-    def new_findings(self, steady_s: float) -> list[tuple[Kind, WorkloadVerdict, TrackedContainer, float]]:
+    def new_findings(self, steady_s: float) -> list[tuple[Finding, WorkloadVerdict, TrackedContainer, float]]:
         """Give what to announce, each once: which replica fits its claim least, or is most like a miner, since when."""
-        found: list[tuple[Kind, WorkloadVerdict, TrackedContainer, float]] = []
-        findings: tuple[tuple[Kind, dict[WorkloadKey, Since], Callable[[TrackedContainer], float]], ...] = (
+        found: list[tuple[Finding, WorkloadVerdict, TrackedContainer, float]] = []
+        findings: tuple[tuple[Finding, dict[WorkloadKey, Since], Callable[[TrackedContainer], float]], ...] = (
             ("mismatch", self.mismatches, _rank), ("miner-like", self.miners, lambda each: -_miner_score(each)),
         )  # fmt: skip
         for kind, listed, rank in findings:
@@ -261,87 +263,34 @@ def _judge(key: WorkloadKey, replicas: list[TrackedContainer]) -> WorkloadVerdic
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class MismatchAnnouncement(Announcement):
-    """A workload does not behave like what it claims to be; told of one of its containers, once."""
+def announce_finding(
+    kind: Finding, verdict: WorkloadVerdict, container: TrackedContainer, *, cluster: str, decided_s: float,
+    found_s: float, since_s: float,
+) -> Announcement:  # fmt: skip
+    """Make the announcement, told of one of its containers, that a workload does not behave like what it claims to be.
 
-    topic: ClassVar[Topic] = "claim"
-    measurement: ClassVar[str] = "podlab_mismatch"
-
-    verdict: WorkloadVerdict
-    found_s: float  # when, in seconds since 1970
-    since_s: float  # since when it has been so
-
-    @property
-    def kind(self) -> Kind:
-        """What it says."""
-        return "mismatch"
-
-    @property
-    def content(self) -> str:
-        """Identifies what it says of the container, whichever watcher says it."""
-        return f"mismatch {self.verdict.claim}"
-
-    @property
-    def service(self) -> str | None:
-        """What it behaves like; None: no known service."""
-        return self.verdict.service
-
-    @property
-    def at_s(self) -> float:
-        """When it was found, in seconds since 1970."""
-        return self.found_s
-
-    @property
-    def message(self) -> str:
-        """One sentence for people."""
-        verdict = self.verdict
+    Or, of the kind ``miner-like``, that it works like a miner. Nothing of it is stored: Events remember it for an hour.
+    """
+    claim, replicas = verdict.claim, verdict.replicas
+    score, does = verdict.miner or (0.0, "")
+    values: dict[str, float | int | str] = {"replicas": replicas}
+    if kind == "miner-like":
+        said = f"claims to be {claim}" if claim else "claims no known service"
+        content, values["score"] = "miner-like", score
+        message = f"{said} and works {does} (score {score:.2f})"
+    else:
         like = f"like {verdict.service} (confidence {verdict.confidence:.0%})" if verdict.service else "like none known"
-        replicas = "1 replica" if verdict.replicas == 1 else f"{verdict.replicas} replicas"
-        return (
-            f"{verdict.key.workload}, container {verdict.key.container}: claims to be {verdict.claim} and behaves "
-            f"{like}; {replicas}, p-value {verdict.p_value:.1g}"
-        )
-
-    def describe(self) -> dict[str, object]:
-        """Return the part of the log line's JSON object that only mismatches have."""
-        who = describe(self.view, self.cluster, self.container.started_at, None)
-        return {**who, **self.verdict.to_json(), f"{self.kind.partition('-')[0]}_since": to_iso(self.since_s)}
-
-    def values(self) -> dict[str, float | int | str]:
-        """Return the fields of its point in InfluxDB."""
-        verdict = self.verdict
-        return {"claim": str(verdict.claim), "p_value": verdict.p_value, "replicas": verdict.replicas}
-
-    def record(self, before: DecisionRecord | None) -> DecisionRecord | None:
-        """Store nothing: Events remember it for an hour."""
-        return before
-
-
-@dataclass(frozen=True, slots=True)
-class MinerAnnouncement(MismatchAnnouncement):
-    """A workload works like a miner; told of one of its containers, once."""
-
-    topic: ClassVar[Topic] = "miner"
-    measurement: ClassVar[str] = "podlab_miner_like"
-
-    @property
-    def kind(self) -> Kind:
-        """What it says."""
-        return "miner-like"
-
-    @property
-    def content(self) -> str:
-        """Identifies what it says of the container, whichever watcher says it."""
-        return "miner-like"
-
-    @property
-    def message(self) -> str:
-        """One sentence for people."""
-        verdict, (score, does) = self.verdict, self.verdict.miner or (0.0, "")
-        said = f"claims to be {verdict.claim}" if verdict.claim else "claims no known service"
-        return f"{verdict.key.workload}, container {verdict.key.container}: {said} and works {does} (score {score:.2f})"
-
-    def values(self) -> dict[str, float | int | str]:
-        """Return the fields of its point in InfluxDB."""
-        return {"score": self.verdict.miner[0] if self.verdict.miner else 0.0, "replicas": self.verdict.replicas}
+        many = "1 replica" if replicas == 1 else f"{replicas} replicas"
+        content = f"mismatch {claim}"
+        values |= {"claim": str(claim), "p_value": verdict.p_value}
+        message = f"claims to be {claim} and behaves {like}; {many}, p-value {verdict.p_value:.1g}"
+    since = "miner_since" if kind == "miner-like" else "mismatch_since"
+    return Announcement(
+        container=container, cluster=cluster, decided_s=decided_s, kind=kind, content=content, values=values,
+        topic="miner" if kind == "miner-like" else "claim", service=verdict.service, at_s=found_s,
+        message=f"{verdict.key.workload}, container {verdict.key.container}: {message}",
+        details=lambda: {
+            **describe(container.view, cluster, container.started_at, None), **verdict.to_json(), since: to_iso(since_s)
+        },
+        measurement="podlab_miner_like" if kind == "miner-like" else "podlab_mismatch",
+    )  # fmt: skip

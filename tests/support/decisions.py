@@ -12,7 +12,7 @@ from podlab.identify.early import Reason
 from podlab.kubernetes.objects import WatchedContainer
 from podlab.watcher.containers import DecisionRecord, PredictionSummary, TrackedContainer
 from podlab.watcher.logs import JsonLines
-from podlab.watcher.notify import DecisionAnnouncement
+from podlab.watcher.notify import announce_decision
 from podlab.watcher.sinks import LogSink
 
 STARTED_AT = pd.Timestamp("2026-01-05T08:00:00Z")
@@ -44,7 +44,7 @@ def line(
         tracked.key, service, reason, revisions, started.timestamp() + seconds, seconds, seen=seen
     )
     out = io.StringIO()
-    LogSink(JsonLines(out)).send(DecisionAnnouncement(tracked, "lab", seconds, decision))
+    LogSink(JsonLines(out)).send(announce_decision(tracked, decision, cluster="lab", decided_s=seconds))
     return out.getvalue().rstrip("\n")
 
 

@@ -11,7 +11,7 @@ import pytest
 from podlab.errors import PodlabError
 from podlab.identify.early import Reason
 from podlab.watcher.containers import DecisionRecord, TrackedContainer
-from podlab.watcher.notify import Announcement, DecisionAnnouncement, Notifier
+from podlab.watcher.notify import Announcement, Notifier, announce_decision
 from podlab.watcher.state import StateStore
 from tests.support.synthetic import EPOCH
 from tests.support.watching import RecordingSink, make_watched
@@ -44,7 +44,7 @@ class Desk:
         tracked = TrackedContainer(make_watched(pod, f"{pod}-uid", start).containers[0], start, 1, 0.0, 0.0)
         reason: Reason = "confident" if service else "unseen"
         decision = DecisionRecord(tracked.key, service, reason, revisions, 1e9, 20.0)
-        self.notifier.put(DecisionAnnouncement(tracked, "local", self.at_s, decision))
+        self.notifier.put(announce_decision(tracked, decision, cluster="local", decided_s=self.at_s))
 
     def recorded(self, pod: str) -> bool:
         return self.store.get(f"{pod}-uid/main/2026-01-05T08:00:00+00:00") is not None

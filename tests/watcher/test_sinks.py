@@ -15,9 +15,10 @@ from podlab.kubernetes.client import ApiConnection
 from podlab.kubernetes.errors import ForbiddenError
 from podlab.kubernetes.objects import WatchedPod
 from podlab.sources.influxdb_client import InfluxDatabase
+from podlab.watcher.alarms import ActiveAlarm, announce_alarm
 from podlab.watcher.containers import DecisionRecord, PredictionSummary, TrackedContainer
 from podlab.watcher.logs import JsonHandler, JsonLines
-from podlab.watcher.notify import Announcement, AnomalyAnnouncement, DecisionAnnouncement
+from podlab.watcher.notify import Announcement, announce_decision
 from podlab.watcher.sinks import AnnotationSink, EventSink, InfluxSink, events_path, make_own_event
 from tests.support.influxd import Influxd
 from tests.support.kubeapi import Fault, KubeApi
@@ -40,7 +41,7 @@ def say(service: str | None = "redis", *, uid: str = "uid-1", kind: str = "main"
     tracked = track(make_watched("web", uid, START, container="app", kind=kind))
     reason: Reason = "confident" if service else "unlike"
     decision = DecisionRecord(tracked.key, service, reason, 0, 1_767_600_024.5, 24.0, seen=PREDICTION.pack())
-    return DecisionAnnouncement(tracked, "local", 0.0, decision)
+    return announce_decision(tracked, decision, cluster="local", decided_s=0.0)
 
 
 def test_an_event_stands_on_the_pod_once(watch_api: KubeApi, watch_connection: ApiConnection) -> None:
@@ -127,17 +128,16 @@ def test_log_records_stand_among_the_lines_and_the_same_trouble_once_a_minute() 
     assert "test_sinks.py" in out.getvalue()
 
 
-def alarm(over: str | None = None) -> AnomalyAnnouncement:
-    return AnomalyAnnouncement(
-        track(make_watched("web", "uid-1", START, container="app")), "local", 0.0, of_service="redis",
-        source_detectors=(("redis", 1.0),),
-        since_s=1_767_600_300.0, until_s=1_767_600_320.5, announced_s=1_767_600_300.0, score=0.9999,
-        signals=(
-            ContributingSignal("rx_bytes", 12.3, "itself", 5e6, 2e4, 2e3),
-            ContributingSignal("memory_rss_bytes", -20.0, "service"),
-        ),
-        replicas=1, omitted=0, over=over,
-    )  # fmt: skip
+def alarm(over: str | None = None) -> Announcement:
+    tracked = track(make_watched("web", "uid-1", START, container="app"))
+    tracked.detectors_for = DecisionRecord(tracked.key, "redis", "confident", 0, 1_767_600_024.5, 24.0)
+    tracked.source_detectors = (("redis", 1.0),)
+    signals = (
+        ContributingSignal("rx_bytes", 12.3, "itself", 5e6, 2e4, 2e3),
+        ContributingSignal("memory_rss_bytes", -20.0, "service"),
+    )
+    raised = ActiveAlarm(1_767_600_300.0, 1_767_600_320.5, score=0.9999, signals=signals)
+    return announce_alarm(tracked, raised, cluster="local", decided_s=0.0, announced_s=raised.since_s, over=over)
 
 
 def test_an_alarm_is_a_warning_on_the_pod_and_its_end_is_none(
