@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS
+from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, describe_metric
 from podlab.data.samples import INSTANCE_KEY
-from podlab.data.words import describe_metric
 from podlab.detect import DetectorLibrary
 from podlab.detect.recording import RecordingScores, score_recording
 from podlab.errors import InputError

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from podlab.evaluation.benchmark import critical_difference, find_cliques, rank_methods
+from podlab.evaluation.baselines import critical_difference, find_cliques, rank_methods
 from podlab.identify.explain import Explanation
 
 # Okabe and Ito (2008), "Color universal design": distinguishable with every common colour vision.

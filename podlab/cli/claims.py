@@ -86,8 +86,7 @@ def observe(
     settings: Settings, files: list[Path] | None, horizon: str | None, label_table: Path | None
 ) -> tuple[Identifier, list[ClaimCheck], pd.DataFrame | None]:
     """Read recordings or observe the cluster, and check the claims; also gives what runs in the cluster."""
-    from podlab.data.claims import claim_aliases
-    from podlab.data.labels import read_label_table
+    from podlab.data.labels import claim_aliases, read_label_table
     from podlab.data.recordings import read_recording
     from podlab.data.units import parse_duration_s
     from podlab.identify.claims import can_test_claims, check_claims

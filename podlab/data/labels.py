@@ -6,12 +6,16 @@ decides. One that gives more than one answer decides nothing: the container is r
 Kubernetes label and pod name speak of a pod as a whole. In a pod of several containers (an exporter beside a database,
 a proxy beside everything) they count only for the container whose own name is that service; a sidecar with the label
 of its neighbour would poison a training.
+
+The same rules read the other way tell what a container claims to be: not as the truth that a model learns, but as what
+somebody says and behaviour can contradict. Names of services that the model does not know are claims as well, which
+nothing can be said about.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
@@ -381,3 +385,64 @@ def names_image(text: str) -> bool:
     """
     name = _RUNTIME_PREFIX.sub("", text.strip().lower(), count=1).partition("@")[0]
     return not any(form.fullmatch(name) for form in (_DIGEST, _ID, _NO_NAME))
+
+
+def claim_aliases(path: Path | None = None) -> dict[str, str]:
+    """Join the aliases that podlab brings with those of a file, which go first.
+
+    Parameters
+    ----------
+    path : Path, optional
+        As for :func:`podlab.data.labels.read_aliases`; the setting ``aliases_file``.
+    """
+    tables = [read_aliases(), *([read_aliases(path)] if path is not None else [])]
+    return {alias: service for table in tables for part in table.values() for alias, service in part.items()}
+
+
+def claims_of(
+    containers: pd.DataFrame,
+    services: Sequence[str],
+    *,
+    aliases: Mapping[str, str] | None = None,
+    table: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Tell what each container claims to be.
+
+    The first rule decides that names one of the services: table, Kubernetes label, image, pod name. A pod's name counts
+    only where no image says otherwise: ``redis-exporter`` is no redis. Where no rule names one of the services, the
+    label or else the image is the claim.
+
+    Parameters
+    ----------
+    containers : DataFrame
+        As for :func:`podlab.data.labels.label_containers`.
+    services : sequence of str
+        Those that a model knows.
+    aliases : mapping of str to str, optional
+        Other name to service; by default :func:`claim_aliases`.
+    table : DataFrame, optional
+        Explicit claims, as in :class:`podlab.data.labels.LabelRules`.
+
+    Returns
+    -------
+    DataFrame
+        ``claim`` and ``claimed_by`` (the rule), aligned; both are missing where nothing is claimed, or several things.
+
+    Examples
+    --------
+    >>> pods = pd.DataFrame({"pod": ["a", "b", "redis-exporter-0"], "image": ["valkey:8", "team/shop:1", "exporter:1"]})
+    >>> claims_of(pods, ("redis", "nginx"))["claim"].tolist()
+    ['redis', 'shop', 'exporter']
+    """
+    names = claim_aliases() if aliases is None else aliases
+    known = label_containers(containers, LabelRules(tuple(services), table, aliases=names))
+    image = containers["image"] if "image" in containers else pd.Series(None, index=containers.index, dtype="str")
+    has_image = image.map(lambda text: isinstance(text, str) and names_image(text)).astype(bool)
+    counts = known.service.notna() & ~((known.how == "pod name") & has_image)
+    other = label_containers(containers, LabelRules((), table, aliases=names))
+    return pd.DataFrame(
+        {
+            "claim": known.service.where(counts, other.service),
+            "claimed_by": known.how.where(counts, other.how),
+        }
+    )

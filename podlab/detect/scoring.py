@@ -14,8 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from podlab.data.catalogue import Family
-from podlab.data.words import describe_metric, format_amount
+from podlab.data.catalogue import Family, describe_metric, format_amount
 from podlab.detect.detector import smoothing_share
 from podlab.detect.discriminative import FaultDetector
 from podlab.detect.library import AnyDetector, DetectorLibrary

@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from podlab.data.catalogue import CONTAINER_KEY
-from podlab.data.claims import claims_of
+from podlab.data.labels import claims_of
 from podlab.identify.behaviour import LEAST_OBSERVED_S, Behaviour, most_miner_like
 from podlab.identify.identifier import Identifier
 from podlab.identify.prediction import Prediction
@@ -232,7 +232,7 @@ def check_claims(
         What runs, as :func:`podlab.live.cluster_inventory` lists it: labels, images and owners; by default what the
         samples say of images and names.
     aliases, table : optional
-        As for :func:`podlab.data.claims.claims_of`.
+        As for :func:`podlab.data.labels.claims_of`.
     rate : float
         As for :func:`check_predictions`.
     horizon_s : float, optional

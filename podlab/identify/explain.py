@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from podlab.data.words import describe_metric, format_amount
+from podlab.data.catalogue import describe_metric, format_amount
 from podlab.features.features import feature_matrix
 from podlab.features.rows import Rows, metrics_to_read, read_rows
 from podlab.features.windows import make_windows

@@ -39,10 +39,11 @@ from podlab.importing.rows import (
     drop_rows_of_nothing,
     fill_descriptions,
     fill_identity,
+    read_times,
     restarts,
     starts_of_ages,
+    times_in_order,
 )
-from podlab.importing.times import read_times, times_in_order
 from podlab.sources.prometheus_series import PAUSE
 
 log = logging.getLogger(__name__)

@@ -32,17 +32,20 @@ from podlab.sources.prometheus_query import (
     names_of,
 )
 from podlab.sources.prometheus_series import (
+    CPU_COUNTER,
     STARTED,
     Owned,
     Owner,
+    ScrapedRows,
     choose_scrapers,
     claim_of,
     container_of,
     find_twins,
+    join_scraped,
     make_points,
+    needed_columns,
     pod_of,
 )
-from podlab.sources.prometheus_table import CPU_COUNTER, ScrapedRows, join_scraped, needed_columns
 from podlab.sources.protocol import NothingThereError, span_ns
 from podlab.sources.time_join import NOTHING, Ints, nearest_rows
 

@@ -1,4 +1,4 @@
-"""From Prometheus' series to points of containers and pods: whose they are, which of several scrapers to take.
+"""From Prometheus' series to the samples table: whose they are, which of several scrapers to take, and their rows.
 
 Labels are read as Kubernetes' versions and the usual relabelling write them:
 
@@ -25,10 +25,11 @@ from itertools import combinations
 from typing import Final
 
 import numpy as np
+import pandas as pd
 
-from podlab.data.catalogue import PrometheusPlace
+from podlab.data.catalogue import AGES, CATALOGUE, PrometheusPlace
 from podlab.sources.prometheus_client import Floats, RawSeries
-from podlab.sources.time_join import NOTHING, Flags, Ints, changes
+from podlab.sources.time_join import NOTHING, TOO_LARGE, Flags, Ints, Timeline, changes, drop_impossible, instants
 
 #: Cluster, namespace, pod, container, instance; without the last two for what is counted per pod.
 Owner = tuple[str, ...]
@@ -152,11 +153,6 @@ class Owned:
         """Find each series' owner, each by the labels that it has itself."""
         return cls(raw, [owner_of(labels, cluster) for labels in without_target_labels(raw.labels)])
 
-    def without(self, left_out: Iterable[int]) -> Owned:
-        """Leave some series out."""
-        gone = set(left_out)
-        return Owned(self.raw, [None if n in gone else owner for n, owner in enumerate(self.owners)])
-
 
 def scraper_of(labels: Mapping[str, str]) -> Scraper:
     """Return who scraped a series: its labels that are not about what was scraped."""
@@ -259,17 +255,14 @@ def choose_scrapers(owned: Mapping[str, Owned]) -> dict[str, Owned]:
                     left_out += its
                 else:
                     taken.append((begin, end))
-        chosen[name] = _with_uids(of.without(left_out), several)
+        # The uid comes behind the owner of what is counted per pod, for pods of one name.
+        owners = [
+            (*who, uid_of(labels) or "") if who is not None and len(who) == 3 and who in several else who
+            for who, labels in zip(of.owners, of.raw.labels, strict=True)
+        ]
+        gone = set(left_out)
+        chosen[name] = Owned(of.raw, [None if number in gone else who for number, who in enumerate(owners)])
     return chosen
-
-
-def _with_uids(of: Owned, several: Collection[Owner]) -> Owned:
-    """Put the uid behind the owner of what is counted per pod, for pods of one name."""
-    owners = [
-        (*who, uid_of(labels) or "") if who is not None and len(who) == 3 and who in several else who
-        for who, labels in zip(of.owners, of.raw.labels, strict=True)
-    ]
-    return Owned(of.raw, owners)
 
 
 @dataclass(frozen=True)
@@ -353,3 +346,153 @@ def _spans(raw: RawSeries, n_series: int) -> tuple[Ints, Ints]:
     np.minimum.at(first, raw.series, raw.time_ms)
     np.maximum.at(last, raw.series, raw.time_ms)
     return first, last
+
+
+_MS_PER_S: Final = 1_000
+_NS_PER_MS: Final = 1_000_000
+# cAdvisor's usual interval, for a fetch that saw every container just once.
+_DEFAULT_INTERVAL_MS: Final = 15 * _MS_PER_S
+
+
+def rate_of(points: Points) -> Points:
+    """Growth per second since the point before; none for a container's first point, and none where a counter fell."""
+    elapsed_s = np.diff(points.time_ms) / _MS_PER_S
+    growth = np.diff(points.value)
+    kept = np.flatnonzero((np.diff(points.owner) == 0) & (growth >= 0)) + 1
+    return Points(points.owner[kept], points.time_ms[kept], growth[kept - 1] / elapsed_s[kept - 1])
+
+
+def _starts(seconds: Floats, owner: Ints) -> pd.Series:
+    """Read starts; a container keeps its own until the next one, so a row without takes its neighbour's."""
+    ms = pd.Series(
+        np.where((seconds > 0) & (seconds < TOO_LARGE / _MS_PER_S / _NS_PER_MS), seconds, np.nan) * _MS_PER_S
+    )
+    filled = ms.groupby(owner).ffill().groupby(owner).bfill()
+    known = filled.notna()
+    return instants(filled.where(known, 0).round().to_numpy().astype(np.int64) * _NS_PER_MS).where(known)
+
+
+CPU_RATE: Final = "cpu_usage_nanocores"
+CPU_COUNTER: Final = "cpu_usage_core_nanoseconds"
+_ROOTFS: Final = "rootfs_used_bytes"
+
+
+@dataclass(frozen=True)
+class ScrapedRows:
+    """The rows of a table to be."""
+
+    timeline: Timeline  # whose each row is, and when it was taken, in milliseconds since 1970
+    containers: list[Owner]  # by number
+    columns: dict[str, Floats]  # metrics, ages, and ``started_at`` in seconds since 1970 (n_rows,)
+    about: dict[str, list[str | None]]  # what is known of each container
+
+    def pods(self, numbers: Mapping[Owner, int]) -> Ints:
+        """Give each row the number that its pod has, by uid where pods of one name are distinguished; -1 where none."""
+        by_uid = [(*key[:3], uid or "") for key, uid in zip(self.containers, self.about["pod_uid"], strict=True)]
+        named, own = (
+            np.array([numbers.get(who, NOTHING) for who in owners], dtype=np.int64)
+            for owners in ([key[:3] for key in self.containers], by_uid)
+        )
+        return np.where(own == NOTHING, named, own)[self.timeline.owner]
+
+    def join(self, column: str, points: Points) -> Floats:
+        """Join what is counted per container; return by how many seconds each value was taken before its row."""
+        self.columns[column], age_s = _join(self.timeline, points)
+        return age_s
+
+    def join_of_pods(self, column: str, points: Points, numbers: Mapping[Owner, int]) -> None:
+        """Join what is counted per pod, and how old it is; ``numbers`` are those of the pods."""
+        age = AGES[CATALOGUE[column].family]
+        self.columns[column], age_s = _join(self.timeline, points, self.pods(numbers))
+        known = self.columns.get(age)
+        self.columns[age] = age_s if known is None else np.where(np.isnan(known), age_s, known)
+
+    def table(self) -> pd.DataFrame:
+        """Make the table, which is not checked yet; metrics without any value leave no column."""
+        owner = self.timeline.owner
+        names = pd.DataFrame(
+            [key[:4] for key in self.containers], columns=["cluster", "namespace", "pod", "container"], dtype="str"
+        )
+        named = {str(name): values.where(values != "").take(owner).array for name, values in names.items()}
+        named |= {name: pd.Series(values, dtype="str").take(owner).array for name, values in self.about.items()}
+        frame = pd.DataFrame({"time": instants(self.timeline.time * _NS_PER_MS), **named})
+        for name, values in self.columns.items():
+            if name == "started_at":
+                frame[name] = _starts(values, owner)
+            elif np.isfinite(values).any():
+                # A sum of floats may lie beside a whole number by the last bit.
+                is_counter = name in CATALOGUE and CATALOGUE[name].kind == "counter"
+                frame[name] = np.rint(values) if is_counter else values
+        drop_impossible(frame)
+        return frame
+
+
+def _join(timeline: Timeline, points: Points, own: Ints | None = None) -> tuple[Floats, Floats]:
+    """Give each row its nearest value, and by how many seconds that was taken before it; NaN where there is none."""
+    index = timeline.match(points.owner, points.time_ms, own=own)
+    age_s = (timeline.time - np.append(points.time_ms, 0)[index]) / _MS_PER_S
+    return np.append(points.value, np.nan)[index], np.where(index == NOTHING, np.nan, age_s)
+
+
+def needed_columns(columns: Collection[str]) -> set[str]:
+    """Name what must be read for some columns: rows are counted by the containers' own metrics."""
+    needed = {*columns, *([CPU_COUNTER] if CPU_RATE in columns else [])}
+    if not any(CATALOGUE[column].per == "container" for column in needed):
+        needed.add("memory_working_set_bytes")
+    return needed
+
+
+def join_scraped(
+    scraped: Mapping[str, Owned],
+    places: Mapping[str, PrometheusPlace],
+    columns: Collection[str],
+    since_ms: int,
+    until_ms: int,
+) -> ScrapedRows:
+    """Join the metrics of each container, and of its pod, as rows with ``since_ms <= time < until_ms``.
+
+    Parameters
+    ----------
+    scraped : mapping of str to Owned
+        By metric; at least one that is counted per container, and :data:`STARTED` where it is there.
+    places : mapping of str to PrometheusPlace
+        By column; those whose metric was not scraped are left out.
+    columns : collection of str
+        The columns to make.
+    """
+    numbers: dict[Owner, int] = {}
+    points = {
+        column: make_points(scraped[place.name], place, numbers)
+        for column, place in places.items()
+        if CATALOGUE[column].per == "container" and place.name in scraped
+    }
+    inside = (each.rows((each.time_ms >= since_ms) & (each.time_ms < until_ms)) for each in points.values())
+    timeline = Timeline.of(((each.owner, each.time_ms) for each in inside), default=_DEFAULT_INTERVAL_MS)
+    rows = ScrapedRows(timeline, list(numbers), {}, _about(list(numbers), scraped))
+    if CPU_RATE in columns and CPU_RATE not in points and CPU_COUNTER in points:
+        points[CPU_RATE] = rate_of(points[CPU_COUNTER])
+    for column in (column for column in columns if column in points):
+        age_s = rows.join(column, points[column])
+        if column == _ROOTFS:
+            rows.columns[AGES["filesystem"]] = age_s
+    if STARTED.name in scraped:
+        rows.join("started_at", make_points(scraped[STARTED.name], STARTED, numbers))
+    for column, place in places.items():
+        if CATALOGUE[column].per == "pod" and place.name in scraped and column in columns:
+            pods: dict[Owner, int] = {}
+            rows.join_of_pods(column, make_points(scraped[place.name], place, pods), pods)
+    return rows
+
+
+def _about(containers: list[Owner], scraped: Mapping[str, Owned]) -> dict[str, list[str | None]]:
+    """Collect what the series' labels say about each container."""
+    labels_of: dict[Owner | None, Mapping[str, str]] = {}
+    for owned in scraped.values():
+        for who, labels in zip(owned.owners, owned.raw.labels, strict=True):
+            labels_of.setdefault(who, labels)
+    known = [labels_of[who] for who in containers]
+    return {
+        "node": [first_of(labels, NODE_LABELS) or None for labels in known],
+        "image": [labels.get("image") or None for labels in known],
+        "pod_uid": [uid_of(labels) for labels in known],
+    }

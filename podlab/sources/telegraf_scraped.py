@@ -17,8 +17,19 @@ from podlab.data.catalogue import AGES, CATALOGUE, PrometheusPlace
 from podlab.sources.influxdb_client import MeasurementRows
 from podlab.sources.prometheus_client import RawSeries
 from podlab.sources.prometheus_query import CADVISOR
-from podlab.sources.prometheus_series import PAUSE, STARTED, Owned, choose_scrapers, container_of, pod_of
-from podlab.sources.prometheus_table import CPU_COUNTER, CPU_RATE, ScrapedRows, join_scraped, needed_columns
+from podlab.sources.prometheus_series import (
+    CPU_COUNTER,
+    CPU_RATE,
+    PAUSE,
+    STARTED,
+    Owned,
+    ScrapedRows,
+    choose_scrapers,
+    container_of,
+    join_scraped,
+    needed_columns,
+    pod_of,
+)
 from podlab.sources.telegraf import Measurement
 from podlab.sources.time_join import NOTHING, Ints, match_rows, sampling_interval
 

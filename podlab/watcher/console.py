@@ -15,8 +15,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from podlab.data.catalogue import CATALOGUE
-from podlab.data.words import describe_metric
+from podlab.data.catalogue import CATALOGUE, describe_metric
 from podlab.features.rows import Rows, levels_or_rates
 from podlab.features.windows import ALL_SERIES
 from podlab.identify.explain import explain

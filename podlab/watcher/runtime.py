@@ -29,7 +29,7 @@ from prometheus_client import (
 from podlab import __version__
 from podlab.config import Settings
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS
-from podlab.data.claims import claim_aliases
+from podlab.data.labels import claim_aliases
 from podlab.detect import DetectorLibrary
 from podlab.errors import InputError, PodlabError
 from podlab.identify.claims import MISMATCH_RATE

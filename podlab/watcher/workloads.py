@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from podlab.data.claims import claims_of
+from podlab.data.labels import claims_of
 from podlab.identify.behaviour import most_miner_like
 from podlab.identify.claims import adjust_p_values, combine_p_values
 from podlab.identify.workload import pool_replicas

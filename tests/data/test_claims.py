@@ -8,8 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from podlab.data.claims import claim_aliases, claims_of
-from podlab.data.labels import ALIASES
+from podlab.data.labels import ALIASES, claim_aliases, claims_of
 from podlab.errors import InputError
 
 NAME = "app.kubernetes.io/name"

@@ -11,8 +11,14 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 
 from podlab.evaluation import FeatureClassifier, cross_validate, score
-from podlab.evaluation.baselines import benchmark_models, interval_quantiles
-from podlab.evaluation.benchmark import critical_difference, find_cliques, rank_methods, wilcoxon
+from podlab.evaluation.baselines import (
+    benchmark_models,
+    critical_difference,
+    find_cliques,
+    interval_quantiles,
+    rank_methods,
+    wilcoxon,
+)
 from podlab.features.windows import Windows
 from tests.support.synthetic import make_samples
 

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podlab.data.catalogue import CATALOGUE
-from podlab.data.words import format_amount
+from podlab.data.catalogue import CATALOGUE, format_amount
 from podlab.features.windows import SERIES
 from podlab.identify import Identifier, Prediction, fit
 from podlab.identify.explain import Explanation, MetricContribution, explain

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from podlab.errors import InputError
 from podlab.sources.prometheus_client import PrometheusApi, QueryError, Refusal, join_series, read_matrix, read_names
-from podlab.sources.prometheus_table import needed_columns
+from podlab.sources.prometheus_series import needed_columns
 from podlab.sources.remote_write import OutSeries, write_series
 
 LABELS = st.dictionaries(st.sampled_from(["pod", "id", "image"]), st.text(max_size=8), max_size=3)
