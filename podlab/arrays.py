@@ -31,33 +31,19 @@ _LOCAL_HEADER_BYTES = 30
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """What a stored array must be.
+    """What a stored array must be."""
 
-    Attributes
-    ----------
-    dtype : type
-        NumPy's.
-    shape : tuple of (int or str)
-        Lengths of the axes. A name stands for a length that all arrays have in common, or that the caller gives.
-    low, high : float, optional
-        No value is outside.
-    above : float, optional
-        All values are greater.
-    below : str, optional
-        The name of a length: all values are indices into it.
-    ascending : bool
-        Along the last axis no value is less than the one before.
-    nan, inf : bool
-        Whether a value may be missing, or infinite.
-    """
-
-    dtype: type
+    dtype: type  # numpy's
+    #: Lengths of the axes. A name stands for a length that all arrays have in common, or that the caller gives.
     shape: tuple[int | str, ...]
+    #: No value is outside.
     low: float | None = None
     high: float | None = None
-    above: float | None = None
+    above: float | None = None  # all values are greater
+    #: The name of a length: all values are indices into it.
     below: str | None = None
-    ascending: bool = False
+    ascending: bool = False  # along the last axis no value is less than the one before
+    #: Whether a value may be missing, or infinite.
     nan: bool = False
     inf: bool = False
 
@@ -195,23 +181,12 @@ def _read_header(header: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
 
 @dataclass(frozen=True)
 class Codec:
-    """How objects of one class are stored.
+    """How objects of one class are stored."""
 
-    Attributes
-    ----------
-    name : str
-        In files.
-    type : type
-        The class.
-    to_arrays : callable
-        Gives an object's arrays by name.
-    from_arrays : callable
-        Makes the object again; runs on arrays of numbers that nobody vouches for.
-    """
-
-    name: str
-    type: type[Any]
-    to_arrays: Callable[[Any], Arrays]
+    name: str  # in files
+    type: type[Any]  # the class
+    to_arrays: Callable[[Any], Arrays]  # gives an object's arrays by name
+    #: Makes the object again; runs on arrays of numbers that nobody vouches for.
     from_arrays: Callable[[Arrays], Any]
 
 

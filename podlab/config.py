@@ -395,11 +395,8 @@ def _check_environment(environment: Mapping[str, str]) -> None:
 def _check_file(path: Path) -> None:
     for name in read_toml(path) if path.exists() else {}:
         if is_secret(name):
-            raise InputError(
-                f"{name} must not stand in a file that gets shared",
-                where=str(path),
-                hint=f"set {PREFIX}{name.upper()} or {name}_file",
-            )
+            what = f"{name} must not stand in a file that gets shared"
+            raise InputError(what, where=str(path), hint=f"set {PREFIX}{name.upper()} or {name}_file")
 
 
 def _origin(name: str, given: Mapping[str, object]) -> str:

@@ -44,9 +44,8 @@ def use_scheduler(address: str | None) -> Iterator[None]:
     try:
         from distributed import Client, LocalCluster
     except ImportError:
-        raise InputError(
-            "needs Dask", where="--scheduler", hint="install podlab's extra `scale`: pip install podlab[scale]"
-        ) from None
+        hint = "install podlab's extra `scale`: pip install podlab[scale]"
+        raise InputError("needs Dask", where="--scheduler", hint=hint) from None
     where: Any = address
     start_local: Any = LocalCluster
     connect: Any = Client
@@ -55,9 +54,8 @@ def use_scheduler(address: str | None) -> Iterator[None]:
     try:
         client = connect(where, timeout=_ANSWER_S)
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"no scheduler answers: {error}", where=f"--scheduler {address}", hint="check the address, or use `local`"
-        ) from None
+        what = f"no scheduler answers: {error}"
+        raise InputError(what, where=f"--scheduler {address}", hint="check the address, or use `local`") from None
     try:
         _check_workers(client, address)
         with parallel_config(backend="dask"):
@@ -125,10 +123,9 @@ def in_turn(work: Iterable[Any], number: int, *, jobs: int | None = None) -> Ite
         # As one argument each: joblib would leave large ones with single workers, and they would die with those.
         yield from pool(delayed(_call)(one) for one in work)
     except _killed() as error:
-        raise PodlabError(
-            "a training process was killed from outside, most likely for lack of memory",
-            hint="train one fold at a time (LOKY_MAX_CPU_COUNT=1), or on fewer containers",
-        ) from error
+        what = "a training process was killed from outside, most likely for lack of memory"
+        hint = "train one fold at a time (LOKY_MAX_CPU_COUNT=1), or on fewer containers"
+        raise PodlabError(what, hint=hint) from error
 
 
 def _call(work: tuple[Callable[..., Any], Sequence[Any], dict[str, Any]]) -> Any:
@@ -155,12 +152,8 @@ def _check_workers(client: Any, address: str) -> None:
         versions = set(client.run(_version).values())
     except Exception as error:  # noqa: BLE001  whatever a worker raises that has no podlab
         reason = first_line(error)
-        raise InputError(
-            f"its workers cannot be used: {reason}", where=f"--scheduler {address}", hint="give them podlab[scale]"
-        ) from None
+        what = f"its workers cannot be used: {reason}"
+        raise InputError(what, where=f"--scheduler {address}", hint="give them podlab[scale]") from None
     if versions != {podlab.__version__}:
-        raise InputError(
-            f"its workers have podlab {', '.join(sorted(versions))}, here is {podlab.__version__}",
-            where=f"--scheduler {address}",
-            hint="give them the same image",
-        )
+        what = f"its workers have podlab {', '.join(sorted(versions))}, here is {podlab.__version__}"
+        raise InputError(what, where=f"--scheduler {address}", hint="give them the same image")

@@ -98,10 +98,8 @@ def cut_windows(
             X = extract_features(windows).loc[first].reset_index(drop=True)
             found[name] = WindowTable(name, X, described.loc[first].reset_index(drop=True))
     if not found:
-        raise InputError(
-            f"fewer than {fewest_services} services were seen at the start or for {length_s:g} s of steady state",
-            hint="give a recording of more services, or a shorter window",
-        )
+        what = f"fewer than {fewest_services} services were seen at the start or for {length_s:g} s of steady state"
+        raise InputError(what, hint="give a recording of more services, or a shorter window")
     return found
 
 

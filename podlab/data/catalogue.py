@@ -53,40 +53,21 @@ class OpenTelemetryPlace(PrometheusPlace):
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric column.
+    """One metric column."""
 
-    Attributes
-    ----------
-    name : str
-        Column name, its unit included.
-    kind : {"gauge", "counter", "constant"}
-        A gauge is a level. A counter only grows until the container restarts, and is used as a rate.
-        A constant belongs to the image.
-    unit : str
-        Unit of the stored value.
-    family : str
-        What the metric is about; the metric filters choose by it.
-    per : {"container", "pod"}
-        What the source counts; all containers of a pod share a value counted per pod.
-    influxdb : tuple of str, optional
-        Measurement and field as Telegraf writes them.
-    kubelet : str, optional
-        Path in the kubelet's ``/stats/summary``.
-    prometheus : PrometheusPlace, optional
-        cAdvisor's or the kubelet's series.
-    opentelemetry : OpenTelemetryPlace, optional
-        The kubeletstats receiver's metric.
-    """
-
-    name: str
+    name: str  # column name, its unit included
+    #: A gauge is a level. A counter only grows until the container restarts, and is used as a rate. A constant belongs
+    #: to the image.
     kind: MetricKind
-    unit: str
+    unit: str  # unit of the stored value
+    #: What the metric is about; the metric filters choose by it.
     family: Family
+    #: What the source counts; all containers of a pod share a value counted per pod.
     per: Literal["container", "pod"] = "container"
-    influxdb: tuple[str, str] | None = None
-    kubelet: str | None = None
-    prometheus: PrometheusPlace | None = None
-    opentelemetry: OpenTelemetryPlace | None = None
+    influxdb: tuple[str, str] | None = None  # measurement and field as Telegraf writes them
+    kubelet: str | None = None  # path in the kubelet's ``/stats/summary``
+    prometheus: PrometheusPlace | None = None  # cAdvisor's or the kubelet's series
+    opentelemetry: OpenTelemetryPlace | None = None  # the kubeletstats receiver's metric
 
 
 def _container(

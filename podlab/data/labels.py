@@ -72,26 +72,16 @@ ALIASES: Final[Mapping[str, str]] = MappingProxyType(read_aliases()["same"])
 
 @dataclass(frozen=True)
 class LabelRules:
-    """How to tell the service of a container.
+    """How to tell the service of a container."""
 
-    Attributes
-    ----------
-    services : sequence of str
-        The services to look for. Empty: whatever the table, the Kubernetes label or the image says; the pod's name
-        is then not asked, since there is nothing to look for in it.
-    table : DataFrame, optional
-        Explicit answers: column ``service`` and any of ``namespace``, ``pod``, ``container``, where an empty cell
-        stands for all. The row that gives most of them wins. Its word is final, also for a service that is not
-        looked for.
-    label_key : str
-        The Kubernetes label that names the service.
-    aliases : mapping of str to str
-        Other name -> service. One that is itself among ``services`` stands for itself.
-    """
-
+    #: The services to look for. Empty: whatever the table, the Kubernetes label or the image says; the pod's name is
+    #: then not asked, since there is nothing to look for in it.
     services: tuple[str, ...] = ()
+    #: Explicit answers: column ``service`` and any of ``namespace``, ``pod``, ``container``, where an empty cell stands
+    #: for all. The row that gives most of them wins. Its word is final, also for a service that is not looked for.
     table: pd.DataFrame | None = None
-    label_key: str = "app.kubernetes.io/name"
+    label_key: str = "app.kubernetes.io/name"  # the Kubernetes label that names the service
+    #: Other name -> service. One that is itself among ``services`` stands for itself.
     aliases: Mapping[str, str] = field(default_factory=lambda: ALIASES)
 
     def names(self) -> dict[str, str]:
@@ -105,26 +95,17 @@ class LabelRules:
 
 @dataclass(frozen=True)
 class LabelReport:
-    """What the rules said.
+    """What the rules said."""
 
-    Attributes
-    ----------
-    containers : DataFrame
-        The containers asked about.
-    service, how : Series of str
-        Aligned with them: the service and the rule that decided, ``table``, ``kubernetes label``, ``image`` or ``pod
-        name``; missing where ambiguous or unlabelled.
-    ambiguous : DataFrame
-        Containers for which the first rule that answered gave several services; columns ``how`` and ``services``
-        (joined by commas) beside the container's names.
-    unlabelled : DataFrame
-        Containers that no rule knows: their names and image.
-    """
-
-    containers: pd.DataFrame
+    containers: pd.DataFrame  # the containers asked about
+    #: Aligned with them: the service and the rule that decided, ``table``, ``kubernetes label``, ``image`` or ``pod
+    #: name``; missing where ambiguous or unlabelled.
     service: pd.Series
     how: pd.Series
+    #: Containers for which the first rule that answered gave several services; columns ``how`` and ``services`` (joined
+    #: by commas) beside the container's names.
     ambiguous: pd.DataFrame
+    #: Containers that no rule knows: their names and image.
     unlabelled: pd.DataFrame
 
 

@@ -279,9 +279,8 @@ def _read_parquet(path: Path, left_out: set[str]) -> pa.Table:
             _refuse_nested(schema, str(path))
             return check_text(file.read([name for name in schema.names if name not in left_out]))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last of a column's name
-        raise InputError(
-            f"a damaged Parquet file: {first_line(error)}", where=str(path), hint="copy or record it again"
-        ) from error
+        what = f"a damaged Parquet file: {first_line(error)}"
+        raise InputError(what, where=str(path), hint="copy or record it again") from error
 
 
 def _read_csv(path: Path, left_out: set[str]) -> pa.Table:

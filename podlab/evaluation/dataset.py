@@ -28,21 +28,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LabelledSamples:
-    """Samples with a service, and which container each row is of.
+    """Samples with a service, and which container each row is of."""
 
-    Attributes
-    ----------
-    samples : DataFrame (n_rows,)
-        Only rows with a service.
-    code : array of int64 (n_rows,)
-        Each row's position in ``containers``.
-    containers : DataFrame (n_containers,)
-        Identity and labels, in order of appearance; with a variant also its two parts, ``load`` and
-        ``configuration``; with a table of draws also what was drawn.
-    """
-
-    samples: pd.DataFrame
-    code: IntArray
+    samples: pd.DataFrame  # only rows with a service (n_rows,)
+    code: IntArray  # each row's position in ``containers`` (n_rows,)
+    #: Identity and labels, in order of appearance; with a variant also its two parts, ``load`` and ``configuration``;
+    #: with a table of draws also what was drawn (n_containers,).
     containers: pd.DataFrame
 
     def take(self, positions: IntArray) -> pd.DataFrame:
@@ -136,10 +127,8 @@ def read_dataset(
         return dataset
     early = dataset.samples[dataset.offset_s() < until_s]
     if early.empty:
-        raise InputError(
-            f"no container was seen in the first {until_s:g} s after its start",
-            hint="give a recording that begins before its containers do, or longer horizons",
-        )
+        what = f"no container was seen in the first {until_s:g} s after its start"
+        raise InputError(what, hint="give a recording that begins before its containers do, or longer horizons")
     seen = _number_containers(early, draws)
     unseen = len(dataset.containers) - len(seen.containers)
     if unseen:
@@ -233,11 +222,9 @@ def columns_of(metric_filter: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in metric_filter.split(",") if name.strip()))
     unknown = [name for name in names if name not in FILTERS["all"]]
     if unknown or not names:
-        raise InputError(
-            f"{unknown[0] if unknown else metric_filter!r} is neither a filter nor a column",
-            where="metric filter",
-            hint=f"filters are {', '.join(FILTERS)}; columns are {', '.join(FILTERS['all'])}",
-        )
+        what = f"{unknown[0] if unknown else metric_filter!r} is neither a filter nor a column"
+        hint = f"filters are {', '.join(FILTERS)}; columns are {', '.join(FILTERS['all'])}"
+        raise InputError(what, where="metric filter", hint=hint)
     return names
 
 
@@ -259,9 +246,7 @@ def features_of(metric_filter: str) -> tuple[str, ...]:
     columns = columns_of(metric_filter)
     telling = [name for name in columns if name not in FEATURE_METRICS]
     if telling:
-        raise InputError(
-            f"{metric_filter!r} lets {', '.join(telling)} through, which name the container instead of measuring it",
-            where="metric filter",
-            hint=f"use {DEFAULT_FILTER}, only-memory, only-cpu or a list of metric columns",
-        )
+        what = f"{metric_filter!r} lets {', '.join(telling)} through, which name the container instead of measuring it"
+        hint = f"use {DEFAULT_FILTER}, only-memory, only-cpu or a list of metric columns"
+        raise InputError(what, where="metric filter", hint=hint)
     return columns

@@ -79,9 +79,8 @@ def timeline(predictions: pd.DataFrame, at_s: Sequence[float]) -> PredictionTime
     tables = [predictions[predictions["scenario"] == f"{each:g} s"].reset_index(drop=True) for each in times]
     missing = [f"{each:g} s" for each, own in zip(times, tables, strict=True) if own.empty]
     if missing or not tables:
-        raise InputError(
-            f"no predictions after {', '.join(missing) or 'any time'}", hint="cross-validate with these horizons"
-        )
+        what = f"no predictions after {', '.join(missing) or 'any time'}"
+        raise InputError(what, hint="cross-validate with these horizons")
     arrays = tuple(
         PredictionArrays(
             best=np.asarray(own["best_guess"].map(number).fillna(0), dtype=np.int64),

@@ -42,9 +42,8 @@ def read_other(dataset: LabelledSamples, other: pd.DataFrame) -> LabelledSamples
     known = set(dataset.containers["service"])
     shared = sorted(known & set(other["service"].dropna()) if "service" in other else ())
     if len(shared) < 2:
-        raise InputError(
-            "the other recording has fewer than two of the services", hint="give one of the same services, or none"
-        )
+        what = "the other recording has fewer than two of the services"
+        raise InputError(what, hint="give one of the same services, or none")
     elsewhere = read_dataset(other, shared)
     identity = ["pod", "pod_uid", "started_at"]
     if not elsewhere.containers[identity].merge(dataset.containers[identity]).empty:

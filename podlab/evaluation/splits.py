@@ -30,42 +30,26 @@ _ONE_BY_ONE = ("version", "configuration")
 
 @dataclass(frozen=True)
 class Split:
-    """One way to train and test.
+    """One way to train and test."""
 
-    Attributes
-    ----------
-    train, test : array of int64
-        Positions of containers, rising.
-    iteration : int
-        Which repetition it belongs to.
-    """
-
+    #: Positions of containers, rising.
     train: IntArray
     test: IntArray
-    iteration: int = 0
+    iteration: int = 0  # which repetition it belongs to
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All splits of one evaluation.
+    """All splits of one evaluation."""
 
-    Attributes
-    ----------
-    splits : tuple of Split
-        In order of iterations.
-    services, units : array of str (n_containers,)
-        Each container's service, and the deployment (or group, where samples have no deployments) it is part of.
-    untested : tuple of str
-        Services that are only trained on: too few groups to stand on both sides.
-    description : dict
-        How it was split, for reports.
-    """
-
-    splits: tuple[Split, ...]
+    splits: tuple[Split, ...]  # in order of iterations
+    #: Each container's service, and the deployment (or group, where samples have no deployments) it is part of
+    #: (n_containers,).
     services: TextArray
     units: TextArray
+    #: Services that are only trained on: too few groups to stand on both sides.
     untested: tuple[str, ...]
-    description: dict[str, Any]
+    description: dict[str, Any]  # how it was split, for reports
 
 
 def plan_splits(
@@ -120,10 +104,8 @@ def plan_splits(
         if group in SHARED:
             break  # nothing is drawn, so that a repetition would say the same again
     if not splits:
-        raise InputError(
-            f"no service has two values of {group!r}, so that nothing can be trained and tested apart",
-            hint="record more, or give more recordings",
-        )
+        what = f"no service has two values of {group!r}, so that nothing can be trained and tested apart"
+        raise InputError(what, hint="record more, or give more recordings")
     seen = set(services[np.concatenate([split.test for split in splits])])
     description = {
         "group": group,
@@ -184,10 +166,8 @@ def without_services(
     there = sorted(set(names), key=lambda name: ((kinds or {}).get(name, ""), name))
     number = len(there) if groups is None else min(groups, len(there))
     if len(there) < 3 or number < 2:
-        raise InputError(
-            f"{len(there)} services in {number} groups: too few to leave some out and still have two",
-            hint="give at least three services and two groups",
-        )
+        what = f"{len(there)} services in {number} groups: too few to leave some out and still have two"
+        raise InputError(what, hint="give at least three services and two groups")
     number = max(number, -(-len(there) // (len(there) - 2)))
     group = pd.Series({name: place % number for place, name in enumerate(there)}).reindex(names).to_numpy(np.int64)
     plan = plan_splits(containers, folds=number, seed=seed)
@@ -219,18 +199,14 @@ def _groups(containers: pd.DataFrame, group: str) -> TextArray:
         names = ("deployment", "version", "profile", "site", "load", "cluster", "pod")
         usable = [name for name in names if name in containers and containers[name].notna().any()]
         usable += [str(name) for name in containers if str(name).startswith(KNOB_PREFIX)]
-        raise InputError(
-            f"the samples have no {group!r} to split by",
-            hint=f"choose another column with --group: {', '.join(usable)}",
-        )
+        what = f"the samples have no {group!r} to split by"
+        raise InputError(what, hint=f"choose another column with --group: {', '.join(usable)}")
     missing = containers[group].isna()
     # Most services have no such knob: they are trained on.
     if missing.any() and not group.startswith(KNOB_PREFIX):
         first = containers.loc[missing].iloc[0]
-        raise InputError(
-            f"{int(missing.sum())} labelled containers have no {group!r}, the first is {first['pod']}",
-            hint="label them, or take their service away",
-        )
+        what = f"{int(missing.sum())} labelled containers have no {group!r}, the first is {first['pod']}"
+        raise InputError(what, hint="label them, or take their service away")
     values = containers[group].astype("str")
     own = group in OF_ONE_SERVICE or group.startswith(KNOB_PREFIX)
     return (containers["service"] + " " + values.fillna("(none)") if own else values).to_numpy(object)
@@ -240,9 +216,8 @@ def _check_arguments(
     services: TextArray, group: str, folds: int, iterations: int, training_ratio: float | None
 ) -> None:
     if len(set(services)) < 2:
-        raise InputError(
-            f"only one service, {services[0]!r}: there is nothing to classify", hint="give samples of at least two"
-        )
+        what = f"only one service, {services[0]!r}: there is nothing to classify"
+        raise InputError(what, hint="give samples of at least two")
     if folds < 2 or iterations < 1:
         raise InputError(f"{folds} folds and {iterations} iterations", hint="use at least 2 folds and 1 iteration")
     if training_ratio is not None and not 0 < training_ratio < 1:

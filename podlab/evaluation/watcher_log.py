@@ -49,9 +49,8 @@ def read_decisions(paths: Sequence[Path]) -> pd.DataFrame:
     rows = [row for row in found if row is not None]
     if not rows:
         where = ", ".join(str(path) for path in paths) or "decisions"
-        raise InputError(
-            "holds no decision", where=where, hint="give the log of podlab watch, where the sink log is on"
-        )
+        what = "holds no decision"
+        raise InputError(what, where=where, hint="give the log of podlab watch, where the sink log is on")
     frame = pd.DataFrame(rows)
     for name in ("started_at", "decided_at"):
         frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601").astype("datetime64[ns, UTC]")
@@ -101,11 +100,8 @@ def join_truth(decisions: pd.DataFrame, samples: pd.DataFrame, unknown: Sequence
     truth = truth.drop_duplicates(_NAME, keep=False).rename(columns={"service": "truth"})
     found = decisions.merge(truth[[*_NAME, "truth"]], on=_NAME)
     if found.empty:
-        raise InputError(
-            "no container has both a decision and a truth",
-            where="samples",
-            hint="give labelled samples of the containers that the watcher watched",
-        )
+        what = "no container has both a decision and a truth"
+        raise InputError(what, where="samples", hint="give labelled samples of the containers that the watcher watched")
     is_unknown = found["truth"].isin(list(unknown))
     right = (found["service"] == found["truth"]) | (is_unknown & found["service"].isna())
     named, unseen = found["service"].notna(), found["kind"] == "no-metrics"

@@ -132,9 +132,8 @@ def feature(name: str) -> Callable[[Function], Function]:
     >>> remove_feature("range")
     """
     if not name.isidentifier() or name in STATISTICS:
-        raise InputError(
-            f"{name!r} is not a valid name for a feature", hint="use letters, digits and _; no name in use"
-        )
+        what = f"{name!r} is not a valid name for a feature"
+        raise InputError(what, hint="use letters, digits and _; no name in use")
 
     def register(function: Function) -> Function:
         _registered[name] = function

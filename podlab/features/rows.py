@@ -42,30 +42,19 @@ _NEVER_ZERO = ("cpu_usage_core_nanoseconds", "memory_usage_bytes", "memory_worki
 
 @dataclass(frozen=True, repr=False)
 class Rows:
-    """The samples table as arrays, sorted by container and time.
+    """The samples table as arrays, sorted by container and time."""
 
-    Attributes
-    ----------
-    containers : DataFrame
-        One line per container instance (n_containers): its identity and labels.
-    code : array of int64 (n_rows,)
-        The line in ``containers`` that a row belongs to; does not fall.
-    offset_s : array of float64 (n_rows,)
-        Seconds since the container's start, or since its first row where the start is missing.
-    values : dict of str to array (n_rows,)
-        int64 for counters, float64 for gauges, by metric.
-    valid : dict of str to array of bool (n_rows,)
-        Where ``values`` holds a value.
-    ages : dict of str to array of float64 (n_rows,)
-        By family of metrics, how many seconds before its row a counter was read, where samples have it; 0 where a row
-        does not.
-    """
-
+    #: One line per container instance (n_containers): its identity and labels.
     containers: pd.DataFrame
+    #: The line in ``containers`` that a row belongs to; does not fall (n_rows,).
     code: IntArray
+    #: Seconds since the container's start, or since its first row where the start is missing (n_rows,).
     offset_s: FloatArray
+    #: int64 for counters, float64 for gauges, by metric (n_rows,).
     values: dict[str, NDArray[np.int64] | FloatArray]
-    valid: dict[str, BoolArray]
+    valid: dict[str, BoolArray]  # where ``values`` holds a value (n_rows,)
+    #: By family of metrics, how many seconds before its row a counter was read, where samples have it; 0 where a row
+    #: does not (n_rows,).
     ages: dict[Family, FloatArray] = field(default_factory=dict)
 
     def __repr__(self) -> str:

@@ -56,24 +56,14 @@ _BLOCK_ROWS = 12_000
 
 @dataclass(frozen=True, repr=False)
 class Windows:
-    """One window per container instance.
+    """One window per container instance."""
 
-    Attributes
-    ----------
-    cells : array of float32 (n_containers, n_series, n_cells)
-        Levels in the metric's unit, rates in that unit per second; a series is NaN in all cells or in none.
-    series : tuple of str
-        Names along the second axis, keys of :data:`ALL_SERIES`.
-    containers : DataFrame
-        Identity and labels, one line per container instance.
-    spans : ObservationSpans
-        Of the samples inside the windows.
-    """
-
+    #: Levels in the metric's unit, rates in that unit per second; a series is NaN in all cells or in none
+    #: (n_containers, n_series, n_cells).
     cells: NDArray[np.float32]
-    series: tuple[str, ...]
-    containers: pd.DataFrame
-    spans: ObservationSpans
+    series: tuple[str, ...]  # names along the second axis, keys of :data:`ALL_SERIES`
+    containers: pd.DataFrame  # identity and labels, one line per container instance
+    spans: ObservationSpans  # of the samples inside the windows
 
     def __repr__(self) -> str:
         return f"Windows({self.cells.shape[0]:,} containers, {self.cells.shape[1]} series, {self.cells.shape[2]} cells)"

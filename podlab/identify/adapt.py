@@ -67,14 +67,11 @@ def adapt(
         First those of the identifier itself, then by name of the set those of its reduced ones.
     """
     if not all(isinstance(each, ForestModel) for each in base.horizon_models.values()):
-        raise InputError(
-            "only models of podlab's own forest can be adapted", where=base.model, hint="fit without a base"
-        )
+        what = "only models of podlab's own forest can be adapted"
+        raise InputError(what, where=base.model, hint="fit without a base")
     if not any(name in samples and samples[name].notna().any() for name in base.columns):
-        raise InputError(
-            "the samples have none of the model's columns", where=base.model,
-            hint=f"it was trained on {', '.join(base.columns)}",
-        )  # fmt: skip
+        what = "the samples have none of the model's columns"
+        raise InputError(what, where=base.model, hint=f"it was trained on {', '.join(base.columns)}")
     rows, own, number, groups = select_labelled(samples, services, group, base.columns, fewest=1)
     spans = observation_spans(rows)
     every = tuple(sorted({*base.services, *own}))

@@ -33,11 +33,8 @@ def shares_for(identifier: Identifier, dataset: Dataset) -> tuple[list[Share], f
     """
     shares, metrics = read_shares(dataset)
     if not metrics & set(identifier.columns):
-        raise InputError(
-            "the samples have none of the model's columns",
-            where=identifier.model,
-            hint=f"it was trained on {', '.join(identifier.columns)}",
-        )
+        what = "the samples have none of the model's columns"
+        raise InputError(what, where=identifier.model, hint=f"it was trained on {', '.join(identifier.columns)}")
     return shares, metrics
 
 

@@ -279,11 +279,8 @@ class Identifier:
             raise InputError("the horizon must be longer than 0", where="horizon")
         rows = samples if isinstance(samples, Rows) else read_rows(samples, metrics=metrics_to_read(self.columns))
         if not any(column in (rows.metrics if metrics is None else metrics) for column in self.columns):
-            raise InputError(
-                "the samples have none of the model's columns",
-                where=self.model,
-                hint=f"it was trained on {', '.join(self.columns)}",
-            )
+            what = "the samples have none of the model's columns"
+            raise InputError(what, where=self.model, hint=f"it was trained on {', '.join(self.columns)}")
         if horizon_s is not None:
             rows = rows.take((rows.offset_s >= 0) & (rows.offset_s < horizon_s))
         metrics = [name for name in rows.metrics if rows.valid[name].any()] if metrics is None else metrics

@@ -36,18 +36,10 @@ STORED_KINDS: dict[ObservationKind, Literal["birth", "midlife"]] = {"startup": "
 
 @dataclass(frozen=True)
 class ObservationWindow:
-    """What one model looks at: the first seconds of a container, or a segment of its steady state.
+    """What one model looks at: the first seconds of a container, or a segment of its steady state."""
 
-    Attributes
-    ----------
-    kind : {"startup", "steady"}
-        Whether the window begins at the container's start.
-    length_s : float
-        Its length.
-    """
-
-    kind: ObservationKind
-    length_s: float
+    kind: ObservationKind  # whether the window begins at the container's start
+    length_s: float  # its length
 
     @property
     def name(self) -> str:

@@ -180,10 +180,8 @@ def _codec_of(identifier: Identifier) -> Codec | None:
     kinds = [each.classifier for each in identifier.horizon_models.values() if isinstance(each, ClassifierModel)]
     codec = CLASSIFIERS.of(kinds[0]) if kinds else None
     if kinds and codec is None:
-        raise InputError(
-            f"a {type(kinds[0]).__name__} cannot be saved without code",
-            hint="register its class with podlab.identify.register_classifier, or keep the model in memory",
-        )
+        hint = "register its class with podlab.identify.register_classifier, or keep the model in memory"
+        raise InputError(f"a {type(kinds[0]).__name__} cannot be saved without code", hint=hint)
     return codec
 
 
@@ -295,11 +293,8 @@ def _check(stored: _StoredModel, windows: tuple[ObservationWindow, ...], where: 
 def _codec_named(name: str, where: str) -> Codec | None:
     codec = CLASSIFIERS.named(name) if name else None
     if name and codec is None:
-        raise InputError(
-            f"{_MODEL} names a classifier of the unknown kind {name!r:.60}",
-            where=where,
-            hint="import the module that registers it with podlab.identify.register_classifier",
-        )
+        hint = "import the module that registers it with podlab.identify.register_classifier"
+        raise InputError(f"{_MODEL} names a classifier of the unknown kind {name!r:.60}", where=where, hint=hint)
     return codec
 
 

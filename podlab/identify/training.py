@@ -61,10 +61,8 @@ def train(
     windows = choose_windows(spans, horizons_s)
     folds = assign_folds(groups, truth, seed)
     if len(set(groups)) < 2:
-        raise InputError(
-            f"one {group} only, nothing can be held out", where=f"column {group!r}",
-            hint="record at least two, or name another column with --group",
-        )  # fmt: skip
+        hint = "record at least two, or name another column with --group"
+        raise InputError(f"one {group} only, nothing can be held out", where=f"column {group!r}", hint=hint)
 
     from joblib import delayed
 
@@ -329,36 +327,28 @@ def select_labelled(
         Services are numbered by their place in the second.
     """
     if "service" not in samples or samples["service"].isna().all():
-        raise InputError(
-            "no container is labelled", where="column 'service'", hint="label the recording before training on it"
-        )
+        what = "no container is labelled"
+        raise InputError(what, where="column 'service'", hint="label the recording before training on it")
     there = sorted(samples["service"].dropna().unique())
     absent = [service for service in services or () if service not in there]
     if absent:
-        raise InputError(
-            f"service {absent[0]!r} is not in the samples", where="services", hint=f"there are {', '.join(there)}"
-        )
+        what = f"service {absent[0]!r} is not in the samples"
+        raise InputError(what, where="services", hint=f"there are {', '.join(there)}")
     names = tuple(sorted(set(services))) if services else tuple(there)
     if len(names) < fewest:
-        raise InputError(
-            f"one service only ({names[0]})", where="column 'service'", hint="give recordings of at least two services"
-        )
+        what = f"one service only ({names[0]})"
+        raise InputError(what, where="column 'service'", hint="give recordings of at least two services")
     if group not in samples or samples.loc[samples["service"].isin(names), group].isna().any():
-        raise InputError(
-            "is missing, or missing in labelled rows", where=f"column {group!r}",
-            hint="name the column of independent deployments with --group",
-        )  # fmt: skip
+        hint = "name the column of independent deployments with --group"
+        raise InputError("is missing, or missing in labelled rows", where=f"column {group!r}", hint=hint)
     rows = read_rows(samples[samples["service"].isin(names)], metrics=metrics_to_read(columns))
     if group not in rows.containers:
-        raise InputError(
-            "changes from sample to sample, so it names no deployments", where=f"column {group!r}",
-            hint=f"name another with --group, of {', '.join(map(str, rows.containers))}",
-        )  # fmt: skip
+        what = "changes from sample to sample, so it names no deployments"
+        hint = f"name another with --group, of {', '.join(map(str, rows.containers))}"
+        raise InputError(what, where=f"column {group!r}", hint=hint)
     if not (rows.offset_s >= 0).any():
-        raise InputError(
-            "every sample lies before its container's start", where="column 'started_at'",
-            hint="give time and started_at in the same time zone",
-        )  # fmt: skip
+        what = "every sample lies before its container's start"
+        raise InputError(what, where="column 'started_at'", hint="give time and started_at in the same time zone")
     truth = rows.containers["service"].map({name: n for n, name in enumerate(names)}).to_numpy(dtype=np.intp)
     return rows, names, truth, rows.containers[group].astype(str).to_numpy(dtype=str)
 
@@ -371,7 +361,6 @@ def choose_columns(rows: Rows, columns: Sequence[str] | None) -> tuple[str, ...]
     chosen = FEATURE_METRICS if columns is None else [name for name in MEASURED_METRICS if name in columns]
     used = tuple(name for name in chosen if name in rows.metrics and rows.valid[name].any())
     if not used:
-        raise InputError(
-            "no metric to learn from has a value", where="columns", hint=f"there are {', '.join(rows.metrics)}"
-        )
+        what = "no metric to learn from has a value"
+        raise InputError(what, where="columns", hint=f"there are {', '.join(rows.metrics)}")
     return used

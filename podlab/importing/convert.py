@@ -350,10 +350,8 @@ def _from_long(table: pd.DataFrame, mapping: Mapping, where: str) -> pd.DataFram
         part = part.drop_duplicates()
         twice = part[part.duplicated(whose, keep=False)]
         if len(twice):
-            raise InputError(
-                f"{column.name!r} has several values for pod {twice['pod'].iloc[0]!r} at {twice['time'].iloc[0]}",
-                where=where, hint="name the one meant by `where`, or add them by `sum = true`",
-            )  # fmt: skip
+            what = f"{column.name!r} has several values for pod {twice['pod'].iloc[0]!r} at {twice['time'].iloc[0]}"
+            raise InputError(what, where=where, hint="name the one meant by `where`, or add them by `sum = true`")
         wide = wide.merge(part, how="left", on=whose)
     return wide
 

@@ -56,9 +56,8 @@ def parse_mapping(text: str) -> tuple[Rule, ...]:
             raise InputError(f"{part.strip()!r} is not a mapping", where="--mapping", hint=_HOW)
         column, rate = match["column"], match["rate"] is not None
         if column not in (*_PLAIN, *MEASURED_METRICS):
-            raise InputError(
-                f"{column!r} is not a metric", where="--mapping", hint=f"choose {', '.join(MEASURED_METRICS)}"
-            )
+            what = f"{column!r} is not a metric"
+            raise InputError(what, where="--mapping", hint=f"choose {', '.join(MEASURED_METRICS)}")
         if rate and (column in _PLAIN or CATALOGUE[column].kind != "counter"):
             raise InputError(f"{column!r} is not a counter, so it has no rate", where="--mapping", hint=_HOW)
         written = match["written"]

@@ -120,9 +120,8 @@ class Time(_Part):
     @model_validator(mode="after")
     def _one_way(self) -> Time:
         if [self.column, self.every, self.columns].count(None) != 2:
-            raise ValueError(
-                "give `column`, or `every` where the file has no times, or `columns` where each instant is a column"
-            )
+            what = "give `column`, or `every` where the file has no times, or `columns` where each instant is a column"
+            raise ValueError(what)
         _refuse_no_pattern(self.columns)
         if (self.every is None) != (self.start is None):
             raise ValueError("`every` needs a `start`, and `start` an `every`")
@@ -215,9 +214,8 @@ class Column(_Part):
         if metric.kind != "counter" and self.kind not in (None, "gauge"):
             raise ValueError(f"{self.metric} is a level, not a {self.kind}")
         if metric.kind == "counter" and self.kind == "gauge":
-            raise ValueError(
-                f"{self.metric} only grows: its kind is counter, rate (per second) or growth (since before)"
-            )
+            what = f"{self.metric} only grows: its kind is counter, rate (per second) or growth (since before)"
+            raise ValueError(what)
         return self
 
     @property

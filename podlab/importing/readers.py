@@ -113,9 +113,8 @@ def _from_rows(
     (names, _), *data = filled
     for row, line in data:
         if len(row) != len(names):
-            raise ValueError(
-                f"line {line} has {len(row)} fields, not {len(names)}: {_begin_of(text, line, newline='')}"
-            )
+            what = f"line {line} has {len(row)} fields, not {len(names)}: {_begin_of(text, line, newline='')}"
+            raise ValueError(what)
     defaults = [*(value or None for value in default), *[None] * len(names)][: len(names)]
     # Of files that were written one behind the other, each has a header.
     data = [(row, line) for row, line in data if row != names]

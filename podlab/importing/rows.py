@@ -301,10 +301,9 @@ def _refuse_level(ordered: pd.DataFrame, key: list[str], column: Column, where: 
     repeated = steps[anew].duplicated(key, keep=False) | ~steps[anew]["grows"]
     restarts_only = others <= _MOST_FALLS and int(repeated.sum()) * _LEAST_GROWTH <= int((steps["step"] > 0).sum())
     if not (seldom or restarts_only):
-        raise InputError(
-            f"column {column.name!r} falls in {share:.0%} of its steps, so it is not a counter", where=where,
-            hint="if it is growth per second, write kind = 'rate'; if growth since the row before, kind = 'growth'",
-        )  # fmt: skip
+        what = f"column {column.name!r} falls in {share:.0%} of its steps, so it is not a counter"
+        hint = "if it is growth per second, write kind = 'rate'; if growth since the row before, kind = 'growth'"
+        raise InputError(what, where=where, hint=hint)
 
 
 def _steps(ordered: pd.DataFrame, key: list[str], metric: str) -> pd.DataFrame:

@@ -134,11 +134,9 @@ def service_account() -> Credentials:
         # Read here, not at the first request, so that a mistake is reported now.
         urllib3.util.create_urllib3_context().load_verify_locations(authority)
     except OSError as error:
-        raise InputError(
-            f"not in a pod with a service account: {error.strerror or one_line(str(error))}",
-            where=str(SERVICE_ACCOUNT),
-            hint="mount a service account token, or use a kubeconfig (access outside)",
-        ) from None
+        what = f"not in a pod with a service account: {error.strerror or one_line(str(error))}"
+        hint = "mount a service account token, or use a kubeconfig (access outside)"
+        raise InputError(what, where=str(SERVICE_ACCOUNT), hint=hint) from None
     address = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     return Credentials(address, _pool(str(authority)), token.headers, str(authority))
 

@@ -70,20 +70,11 @@ _LIBRARIES = ("numpy", "pandas", "scikit-learn")
 
 @dataclass(frozen=True, repr=False)
 class Bundle:
-    """A bundle that was read whole.
+    """A bundle that was read whole."""
 
-    Attributes
-    ----------
-    info : BundleInfo
-        What it says about itself.
-    identifier : Identifier
-        The model, which signs its answers with ``name@digest``.
-    library : DetectorLibrary or None
-        The detectors by service; None where the bundle has none.
-    """
-
-    info: BundleInfo
-    identifier: Identifier
+    info: BundleInfo  # what it says about itself
+    identifier: Identifier  # the model, which signs its answers with ``name@digest``
+    #: The detectors by service; None where the bundle has none.
     library: DetectorLibrary | None = None
 
     def __repr__(self) -> str:
@@ -234,9 +225,8 @@ def load(folder: Path | str, *, key_file: Path | None = None) -> Bundle:
     own = promised.get(info.manifest["format"], [name for name in detectors.FILES if name in files])
     identifier = from_files({name: files[name] for name in files if name not in (CARD, *own)}, where=str(folder))
     if list(identifier.services) != info.manifest["services"] or list(identifier.columns) != info.manifest["columns"]:
-        raise InputError(
-            "manifest and model have different services or columns", where=str(folder), hint="fit the model again"
-        )
+        what = "manifest and model have different services or columns"
+        raise InputError(what, where=str(folder), hint="fit the model again")
     library = detectors.from_files(files, services=identifier.services, where=str(folder)) if own else None
     scores = info.manifest["scores"]
     identifier.scores = scores

@@ -72,24 +72,12 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 @dataclass(frozen=True, repr=False)
 class BundleInfo:
-    """What a bundle says about itself.
+    """What a bundle says about itself."""
 
-    Attributes
-    ----------
-    folder : Path
-        Where it is.
-    digest : str
-        SHA-256 of the manifest, which names the whole model.
-    manifest : dict
-        Its manifest.
-    card : str
-        Its model card, Markdown.
-    """
-
-    folder: Path
-    digest: str
-    manifest: dict[str, Any]
-    card: str
+    folder: Path  # where it is
+    digest: str  # SHA-256 of the manifest, which names the whole model
+    manifest: dict[str, Any]  # its manifest
+    card: str  # its model card, Markdown
 
     def __repr__(self) -> str:
         return f"BundleInfo({self.name!r}, {len(self.services)} services, digest {self.digest[:12]}, in {self.folder})"
@@ -154,11 +142,8 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
         loose = msgspec.json.decode(written)
         number = loose.get("format") if isinstance(loose, dict) else None
         if isinstance(number, bool) or number not in FORMATS:
-            raise InputError(
-                f"format {number!r} is not known, only {', '.join(map(str, FORMATS))}",
-                where=where,
-                hint="use the podlab that wrote it",
-            )
+            what = f"format {number!r} is not known, only {', '.join(map(str, FORMATS))}"
+            raise InputError(what, where=where, hint="use the podlab that wrote it")
         manifest = msgspec.convert(loose, type=Manifest)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise InputError(f"is not a manifest: {error}", where=where, hint=_REMEDY) from None

@@ -192,11 +192,8 @@ def run_single(
     known = read_parameters(read_notebook(notebook), where=str(notebook))
     last = read_run(reports_dir)
     if last is not None and notebook.stem in CHAIN:
-        raise InputError(
-            "holds the report of a run of all notebooks",
-            where=str(reports_dir),
-            hint="use --all, which runs what changed, or choose another folder (--out)",
-        )
+        hint = "use --all, which runs what changed, or choose another folder (--out)"
+        raise InputError("holds the report of a run of all notebooks", where=str(reports_dir), hint=hint)
     values: dict[str, object] = {}
     if "reports" in known:
         values["reports"] = str(_from_root(reports_dir, root))
@@ -247,9 +244,8 @@ def _share_out(notebooks_dir: Path, settings: Settings, given: Mapping[str, obje
         known_to_any |= dict.fromkeys(known)
     if unknown:
         first = min(unknown)
-        raise InputError(
-            f"unknown parameter {first!r}", where=str(notebooks_dir), hint=f"they have {', '.join(known_to_any)}"
-        )
+        what = f"unknown parameter {first!r}"
+        raise InputError(what, where=str(notebooks_dir), hint=f"they have {', '.join(known_to_any)}")
     return shared
 
 

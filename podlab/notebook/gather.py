@@ -58,9 +58,8 @@ def gather(source: str, settings: Settings, *, recordings: Sequence[Path | str] 
     if source == "cluster":
         inventory = cluster_inventory(settings)
         return Gathered(None, label_containers(inventory, LabelRules(services=settings.services)))
-    raise InputError(
-        f"unknown source {source!r}", hint=f"choose one of recording, {', '.join(SOURCES.names())}, cluster"
-    )
+    what = f"unknown source {source!r}"
+    raise InputError(what, hint=f"choose one of recording, {', '.join(SOURCES.names())}, cluster")
 
 
 def _from_live(settings: Settings) -> Gathered:

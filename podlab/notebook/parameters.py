@@ -119,9 +119,8 @@ def parse_parameters(known: Mapping[str, Parameter], given: Mapping[str, object]
         if _SECRET_NAME.search(name) or (isinstance(value, str) and _SECRET_VALUE.search(value)):
             # What is a parameter stands in the executed notebook for everyone to read.
             hint = "set it in the environment, such as PODLAB_INFLUXDB_PASSWORD"
-            raise InputError(
-                f"parameter {name!r} holds a secret, and parameters are written down", where=where, hint=hint
-            )
+            what = f"parameter {name!r} holds a secret, and parameters are written down"
+            raise InputError(what, where=where, hint=hint)
         if name not in known:
             listed = ", ".join(known) or "none"
             raise InputError(f"unknown parameter {name!r}", where=where, hint=f"it has {listed}")

@@ -69,11 +69,8 @@ def build_report(reports_dir: Path) -> Path:
         sections = [_describe(reports_dir, name, results.get(name), run) for name in sorted({*CHAIN, *results})]
         text = _render(results, sections, run)
     except (LookupError, TypeError, UndefinedError) as error:
-        raise InputError(
-            f"its results are not those of this podlab's notebooks: {error}",
-            where=str(reports_dir),
-            hint="run the notebooks again",
-        ) from error
+        what = f"its results are not those of this podlab's notebooks: {error}"
+        raise InputError(what, where=str(reports_dir), hint="run the notebooks again") from error
     page = reports_dir / REPORT
     refuse_other_page(page)
     _write_pages(reports_dir, sections)
@@ -88,11 +85,9 @@ def _refuse_mixed(reports_dir: Path, results: dict[str, dict[str, Any]]) -> None
         by_run.setdefault(str(found.get("run")), []).append(name)
     if len(by_run) > 1:
         (first, *_), *_, (other, *_) = by_run.values()
-        raise InputError(
-            f"its results are of {len(by_run)} runs, {first} and {other} of different ones",
-            where=str(reports_dir),
-            hint="run all notebooks into one folder (podlab run --all --out DIR)",
-        )
+        what = f"its results are of {len(by_run)} runs, {first} and {other} of different ones"
+        hint = "run all notebooks into one folder (podlab run --all --out DIR)"
+        raise InputError(what, where=str(reports_dir), hint=hint)
 
 
 def _describe(reports_dir: Path, name: str, found: dict[str, Any] | None, run: dict[str, Any] | None) -> dict[str, Any]:
@@ -222,11 +217,8 @@ def refuse_other_notebook(source: Path, out_dir: Path) -> None:
     """
     target = out_dir / f"{source.stem}.ipynb"
     if target.exists() and source.exists() and target.samefile(source):
-        raise InputError(
-            f"its folder {out_dir.name}/ holds the notebooks themselves",
-            where=str(out_dir.parent),
-            hint="choose another folder (--out)",
-        )
+        what = f"its folder {out_dir.name}/ holds the notebooks themselves"
+        raise InputError(what, where=str(out_dir.parent), hint="choose another folder (--out)")
     metadata = _read(target).get("metadata")
     # papermill notes in the metadata of what it ran.
     if target.exists() and not (isinstance(metadata, dict) and "papermill" in metadata):

@@ -69,9 +69,8 @@ class RunResult:
     def raise_if_failed(self) -> None:
         """Raise a PodlabError that names notebook, cell and reason, unless every cell ran."""
         if not self.ok:
-            raise PodlabError(
-                f"cell {self.failed_cell} failed: {self.error}", where=str(self.notebook), hint=f"see {self.html}"
-            )
+            what = f"cell {self.failed_cell} failed: {self.error}"
+            raise PodlabError(what, where=str(self.notebook), hint=f"see {self.html}")
 
 
 def run_notebook(

@@ -470,8 +470,5 @@ class KubeletSource:
             raise next(iter(self.failures.values()))
         if pods is not None:
             raise NothingThereError(f"no sample of the {len(pods)} pods asked for", where=self.name)
-        raise InputError(
-            f"no sample from {since:%H:%M:%S} to {until:%H:%M:%S} UTC",
-            where=self.name,
-            hint="a kubelet keeps no past: collect for longer",
-        )
+        what = f"no sample from {since:%H:%M:%S} to {until:%H:%M:%S} UTC"
+        raise InputError(what, where=self.name, hint="a kubelet keeps no past: collect for longer")

@@ -181,11 +181,9 @@ def _refuse_indistinct(samples: pd.DataFrame, where: str) -> None:
         samples = shared
     if twins.any():
         row = samples[twins].iloc[0]
-        raise InputError(
-            f"pod {row['pod']!r} occurs twice at {row['time']}, with different values",
-            where=where,
-            hint="Telegraf's schema distinguishes pods by name alone: replay their recordings into different databases",
-        )
+        what = f"pod {row['pod']!r} occurs twice at {row['time']}, with different values"
+        hint = "Telegraf's schema distinguishes pods by name alone: replay their recordings into different databases"
+        raise InputError(what, where=where, hint=hint)
 
 
 @contextmanager

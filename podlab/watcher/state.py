@@ -118,9 +118,8 @@ class StateStore:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise InputError(
-                f"cannot be read: {error.strerror}", where=str(path), hint="choose another watch_state"
-            ) from error
+            what = f"cannot be read: {error.strerror}"
+            raise InputError(what, where=str(path), hint="choose another watch_state") from error
         if foreign and not self._records:  # it would be overwritten, which nobody asked for
             raise InputError("contains something else", where=str(path), hint="choose another watch_state")
         if broken:

@@ -381,9 +381,8 @@ def _choose(counted: pd.DataFrame, most_rows: int, services: Sequence[str] | Non
     table = table.sort_values(["turn", "draw"], kind="stable")
     chosen = table.loc[table["rows"].cumsum() <= most_rows, "id"].to_numpy(np.uint64)
     if not chosen.size:
-        raise InputError(
-            f"not even one container fits into {most_rows} rows", where="--most-rows", hint="allow for more"
-        )
+        what = f"not even one container fits into {most_rows} rows"
+        raise InputError(what, where="--most-rows", hint="allow for more")
     return np.sort(chosen)
 
 

@@ -226,9 +226,8 @@ def open_dataset(path: Path | str) -> Dataset:
         raise InputError("no data set is there", where=store.where, hint="name a folder that podlab wrote, or a file")
     appends = read_appends(store, store.names())
     if not appends:
-        raise InputError(
-            "is a folder, but no data set", where=store.where, hint="name the files in it, or make a data set of them"
-        )
+        what = "is a folder, but no data set"
+        raise InputError(what, where=store.where, hint="name the files in it, or make a data set of them")
     _refuse_foreign(store, files, appends)
     partitions = [each for append in appends.values() for each in append.partitions]
     if not partitions:
@@ -249,11 +248,8 @@ def _refuse_foreign(store: Store, files: dict[str, int], appends: dict[str, Appe
     for name in sorted(set(files) - listed):
         append = appends.get(append_of(name) or "")
         if name.endswith(".parquet") and (append is None or append.state == "whole"):
-            raise InputError(
-                "is no partition of this data set",
-                where=f"{store.where}/{name}",
-                hint="move it away; `podlab dataset add` takes its rows in",
-            )
+            hint = "move it away; `podlab dataset add` takes its rows in"
+            raise InputError("is no partition of this data set", where=f"{store.where}/{name}", hint=hint)
 
 
 def _metrics_with_values(metadata: Any) -> frozenset[str]:

@@ -119,9 +119,8 @@ class _RemoteStore:
         try:
             import fsspec
         except ImportError:
-            raise InputError(
-                "object stores need fsspec", where=url, hint="install podlab's extra `scale`: pip install podlab[scale]"
-            ) from None
+            hint = "install podlab's extra `scale`: pip install podlab[scale]"
+            raise InputError("object stores need fsspec", where=url, hint=hint) from None
         try:
             self._files, self._root = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
@@ -185,11 +184,8 @@ def open_store(path: Path | str) -> Store:
     """Give the files of a folder or URL; raises InputError if that holds a password, or nothing here can read it."""
     url = url_of(path)
     if url is not None and _PASSWORD.search(url):
-        raise InputError(
-            "a password does not belong into an address",
-            where=_PASSWORD.sub("//...@", url),
-            hint="give it to the driver by its environment variables or its own file",
-        )
+        hint = "give it to the driver by its environment variables or its own file"
+        raise InputError("a password does not belong into an address", where=_PASSWORD.sub("//...@", url), hint=hint)
     return _LocalStore(Path(path)) if url is None else _RemoteStore(url)
 
 
