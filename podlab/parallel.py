@@ -6,11 +6,13 @@ work needs travels with it, so when a worker dies its pieces alone are done agai
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Final
 
 import podlab
 from podlab.errors import InputError, PodlabError, first_line
@@ -19,6 +21,10 @@ from podlab.progress import Progress
 #: Seconds until a scheduler must have answered: it is there, or its address is wrong.
 _ANSWER_S = 30
 _SPREAD: ContextVar[bool] = ContextVar("spread", default=False)
+_EXPECTED_IN_TRAINING: Final = re.compile(
+    r"(?s).*constant|.*invalid value encountered|The number of unique classes is greater than 50%|"
+    r"`sklearn.utils.parallel.delayed` should be used"
+)
 
 
 @contextmanager
@@ -139,6 +145,21 @@ def _killed() -> tuple[type[Exception], ...]:
     from distributed import KilledWorker
 
     return (BrokenProcessPool, KilledWorker)
+
+
+@contextmanager
+def ignore_training_warnings() -> Iterator[None]:
+    """Silence scikit-learn about few containers of many services, features without any variance, and its threads.
+
+    The threads of a forest that grow trees at once each set and restore the process's filters, which can leave these
+    empty for good. So warnings are kept, whatever the filters, and others than the expected are given on afterwards.
+    """
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        yield
+    for each in given:
+        if not _EXPECTED_IN_TRAINING.match(str(each.message)):
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
 
 
 def _version() -> str:

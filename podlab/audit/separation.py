@@ -16,12 +16,12 @@ from sklearn.ensemble import ExtraTreesClassifier
 from podlab.audit.confounding import circumstances, explained_share
 from podlab.audit.windows import START_UP, STEADY_STATE, WindowTable, cut_windows
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS, Family
-from podlab.evaluation.cross_validation import ignore_small_data_warnings
 from podlab.evaluation.dataset import thin_deployments
 from podlab.evaluation.metrics import Estimate, draw_row_weights, interval, score_predictions
 from podlab.evaluation.open_set import auroc_of_draws, cumulate_weights
 from podlab.evaluation.splits import IntArray, Plan, TextArray, plan_splits
 from podlab.features.windows import series_of
+from podlab.parallel import ignore_training_warnings
 
 
 def _of(*families: Family, among: Sequence[str] = MEASURED_METRICS) -> tuple[str, ...]:
@@ -308,6 +308,6 @@ def _probabilities(
     X: NDArray[np.float32], services: TextArray, train: IntArray, test: IntArray, settings: ForestSettings
 ) -> tuple[list[str], NDArray[np.float64]]:
     model: Any = ExtraTreesClassifier(settings.trees, class_weight="balanced", random_state=settings.seed)
-    with ignore_small_data_warnings():
+    with ignore_training_warnings():
         model.fit(X[train], services[train].astype(str))
     return list(model.classes_), model.predict_proba(X[test])

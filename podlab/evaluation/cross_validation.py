@@ -12,9 +12,7 @@ import hashlib
 import pickle
 import platform
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache as once
 from pathlib import Path
@@ -37,7 +35,7 @@ from podlab.features.rows import observation_spans, read_rows
 from podlab.features.windows import Windows, make_windows
 from podlab.files import atomic_file
 from podlab.identify import Identifier
-from podlab.parallel import is_spread, side_by_side
+from podlab.parallel import ignore_training_warnings, is_spread, side_by_side
 from podlab.progress import Progress
 
 #: Probability columns are called this and the service's name.
@@ -69,17 +67,6 @@ class Model(Protocol):
             have ``known`` (by default: whether there are probabilities), ``novelty``, ``prediction_set``,
             ``coverage``, ``similar``, ``seconds_observed``, ``rule``.
         """
-
-
-@contextmanager
-def ignore_small_data_warnings() -> Iterator[None]:
-    """Silence scikit-learn about few containers of many services, and about features without any variance."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore",
-            message="(?s).*constant|.*invalid value encountered|The number of unique classes is greater than 50%",
-        )
-        yield
 
 
 @dataclass
@@ -128,7 +115,7 @@ class FeatureClassifier:
         began_s = time.process_time()
         if usable.any():
             services = windows.containers["service"].to_numpy(object)[usable].astype(str)
-            with ignore_small_data_warnings():
+            with ignore_training_warnings():
                 self.estimator_ = copy.deepcopy(self.estimator).fit(X[usable], services)
         self.fit_cpu_s = time.process_time() - began_s
         return self

@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from podlab.evaluation.baselines import j48_like_tree
-from podlab.evaluation.cross_validation import ignore_small_data_warnings
 from podlab.evaluation.dataset import LabelledSamples
 from podlab.evaluation.splits import IntArray, Plan
+from podlab.parallel import ignore_training_warnings
 
 #: Share of rows that the original trained on.
 TRAINING_RATIO = 0.1
@@ -73,7 +73,7 @@ def predict_rows(
             for split in plan.splits
         ]
     services = plan.services[dataset.code]
-    with ignore_small_data_warnings():
+    with ignore_training_warnings():
         answers = [j48_like_tree(seed).fit(X[train], services[train]).predict(X[test]) for train, test in sides]
     tested = np.concatenate([test for _, test in sides])
     code, predicted = dataset.code[tested], np.concatenate(answers)

@@ -440,6 +440,8 @@ def fit_subspace_forest(
     """
     from sklearn.ensemble import ExtraTreesClassifier
 
+    from podlab.parallel import ignore_training_warnings
+
     per_service = np.bincount(y, weights=weight, minlength=services)
     balanced = weight / per_service[y] * weight.sum() / services
     every = np.arange(len(names))
@@ -450,7 +452,8 @@ def fit_subspace_forest(
             n_estimators=len(range(number, max(trees, len(subspaces)), len(subspaces))),
             max_features=_FEATURES_PER_SPLIT, max_depth=MAX_DEPTH, random_state=seed + number, n_jobs=jobs or -1,
         )  # fmt: skip
-        models.append(model.fit(X[:, features], y, sample_weight=balanced))
+        with ignore_training_warnings():
+            models.append(model.fit(X[:, features], y, sample_weight=balanced))
     return forest_from_sklearn(models, services, subspaces)
 
 

@@ -22,12 +22,12 @@ from podlab.evaluation import cross_validation
 from podlab.evaluation.cross_validation import (
     FeatureClassifier,
     cross_validate,
-    ignore_small_data_warnings,
     probabilities,
 )
 from podlab.evaluation.dataset import read_dataset
 from podlab.evaluation.scenarios import MACHINE, MID_RUN, Scenario
 from podlab.evaluation.splits import Split, plan_splits
+from podlab.parallel import ignore_training_warnings
 from tests.support.synthetic import make_samples
 
 SERVICES = ("nginx", "mysql", "redis")
@@ -202,8 +202,16 @@ def test_features_without_variance_are_no_warning_however_many() -> None:
     X[:, 0] = range(6)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with ignore_small_data_warnings():
+        with ignore_training_warnings():
             SelectKBest(f_classif, k=1).fit(X, list("aaabbb"))
+
+
+def test_other_warnings_of_a_training_are_given_on_whatever_its_threads_do_to_the_filters() -> None:
+    with warnings.catch_warnings(record=True) as given, ignore_training_warnings():
+        warnings.resetwarnings()  # as scikit-learn's threads may leave them
+        warnings.warn("The number of unique classes is greater than 50% of the number of samples", stacklevel=1)
+        warnings.warn("something else", stacklevel=1)
+    assert [str(each.message) for each in given] == ["something else"]
 
 
 def test_models_of_smaller_column_sets_are_trained_only_where_columns_are_missing(
