@@ -202,7 +202,7 @@ class Settings(BaseSettings):
     metrics_timeout: Duration = Field(
         timedelta(seconds=120), description="how long to wait for metrics before giving up"
     )
-    model_path: Path = Field(Path("data/models/default"), description="folder of the model bundle")
+    model_path: Path = Field(Path("data/models/default"), description="folder of the model")
     model_key_file: File = Field(
         None, description="public key, PEM; the watcher uses only models that it signed; empty: any model"
     )

@@ -18,6 +18,7 @@ import podlab
 from podlab.config import MetricsSource, Settings
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, MEASURED_METRICS
 from podlab.data.samples import INSTANCE_KEY, median_interval_s
+from podlab.data.units import format_count
 from podlab.errors import PodlabError
 from podlab.http import DECODE_ERRORS, one_line
 from podlab.kubernetes.client import ApiConnection, connect
@@ -84,7 +85,7 @@ def check_model(settings: Settings) -> tuple[BundleInfo | None, Finding]:
     except PodlabError as error:
         return None, failure("model", error)
     info = loaded.info
-    message = f"{settings.model_path}: {len(info.services)} services, digest {info.digest[:12]}"
+    message = f"{settings.model_path}: {format_count(len(info.services), 'service')}, digest {info.digest[:12]}"
     if settings.watch_anomalies and loaded.library is None:
         hint = "fit the model again, or leave watch_anomalies off"
         return info, Finding("model", False, f"{message}, no detectors to look for anomalies with", hint)
@@ -295,7 +296,7 @@ def freshness_of(subject: str, name: str, samples: pd.DataFrame, until: datetime
     }  # fmt: skip
     often = "seen once" if interval_s is None else f"each {interval_s:g} s"
     old = f"{age_s:.0f} s old" if age_s >= 0 else f"{-age_s:.0f} s ahead of our clock"
-    message = f"{name}: {containers} containers {often}, {len(samples)} rows, the newest {old}"
+    message = f"{name}: {format_count(containers, 'container')} {often}, {len(samples)} rows, the newest {old}"
     if age_s < -_SKEW_S:
         hint = "set the clocks of the nodes and of this machine (NTP)"
         return Finding(subject, False, message, hint, False, details)

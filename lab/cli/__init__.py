@@ -12,10 +12,10 @@ import typer
 from lab.cli import manifests as lab_manifests
 from lab.cli.options import Catalogue, Engine, Images, Patterns, ServiceNames, parse_names, service_files
 from podlab.cli.help import App
-from podlab.cli.options import Json, Seed
+from podlab.cli.options import Form, Format, Json, Seed, choose_form
 from podlab.cli.output import print_json, print_table, show_progress
 
-app = App(help="Record real services under real load in real containers.")
+app = App(help="Record real services under load in containers of this machine.")
 app.command()(lab_manifests.manifests)
 
 
@@ -30,9 +30,13 @@ def list_services(
     catalogue: Catalogue = None,
     engine: Annotated[Engine, typer.Option(help="Container engine.")] = Engine.PODMAN,
     images: Annotated[Images, typer.Option(help="Source of the images.")] = Images.DEBIAN,
+    form: Format = Form.TABLE,
     as_json: Json = False,
 ) -> None:
-    """List the services that the lab can record, unmet requirements, and the contents of recordings.
+    """List the services that can be recorded, and what is missing.
+
+    With files, also what these recordings contain. CSV and HTML are one table only: of the services that can be
+    recorded or, with files, of those in the recordings.
 
     Example: podlab lab list data/recordings/*.parquet --json
     """
@@ -43,13 +47,14 @@ def list_services(
     from lab.service import PATTERNS
     from lab.sites import SITES
 
+    form = choose_form(form, as_json)
     listed = load_all(catalogue)
     if services:
         listed = select(listed, parse_names(services))
     findings = machine.check(engine.value, images.value)
     counted = [count_recording(path) for path in recordings or ()]
     together = count_together(counted)
-    if as_json:
+    if form is Form.JSON:
         print_json(
             {
                 "services": [
@@ -75,10 +80,28 @@ def list_services(
             }
         )
         return
-    print_table(
+    can_be_recorded = (
         ("service", "kind", "", "profiles", "knobs"),
         [(s.name, s.kind, "unknown" if s.unknown else "", len(s.profiles()), ", ".join(s.knobs)) for s in listed],
     )
+    recorded = (
+        ("service", "deployments", "recorded for", "sites", "profiles", "died"),
+        [
+            (
+                name,
+                own.deployments,
+                ", ".join(f"{role} {number}" for role, number in own.roles.items()),
+                len(own.sites),
+                own.profiles,
+                own.died,
+            )
+            for name, own in together.services.items()
+        ],
+    )
+    if form is not Form.TABLE:
+        print_table(*(recorded if counted else can_be_recorded), form=form, page="Services")
+        return
+    print_table(*can_be_recorded)
     print(f"\nEach profile takes its turn, and so do the load patterns {', '.join(PATTERNS)}.\n")
     print_table(("site", ""), [(site.name, site.describe()) for site in SITES.values()])
     print()
@@ -107,20 +130,7 @@ def list_services(
             ],
         )
         print()
-        print_table(
-            ("service", "deployments", "recorded for", "sites", "profiles", "died"),
-            [
-                (
-                    name,
-                    own.deployments,
-                    ", ".join(f"{role} {number}" for role, number in own.roles.items()),
-                    len(own.sites),
-                    own.profiles,
-                    own.died,
-                )
-                for name, own in together.services.items()
-            ],
-        )
+        print_table(*recorded)
 
 
 @app.command()
@@ -167,9 +177,10 @@ def record(
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
-    """Record services every second from their start, with random configuration and load for each deployment.
+    """Record services every second from their start.
 
-    Ctrl-C stops and cleans up; the same command continues the recording.
+    Each deployment gets a random configuration and load. Ctrl-C stops and cleans up; the same command continues the
+    recording.
 
     Example: podlab lab record --services redis,nginx --seconds 60 --out mine.parquet
     """
@@ -223,7 +234,9 @@ def check(
     images: Annotated[Images, typer.Option(help="Source of the images.")] = Images.DEBIAN,
     as_json: Json = False,
 ) -> None:
-    """Do known work in containers (bytes, threads, traffic, waiting) and compare the counters with it.
+    """Check the counters that are recorded against known work.
+
+    Containers read, write, send, wait and start threads, each a known number of times.
 
     Example: podlab lab check
     """
@@ -251,7 +264,9 @@ def describe(
     out: Annotated[Path, typer.Option(metavar="FILE", help="JSON-LD to write.")],
     url: Annotated[str, typer.Option(help="Web page of the recordings.  [default: the file's own folder]")] = ".",
 ) -> None:
-    """Describe recordings and their tables of draws in the Croissant format.
+    """Describe recordings in the Croissant format.
+
+    Their tables of draws (what was chosen at random for each deployment) are described, too.
 
     Example: podlab lab describe data/recordings/*.parquet --out data/recordings/croissant.json
     """
@@ -270,7 +285,9 @@ def describe(
 
 @app.command()
 def down(engine: Annotated[Engine, typer.Option(help="Container engine.")] = Engine.PODMAN) -> None:
-    """Remove every container, volume and network that the lab created on this machine; images are kept.
+    """Remove the containers, volumes and networks of the recorder.
+
+    Images are kept.
 
     Example: podlab lab down
     """

@@ -37,7 +37,9 @@ def manifests(
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
-    """Write the lab's deployments as Kubernetes manifests, with labels for training.
+    """Write the services as Kubernetes manifests, for a cluster.
+
+    There they are recorded under load. Their labels name the services, for training.
 
     Example: podlab lab manifests --services redis,nginx --out manifests && kubectl apply -k manifests
     """

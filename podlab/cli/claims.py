@@ -11,6 +11,7 @@ import typer
 
 from podlab.cli.options import DATABASES, Form, Format, Horizon, Json, Settings, choose_form, with_settings
 from podlab.cli.output import print_json, print_table, show_progress
+from podlab.data.units import format_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,11 +47,12 @@ def check(
     form: Format = Form.TABLE,
     as_json: Json = False,
 ) -> None:
-    """Check whether workloads behave like what they claim to be, by label, image or pod name.
+    """Check whether workloads behave like what they claim to be.
 
-    A mismatch is a hint, not a proof; podlab never does anything to a container.
+    A workload claims a service by a label, its image or its pods' names. A mismatch is a hint, not a proof; podlab
+    never does anything to a container.
 
-    Example: podlab check data/recordings/first.parquet --model data/models/default --json
+    Example: podlab check data/recordings/second.parquet --model data/models/first --json
     """
     form = choose_form(form, as_json)
     _, checks, _ = observe(settings, files, horizon, label_table)
@@ -128,9 +130,11 @@ def inventory(
     form: Format = Form.TABLE,
     as_json: Json = False,
 ) -> None:
-    """List what runs by workload: claim, verdict, service, replicas that disagree, groups of unknown ones, coverage.
+    """List what runs, by workload: claim, verdict and service.
 
-    Example: podlab inventory data/recordings/first.parquet --html inventory.html
+    Also replicas that disagree, groups of unknown workloads that resemble each other, and how much was observed.
+
+    Example: podlab inventory data/recordings/second.parquet --model data/models/first --html inventory.html
     """
     from podlab.files import atomic_file, refuse_inputs, refuse_unwritable, require_suffix
     from podlab.inventory import inventory_page, inventory_table, summarise
@@ -160,7 +164,9 @@ def inventory(
     if form is Form.HTML:
         sys.stdout.write(inventory_page(table, model=identifier.model))
         return
-    print(", ".join(f"{count} {name}" for name, count in summarise(table).items()))
+    facts = summarise(table)
+    counted = [format_count(facts.pop(f"{what}s"), what) for what in ("workload", "container")]
+    print(", ".join(counted + [f"{count} {name}" for name, count in facts.items()]))
     if html is None and csv is None:
         shown = ("namespace", "workload", "container", "claim", "verdict", "service", "confidence", "group", "replicas")
         cells = table[list(shown)].astype(object)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from podlab.cli.options import DATABASES, Form, Format, Json, LabelTable, Settings, choose_form, with_settings
-from podlab.cli.output import describe_recording, print_json, print_table, show_progress
+from podlab.cli.output import describe_recording, print_json, print_table, recording_in_words, show_progress
+from podlab.data.units import format_count
 from podlab.errors import PodlabError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def collect(
     ] = InventoryChoice.AUTO,
     as_json: Json = False,
 ) -> None:
-    """Collect the samples of all containers from a live source into a recording.
+    """Collect the samples of all containers from a live source.
 
     Databases return the past; kubelets keep none, so podlab watches them for as long as --since says.
 
@@ -120,9 +121,10 @@ def replay(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write a recording into a live database: InfluxDB as Telegraf would, Prometheus as if it had scraped cAdvisor.
+    """Write a recording into a live database.
 
-    "opentelemetry" is Prometheus as if OpenTelemetry's kubeletstats receiver had written into it.
+    InfluxDB is written as Telegraf would, Prometheus as if it had scraped cAdvisor; "opentelemetry" is Prometheus as
+    if OpenTelemetry's kubeletstats receiver had written into it.
 
     After Ctrl-C, the same command continues where it stopped. Prometheus must take remote writes
     (--web.enable-remote-write-receiver; VictoriaMetrics does) and refuses what is older than what it has.
@@ -162,7 +164,8 @@ def replay(
     if as_json:
         print_json(summary)
     else:
-        print(f"{done.samples} samples ({done.points} points) from {summary['since']} to {summary['until']}")
+        counted = f"{format_count(done.samples, 'sample')} ({format_count(done.points, 'point')})"
+        print(f"{counted} from {summary['since']} to {summary['until']}")
 
 
 def _read_inventory(settings: Settings, choice: InventoryChoice) -> pd.DataFrame | None:
@@ -192,9 +195,9 @@ def _print_summary(samples: pd.DataFrame, report: LabelReport | None, out: Path,
     if as_json:
         print_json({**summary, **labels})
         return
-    print("{file}: {rows} rows of {containers} containers, {since} to {until}".format(**summary))
+    print(recording_in_words(summary))
     if report is not None:
-        print(f"{report.service.notna().sum()} containers labelled")
+        print(f"{format_count(report.service.notna().sum(), 'container')} labelled")
         for title, rows in (("ambiguous", report.ambiguous), ("unlabelled", report.unlabelled)):
             shown = rows[:_MOST_NAMES_SHOWN]
             for name, image in zip(_names_of(shown), shown.reindex(columns=["image"])["image"], strict=True):
@@ -217,11 +220,11 @@ def watch(
         bool, typer.Option("--dry-run", help="Only print results; change nothing in the cluster.")
     ] = False,
 ) -> None:
-    """Identify each new container of a cluster and publish the result. Runs until SIGTERM or Ctrl-C.
+    """Identify each new container of a cluster and publish results.
 
-    Writes one JSON object per line: results, and messages about itself.
+    Runs until SIGTERM or Ctrl-C. Writes one JSON object per line: results, and messages about itself.
 
-    Example: podlab watch --model data/models/default --dry-run
+    Example: podlab watch --model data/models/first --dry-run
     """
     from podlab.watcher.app import watch as run
 
@@ -230,11 +233,11 @@ def watch(
 
 @with_settings("model_path", "metrics_source", *DATABASES)
 def doctor(settings: Settings, form: Format = Form.TABLE, as_json: Json = False) -> None:
-    """Check the model, the cluster, each permission and the metrics; exit with 1 if the watcher could not work.
+    """Check the model, the cluster, permissions and the metrics.
 
-    Nothing is changed anywhere. Warnings do not affect the exit code. Kubelets keep no past: they are queried four
-    times, which takes 20 s. Other sources that are set up, and kubelets of a cluster that can be reached, are checked
-    briefly ("instead") and do not affect the exit code either.
+    The exit code is 1 if the watcher could not work. Nothing is changed anywhere. Warnings do not affect the exit code.
+    Kubelets keep no past: they are queried four times, which takes 20 s. Other sources that are set up, and kubelets of
+    a cluster that can be reached, are checked briefly ("instead") and do not affect the exit code either.
 
     Example: podlab doctor --source kubelet --json
     """

@@ -78,7 +78,7 @@ def evaluate(
     form: Format = Form.TABLE,
     as_json: Json = False,
 ) -> None:
-    """Evaluate identification on deployments that were not used for training.
+    """Evaluate identification on deployments not used for training.
 
     Example: podlab evaluate data/recordings/first.parquet --horizons 10s,30s,60s --json
 
@@ -243,7 +243,9 @@ def run(
     repeat: Annotated[bool, typer.Option("--repeat", help="With --all: repeat every training_interval.")] = False,
     report_only: Annotated[bool, typer.Option("--report-only", help="Only rebuild the report.")] = False,
 ) -> None:
-    """Run a notebook with papermill. Parameters are checked first; a page is kept even if a cell fails.
+    """Run a notebook with papermill.
+
+    Parameters are checked first; a page is kept even if a cell fails.
 
     Settings of PODLAB_* and podlab.toml become parameters of the notebooks that have them.
 

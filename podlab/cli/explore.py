@@ -9,6 +9,7 @@ import typer
 
 from podlab.cli.options import Files, Settings, with_settings
 from podlab.cli.output import show_progress
+from podlab.data.units import format_count
 from podlab.errors import InputError
 
 
@@ -20,11 +21,12 @@ def explore(
         Path, typer.Option(metavar="HTML", help="Page to write; it opens anywhere, offline.", show_default=False)
     ],
 ) -> None:
-    """Write a page to look through recordings: series, answers over time and their evidence, anomaly scores.
+    """Write a page to look through recordings.
 
-    If there are more than 1,000 containers, 1,000 are drawn at random. A container's series have at most 240 points.
+    It shows series, answers over time, the evidence for them, and anomaly scores. If there are more than 1,000
+    containers, 1,000 are drawn at random. A container's series have at most 240 points.
 
-    Example: podlab explore data/recordings/second.parquet --model data/models/default --out explore.html
+    Example: podlab explore data/recordings/second.parquet --model data/models/first --out explore.html
     """
     from podlab.data import MOST_TRAINING_ROWS
     from podlab.data.recordings import read_recording
@@ -46,4 +48,4 @@ def explore(
         data = explore_samples(read_recording(files), loaded.identifier, loaded.library, progress=progress)
     with atomic_file(out) as temporary:
         write_page(data, temporary, model=loaded.identifier.model, source=", ".join(path.name for path in files))
-    print(f"{out}: {len(data['containers'])} containers, {out.stat().st_size / 1e6:.1f} MB")
+    print(f"{out}: {format_count(len(data['containers']), 'container')}, {out.stat().st_size / 1e6:.1f} MB")

@@ -29,13 +29,12 @@ def label(
     form: Format = Form.TABLE,
     as_json: Json = False,
 ) -> None:
-    """Choose the containers whose labels would teach a model most, the most informative first.
+    """Choose the containers whose labels would teach a model most.
 
-    These are containers that the model is unsure of and that resemble many others, but differ from each other and
-    from those already labelled.
-    `podlab fit --base` learns from the table.
+    The most informative come first. These are containers that the model is unsure of and that resemble many others, but
+    differ from each other and from those already labelled. `podlab fit --base` learns from the table.
 
-    Example: podlab label mine.parquet --model data/models/default --number 20 --out labels.csv
+    Example: podlab label mine.parquet --model data/models/first --number 20 --out labels.csv
     """
     import pandas as pd
 

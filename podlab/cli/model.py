@@ -34,6 +34,7 @@ from podlab.cli.options import (
 )
 from podlab.cli.output import print_json, print_table, show_progress
 from podlab.data import MOST_TRAINING_ROWS
+from podlab.data.units import format_count
 from podlab.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ _LINES_AT_ONCE = 10_000
 def fit(
     settings: Settings,
     files: Files,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the bundle to write.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write the model to.", show_default=False)],
     base: Annotated[
         Path | None,
         typer.Option(
@@ -81,7 +82,7 @@ def fit(
     scheduler: Scheduler = None,
     as_json: Json = False,
 ) -> None:
-    """Train a model on labelled recordings and write its bundle.
+    """Train a model on labelled recordings.
 
     With --base, a few labelled containers of a service are enough, and services may be new.
 
@@ -89,7 +90,7 @@ def fit(
 
     Example: podlab fit data/recordings/first.parquet --out data/models/first
 
-    Example: podlab fit mine.parquet --base data/models/default --label-table labels.csv --out data/models/own
+    Example: podlab fit mine.parquet --base data/models/first --label-table labels.csv --out data/models/own
     """
     from podlab import identify as identification
     from podlab.data.draws import role_of
@@ -142,7 +143,7 @@ def fit(
     if as_json:
         print_json(info.to_json())
     else:
-        print(f"{out}: model of {len(info.services)} services, digest {info.digest[:12]}")
+        print(f"{out}: model of {format_count(len(info.services), 'service')}, digest {info.digest[:12]}")
 
 
 class Unit(enum.StrEnum):
@@ -169,7 +170,7 @@ def identify(
 ) -> None:
     """Identify the service in each container of recordings.
 
-    Example: podlab identify data/recordings/first.parquet --model data/models/default --horizon 60s --json
+    Example: podlab identify data/recordings/second.parquet --model data/models/first --horizon 60s --json
     """
     from podlab.data.units import parse_duration_s
     from podlab.identify.explain import explain as explain_answers
@@ -307,14 +308,15 @@ def score(
     form: Format = Form.TABLE,
     as_json: Json = False,
 ) -> None:
-    """Score how anomalous each sample is, with the detector of the identified service.
+    """Score how anomalous each sample is.
 
-    Every container is identified from its own first seconds; nothing of a sample's future is used for its score.
+    Uses the detector of the identified service. Every container is identified from its own first seconds; nothing of a
+    sample's future is used for its score.
 
-    Example: podlab score data/recordings/second-faults.parquet --model data/models/default --out scores.parquet
+    Example: podlab score data/recordings/second-faults.parquet --model data/models/first --out scores.parquet
 
-    Example: podlab score machine-1.csv --mapping
-    "timestamp=time,cpu_r=cpu_usage_nanocores*1e9,eth_in=rate:rx_bytes,label=anomaly" --out scores.csv
+    Example: podlab score docs/import/machine-1.csv --model data/models/first --mapping
+    "timestamp=time,cpu_r=cpu_usage_nanocores*1e9,eth1_fi=rate:rx_bytes*1e4,label=anomaly" --out scores.csv
     """
     from podlab.files import atomic_file, refuse_inputs, table_format
     from podlab.importing.labelled_series import parse_mapping
@@ -388,7 +390,7 @@ def _write(
         containers = 0
         for scoring in scorings:
             containers += len(scoring.containers)
-            progress(0, 0, f"{containers} containers")
+            progress(0, 0, format_count(containers, "container"))
             table = pa.Table.from_pandas(scoring.table, preserve_index=False)
             if writer is None:
                 writer = (

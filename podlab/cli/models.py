@@ -1,4 +1,4 @@
-"""Commands that list, show, sign, verify and promote model bundles: ``podlab models``."""
+"""Commands that list, show, sign, verify and promote models: ``podlab models``."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from podlab.cli.help import App
 from podlab.cli.options import Form, Format, Json, choose_form
 from podlab.cli.output import print_json, print_table
 
-models = App(help="List, show, sign, verify and promote model bundles.")
-BundleFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A bundle's folder.", show_default=False)]
+models = App(help="List, show, sign, verify and promote models.")
+BundleFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A model's folder.", show_default=False)]
 
 
 @models.command("list")
 def list_models(
-    root: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder that contains the bundles.")] = Path(
+    root: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder that contains the models.")] = Path(
         "data/models"
     ),
     form: Format = Form.TABLE,
     as_json: Json = False,
 ) -> None:
-    """List the model bundles in a folder.
+    """List the models in a folder.
 
     Example: podlab models list
     """
@@ -48,9 +48,11 @@ def show(
     cyclonedx: Annotated[bool, typer.Option("--cyclonedx", help="Print a CycloneDX bill of materials, JSON.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show a bundle's model card (with --json its manifest; with --cyclonedx a bill of materials).
+    """Show a model's card.
 
-    Example: podlab models show data/models/default
+    With --json its manifest, with --cyclonedx a bill of materials.
+
+    Example: podlab models show data/models/first
     """
     from podlab.model import bundle
     from podlab.model.bom import describe_model
@@ -72,9 +74,9 @@ def verify(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check every digest of a bundle, and that it loads.
+    """Check every digest of a model, and that it loads.
 
-    Example: podlab models verify data/models/default
+    Example: podlab models verify data/models/first
     """
     from podlab.model import bundle
 
@@ -93,12 +95,14 @@ def sign(
     key: Annotated[Path, typer.Option(metavar="FILE", help="The private key, PEM.", show_default=False)],
     as_json: Json = False,
 ) -> None:
-    """Sign a bundle in the form of OpenSSF's model-signing, so that watchers with the public key accept it.
+    """Sign a model, so that watchers with the public key accept it.
+
+    The signature has the form of OpenSSF's model-signing.
 
     To make keys: openssl ecparam -name prime256v1 -genkey -noout -out key.pem && openssl ec -in key.pem -pubout -out
     key.pub
 
-    Example: podlab models sign data/models/default --key key.pem
+    Example: podlab models sign data/models/first --key key.pem
     """
     from podlab.model import bundle
 
@@ -111,17 +115,17 @@ def sign(
 
 @models.command()
 def promote(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The bundle to use.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The model to use.", show_default=False)],
     to: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="The folder in use.  [default: setting model_path]")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check a model and make it the one in use; the previous one is kept as NAME-previous.
+    """Check a model and make it the one in use.
 
-    A watcher that uses the folder takes the new model over while it runs.
+    The previous one is kept as NAME-previous. A watcher that uses the folder takes the new model over while it runs.
 
-    Example: podlab models promote data/models/mine
+    Example: podlab models promote data/models/first
     """
     from podlab.config import load_settings
     from podlab.model.bundle import PREVIOUS

@@ -117,7 +117,7 @@ class _Setting(NamedTuple):
 
 
 _SETTINGS: Final = {
-    "model_path": _Setting("model", "FOLDER", "Folder of the model bundle.  [default: setting model_path]", Path),
+    "model_path": _Setting("model", "FOLDER", "Folder of the model.  [default: setting model_path]", Path),
     "metrics_source": _Setting(
         "source", "influxdb|prometheus|kubelet|PLUGIN",
         "Source of the metrics.  [default: setting metrics_source (influxdb)]",

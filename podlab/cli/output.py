@@ -7,11 +7,12 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from podlab.cli.options import Form
+from podlab.data.units import format_count
 from podlab.progress import show_progress as show_progress
 
 if TYPE_CHECKING:
@@ -57,6 +58,12 @@ def describe_recording(samples: pd.DataFrame, path: Path) -> dict[str, object]:
         "since": samples["time"].min().isoformat(),
         "until": samples["time"].max().isoformat(),
     }
+
+
+def recording_in_words(described: Mapping[str, Any]) -> str:
+    """Write in a line what :func:`describe_recording` gives."""
+    counted = f"{described['rows']} rows of {format_count(described['containers'], 'container')}"
+    return f"{described['file']}: {counted}, {described['since']} to {described['until']}"
 
 
 def print_table(

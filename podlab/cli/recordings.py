@@ -10,14 +10,15 @@ import typer
 
 from podlab.cli.help import App
 from podlab.cli.options import Form, Format, Json, choose_form
-from podlab.cli.output import describe_recording, print_json, print_table, show_progress
+from podlab.cli.output import describe_recording, print_json, print_table, recording_in_words, show_progress
+from podlab.data.units import format_count
 from podlab.errors import InputError
 
 if TYPE_CHECKING:
     from podlab.importing import Imported
 
 dataset = App(
-    help="Create, show and verify data sets: folders of recordings, partitioned by cluster and day.",
+    help="Create, show and verify data sets: folders of many recordings.",
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The data set, or its URL.", show_default=False)]
@@ -29,9 +30,9 @@ def add(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings to add.", show_default=False)],
     as_json: Json = False,
 ) -> None:
-    """Add recordings to a data set, which is created if needed; files that were already added are skipped.
+    """Add recordings to a data set, which is created if needed.
 
-    After Ctrl-C, the same command continues where it stopped.
+    Files that were already added are skipped. After Ctrl-C, the same command continues where it stopped.
 
     Example: podlab dataset add data/fleet data/recordings/second.parquet
     """
@@ -60,7 +61,7 @@ def add(
         if as_json:
             print_json(line)
         elif line["added"]:
-            print(f"{line['file']}: {line['rows']} rows in {line['partitions']} partitions")
+            print(f"{line['file']}: {line['rows']} rows in {format_count(line['partitions'], 'file')}")
         else:
             print(f"{line['file']}: was added before, skipped")
 
@@ -96,7 +97,7 @@ def show(folder: Folder, form: Format = Form.TABLE, as_json: Json = False) -> No
 
 @dataset.command()
 def verify(folder: Folder, as_json: Json = False) -> None:
-    """Check the digest of every partition, and that there are no unlisted files.
+    """Check the digest of every file, and that none is unlisted.
 
     Example: podlab dataset verify data/fleet
     """
@@ -108,7 +109,7 @@ def verify(folder: Folder, as_json: Json = False) -> None:
     if as_json:
         print_json({"folder": opened.where, "digest": opened.digest, "valid": True})
     else:
-        print(f"{opened.where}: valid, {len(opened.partitions)} partitions, {opened.rows} rows")
+        print(f"{opened.where}: valid, {format_count(len(opened.partitions), 'file')}, {opened.rows} rows")
 
 
 @dataset.command()
@@ -135,7 +136,8 @@ def tidy(
         return
     for name, size in found.items():
         print(f"{name}: {size} bytes")
-    print(f"{folder}: {len(found)} files, {sum(found.values())} bytes {'would be ' if dry_run else ''}removed")
+    counted = f"{format_count(len(found), 'file')}, {sum(found.values())} bytes"
+    print(f"{folder}: {counted} {'would be ' if dry_run else ''}removed")
 
 
 def import_command(
@@ -156,7 +158,9 @@ def import_command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Convert measurements from other tools into a recording, using a mapping file.
+    """Convert measurements from other tools into a recording.
+
+    A mapping file says what each column is.
 
     Example: podlab import docs/import/docker-stats.jsonl --mapping docs/import/docker-stats.toml --out mine.parquet
     """
@@ -173,7 +177,7 @@ def import_command(
     if as_json:
         print_json(summary)
         return
-    print("{file}: {rows} rows of {containers} containers, {since} to {until}".format(**summary))
+    print(recording_in_words(summary))
     print("interval: " + ("-" if done.interval_s is None else f"{done.interval_s:g} s"))
     print_table(("metric", "rows with a value"), [(name, f"{share:.0%}") for name, share in done.present.items()])
     for note in done.notes:

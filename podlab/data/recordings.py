@@ -22,6 +22,7 @@ from podlab.data.samples import before_faults, check_samples, check_text, to_fra
 from podlab.data.store import append, is_dataset_path, open_dataset
 from podlab.data.store.containers import TRAINING_S, sample_datasets
 from podlab.data.store.files import url_of
+from podlab.data.units import format_count
 from podlab.errors import InputError, first_line
 from podlab.files import atomic_file, readable, refuse_unwritable, sha256_of, table_format
 from podlab.progress import Progress
@@ -173,7 +174,8 @@ def _leave_out_tests(samples: pd.DataFrame, include: Sequence[str], where: str) 
     faulty = np.zeros(len(samples), dtype=bool) if "faults" in include else ~before_faults(samples) & ~test
     if test.any() or faulty.any():
         containers = role[test & ~samples.duplicated(list(CONTAINER_KEY)).to_numpy()].value_counts()
-        parts = [f"{containers[each]} containers {_TEST_ROLES[each]}" for each in skipped if each in containers]
+        counted = {each: format_count(containers[each], "container") for each in skipped if each in containers}
+        parts = [f"{number} {_TEST_ROLES[each]}" for each, number in counted.items()]
         parts += [f"{int(faulty.sum())} rows from an anomaly on"] if faulty.any() else []
         roles = [each for each in skipped if each in containers or (each == "faults" and faulty.any())]
         told, hint = f"not used for training: {', '.join(parts)}", f"--include {','.join(roles)} uses them"

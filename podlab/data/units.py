@@ -69,6 +69,17 @@ def format_duration(seconds: float) -> str:
     return text or "0s"
 
 
+def format_count(count: int, what: str) -> str:
+    """Write how many there are of something, whose plural ends in "s".
+
+    Examples
+    --------
+    >>> format_count(1, "container"), format_count(12, "container")
+    ('1 container', '12 containers')
+    """
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def format_number(value: float) -> str:
     """Write a number: whole ones as they are, others with two decimals, from 10 with one, from 100 with none.
 

@@ -298,7 +298,7 @@ def promote(folder: Path, target: Path) -> tuple[BundleInfo, BundleInfo | None]:
         If ``folder`` is no sound bundle or is the one in use, or a folder to be replaced holds something else.
     """
     if folder.resolve() == target.resolve():
-        raise InputError("is the model in use already", where=str(folder), hint="name another bundle, or --to")
+        raise InputError("is the model in use already", where=str(folder), hint="name another model, or --to")
     refuse_inputs(target, [folder])
     info = load(folder).info
     files = _all_files(folder)

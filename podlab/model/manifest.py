@@ -115,7 +115,7 @@ def read_bundle(folder: Path, key_file: Path | None = None) -> tuple[BundleInfo,
     # Kubernetes mounts a ConfigMap as links into a folder of its own, whose name begins with two dots.
     inside = {path.name for path in folder.iterdir() if not path.name.startswith("..")}
     if odd := sorted(inside - {MANIFEST, SIGNATURE, *manifest.files}):
-        raise InputError(f"{odd[0]} does not belong to the bundle", where=where, hint="remove it")
+        raise InputError(f"{odd[0]} does not belong to the model", where=where, hint="remove it")
     files = {}
     for name, entry in manifest.files.items():
         files[name] = _read_file(folder / name, _MOST_FILE_BYTES)
@@ -136,7 +136,8 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
     """Read and check a manifest; give it and its bytes."""
     where = str(folder / MANIFEST)
     if not folder.is_dir():
-        raise InputError("no such model bundle", where=str(folder), hint="fit one or name its folder with --model")
+        hint = f"make one: podlab fit data/recordings/first.parquet --out {folder}; or name another with --model"
+        raise InputError("no such model", where=str(folder), hint=hint)
     written = _read_file(folder / MANIFEST, _MOST_MANIFEST_BYTES)
     try:
         loose = msgspec.json.decode(written)
@@ -187,4 +188,4 @@ def refuse_to_overwrite(folder: Path) -> None:
     except InputError:
         listed = set()
     if not inside <= listed:
-        raise InputError("holds something else than a model bundle", where=str(folder), hint="choose another folder")
+        raise InputError("holds something else than a model", where=str(folder), hint="choose another folder")

@@ -34,6 +34,9 @@ _MOST_KEY_BYTES: Final = 100_000
 _MAKE_KEY: Final = (
     "make one: openssl ecparam -name prime256v1 -genkey -noout -out key.pem; openssl ec -in key.pem -pubout"
 )
+_GET_KEY: Final = (
+    "name the public key of who signed the model; of a private one it is made by: openssl ec -in key.pem -pubout"
+)
 _SIGN: Final = "podlab models sign FOLDER --key KEY, by somebody whose key you trust"
 
 
@@ -192,7 +195,7 @@ def _read_key(key_file: Path, *, private: bool) -> Any:
         key = None
     if not isinstance(key, made) or key.curve.name not in ("secp256r1", "secp384r1", "secp521r1"):
         what = f"is no unencrypted {kind} key of the curves P-256, P-384 or P-521, as PEM"
-        raise InputError(what, where=str(key_file), hint=_MAKE_KEY)
+        raise InputError(what, where=str(key_file), hint=_MAKE_KEY if private else _GET_KEY)
     return key
 
 

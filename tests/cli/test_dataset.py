@@ -30,7 +30,7 @@ def test_add_shows_what_it_did_and_adds_a_file_once(call: Call, other_recording:
     assert (told["rows"], told["folder"]) == (rows, str(fleet))
     assert told["clusters"][0].items() >= {"cluster": "local", "since": "2026-01-05", "rows": rows}.items()
     assert f"local    2026-01-05  2026-01-05           1   {rows}" in call("dataset", "show", fleet).out
-    assert call("dataset", "verify", fleet).out == f"{fleet}: valid, 1 partitions, {rows} rows\n"
+    assert call("dataset", "verify", fleet).out == f"{fleet}: valid, 1 file, {rows} rows\n"
 
 
 def test_identify_says_the_same_of_the_folder(call: Call, other_recording: Path, fleet: Path, model: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import re
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import pandas as pd
 import pytest
 import typer
 
@@ -58,10 +58,7 @@ def project(
     write_recording(unlabelled, tmp_path / "mine.parquet")
     labels = read_recording(other_recording)[["pod", "service"]].drop_duplicates()
     labels.to_csv(tmp_path / "labels.csv", index=False)
-    series = pd.DataFrame({"timestamp": range(90), "cpu_r": 0.1, "eth_in": 1e3, "label": 0})
-    series.to_csv(tmp_path / "machine-1.csv", index=False)
-    for name in ("default", "mine"):
-        shutil.copytree(model, tmp_path / "data" / "models" / name)
+    shutil.copytree(model, tmp_path / "data" / "models" / "first")
     write_keys(tmp_path)
     shutil.copytree(ROOT / "docs" / "import", tmp_path / "docs" / "import")
     cell = nbformat.v4.new_code_cell("folds = 5", metadata={"tags": ["parameters"]})
@@ -74,6 +71,17 @@ def project(
     monkeypatch.setenv("PODLAB_INFLUXDB_PASSWORD", influxd.admin[1])
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     return tmp_path
+
+
+def test_examples_read_only_what_is_there_or_what_other_examples_write() -> None:
+    examples = [shlex.split(each) for command in COMMANDS.values() for each in examples_of(command.help)]
+    made = {words[n + 1] for words in examples for n, word in enumerate(words) if word in ("--out", "--html")}
+    made |= {"data/fleet", "key.pem"}  # what "dataset add" creates, and the key that the help of "models sign" makes
+    files = {
+        word for words in examples for word in words if re.search(r"^data/|^docs/|\.\w+$", word) and "=" not in word
+    }
+    assert files >= {"data/models/first", "docs/import/machine-1.csv", "samples.parquet"}
+    assert [each for each in files - made if not glob.glob(each, root_dir=ROOT)] == []  # noqa: PTH207  as a shell does
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,16 @@ def test_a_group_alone_shows_its_commands(call: Call, group: str) -> None:
         assert f"\n  {name} " in answer.err
 
 
+@pytest.mark.parametrize("group", [(), ("models",), ("dataset",), ("lab",)], ids=" ".join)
+def test_no_summary_of_a_command_is_cut_at_80_columns(
+    call: Call, group: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    listed = call(*group, "--help").out.partition("\nCommands:\n")[2].splitlines()
+    assert len(listed) >= 4
+    assert [line for line in listed if not line.endswith(".") or line.endswith("...") or len(line) > 80] == []
+
+
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_help_names_kinds_of_values_in_words_and_has_an_example_on_one_line(call: Call, words: tuple[str, ...]) -> None:
     out = call(*words, "--help").out

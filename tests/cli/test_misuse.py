@@ -54,7 +54,7 @@ def test_an_output_that_cannot_be_is_refused_before_any_work(
     (tmp_path / "folder" / "mine").touch()
     for words, said in (
         (("fit", recording, "--out", "bad name"), "'bad name' is not a valid name for a model"),
-        (("fit", recording, "--out", "folder"), "holds something else than a model bundle"),
+        (("fit", recording, "--out", "folder"), "holds something else than a model"),
         (("fit", recording, "--out", "file/model"), "is a file, not a folder"),
         (("collect", "--out", "file/x.parquet"), "is a file, not a folder"),
         (("collect", "--out", "x.parquet", "--label-table", "nowhere.csv"), "nowhere.csv: no such file"),

@@ -59,7 +59,7 @@ def test_nothing_is_put_into_use_that_is_broken_or_is_there_already(
     for words, said in (
         ((other, "--to", used), broken.name),
         ((used, "--to", used), "in use already"),
-        ((model, "--to", tmp_path / "notes"), "something else than a model bundle"),
+        ((model, "--to", tmp_path / "notes"), "something else than a model"),
         ((tmp_path / "nowhere", "--to", used), "nowhere"),
     ):
         answer = call("models", "promote", *words)

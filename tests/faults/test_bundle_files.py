@@ -26,7 +26,7 @@ def test_missing(folder: Path) -> None:
 
 def test_one_too_many(folder: Path) -> None:
     (folder / "extra.py").write_text("print('hello')")
-    with pytest.raises(InputError, match=r"extra\.py does not belong to the bundle; remove it"):
+    with pytest.raises(InputError, match=r"extra\.py does not belong to the model; remove it"):
         bundle.load(folder)
 
 

@@ -26,7 +26,7 @@ def refused(folder: Path, what: str) -> None:
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
-    refused(tmp_path / "nowhere", "nowhere: no such model bundle; fit one or name its folder with --model")
+    refused(tmp_path / "nowhere", "nowhere: no such model; make one: podlab fit ")
 
 
 def test_missing(folder: Path) -> None:

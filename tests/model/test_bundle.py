@@ -78,7 +78,7 @@ def test_nothing_but_a_bundle_is_replaced(identifier: Identifier, tmp_path: Path
     precious = tmp_path / "a" / "thesis.txt"
     precious.parent.mkdir()
     precious.write_text("years of work")
-    with pytest.raises(InputError, match="holds something else than a model bundle; choose another folder"):
+    with pytest.raises(InputError, match="holds something else than a model; choose another folder"):
         bundle.save(identifier, tmp_path / "a", name="first")
     precious.unlink()
     bundle.save(identifier, tmp_path / "a", name="first")
