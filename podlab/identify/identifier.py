@@ -150,7 +150,8 @@ class Identifier:
             return f"Identifier({', '.join(f'{name}={each!r}' for name, each in shown.items())})"
         about = f"{len(self.services)} services, {len(self.columns)} metric columns"
         model = "" if self.model == _UNSAVED else f", model: {self.model:.24}"
-        return f"Identifier({about}, windows: {', '.join(self.horizon_models)}{model})"
+        spans = [f"{window.kind} {window.length_s:g} s" for window in self.windows]
+        return f"Identifier({about}, windows: {', '.join(spans)}{model})"
 
     def __getstate__(self) -> dict[str, Any]:
         """Take registered features along: another process may not know them."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -47,6 +48,7 @@ def write_notebook_page(
         embed_images=True,
     )
     exporter.register_filter("demote", _demote)  # type: ignore[no-untyped-call]
+    exporter.register_filter("svg_url", _svg_url)  # type: ignore[no-untyped-call]
     cells, _ = exporter.from_notebook_node(notebook)
     headings = [(anchor, Markup(words).striptags()) for anchor, words in _HEADING.findall(cells)]  # noqa: S704
     failure = {"failed_cell": None, "error": None} | notebook.metadata.get(FAILURE, {})
@@ -71,6 +73,11 @@ def notebook_title(notebook: NotebookNode) -> str:
 def _demote(html: str) -> str:
     """Let the headings of a text in the outputs be below those of the notebook."""
     return re.sub(r"(</?h)([1-4])\b", lambda found: f"{found[1]}{int(found[2]) + 2}", html)
+
+
+def _svg_url(svg: str) -> str:
+    """Write a drawing as a URL, which is a quarter shorter than in base64."""
+    return "data:image/svg+xml," + quote(re.sub(r"\s+", " ", svg), safe=" !$'()*+,/:;=?@")
 
 
 @cache

@@ -86,8 +86,9 @@ def compare_targets(targets: Sequence[Target], measures: Mapping[str, Mapping[st
     Returns
     -------
     DataFrame
-        ``target``, ``goal``, ``reached`` (``✓ yes``, ``✗ no``, ``✗ only without unknown`` if the best guess alone
-        reaches it, or ``not measured``), ``value``, ``95 % interval``, ``best guess`` and ``deployments``.
+        ``target``, ``goal``, ``reached`` (``✓ yes``, ``✗ no``, ``✗ only without unknown`` if the most probable
+        service alone reaches it, or ``not measured``), ``value``, ``95 % interval``, ``without unknown``
+        and ``deployments``.
     """
     rows = []
     for target in targets:
@@ -95,7 +96,7 @@ def compare_targets(targets: Sequence[Target], measures: Mapping[str, Mapping[st
         for name in matching or ([target.measure] if "*" not in target.measure else []):
             detail = f": {name.removeprefix(target.measure.partition('*')[0])}" if "*" in target.measure else ""
             rows.append({"target": target.name + detail, "goal": target.goal, **_judge(target, measures.get(name, {}))})
-    columns = ["target", "goal", "reached", "value", "95 % interval", "best guess", "deployments"]
+    columns = ["target", "goal", "reached", "value", "95 % interval", "without unknown", "deployments"]
     table = pd.DataFrame(rows, columns=columns).astype({"deployments": "Int64"})
     return table.sort_values("reached", key=lambda reached: reached.map(_ORDER), kind="stable", ignore_index=True)
 
@@ -112,7 +113,7 @@ def _judge(target: Target, found: Mapping[str, Any]) -> dict[str, Any]:
         "reached": reached,
         "value": _write(value, target),
         "95 % interval": format_interval(found.get("low"), found.get("high")),
-        "best guess": _write(guess, target),
+        "without unknown": _write(guess, target),
         "deployments": found.get("deployments"),
     }
 

@@ -54,6 +54,9 @@ for (const [text, name, act] of [["−", "smaller", () => zoom(1 / 1.5)], ["+", 
 view.onwheel = event => { if (event.ctrlKey) { event.preventDefault(); zoom(event.deltaY < 0 ? 1.2 : 1 / 1.2); } };
 for (const figure of document.querySelectorAll("figure")) {
   const image = figure.querySelector("img"), caption = figure.querySelector("figcaption") ?? add(figure, "figcaption", "");
+  // On a phone as narrow as can be read; the rest is scrolled to.
+  const fit = () => image.style.setProperty("--least", `${0.5 * image.naturalWidth}px`);
+  if (image.complete) fit(); else image.onload = fit;
   image.onclick = () => {
     view.replaceChildren(shown = image.cloneNode());
     scale = Math.max(1, 0.95 * innerWidth / image.naturalWidth);
