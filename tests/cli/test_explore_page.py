@@ -1,4 +1,4 @@
-"""The page of `podlab explore` in a real browser: quick with 420 containers, by keyboard, in order everywhere."""
+"""The page of `podlab explore` in a real browser: with 420 containers, by keyboard, in order everywhere."""
 
 from __future__ import annotations
 
@@ -30,17 +30,20 @@ def text(browser: Browser, place: str) -> str:
 
 
 @needs_chromium
-def test_a_browser_opens_420_containers_and_answers_at_once(page: Path) -> None:
+def test_a_browser_draws_only_what_is_chosen_of_420_containers(page: Path) -> None:
+    # What this takes on the clock is measured by `benchmarks.explore`; here it is what makes it short.
     with chromium() as browser:
         browser.open(page)
-        opened_ms = browser.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart")
-        assert opened_ms < 5_000
         assert "(420 of 420)" in text(browser, "found")
-        choose = """(() => { const began = performance.now(); choose([7, 200, 419]); document.body.offsetHeight;
-                    return performance.now() - began })()"""
-        assert browser.evaluate(choose) < 500
+        elements = "document.querySelectorAll(':not(option)').length"
+        opened = browser.evaluate(elements)
+        browser.evaluate("choose([7, 200, 419])")
         assert "copy-007" in text(browser, "who")
         assert browser.evaluate("document.querySelectorAll('#legend li').length") == 3
+        curves = browser.evaluate("document.querySelectorAll('#charts .curve').length")
+        charts = browser.evaluate("document.querySelectorAll('#charts svg').length")
+        assert 3 < curves <= 3 * charts
+        assert browser.evaluate(elements) < opened + 500 < 2_500
 
 
 @needs_chromium
