@@ -28,7 +28,7 @@ from podlab.cli.help import examples_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
-CARD = ROOT / "data" / "models" / "default" / "README.md"
+CARD = ROOT / "data" / "models" / "default" / "MODEL_CARD.md"
 #: Modules for those who extend podlab or go deeper than its front door.
 MODULES = (
     "podlab.data.recordings", "podlab.data.samples", "podlab.sources.protocol", "podlab.identify.explain",

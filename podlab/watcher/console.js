@@ -98,7 +98,7 @@ function showOverview(found) {
     ["containers", counted(found.containers_by_state)],
     ["workloads", counted(found.workloads_by_state)],
     ["claims", found.claims ? counted(found.claims) : "not checked", found.claims?.mismatch ? "bad" : ""],
-    ["anomalies", found.anomalous === null ? "not looked for" : `in ${found.anomalous} containers`, found.anomalous ? "bad" : ""],
+    ["anomalies", found.anomalous === null ? "not looked for" : `in ${found.anomalous} container${found.anomalous === 1 ? "" : "s"}`, found.anomalous ? "bad" : ""],
   ]);
   get("workloads-part").hidden = !found.workloads.length;
   fill(get("workloads"), found.workloads.map(workloadRow));
@@ -156,7 +156,7 @@ function showDetail(each) {
     ["state", stateOf(each)],
     ["service", each.service ?? "unknown"],
     ["confidence", each.confidence === undefined ? "" : percent(each.confidence)],
-    ["novelty", each.novelty === undefined ? "" : each.novelty.toPrecision(3)],
+    ["novelty (0 to 1)", each.novelty === undefined ? "" : each.novelty.toPrecision(3)],
     ["most similar", (each.similar || []).map(([name, value]) => `${name} (${value.toPrecision(2)})`).join(", ")],
     ["claims to be", each.claim ?? "nothing that the model knows"],
     ["p-value of the claim", each.claim_p_value === null ? "cannot be told" : each.claim_p_value.toPrecision(2)],
