@@ -15,7 +15,7 @@ from podlab.inventory import make_page
 from tests.support.browser import needs_chromium
 from tests.support.command import Call
 from tests.support.synthetic import make_samples
-from tools.check_pages import chromium
+from tools.check_pages import check_page, chromium
 
 FIELDS = [
     "cluster", "namespace", "workload", "container", "claim", "claimed_by", "verdict", "why", "p_value", "adjusted",
@@ -131,3 +131,4 @@ def test_a_page_keeps_rows_low_and_names_within_it(tmp_path: Path) -> None:
         assert len(widths) == 22
         assert 150 < widths[1] < 400  # of a sentence: not a word a line
         assert widths[0] < 500
+        assert check_page(browser, tmp_path / "page.html") == []  # one block a row on a phone and on paper
