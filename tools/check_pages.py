@@ -90,10 +90,11 @@ class Browser:
             raise RuntimeError(str(found["exceptionDetails"].get("exception", found))[:500])
         return found["result"].get("value")
 
-    def open(self, page: Path, anchor: str = "") -> None:
-        """Load a page, at a place in it, and wait until it is there."""
+    def open(self, page: Path | str, anchor: str = "") -> None:
+        """Load a page, a file or a URL, at a place in it, and wait until it is there."""
+        address = page if isinstance(page, str) else page.resolve().as_uri()
         # From one place in a page to another nothing would be loaded, so an empty page comes between.
-        for url in ("about:blank", f"{page.resolve().as_uri()}{'#' * bool(anchor)}{anchor}"):
+        for url in ("about:blank", f"{address}{'#' * bool(anchor)}{anchor}"):
             self.console.clear()
             self.requests.clear()
             self.call("Page.navigate", url=url)
@@ -161,6 +162,13 @@ def check_page(browser: Browser, page: Path, *, axe: str = "", pictures: Path | 
     if len(browser.evaluate("document.body.innerText").strip()) < 100:
         found.append("is empty")
     found += broken_links(page)
+    found += check_views(browser, axe=axe, pictures=pictures and pictures / page.stem)
+    return list(dict.fromkeys(found))
+
+
+def check_views(browser: Browser, *, axe: str = "", pictures: Path | None = None) -> list[str]:
+    """Show the page that is open in each view and return what is wrong; pictures are called as given, and the view."""
+    found: list[str] = []
     rules = Path(__file__).with_name("page_rules.js").read_text(encoding="utf-8")
     for name, width, height, colours, medium in VIEWS:
         browser.view(width, height, colours, medium)
@@ -168,9 +176,9 @@ def check_page(browser: Browser, page: Path, *, axe: str = "", pictures: Path | 
         if axe and name != "print":
             found += [f"{name}: {text}" for text in browser.evaluate(f"{axe};{_AXE}")]
         if pictures:
-            pictures.mkdir(parents=True, exist_ok=True)
-            browser.picture(pictures / f"{page.stem}-{name}.png")
-    return list(dict.fromkeys(found))
+            pictures.parent.mkdir(parents=True, exist_ok=True)
+            browser.picture(pictures.with_name(f"{pictures.name}-{name}.png"))
+    return found
 
 
 def broken_links(page: Path) -> list[str]:

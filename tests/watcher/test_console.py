@@ -19,6 +19,7 @@ from tests.support.synthetic import EPOCH
 from tests.support.watching import make_watched, pods_of
 from tests.watcher.conftest import MakeBench
 from tests.watcher.test_status import serving
+from tools.check_pages import check_views, chromium
 
 PAGE = Path(podlab.watcher.__file__).parent
 
@@ -160,3 +161,20 @@ def test_a_browser_shows_containers_as_text_and_complains_of_nothing(
     assert f"lab/{own['pod']}, main</h2>" in detail
     assert detail.count("<polyline") >= 5
     assert "for nginx" in detail
+
+
+@needs_chromium
+def test_the_page_is_in_order_on_a_desktop_a_phone_in_the_dark_and_on_paper(
+    bench: MakeBench, samples: pd.DataFrame
+) -> None:
+    own = samples[samples["service"] == "nginx"].iloc[0]
+    here = bench(samples=samples)
+    here.appear(*pods_of(samples), make_watched("web", "1", None, state="waiting", reason="CrashLoopBackOff"))
+    here.run(60)
+    there = """new Promise(found => { const look = () => document.querySelectorAll("{}").length
+        ? found(true) : setTimeout(look, 50); look() })"""
+    with serving(here) as client, chromium() as browser:
+        for place, filled in (("", "#containers tr"), (f"container/{own['pod_uid']}/main", "#detail polyline")):
+            browser.open(f"{client.base_url}/", place)
+            browser.evaluate(there.replace("{}", filled))
+            assert check_views(browser) == []
