@@ -121,7 +121,8 @@ def test_readme_is_short() -> None:
 STUMBLED_OVER = {
     "of before": "earlier", "normal lives": "normal containers", "felt by": "noticed by", "look-alike": "looks like",
     "bake-off": "comparison", "birth": "start-up", "strangers": "unknown services", "expert": "horizon model",
-    "roster": "registry", "honest split": "split by deployment", "seldom": "rarely", "best guess": "most probable service", "model bundle": "model",
+    "roster": "registry", "honest split": "split by deployment", "seldom": "rarely",
+    "best guess": "most probable service", "model bundle": "model",
 }  # fmt: skip
 
 
