@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -46,7 +46,7 @@ def add(
         if file.resolve().is_relative_to(folder.resolve()):
             raise InputError("is in the data set already", where=str(file), hint="name other recordings")
     refuse_inputs(folder, files)
-    results: list[dict[str, object]] = []
+    results: list[dict[str, Any]] = []
     with show_progress("add") as progress:
         for number, file in enumerate(files):
             progress(number, len(files), file.name)
