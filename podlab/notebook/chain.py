@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+
+from joblib import cpu_count
 
 import podlab
 from podlab.config import Settings, explicitly_set
@@ -23,6 +27,7 @@ from podlab.missing_columns import SCORE
 from podlab.model import bundle
 from podlab.model.bundle import BundleInfo
 from podlab.notebook.parameters import parse_parameters, read_parameters
+from podlab.notebook.processes import Task, run_notebooks
 from podlab.notebook.report import CHAIN, PAGES, build_report, forget_runs, refuse_other_files
 from podlab.notebook.results import (
     RESULTS,
@@ -34,13 +39,17 @@ from podlab.notebook.results import (
     read_run,
     write_json,
 )
-from podlab.notebook.run import RunResult, read_notebook, run_notebook
-from podlab.progress import Progress
+from podlab.notebook.run import RunResult, count_cells, read_notebook, run_notebook
+from podlab.progress import Progress, stop_on_sigterm
 
 #: The default folder of reports: that of the product. Any other folder keeps its samples and its model inside.
 REPORTS: Final = Path("reports")
 #: The parameter that names what a notebook writes and later ones read, and its place in a folder of reports.
 WRITES: Final = {"01_collect": ("samples", "samples.parquet"), "02_train": ("model_path", "models/default")}
+#: Two notebooks at once keep two cores busy, where one alone often uses a single core; each takes up to a gigabyte.
+_AT_ONCE: Final = 2
+#: The notebooks that measure how long something takes.
+_ALONE: Final = frozenset({"10_scale"})
 #: The small recording and little of everything, to see that it works. The report says that it is a quick run.
 QUICK: Mapping[str, str] = {
     "recordings": "data/recordings/first.parquet",
@@ -89,7 +98,7 @@ def train_all(
     command: str = "make train",
     progress: Progress | None = None,
 ) -> Chain:
-    """Run all notebooks in their order, stop at the first that fails, and build the report.
+    """Run all notebooks, two at once where neither needs the other, and build the report; after a failure none begins.
 
     A notebook is skipped if it ran to its end before and nothing that it depends on changed since: its source and
     parameters, the recordings, podlab and its libraries, and the inputs of the notebooks whose files it reads. So a run
@@ -113,7 +122,7 @@ def train_all(
     command : str
         What the report names as the way to get it again.
     progress : callable, optional
-        Called before each cell.
+        Called before each cell, with the numbers of all notebooks' cells.
     """
     root = find_root(notebooks_dir)
     given = (dict(QUICK) if quick else {}) | dict(parameters or {})
@@ -131,40 +140,41 @@ def train_all(
     run_id = str(last["id"]) if done else new_run_id()
     _refuse_older(reports_dir, run_id)
     forget_runs(reports_dir, [name for name in wanted if name not in done])
+    taken_s, began_s = float(last["seconds"]) if done else 0.0, time.monotonic()
     run: dict[str, Any] = {
         "id": run_id,
         "quick": quick,
         "command": command,
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": 0.0,
+        "seconds": taken_s,
         "model": last.get("model") if done else None,
         "notebooks": [],
     }
-    runs: list[RunResult] = []
-    for name, values in wanted.items():
-        if name in done:
-            entry = done[name]
-        else:
-            result = run_notebook(
-                notebooks_dir / f"{name}.ipynb", values, out_dir=reports_dir / PAGES, run_id=run_id,
-                progress=_prefix(progress, name),
-            )  # fmt: skip
-            runs.append(result)
-            entry = _describe(result, keys[name])
+    entries = {name: dict(entry) for name, entry in done.items()}
+    runs: dict[str, RunResult] = {}
+    tasks = _plan(notebooks_dir, {name: values for name, values in wanted.items() if name not in done})
+    at_once = min(_AT_ONCE, cpu_count())
+    with (
+        stop_on_sigterm(),
+        closing(
+            run_notebooks(tasks, out_dir=reports_dir / PAGES, run_id=run_id, at_once=at_once, progress=progress)
+        ) as results,
+    ):
+        for name, result in results:
+            runs[name] = result
+            entries[name] = _describe(result, keys[name])
             if result.ok and name in WRITES:
-                entry["output"] = _output_digest(_from(root, values, WRITES[name][0]))
-        run["notebooks"].append(entry)
-        run["seconds"] = round(sum(each["seconds"] for each in run["notebooks"]), 1)
-        write_json(run, reports_dir / RUN_FILE)
-        if entry["error"]:
-            break
-    else:
-        if runs and "02_train" in wanted:
-            info = put_on_card(_from(root, wanted["02_train"], "model_path"), reports_dir)
-            run["model"] = f"{info.name}, digest {info.digest}"
+                entries[name]["output"] = _output_digest(_from(root, wanted[name], WRITES[name][0]))
+            run["notebooks"] = [entries[each] for each in wanted if each in entries]
+            run["seconds"] = round(taken_s + time.monotonic() - began_s, 1)
             write_json(run, reports_dir / RUN_FILE)
+    if runs and len(entries) == len(wanted) and all(result.ok for result in runs.values()) and "02_train" in wanted:
+        info = put_on_card(_from(root, wanted["02_train"], "model_path"), reports_dir)
+        run["model"] = f"{info.name}, digest {info.digest}"
+        write_json(run, reports_dir / RUN_FILE)
     has_results = any((reports_dir / RESULTS).glob("*.json"))
-    return Chain(tuple(runs), tuple(done), build_report(reports_dir) if has_results else None)
+    in_order = tuple(runs[name] for name in wanted if name in runs)
+    return Chain(in_order, tuple(done), build_report(reports_dir) if has_results else None)
 
 
 def run_single(
@@ -346,10 +356,18 @@ def _as_parameter(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
 
-def _prefix(progress: Progress | None, name: str) -> Progress | None:
-    if progress is None:
-        return None
-    return lambda done, total, what="": progress(done, total, f"{name}: {what}" if what else name)
+def _plan(notebooks_dir: Path, wanted: Mapping[str, Mapping[str, object]]) -> dict[str, Task]:
+    """Say of each notebook to run what it waits for: those that write what it reads."""
+    tasks = {}
+    for name, values in wanted.items():
+        path = notebooks_dir / f"{name}.ipynb"
+        notebook = read_notebook(path)
+        known = read_parameters(notebook, where=str(path))
+        needs = {writer for writer, (parameter, _) in WRITES.items() if parameter in known and writer in wanted} - {
+            name
+        }
+        tasks[name] = Task(path, values, count_cells(notebook), needs, alone=name in _ALONE)
+    return tasks
 
 
 def _describe(run: RunResult, key: str) -> dict[str, Any]:

@@ -247,6 +247,11 @@ class _Keeper(NotebookExecutionManager):  # type: ignore[misc]
             self._progress(done, len(self._code), what)
 
 
+def count_cells(notebook: NotebookNode) -> int:
+    """Count the cells that a run goes through."""
+    return sum(_is_run(cell) for cell in notebook.cells)
+
+
 def _is_run(cell: NotebookNode) -> bool:
     return bool(cell.cell_type == "code" and cell.source.strip())
 

@@ -104,7 +104,7 @@ def test_a_dead_kernel_is_told_from_a_failing_cell(tmp_path: Path) -> None:
     assert result.failed_cell == 3
     assert result.error is not None
     assert "kernel died" in result.error
-    assert not _is_alive(int(shown(result)[0])), "what the kernel started must go with it"
+    assert not is_alive(int(shown(result)[0])), "what the kernel started must go with it"
     assert statuses(result) == ["completed", "completed", "failed", "pending"]
     assert "kernel died" in result.html.read_text()
 
@@ -112,7 +112,7 @@ def test_a_dead_kernel_is_told_from_a_failing_cell(tmp_path: Path) -> None:
 def test_a_cell_that_never_ends_is_ended(tmp_path: Path) -> None:
     result = run_notebook(FIXTURES / "slow.ipynb", out_dir=tmp_path, cell_timeout_s=10)
     assert (result.failed_cell, result.error) == (3, "it ran longer than 10 s")
-    assert not _is_alive(int(shown(result)[0]))
+    assert not is_alive(int(shown(result)[0]))
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
@@ -132,7 +132,7 @@ def test_stopping_leaves_no_kernel_and_keeps_what_was_done(tmp_path: Path, stop:
         _, complaint = process.communicate(timeout=600)
     assert complaint.splitlines()[-1] == "KeyboardInterrupt"
     result = RunResult(FIXTURES / "slow.ipynb", tmp_path / "slow.ipynb", tmp_path / "slow.html", 0)
-    assert not _is_alive(int(shown(result)[0]))
+    assert not is_alive(int(shown(result)[0]))
     assert statuses(result) == ["completed", "completed", "failed"]
     assert "stopped from outside" in result.html.read_text()
 
@@ -261,7 +261,7 @@ def count_kernels() -> Callable[[], int]:
     return lambda: len(set(children.read_text().split()) - before)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """Tell whether a process is there and more than an entry that nobody has asked for yet."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
