@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lab.client import load_client, protocols
-from lab.client.sink import Sink
+from lab.client.sink import SinkSession
 from lab.images import PREFIX, ImageSource, uses_official_image
 from lab.matrix import CPU_LIMIT_CORES, MEMORY_FACTOR, Deployment, mebibytes
 from lab.runtime import ContainerSpec
@@ -97,7 +97,9 @@ def objects_of(deployment: Deployment, service: Service, options: PodOptions) ->
         content = {key: files[path] for path, key in _keys(files).items()}
         objects.append(config_map(f"{pod}-files", content))
     # A name without an address of its own stands for the pod itself, with all its ports.
-    objects += [_name_of(name) for name, needed in ((pod, protocol.listens), (client_pod, protocol is Sink)) if needed]
+    objects += [
+        _name_of(name) for name, needed in ((pod, protocol.listens), (client_pod, protocol is SinkSession)) if needed
+    ]
     objects.append(_service_pod(deployment, service, client_pod, files, options))
     objects.append(_client_pod(deployment, service, client_pod, options))
     return objects

@@ -1,4 +1,4 @@
-"""Arrays in files: ``.npz`` that is read without trust, one declarative spec for what must be in it, and codecs.
+"""Arrays in type hints and in files: ``.npz`` that is read without trust, one spec for what must be in it, and codecs.
 
 A stored object is a dictionary of arrays of numbers. Reading one executes no code and believes nothing unchecked:
 :func:`unpack` takes plain arrays only, :func:`check_arrays` compares them with an :class:`ArraySpec` each, and
@@ -22,6 +22,9 @@ from numpy.typing import NDArray
 
 from podlab.errors import InputError
 
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 Arrays = Mapping[str, NDArray[Any]]
 
 _HINT = "fit the model again"

@@ -21,7 +21,7 @@ from .line_protocols import Beanstalk, Nats
 from .lookups import Dns, Ldap, ZooKeeper
 from .mail import Smtp
 from .session import TIMEOUT_S, Session
-from .sink import Silent, Sink
+from .sink import Silent, SinkSession
 from .stomp import Stomp
 from .stores import Alertmanager, Registry, VictoriaMetrics
 from .web import Http, WebApp
@@ -363,7 +363,7 @@ PROTOCOLS: dict[str, type[Session]] = {
     "ldap": Ldap,
     "zookeeper": ZooKeeper,
     "ftp": Ftp,
-    "sink": Sink,
+    "sink": SinkSession,
     "none": Silent,
 }
 

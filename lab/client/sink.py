@@ -39,7 +39,7 @@ class _Server(socketserver.ThreadingTCPServer):
         self.asked: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
 
 
-class Sink(Session):
+class SinkSession(Session):
     """A service that sends HTTP requests to the client: each request here is one answer given to it.
 
     The service asks again when it is answered, so the rate of the answers is the rate of its load. All sessions of a
@@ -52,11 +52,11 @@ class Sink(Session):
 
     def open(self) -> None:
         """Listen, if no other session does yet."""
-        with Sink._lock:
-            if Sink._server is None:
-                Sink._server = _Server(self.port)
-                threading.Thread(target=Sink._server.serve_forever, daemon=True).start()
-            self.server = Sink._server
+        with SinkSession._lock:
+            if SinkSession._server is None:
+                SinkSession._server = _Server(self.port)
+                threading.Thread(target=SinkSession._server.serve_forever, daemon=True).start()
+            self.server = SinkSession._server
         self.answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(self.payload), self.payload)
 
     def request(self, draw: random.Random) -> None:

@@ -20,10 +20,10 @@ from scipy.spatial.distance import cdist  # type: ignore[import-untyped]
 from scipy.stats import false_discovery_control  # type: ignore[import-untyped]
 from sklearn.preprocessing import StandardScaler
 
+from podlab.arrays import FloatArray, IntArray
 from podlab.audit.windows import WindowTable
 from podlab.data.draws import KNOB_PREFIX
 from podlab.data.samples import INSTANCE_KEY
-from podlab.features.rows import FloatArray, IntArray
 
 #: Nearer to each other than this part of what is usual, two deployments may be one, recorded twice.
 SUSPICIOUS: Final = 0.1

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 from sklearn.ensemble import ExtraTreesClassifier
 
+from podlab.arrays import IntArray
 from podlab.audit.confounding import circumstances, explained_share
 from podlab.audit.windows import START_UP, STEADY_STATE, WindowTable, cut_windows
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS, Family
 from podlab.evaluation.dataset import thin_deployments
 from podlab.evaluation.metrics import Estimate, draw_row_weights, interval, score_predictions
 from podlab.evaluation.open_set import auroc_of_draws, cumulate_weights
-from podlab.evaluation.splits import IntArray, Plan, TextArray, plan_splits
+from podlab.evaluation.splits import Plan, TextArray, plan_splits
 from podlab.features.windows import series_of
 from podlab.parallel import ignore_training_warnings
 

@@ -28,7 +28,7 @@ FilesOrCluster = Annotated[
         show_default=False,
     ),
 ]  # fmt: skip
-LabelTable = Annotated[
+ClaimTable = Annotated[
     Path | None, typer.Option(metavar="CSV", help="Table that says what containers claim to be.", show_default=False)
 ]
 #: Settings of what is observed and how it is judged.
@@ -43,7 +43,7 @@ def check(
     settings: Settings,
     files: FilesOrCluster = None,
     horizon: Horizon = None,
-    label_table: LabelTable = None,
+    label_table: ClaimTable = None,
     form: Format = Form.TABLE,
     as_json: Json = False,
 ) -> None:
@@ -122,7 +122,7 @@ def inventory(
     settings: Settings,
     files: FilesOrCluster = None,
     horizon: Horizon = None,
-    label_table: LabelTable = None,
+    label_table: ClaimTable = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write a page that sorts and filters.", show_default=False)
     ] = None,

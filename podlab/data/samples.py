@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from podlab.arrays import BoolArray
 from podlab.data.catalogue import AGES, ALL_COLUMNS, CATALOGUE, CONTAINER_KEY, MEASURED_METRICS, TIMES
 from podlab.errors import InputError
 
@@ -51,7 +52,6 @@ _NULLABLE_TYPES: Final = {"bool": pd.BooleanDtype()} | {
     )
 }  # fmt: skip
 
-BoolArray = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 _TIME_DTYPE: Final = "datetime64[ns, UTC]"

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2  # type: ignore[import-untyped]
 from sklearn.metrics import roc_auc_score
 
+from podlab.arrays import BoolArray, FloatArray, IntArray
 from podlab.data.draws import draws_file, read_draws
 from podlab.data.samples import INSTANCE_KEY
 from podlab.detect.library import SAME_ALARM_S, START_S, DetectorLibrary, count_alarms, fit_library
@@ -27,10 +28,6 @@ from podlab.detect.signals import ObservedSignals
 from podlab.evaluation.metrics import Estimate, interval, mean_interval, wilson
 from podlab.evaluation.splits import plan_splits
 from podlab.features.rows import Rows, read_rows
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.int64]
 
 #: Widths in seconds of the slopes that VUS-PR puts on both sides of a fault: a score may rise a little early or late.
 WIDTHS_S = (0.0, 5.0, 10.0, 15.0, 20.0)

@@ -16,11 +16,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.arrays import IntArray
 from podlab.data.catalogue import CATALOGUE, CONTAINER_KEY, FEATURE_METRICS
 from podlab.data.draws import join_draws
 from podlab.data.samples import INSTANCE_KEY
 from podlab.errors import InputError
-from podlab.evaluation.splits import IntArray, TextArray
+from podlab.evaluation.splits import TextArray
 from podlab.features.rows import read_rows
 
 log = logging.getLogger(__name__)

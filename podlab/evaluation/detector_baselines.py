@@ -10,17 +10,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from podlab.arrays import BoolArray, FloatArray
 from podlab.detect.components import outlier_scores
 from podlab.detect.detector import Detector, TrainingRows, fit_detector, smooth
 from podlab.detect.library import AnyDetector, DetectorLibrary, choose_threshold
 from podlab.detect.signals import ORIGINAL_SIGNALS, ObservedSignals
 from podlab.evaluation.anomalies import FaultRecording, find_faults, vus_pr
 from podlab.evaluation.metrics import mean_interval
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 #: A container's own rows are held out by blocks of time.
 _BLOCKS = 4

@@ -15,15 +15,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from podlab.arrays import BoolArray, FloatArray
 from podlab.errors import InputError
 from podlab.evaluation.cross_validation import probabilities
 from podlab.evaluation.metrics import Estimate, draw_row_weights, interval, spread
 from podlab.identify.early import UNKNOWN, PredictionArrays, TriggerPolicy, initial_states, update_states
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 #: Policies that one is chosen from.
 CONFIDENCES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995)

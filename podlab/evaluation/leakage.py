@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.arrays import IntArray
 from podlab.evaluation.baselines import j48_like_tree
 from podlab.evaluation.dataset import LabelledSamples
-from podlab.evaluation.splits import IntArray, Plan
+from podlab.evaluation.splits import Plan
 from podlab.parallel import ignore_training_warnings
 
 #: Share of rows that the original trained on.

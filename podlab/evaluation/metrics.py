@@ -15,10 +15,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import f1_score
 
+from podlab.arrays import FloatArray, IntArray
 from podlab.data.units import format_estimate
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 #: How often deployments are drawn again, and the share of the draws inside an interval.
 RESAMPLES = 2000

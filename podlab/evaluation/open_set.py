@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import hypergeom  # type: ignore[import-untyped]
 
+from podlab.arrays import FloatArray
 from podlab.evaluation.metrics import draw_row_weights, interval, mean_interval, spread, wilson
 
-FloatArray = NDArray[np.float64]
 Relatives = Mapping[str, Sequence[str]]
 
 #: Share of known containers accepted (true positive rate) where accepted unknown ones are counted.

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from podlab.arrays import BoolArray, FloatArray, IntArray
 from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, ORIGINAL_METRICS
 from podlab.errors import InputError
 from podlab.evaluation.dataset import LabelledSamples
 from podlab.features.cadence import at_kubelet_cadence
-from podlab.features.rows import BoolArray, FloatArray, IntArray, observation_spans, read_rows
+from podlab.features.rows import observation_spans, read_rows
 
 #: Groups of scenarios, in the order of reports.
 START, LONG, MID_RUN, SPARSE = "since start", "since start, long ones", "mid-run", "sparse sampling"

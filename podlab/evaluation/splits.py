@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.arrays import IntArray
 from podlab.data.draws import KNOB_PREFIX, SHARED_DRAWS
 from podlab.errors import InputError
 
-IntArray = NDArray[np.int64]
 TextArray = NDArray[np.object_]
 
 #: Columns whose values are shared by services: each value is left out in turn.

@@ -17,11 +17,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.arrays import FloatArray, IntArray
 from podlab.data.catalogue import AGES, ALL_COLUMNS, CATALOGUE, CONTAINER_KEY, Family
 from podlab.data.samples import INSTANCE_KEY
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 #: Shortest and longest time from one measurement to the next: of a container's row and of a pod's network, and of
 #: volumes.

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pandas.api.extensions import ExtensionArray
 
+from podlab.arrays import BoolArray, FloatArray, IntArray
 from podlab.data.catalogue import (
     AGES,
     CATALOGUE,
@@ -29,10 +30,6 @@ from podlab.data.catalogue import (
     Family,
 )
 from podlab.data.samples import INSTANCE_KEY
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.int64]
 
 #: Columns that cannot all be 0 in a running container; a row where they are was written by an agent without a value.
 _CPU_AND_MEMORY = tuple(name for name in ORIGINAL_METRICS if CATALOGUE[name].family in ("cpu", "memory"))

@@ -24,17 +24,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.arrays import BoolArray, FloatArray, IntArray
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS, ORIGINAL_METRICS, MetricKind
-from podlab.features.rows import (
-    BoolArray,
-    FloatArray,
-    IntArray,
-    ObservationSpans,
-    Rows,
-    metrics_to_read,
-    observation_spans,
-    read_rows,
-)
+from podlab.features.rows import ObservationSpans, Rows, metrics_to_read, observation_spans, read_rows
 
 #: The series of a window by name, and the metric columns each is made from, the first usable one first. The rate of
 #: core-nanoseconds per second *is* nanocores, so that both CPU columns give one series and either may be missing.

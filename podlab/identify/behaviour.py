@@ -21,13 +21,11 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from podlab.arrays import FloatArray
 from podlab.features.rows import Rows, observation_spans
 from podlab.features.windows import make_windows
 from podlab.identify.prediction import Prediction
-
-FloatArray = NDArray[np.float64]
 
 #: From this score on a container is called miner-like. Chosen on alpha-1, alpha-2 and bravo-1.
 MINER_LIKE: Final = 0.9

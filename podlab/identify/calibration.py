@@ -20,9 +20,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from podlab.arrays import FloatArray
 from podlab.identify.novelty import OodScore, fit_ood_score
 
-FloatArray = NDArray[np.float64]
 Coverage = Literal["class-conditional", "marginal", "none"]
 
 #: How often a prediction set shall hold the right service.

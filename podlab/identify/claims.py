@@ -17,8 +17,8 @@ from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from podlab.arrays import FloatArray
 from podlab.data.catalogue import CONTAINER_KEY
 from podlab.data.labels import claims_of
 from podlab.identify.behaviour import LEAST_OBSERVED_S, Behaviour, most_miner_like
@@ -32,7 +32,6 @@ from podlab.identify.workload import (
     judge_workloads,
 )
 
-FloatArray = NDArray[np.float64]
 Verdict = Literal["consistent", "mismatch", "cannot tell"]
 
 #: Share of the reported mismatches that may be false.

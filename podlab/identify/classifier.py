@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from podlab.arrays import FloatArray
 from podlab.identify.forest import Forest, Members, fit_subspace_forest
 from podlab.identify.novelty import NearestNeighbours, fit_nearest_neighbours
 
 Int32Array = NDArray[np.int32]
-FloatArray = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 
 #: Training containers kept for proximity, at most.

@@ -15,15 +15,11 @@ from dataclasses import dataclass, fields
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from podlab.arrays import BoolArray, FloatArray, IntArray
 from podlab.errors import InputError
 from podlab.identify.novelty import NOVELTY_THRESHOLD
 from podlab.identify.prediction import Prediction
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 #: Stand in place of a service's number: nothing is decided yet; the container is unknown.
 WAITING: Final = -2

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.arrays import BoolArray, FloatArray
 from podlab.data.catalogue import describe_metric, format_amount
 from podlab.features.features import feature_matrix
 from podlab.features.rows import Rows, metrics_to_read, read_rows
@@ -26,9 +27,6 @@ from podlab.identify.classifier import ForestModel
 from podlab.identify.identifier import EnsemblePrediction, Identifier
 from podlab.identify.observation import ObservationWindow
 from podlab.identify.prediction import Prediction
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 #: Orders in which metrics join, each also backwards, which lowers the variance (Mitchell et al. 2022, "Sampling
 #: permutations for Shapley value estimation", JMLR 23:43).

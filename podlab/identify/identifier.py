@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.arrays import BoolArray, FloatArray
 from podlab.errors import InputError
 from podlab.features.features import feature, feature_matrix, registered_features, series_in
 from podlab.features.rows import Rows, metrics_to_read, observation_spans, read_rows
@@ -21,9 +22,6 @@ from podlab.identify.column_sets import OPTIONAL_SERIES, closest_set
 from podlab.identify.observation import COMPANION_MIN_FRACTION, MAX_SEGMENTS, ObservationWindow
 from podlab.identify.prediction import Prediction, make_predictions, predictions_table
 from podlab.progress import Progress
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 #: The temperature is raised by this where a container is predicted by a model of the wrong kind of window.
 _MISMATCH_TEMPERATURE = 2.0

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from podlab.arrays import FloatArray
 
 #: A container is unknown if its novelty is greater: 98 % of known ones stay known.
 NOVELTY_THRESHOLD = 0.98

@@ -18,13 +18,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.arrays import FloatArray
 from podlab.data.workloads import workload_of
 from podlab.identify.calibration import to_logits
 from podlab.identify.identifier import Identifier
 from podlab.identify.novelty import NOVELTY_THRESHOLD
 from podlab.identify.prediction import Prediction
-
-FloatArray = NDArray[np.float64]
 
 #: How much the errors of replicas correlate. Measured: .34, between the normal scores of p-values of the own service of
 #: 55 pairs and triples of equal configuration (alpha-1, alpha-2, bravo-1), which training had not seen. Log loss of

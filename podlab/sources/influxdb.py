@@ -269,11 +269,8 @@ class InfluxSource:
             return InputError(f"{what}, {known or 'none'}", where=self.name, hint=hint)
         policy, when = max(others.items(), key=lambda item: item[1])
         what += f" in this retention policy, {known or 'none at all'}; there are some in {', '.join(map(repr, others))}"
-        return InputError(
-            f"{what}, the newest of {when:%Y-%m-%d %H:%M:%S} UTC",
-            where=self.name,
-            hint=f"set influxdb_database to {self.database.bare_name}/{policy}",
-        )
+        hint = f"set influxdb_database to {self.database.bare_name}/{policy}"
+        return InputError(f"{what}, the newest of {when:%Y-%m-%d %H:%M:%S} UTC", where=self.name, hint=hint)
 
     def _other_policies(self, measurement: str) -> dict[str, pd.Timestamp]:
         """Find the retention policies beside the one asked that hold a measurement, and when it was written last."""

@@ -365,9 +365,8 @@ def read_rows(answer: bytes, fields: Mapping[str, str], tags: Sequence[str], *, 
 
 
 def _no_answer(why: str, where: str) -> PodlabError:
-    return PodlabError(
-        f"the answer is not InfluxDB's or broke off: {why}", where=where, hint="check that it is InfluxDB"
-    )
+    what = f"the answer is not InfluxDB's or broke off: {why}"
+    return PodlabError(what, where=where, hint="check that it is InfluxDB")
 
 
 def _in_order(series: ResultSeries, expected: Sequence[str], tags: Sequence[str], where: str) -> list[ResultSeries]:

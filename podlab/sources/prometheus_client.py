@@ -208,11 +208,8 @@ def _read_numbers(table: bytes, where: str) -> tuple[Floats, Floats]:
 
 
 def _no_answer(why: str, where: str) -> PodlabError:
-    return PodlabError(
-        f"the answer is not Prometheus' or broke off: {one_line(why)}",
-        where=where,
-        hint="check that prometheus_url leads to Prometheus' API, or try again",
-    )
+    what = f"the answer is not Prometheus' or broke off: {one_line(why)}"
+    return PodlabError(what, where=where, hint="check that prometheus_url leads to Prometheus' API, or try again")
 
 
 _MAX_SMALL_ANSWER_BYTES: Final = 8_000_000
@@ -362,9 +359,8 @@ class PrometheusApi:
         """Turn a server's refusal into one clear line."""
         message = self._http.redact(refused.message)
         if refused.kind in ("timeout", "canceled"):
-            return PodlabError(
-                f"the server gave up: {message}", where=self.name, hint="fetch a shorter span or try again"
-            )
+            what = f"the server gave up: {message}"
+            return PodlabError(what, where=self.name, hint="fetch a shorter span or try again")
         if _TOO_MUCH.search(message):
             return TooLargeError(f"the server refuses so much at once: {message}", where=self.name)
         if _NO_RANGES.search(message):
@@ -386,10 +382,8 @@ class PrometheusApi:
     def _write_refused(self, answer: Response, refused: Refusal) -> PodlabError:
         message = refused.message or answer.reason
         if _OUT_OF_ORDER.search(message):
-            return OutOfOrderError(
-                f"the server has newer samples than these: {message}", where=self.name,
-                hint="shift the times to the present (--now), or give Prometheus out_of_order_time_window",
-            )  # fmt: skip
+            hint = "shift the times to the present (--now), or give Prometheus out_of_order_time_window"
+            return OutOfOrderError(f"the server has newer samples than these: {message}", where=self.name, hint=hint)
         if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
             return InputError(
                 f"the server takes no remote writes: {answer.status} {message}", where=self.name,
@@ -403,19 +397,16 @@ class PrometheusApi:
         message = refused.message or answer.reason
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             who = "a token" if self.token else "a visitor without login" if self.user is None else f"user {self.user!r}"
-            return InputError(
-                f"the server refuses {who}: {message}", where=self.name,
-                hint="check prometheus_token, or prometheus_user and prometheus_password; they may have expired",
-            )  # fmt: skip
+            hint = "check prometheus_token, or prometheus_user and prometheus_password; they may have expired"
+            return InputError(f"the server refuses {who}: {message}", where=self.name, hint=hint)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             return PodlabError(f"the server is asked too often: {message}", where=self.name, hint="try again later")
         if answer.is_redirect or status in _NO_PATH:
             leads = answer.headers.get("Location", "").partition("?")[0]
             message = f"it leads to {self._http.redact(leads)}" if answer.is_redirect and leads else message
-            return NoSuchPathError(
-                f"there is no Prometheus API at this address: {status} {message}", where=self.name,
-                hint="set prometheus_url to what stands before /api/v1, such as http://mimir/prometheus",
-            )  # fmt: skip
+            what = f"there is no Prometheus API at this address: {status} {message}"
+            hint = "set prometheus_url to what stands before /api/v1, such as http://mimir/prometheus"
+            return NoSuchPathError(what, where=self.name, hint=hint)
         if refused.kind is not None:
             return self.refusal(refused)
         if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or _TOO_MUCH.search(message):

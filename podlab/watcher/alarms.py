@@ -11,17 +11,13 @@ from typing import Final
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from podlab.arrays import BoolArray, FloatArray, IntArray
 from podlab.data.workloads import workload_of
 from podlab.detect.library import SAME_ALARM_S
 from podlab.detect.scoring import ContributingSignal, StepScores, contributing_signals
 from podlab.watcher.containers import DecisionRecord, TrackedContainer, describe, to_iso
 from podlab.watcher.notify import Announcement, Kind
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.int64]
 
 #: Alarms of a container that come sooner after the last announced one are counted and not announced.
 QUIET_S: Final = 600.0

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from podlab.arrays import BoolArray, IntArray
 from podlab.detect.library import DetectorLibrary
 from podlab.detect.scoring import Scorer, source_detectors_of_decision
 from podlab.detect.signals import samples_at, time_steps
@@ -18,9 +19,6 @@ from podlab.watcher.alarms import MODEL_REPLACED, NO_SAMPLES, RAISED_AFTER_S, Al
 from podlab.watcher.containers import NEVER, TrackedContainer
 from podlab.watcher.notify import Announcement
 from podlab.watcher.samples import FetchResult, SampleArrays, SampleFetcher, offset_s
-
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.int64]
 
 #: How a container is watched. *unknown*: by the pooled detector; *off*: not at all.
 MonitorState = Literal["warming-up", "watching", "anomalous", "unknown", "off"]

@@ -30,7 +30,7 @@ DURATION_S: Final = 15.0
 _DEADLINE_S: Final = 10.0
 _RETRY_S: Final = 2.0
 
-Object = dict[str, Any]
+LeaseJson = dict[str, Any]
 
 
 class LeaderElection:
@@ -132,9 +132,9 @@ class LeaderElection:
                 log.exception("the Lease cannot be acquired now")
             wait(stop, _RETRY_S)
 
-    def _read(self) -> Object | None:
+    def _read(self) -> LeaseJson | None:
         try:
-            held = msgspec.json.decode(self._send("GET", self._mine), type=Object)
+            held = msgspec.json.decode(self._send("GET", self._mine), type=LeaseJson)
         except NotFoundError:
             return None
         except DECODE_ERRORS as error:
@@ -143,7 +143,7 @@ class LeaderElection:
             raise PodlabError(f"Lease {self._place} is not a Lease", where=self._connection.host)
         return held
 
-    def _expired(self, held: Object, now_s: float) -> bool:
+    def _expired(self, held: LeaseJson, now_s: float) -> bool:
         """Whether another holder's Lease has not changed for its whole duration."""
         version = str(held.get("metadata", {}).get("resourceVersion"))
         if self._seen is None or self._seen[0] != version:
@@ -151,7 +151,7 @@ class LeaderElection:
             self.leader_alive_s = now_s
         return now_s - self._seen[1] > float(_spec(held).get("leaseDurationSeconds") or DURATION_S)
 
-    def _claim(self, held: Object) -> Object:
+    def _claim(self, held: LeaseJson) -> LeaseJson:
         now = datetime.fromtimestamp(self._clock.now(), UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         spec = {**_spec(held), "leaseDurationSeconds": int(DURATION_S), "renewTime": now}
         if spec.get("holderIdentity") != self._identity:
@@ -159,9 +159,9 @@ class LeaderElection:
             spec |= {"holderIdentity": self._identity, "acquireTime": now, "leaseTransitions": transitions}
         return {**held, "spec": spec}
 
-    def _send(self, method: Method, path: str, body: Object | None = None) -> bytes:
+    def _send(self, method: Method, path: str, body: LeaseJson | None = None) -> bytes:
         return self._connection.request(method, path, body, timeout_s=_DEADLINE_S / 2)
 
 
-def _spec(held: Object | None) -> Object:
+def _spec(held: LeaseJson | None) -> LeaseJson:
     return (held or {}).get("spec") or {}

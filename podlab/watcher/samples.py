@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from podlab.arrays import BoolArray, FloatArray, IntArray
 from podlab.data.catalogue import AGES, CATALOGUE
 from podlab.errors import PodlabError
 from podlab.features.rows import Rows, drop_empty_readings
@@ -23,9 +23,6 @@ from podlab.watcher.runtime import Clock, WatcherOptions
 
 log = logging.getLogger(__name__)
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 #: Opens the source of some metrics.
 OpenSource = Callable[[tuple[str, ...]], LiveSource]
 

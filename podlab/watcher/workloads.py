@@ -23,7 +23,7 @@ from podlab.watcher.containers import TrackedContainer, describe, to_iso
 from podlab.watcher.notify import Announcement
 
 #: What is told of a workload, once each.
-Finding = Literal["mismatch", "miner-like"]
+FindingKind = Literal["mismatch", "miner-like"]
 
 #: Of the replicas that disagree, so many are named.
 _MOST_NAMED: Final = 5
@@ -110,7 +110,7 @@ class WorkloadRegistry:
         self._rate = mismatch_rate
         self._members: dict[WorkloadKey, dict[int, TrackedContainer]] = {}
         self._stale: set[WorkloadKey] = set()
-        self._announced: set[tuple[Finding, WorkloadKey]] = set()
+        self._announced: set[tuple[FindingKind, WorkloadKey]] = set()
 
     def add(self, containers: Iterable[TrackedContainer]) -> None:
         """Add new containers."""
@@ -153,10 +153,10 @@ class WorkloadRegistry:
         self.mismatches = {key: self.mismatches.get(key, now) for key in found}
         self.miners = {each.key: self.miners.get(each.key, now) for each in verdicts.values() if each.miner}
 
-    def new_findings(self, steady_s: float) -> list[tuple[Finding, WorkloadVerdict, TrackedContainer, float]]:
+    def new_findings(self, steady_s: float) -> list[tuple[FindingKind, WorkloadVerdict, TrackedContainer, float]]:
         """Give what to announce, each once: which replica fits its claim least, or is most like a miner, since when."""
-        found: list[tuple[Finding, WorkloadVerdict, TrackedContainer, float]] = []
-        findings: tuple[tuple[Finding, dict[WorkloadKey, Since], Callable[[TrackedContainer], float]], ...] = (
+        found: list[tuple[FindingKind, WorkloadVerdict, TrackedContainer, float]] = []
+        findings: tuple[tuple[FindingKind, dict[WorkloadKey, Since], Callable[[TrackedContainer], float]], ...] = (
             ("mismatch", self.mismatches, _rank), ("miner-like", self.miners, lambda each: -_miner_score(each)),
         )  # fmt: skip
         for kind, listed, rank in findings:
@@ -264,7 +264,7 @@ def _judge(key: WorkloadKey, replicas: list[TrackedContainer]) -> WorkloadVerdic
 
 
 def announce_finding(
-    kind: Finding, verdict: WorkloadVerdict, container: TrackedContainer, *, cluster: str, decided_s: float,
+    kind: FindingKind, verdict: WorkloadVerdict, container: TrackedContainer, *, cluster: str, decided_s: float,
     found_s: float, since_s: float,
 ) -> Announcement:  # fmt: skip
     """Make the announcement, told of one of its containers, that a workload does not behave like what it claims to be.

@@ -15,7 +15,7 @@ from lab.client import load_client, sink
 
 @pytest.fixture
 def spec(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr(sink.Sink, "_server", None)
+    monkeypatch.setattr(sink.SinkSession, "_server", None)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -26,8 +26,8 @@ def spec(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_a_service_that_asks_is_answered_once_per_request(spec: dict[str, Any]) -> None:
-    session = sink.Sink(spec)
-    other = sink.Sink(spec)
+    session = sink.SinkSession(spec)
+    other = sink.SinkSession(spec)
     answers: list[bytes] = []
 
     def ask() -> None:
@@ -49,7 +49,7 @@ def test_a_service_that_asks_is_answered_once_per_request(spec: dict[str, Any]) 
 
 def test_a_service_that_asks_nothing_is_not_ready(spec: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sink, "TIMEOUT_S", 0.05)
-    session = sink.Sink(spec)
+    session = sink.SinkSession(spec)
     with pytest.raises(OSError, match="asked nothing"):
         session.prepare()
     session.server.shutdown()
