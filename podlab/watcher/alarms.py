@@ -71,15 +71,10 @@ class Alarms:
         Number of containers.
     raised_after_s : float
         How long a score must stay above the threshold.
-
-    Attributes
-    ----------
-    standing : dict of int to ActiveAlarm
-        By slot.
     """
 
     def __init__(self, size: int, *, raised_after_s: float = RAISED_AFTER_S) -> None:
-        self.standing: dict[int, ActiveAlarm] = {}
+        self.standing: dict[int, ActiveAlarm] = {}  # by slot
         self._raised_after_s = raised_after_s
         self._above_since_s = np.full(size, np.nan)
         self._stands = np.zeros(size, dtype=bool)

@@ -111,11 +111,6 @@ class AnomalyMonitor:
     ----------
     library : DetectorLibrary or None
         The detectors; None: no container is scored.
-
-    Attributes
-    ----------
-    room : int
-        Number of containers before more memory is taken; slots of those that are gone are reused.
     """
 
     def __init__(self, library: DetectorLibrary | None, fetcher: SampleFetcher) -> None:
@@ -124,6 +119,7 @@ class AnomalyMonitor:
         self._unnamed = fetcher.options.all_pods
         self._tracked: dict[int, TrackedContainer] = {}  # by number
         self._at: dict[int, TrackedContainer] = {}  # by slot
+        #: Number of containers before more memory is taken; slots of those that are gone are reused.
         self.room = _FIRST_ROOM
         self._free = list(range(_FIRST_ROOM))
         self._throttle = AlarmThrottle(fetcher.options.cluster, self._steady)

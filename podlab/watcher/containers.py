@@ -266,15 +266,10 @@ class DecisionTracker:
 
     A container is checked in every round until something is decided, then ever more seldom, but in every round again
     while predictions contradict the decision.
-
-    Attributes
-    ----------
-    containers : list of TrackedContainer
-        Those that are still checked.
     """
 
     def __init__(self, options: WatcherOptions) -> None:
-        self.containers: list[TrackedContainer] = []
+        self.containers: list[TrackedContainer] = []  # those that are still checked
         self._options = options
         self._states = initial_states(0)
 

@@ -48,11 +48,6 @@ class LeaderElection:
         Identifies this watcher.
     healthy : callable
         Whether this watcher works; one that does not gives the Lease up.
-
-    Attributes
-    ----------
-    leader_alive_s : float or None
-        When another holder last renewed the Lease, on the steady clock.
     """
 
     def __init__(
@@ -74,6 +69,7 @@ class LeaderElection:
         self._clock = clock
         self._renewed_s: float | None = None
         self._seen: tuple[str, float] | None = None
+        #: When another holder last renewed the Lease, on the steady clock.
         self.leader_alive_s: float | None = None
 
     @property

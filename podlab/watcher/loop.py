@@ -58,18 +58,6 @@ class Watcher:
         Whether metrics come at all.
     interruptible : callable
         The context in which a query may be broken off.
-
-    Attributes
-    ----------
-    registry : ContainerRegistry
-    workloads : WorkloadRegistry
-    monitor : AnomalyMonitor or None
-        None: anomalies are not looked for.
-    metrics : Metrics
-    database_error : str or None
-        Why the last queries failed.
-    last_round_s : float or None
-        When the last round ended, on the steady clock.
     """
 
     def __init__(
@@ -89,7 +77,9 @@ class Watcher:
         self.model = model
         self.options = options
         self.metrics = Metrics()
+        #: Why the last queries failed.
         self.database_error: str | None = None
+        #: When the last round ended, on the steady clock.
         self.last_round_s: float | None = None
         # Half of what a container waits: early enough that nothing is announced of the first of them.
         self.health = health or SourceHealth(options.policy.timeout_s / 2)
@@ -103,6 +93,7 @@ class Watcher:
         )  # fmt: skip
         self._buffer = SampleBuffer(metrics)
         self._tracker = DecisionTracker(options)
+        #: None: anomalies are not looked for.
         self.monitor = AnomalyMonitor(model.library, self._fetcher) if options.anomalies else None
         self._before_s = self._clock.steady()
         self._inspected: dict[int, tuple[TrackedContainer, float]] = {}

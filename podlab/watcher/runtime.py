@@ -184,16 +184,12 @@ class ReloadableModel:
         The bundle; a mounted volume or ConfigMap may replace it at any time.
     key_file : Path, optional
         A public key; only bundles that it signed are used.
-
-    Attributes
-    ----------
-    refused : str or None
-        Why the folder's present content is not in use; None when it is.
     """
 
     def __init__(self, folder: Path, key_file: Path | None = None) -> None:
         self.folder = folder
         self._key_file = key_file
+        #: Why the folder's present content is not in use; None when it is.
         self.refused: str | None = None
         self._signature = _signature(folder)
         self._bundle = bundle.load(folder, key_file=key_file)
@@ -261,14 +257,10 @@ class SourceHealth:
         How long nothing may come before it is reported.
     report : callable, optional
         Called with the reason, once per outage; raises PodlabError if it cannot report now.
-
-    Attributes
-    ----------
-    trouble : str or None
-        Why no metrics come, once that has lasted; None while they do.
     """
 
     def __init__(self, grace_s: float, report: Callable[[str], None] | None = None) -> None:
+        #: Why no metrics come, once that has lasted; None while they do.
         self.trouble: str | None = None
         self._grace_s = grace_s
         self._report = report

@@ -93,18 +93,13 @@ class WorkloadRegistry:
     ----------
     mismatch_rate : float
         Share of the mismatches that may be false.
-
-    Attributes
-    ----------
-    verdicts : dict of WorkloadKey to WorkloadVerdict
-        As of the last :meth:`refresh`, which replaces it, so that other threads may read it.
-    mismatches, miners : dict of WorkloadKey to Since
-        Workloads that do not behave like what they claim to be, and those that work like miners, and since when;
-        replaced likewise.
     """
 
     def __init__(self, mismatch_rate: float) -> None:
+        #: As of the last :meth:`refresh`, which replaces it, so that other threads may read it.
         self.verdicts: dict[WorkloadKey, WorkloadVerdict] = {}
+        #: Workloads that do not behave like what they claim to be, and those that work like miners, and since when;
+        #: replaced likewise.
         self.mismatches: dict[WorkloadKey, Since] = {}
         self.miners: dict[WorkloadKey, Since] = {}
         self._rate = mismatch_rate
