@@ -37,7 +37,7 @@ from benchmarks.watcher_child import old_entry
 from podlab.kubernetes.objects import WatchedPod
 from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.watcher.containers import key_of
-from podlab.watcher.state import StateStore
+from podlab.watcher.notify import StateStore
 from tests.support.certificates import make_certificate
 from tests.support.influxd import running_influxd
 from tests.support.kubeapi import KubeApi

@@ -18,10 +18,10 @@ from podlab.watcher import app  # noqa: F401 - it is what imports all that a wat
 from podlab.watcher.containers import DecisionRecord, PredictionSummary, key_of
 from podlab.watcher.logs import JsonLines
 from podlab.watcher.loop import Watcher
+from podlab.watcher.notify import StateStore
 from podlab.watcher.runtime import Clock, ReloadableModel, WatcherOptions, stay_small
 from podlab.watcher.samples import SampleArrays
 from podlab.watcher.sinks import EventSink, LogSink
-from podlab.watcher.state import StateStore
 
 
 @dataclass(frozen=True)

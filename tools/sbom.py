@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from podlab import __version__
-from podlab.model.bom import make_bom
+from podlab.model.manifest import make_bom
 
 
 def describe_image(lock: Path) -> dict[str, object]:

@@ -55,7 +55,7 @@ def show(
     Example: podlab models show data/models/first
     """
     from podlab.model import bundle
-    from podlab.model.bom import describe_model
+    from podlab.model.manifest import describe_model
 
     info = bundle.verify(folder)
     if cyclonedx:

@@ -24,11 +24,10 @@ from podlab.features.rows import observation_spans
 from podlab.features.windows import series_of
 from podlab.identify.calibration import FEWEST_DEPLOYMENTS, Calibration, Condition, ConformalQuantiles
 from podlab.identify.classifier import ForestModel, TrainingSet, service_similarity
-from podlab.identify.column_sets import OPTIONAL_SERIES
 from podlab.identify.forest import Forest, Members, distinct, fit_subspace_forest, join_forests
 from podlab.identify.novelty import OodScore
 from podlab.identify.observation import ObservationWindow
-from podlab.identify.selection import window_to_compare
+from podlab.identify.selection import OPTIONAL_SERIES, window_to_compare
 from podlab.identify.training import (
     HeldOut,
     assign_folds,

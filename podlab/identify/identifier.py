@@ -18,9 +18,9 @@ from podlab.features.windows import containers_usable, make_windows, series_of
 from podlab.identify.behaviour import with_behaviour
 from podlab.identify.calibration import Calibration, Condition, combine_logits, measure, softmax, to_logits
 from podlab.identify.classifier import ClassifierModel, ForestModel
-from podlab.identify.column_sets import OPTIONAL_SERIES, closest_set
 from podlab.identify.observation import COMPANION_MIN_FRACTION, MAX_SEGMENTS, ObservationWindow
 from podlab.identify.prediction import Prediction, make_predictions, predictions_table
+from podlab.identify.selection import OPTIONAL_SERIES, closest_set
 from podlab.progress import Progress
 
 #: The temperature is raised by this where a container is predicted by a model of the wrong kind of window.
@@ -53,7 +53,7 @@ class Identifier:
         Column with the independent deployments, which are held out as a whole.
     column_sets : bool
         Also fit a model for each smaller set of columns that clusters commonly have
-        (:data:`podlab.identify.column_sets.COLUMN_SETS`), which then identifies samples with these columns.
+        (:data:`podlab.identify.selection.COLUMN_SETS`), which then identifies samples with these columns.
     seed : int
         Same samples and seed, same model.
     jobs : int, optional

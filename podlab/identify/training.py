@@ -22,9 +22,8 @@ from podlab.features.windows import make_windows, series_of
 from podlab.identify.augment import downsample, draw_hardware, draw_intervals_s, drop_columns, shift_hardware
 from podlab.identify.calibration import Calibration, Condition, calibrate, combine_logits, to_logits
 from podlab.identify.classifier import ClassifierModel, ForestModel, TrainingSet, fit_model, service_similarity
-from podlab.identify.column_sets import smaller_sets
 from podlab.identify.observation import ObservationWindow, choose_windows, segment_starts
-from podlab.identify.selection import choose_members, window_to_compare
+from podlab.identify.selection import choose_members, smaller_sets, window_to_compare
 from podlab.progress import Progress
 
 _TREES, _TREES_HELD_OUT = 200, 60

@@ -18,6 +18,7 @@ from podlab.live import live_source
 from podlab.watcher.leader import LeaderElection
 from podlab.watcher.logs import JsonLines, logging_to
 from podlab.watcher.loop import Watcher
+from podlab.watcher.notify import StateStore
 from podlab.watcher.runtime import (
     Clock,
     ReloadableModel,
@@ -28,7 +29,6 @@ from podlab.watcher.runtime import (
     stay_small,
 )
 from podlab.watcher.sinks import SinkContext, events_path, make_own_event, make_sinks
-from podlab.watcher.state import StateStore
 from podlab.watcher.status import STUCK_S, StatusServer, WatcherStatus
 
 log = logging.getLogger(__name__)

@@ -23,10 +23,9 @@ from podlab.watcher.containers import (
     PredictionSummary,
     TrackedContainer,
 )
-from podlab.watcher.notify import Notifier, Sink, announce_decision
+from podlab.watcher.notify import Notifier, Sink, StateStore, announce_decision
 from podlab.watcher.runtime import Clock, Metrics, ReloadableModel, SourceHealth, WatcherOptions, give_back_memory
 from podlab.watcher.samples import FetchResult, OpenSource, SampleArrays, SampleBuffer, SampleFetcher
-from podlab.watcher.state import StateStore
 from podlab.watcher.workloads import Since, WorkloadRegistry, announce_finding, read_claims
 
 log = logging.getLogger(__name__)

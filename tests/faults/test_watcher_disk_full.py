@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from podlab.watcher.state import StateStore
+from podlab.watcher.notify import StateStore
 from tests.support.influxd import Influxd
 from tests.support.kubeapi import KubeApi
 from tests.support.watch_process import WatchProcess, begin_now, crowd, events, play, run_pods

@@ -10,7 +10,7 @@ from podlab.data.catalogue import CATALOGUE, FEATURE_METRICS, ORIGINAL_METRICS
 from podlab.errors import InputError
 from podlab.features.windows import series_of
 from podlab.identify import Identifier
-from podlab.identify.column_sets import COLUMN_SETS, closest_set, smaller_sets
+from podlab.identify.selection import COLUMN_SETS, closest_set, smaller_sets
 from podlab.identify.storage import from_files, to_files
 from tests.support.synthetic import make_samples
 

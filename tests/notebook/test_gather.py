@@ -12,7 +12,7 @@ from podlab.config import MetricsSource, Settings, load_settings
 from podlab.data.catalogue import LABELS
 from podlab.data.recordings import write_recording
 from podlab.errors import InputError
-from podlab.notebook.gather import gather
+from podlab.live import gather
 from podlab.sources.influxdb_client import InfluxDatabase
 from podlab.sources.replay import replay
 from tests.support.influxd import Influxd
@@ -111,7 +111,7 @@ def test_the_parameter_tells_the_source_whatever_the_setting(
     source: MetricsSource, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-kubeconfig"))
-    monkeypatch.setattr("podlab.notebook.gather.live_source", _Live)
+    monkeypatch.setattr("podlab.live.live_source", _Live)
     for setting in MetricsSource:
         gathered = gather(str(source), load_settings(metrics_source=setting, fetch_window="1s"))
         assert gathered.samples is not None

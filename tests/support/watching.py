@@ -19,10 +19,9 @@ from podlab.kubernetes.objects import Change, WatchedContainer, WatchedPod
 from podlab.sources.protocol import LiveSource, NothingThereError
 from podlab.watcher.logs import JsonLines
 from podlab.watcher.loop import Watcher
-from podlab.watcher.notify import Announcement, Sink
+from podlab.watcher.notify import Announcement, Sink, StateStore
 from podlab.watcher.runtime import Clock, ReloadableModel, SourceHealth, WatcherOptions
 from podlab.watcher.sinks import LogSink
-from podlab.watcher.state import StateStore
 from tests.support.synthetic import EPOCH
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from podlab.watcher.state import StateStore
+from podlab.watcher.notify import StateStore
 from tests.support.anomalous import alarms, make_anomaly_bench, make_containers, overload, pod_of, status_of, watched
 from tests.support.watching import Bench, RecordingSink, make_watched, pods_of
 

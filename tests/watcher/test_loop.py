@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from podlab.identify.early import TriggerPolicy
-from podlab.watcher.state import StateStore
+from podlab.watcher.notify import StateStore
 from tests.support.synthetic import make_samples
 from tests.support.watching import RecordingSink, make_watched, pods_of, starting_together
 from tests.watcher.conftest import MakeBench

@@ -11,8 +11,7 @@ import pytest
 from podlab.errors import PodlabError
 from podlab.identify.early import Reason
 from podlab.watcher.containers import DecisionRecord, TrackedContainer
-from podlab.watcher.notify import Announcement, Notifier, announce_decision
-from podlab.watcher.state import StateStore
+from podlab.watcher.notify import Announcement, Notifier, StateStore, announce_decision
 from tests.support.synthetic import EPOCH
 from tests.support.watching import RecordingSink, make_watched
 

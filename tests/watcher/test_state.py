@@ -11,7 +11,7 @@ from msgspec import structs
 
 from podlab.errors import InputError
 from podlab.watcher.containers import DecisionRecord, PredictionSummary
-from podlab.watcher.state import StateStore
+from podlab.watcher.notify import StateStore
 
 
 def entry(key: str, service: str | None = "redis", revisions: int = 0) -> DecisionRecord:
