@@ -20,8 +20,7 @@ from influxdb import DataFrameClient, InfluxDBClient
 
 from podlab.data.catalogue import ORIGINAL_METRICS
 from podlab.sources.influxdb import InfluxSource
-from podlab.sources.influxdb_client import InfluxDatabase
-from podlab.sources.influxdb_syntax import format_fields, format_tags
+from podlab.sources.influxdb_client import InfluxDatabase, format_fields, format_tags
 from podlab.sources.telegraf import BLKIO, CONTAINER, DOCKER_LABELS, NETWORK, VOLUME, docker_name, measurements
 from tests.support.influxd import Influxd, running_influxd
 

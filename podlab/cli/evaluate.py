@@ -185,7 +185,7 @@ def _show_worth_of_labels(
 ) -> None:  # fmt: skip
     from podlab.data.recordings import read_training
     from podlab.evaluation.metrics import score, to_records
-    from podlab.evaluation.own_labels import compare_own_labels
+    from podlab.evaluation.shift import compare_own_labels
     from podlab.model import bundle
 
     if not (words := split_words(labels)) or not all(word.isdecimal() for word in words):

@@ -23,10 +23,10 @@ from podlab.sources.influxdb_client import (
     MeasurementRows,
     StatementError,
     join_rows,
+    quote_identifier,
     read_rows,
     read_series,
 )
-from podlab.sources.influxdb_syntax import quote_identifier
 from podlab.sources.protocol import NothingThereError, span_ns
 from podlab.sources.telegraf import (
     AGENT_TAG,

@@ -24,8 +24,7 @@ from podlab.errors import InputError
 from podlab.files import atomic_file
 from podlab.progress import Progress
 from podlab.sources import telegraf, telegraf_scraped
-from podlab.sources.influxdb_client import InfluxDatabase
-from podlab.sources.influxdb_syntax import format_fields, format_tags
+from podlab.sources.influxdb_client import InfluxDatabase, format_fields, format_tags
 from podlab.sources.prometheus_client import PrometheusApi
 from podlab.sources.prometheus_query import CADVISOR, Dialect
 from podlab.sources.remote_write import SeriesWriter

@@ -17,8 +17,7 @@ import pandas as pd
 
 from podlab.data.catalogue import AGES, CATALOGUE, LABELS
 from podlab.data.catalogue import IDENTITY as IDENTITY_COLUMNS
-from podlab.sources.influxdb_client import MeasurementRows
-from podlab.sources.influxdb_syntax import quote_identifier
+from podlab.sources.influxdb_client import MeasurementRows, quote_identifier
 from podlab.sources.time_join import NOTHING, Ints, Timeline, drop_impossible, instants, nearest_rows, sampling_interval
 
 CONTAINER: Final = "kubernetes_pod_container"

@@ -16,8 +16,7 @@ from podlab.kubernetes.client import MERGE_PATCH, ApiConnection
 from podlab.kubernetes.errors import ConflictError, ForbiddenError, NotFoundError, RejectedError
 from podlab.live import influx_database
 from podlab.plugins import SINKS
-from podlab.sources.influxdb_client import InfluxDatabase
-from podlab.sources.influxdb_syntax import format_fields, format_tags
+from podlab.sources.influxdb_client import InfluxDatabase, format_fields, format_tags
 from podlab.watcher.logs import JsonLines
 from podlab.watcher.notify import Announcement, Kind, Sink
 

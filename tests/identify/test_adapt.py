@@ -13,7 +13,7 @@ from podlab.data.recordings import load
 from podlab.errors import InputError
 from podlab.evaluation.dataset import thin_deployments
 from podlab.evaluation.metrics import macro_f1
-from podlab.evaluation.own_labels import BASE, BOTH, OWN, compare_own_labels
+from podlab.evaluation.shift import BASE, BOTH, OWN, compare_own_labels
 from podlab.identify import Identifier, fit
 from podlab.model import bundle
 from tests.identify.conftest import hits

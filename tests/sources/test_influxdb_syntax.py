@@ -7,8 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podlab.errors import InputError
-from podlab.sources.influxdb_client import InfluxDatabase, read_series
-from podlab.sources.influxdb_syntax import format_fields, format_tags
+from podlab.sources.influxdb_client import InfluxDatabase, format_fields, format_tags, read_series
 from tests.support.influxd import Influxd
 
 ODD = st.sampled_from(list("\\\\\\,= \"'\t\r#$%üß日🙂a"))
