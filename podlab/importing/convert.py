@@ -240,8 +240,10 @@ def _start(foreign: ForeignTable, mapping: Mapping) -> dict[str, pd.Series]:
         written = mapping.time.model_copy(update={"round": None})
         return {"started_at": read_times(foreign, start, written)}
     assert start is not None
-    values = known_text(foreign.rows[start.age], where=foreign.where)
-    if start.unit == "text":
+    given = foreign.rows[start.age]
+    is_duration = pd.api.types.is_timedelta64_dtype(given)
+    values = known_text(given, where=foreign.where)
+    if start.unit == "text" and not is_duration:
         known = {}
         for text in values.dropna().unique():
             # kubectl counts years, of 365 days each.
@@ -251,7 +253,8 @@ def _start(foreign: ForeignTable, mapping: Mapping) -> dict[str, pd.Series]:
             except InputError as error:
                 raise foreign.fault(start.age, np.flatnonzero(values == text)[0], str(error)) from None
         return {_AGE_S: values.map(known).astype("float64")}
-    age_s = as_numbers(values).astype("float64") * _AGE_UNITS_S[start.unit]
+    in_units = as_numbers(values).astype("float64") * _AGE_UNITS_S[start.unit]
+    age_s = given.dt.total_seconds() if is_duration else in_units
     bad = np.flatnonzero((age_s.isna() & values.notna()) | (age_s < 0) | (age_s > _MOST_AGE_S))
     if len(bad):
         what = f"{str(values.iloc[bad[0]])[:60]!r} is no age in {start.unit}"
@@ -269,6 +272,8 @@ def _numbers(foreign: ForeignTable, column: Column, mapping: Mapping) -> pd.Seri
         for label, text in column.where.items():
             meant &= table[label] == text
         values = table[mapping.long.value].where(meant.fillna(False))
+    if pd.api.types.is_timedelta64_dtype(values) and CATALOGUE[column.metric].unit == "ns":
+        values = values / pd.Timedelta(column.factor, "ns")
     given = values
     if mapping.decimal == "," and not pd.api.types.is_numeric_dtype(values):
         values = values.map(lambda value: value.translate(_COMMAS_AND_POINTS) if isinstance(value, str) else value)

@@ -192,6 +192,24 @@ def test_parquet_of_odd_columns(bring: Import, tmp_path: Path) -> None:
         import_files([path], Mapping.model_validate(mapping))
 
 
+@pytest.mark.parametrize("unit", ["ns", "ms", "s"])
+def test_durations_have_their_unit_themselves(tmp_path: Path, unit: str) -> None:
+    times = [pd.Timestamp(BEGIN_S, unit="s", tz="UTC"), pd.Timestamp(BEGIN_S + 10, unit="s", tz="UTC")]
+    used, ran = (pa.array(values, pa.duration("ms")) for values in ([1500, 2500], [5_000, None]))
+    pq.write_table(pa.table({"pod": ["a", "a"], "time": times, "used": used, "ran": ran}), tmp_path / "t.parquet")
+    mapping = {
+        "time": {"column": "time"},
+        "identity": {"pod": "pod", "started_at": {"age": "ran", "unit": "text" if unit == "ns" else unit}},
+        "column": [{"name": "used", "metric": "cpu_usage_core_nanoseconds", "unit": unit}],
+    }
+    samples = import_files([tmp_path / "t.parquet"], Mapping.model_validate(mapping)).samples
+    assert samples["cpu_usage_core_nanoseconds"].tolist() == [1_500_000_000, 2_500_000_000]
+    assert samples["started_at"].tolist() == [times[0] - pd.Timedelta("5s")] * 2
+    mapping["column"] = [{"name": "used", "metric": "rx_bytes", "unit": "bytes"}]
+    with pytest.raises(InputError, match=r"'0 days 00:00:01\.500000' is not a number"):
+        import_files([tmp_path / "t.parquet"], Mapping.model_validate(mapping))
+
+
 def test_flags_are_no_numbers(bring: Import, tmp_path: Path) -> None:
     pd.DataFrame({"pod": ["a"], "time": BEGIN_S, "cpu": [True]}).to_parquet(tmp_path / "t.parquet")
     with pytest.raises(InputError, match="column 'cpu' is true and false, not numbers"):
