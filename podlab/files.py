@@ -65,7 +65,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 def atomic_file(target: Path) -> Iterator[Path]:
     """Give a temporary path beside ``target`` that takes its place when the block ends well; missing folders are made.
 
-    If the block raises, the temporary file is removed and ``target`` is as it was.
+    A symbolic link stays: what it leads to is replaced. If the block raises, the temporary file is removed and
+    ``target`` is as it was.
 
     Raises
     ------
@@ -73,6 +74,8 @@ def atomic_file(target: Path) -> Iterator[Path]:
         If the disk is full, the folder is read-only, and the like; or if something else than a file is there.
     """
     refuse_unwritable(target)
+    if target.is_symlink():
+        target = Path(os.path.realpath(target))
     if target.exists() and not target.is_file():
         # Before any work; and root's rename would take the place of a device such as /dev/null.
         what = "is a folder, a file is needed" if target.is_dir() else "is not a plain file"
@@ -120,6 +123,8 @@ def refuse_inputs(target: Path, inputs: Iterable[Path | None]) -> None:
     Inputs that are None or not there are passed over, podlab.toml always counts. Raises InputError, also where a
     symbolic or hard link leads to an input.
     """
+    if str(target) == "-":
+        raise InputError("is not the standard output", where="-", hint="name a file, or a folder as ./name")
     where = _local(target)
     for given in (*inputs, Path("podlab.toml")):
         if given is None or where is None or (source := _local(given)) is None:
@@ -146,7 +151,7 @@ def _local(path: Path) -> Path | None:
         text = "/" + text.removeprefix("file:").lstrip("/")
     elif _ADDRESS.match(text):
         return None
-    return Path(text).resolve()
+    return Path(os.path.realpath(text))  # Path.resolve fails for a link that leads to itself
 
 
 def refuse_unwritable(target: Path) -> None:

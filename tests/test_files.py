@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from podlab.errors import InputError
-from podlab.files import atomic_file, atomic_folder, refuse_unwritable, sha256_of, shorten_name
+from podlab.files import atomic_file, atomic_folder, refuse_inputs, refuse_unwritable, sha256_of, shorten_name
 
 
 def test_a_file_takes_its_place_when_complete(tmp_path: Path) -> None:
@@ -21,6 +21,30 @@ def test_a_file_takes_its_place_when_complete(tmp_path: Path) -> None:
         assert not target.exists()
     assert target.read_text() == "whole"
     assert os.listdir(target.parent) == ["file.txt"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_a_link_leads_to_is_written_and_the_link_stays(tmp_path: Path, there: bool) -> None:
+    whole = tmp_path / "disk" / "whole.txt"
+    if there:
+        whole.parent.mkdir()
+        whole.write_text("old")
+    link = tmp_path / "link.txt"
+    link.symlink_to("disk/whole.txt")
+    with atomic_file(link) as path:
+        path.write_text("new")
+    assert link.is_symlink()
+    assert whole.read_text() == "new"
+    assert os.listdir(whole.parent) == ["whole.txt"]
+
+
+def test_a_link_to_itself_is_no_traceback(tmp_path: Path) -> None:
+    link = tmp_path / "link.txt"
+    link.symlink_to("link.txt")
+    refuse_inputs(link, [tmp_path / "in.txt", link.with_name("other.txt")])
+    with atomic_file(link) as path:
+        path.write_text("new")
+    assert link.read_text() == "new"
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:

@@ -118,3 +118,14 @@ def test_addresses_of_object_stores_are_compared_by_their_paths(tmp_path: Path) 
     (tmp_path / "fleet" / "a.parquet").write_text("")
     with pytest.raises(InputError, match=r"holds .*, which is an input as well"):
         refuse_inputs(Path(f"file://{tmp_path}/fleet"), [tmp_path / "fleet" / "a.parquet"])
+
+
+@pytest.mark.parametrize("words", [IMPORT, COLLECT, ("score", "in.parquet", "--model", "model", "--out")])
+def test_a_dash_is_no_output(call: Call, here: Path, words: tuple[str, ...]) -> None:
+    """It would be a folder of that name: what one file holds is no table to print."""
+    done = call(*words, "-")
+    assert (done.exit_code, done.err) == (
+        2,
+        "podlab: -: is not the standard output; name a file, or a folder as ./name\n",
+    )
+    assert not (here / "-").exists()
