@@ -191,6 +191,23 @@ def decode_text(content: bytes) -> str:
     return content.decode("utf-16" if is_utf16 else "utf-8-sig")
 
 
+def separator_of(text: str) -> tuple[str, int]:
+    r"""Find what stands between the fields of a table, and how many lines say only that, as spreadsheets' ``sep=;``.
+
+    A comma where the first line has one, else a semicolon, tab or ``|``.
+
+    Examples
+    --------
+    >>> separator_of("pod,cpu;s"), separator_of("pod;cpu"), separator_of("sep=,\npod,cpu")
+    ((',', 0), (';', 0), (',', 1))
+    """
+    first = text.partition("\n")[0].rstrip("\r")
+    if first[:4].lower() == "sep=" and len(first) == 5:
+        return first[4], 1
+    found = [each for each in (";", "\t", "|") if each in first]
+    return (found[0], 0) if found and "," not in first else (",", 0)
+
+
 def shorten_name(name: str, most_bytes: int = 200) -> str:
     """Give a name that fits into a file's; of a longer one the begin and a digest, so that no two become one.
 

@@ -14,6 +14,7 @@ nothing can be said about.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,10 +30,10 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from podlab.data.catalogue import CONTAINER_KEY
-from podlab.data.samples import check_text, to_frame
+from podlab.data.samples import check_text, is_missing, to_frame
 from podlab.data.workloads import deployments_of
 from podlab.errors import InputError, first_line
-from podlab.files import atomic_file, read_toml, readable
+from podlab.files import atomic_file, decode_text, read_toml, readable, separator_of
 
 #: What a row can name containers by; an empty cell stands for all.
 TABLE_KEY: Final = ("namespace", "pod", "container")
@@ -308,9 +309,15 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _read_csv(path: Path) -> pd.DataFrame:
     # Nothing is read as a missing value or a number: a pod may be called NA or 007.
     types = dict.fromkeys((*TABLE_KEY, "service"), pa.string())
-    options = pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False)
-    table: pd.DataFrame = pyarrow.csv.read_csv(path, convert_options=options).to_pandas()
-    return table
+    text = decode_text(path.read_bytes())
+    separator, skipped = separator_of(text)
+    table: pd.DataFrame = pyarrow.csv.read_csv(
+        io.BytesIO(text.encode()),
+        read_options=pyarrow.csv.ReadOptions(skip_rows=skipped),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=separator),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False),
+    ).to_pandas()
+    return table.rename(columns=str.strip)
 
 
 def _index_table(table: pd.DataFrame, where: str = "label table") -> Answers:
@@ -323,11 +330,13 @@ def _index_table(table: pd.DataFrame, where: str = "label table") -> Answers:
         what = f"unknown column {unknown[0]!r}" if unknown else "column 'service' is missing"
         raise InputError(what, where=where, hint=f"columns are {', '.join((*TABLE_KEY, 'service'))}")
     cells = table.reindex(columns=[*TABLE_KEY, "service"])
+    nothing = is_missing(cells["service"].astype("str"))
     answers: Answers = {}
     for number, row in enumerate(cells.itertuples(index=False)):
         *key, service = (str(cell).strip() or None if not pd.isna(cell) else None for cell in row)
-        if service is None:
-            raise InputError(f"row {number}: the service is empty", where=where, hint="name it or remove the row")
+        if service is None or nothing.iloc[number]:
+            what = f"row {number}: the service is {'empty' if service is None else repr(service)}"
+            raise InputError(what, where=where, hint="name it or remove the row")
         if not any(key):
             raise InputError(f"row {number}: names no {', '.join(TABLE_KEY)}", where=where)
         answers.setdefault(tuple(key), set()).add(service)

@@ -273,7 +273,7 @@ def _numbers(foreign: ForeignTable, column: Column, mapping: Mapping) -> pd.Seri
             meant &= table[label] == text
         values = table[mapping.long.value].where(meant.fillna(False))
     if pd.api.types.is_timedelta64_dtype(values) and CATALOGUE[column.metric].unit == "ns":
-        values = values / pd.Timedelta(column.factor, "ns")
+        values = values.dt.total_seconds() * (1e9 / column.factor)
     given = values
     if mapping.decimal == "," and not pd.api.types.is_numeric_dtype(values):
         values = values.map(lambda value: value.translate(_COMMAS_AND_POINTS) if isinstance(value, str) else value)

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from podlab.data.samples import check_text, to_frame
 from podlab.errors import InputError, PodlabError, first_line
-from podlab.files import decode_text, readable
+from podlab.files import decode_text, readable, separator_of
 from podlab.importing.mapping import FileFormat
 from podlab.sources.prometheus_client import QueryError, read_matrix
 
@@ -34,8 +34,6 @@ _PACKED: Final = {
     b"\xd0\xcf\x11\xe0": "a spreadsheet: save it as CSV",
     b"SQLite format 3": "a database of SQLite: export a table as CSV",
 }  # fmt: skip
-#: Between the fields of a line without commas.
-_SEPARATORS: Final = (";", "\t", "|")
 #: InfluxDB 2 writes such lines above each table's header.
 _ANNOTATIONS: Final = ("#group", "#datatype", "#default")
 
@@ -285,7 +283,7 @@ def read_table(path: Path, file_format: FileFormat | None) -> ForeignTable:
 def _read_csv(path: Path) -> ForeignTable:
     # As text: a pod may be named `1e5` or `null`, and guessed types lose digits of counters.
     text = read_text(path)
-    separator, skipped = _separator(text)
+    separator, skipped = separator_of(text)
     rows: list[list[str]] = []
     lines = [1 + skipped]
     content = io.StringIO(text, newline="")
@@ -302,15 +300,6 @@ def _read_csv(path: Path) -> ForeignTable:
     if rows and rows[0][:1] and rows[0][0] in _ANNOTATIONS:
         return _from_annotated(rows, lines, text, path)
     return _from_rows(rows, lines[:-1], text, path)
-
-
-def _separator(text: str) -> tuple[str, int]:
-    """Find what stands between fields, and how many lines say only that, as spreadsheets' ``sep=;``."""
-    first = text.partition("\n")[0].rstrip("\r")
-    if first[:4].lower() == "sep=" and len(first) == 5:
-        return first[4], 1
-    found = [each for each in _SEPARATORS if each in first]
-    return (found[0], 0) if found and "," not in first else (",", 0)
 
 
 def _from_annotated(rows: Sequence[list[str]], lines: Sequence[int], text: str, path: Path) -> ForeignTable:

@@ -23,6 +23,16 @@ def test_both_formats_say_the_same(tmp_path: Path, suffix: str) -> None:
     assert report.service.fillna("-").tolist() == ["mysql", "nginx", "nginx", "-"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("head", ["pod,service", "pod, service", "pod;service", "sep=;\r\npod;service", "pod\tservice"])
+def test_as_spreadsheets_and_editors_write_it(tmp_path: Path, head: str, encoding: str) -> None:
+    between = head.splitlines()[-1][3]
+    path = tmp_path / "table.csv"
+    path.write_bytes(f"{head}\r\n007{between}mysql\r\nä{between}nginx\r\n".encode(encoding))
+    read = read_label_table(path)
+    assert read.to_dict("list") == {"pod": ["007", "ä"], "service": ["mysql", "nginx"]}
+
+
 @pytest.mark.parametrize("index", [["pod"], ["namespace", "pod"], None])
 def test_the_index_that_pandas_keeps_in_parquet_is_a_column(tmp_path: Path, index: list[str] | None) -> None:
     frame = pd.DataFrame({"namespace": ["a", "b"], "pod": ["x", "x"], "service": ["mysql", "nginx"]})
@@ -41,6 +51,8 @@ def test_the_index_that_pandas_keeps_in_parquet_is_a_column(tmp_path: Path, inde
         (b"", "is neither CSV nor Parquet"),
         (b"pod\na\n", "column 'service' is missing"),
         (b"pod,service\na,\n", "row 0: the service is empty"),
+        (b"pod,service\na,x\nb,N/A\n", "row 1: the service is 'N/A'"),
+        (b"pod,service\na, <none> \n", "row 0: the service is '<none>'"),
         (b"pod,service\na,b,c,d\na\n", "is neither CSV nor Parquet: .*Expected 2 columns, got 4"),
         (b'pod,service\n"a,b\n', "is neither CSV nor Parquet"),
         (b"pod,service\n007\xff,b\n", "is neither CSV nor Parquet"),

@@ -6,13 +6,14 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podlab.kubernetes.client import connect
+from podlab.kubernetes.client import ApiConnection, connect
 from podlab.kubernetes.informer import PodInformer
 from podlab.kubernetes.objects import Change, Pod, WatchedPod, watched
 from tests.support.certificates import make_certificate
@@ -54,6 +55,22 @@ def test_a_watch_is_asked_for_with_bookmarks_and_an_end(api: KubeApi, harness: I
         "watch": "true", "resourceVersion": str(api.store.version), "allowWatchBookmarks": "true",
         "timeoutSeconds": "60",
     }  # fmt: skip
+
+
+def test_a_silent_watch_is_given_up_a_grace_after_its_end(
+    api: KubeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[tuple[str, float]] = []
+    opened = ApiConnection.open
+
+    def note(self: ApiConnection, *args: Any, **options: Any) -> Any:
+        if (options["query"] or {}).get("watch"):
+            waited.append((options["query"]["timeoutSeconds"], options["timeout_s"]))
+        return opened(self, *args, **options)
+
+    monkeypatch.setattr(ApiConnection, "open", note)
+    InformerHarness(api, tmp_path, watch_s=40.0, grace_s=4.0).run()
+    assert waited == [("40", 44.0)]
 
 
 def test_chance_lengthens_a_watch_by_up_to_a_half(api: KubeApi, harness: InformerHarness) -> None:
