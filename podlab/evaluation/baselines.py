@@ -123,15 +123,9 @@ class FeatureSubspaceForest:
 
 @dataclass
 class Ensemble:
-    """Several classifiers whose logits are added as podlab adds those of its horizon models.
+    """Several classifiers whose logits are added as podlab adds those of its horizon models."""
 
-    Parameters
-    ----------
-    members : sequence of FeatureClassifier
-        The last one counts whole, those before it half.
-    """
-
-    members: Sequence[FeatureClassifier]
+    members: Sequence[FeatureClassifier]  # the last one counts whole, those before it half
 
     def fit(self, samples: pd.DataFrame, /) -> Self:
         """Fit each member."""

@@ -189,21 +189,12 @@ LABELS: Final = (1, 2, 5)
 
 @dataclass
 class AdaptedModel:
-    """A fitted identifier that takes part in :func:`podlab.evaluation.cross_validate`: it learns by being adapted.
+    """A fitted identifier that takes part in :func:`podlab.evaluation.cross_validate`: it learns by being adapted."""
 
-    Parameters
-    ----------
-    base : Identifier
-        Stays as it is.
-    learns : bool
-        False: it predicts without having learned anything.
-    group : str
-        Column with the independent deployments.
-    """
-
-    base: Identifier
+    base: Identifier  # stays as it is
+    #: False: it predicts without having learned anything.
     learns: bool = True
-    group: str = "deployment"
+    group: str = "deployment"  # column with the independent deployments
     adapted_: Identifier = field(init=False, repr=False)
 
     def fit(self, samples: pd.DataFrame, /) -> Self:

@@ -84,32 +84,19 @@ class _Health(msgspec.Struct):
 
 @dataclass
 class InfluxDatabase:
-    """A database on an InfluxDB server (1.x, 2.x or 3.x: it finds out by itself), and who asks.
+    """A database on an InfluxDB server (1.x, 2.x or 3.x: it finds out by itself), and who asks."""
 
-    Parameters
-    ----------
-    url : str
-        Such as ``http://influxdb:8086``, without user or password.
-    database : str
-        Its name; it need not be there yet. ``database/policy`` names a retention policy other than the default one.
-    user, password, token : str, optional
-        Sent in a header; never part of an address, an error or the representation. 2.x and 3.x know a user by a token.
-    timeout_s : float
-        How long to wait for a whole answer.
-    ca_file : Path, optional
-        Certificates of the authorities to trust; the system's by default.
-    clock : callable
-        Seconds that only grow.
-    """
-
-    url: str
+    url: str  # such as ``http://influxdb:8086``, without user or password
+    #: Its name; it need not be there yet. ``database/policy`` names a retention policy other than the default one.
     database: str
+    #: Sent in a header; never part of an address, an error or the representation. 2.x and 3.x know a user by a token.
     user: str | None = None
     password: str | None = field(default=None, repr=False)
-    timeout_s: float = 60.0
+    timeout_s: float = 60.0  # how long to wait for a whole answer
     token: str | None = field(default=None, repr=False)
+    #: Certificates of the authorities to trust; the system's by default.
     ca_file: Path | None = None
-    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)  # seconds that only grow
 
     def __post_init__(self) -> None:
         self._version: InfluxVersion | None = None

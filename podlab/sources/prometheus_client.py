@@ -255,26 +255,18 @@ class OutOfOrderError(InputError):
 
 @dataclass
 class PrometheusApi:
-    """A server with Prometheus' API, and who asks.
+    """A server with Prometheus' API, and who asks."""
 
-    Parameters
-    ----------
-    url : str
-        The part of the address before ``/api/v1``, without user or password: ``http://prometheus:9090``; for Mimir it
-        ends with ``/prometheus``, for a VictoriaMetrics cluster with ``/select/0/prometheus``.
-    user, password, token : str, optional
-        Basic authentication, or a bearer token instead.
-    tenant : str, optional
-        Whose metrics, where the server keeps several tenants' (``X-Scope-OrgID``: Mimir, Cortex, Thanos).
-    ca_file, timeout_s, clock
-        As for :class:`podlab.sources.influxdb_client.InfluxDatabase`.
-    """
-
+    #: The part of the address before ``/api/v1``, without user or password: ``http://prometheus:9090``; for Mimir it
+    #: ends with ``/prometheus``, for a VictoriaMetrics cluster with ``/select/0/prometheus``.
     url: str
+    #: Basic authentication, or a bearer token instead.
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
+    #: Whose metrics, where the server keeps several tenants' (``X-Scope-OrgID``: Mimir, Cortex, Thanos).
     tenant: str | None = None
+    #: As for :class:`podlab.sources.influxdb_client.InfluxDatabase`.
     ca_file: Path | None = None
     timeout_s: float = 60.0
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)

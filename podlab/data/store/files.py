@@ -11,11 +11,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol
+from typing import BinaryIO, Literal, Protocol
 from urllib.parse import quote
 
 import msgspec
@@ -132,7 +132,7 @@ class _RemoteStore:
         return self._url
 
     def names(self) -> dict[str, int]:
-        with _Explained(self._url):
+        with _explained(self._url):
             self._files.invalidate_cache()
             try:
                 listed = self._files.find(self._root, detail=True)
@@ -143,13 +143,13 @@ class _RemoteStore:
             return {name: size for name, size in named.items() if not any(p.startswith(".") for p in name.split("/"))}
 
     def open(self, name: str) -> BinaryIO:
-        with _Explained(self._url):
+        with _explained(self._url):
             opened: BinaryIO = self._files.open(f"{self._root}/{name}", "rb")
             return opened
 
     def write(self, name: str, content: bytes) -> None:
         # An object store shows an object when all of it has arrived, never before.
-        with _Explained(self._url):
+        with _explained(self._url):
             self._files.makedirs(f"{self._root}/{name}".rpartition("/")[0], exist_ok=True)
             self._files.pipe_file(f"{self._root}/{name}", content)
 
@@ -158,26 +158,23 @@ class _RemoteStore:
         return {}
 
     def remove(self, name: str) -> None:
-        with _Explained(self._url), suppress(FileNotFoundError):
+        with _explained(self._url), suppress(FileNotFoundError):
             self._files.rm_file(f"{self._root}/{name}")
 
     def local_path(self, name: str) -> Path | None:
         return None
 
 
-class _Explained:
-    """Turns a driver's errors, which may be of any kind, into one clear line; a missing file stays one."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
-        if isinstance(error, Exception) and not isinstance(error, FileNotFoundError):
-            what = f"cannot be reached: {first_line(error)}"
-            raise InputError(what, where=self._url, hint="check address and access") from error
+@contextmanager
+def _explained(url: str) -> Iterator[None]:
+    """Turn a driver's errors, which may be of any kind, into one clear line; a missing file stays one."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        what = f"cannot be reached: {first_line(error)}"
+        raise InputError(what, where=url, hint="check address and access") from error
 
 
 def open_store(path: Path | str) -> Store:
