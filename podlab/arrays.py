@@ -79,6 +79,8 @@ def check_arrays(
 ) -> dict[str, NDArray[Any]]:
     """Check arrays against their specs, one after the other.
 
+    Raises InputError if an array is missing or not as specified; names it.
+
     Parameters
     ----------
     arrays : mapping of str to array
@@ -96,11 +98,6 @@ def check_arrays(
     -------
     dict of str to array
         The checked arrays, by name without the prefix.
-
-    Raises
-    ------
-    InputError
-        If an array is missing or not as specified; names it.
     """
     lengths = dict(sizes)
     for name, spec in specs.items():
@@ -119,10 +116,7 @@ def pack(arrays: Arrays) -> bytes:
 def unpack(content: bytes, *, where: str) -> dict[str, NDArray[Any]]:
     """Read the arrays of an uncompressed .npz, never more of them than the file is long.
 
-    Raises
-    ------
-    InputError
-        If it is no .npz (a pickle, say), is compressed or damaged, or holds Python objects.
+    Raises InputError if it is no .npz (a pickle, say), is compressed or damaged, or holds Python objects.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -66,12 +66,8 @@ def atomic_file(target: Path) -> Iterator[Path]:
     """Give a temporary path beside ``target`` that takes its place when the block ends well; missing folders are made.
 
     A symbolic link stays: what it leads to is replaced. If the block raises, the temporary file is removed and
-    ``target`` is as it was.
-
-    Raises
-    ------
-    InputError
-        If the disk is full, the folder is read-only, and the like; or if something else than a file is there.
+    ``target`` is as it was. Raises InputError if the disk is full, the folder is read-only, and the like; or if
+    something else than a file is there.
     """
     refuse_unwritable(target)
     if target.is_symlink():
@@ -175,12 +171,7 @@ def refuse_unwritable(target: Path) -> None:
 def decode_text(content: bytes) -> str:
     r"""Read a text file's bytes: UTF-8, with a byte order mark or without one, or UTF-16 with one.
 
-    Notepad and PowerShell write such marks.
-
-    Raises
-    ------
-    UnicodeDecodeError
-        If it is neither.
+    Notepad and PowerShell write such marks. Raises UnicodeDecodeError if it is neither.
 
     Examples
     --------

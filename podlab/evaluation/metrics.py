@@ -231,6 +231,8 @@ def score_predictions(
 ) -> Scores:
     """Score rows of the table that :func:`podlab.evaluation.cross_validate` returns, or of one like it.
 
+    Raises ValueError if there are no predictions.
+
     Parameters
     ----------
     predictions : DataFrame (n_decisions,)
@@ -242,11 +244,6 @@ def score_predictions(
         Order of the confusion matrix; by default all services that occur, sorted.
     seed, resamples : int
         Of the bootstrap.
-
-    Raises
-    ------
-    ValueError
-        If there are no predictions.
     """
     if predictions.empty:
         raise ValueError("nothing to score")

@@ -183,6 +183,8 @@ def series_in(feature: str) -> tuple[str, ...]:
 def feature_matrix(windows: Windows, names: Sequence[str] | None = None) -> tuple[Matrix, tuple[str, ...]]:
     """Compute the feature matrix.
 
+    Raises InputError if there is no feature of a name.
+
     Parameters
     ----------
     windows : Windows
@@ -196,11 +198,6 @@ def feature_matrix(windows: Windows, names: Sequence[str] | None = None) -> tupl
         NaN where a series is missing.
     names : tuple of str
         One per column.
-
-    Raises
-    ------
-    InputError
-        If there is no feature of a name.
     """
     wanted = feature_names(windows.series) if names is None else tuple(names)
     matrix, own = _own_features(windows)

@@ -134,10 +134,7 @@ class _StoredModel(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tru
 def to_files(identifier: Identifier) -> dict[str, bytes]:
     """Write an identifier as files by name; the same identifier gives the same bytes.
 
-    Raises
-    ------
-    InputError
-        If it is not fitted, or its classifier's class is not registered.
+    Raises InputError if it is not fitted, or its classifier's class is not registered.
     """
     identifier.require_fitted()
     codec = _codec_of(identifier)
@@ -205,10 +202,7 @@ def _model_to_arrays(model: ForestModel | ClassifierModel, codec: Codec | None) 
 def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
     """Read an identifier from its files.
 
-    Raises
-    ------
-    InputError
-        If a file is missing, is no such file (a pickle, say), or holds anything that cannot be a model.
+    Raises InputError if a file is missing, is no such file (a pickle, say), or holds anything that cannot be a model.
     """
     try:
         stored = msgspec.json.decode(files[_MODEL], type=_StoredModel)

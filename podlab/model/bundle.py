@@ -159,10 +159,7 @@ def save(
 def refuse_target(folder: Path, name: str) -> None:
     """See before a model is trained whether :func:`save` could write it.
 
-    Raises
-    ------
-    InputError
-        If the name is unusable, or the folder holds something else than a bundle or cannot be made.
+    Raises InputError if the name is unusable, or the folder holds something else than a bundle or cannot be made.
     """
     if not NAME.fullmatch(name):
         raise InputError(f"{name!r} is not a valid name for a model", hint="use letters, digits, '.', '-' and '_'")
@@ -173,17 +170,14 @@ def refuse_target(folder: Path, name: str) -> None:
 def add_scores(folder: Path, scores: Mapping[str, object]) -> BundleInfo:
     """Add to a bundle what was measured of its model since; its digest changes.
 
+    Raises InputError if the folder is no sound bundle, or cannot be written.
+
     Parameters
     ----------
     folder : Path
         The bundle.
     scores : mapping
         JSON values; those of the same name are replaced.
-
-    Raises
-    ------
-    InputError
-        If the folder is no sound bundle, or cannot be written.
     """
     library = load(folder).library
     manifest, _ = read_manifest(folder)
@@ -238,10 +232,7 @@ def load(folder: Path | str, *, key_file: Path | None = None) -> Bundle:
 def sign(folder: Path, key_file: Path) -> BundleInfo:
     """Sign a bundle with a private key; its digest stays, and an older signature is replaced.
 
-    Raises
-    ------
-    InputError
-        If the folder is no sound bundle or cannot be written, or the file is no private key.
+    Raises InputError if the folder is no sound bundle or cannot be written, or the file is no private key.
     """
     info, files = read_bundle(folder)
     signature = sign_files({**files, MANIFEST: (folder / MANIFEST).read_bytes()}, key_file, name=info.name)
@@ -258,10 +249,7 @@ def verify(folder: Path | str) -> BundleInfo:
 def list_models(root: Path) -> list[BundleInfo]:
     """Find the bundles in a folder, by name; broken ones are left out with a warning.
 
-    Raises
-    ------
-    InputError
-        If there is no such folder.
+    Raises InputError if there is no such folder.
     """
     if not root.is_dir():
         raise InputError("no such folder", where=str(root), hint="fit a model first")
@@ -278,7 +266,8 @@ def promote(folder: Path, target: Path) -> tuple[BundleInfo, BundleInfo | None]:
     """Replace the bundle in use by a copy of another one, byte for byte.
 
     The replaced bundle is kept next to it, in a folder of the same name with ``-previous`` appended; promoting that one
-    undoes the change. A bundle that is incomplete, or that cannot be loaded, is not put into use.
+    undoes the change. A bundle that is incomplete, or that cannot be loaded, is not put into use. Raises InputError if
+    ``folder`` is no sound bundle or is the one in use, or a folder to be replaced holds something else.
 
     Parameters
     ----------
@@ -291,11 +280,6 @@ def promote(folder: Path, target: Path) -> tuple[BundleInfo, BundleInfo | None]:
     -------
     tuple of (BundleInfo, BundleInfo or None)
         What is in use now, and what was before.
-
-    Raises
-    ------
-    InputError
-        If ``folder`` is no sound bundle or is the one in use, or a folder to be replaced holds something else.
     """
     if folder.resolve() == target.resolve():
         raise InputError("is the model in use already", where=str(folder), hint="name another model, or --to")
