@@ -209,7 +209,10 @@ def imports(rng: random.Random) -> None:
         (Path(folder) / "mapping.toml").write_text(_MAPPING)
         if rng.random() < 0.5:
             path = Path(folder) / "metrics.csv"
-            path.write_bytes(spoil_text(pd.DataFrame(rows).to_csv(index=False), rng))
+            text = pd.DataFrame(rows).to_csv(index=False, sep=rng.choice(",;\t"))
+            if rng.random() < 0.3:
+                text = "".join(f"#default,{rng.choice(ODD)}\n,{text}".replace("\n1", "\n,1") for _ in range(2))
+            path.write_bytes(spoil_text(text, rng))
         else:
             path = Path(folder) / "metrics.jsonl"
             path.write_bytes(b"\n".join(_encoded(row, rng) for row in rows))

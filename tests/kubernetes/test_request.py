@@ -57,6 +57,7 @@ REFUSALS = {
         RejectedError, r"refuses to get pods .* \(403\): admission webhook",
     ),
     "refused": (Fault(422, b'{"message": "bad label"}'), RejectedError, "refuses to get pods .* bad label"),
+    "too large": (Fault(413), RejectedError, r"refuses to get pods .* \(413\)"),
     "gateway": (Fault(504, b"<html>"), PodlabError, r"failed to get pods .* \(504\)"),
 }  # fmt: skip
 
