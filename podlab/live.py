@@ -45,15 +45,8 @@ def live_source(
     """Make the source that the setting ``metrics_source`` names; the caller closes it.
 
     Raises InputError if there is no such source, or a secret, the certificates or the environment's proxies cannot be
-    used.
-
-    Parameters
-    ----------
-    timeout_s : float, optional
-        How long to wait for an answer; ``metrics_timeout`` by default.
-    columns : collection of str, optional
-        The metrics to fetch; all that the source holds by default.
-
+    used. ``timeout_s`` is how long to wait for an answer, ``metrics_timeout`` by default; ``columns`` are the metrics
+    to fetch, by default all that the source holds.
     """
     wait_s = settings.metrics_timeout.total_seconds() if timeout_s is None else timeout_s
     source: LiveSource = SOURCES.load(settings.metrics_source)(settings, timeout_s=wait_s, columns=columns)

@@ -311,14 +311,8 @@ def audit_confounding(
 ) -> Confounding:
     """Ask both questions in each window.
 
-    Parameters
-    ----------
-    by_window : mapping of str to WindowTable
-        From :func:`podlab.audit.windows.cut_windows`.
-    everything : DataFrame
-        As for :func:`circumstances`.
-    permutations, seed
-        As for :func:`visible`.
+    ``by_window`` is from :func:`podlab.audit.windows.cut_windows`; the other parameters are those of
+    :func:`circumstances` and :func:`visible`.
     """
     asked = [
         (windows, in_common(circumstances(windows, everything), windows.deployments["service"]))
@@ -406,14 +400,8 @@ def explained_share(groups: IntArray, values: FloatArray) -> float:
     """Give the share of the variance of values that groups explain (eta squared), 0 to 1.
 
     For words, give one column of 0 and 1 for each word: that is Goodman and Kruskal's tau (1954, "Measures of
-    association for cross classifications", JASA 49:732-764).
-
-    Parameters
-    ----------
-    groups : array of int64 (n,)
-        Numbers from 0, each of them given at least once.
-    values : array (n, n_columns)
-        Squares are summed over the columns.
+    association for cross classifications", JASA 49:732-764). ``groups`` (n,) are numbers from 0, each of them given at
+    least once; squares are summed over the columns of ``values`` (n, n_columns).
     """
     count = np.bincount(groups)
     centred = values - values.mean(axis=0)

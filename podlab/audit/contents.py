@@ -235,10 +235,7 @@ def summarise(
 ) -> pd.DataFrame:
     """Summarise an audit: one line per check, what was found, and whether to look at it.
 
-    Parameters
-    ----------
-    counts, columns, duplicates, pairs, shuffled, outside : DataFrame
-        What the functions of :mod:`podlab.audit` found.
+    The tables are what the functions of :mod:`podlab.audit` found.
     """
     rows: list[tuple[str, str, bool]] = []
     if "fewest per pattern" in counts:

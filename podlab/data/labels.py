@@ -380,10 +380,7 @@ def names_image(text: str) -> bool:
 def claim_aliases(path: Path | None = None) -> dict[str, str]:
     """Join the aliases that podlab brings with those of a file, which go first.
 
-    Parameters
-    ----------
-    path : Path, optional
-        As for :func:`podlab.data.labels.read_aliases`; the setting ``aliases_file``.
+    The file is as for :func:`podlab.data.labels.read_aliases`; the setting ``aliases_file``.
     """
     tables = [read_aliases(), *([read_aliases(path)] if path is not None else [])]
     return {alias: service for table in tables for part in table.values() for alias, service in part.items()}

@@ -76,12 +76,8 @@ class LabelledSamples:
     def shuffle_labels(self, units: TextArray, seed: int) -> LabelledSamples:
         """Hand each deployment's service to another one, drawn at random.
 
-        Parameters
-        ----------
-        units : array of str (n_containers,)
-            Each container's deployment; all containers of one get the same service.
-        seed : int
-            The same arguments give the same labels.
+        ``units`` (n_containers,) are each container's deployment, whose containers all get the same service; the same
+        arguments give the same labels.
         """
         codes = pd.factorize(units)[0]
         first = np.unique(codes, return_index=True)[1]
@@ -204,12 +200,7 @@ DEFAULT_FILTER = "only-numbers-no-image-size"
 def columns_of(metric_filter: str) -> tuple[str, ...]:
     """Name the columns that a filter lets through, also such as give the container away.
 
-    Raises InputError if it is neither.
-
-    Parameters
-    ----------
-    metric_filter : str
-        A name in :data:`FILTERS`, or column names with commas between them.
+    Raises InputError if it is neither. A filter is a name in :data:`FILTERS`, or column names with commas between them.
 
     Examples
     --------
@@ -232,12 +223,8 @@ def columns_of(metric_filter: str) -> tuple[str, ...]:
 def features_of(metric_filter: str) -> tuple[str, ...]:
     """Name the metric columns that a filter lets identification learn from.
 
-    Raises InputError if it is no filter, or lets through a column that names the container.
-
-    Parameters
-    ----------
-    metric_filter : str
-        As for :func:`columns_of`.
+    Raises InputError if it is no filter, or lets through a column that names the container. The filter is as for
+    :func:`columns_of`.
 
     Examples
     --------

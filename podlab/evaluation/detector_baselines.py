@@ -128,10 +128,7 @@ def score_by_minute(
 def transfer_matrix(recording: FaultRecording, scores: Mapping[str, FloatArray]) -> pd.DataFrame:
     """Give the mean VUS-PR of each detector (rows, by its service) on each service's faults (columns).
 
-    Parameters
-    ----------
-    scores : mapping of str to array of float64 (n_rows,)
-        Scores of all rows by each service's detector.
+    ``scores`` are those of all rows (n_rows,) by each service's detector.
     """
     return pd.DataFrame(
         {

@@ -61,14 +61,8 @@ class PredictionTimeline:
 def timeline(predictions: pd.DataFrame, at_s: Sequence[float]) -> PredictionTimeline:
     """Order the rows of a predictions table by time.
 
-    Raises InputError if there is no time, or the table has no predictions at one.
-
-    Parameters
-    ----------
-    predictions : DataFrame
-        From :func:`podlab.evaluation.cross_validate`, with these horizons among its scenarios.
-    at_s : sequence of float
-        Seconds since the start.
+    Raises InputError if there is no time, or the table has no predictions at one. The table has these times, in seconds
+    since the start, among its scenarios' horizons.
     """
     number = {service: n for n, service in enumerate(probabilities(predictions))}
     times = sorted({float(each) for each in at_s})

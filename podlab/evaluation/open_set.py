@@ -120,10 +120,7 @@ def _fpr(known: FloatArray, unknown: FloatArray) -> FloatArray:
 def known_relatives(predictions: pd.DataFrame, relatives: Relatives) -> dict[str, set[str]]:
     """Name the relatives of each unknown service that are known; an unknown service that has any is near.
 
-    Parameters
-    ----------
-    relatives : mapping of str to sequence of str
-        Related services of a service; one that is missing has none.
+    A service without an entry in ``relatives`` has none.
     """
     is_unknown = predictions["unknown"].to_numpy(bool)
     known, unknown = (set(predictions.loc[own, "service"]) for own in (~is_unknown, is_unknown))

@@ -127,12 +127,8 @@ def unit_column(containers: pd.DataFrame, group: str) -> str:
 def splits_elsewhere(plan: Plan, containers: pd.DataFrame) -> list[Split]:
     """Let the models of a plan predict containers of another data set, each deployment by one of them.
 
-    Parameters
-    ----------
-    plan : Plan
-        Its training sides stay.
-    containers : DataFrame (n_containers,)
-        Those of the other data set, such as services that no model is trained on; with ``deployment``.
+    The plan's training sides stay. ``containers`` (n_containers,) are those of the other data set, such as services
+    that no model is trained on, with ``deployment``.
     """
     model = pd.factorize(containers["deployment"])[0] % len(plan.splits)
     return [

@@ -62,14 +62,8 @@ _BEYOND_OFFSET_BYTES = 600_000.0
 def downsample(rows: Rows, interval_s: NDArray[np.float64], rng: np.random.Generator) -> Rows:
     """Keep of each container the first row of each interval, the intervals beginning at a random phase.
 
-    Parameters
-    ----------
-    rows : Rows
-        All samples.
-    interval_s : array (n_containers,)
-        The new sampling interval of each container; 0 keeps all of its rows.
-    rng : Generator
-        Draws the phases.
+    ``rows`` are all samples, and ``interval_s`` (n_containers,) is the new sampling interval of each container, where 0
+    keeps all of its rows; ``rng`` draws the phases.
     """
     step_s = interval_s[rows.code]
     phase_s = rng.uniform(0.0, np.maximum(interval_s, 1e-9))[rows.code]

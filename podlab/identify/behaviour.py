@@ -188,10 +188,7 @@ def miner_scores(behaviours: Sequence[Behaviour], weights: MinerWeights = WEIGHT
 def behaviours_of(rows: Rows) -> list[Behaviour | None]:
     """Describe what containers do; None of those that were seen too shortly.
 
-    Parameters
-    ----------
-    rows : Rows
-        Of :func:`podlab.features.rows.read_rows`.
+    The rows are those of :func:`podlab.features.rows.read_rows`.
     """
     spans = observation_spans(rows)
     first_s, last_s = np.nan_to_num(spans.first_s), np.nan_to_num(spans.last_s)
@@ -252,12 +249,8 @@ def with_behaviour(predictions: list[Prediction], rows: Rows, *, all_of_them: bo
 def learn_weights(behaviours: Sequence[Behaviour], services: pd.Series, hard: Sequence[str]) -> MinerWeights:
     """Learn the weights of the miner score.
 
-    Parameters
-    ----------
-    services : Series of str (n,)
-        What each container runs; miners begin with ``miner``.
-    hard : sequence of str
-        The hard negatives, which count as much together as all others that are no miners.
+    ``services`` (n,) say what each container runs, where miners begin with ``miner``; ``hard`` are the hard negatives,
+    which count as much together as all others that are no miners.
     """
     from sklearn.linear_model import LogisticRegression
 

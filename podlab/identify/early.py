@@ -90,12 +90,8 @@ class PredictionArrays:
 def prediction_arrays(predictions: Sequence[Prediction], services: Sequence[str]) -> PredictionArrays:
     """Take from predictions what a decision needs.
 
-    Parameters
-    ----------
-    predictions : sequence of Prediction (n,)
-        One for each container; one without candidates counts as nothing observed.
-    services : sequence of str
-        Gives each service its number.
+    There is one prediction for each container (n,); one without candidates counts as nothing observed. ``services``
+    gives each service its number.
     """
     number = {service: n for n, service in enumerate(services)}
     best = [number[next(iter(each.candidates))] if each.candidates else 0 for each in predictions]

@@ -159,14 +159,8 @@ def judge_workloads(
 ) -> list[WorkloadPrediction]:
     """Judge the replicas of each workload together.
 
-    Parameters
-    ----------
-    groups : dict of Workload to list of Prediction
-        From :func:`group_by_workload`.
-    services : sequence of str
-        The model's.
-    correlation : float
-        As for :func:`pool_replicas`.
+    ``groups`` are from :func:`group_by_workload`, ``services`` the model's, ``correlation`` is as for
+    :func:`pool_replicas`.
     """
     return [_judge(key, replicas, services, correlation) for key, replicas in groups.items()]
 

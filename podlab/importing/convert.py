@@ -81,14 +81,8 @@ def import_files(paths: Sequence[Path], mapping: Mapping, *, cluster: str | None
 
     A row is identified by container and time alone: node, image, start and labels are filled in from any row of the
     container, and a note says where they contradict each other. Raises InputError if a file cannot be read, has not the
-    columns that the mapping names, or what is in them is not what the mapping says.
-
-    Parameters
-    ----------
-    mapping : Mapping
-        What their columns are.
-    cluster : str, optional
-        The cluster's name, where the mapping names none.
+    columns that the mapping names, or what is in them is not what the mapping says. ``mapping`` says what their columns
+    are; ``cluster`` is the cluster's name where the mapping names none.
     """
     where = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
     table = pd.concat([_read(path, mapping) for path in paths], ignore_index=True)

@@ -232,10 +232,7 @@ def make_bom(
 def describe_model(info: BundleInfo) -> dict[str, object]:
     """Describe a bundle: what it was trained on and with, how well it works, and what it consists of.
 
-    Parameters
-    ----------
-    info : BundleInfo
-        From :func:`podlab.model.bundle.verify`.
+    ``info`` is from :func:`podlab.model.bundle.verify`.
     """
     manifest = info.manifest
     recordings = [*manifest["recordings"], *((manifest.get("base") or {}).get("recordings") or ())]

@@ -48,12 +48,8 @@ class Parameter:
     def parse(self, value: object) -> Value:
         """Bring a value to the parameter's type.
 
-        Raises ValueError if it is of another type; the message says what it is.
-
-        Parameters
-        ----------
-        value : object
-            A text as typed on a command line, or already a value of the type.
+        Raises ValueError if it is of another type; the message says what it is. The value is a text as typed on a
+        command line, or already a value of the type.
         """
         if self.optional and (value is None or value == ""):
             return None

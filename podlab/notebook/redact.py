@@ -79,11 +79,6 @@ def pack(message: Any) -> bytes:
     Paths that are not UTF-8 are full of them. Jupyter's own packer would leave the whole output out, and print a
     traceback into the terminal.
 
-    Parameters
-    ----------
-    message : object
-        What Jupyter sends.
-
     Examples
     --------
     >>> pack({"text": "a\udcff"})

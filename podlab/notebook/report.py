@@ -251,14 +251,7 @@ def refuse_other_page(page: Path) -> None:
 def forget_runs(reports_dir: Path, names: Iterable[str]) -> None:
     """Remove what earlier runs of these notebooks made; everything else stays.
 
-    Call :func:`refuse_other_files` before.
-
-    Parameters
-    ----------
-    reports_dir : Path
-        The folder of reports.
-    names : iterable of str
-        The notebooks' names, without folder and suffix.
+    Call :func:`refuse_other_files` before. Notebooks are named without folder and suffix.
     """
     for name in names:
         executed = reports_dir / PAGES / f"{name}.ipynb"

@@ -149,12 +149,7 @@ class AlarmThrottle:
     """Collects the announcements of alarms' beginnings and ends, of each workload one alarm in a while.
 
     Alarms of several replicas are one announcement, of the replica whose alarm came first. Another one is announced
-    when that alarm is over and some time has passed.
-
-    Parameters
-    ----------
-    steady : callable
-        A clock that never goes back, in seconds.
+    when that alarm is over and some time has passed. ``steady`` is a clock that never goes back, in seconds.
     """
 
     def __init__(self, cluster: str, steady: Callable[[], float]) -> None:

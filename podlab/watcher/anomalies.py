@@ -36,14 +36,8 @@ class CompletenessFilter:
     """Holds back samples that lack a metric which the two before them had, until it comes or has ended.
 
     A database may show some series of a write and not yet others, for hundreds of samples if these were written at
-    once. Scores are made in the order of time and once, so what is missing then would be missing for ever.
-
-    Parameters
-    ----------
-    size : int
-        Number of containers.
-    metrics : int
-        Number of metrics.
+    once. Scores are made in the order of time and once, so what is missing then would be missing for ever. Made for so
+    many containers (``size``) and metrics.
     """
 
     def __init__(self, size: int, metrics: int) -> None:
@@ -205,12 +199,8 @@ class AnomalyMonitor:
     def run_round(self, had: Collection[int], proceed: Callable[[], bool] = lambda: True) -> FetchResult:
         """Update source detectors, then fetch and score the new samples of all containers with a decision.
 
-        Parameters
-        ----------
-        had : collection of int
-            Numbers of the containers whose samples were scored already in this round.
-        proceed : callable
-            As for :meth:`podlab.watcher.samples.SampleFetcher.fetch`.
+        ``had`` are the numbers of the containers whose samples were scored already in this round; ``proceed`` is as for
+        :meth:`podlab.watcher.samples.SampleFetcher.fetch`.
         """
         self.remove([tracked for tracked in self._tracked.values() if tracked.view.state == "ended"])
         self._close_silent(self._fetcher.clock.now() - self._fetcher.options.window_s)

@@ -38,10 +38,7 @@ _MOST_EXPLAINED: Final = 16
 class Console:
     """Describes what a watcher knows; from any thread.
 
-    Parameters
-    ----------
-    steady : callable
-        Its clock that never goes back.
+    ``steady`` is its clock that never goes back.
     """
 
     def __init__(self, watcher: Watcher, steady: Callable[[], float]) -> None:

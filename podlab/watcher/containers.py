@@ -343,12 +343,8 @@ class DecisionTracker:
     def schedule(self, checked: Collection[int], steady_s: float) -> None:
         """Schedule the next check of containers that were checked; remove those that no check would change any more.
 
-        Parameters
-        ----------
-        checked : collection of int
-            Numbers of the containers whose samples were fetched; the others are due, or fetched in the next round.
-        steady_s : float
-            Now, on the steady clock.
+        ``checked`` are the numbers of those whose samples were fetched; the others are due, or fetched in the next
+        round. ``steady_s`` is now, on the steady clock.
         """
         settle_s, settled = self._options.settle_s, set()
         rows = zip(self.containers, self._states.service.tolist(), self._states.streak.tolist(), strict=True)

@@ -29,12 +29,7 @@ _MOST_KINDS: Final = 1000
 class JsonLines:
     """Writes JSON objects to a stream, whole lines only; from any thread.
 
-    Parameters
-    ----------
-    stream : text file, optional
-        By default standard output.
-    now : callable
-        Seconds since 1970.
+    The stream is standard output by default, and ``now`` gives seconds since 1970.
     """
 
     def __init__(self, stream: TextIO | None = None, now: Callable[[], float] = time.time) -> None:
@@ -82,10 +77,7 @@ class _Formatter(JsonFormatter):
 class JsonHandler(logging.Handler):
     """Writes log records among the JSON lines; a repeated one is left out for a minute.
 
-    Parameters
-    ----------
-    steady : callable
-        A clock that never goes back, in seconds.
+    ``steady`` is a clock that never goes back, in seconds.
     """
 
     def __init__(self, lines: JsonLines, steady: Callable[[], float] = time.monotonic) -> None:

@@ -274,12 +274,8 @@ class SourceHealth:
     def note(self, reason: str | None, steady_s: float) -> None:
         """Note the result of a round of queries.
 
-        Parameters
-        ----------
-        reason : str or None
-            Why nothing came for any container; None where something came.
-        steady_s : float
-            Now, on the steady clock.
+        ``reason`` is why nothing came for any container, None where something came; ``steady_s`` is now, on the steady
+        clock.
         """
         if reason is None:
             if self.trouble is not None:

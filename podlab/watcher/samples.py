@@ -134,12 +134,8 @@ class SampleArrays:
     def rows(self, containers: pd.DataFrame, code: IntArray, offset_s: FloatArray, first_row: IntArray) -> Rows:
         """Make them the rows that features and detectors read.
 
-        Parameters
-        ----------
-        containers, code, offset_s
-            As in :class:`podlab.features.rows.Rows`; samples are sorted by ``code`` and time.
-        first_row : array of int64
-            The rows that are the first of their container.
+        ``containers``, ``code`` and ``offset_s`` are as in :class:`podlab.features.rows.Rows`, samples sorted by
+        ``code`` and time; ``first_row`` are the rows that are the first of their container.
         """
         values: dict[str, IntArray | FloatArray] = {}
         valid: dict[str, BoolArray] = {}

@@ -82,14 +82,8 @@ class EventSink:
     """A Kubernetes Event on the pod.
 
     Its name is derived from its content, so the API server itself refuses a second one: after a restart, and when two
-    watchers run. The server keeps Events for an hour.
-
-    Parameters
-    ----------
-    connection : ApiConnection
-        With the right to create Events.
-    instance : str
-        Identifies this watcher.
+    watchers run. The server keeps Events for an hour. The connection needs the right to create Events; ``instance``
+    identifies this watcher.
     """
 
     name = "event"
@@ -203,10 +197,7 @@ class AnnotationSink:
 class InfluxSink:
     """A point for each announcement, in the database of the metrics.
 
-    Parameters
-    ----------
-    database : InfluxDatabase
-        Whose user may write.
+    The database's user may write.
     """
 
     name = "influxdb"

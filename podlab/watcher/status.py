@@ -117,12 +117,7 @@ class StatusServer:
 
     ``/metrics``, ``/containers`` and ``/workloads`` (JSON), ``/containers/POD_UID/CONTAINER`` (with recent samples and
     evidence), ``/healthz``, ``/readyz``, and ``/``, a page for people, which asks for ``/overview``. Raises InputError
-    if it is not an address, or in use.
-
-    Parameters
-    ----------
-    listen : str
-        ``host:port``; port 0 takes a free one.
+    if it is not an address, or in use. ``listen`` is ``host:port``; port 0 takes a free one.
     """
 
     def __init__(self, listen: str, status: WatcherStatus) -> None:
