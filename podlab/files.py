@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from podlab.errors import InputError
 
@@ -182,10 +182,49 @@ def decode_text(content: bytes) -> str:
     return content.decode("utf-16" if is_utf16 else "utf-8-sig")
 
 
+#: How files begin that are no text, and what to do with them.
+_PACKED: Final = {
+    b"\x1f\x8b": "gzip: unpack it first", b"BZh": "bzip2: unpack it first", b"\xfd7zXZ\x00": "xz: unpack it first",
+    b"\x28\xb5\x2f\xfd": "zstd: unpack it first", b"\x04\x22\x4d\x18": "lz4: unpack it first",
+    b"PK\x03\x04": "zip, or a spreadsheet: unpack it, or save it as CSV", b"PAR1": "Parquet",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet: save it as CSV",
+    b"SQLite format 3": "a database of SQLite: export a table as CSV",
+}  # fmt: skip
+#: In which the first line of a table ends.
+_HEADER_BYTES: Final = 65_536
+
+
+def packed_kind(content: bytes) -> str | None:
+    r"""Tell from how a file begins what it is instead of text, and what to do with it; None where it may be text.
+
+    Examples
+    --------
+    >>> packed_kind(b"\x1f\x8b\x08"), packed_kind(b"pod,cpu")
+    ('gzip: unpack it first', None)
+    """
+    return next((kind for begin, kind in _PACKED.items() if content.startswith(begin)), None)
+
+
+def read_csv_bytes(path: Path) -> tuple[bytes, str, int]:
+    """Read a CSV file as UTF-8, and say what separates its fields and how many lines come before: :func:`separator_of`.
+
+    Raises
+    ------
+    ValueError
+        If it is no text: packed, or UTF-16 that breaks off.
+    """
+    content = path.read_bytes()
+    if kind := packed_kind(content):
+        raise ValueError(f"is not text, but {kind}")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        content = decode_text(content).encode()
+    return content, *separator_of(content[:_HEADER_BYTES].decode("utf-8-sig", "replace"))
+
+
 def separator_of(text: str) -> tuple[str, int]:
     r"""Find what stands between the fields of a table, and how many lines say only that, as spreadsheets' ``sep=;``.
 
-    A comma where the first line has one, else a semicolon, tab or ``|``.
+    A comma where the first line that is not empty has one, else a semicolon, tab or ``|``.
 
     Examples
     --------
@@ -195,6 +234,7 @@ def separator_of(text: str) -> tuple[str, int]:
     first = text.partition("\n")[0].rstrip("\r")
     if first[:4].lower() == "sep=" and len(first) == 5:
         return first[4], 1
+    first = text.lstrip("\r\n").partition("\n")[0]
     found = [each for each in (";", "\t", "|") if each in first]
     return (found[0], 0) if found and "," not in first else (",", 0)
 

@@ -33,7 +33,7 @@ from podlab.data.catalogue import CONTAINER_KEY
 from podlab.data.samples import check_text, is_missing, to_frame
 from podlab.data.workloads import deployments_of
 from podlab.errors import InputError, first_line
-from podlab.files import atomic_file, decode_text, read_toml, readable, separator_of
+from podlab.files import atomic_file, read_csv_bytes, read_toml, readable
 
 #: What a row can name containers by; an empty cell stands for all.
 TABLE_KEY: Final = ("namespace", "pod", "container")
@@ -282,7 +282,7 @@ def read_label_table(path: Path) -> pd.DataFrame:
             with path.open("rb") as file:
                 is_parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
             table = _read_parquet(path) if is_parquet else _read_csv(path)
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+    except (pa.ArrowInvalid, ValueError) as error:
         raise InputError(f"is neither CSV nor Parquet: {first_line(error)}", where=where) from None
     _index_table(table, where)
     return table
@@ -309,10 +309,9 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _read_csv(path: Path) -> pd.DataFrame:
     # Nothing is read as a missing value or a number: a pod may be called NA or 007.
     types = dict.fromkeys((*TABLE_KEY, "service"), pa.string())
-    text = decode_text(path.read_bytes())
-    separator, skipped = separator_of(text)
+    content, separator, skipped = read_csv_bytes(path)
     table: pd.DataFrame = pyarrow.csv.read_csv(
-        io.BytesIO(text.encode()),
+        io.BytesIO(content),
         read_options=pyarrow.csv.ReadOptions(skip_rows=skipped),
         parse_options=pyarrow.csv.ParseOptions(delimiter=separator),
         convert_options=pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False),

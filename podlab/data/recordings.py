@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +26,7 @@ from podlab.data.store.containers import TRAINING_S, sample_datasets
 from podlab.data.store.files import url_of
 from podlab.data.units import format_count
 from podlab.errors import InputError, first_line
-from podlab.files import atomic_file, readable, refuse_unwritable, sha256_of, table_format
+from podlab.files import atomic_file, read_csv_bytes, readable, refuse_unwritable, sha256_of, table_format
 from podlab.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -288,14 +290,16 @@ def _read_parquet(path: Path, left_out: set[str]) -> pa.Table:
 def _read_csv(path: Path, left_out: set[str]) -> pa.Table:
     """Read a CSV file; values that are no numbers stay text, for the check to name with their row."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            names = next(row for row in csv.reader(file) if row)  # empty lines are passed over, here as below
+        content, separator, skipped = read_csv_bytes(path)
+        text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
+        rows = csv.reader(islice(text, skipped, None), delimiter=separator)
+        names = next(row for row in rows if row)  # empty lines are passed over, here as below
         _refuse_repeated(names, str(path))
         table = pyarrow.csv.read_csv(
-            path,
+            io.BytesIO(content),
             # One thread knows the number of a bad row.
-            read_options=pyarrow.csv.ReadOptions(use_threads=False),
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            read_options=pyarrow.csv.ReadOptions(use_threads=False, skip_rows=skipped),
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, delimiter=separator),
             convert_options=pyarrow.csv.ConvertOptions(
                 # As text: a pod may be named `1e5` or `null`, and guessed types change within a file.
                 column_types=dict.fromkeys(names, pa.string()),
@@ -304,7 +308,7 @@ def _read_csv(path: Path, left_out: set[str]) -> pa.Table:
                 include_columns=[name for name in names if name not in left_out],
             ),
         )
-    except (pa.ArrowException, csv.Error, OSError, UnicodeDecodeError, StopIteration) as error:
+    except (pa.ArrowException, csv.Error, OSError, ValueError, StopIteration) as error:
         raise InputError(f"not a readable CSV file: {first_line(error)}", where=str(path)) from error
     for position, name in enumerate(table.column_names):
         if name in CATALOGUE:

@@ -302,7 +302,8 @@ def as_numbers(values: pd.Series) -> pd.Series:
     """Read numbers, missing where a text is none; whole ones stay whole, however large."""
     # Never by way of float64 where the source has integers: that would round counters beyond 2**53.
     if pd.api.types.is_numeric_dtype(values):
-        return values
+        # The limits of what a number may be do not fit into half a float.
+        return values.astype("float64") if values.dtype == "float16" else values
     return pd.to_numeric(values, errors="coerce", dtype_backend="numpy_nullable")
 
 

@@ -282,8 +282,6 @@ def _numbers(foreign: ForeignTable, column: Column, mapping: Mapping) -> pd.Seri
         values = known_text(values, where=foreign.where)
         values = values.mask(is_missing(values, MISSING_NUMBERS))
     numbers = as_numbers(values)
-    if pd.api.types.is_float_dtype(numbers):
-        numbers = numbers.astype("Float64")  # in half of a float's bits, the limits below are infinite
     if pd.api.types.is_bool_dtype(numbers):
         raise InputError(f"column {column.name!r} is true and false, not numbers", where=foreign.where)
     bad = np.flatnonzero((numbers.isna() & values.notna()) | (numbers < 0).fillna(False))

@@ -20,20 +20,12 @@ import pyarrow.parquet as pq
 
 from podlab.data.samples import check_text, to_frame
 from podlab.errors import InputError, PodlabError, first_line
-from podlab.files import decode_text, readable, separator_of
+from podlab.files import decode_text, packed_kind, readable, separator_of
 from podlab.importing.mapping import FileFormat
 from podlab.sources.prometheus_client import QueryError, read_matrix
 
 _MOST_SHOWN: Final = 40
 _ESCAPE: Final = "\x1b"
-#: How files begin that are no text, and what to do with them.
-_PACKED: Final = {
-    b"\x1f\x8b": "gzip: unpack it first", b"BZh": "bzip2: unpack it first", b"\xfd7zXZ\x00": "xz: unpack it first",
-    b"\x28\xb5\x2f\xfd": "zstd: unpack it first", b"\x04\x22\x4d\x18": "lz4: unpack it first",
-    b"PK\x03\x04": "zip, or a spreadsheet: unpack it, or save it as CSV", b"PAR1": "Parquet",
-    b"\xd0\xcf\x11\xe0": "a spreadsheet: save it as CSV",
-    b"SQLite format 3": "a database of SQLite: export a table as CSV",
-}  # fmt: skip
 #: InfluxDB 2 writes such lines above each table's header.
 _ANNOTATIONS: Final = ("#group", "#datatype", "#default")
 
@@ -70,7 +62,7 @@ def read_text(path: Path) -> str:
     Raises ValueError, which says in which line, if it is no such text, or holds the control codes of a terminal.
     """
     content = path.read_bytes()
-    if packed := _packed(content):
+    if packed := packed_kind(content):
         raise ValueError(f"is not text, but {packed}")
     if b"\0" in content[:_MOST_SHOWN] and content[:2] not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         raise ValueError("line 1: holds zero bytes, as UTF-16 without a byte order mark; save it in UTF-8")
@@ -85,10 +77,6 @@ def read_text(path: Path) -> str:
         what = f"{'begins with' if begins else 'holds'} terminal control codes (docker stats without --no-stream?)"
         raise ValueError(f"line {number}: {what}")
     return text
-
-
-def _packed(content: bytes) -> str | None:
-    return next((kind for begin, kind in _PACKED.items() if content.startswith(begin)), None)
 
 
 def _begin_of(text: str, number: int, *, newline: str = "\n") -> str:
@@ -260,7 +248,7 @@ def read_table(path: Path, file_format: FileFormat | None) -> ForeignTable:
     chosen = file_format or _BY_ENDING.get(path.suffix.lower())
     if chosen is None:
         with readable(path), path.open("rb") as file:
-            packed = _packed(file.read(_MOST_SHOWN))
+            packed = packed_kind(file.read(_MOST_SHOWN))
         raise InputError(
             "a file of unknown format" if packed is None else f"is not text, but {packed}",
             where=str(path), hint=None if packed else "say it in the mapping, such as format = 'csv'",

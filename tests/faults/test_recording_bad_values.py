@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,14 @@ def test_text_that_is_not_utf8(tmp_path: Path) -> None:
     path.write_bytes(HEADER.encode() + b"\n2026-01-01T00:00:00Z,\xff\xfe,c,1\n")
     with pytest.raises(InputError, match=r"a\.csv: not a readable CSV file: .*(UTF8|utf-8)"):
         read_recording([path])
+
+
+def test_csv_that_is_packed(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(gzip.compress(HEADER.encode()))
+    for read in (lambda: read_recording([path]), lambda: read_label_table(path)):
+        with pytest.raises(InputError, match=r"a\.csv: .*is not text, but gzip: unpack it first"):
+            read()
 
 
 def test_a_column_twice(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,6 +33,26 @@ def test_round_trip_keeps_every_value(samples: pd.DataFrame, tmp_path: Path) -> 
 def test_csv_gives_the_same_as_parquet(samples: pd.DataFrame, tmp_path: Path) -> None:
     samples.to_csv(tmp_path / "a.csv", index=False)
     pd.testing.assert_frame_equal(read_recording([tmp_path / "a.csv"]), samples)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("head", ["", "\r\n", "sep="])
+def test_csv_as_spreadsheets_and_editors_save_it(
+    samples: pd.DataFrame, tmp_path: Path, head: str, separator: str, encoding: str
+) -> None:
+    few = samples.groupby("pod").head(3).reset_index(drop=True)
+    text = few.to_csv(index=False, sep=separator, lineterminator="\r\n")
+    above = f"sep={separator}\r\n" if head == "sep=" else head
+    (tmp_path / "a.csv").write_bytes((above + text).encode(encoding))
+    pd.testing.assert_frame_equal(read_recording([tmp_path / "a.csv"]), few)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_half_floats(samples: pd.DataFrame, tmp_path: Path) -> None:
+    samples.assign(memory_rss_bytes=np.float16(7)).to_parquet(tmp_path / "a.parquet")
+    expected = samples.assign(memory_rss_bytes=7.0)
+    pd.testing.assert_frame_equal(read_recording([tmp_path / "a.parquet"]), expected)
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
