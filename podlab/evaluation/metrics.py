@@ -161,40 +161,27 @@ def mean_interval(
 
 @dataclass(frozen=True)
 class Scores:
-    """What a set of predictions is worth.
+    """What a set of predictions is worth."""
 
-    Attributes
-    ----------
-    services : tuple of str
-        The services of the confusion matrix.
-    confusion : array of int64 (n_services, n_services + 1)
-        Decisions by true service (rows) and predicted service (columns); the last column is unknown.
-    macro_f1, balanced_accuracy, accuracy, macro_precision : Estimate
-        Macro means the mean over the services that were tested. Balanced accuracy is the mean recall.
-    share_answered : Estimate
-        Share of decisions that named a service.
-    calibration_error : Estimate
-        Expected calibration error of the predictions that named a service; NaN without confidences.
-    per_service : DataFrame
-        ``service, precision, recall, recall_low, recall_high, f1, support`` (decisions), one line per tested service;
-        precision is NaN for a service that was never predicted, the recall's interval is Wilson's for as many cases as
-        the service has deployments.
-    reliability : DataFrame
-        ``confidence`` (mean), ``accuracy``, ``decisions`` of each bin of confidence that has any.
-    n_deployments, n_containers, n_decisions : int
-        Decisions are containers times repetitions.
-    """
-
-    services: tuple[str, ...]
+    services: tuple[str, ...]  # the services of the confusion matrix
+    #: Decisions by true service (rows) and predicted service (columns), of which the last is unknown
+    #: (n_services, n_services + 1).
     confusion: IntArray
+    #: Macro means the mean over the services that were tested. Balanced accuracy is the mean recall.
     macro_f1: Estimate
     balanced_accuracy: Estimate
     accuracy: Estimate
     macro_precision: Estimate
-    share_answered: Estimate
+    share_answered: Estimate  # share of decisions that named a service
+    #: Expected calibration error of the predictions that named a service; NaN without confidences.
     calibration_error: Estimate
+    #: ``service, precision, recall, recall_low, recall_high, f1, support`` (decisions), one line per tested service;
+    #: precision is NaN for a service that was never predicted, the recall's interval is Wilson's for as many cases as
+    #: the service has deployments.
     per_service: pd.DataFrame
+    #: ``confidence`` (mean), ``accuracy``, ``decisions`` of each bin of confidence that has any.
     reliability: pd.DataFrame
+    #: Decisions are containers times repetitions.
     n_deployments: int
     n_containers: int
     n_decisions: int

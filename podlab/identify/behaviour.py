@@ -61,41 +61,22 @@ MEASURES: Final = ("kernel_share", "faults_per_cpu_s", "disk_bytes_per_cpu_s", "
 
 
 class Behaviour(NamedTuple):
-    """What a container does; NaN where the source does not tell.
+    """What a container does; NaN where the source does not tell."""
 
-    Attributes
-    ----------
-    cores : float
-        CPU, on average.
-    cpu_spread : float
-        Standard deviation between sixths of the time, by the mean.
-    cpu_growth : float
-        The last third's CPU by the first third's.
-    kernel_share : float
-        Of CPU time, 0 to 1.
-    page_faults_per_s, disk_bytes_per_s, received_bytes_per_s, sent_bytes_per_s : float
-    traffic_spread : float
-        As of the CPU.
-    memory_bytes : float
-        Working set.
-    age_s, observed_s : float
-        Since the container's start, or since it was seen first where that is unknown; and since it was seen first.
-    miner_score : float
-        How much it is like mining, 0 to 1; 0 with less than 0.02 cores, NaN before it was seen for two minutes.
-    """
-
-    cores: float
-    cpu_spread: float
-    cpu_growth: float
-    kernel_share: float
+    cores: float  # CPU, on average
+    cpu_spread: float  # standard deviation between sixths of the time, by the mean
+    cpu_growth: float  # the last third's CPU by the first third's
+    kernel_share: float  # of CPU time, 0 to 1
     page_faults_per_s: float
     disk_bytes_per_s: float
     received_bytes_per_s: float
     sent_bytes_per_s: float
-    traffic_spread: float
-    memory_bytes: float
+    traffic_spread: float  # as of the CPU
+    memory_bytes: float  # working set
+    #: Since the container's start, or since it was seen first where that is unknown; and since it was seen first.
     age_s: float
     observed_s: float
+    #: How much it is like mining, 0 to 1; 0 with less than 0.02 cores, NaN before it was seen for two minutes.
     miner_score: float = nan
 
     @property

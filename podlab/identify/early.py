@@ -33,30 +33,19 @@ class TriggerPolicy:
     """When to answer, when to revise, and when to stop waiting.
 
     Raises InputError if a value is out of its range.
-
-    Attributes
-    ----------
-    confidence : float
-        A prediction counts for a service if its calibrated probability is at least this, 0 to 1.
-    consecutive : int
-        So many predictions in a row must count for the same service before it is answered.
-    revise_confidence : float
-        As ``confidence``, for a prediction that contradicts the decision.
-    revise_consecutive : int or None
-        So many predictions in a row must count for the same other service, or for none, before a decision is revised;
-        None: the first decision stays.
-    timeout_s : float
-        Without an answer by then the container is unknown; the setting ``metrics_timeout``.
-    revise_novelty : float
-        An answer is revised to "unknown" only by predictions of more novelty than this, 0 to 1. One known container in
-        fifty looks novel at some time; the usual threshold would revise too many right answers.
     """
 
+    #: A prediction counts for a service if its calibrated probability is at least this, 0 to 1.
     confidence: float = 0.95
-    consecutive: int = 2
-    revise_confidence: float = 0.95
+    consecutive: int = 2  # so many predictions in a row must count for the same service before it is answered
+    revise_confidence: float = 0.95  # as ``confidence``, for a prediction that contradicts the decision
+    #: So many predictions in a row must count for the same other service, or for none, before a decision is revised;
+    #: None: the first decision stays.
     revise_consecutive: int | None = 3
+    #: Without an answer by then the container is unknown; the setting ``metrics_timeout``.
     timeout_s: float = 120.0
+    #: An answer is revised to "unknown" only by predictions of more novelty than this, 0 to 1. One known container in
+    #: fifty looks novel at some time; the usual threshold would revise too many right answers.
     revise_novelty: float = 0.995
 
     def __post_init__(self) -> None:
