@@ -285,10 +285,8 @@ class Identifier:
         metrics = [name for name in rows.metrics if rows.valid[name].any()] if metrics is None else metrics
         found = EnsemblePrediction(self.for_columns(metrics), rows, metrics=metrics, left_out=left_out)
         predictions = make_predictions(
-            rows.containers, found.spans.observed_s, self.services, found.probability, found.proximity, found.novelty,
-            prediction_set=found.prediction_set, coverage=found.coverage,
-            usable=containers_usable(rows, self.columns, horizon_s), columns=rows.columns_shown(self.columns),
-            model=self.model, p_value=found.p_value if p_values else None,
+            rows.containers, found, self.services, usable=containers_usable(rows, self.columns, horizon_s),
+            columns=rows.columns_shown(self.columns), model=self.model, p_values=p_values,
         )  # fmt: skip
         return with_behaviour(predictions, rows, all_of_them=p_values)
 
@@ -340,14 +338,8 @@ def fit(samples: pd.DataFrame, *, progress: Progress | None = None, **parameters
 class EnsemblePrediction:
     """The combined predictions of an identifier's models for the containers of one table.
 
-    Attributes
-    ----------
-    probability, proximity : array of float64 (n_containers, n_services)
-    novelty : array of float64 (n_containers,)
-    prediction_set : array of bool (n_containers, n_services)
-    coverage : array of object (n_containers,)
-    p_value : array of float64 (n_containers, n_services)
-    spans : ObservationSpans
+    ``probability``, ``proximity``, ``prediction_set`` and ``p_value`` are of each service (n_containers, n_services),
+    ``novelty`` and ``coverage`` of each container (n_containers,).
     """
 
     def __init__(

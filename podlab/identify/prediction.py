@@ -12,12 +12,14 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from podlab.arrays import BoolArray
 from podlab.data.catalogue import CONTAINER_KEY
 from podlab.identify.calibration import Coverage
 from podlab.identify.novelty import NOVELTY_THRESHOLD
 
 if TYPE_CHECKING:
     from podlab.identify.behaviour import Behaviour
+    from podlab.identify.identifier import EnsemblePrediction
 
 _MOST_SIMILAR = 5
 #: What the JSON line calls them.
@@ -112,56 +114,23 @@ class Prediction:
 
 
 def make_predictions(
-    containers: pd.DataFrame,
-    observed_s: NDArray[np.float64],
-    services: Sequence[str],
-    probability: NDArray[np.float64],
-    proximity: NDArray[np.float64],
-    novelty: NDArray[np.float64],
-    *,
-    prediction_set: NDArray[np.bool_],
-    coverage: NDArray[np.object_],
-    usable: NDArray[np.bool_],
-    columns: Sequence[tuple[str, ...]],
-    model: str,
-    p_value: NDArray[np.float64] | None = None,
-) -> list[Prediction]:
-    """Make the predictions of many containers from arrays.
+    containers: pd.DataFrame, found: EnsemblePrediction, services: Sequence[str], *, usable: BoolArray,
+    columns: Sequence[tuple[str, ...]], model: str, p_values: bool,
+) -> list[Prediction]:  # fmt: skip
+    """Make the predictions of many containers, whose identities are lines of a table, from what was found of each.
 
-    Parameters
-    ----------
-    containers : DataFrame
-        One line each, with their identity.
-    observed_s : array (n_containers,)
-        How long each was observed.
-    services : sequence of str
-        In the order of the next arrays' columns.
-    probability, proximity : array (n_containers, n_services)
-        Of each service.
-    novelty : array (n_containers,)
-        As in :class:`Prediction`.
-    prediction_set : array of bool (n_containers, n_services)
-        Whether a service is in the 95 % set.
-    coverage : array of object (n_containers,)
-        Guarantee for the set.
-    usable : array of bool (n_containers,)
-        Whether a container shows a value; one that does not gets no service.
-    columns : sequence of tuple of str (n_containers,)
-        The columns that show one.
-    model : str
-        ``name@digest``.
-    p_value : array of float64 (n_containers, n_services), optional
-        Of the claim that a container runs a service; NaN where that cannot be told.
+    ``services`` are in the order of the arrays' columns. One that shows no value (``usable`` (n_containers,)) gets no
+    service; ``columns`` are those that show one, and ``model`` is ``name@digest``.
     """
     names = np.array(services, dtype=object)
-    order = np.argsort(-probability, axis=1, kind="stable")
+    order = np.argsort(-found.probability, axis=1, kind="stable")
     # A proximity of 0 is common; the probability then decides which service is more similar.
-    nearest = np.lexsort((-probability, -proximity), axis=1)[:, :_MOST_SIMILAR]
-    inside = np.take_along_axis(prediction_set, order, axis=1).tolist()
-    likely, shares = names[order].tolist(), np.take_along_axis(probability, order, axis=1).tolist()
-    similar, near = names[nearest].tolist(), np.take_along_axis(proximity, nearest, axis=1).tolist()
+    nearest = np.lexsort((-found.probability, -found.proximity), axis=1)[:, :_MOST_SIMILAR]
+    inside = np.take_along_axis(found.prediction_set, order, axis=1).tolist()
+    likely, shares = names[order].tolist(), np.take_along_axis(found.probability, order, axis=1).tolist()
+    similar, near = names[nearest].tolist(), np.take_along_axis(found.proximity, nearest, axis=1).tolist()
     who = zip(*(pa.array(containers[name]).to_pylist() for name in CONTAINER_KEY), strict=True)
-    numbers = zip(observed_s.tolist(), novelty.tolist(), usable.tolist(), strict=True)
+    numbers = zip(found.spans.observed_s.tolist(), found.novelty.tolist(), usable.tolist(), strict=True)
     predictions = []
     for row, (identity, (seconds, novel, shown)) in enumerate(zip(who, numbers, strict=True)):
         known = shown and novel <= NOVELTY_THRESHOLD
@@ -176,9 +145,9 @@ def make_predictions(
             novelty=novel if shown else 1.0,
             model=model,
             prediction_set=tuple(compress(likely[row], inside[row])) if shown else (),
-            coverage=coverage[row] if shown else "none",
+            coverage=found.coverage[row] if shown else "none",
             columns=columns[row],
-            p_values=_p_values(services, p_value[row]) if p_value is not None and shown else {},
+            p_values=_p_values(services, found.p_value[row]) if p_values and shown else {},
         )
         predictions.append(prediction)
     return predictions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,14 @@ SERVICES = tuple("abcdefg")
 def answer(
     probability: list[float], proximity: list[float] | None = None, *, novelty: float = 0.5, usable: bool = True
 ) -> Prediction:
-    found = np.array([probability])
+    found = SimpleNamespace(
+        probability=np.array([probability]), proximity=np.array([proximity or probability]),
+        novelty=np.array([novelty]), prediction_set=np.array([probability]) >= 0.2,
+        coverage=np.array(["class-conditional"], dtype=object), spans=SimpleNamespace(observed_s=np.array([12.5])),
+    )  # fmt: skip
     [told] = make_predictions(
-        pd.DataFrame({name: ["x"] for name in CONTAINER_KEY}), np.array([12.5]), SERVICES[: len(probability)], found,
-        np.array([proximity or probability]), np.array([novelty]), prediction_set=found >= 0.2,
-        coverage=np.array(["class-conditional"], dtype=object), usable=np.array([usable]), columns=[("rx_bytes",)],
-        model="m@1",
+        pd.DataFrame({name: ["x"] for name in CONTAINER_KEY}), found, SERVICES[: len(probability)],
+        usable=np.array([usable]), columns=[("rx_bytes",)], model="m@1", p_values=False,
     )  # fmt: skip
     return told
 
