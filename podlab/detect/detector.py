@@ -59,16 +59,13 @@ class Evidence:
 
     Attributes
     ----------
-    total : array of float64 (n,)
-        Rarity of values and changes, weighted.
-    changes : array of float64 (n,)
-        Rarity of the changes alone.
+    total : array of float64 (n, 2)
+        What is smoothed in time: rarity of values and changes, weighted, and of the changes alone.
     deviations : array of float64 (n, 2 * n_signals)
         Standardised deviation of each signal that the detector was fitted to, then of each change.
     """
 
     total: FloatArray
-    changes: FloatArray
     deviations: FloatArray
 
 
@@ -124,11 +121,15 @@ class Detector:
         deviations = self.scaler.standardise(observed, age_s)
         values = self.value_ensemble.rarity(deviations[:, _VALUES])
         changes = self.change_ensemble.rarity(deviations[:, _CHANGES])
-        return Evidence(weigh(values, changes, observed), changes, deviations)
+        return Evidence(np.stack([weigh(values, changes, observed), changes], axis=1), deviations)
+
+    def judge(self, smoothed: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Give the rarity of smoothed evidence (n, 2), and that by which baselines learn or rest (n,): of changes."""
+        return self.evidence_ecdf.rarity(smoothed[:, 0]), self.change_ecdf.rarity(smoothed[:, 1])
 
     def rarity(self, observed: ObservedSignals, age_s: FloatArray, container: IntArray) -> FloatArray:
         """Give the rarity of rows (n,) in order of container and age, smoothed in time."""
-        return self.evidence_ecdf.rarity(smooth(self.evidence(observed, age_s).total, age_s, container))
+        return self.judge(smooth(self.evidence(observed, age_s).total, age_s, container))[0]
 
 
 def weigh(values: FloatArray, changes: FloatArray, observed: ObservedSignals) -> FloatArray:
@@ -246,7 +247,7 @@ def smoothing_share(step_s: FloatArray, smoothing_s: float = SMOOTHING_S) -> Flo
 
 
 def smooth(values: FloatArray, time_s: FloatArray, container: IntArray, smoothing_s: float = SMOOTHING_S) -> FloatArray:
-    """Smooth values exponentially in time within each container (n,); rows are in order of container and time."""
+    """Smooth values exponentially in time within each container (n, ...); rows are in order of container and time."""
     out = values.copy()
     share = smoothing_share(np.diff(time_s, prepend=0.0), smoothing_s)
     for row in np.flatnonzero(np.diff(container, prepend=-1) == 0):

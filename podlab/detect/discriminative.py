@@ -12,12 +12,17 @@ its signal.
 
 The longer a container is watched, the more its own history counts beside: the largest changes in units of how much it
 has changed so far.
+
+That ranks the rows of one container well, but over many containers what is unusual is mostly no fault: a job, a backup.
+So alarms are raised by kinds: how far the odds of the three likeliest kinds of fault exceed what normal rows show of
+them. Rows beyond that are above all others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -61,6 +66,10 @@ _OWN_WEIGHT, _MIN_OWN_SCALE = 1.5, 0.05
 _MIN_NORMAL = 0.01
 #: What the forest tells apart.
 KINDS: tuple[str, ...] = ("normal", *FAULTS)
+#: Kinds whose odds count, the smallest share that does, and the shares of normal rows between whose odds of a kind one
+#: unit lies. What counts as much more is beyond so many units.
+_LIKELIEST, _MIN_KIND, _USUAL_ODDS = 3, 0.003, (0.9, 0.999)
+_USUAL_UNITS, _WEIGHT, _WEIGHT_BEYOND = 0.6, 0.1, 5.0
 
 _TREES, _MAX_LEAVES, _MIN_ROWS_IN_LEAF, _FEATURES_PER_SPLIT = 48, 200, 10, 0.15
 #: Training rows of a forest, at most, and the least that are enough.
@@ -88,6 +97,9 @@ class FaultDetector:
         Of the service.
     forest : Forest
         Tells :data:`KINDS` from :data:`FEATURES` columns; all detectors of a library share it.
+    usual_odds : array of float64 (2, n_kinds - 1)
+        Location and scale of the log odds of each kind of fault in normal deployments held out; all detectors of a
+        library share them.
     evidence_ecdf : ParetoTailEcdf
         Distribution of the smoothed evidence in normal deployments held out.
     deployments, rows : int
@@ -96,6 +108,7 @@ class FaultDetector:
 
     scaler: RobustScaler
     forest: Forest
+    usual_odds: FloatArray
     evidence_ecdf: ParetoTailEcdf
     deployments: int
     rows: int
@@ -103,10 +116,10 @@ class FaultDetector:
     def __repr__(self) -> str:
         return f"FaultDetector(trained on {self.rows:,} rows of {self.deployments} deployments)"
 
-    @property
-    def change_ecdf(self) -> ParetoTailEcdf:
-        """The same as for all evidence: the forest does not separate values and changes."""
-        return self.evidence_ecdf
+    @cached_property
+    def log_of_leaves(self) -> FloatArray:
+        """Logarithms of the forest's probabilities, which each row takes some of."""
+        return _log_of_leaves(self.forest)
 
     @property
     def smoothing_s(self) -> float:
@@ -131,8 +144,7 @@ class FaultDetector:
     def evidence(self, observed: ObservedSignals, age_s: FloatArray) -> Evidence:
         """Judge rows (n,), each by itself."""
         deviations = _upwards(self.scaler.standardise(observed, age_s))
-        found = fault_evidence(self.forest, forest_features(observed, age_s, deviations), observed)
-        return Evidence(found, found, deviations)
+        return _evidence(self, observed, age_s, deviations)
 
     @staticmethod
     def evidence_by(
@@ -144,13 +156,24 @@ class FaultDetector:
             np.stack([getattr(each.scaler, name) for each in detectors])[number, band] for name in ("location", "scale")
         )
         deviations = _upwards(standardise(observed, location, scale))
-        found = fault_evidence(detectors[0].forest, forest_features(observed, age_s, deviations), observed)
-        return Evidence(found, found, deviations)
+        return _evidence(detectors[0], observed, age_s, deviations)
+
+    def judge(self, smoothed: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Give the rarity of smoothed evidence (n, 2), and that by which baselines learn or rest (n,): the same."""
+        rarity = self.evidence_ecdf.rarity(_rank(smoothed))
+        return rarity, rarity
 
     def rarity(self, observed: ObservedSignals, age_s: FloatArray, container: IntArray) -> FloatArray:
         """Give the rarity of rows (n,) in order of container and age, smoothed in time."""
-        found = smooth(self.evidence(observed, age_s).total, age_s, container, SMOOTHING_S)
-        return self.evidence_ecdf.rarity(found)
+        return self.judge(smooth(self.evidence(observed, age_s).total, age_s, container, SMOOTHING_S))[0]
+
+
+def _evidence(
+    detector: FaultDetector, observed: ObservedSignals, age_s: FloatArray, deviations: FloatArray
+) -> Evidence:
+    features = forest_features(observed, age_s, deviations)
+    log_shares = _log_shares(detector.forest, detector.log_of_leaves, features)
+    return Evidence(fault_evidence(log_shares, observed, detector.usual_odds), deviations)
 
 
 def forest_features(observed: ObservedSignals, age_s: FloatArray, deviations: FloatArray) -> FeatureArray:
@@ -193,19 +216,47 @@ def _changes(observed: ObservedSignals) -> FloatArray:
     return change
 
 
-def fault_evidence(forest: Forest, features: FeatureArray, observed: ObservedSignals) -> FloatArray:
-    """Give evidence for a fault (n,): what others' faults look like, and what is unusual for the container itself.
+def _log_of_leaves(forest: Forest) -> FloatArray:
+    """Give ``log10`` of the probability of each of :data:`KINDS` in a forest's distributions (n, n_kinds)."""
+    return np.log10(np.maximum(forest.distributions, np.where(np.arange(len(KINDS)) == 0, _MIN_NORMAL, _MIN_KIND)))
 
-    The first is the mean over trees of ``-log10`` of the probability that a row is normal. The second, from the largest
-    changes in units of how much the container has changed so far, counts half when that was learned for ten minutes.
-    """
+
+def _log_shares(forest: Forest, log_of_leaves: FloatArray, features: FeatureArray) -> FloatArray:
+    """Give the mean of the logarithms over trees (n, n_kinds); tree by tree, since all at once would be much memory."""
     leaves = forest.child[2 * forest.leaves(features) + 1]
-    reused = -np.log10(np.maximum(forest.distributions[:, 0], _MIN_NORMAL))[leaves].mean(axis=1)
+    return np.asarray(sum(log_of_leaves[own] for own in leaves.T) / leaves.shape[1])
+
+
+def fault_evidence(log_shares: FloatArray, observed: ObservedSignals, usual_odds: FloatArray) -> FloatArray:
+    """Give evidence for a fault (n, 2): how unusual a row is, and how much it resembles kinds of fault.
+
+    The first is ``-log10`` of the probability that a row is normal. Instead of it the largest changes in units of how
+    much the container has changed so far count half when that was learned for ten minutes. The second is the mean of
+    the three largest log odds of kinds against normal, in units of what normal rows show of each kind.
+    """
+    reused = -log_shares[:, 0]
     usual = np.sqrt(observed.mean_square + _MIN_OWN_SCALE**2)
     size = np.minimum(np.abs(_changes(observed)) / usual, MAX_DEVIATION)
     own = _OWN_WEIGHT * np.log10(1.0 - np.partition(-size, _LARGEST - 1, axis=1)[:, :_LARGEST].mean(axis=1))
     learned_s = observed.learned_s.max(axis=1)
-    return np.asarray(reused + learned_s / (learned_s + _OWN_COUNTS_S) * (own - reused))
+    unusual = reused + learned_s / (learned_s + _OWN_COUNTS_S) * (own - reused)
+    location, scale = usual_odds
+    odds = (log_shares[:, 1:] + reused[:, None] - location) / scale
+    alike = np.partition(odds, -_LIKELIEST, axis=1)[:, -_LIKELIEST:].mean(axis=1)
+    return np.stack([unusual, alike], axis=1)
+
+
+def _usual_odds(log_shares: FloatArray) -> FloatArray:
+    """Give location and scale of the log odds of kinds in normal rows (2, n_kinds - 1)."""
+    low, high = np.quantile(log_shares[:, 1:] - log_shares[:, :1], _USUAL_ODDS, axis=0)
+    return np.stack([low, np.maximum(high - low, 0.01)])
+
+
+def _rank(smoothed: FloatArray) -> FloatArray:
+    """Order smoothed evidence (n, 2) -> (n,): by how unusual it is, and far more by kinds where they stand out."""
+    unusual, alike = smoothed.T
+    usual = np.maximum(unusual + _WEIGHT * alike, 0.0)
+    return np.asarray(usual + _WEIGHT_BEYOND * np.maximum(alike - _USUAL_UNITS, 0.0))
 
 
 @dataclass(frozen=True)
@@ -219,7 +270,7 @@ class _Rows:
 
 def fit_fault_detectors(
     normal: pd.DataFrame, *, group: str, seed: int
-) -> tuple[dict[str, FaultDetector], FaultDetector, list[tuple[FloatArray, TrainingRows]], FloatArray]:
+) -> tuple[dict[str, FaultDetector], FaultDetector, list[tuple[FloatArray, FloatArray, TrainingRows]]]:
     """Fit the detectors of all services, and the pooled one.
 
     Scalers judge only deployments that they were not fitted to, also in training, and the reference distributions come
@@ -237,8 +288,7 @@ def fit_fault_detectors(
     Returns
     -------
     tuple
-        Detectors by service; the pooled one; the held-out rarity of all rows with the rows it is of; and the same
-        rarities by the pooled detector.
+        Detectors by service; the pooled one; and of each part that was held out the rarities by both, with the rows.
     """
     rng = np.random.default_rng(seed)
     keys = [*INSTANCE_KEY, "time"]
@@ -274,24 +324,33 @@ def fit_fault_detectors(
         training.append(_Rows(features, kind[drawn], fold_of_row[drawn]))
     every = _Rows(*(np.concatenate([getattr(part, name) for part in training]) for name in _Rows.__annotations__))
 
-    evidence = np.zeros((2, len(known)))
+    log_shares = np.zeros((2, len(known), len(KINDS)))
     for each in (0, 1):
         forest = _fit_forest(every, every.fold != each, seed)
         here = fold_of_row == each
-        for found, features in zip(evidence, (known, unknown), strict=True):
-            found[here] = fault_evidence(forest, features[here], own.observed.take(here))
-    smoothed = [smooth(found, own.age_s, own.container, SMOOTHING_S) for found in evidence]
-    ecdfs = [fit_ecdf(found) for found in smoothed]
+        for found, features in zip(log_shares, (known, unknown), strict=True):
+            found[here] = _log_shares(forest, _log_of_leaves(forest), features[here])
+    usual_odds = _usual_odds(log_shares[0])
+    evidence = [fault_evidence(found, own.observed, usual_odds) for found in log_shares]
+    ranked = [_rank(smooth(found, own.age_s, own.container, SMOOTHING_S)) for found in evidence]
+    ecdfs = [fit_ecdf(found) for found in ranked]
     forest = _fit_forest(every, np.ones(every.fold.size, dtype=bool), seed)
     detectors = {
         name: FaultDetector(
-            scalers[name], forest, ecdfs[0], np.unique(own.group[of_row == name]).size, int((of_row == name).sum())
+            scalers[name],
+            forest,
+            usual_odds,
+            ecdfs[0],
+            np.unique(own.group[of_row == name]).size,
+            int((of_row == name).sum()),
         )
         for name in names
         if scalers[name] is not scalers[None] and np.unique(own.group[of_row == name]).size > 1
     }
-    pooled = FaultDetector(scalers[None], forest, ecdfs[1], np.unique(number).size, len(of_row))
-    return detectors, pooled, [(ecdfs[0].rarity(smoothed[0]), own)], ecdfs[1].rarity(smoothed[1])
+    pooled = FaultDetector(scalers[None], forest, usual_odds, ecdfs[1], np.unique(number).size, len(of_row))
+    rare = [ecdf.rarity(found) for ecdf, found in zip(ecdfs, ranked, strict=True)]
+    places = [np.flatnonzero(fold_of_row == each) for each in (0, 1)]
+    return detectors, pooled, [(rare[0][here], rare[1][here], own.take(here)) for here in places]
 
 
 def _choose_folds(containers: pd.DataFrame, service: NDArray[Any], number: IntArray) -> IntArray:

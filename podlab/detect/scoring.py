@@ -92,7 +92,7 @@ class Scorer:
         pooled = library.pooled
         self._smoothing_s, self._kept, self._calm = pooled.smoothing_s, pooled.kept, pooled.calm
         self._state = SignalState(size, max(each.scaler.location.shape[1] for each in self._detectors) // 2)
-        self._smoothed = np.zeros((size, 2))  # total evidence, and that of changes
+        self._smoothed = np.zeros((size, 2))  # evidence
         self._smoothed_s = np.full(size, np.nan)
         self._anomalous = np.zeros(size, dtype=bool)
         self._source = np.full((size, MAX_SOURCE_DETECTORS), -1, dtype=np.int64)
@@ -183,7 +183,7 @@ class Scorer:
         def mix(pairs: FloatArray) -> FloatArray:
             return np.asarray(np.bincount(row, weights=pair_weight * pairs, minlength=which.size))
 
-        pair_evidence, deviations = np.zeros((2, row.size)), np.zeros((which.size, 2 * len(SIGNALS)))
+        pair_evidence, deviations = np.zeros((row.size, 2)), np.zeros((which.size, 2 * len(SIGNALS)))
         if self._sharing and which.size:  # one walk through the forest for all services
             judged = FaultDetector.evidence_by(self._sharing, pair_source, observed.take(row), age_s[row])
             pair_evidence[:] = judged.total
@@ -191,11 +191,11 @@ class Scorer:
             deviations = np.add.reduceat(pair_weight[:, None] * judged.deviations, first, axis=0)
         for detector, pairs in [] if self._sharing else parts:
             found = detector.evidence(observed.take(row[pairs]), age_s[row[pairs]])
-            pair_evidence[:, pairs] = found.total, found.changes
+            pair_evidence[pairs] = found.total
             own = found.deviations.shape[1] // 2  # of older models fewer signals are judged
             for begin, side in ((0, found.deviations[:, :own]), (len(SIGNALS), found.deviations[:, own:])):
                 deviations[row[pairs], begin : begin + own] += pair_weight[pairs, None] * side
-        evidence = np.stack([mix(each) for each in pair_evidence], axis=1)
+        evidence = np.stack([mix(each) for each in pair_evidence.T], axis=1)
 
         has_values = ~np.isnan(observed.value).all(axis=1)
         smoothed, smoothed_s = self._smoothed[which], self._smoothed_s[which]
@@ -207,12 +207,11 @@ class Scorer:
 
         pair_rarity = np.zeros((2, row.size))
         for detector, pairs in parts:
-            own = smoothed[row[pairs]]
-            pair_rarity[:, pairs] = detector.evidence_ecdf.rarity(own[:, 0]), detector.change_ecdf.rarity(own[:, 1])
-        rarity, change_rarity = (mix(each) for each in pair_rarity)
+            pair_rarity[:, pairs] = detector.judge(smoothed[row[pairs]])
+        rarity, learning_rarity = (mix(each) for each in pair_rarity)
         threshold = mix(self._threshold[pair_source])
         known = observed.learned_s.max(axis=1) >= KNOWN_AFTER_S
-        calm = ~known | (change_rarity < self._calm * threshold)
+        calm = ~known | (learning_rarity < self._calm * threshold)
         self._state.learn(which[calm], time_s[calm], observed.value[calm])
         self._state.pause(which[~calm], time_s[~calm])
         anomaly = rarity > threshold * np.where(self._anomalous[which], self._kept, 1.0)

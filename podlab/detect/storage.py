@@ -66,6 +66,12 @@ _OF_FAULTS = {
     "learned": _SHARED["learned"],
     "threshold": _SHARED["threshold"],
 }
+#: Of detectors that raise alarms by kinds; older ones have none, and no odds are unusual to them.
+_ODDS = {
+    "odds_location": ArraySpec(np.float64, (len(KINDS) - 1,)),
+    "odds_scale": ArraySpec(np.float64, (len(KINDS) - 1,), above=0),
+}
+_NO_ODDS = (np.zeros(len(KINDS) - 1), np.full(len(KINDS) - 1, 1e9))
 _FOREST = "forest."
 
 
@@ -124,6 +130,7 @@ def _fault_files(library: DetectorLibrary, detectors: Sequence[FaultDetector]) -
         "shape": np.array([each.shape for each in ecdfs]),
         "learned": np.array([[detector.deployments, detector.rows] for detector in detectors], dtype=np.int64),
         "threshold": np.array([library.threshold, library.pooled_threshold]),
+        **dict(zip(_ODDS, pooled.usual_odds, strict=True)),
         **{_FOREST + name: array for name, array in pooled.forest.to_arrays().items()},
     }
     head = _Head(list(library.detectors), list(SIGNALS), learned_from="synthetic-faults")
@@ -133,13 +140,17 @@ def _fault_files(library: DetectorLibrary, detectors: Sequence[FaultDetector]) -
 def _read_fault_files(arrays: Arrays, services: Sequence[str], where: str) -> DetectorLibrary:
     """Read detectors learned from synthetic faults."""
     number = len(services) + 1
-    checked = check_arrays(arrays, _OF_FAULTS, where=where, sizes={"detectors": number})
+    arrays = {**dict(zip(_ODDS, _NO_ODDS, strict=True)), **arrays}
+    checked = check_arrays(arrays, _OF_FAULTS | _ODDS, where=where, sizes={"detectors": number})
+    usual_odds = np.stack([checked[name] for name in _ODDS])
     forest = forest_from_arrays(
         {name.removeprefix(_FOREST): array for name, array in arrays.items() if name.startswith(_FOREST)},
         n_features=FEATURES, n_classes=len(KINDS), where=where,
     )  # fmt: skip
     names = forest.to_nodes() if f"{_FOREST}feature" in arrays else forest.to_arrays()
-    if set(arrays) != {*_OF_FAULTS, *(_FOREST + name for name in names)} or np.any(checked["levels"][:, -1] <= 0):
+    if set(arrays) != {*_OF_FAULTS, *_ODDS, *(_FOREST + name for name in names)} or np.any(
+        checked["levels"][:, -1] <= 0
+    ):
         raise InputError("holds no usable detectors", where=where, hint=_HINT)
     known, unknown = (
         ParetoTailEcdf(levels, share, shape)
@@ -148,7 +159,9 @@ def _read_fault_files(arrays: Arrays, services: Sequence[str], where: str) -> De
         )
     )
     detectors = [
-        FaultDetector(RobustScaler(centre, stray), forest, known if place < number - 1 else unknown, *learned)
+        FaultDetector(
+            RobustScaler(centre, stray), forest, usual_odds, known if place < number - 1 else unknown, *learned
+        )
         for place, (centre, stray, learned) in enumerate(
             zip(checked["centre"], checked["stray"], checked["learned"].tolist(), strict=True)
         )

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from podlab.arrays import pack, unpack
 from podlab.detect import FaultDetector
 from podlab.detect import storage as detectors
-from podlab.detect.discriminative import FEATURES
-from podlab.detect.signals import observe_rows
+from podlab.detect.discriminative import FEATURES, KINDS, fault_evidence
+from podlab.detect.signals import SIGNALS, ObservedSignals, observe_rows
 from podlab.errors import InputError
 from podlab.features.rows import read_rows
 from tests.detect.conftest import SERVICES, fault_library, leak
@@ -94,3 +95,31 @@ def test_crafted_arrays_are_refused(name: str, value: float) -> None:
     wrong = files | {"detectors.npz": detectors.pack(arrays | {name: np.full_like(arrays[name], value)})}
     with pytest.raises(InputError, match=r"model/detectors\.npz: "):
         detectors.from_files(wrong, services=SERVICES, where="model")
+
+
+def test_a_library_stored_before_kinds_raised_alarms_loads_and_scores_by_how_unusual_rows_are(
+    samples: pd.DataFrame,
+) -> None:
+    files = detectors.to_files(fault_library())
+    arrays = unpack(files["detectors.npz"], where="m")
+    files["detectors.npz"] = pack({name: array for name, array in arrays.items() if not name.startswith("odds_")})
+    read = detectors.from_files(files, services=SERVICES, where="m")
+    rows = read_rows(leak(samples))
+    rarity = run(read, rows, own_services(rows))["rarity"]
+    assert np.median(rarity[rows.offset_s > 70]) > np.quantile(
+        rarity[(rows.offset_s > 10) & (rows.offset_s < 58)], 0.99
+    )
+
+
+def test_what_is_unusual_but_like_no_fault_ranks_below_what_is_like_one() -> None:
+    usual_odds = np.stack([np.full(len(KINDS) - 1, -2.0), np.ones(len(KINDS) - 1)])
+    seen = ObservedSignals(*(np.zeros((2, len(SIGNALS))) for _ in range(4)))
+    shares = np.full((2, len(KINDS)), -2.5)
+    shares[:, 0] = -1.0  # neither looks normal
+    shares[1, [3, 5, 7]] = -0.5  # but one like three kinds of fault
+    odd, fault = fault_evidence(shares, seen, usual_odds)
+    assert odd[0] == fault[0]
+    assert odd[1] < fault[1]
+    detector = fault_library().pooled
+    rarity, _ = detector.judge(np.stack([odd, fault]))
+    assert rarity[1] > rarity[0] + 1

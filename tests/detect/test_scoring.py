@@ -62,13 +62,11 @@ def test_scores_are_those_of_the_batch_while_nothing_is_strange(
         own = rows.code == number
         detector = library.detectors[service]
         judged = detector.evidence(seen.take(own), rows.offset_s[own])
-        smoothed = [smooth(each, rows.offset_s[own], rows.code[own]) for each in (judged.total, judged.changes)]
-        rarity = detector.evidence_ecdf.rarity(smoothed[0]) / library.threshold
-        learned = detector.change_ecdf.rarity(smoothed[1]) < 0.7 * library.threshold
-        learned |= rows.offset_s[own] < KNOWN_AFTER_S
+        rarity, of_changes = detector.judge(smooth(judged.total, rows.offset_s[own], rows.code[own]))
+        learned = (of_changes < 0.7 * library.threshold) | (rows.offset_s[own] < KNOWN_AFTER_S)
         calm = np.cumsum(~learned) == 0  # until the first row that is not learned from
         assert calm[:5].all()
-        assert streamed["rarity"][own][calm] == pytest.approx(rarity[calm])
+        assert streamed["rarity"][own][calm] == pytest.approx(rarity[calm] / library.threshold)
 
 
 def test_a_fault_is_strange_and_normal_life_is_not(library: DetectorLibrary, samples: pd.DataFrame) -> None:
