@@ -96,16 +96,17 @@ def _from_rows(
     filled = [(row, line) for row, line in zip(rows, lines, strict=True) if row]
     if not filled:
         return ForeignTable.of(pd.DataFrame(), [], "line", path)
-    (names, _), *data = filled
+    (header, _), *data = filled
+    names = [name.strip() for name in header]
     for row, line in data:
         if len(row) != len(names):
             what = f"line {line} has {len(row)} fields, not {len(names)}: {_begin_of(text, line, newline='')}"
             raise ValueError(what)
     defaults = [*(value or None for value in default), *[None] * len(names)][: len(names)]
     # Of files that were written one behind the other, each has a header.
-    data = [(row, line) for row, line in data if row != names]
+    data = [(row, line) for row, line in data if row != header]
     cells = [[field or default for field, default in zip(row, defaults, strict=True)] for row, _ in data]
-    table = pd.DataFrame(cells, columns=pd.Index(list(names)), dtype="object")
+    table = pd.DataFrame(cells, columns=pd.Index(names), dtype="object")
     return ForeignTable.of(table, [line for _, line in data], "line", path)
 
 
@@ -196,10 +197,10 @@ def _read_attribute(content: str, number: int) -> _Attribute:
 def _read_row(content: str, attributes: list[_Attribute], number: int, text: str) -> list[str]:
     if content.startswith("{"):
         raise ValueError(f"line {number}: sparse data is not read; save it as dense ARFF")
+    if len(attributes) > 1 and "," not in re.sub(_QUOTED, "", content):
+        # Weka takes blanks and tabs between values, too.
+        content = re.sub(rf"({_QUOTED})|\s+", lambda found: found[1] or ",", content)
     values = _split(content, number)
-    if len(values) == 1 and len(attributes) > 1:
-        # Weka takes blanks between values, too.
-        values = _split(re.sub(rf"({_QUOTED})|\s+", lambda found: found[1] or ",", content), number)
     if len(values) != len(attributes):
         shown = _begin_of(text, number)
         raise ValueError(f"line {number} has {len(values)} fields, not {len(attributes)}: {shown}")

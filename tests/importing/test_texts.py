@@ -113,6 +113,18 @@ def test_what_spreadsheets_put_between_fields(bring: Import, separator: str, end
         bring(text + separator.join(("a", "soon", "3")), columns=[CPU])
 
 
+def test_blanks_around_a_columns_name_are_no_part_of_it(bring: Import) -> None:
+    text = f"pod , time,\tcpu\t\na,{BEGIN_S},1\npod , time,\tcpu\t\na,{BEGIN_S + 9},2\n"
+    assert bring(text, columns=[CPU]).samples["cpu_usage_nanocores"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("between", [",", " ", "\t", " \t "])
+def test_arff_with_blanks_or_tabs_between_values(tmp_path: Path, between: str) -> None:
+    head = "@relation r\n@attribute pod string\n@attribute note string\n@attribute cpu numeric\n@data\n"
+    (tmp_path / "t.arff").write_text(head + between.join(("'a, b\tc'", '"d e"', "1")) + "\n")
+    assert read_arff(tmp_path / "t.arff").rows.to_numpy().tolist() == [["a, b\tc", "d e", "1"]]
+
+
 def test_columns_that_are_only_aligned_are_told(bring: Import) -> None:
     with pytest.raises(InputError, match=r"it has NAME +CPU.*, which is one column: put commas, semicolons or tabs"):
         bring("NAME    CPU(cores)   MEMORY(bytes)\nweb-1   1m           5Mi\n", columns=[CPU])
