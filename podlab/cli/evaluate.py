@@ -249,7 +249,7 @@ def run(
 
     Settings of PODLAB_* and podlab.toml become parameters of the notebooks that have them.
 
-    Example: podlab run notebooks/03_evaluate.ipynb -p folds=3
+    Example: podlab run notebooks/03_evaluate.ipynb -p samples=data/recordings/first.parquet -p folds=3
     """
     if (notebook is not None) + whole_chain + report_only != 1 or ((repeat or quick) and not whole_chain):
         raise InputError(

@@ -61,7 +61,7 @@ def project(
     shutil.copytree(model, tmp_path / "data" / "models" / "first")
     write_keys(tmp_path)
     shutil.copytree(ROOT / "docs" / "import", tmp_path / "docs" / "import")
-    cell = nbformat.v4.new_code_cell("folds = 5", metadata={"tags": ["parameters"]})
+    cell = nbformat.v4.new_code_cell('samples = ""\nfolds = 5', metadata={"tags": ["parameters"]})
     (tmp_path / "notebooks").mkdir()
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "notebooks" / "03_evaluate.ipynb")
     monkeypatch.chdir(tmp_path)
