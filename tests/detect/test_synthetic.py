@@ -90,6 +90,21 @@ def test_lost_traffic_takes_its_work_with_it(normal: pd.DataFrame) -> None:
             assert less, name
 
 
+def test_a_stalled_service_still_receives_some_of_what_it_no_longer_answers(normal: pd.DataFrame) -> None:
+    seen = 0
+    for faulty, during in faults(normal, "stall"):
+        received, answered = (
+            (growth(faulty, name) / growth(normal, name).where(lambda many: many > 100))[during].astype("float64")
+            for name in ("rx_bytes", "tx_bytes")
+        )
+        both = received.notna() & answered.notna()
+        assert (received[both] >= answered[both] - 0.02).all()
+        assert received[both].max() <= 1.01
+        assert answered[both].min() < 0.3
+        seen += int(both.sum())
+    assert seen > 10
+
+
 def test_a_hog_is_limited_and_the_rest_becomes_waiting(normal: pd.DataFrame) -> None:
     for faulty, inside in faults(normal, "cpu-hog"):
         more = growth(faulty, "cpu_usage_core_nanoseconds") - growth(normal, "cpu_usage_core_nanoseconds")
