@@ -26,7 +26,8 @@ PAGE = Path(podlab.watcher.__file__).parent
 
 def test_containers_are_searched_and_filtered_by_the_watcher(bench: MakeBench, samples: pd.DataFrame) -> None:
     here = bench()
-    here.appear(*pods_of(samples), make_watched("web", "1", None, state="waiting", reason="CrashLoopBackOff"))
+    waiting = [make_watched(name, name, None, state="waiting", reason="CrashLoopBackOff") for name in ("web", "db")]
+    here.appear(*pods_of(samples), *waiting)
     here.run(60)
     with serving(here) as client:
 
@@ -36,13 +37,13 @@ def test_containers_are_searched_and_filtered_by_the_watcher(bench: MakeBench, s
 
         redis = set(samples.loc[samples["service"] == "redis", "pod"])
         assert pods(search="REDIS main") == (redis, 3)
-        assert pods(show="not started") == ({"web"}, 1)
+        assert pods(show="not started") == ({"web", "db"}, 2)
         assert pods(show="decided")[1] == 6
         assert pods(show="attention") == (set(), 0)
-        assert pods(namespace="lab")[1] == 7
+        assert pods(namespace="lab")[1] == 8
         assert pods(namespace="elsewhere") == (set(), 0)
         found = client.get("/overview").json()
-    assert found["containers_by_state"] == {"decided": 6, "unknown": 0, "waiting": 0, "not started": 1}
+    assert found["containers_by_state"] == {"decided": 6, "unknown": 0, "waiting": 0, "not started": 2}
     assert found["reasons"] == []
     assert found["namespaces"] == ["lab"]
 
