@@ -122,7 +122,7 @@ def train_all(
     command : str
         What the report names as the way to get it again.
     progress : callable, optional
-        Called before each cell, with the numbers of all notebooks' cells.
+        Called before each cell; its text has the number of all notebooks' cells.
     """
     root = find_root(notebooks_dir)
     given = (dict(QUICK) if quick else {}) | dict(parameters or {})

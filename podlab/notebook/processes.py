@@ -45,7 +45,7 @@ def run_notebooks(
     at_once : int
         How many run at the same time.
     progress : callable, optional
-        Called before each cell with the number of cells of all notebooks.
+        Called before each cell; its text has the number of all notebooks' cells.
     """
     waiting, failed = dict(tasks), False
     running: dict[Connection[Any, Any], tuple[str, Any]] = {}
@@ -83,7 +83,9 @@ def run_notebooks(
                 cells_done[name], what = message
                 if progress is not None:
                     total = sum(task.cells for task in tasks.values())
-                    progress(sum(cells_done.values()), total, f"{name}: {what}" if what else name)
+                    place = f"{name}: {what}" if what else name
+                    # Not as steps, from which the time left would be estimated: cells take from no time to minutes.
+                    progress(0, 0, f"{place} ({sum(cells_done.values())} of {total} cells)")
     finally:
         for _, process in running.values():
             process.terminate()
