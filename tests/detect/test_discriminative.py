@@ -14,7 +14,7 @@ from podlab.detect.signals import SIGNALS, ObservedSignals, observe_rows
 from podlab.errors import InputError
 from podlab.features.rows import read_rows
 from tests.detect.conftest import SERVICES, fault_library, leak
-from tests.detect.test_scoring import own_services, run
+from tests.detect.test_scoring import Donors, own_services, run
 
 
 def test_every_service_shares_the_forest_and_has_its_own_usual_values() -> None:
@@ -82,8 +82,10 @@ def test_a_loaded_library_scores_as_the_saved_one(samples: pd.DataFrame) -> None
     loaded = detectors.from_files(files, services=SERVICES, where="model")
     assert detectors.to_files(loaded) == files
     rows = read_rows(leak(samples))
-    saved, read = (run(each, rows, own_services(rows)) for each in (fault_library(), loaded))
-    assert np.array_equal(saved["rarity"], read["rarity"])
+    unknown: list[Donors] = [()] * len(rows.containers)
+    for donors in (own_services(rows), unknown):
+        saved, read = (run(each, rows, donors) for each in (fault_library(), loaded))
+        assert np.array_equal(saved["rarity"], read["rarity"])
 
 
 @pytest.mark.parametrize(
