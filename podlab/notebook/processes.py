@@ -26,7 +26,7 @@ class Task:
 
     path: Path
     parameters: Mapping[str, object]
-    cells: int  # how many cells have code, for the progress
+    cells: int  # how many cells have code, for the progress until it begins; parameters may add one
     needs: Collection[str] = ()  # names of the notebooks that must have ended before
     alone: bool = False  # whether no other may run meanwhile, because it measures times
 
@@ -50,6 +50,7 @@ def run_notebooks(
     waiting, failed = dict(tasks), False
     running: dict[Connection[Any, Any], tuple[str, Any]] = {}
     cells_done = dict.fromkeys(tasks, 0)
+    cells = {name: task.cells for name, task in tasks.items()}
     try:
         while True:
             while not failed and len(running) < at_once:
@@ -80,12 +81,11 @@ def run_notebooks(
                     failed |= not message.ok
                     yield name, message
                     continue
-                cells_done[name], what = message
+                cells_done[name], cells[name], what = message
                 if progress is not None:
-                    total = sum(task.cells for task in tasks.values())
                     place = f"{name}: {what}" if what else name
                     # Not as steps, from which the time left would be estimated: cells take from no time to minutes.
-                    progress(0, 0, f"{place} ({sum(cells_done.values())} of {total} cells)")
+                    progress(0, 0, f"{place} ({sum(cells_done.values())} of {sum(cells.values())} cells)")
     finally:
         for _, process in running.values():
             process.terminate()
@@ -111,7 +111,7 @@ def _work(
     os.setsid()
 
     def report(done: int, total: int, what: str = "") -> None:
-        sender.send((done, what))
+        sender.send((done, total, what))
 
     try:
         sender.send(run_notebook(path, parameters, out_dir=out_dir, run_id=run_id, progress=report))

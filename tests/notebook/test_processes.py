@@ -23,10 +23,10 @@ signal.alarm(0)"""
 
 def task(path: Path, source: str, needs: Collection[str] = (), alone: bool = False) -> Task:
     log = f"log = lambda what: print('{path.stem}', what, file=open({str(path.parent / 'log')!r}, 'a'))"
-    cells = [nbformat.v4.new_code_cell(text) for text in ("", f"{log}\nlog('begins')", f"{source}\nlog('ends')")]
+    cells = [nbformat.v4.new_code_cell(text) for text in ("n = 1", f"{log}\nlog('begins')", f"{source}\nlog('ends')")]
     cells[0].metadata["tags"] = ["parameters"]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
-    return Task(path, {}, 2, needs, alone)
+    return Task(path, {"n": 2}, 3, needs, alone)
 
 
 def run(tasks: dict[str, Task], tmp_path: Path) -> dict[str, RunResult]:
@@ -63,7 +63,7 @@ def test_two_run_at_once_and_after_a_failure_the_other_ends_but_none_begins(tmp_
         )
     )  # fmt: skip
     assert {name: result.error for name, result in done.items()} == {"fails": "ValueError: no", "ends": None}
-    assert steps[-1] == "ends (3 of 6 cells)", "two of one, one of the other"
+    assert steps[-1] == "ends (7 of 11 cells)", "of four, four and, in the one that never begins, three"
 
 
 def test_what_is_wrong_is_raised_here_as_it_was_there(tmp_path: Path) -> None:
