@@ -187,3 +187,16 @@ def test_some_deployments_of_each_service_are_kept_whatever_the_order_of_rows():
     assert (kept["deployment"].value_counts() == 3).all()
     assert set(thin_deployments(samples.iloc[::-1], 3, seed=1)["deployment"]) == set(kept["deployment"])
     assert thin_deployments(samples, 0) is samples
+
+
+def test_sites_take_turns_when_deployments_are_drawn() -> None:
+    names = [f"{service}-{number}" for service in ("nginx", "redis") for number in range(12)]
+    table = pd.DataFrame({"deployment": names, "service": [name.partition("-")[0] for name in names]})
+    # Ten of each service at one site, one each at two others.
+    table["site"] = ["alpha"] * 10 + ["bravo", "charlie"] + ["bravo"] * 10 + ["alpha", "charlie"]
+    for seed in range(5):
+        kept = thin_deployments(table, 4, seed=seed)
+        assert kept.groupby("service")["site"].value_counts().to_dict() == {
+            ("nginx", "alpha"): 2, ("nginx", "bravo"): 1, ("nginx", "charlie"): 1,
+            ("redis", "bravo"): 2, ("redis", "alpha"): 1, ("redis", "charlie"): 1,
+        }  # fmt: skip
