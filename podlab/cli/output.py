@@ -62,7 +62,7 @@ def describe_recording(samples: pd.DataFrame, path: Path) -> dict[str, object]:
 
 def recording_in_words(described: Mapping[str, Any]) -> str:
     """Write in a line what :func:`describe_recording` gives."""
-    counted = f"{described['rows']} rows of {format_count(described['containers'], 'container')}"
+    counted = f"{format_count(described['rows'], 'row')} of {format_count(described['containers'], 'container')}"
     return f"{described['file']}: {counted}, {described['since']} to {described['until']}"
 
 

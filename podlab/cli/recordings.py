@@ -61,7 +61,7 @@ def add(
         if as_json:
             print_json(line)
         elif line["added"]:
-            print(f"{line['file']}: {line['rows']} rows in {format_count(line['partitions'], 'file')}")
+            print(f"{line['file']}: {format_count(line['rows'], 'row')} in {format_count(line['partitions'], 'file')}")
         else:
             print(f"{line['file']}: was added before, skipped")
 

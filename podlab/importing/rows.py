@@ -15,7 +15,7 @@ import pandas as pd
 
 from podlab.data.catalogue import CATALOGUE, CONTAINER_KEY
 from podlab.data.samples import INSTANCE_KEY, as_numbers, known_text
-from podlab.data.units import parse_duration_s
+from podlab.data.units import format_count, parse_duration_s
 from podlab.errors import InputError
 from podlab.importing.mapping import Column, Time
 from podlab.importing.readers import ForeignTable
@@ -216,7 +216,8 @@ def contradictions(table: pd.DataFrame) -> list[str]:
         if len(several):
             pod = several.index[0][CONTAINER_KEY.index("pod")]
             values = ", ".join(map(str, several.iloc[0][:5]))
-            notes.append(f"rows of {len(several)} containers differ in {name}, such as pod {pod!r}: {values}")
+            who = format_count(len(several), "container")
+            notes.append(f"rows of {who} differ in {name}, such as pod {pod!r}: {values}")
     return notes
 
 

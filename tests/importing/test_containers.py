@@ -52,7 +52,7 @@ def test_labels_that_contradict_each_other_are_told(bring: Import) -> None:
     assert done.samples[["cpu_usage_nanocores", "memory_usage_bytes"]].notna().all(axis=None)
     one_class_misspelt = f"pod,time,cpu,kind\na,{BEGIN_S},1,nginx\na,{BEGIN_S + 9},2,ngnix\nb,{BEGIN_S},2,nginx\n"
     done = bring(one_class_misspelt, columns=[CPU], labels={"service": "kind"})
-    assert "rows of 1 containers differ in service, such as pod 'a': nginx, ngnix" in done.notes
+    assert "rows of 1 container differ in service, such as pod 'a': nginx, ngnix" in done.notes
 
 
 def test_a_service_that_stands_in_some_rows_only(bring: Import) -> None:
