@@ -61,7 +61,7 @@ def test_a_set_is_a_real_part_of_the_columns_and_there_once() -> None:
     # Both CPU columns give one series.
     assert smaller_sets(("cpu_usage_nanocores", "cpu_usage_core_nanoseconds")) == {}
     original = smaller_sets(ORIGINAL_METRICS)
-    assert list(original) == ["prometheus", "kubelet", "cpu-memory"]
+    assert list(original) == ["prometheus", "kubelet", "cpu-memory-network", "cpu-memory"]
     assert not any(CATALOGUE[name].family == "io" for name in original["kubelet"])
 
 
