@@ -20,7 +20,7 @@ from podlab.identify.calibration import Calibration, Condition, combine_logits, 
 from podlab.identify.classifier import ClassifierModel, ForestModel
 from podlab.identify.observation import COMPANION_MIN_FRACTION, MAX_SEGMENTS, ObservationWindow
 from podlab.identify.prediction import Prediction, make_predictions, predictions_table
-from podlab.identify.selection import OPTIONAL_SERIES, closest_set
+from podlab.identify.selection import OPTIONAL_SERIES, closest_set, smaller_sets
 from podlab.progress import Progress
 
 #: The temperature is raised by this where a container is predicted by a model of the wrong kind of window.
@@ -137,7 +137,7 @@ class Identifier:
         self.calibrations = calibrations or {}
         self.similarity = np.eye(len(services)) if similarity is None else similarity
         self.interval_s, self.scores, self.model = interval_s, scores or {}, model
-        self.reduced = dict(reduced or {})
+        self.reduced: Mapping[str, Identifier] = reduced or {}
         self._importance: dict[str, float] | None = None
 
     def __repr__(self) -> str:
@@ -221,8 +221,13 @@ class Identifier:
 
     def for_columns(self, available: Collection[str]) -> Identifier:
         """Choose the identifier that suits the available columns best: this one, or one of :attr:`reduced`."""
-        if not self.reduced or not set(series_of(self.columns)) - set(series_of(tuple(available))) - OPTIONAL_SERIES:
+        own = set(series_of(self.columns))
+        there = own & set(series_of(tuple(available))) - OPTIONAL_SERIES
+        if not self.reduced or not own - there - OPTIONAL_SERIES:
             return self
+        for name, columns in smaller_sets(self.columns).items():
+            if name in self.reduced and set(series_of(columns)) - OPTIONAL_SERIES == there:
+                return self.reduced[name]  # the best by any measure, and no other has to be read
         models = {"": self, **self.reduced}
         return models[closest_set(available, {name: each.series_importance() for name, each in models.items()})]
 

@@ -7,7 +7,7 @@ smaller set of columns begin with its name. Names in the files are those of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -199,33 +199,77 @@ def _model_to_arrays(model: ForestModel | ClassifierModel, codec: Codec | None) 
     }
 
 
+class _Parts(Mapping[str, Identifier]):
+    """Identifiers of smaller sets of columns, by name; each is made of its files when it is first asked for.
+
+    A source needs one of them at most, and reading all takes most of the time that a model takes to load.
+    """
+
+    def __init__(self, files: Mapping[str, Mapping[str, bytes]], where: str) -> None:
+        self._files, self._where = files, where
+        self._made: dict[str, Identifier] = {}
+
+    def __getitem__(self, name: str) -> Identifier:
+        if name not in self._made:
+            self._made[name] = _assemble(self._files[name], f"{self._where}/{name}")
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
 def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
-    """Read an identifier from its files.
+    """Read an identifier from its files; those of a smaller set of columns when that is first used.
 
     Raises InputError if a file is missing, is no such file (a pickle, say), or holds anything that cannot be a model.
     """
+    stored = _describe(files, where)
+    parts = {
+        name: {file.removeprefix(f"{name}."): files[file] for file in files if file.startswith(f"{name}.")}
+        for name in stored.reduced
+    }
+    for name, own in parts.items():
+        part = _describe(own, f"{where}/{name}")
+        if part.services != stored.services or not set(part.columns) < set(stored.columns) or part.reduced:
+            raise InputError(f"{_MODEL} is not a model: its part {name!r:.60} is of another", where=where, hint=_HINT)
+        _check_names(own, part, f"{where}/{name}")
+    own = {file: content for file, content in files.items() if file.partition(".")[0] not in parts}
+    _check_names(own, stored, where)
+    identifier = _assemble(own, where)
+    identifier.reduced = _Parts(parts, where)
+    return identifier
+
+
+def _describe(files: Mapping[str, bytes], where: str) -> _StoredModel:
     try:
         stored = msgspec.json.decode(files[_MODEL], type=_StoredModel)
     except KeyError:
         raise InputError(f"{_MODEL} is missing", where=where, hint=_HINT) from None
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise InputError(f"{_MODEL} is not a model: {error}", where=where, hint=_HINT) from None
+    _check(stored, _windows(stored), where)
+    return stored
+
+
+def _windows(stored: _StoredModel) -> tuple[ObservationWindow, ...]:
     kinds = {name: kind for kind, name in STORED_KINDS.items()}
-    windows = tuple(ObservationWindow(kinds[each.kind], each.length_s) for each in stored.looks)
-    _check(stored, windows, where)
-    reduced = {
-        name: from_files(
-            {file.removeprefix(f"{name}."): files[file] for file in files if file.startswith(f"{name}.")},
-            where=f"{where}/{name}",
-        )
-        for name in stored.reduced
-    }
-    files = {file: files[file] for file in files if file.partition(".")[0] not in reduced}
-    _check_reduced(stored, reduced, where)
-    expected = {_MODEL, _CALIBRATION, *(f"{each.name}.npz" for each in windows)}
+    return tuple(ObservationWindow(kinds[each.kind], each.length_s) for each in stored.looks)
+
+
+def _check_names(files: Mapping[str, bytes], stored: _StoredModel, where: str) -> None:
+    expected = {_MODEL, _CALIBRATION, *(f"{each.name}.npz" for each in _windows(stored))}
     if set(files) != expected:
         odd = sorted(set(files) ^ expected)[0]
         raise InputError(f"{odd} is missing or does not belong to the model", where=where, hint=_HINT)
+
+
+def _assemble(files: Mapping[str, bytes], where: str) -> Identifier:
+    """Read an identifier without those of smaller sets."""
+    stored = _describe(files, where)
+    windows = _windows(stored)
     codec = _codec_named(stored.classifier, where)
     packed = unpack(files[_CALIBRATION], where=f"{where}/{_CALIBRATION}")
     sizes = {"services": len(stored.services)}
@@ -245,15 +289,7 @@ def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
         similarity=similarity,
         interval_s=stored.interval_s,
         seed=stored.seed,
-        reduced=reduced,
     )  # fmt: skip
-
-
-def _check_reduced(stored: _StoredModel, reduced: Mapping[str, Identifier], where: str) -> None:
-    """Refuse identifiers of column sets that are not of the same services, or of other columns."""
-    for name, each in reduced.items():
-        if list(each.services) != stored.services or not set(each.columns) < set(stored.columns) or each.reduced:
-            raise InputError(f"{_MODEL} is not a model: its part {name!r:.60} is of another", where=where, hint=_HINT)
 
 
 def _check(stored: _StoredModel, windows: tuple[ObservationWindow, ...], where: str) -> None:

@@ -224,8 +224,7 @@ def load(folder: Path | str, *, key_file: Path | None = None) -> Bundle:
     library = detectors.from_files(files, services=identifier.services, where=str(folder)) if own else None
     scores = info.manifest["scores"]
     identifier.scores = scores
-    for each in (identifier, *identifier.reduced.values()):
-        each.model = f"{info.name}@{info.digest}"
+    identifier.model = f"{info.name}@{info.digest}"
     return Bundle(info, identifier, library)
 
 

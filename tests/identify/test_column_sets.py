@@ -85,6 +85,17 @@ def test_they_come_back_from_files(samples: pd.DataFrame, identifier: Identifier
     assert to_files(again) == files
 
 
+def test_a_set_is_read_when_samples_need_it_and_checked_then(samples: pd.DataFrame, identifier: Identifier) -> None:
+    files = {**to_files(identifier), "cpu-memory.calibration.npz": b"no arrays"}
+    again = from_files(files, where="model")
+    assert again.identify(samples) == identifier.identify(samples)
+    kept = [name for name in ORIGINAL_METRICS if CATALOGUE[name].family in ("cpu", "memory", "network")]
+    few = samples.drop(columns=[name for name in ORIGINAL_METRICS if name in samples and name not in kept])
+    assert again.identify(few) == identifier.identify(few)
+    with pytest.raises(InputError, match=r"^model/cpu-memory/calibration.npz: "):
+        again.identify(few.drop(columns=["rx_bytes", "tx_bytes"]))
+
+
 def test_a_part_of_another_model_is_refused(samples: pd.DataFrame, identifier: Identifier) -> None:
     other = Identifier(services=["nginx", "redis"], horizons_s=[10], jobs=1).fit(samples)
     name = next(iter(identifier.reduced))
