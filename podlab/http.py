@@ -11,6 +11,7 @@ import os
 import re
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -21,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 import certifi
 import msgspec
 import urllib3
+from urllib3 import HTTPHeaderDict
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -34,11 +36,12 @@ from urllib3.exceptions import (
 import podlab
 from podlab.errors import InputError, PodlabError
 from podlab.proxies import Proxy, find_proxy
-from podlab.secret_text import clean_password, clean_token, redact
+from podlab.secret_text import clean_password, clean_token, redact, redact_bytes, shorten_stars
 
 _PIECE_BYTES: Final = 1 << 16
 _DEFAULT_MAX_BYTES: Final = 8_000_000
 _LONGEST_MESSAGE: Final = 300
+_MOST_TOKENS: Final = 8
 #: How many bytes of a web page are searched for its title, and how many characters of it are shown.
 _LONGEST_HEAD: Final = 4_096
 _LONGEST_TITLE: Final = 100
@@ -149,7 +152,7 @@ class HttpClient:
     proxy : Proxy, optional
         The proxy that ``pool`` goes through.
     secrets : iterable of str or None
-        What must not appear in an error.
+        What must not appear in an error or a response, beside the credentials that are sent.
     clock : callable
         Seconds that only grow.
     """
@@ -172,6 +175,8 @@ class HttpClient:
         self.headers = always | dict(headers or {})
         self.token: str | None = None
         self._pool, self._secrets, self._clock = pool, list(secrets), clock
+        #: Tokens that were sent; they are renewed from time to time.
+        self._sent: deque[str] = deque(maxlen=_MOST_TOKENS)
 
     @classmethod
     def to_server(
@@ -235,8 +240,18 @@ class HttpClient:
         self._pool.clear()
 
     def redact(self, text: str) -> str:
-        """Take the secrets out of a text of others."""
-        return redact(text, self._secrets)
+        """Take the secrets, and the credentials that were sent, out of a text of others."""
+        return redact(text, [*self._secrets, *self._sent])
+
+    def redact_bytes(self, body: bytes) -> bytes:
+        """Overwrite them in a body: what is read of it, and cut, holds no part of one either."""
+        return redact_bytes(body, [*self._secrets, *self._sent])
+
+    def _remember(self, headers: Mapping[str, str]) -> None:
+        for name, value in headers.items():
+            token = value.rpartition(" ")[2]
+            if name.lower() == "authorization" and token not in self._sent:
+                self._sent.append(token)
 
     def open(
         self,
@@ -254,9 +269,11 @@ class HttpClient:
         ``where`` comes before the message.
         """
         timeout_s = self.timeout_s if timeout_s is None else timeout_s
+        headers = self.headers | dict(headers or {})
+        self._remember(headers)
         try:
             return self._pool.request(
-                method, self.url + path, body=body, headers=self.headers | dict(headers or {}), retries=False,
+                method, self.url + path, body=body, headers=headers, retries=False,
                 redirect=False, preload_content=False,
                 timeout=urllib3.Timeout(connect=min(timeout_s, self.timeout_s), read=timeout_s),
             )  # fmt: skip
@@ -267,6 +284,9 @@ class HttpClient:
             prefix = self.service.address.removesuffix("_url")
             hint = f"check {self.service.address}, {prefix}_user and {prefix}_token"
             raise InputError("the request holds what no request may hold", where=where, hint=hint) from None
+        except OSError as error:
+            what = f"no connection can be made: {error.filename or ''} {error.strerror or error}"
+            raise InputError(what, where=where, hint="check SSLKEYLOGFILE and SSL_CERT_FILE") from None
 
     def send(
         self,
@@ -278,7 +298,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         max_bytes: int = _DEFAULT_MAX_BYTES,
     ) -> Response:
-        """Send a request and read the whole response, whatever its status.
+        """Send a request and read the whole response, whatever its status; a refusal comes without secrets.
 
         Raises what :meth:`open` does, also if the response breaks off, or a proxy asks for a login; TooLargeError if
         the response has more than ``max_bytes``, and is not read to its end.
@@ -305,12 +325,16 @@ class HttpClient:
         answer.release_conn()
         if answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             raise self._proxy_login(where)
-        return Response(answer.status, answer.reason or "", answer.headers, bytes(received))
+        whole = Response(answer.status, answer.reason or "", answer.headers, bytes(received))
+        if whole.is_success:
+            return whole  # data: a password may be called as a pod is
+        shown = HTTPHeaderDict({name: self.redact(value) for name, value in whole.headers.items()})
+        return Response(whole.status, self.redact(whole.reason), shown, self.redact_bytes(whole.body))
 
     def explain(self, error: HTTPError, *, where: str, timeout_s: float | None = None) -> PodlabError:
         """Turn a fault between here and the server into an error that says what to do."""
         reason = error.reason if isinstance(error, MaxRetryError) and error.reason is not None else error
-        text = self.redact(_words_of(reason))
+        text = one_line(self.redact(_reason_of(reason))) or type(reason).__name__
         fault = explain_tls(text, self.service)
         if fault is not None:
             return InputError(fault.message, where=where, hint=fault.hint)
@@ -348,7 +372,7 @@ def proxy_headers(proxy: Proxy) -> dict[str, str]:
     return {"Proxy-Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
 
 
-def _words_of(error: Exception) -> str:
+def _reason_of(error: Exception) -> str:
     """Find the informative part of an error of urllib3, whose texts begin with a repr of the connection."""
     parts = [part for part in error.args if isinstance(part, str | Exception)]
     text = str(parts[-1] if isinstance(error, ConnectTimeoutError | ProxyError) and parts else error)
@@ -357,28 +381,35 @@ def _words_of(error: Exception) -> str:
     elif parts and not isinstance(error, ReadTimeoutError):
         # "Connection aborted.", and why; or "Connection broken: ...", and the same again.
         text = str(parts[-1]) if str(parts[0]).endswith("aborted.") else str(parts[0])
-    return one_line(text) or type(error).__name__
+    return text
 
 
 def one_line(text: str) -> str:
     """Press a message of others into one line of bounded length."""
-    return " ".join(text.split())[:_LONGEST_MESSAGE]
+    return " ".join(shorten_stars(text).split())[:_LONGEST_MESSAGE]
 
 
-def web_page(body: bytes) -> str | None:
+def web_page(body: bytes, redact: Callable[[str], str] = shorten_stars) -> str | None:
     """Return what a web page says: its title, else the beginning of its text; None for anything else.
+
+    ``redact`` takes secrets out of it.
 
     Examples
     --------
     >>> web_page(b"<html><head><title>503 Service Unavailable</title></head></html>")
     '503 Service Unavailable'
     """
-    text = body[:_LONGEST_HEAD].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    text = redact(body[:_LONGEST_HEAD].decode("utf-8", "replace")).lstrip("\ufeff \t\r\n")
     if not text.startswith("<"):
         return None
     title = _TITLE.search(text)
     words = html.unescape(title[1] if title else _TAG.sub(" ", text)).split()
     return " ".join(words)[:_LONGEST_TITLE] or "without a title"
+
+
+def words_of(body: bytes) -> str:
+    """Return what a body that is no answer says: a web page its title, anything else its first line."""
+    return web_page(body) or one_line((body[:_LONGEST_HEAD].decode("utf-8", "replace").splitlines() or [""])[0])
 
 
 def trusted_authorities(
@@ -390,18 +421,19 @@ def trusted_authorities(
     ``CURL_CA_BUNDLE``. Without any, they are the system's and certifi's. Raises InputError if the file or folder named
     cannot be used; ``setting`` is what ``ca_file`` is called there.
     """
+    # Not by create_default_context, which fails where SSLKEYLOGFILE names a file that cannot be written.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if ca_file is not None:
         try:
-            return ssl.create_default_context(cafile=ca_file)
+            context.load_verify_locations(cafile=ca_file)
         except OSError as error:
             raise InputError(f"cannot be used: {_tls_reason(error)}", where=f"{setting} {ca_file}") from None
+        return context
     environment = os.environ if environment is None else environment
     named = [v for v in _OPENSSL if environment.get(v)] or [v for v in _OTHERS if environment.get(v)][:1]
     if not named:
-        context = ssl.create_default_context(cafile=certifi.where())
+        context.load_verify_locations(cafile=certifi.where())
         context.load_default_certs()
-        return context
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for variable in named:
         path = environment[variable]
         try:

@@ -6,9 +6,10 @@ import ssl
 from pathlib import Path
 
 import pytest
+import urllib3
 
-from podlab.errors import InputError
-from podlab.http import INFLUXDB, explain_tls, trusted_authorities
+from podlab.errors import InputError, PodlabError
+from podlab.http import API_SERVER, INFLUXDB, HttpClient, explain_tls, trusted_authorities
 
 
 def names(context: ssl.SSLContext) -> list[str]:
@@ -46,6 +47,17 @@ def test_a_file_without_certificates_is_told_by_its_variable(tmp_path: Path) -> 
     (tmp_path / "empty.pem").write_text("")
     with pytest.raises(InputError, match=r"^SSL_CERT_FILE: .*cannot be used: it holds no certificates"):
         trusted_authorities(None, "influxdb_ca_file", {"SSL_CERT_FILE": str(tmp_path / "empty.pem")})
+
+
+def test_a_key_log_that_cannot_be_written_is_no_traceback(
+    certificates: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", "/nowhere/keys")
+    for authority in (None, certificates[1]):
+        trusted_authorities(authority, "influxdb_ca_file", {})
+    client = HttpClient(API_SERVER, urllib3.PoolManager(), "https://127.0.0.1:1", timeout_s=1.0)
+    with pytest.raises((InputError, PodlabError), match=r"^here: .*(refused|No such file)"):
+        client.send("GET", "/", where="here")
 
 
 FAILED = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {} (_ssl.c:1006)"

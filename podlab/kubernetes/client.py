@@ -338,11 +338,15 @@ class ApiConnection:
         if 200 <= response.status <= 299:
             return response
         try:
-            status = read_status(response.data, response.headers.get("Retry-After"))
+            status = read_status(self._http.redact_bytes(response.data), response.headers.get("Retry-After"))
         except HTTPError as error:
             raise self.explain(error, timeout_s) from None
         action = describe(method, path, query or {})
         raise explain_status(response.status, status, action, host=self.host, origin=self.origin)
+
+    def redact(self, text: str) -> str:
+        """Take the credentials out of a text of the server."""
+        return self._http.redact(text)
 
     def explain(self, error: HTTPError, timeout_s: float | None) -> PodlabError:
         """Turn a transport error into one that says what to do."""

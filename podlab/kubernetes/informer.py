@@ -366,6 +366,7 @@ class PodInformer:
                 if isinstance(event, NoticeEvent):
                     notice = event.object
                     if event.type == "ERROR":
+                        notice.message = connection.redact(notice.message)
                         watch = Action("watch", "pods")
                         raise explain_status(notice.code, notice, watch, host=connection.host, origin=connection.origin)
                     version = version_of(notice.metadata.resource_version)

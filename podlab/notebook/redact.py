@@ -5,12 +5,11 @@ The kernel of a run imports this module for :func:`pack`, so it imports little i
 
 from __future__ import annotations
 
-import html
-import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import quote
+
+from podlab.secret_text import forms
 
 HIDDEN: Final = "**********"
 #: A notebook's structure, and base64 of compressed pixels: a short secret found in them by chance would spoil the file.
@@ -18,14 +17,6 @@ KEPT: Final = frozenset({"cell_type", "id", "image/jpeg", "image/png", "output_t
 
 #: Half of a character of UTF-16 by itself.
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_QUOTED: Final[tuple[Callable[[str], str], ...]] = (
-    lambda text: repr(text)[1:-1],
-    lambda text: json.dumps(text)[1:-1],
-    lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
-    html.escape,
-    quote,
-    lambda text: quote(text, safe=""),
-)
 
 
 def secret_values() -> tuple[str, ...]:
@@ -36,10 +27,8 @@ def secret_values() -> tuple[str, ...]:
     from podlab.config import Settings, is_secret, load_settings
 
     settings = load_settings()
-    forms = {secret for name in Settings.model_fields if is_secret(name) and (secret := settings.secret(name))}
-    for _ in range(2):  # a text may show a text that shows the secret
-        forms |= {quoted(form) for form in forms for quoted in _QUOTED}
-    return tuple(sorted(forms, key=len, reverse=True))
+    found = {secret for name in Settings.model_fields if is_secret(name) and (secret := settings.secret(name))}
+    return tuple(sorted(found.union(*map(forms, found)), key=len, reverse=True))
 
 
 def redact_text(text: str, secrets: Sequence[str]) -> str:

@@ -42,7 +42,7 @@ import pandas as pd
 from urllib3.exceptions import HTTPError
 
 from podlab.errors import InputError, PodlabError
-from podlab.http import DECODE_ERRORS, INFLUXDB, HttpClient, TooLargeError, web_page
+from podlab.http import DECODE_ERRORS, INFLUXDB, HttpClient, TooLargeError, one_line, words_of
 
 _MAX_SMALL_ANSWER_BYTES: Final = 8_000_000
 _AUTHORIZATION_WORDS = ("authoriz", "authenticat", "credentials", "insufficient permissions")
@@ -199,7 +199,7 @@ class InfluxDatabase:
 
     def refusal(self, message: str, status: int | None = None) -> PodlabError:
         """Turn a server's refusal, by a status or within an answer, into one clear line."""
-        message = self._http.redact(message)
+        message = one_line(self._http.redact(message))
         lower, major = message.lower(), self.version.major
         if status == HTTPStatus.TOO_MANY_REQUESTS or _BUSY.search(message):
             what = f"InfluxDB is asked too often or too much by others: {message}"
@@ -248,7 +248,7 @@ def _error_in(body: bytes) -> str:
             return str(fields["error"] if "error" in fields else fields["message"])
         except (*DECODE_ERRORS, KeyError, TypeError):
             continue
-    return web_page(body) or (body[:200].decode("utf-8", "replace").splitlines() or [""])[0].strip()
+    return words_of(body)
 
 
 def _version_in(body: bytes) -> str:

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from podlab.errors import InputError, PodlabError
-from podlab.http import DECODE_ERRORS, PROMETHEUS, HttpClient, Response, TooLargeError, one_line, web_page
+from podlab.http import DECODE_ERRORS, PROMETHEUS, HttpClient, Response, TooLargeError, one_line, web_page, words_of
 from podlab.sources.time_join import Ints
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,6 @@ Floats = npt.NDArray[np.float64]
 _MS_PER_S: Final = 1000
 #: Beyond this a time is none in nanoseconds.
 _MOST_S: Final = 9e9
-_LONGEST_LINE: Final = 300
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _NO_VALUES: Final = msgspec.Raw(b"[]")
 
@@ -119,16 +118,16 @@ def join_series(parts: list[RawSeries]) -> RawSeries:
     )
 
 
-def read_matrix(body: bytes, *, where: str) -> RawSeries:
-    """Read the answer to a question for ranges of samples.
+def read_matrix(body: bytes, *, where: str, redact: Callable[[str], str] = str) -> RawSeries:
+    """Read the answer to a question for ranges of samples; ``redact`` takes secrets out of what the server says.
 
     Raises QueryError if it says that it is none, or is of another kind; InputError if it is a web page, such as a
     login's; PodlabError if it is not the API's, broke off, is partial, or holds something else than numbers.
     """
     try:
-        matrix = _MATRICES.decode(_open(body, where))
+        matrix = _MATRICES.decode(_open(body, where, redact))
         if matrix.result_type != "matrix":
-            what = f"answered with a {matrix.result_type[:20]}, not the matrix that a range selector gives"
+            what = f"answered with a {redact(matrix.result_type)[:20]}, not the matrix that a range selector gives"
             raise QueryError(Refusal("execution", what))
         series = _SERIES.decode(matrix.result) or []
     except DECODE_ERRORS as error:
@@ -147,10 +146,10 @@ def read_matrix(body: bytes, *, where: str) -> RawSeries:
     return RawSeries([each.metric for each in series], number[finite], time_ms, value[finite])
 
 
-def read_names(body: bytes, *, where: str) -> list[str]:
+def read_names(body: bytes, *, where: str, redact: Callable[[str], str] = str) -> list[str]:
     """Read the answer to a question for names; errors as of :func:`read_matrix`."""
     try:
-        return _NAMES.decode(_open(body, where)) or []
+        return _NAMES.decode(_open(body, where, redact)) or []
     except DECODE_ERRORS as error:
         raise _no_answer(str(error), where) from error
 
@@ -160,7 +159,7 @@ def read_refusal(body: bytes) -> Refusal:
     try:
         answer = _REFUSALS.decode(body)
     except DECODE_ERRORS:
-        return Refusal(None, web_page(body) or _first_line(body))
+        return Refusal(None, words_of(body))
     # The API calls it error; gateways before it (Kubernetes' API server, Grafana) call it message.
     said = [text for text in (answer.error, answer.message, answer.reason) if isinstance(text, str) and text]
     kind = str(answer.error_type) if isinstance(answer.error_type, str) and answer.error_type else "unknown"
@@ -168,12 +167,8 @@ def read_refusal(body: bytes) -> Refusal:
     return Refusal(kind if answer.status == "error" else None, message)
 
 
-def _first_line(body: bytes) -> str:
-    return (body[:_LONGEST_LINE].decode("utf-8", "replace").splitlines() or [""])[0].strip()
-
-
-def _open(body: bytes, where: str) -> msgspec.Raw:
-    page = web_page(body)
+def _open(body: bytes, where: str, redact: Callable[[str], str]) -> msgspec.Raw:
+    page = web_page(body, redact)
     if page is not None:
         what = f"the answer is not Prometheus' but a web page ({page})"
         hint = (
@@ -182,11 +177,11 @@ def _open(body: bytes, where: str) -> msgspec.Raw:
         raise InputError(what, where=where, hint=hint)
     answer = _ANSWERS.decode(body.removeprefix(_BYTE_ORDER_MARK))
     if answer.status != "success":
-        raise QueryError(Refusal(answer.error_type or "unknown", one_line(answer.error or answer.status)))
+        raise QueryError(Refusal(answer.error_type or "unknown", one_line(redact(answer.error or answer.status))))
     if answer.is_partial:
         raise PodlabError("the answer is only a part: some of its storage is away", where=where, hint="try again")
     for warning in (answer.warnings or [])[:1]:
-        log.warning("%s: the answer may be incomplete: %s", where, one_line(warning))
+        log.warning("%s: the answer may be incomplete: %s", where, one_line(redact(warning)))
     return answer.data
 
 
@@ -284,6 +279,10 @@ class PrometheusApi:
         if self._http.token is not None:
             self._http.headers["Authorization"] = f"Bearer {self._http.token}"
 
+    def redact(self, text: str) -> str:
+        """Take secrets out of a text of the server."""
+        return self._http.redact(text)
+
     @property
     def name(self) -> str:
         """The address, for errors and reports."""
@@ -343,13 +342,12 @@ class PrometheusApi:
         headers = headers or {"Content-Type": "application/x-www-form-urlencoded"}
         answer = self._http.send(method, address, where=self.name, body=content, headers=headers, max_bytes=max_bytes)
         if not answer.is_success:
-            refused = read_refusal(answer.body)
-            raise (explain or self._refused)(answer, refused._replace(message=self._http.redact(refused.message)))
+            raise (explain or self._refused)(answer, read_refusal(answer.body))
         return answer.body
 
     def refusal(self, refused: Refusal) -> PodlabError:
         """Turn a server's refusal into one clear line."""
-        message = self._http.redact(refused.message)
+        message = refused.message
         if refused.kind in ("timeout", "canceled"):
             what = f"the server gave up: {message}"
             return PodlabError(what, where=self.name, hint="fetch a shorter span or try again")
@@ -395,7 +393,7 @@ class PrometheusApi:
             return PodlabError(f"the server is asked too often: {message}", where=self.name, hint="try again later")
         if answer.is_redirect or status in _NO_PATH:
             leads = answer.headers.get("Location", "").partition("?")[0]
-            message = f"it leads to {self._http.redact(leads)}" if answer.is_redirect and leads else message
+            message = f"it leads to {leads}" if answer.is_redirect and leads else message
             what = f"there is no Prometheus API at this address: {status} {message}"
             hint = "set prometheus_url to what stands before /api/v1, such as http://mimir/prometheus"
             return NoSuchPathError(what, where=self.name, hint=hint)

@@ -306,7 +306,7 @@ class PrometheusReader:
     def _ask_names(self, path: str, selectors: list[str], since_ms: int, until_ms: int) -> set[str] | None:
         form = {"match[]": selectors, "start": _seconds(since_ms), "end": _seconds(until_ms)}
         try:
-            return set(read_names(self.api.ask(path, form), where=self.api.name))
+            return set(read_names(self.api.ask(path, form), where=self.api.name, redact=self.api.redact))
         except NoSuchPathError:
             # Some servers and gateways answer questions for samples only; those will show whether there is an API.
             return None
@@ -331,7 +331,8 @@ class PrometheusReader:
             }  # fmt: skip
             answer = self.api.ask("query", form, max_bytes=self.max_answer_bytes)
             try:
-                return read_matrix(answer, where=self.api.name).between(start_ms, end_ms), len(answer)
+                raw = read_matrix(answer, where=self.api.name, redact=self.api.redact)
+                return raw.between(start_ms, end_ms), len(answer)
             except QueryError as error:
                 raise self.api.refusal(error.refusal) from None
 
