@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +11,8 @@ import pandas as pd
 
 from podlab.data.catalogue import CATALOGUE, MEASURED_METRICS
 from podlab.data.samples import MISSING_NUMBERS, check_samples, is_missing, known_text
-from podlab.errors import InputError, first_line
-from podlab.files import decode_text, readable
+from podlab.errors import InputError
+from podlab.importing.readers import read_table
 
 _RULE = re.compile(
     r"(?P<given>[^=]+)=(?P<rate>rate:)?(?P<column>\w+)(?:\*(?P<factor>[0-9.eE+-]+))?(?::(?P<written>.+))?"
@@ -66,7 +64,9 @@ def parse_mapping(text: str) -> tuple[Rule, ...]:
         try:
             factor = float(match["factor"] or 1.0)
         except ValueError:
-            raise InputError(f"{match['factor']!r} is not a number", where="--mapping", hint=_HOW) from None
+            factor = 0.0
+        if not 0 < factor < float("inf"):
+            raise InputError(f"{match['factor']!r} is not a number above 0", where="--mapping", hint=_HOW)
         rules.append(Rule(match["given"].strip(), column, factor, rate, written))
     columns = [rule.column for rule in rules]
     if "time" not in columns:
@@ -84,27 +84,17 @@ def read_series(path: Path, rules: tuple[Rule, ...]) -> pd.DataFrame:
     left out. Raises InputError if the file cannot be read, lacks a column, holds what is not a number, or what could be
     read in two ways.
     """
-    try:
-        with readable(path), warnings.catch_warnings():
-            # A separator at the end of each row must not make the first column an index, and move all others;
-            # more values than columns are an error.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            # As text: a service may be called 007, and what is guessed is guessed differently in each file.
-            table = pd.read_csv(
-                io.StringIO(decode_text(path.read_bytes())),
-                index_col=False, dtype="str", keep_default_na=False, na_values="",
-            )  # fmt: skip
-    except (ValueError, pd.errors.ParserWarning) as error:
-        raise InputError(f"is not a CSV file: {first_line(error)}", where=str(path)) from None
-    table = table.apply(known_text, where=str(path))
+    table = read_table(path, "csv").rows.apply(known_text, where=str(path))
     absent = [rule.given for rule in rules if rule.given not in table]
     if absent:
         has = ", ".join(map(str, table.columns[:20]))
         raise InputError(f"column {absent[0]!r} is missing", where=str(path), hint=f"it has {has}")
-    samples = pd.DataFrame({"pod": path.stem, "container": "series"}, index=table.index)
     time = next(rule for rule in rules if rule.column == "time")
-    samples["time"] = _times(table[time.given], time, path)
-    step_s = samples["time"].diff().dt.total_seconds().fillna(0.0).clip(lower=0.0)
+    # In their order, for what has grown since the row before: many tools write the newest first.
+    times = _times(table[time.given], time, path).sort_values(kind="stable")
+    table = table.loc[times.index]
+    samples = pd.DataFrame({"pod": path.stem, "container": "series", "time": times}, index=times.index)
+    step_s = times.diff().dt.total_seconds().fillna(0.0)
     for rule in rules:
         if rule.column == "service":
             samples["service"] = table[rule.given]
@@ -171,8 +161,8 @@ def _numbers(given: pd.Series, path: Path) -> pd.Series:
 
 def _refuse(given: pd.Series, bad: pd.Series, what: str, path: Path, hint: str | None = None) -> None:
     if bad.any():
-        row = int(bad.to_numpy().argmax())
-        shown = "nothing" if pd.isna(given.iloc[row]) else repr(str(given.iloc[row])[:60])
+        row = bad.index[bad].min()
+        shown = "nothing" if pd.isna(given[row]) else repr(str(given[row])[:60])
         raise InputError(f"column {given.name!r}, row {row + 1}: {shown} {what}", where=str(path), hint=hint)
 
 

@@ -98,6 +98,9 @@ def _from_rows(
         return ForeignTable.of(pd.DataFrame(), [], "line", path)
     (header, _), *data = filled
     names = [name.strip() for name in header]
+    if data and all(len(row) == len(names) + 1 and not row[-1] for row, _ in data):
+        # A separator ends each row, and not the header.
+        data = [(row[:-1], line) for row, line in data]
     for row, line in data:
         if len(row) != len(names):
             what = f"line {line} has {len(row)} fields, not {len(names)}: {_begin_of(text, line, newline='')}"
@@ -336,7 +339,7 @@ def _read_json_lines(path: Path) -> ForeignTable:
 
 def _read_object(line: str, number: int, text: str) -> dict[str, str | None]:
     try:
-        row = json.loads(line, object_pairs_hook=_once)
+        row = json.loads(line, object_pairs_hook=_once, parse_int=_integer)
         if not isinstance(row, dict):
             raise ValueError(f"line {number} is not an object: {_begin_of(text, number)}")
         fields = {k: v if isinstance(v, str) or v is None else json.dumps(v) for k, v in row.items()}
@@ -351,6 +354,11 @@ def _read_object(line: str, number: int, text: str) -> dict[str, str | None]:
     except RecursionError as error:
         raise ValueError(f"line {number}: is nested too deeply: {_begin_of(text, number)}") from error
     return fields
+
+
+def _integer(digits: str) -> int | str:
+    """Read a number; one of thousands of digits, which takes Python long, stays a text, which is no number."""
+    return int(digits) if len(digits) < _MOST_SHOWN else digits
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -31,7 +31,9 @@ def test_a_public_format_is_read(tmp_path: Path) -> None:
         ("cpu=cpu_usage_nanocores", "no column is mapped to time"),
         ("t=time,x=temperature", "'temperature' is not a metric"),
         ("t=time,x=rate:memory_rss_bytes", "is not a counter"),
-        ("t=time,x=memory_rss_bytes*1e", "'1e' is not a number"),
+        ("t=time,x=memory_rss_bytes*1e", "'1e' is not a number above 0"),
+        ("t=time,x=memory_rss_bytes*1e400", "'1e400' is not a number above 0"),
+        ("t=time,x=memory_rss_bytes*-1", "'-1' is not a number above 0"),
         ("t=time,x=rx_bytes,y=rate:rx_bytes", "rx_bytes is to come from two columns; keep one"),
     ],
 )
@@ -48,8 +50,10 @@ def test_mistakes_in_a_mapping_are_told(mapping: str, said: str) -> None:
         ("t,x\n0001-01-01,1\n", "is not a time between"),
         ('t,x\n0,1\n1,"1,5"\n', "column 'x', row 2: '1,5' is not a number"),
         ("t,y\n1,1\n", "column 'x' is missing; it has t, y"),
-        ("", "is not a CSV file"),
-        ("t,x\n0,1,5\n1,2,6\n", "is not a CSV file: Length of header or names does not match"),
+        ("", "no rows"),
+        ("t,x\n0,1,5\n1,2,6\n", "not a readable csv file: line 2 has 3 fields, not 2"),
+        ("t,x,x\n0,1,2\n", r"column 'x' is missing; it has t, x \(1\), x \(2\)"),
+        ("PK\x03\x04", "is not text, but zip"),
     ],
 )
 def test_files_that_do_not_fit_are_told(tmp_path: Path, content: str, said: str) -> None:
@@ -76,6 +80,24 @@ def test_a_label_that_is_neither_0_nor_1_is_told(tmp_path: Path) -> None:
 def test_a_separator_at_the_end_of_each_row_moves_no_column(tmp_path: Path) -> None:
     samples = read(tmp_path, "t,x,y\n0,1,7,\n1,2,7,\n", "t=time,x=memory_rss_bytes")
     assert samples["memory_rss_bytes"].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_what_separates_fields_and_the_encoding_are_found(tmp_path: Path, separator: str) -> None:
+    content = "t,x\n0,1\n1,2\n".replace(",", separator)
+    (tmp_path / "a.csv").write_bytes(content.encode("utf-16"))
+    samples = read_series(tmp_path / "a.csv", parse_mapping("t=time,x=memory_rss_bytes"))
+    assert samples["memory_rss_bytes"].tolist() == [1.0, 2.0]
+
+
+def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:
+    rows = [f"{n},{n * 10},{n % 2}" for n in range(6)]
+    mapping = "t=time,x=rate:rx_bytes,y=anomaly"
+    forward = read(tmp_path, "t,x,y\n" + "\n".join(rows), mapping)
+    assert forward["rx_bytes"].tolist() == [0, 10, 30, 60, 100, 150]
+    pd.testing.assert_frame_equal(read(tmp_path, "t,x,y\n" + "\n".join(reversed(rows)), mapping), forward)
+    with pytest.raises(InputError, match="column 'x', row 2: 'much' is not a number"):
+        read(tmp_path, "t,x,y\n5,1,0\n4,much,0\n3,1,0\n", mapping)
 
 
 def test_times_with_and_without_a_fraction_of_a_second(tmp_path: Path) -> None:

@@ -228,6 +228,20 @@ def test_flags_are_no_numbers(bring: Import, tmp_path: Path) -> None:
         bring((tmp_path / "t.parquet").read_bytes(), columns=[CPU], ending="parquet")
 
 
+def test_a_number_of_thousands_of_digits_is_named_by_its_line(bring: Import) -> None:
+    with pytest.raises(InputError, match=r"column 'cpu', line 1: '9999.*' is not a number"):
+        bring(JSON_LINE.replace(":1}", f":{'9' * 5000}}}"), columns=[CPU], ending="jsonl")
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_separator_that_ends_each_row_but_not_the_header(bring: Import, rows: int) -> None:
+    text = "pod,time,cpu\n" + "".join(f"a,{BEGIN_S + n},{n + 1},\n" for n in range(rows))
+    samples = bring(text, columns=[CPU]).samples
+    assert samples["cpu_usage_nanocores"].tolist() == list(range(1, rows + 1))
+    with pytest.raises(InputError, match="line 2 has 4 fields, not 3"):
+        bring(text.replace(",1,\n", ",1,x\n"), columns=[CPU])
+
+
 def test_a_text_with_a_unit_is_named_by_its_line(bring: Import) -> None:
     text = f'{{"pod":"a","time":{BEGIN_S},"mem":"1MiB / 2GiB"}}\n{{"pod":"a","time":{BEGIN_S},"mem":"1 apple"}}\n'
     with pytest.raises(InputError, match="column 'mem', line 2: '1 apple' is not a number with a unit of"):
