@@ -260,11 +260,9 @@ def shorten_name(name: str, most_bytes: int = 200) -> str:
 
 def names_inside(folder: Path) -> set[str]:
     """Name what is in a folder that shall be replaced, nothing if it is not there; InputError if it is no folder."""
-    if not folder.exists():
-        return set()
-    if not folder.is_dir() or folder.is_symlink():
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise InputError("is not a folder", where=str(folder), hint="choose another path")
-    return {path.name for path in folder.iterdir()}
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()
 
 
 @contextmanager
@@ -273,7 +271,8 @@ def _beside(target: Path) -> Iterator[Path]:
     folder: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=WORKING, dir=target.parent))
+        # From the root on: pyarrow takes a relative path that begins with ~ for one of a home folder.
+        folder = Path(tempfile.mkdtemp(prefix=WORKING, dir=target.parent.absolute()))
         # mkdtemp's mode 0700 would stay on a folder that is renamed out of it; the user's umask shall rule.
         yield folder
     except OSError as error:

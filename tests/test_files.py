@@ -8,10 +8,20 @@ import os
 import stat
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from podlab.errors import InputError
-from podlab.files import atomic_file, atomic_folder, refuse_inputs, refuse_unwritable, sha256_of, shorten_name
+from podlab.files import (
+    atomic_file,
+    atomic_folder,
+    names_inside,
+    refuse_inputs,
+    refuse_unwritable,
+    sha256_of,
+    shorten_name,
+)
 
 
 def test_a_file_takes_its_place_when_complete(tmp_path: Path) -> None:
@@ -60,6 +70,23 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
         write_half_and_fail()
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_a_folder_that_is_called_as_a_home_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    target = Path("~") / "a.parquet"
+    with atomic_file(target) as temporary:
+        pq.write_table(pa.table({"x": [1]}), temporary)
+    assert target.stat().st_size > 0
+
+
+@pytest.mark.parametrize("leads_to", ["folder", "nowhere", "link"])
+def test_a_link_is_no_folder_that_may_be_replaced(tmp_path: Path, leads_to: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / leads_to)
+    with pytest.raises(InputError, match="link: is not a folder"):
+        names_inside(tmp_path / "link")
+    assert names_inside(tmp_path / "nowhere") == set()
 
 
 def test_a_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from podlab.errors import InputError, PodlabError
 from podlab.progress import stop_on_sigterm
 
 _STOPPED = 130
+#: By which joblib's processes are limited; read where it would be no line.
+_CORES = "LOKY_MAX_CPU_COUNT"
 
 app = App(
     name="podlab",
@@ -88,6 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not _is_text(word):
             shown = repr(os.fsencode(word))[1:]
             return _fail(f"{shown}: is not UTF-8 text; rename the file", InputError.exit_code, as_json)
+    if not os.environ.get(_CORES, "1").strip().isdecimal():
+        return _fail(f"{_CORES}: is not a number of cores; correct or unset it", InputError.exit_code, as_json)
     try:
         # What is half-written, and processes that were started, shall go when CI or `timeout` ends a command, too.
         with stop_on_sigterm():

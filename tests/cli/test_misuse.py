@@ -34,6 +34,13 @@ def test_a_bad_value_is_told_by_the_option_that_it_was_given_with(
     assert option in call(words[0], "--help").out
 
 
+def test_a_number_of_cores_that_is_none_is_told_by_its_variable(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "all")
+    called = call("fit", "x.parquet", "--out", "model")
+    assert called.exit_code == 2
+    assert called.err == "podlab: LOKY_MAX_CPU_COUNT: is not a number of cores; correct or unset it\n"
+
+
 @pytest.mark.parametrize("words", [("--version",), ("lab", "list", "--json"), ("lab", "list")])
 def test_output_into_a_file_on_a_full_disk_is_told_in_one_line(words: tuple[str, ...]) -> None:
     with Path("/dev/full").open("w") as full:
