@@ -90,6 +90,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not _is_text(word):
             shown = repr(os.fsencode(word))[1:]
             return _fail(f"{shown}: is not UTF-8 text; rename the file", InputError.exit_code, as_json)
+    try:
+        Path.cwd()
+    except OSError:
+        return _fail("the working folder is gone; change into another one", InputError.exit_code, as_json)
     if not os.environ.get(_CORES, "1").strip().isdecimal():
         return _fail(f"{_CORES}: is not a number of cores; correct or unset it", InputError.exit_code, as_json)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,8 +31,14 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def escape_what_cannot_be_shown() -> None:
-    """Let text that a terminal or file cannot take (ASCII in cron, names that are no UTF-8) be escaped, not lost."""
-    for stream in (sys.stdout, sys.stderr):
+    """Let text that a terminal or file cannot take (ASCII in cron, names that are no UTF-8) be escaped, not lost.
+
+    What was closed (``>&-``) gives way to what discards everything, so that no file gets its number.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from podlab.cli import main
 from tests.support.command import Call
 
 
@@ -32,6 +33,29 @@ def test_a_bad_value_is_told_by_the_option_that_it_was_given_with(
     assert called.exit_code == 2
     assert called.err.startswith(f"podlab: {option}: ")
     assert option in call(words[0], "--help").out
+
+
+@pytest.mark.parametrize(
+    "words", [("import", "a", "--mapping", "m", "--out", "x.csv"), ("run", "x.ipynb"), ("doctor",)]
+)
+def test_a_working_folder_that_is_gone_is_one_line(
+    call: Call, words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    called = call(*words)
+    assert called.exit_code == 2
+    assert called.err == "podlab: the working folder is gone; change into another one\n"
+
+
+@pytest.mark.parametrize(
+    "words", [("lab", "list"), ("lab", "list", "--json"), ("--version",), ("models", "list", "/nowhere")]
+)
+def test_output_that_was_closed_is_discarded(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    assert main(words) == (2 if "/nowhere" in words else 0)
 
 
 def test_a_number_of_cores_that_is_none_is_told_by_its_variable(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
