@@ -26,7 +26,7 @@ from pydantic_settings import (
 
 from podlab.data.units import format_duration, parse_duration_s
 from podlab.errors import InputError
-from podlab.files import decode_text, read_toml
+from podlab.files import decode_text, read_toml, refuse_device
 from podlab.plugins import SINKS, SOURCES
 from podlab.secret_text import clean_password, clean_token
 
@@ -347,6 +347,7 @@ class Settings(BaseSettings):
 
 
 def _read_secret(path: Path, name: str) -> str:
+    refuse_device(path)
     try:
         return decode_text(path.read_bytes())
     except (OSError, UnicodeDecodeError) as error:

@@ -41,9 +41,16 @@ def explain_os_error(error: OSError, path: Path) -> InputError:
     return InputError(what, where=str(path), hint=hint)
 
 
+def refuse_device(path: Path) -> None:
+    """Refuse to read a device, such as /dev/zero, which has no end; raises InputError."""
+    if path.is_char_device() or path.is_block_device():
+        raise InputError("is a device, not a file", where=str(path))
+
+
 @contextmanager
 def readable(path: Path | str) -> Iterator[None]:
-    """Turn the system's refusal to read a file into one clear line."""
+    """Turn the system's refusal to read a file into one clear line; also for :func:`refuse_device`."""
+    refuse_device(Path(path))
     try:
         yield
     except FileNotFoundError:

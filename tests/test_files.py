@@ -12,16 +12,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from podlab.config import load_settings
+from podlab.data.labels import read_label_table
+from podlab.data.recordings import read_recording
 from podlab.errors import InputError
 from podlab.files import (
     atomic_file,
     atomic_folder,
     names_inside,
+    read_toml,
     refuse_inputs,
     refuse_unwritable,
     sha256_of,
     shorten_name,
 )
+from podlab.importing.readers import read_table
+from podlab.notebook.run import read_notebook
 
 
 def test_a_file_takes_its_place_when_complete(tmp_path: Path) -> None:
@@ -164,6 +170,19 @@ def test_what_is_no_file_is_refused_before_any_work_and_stays(tmp_path: Path) ->
             pytest.fail("it began to write")
     assert sorted(os.listdir(tmp_path)) == ["folder", "pipe"]
     assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
+def test_a_device_is_not_read_as_it_may_have_no_end(device: str, tmp_path: Path) -> None:
+    path = tmp_path / "link"
+    path.symlink_to(device)
+    settings = load_settings(influxdb_password_file=path)
+    for read in (
+        read_toml, read_recording, read_label_table, lambda path: read_table(path, "csv"), read_notebook,
+        lambda _: settings.secret("influxdb_password"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match="link: is a device, not a file"):
+            read(path)
 
 
 def test_what_cannot_be_written_is_known_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

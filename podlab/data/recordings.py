@@ -261,7 +261,7 @@ def _read_file(path: Path, left_out: set[str]) -> pd.DataFrame:
         head = file.read(len(_PARQUET_MAGIC))
         size = file.seek(0, 2)
         file.seek(max(0, size - len(_PARQUET_MAGIC)))
-        tail = file.read()
+        tail = file.read(len(_PARQUET_MAGIC))
     if size == 0:
         raise InputError("the file is empty", where=where, hint="collect or record again")
     if head == _PARQUET_MAGIC:

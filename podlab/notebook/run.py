@@ -32,7 +32,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from podlab.errors import InputError, PodlabError
-from podlab.files import atomic_file
+from podlab.files import atomic_file, refuse_device
 from podlab.notebook.pages import FAILURE, write_notebook_page
 from podlab.notebook.parameters import parse_parameters, read_parameters
 from podlab.notebook.redact import pack, redact, redact_text, secret_values
@@ -144,6 +144,7 @@ def read_notebook(path: Path) -> NotebookNode:
     Raises InputError if there is none, or it is not one.
     """
     where = str(path)
+    refuse_device(path)
     try:
         notebook = _to_current_format(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
