@@ -99,6 +99,7 @@ def test_pages_of_any_size_give_the_same(api: KubeApi, connection: ApiConnection
     api.requests.clear()
     assert_frame_equal(read_inventory(connection, page_size=page_size), expected)
     assert len(expected) == 7
+    assert expected.index.tolist() == list(range(7))
     assert sum(request.resource == "pods" for request in api.requests) == -(-7 // page_size)
     assert sum(request.resource == "nodes" for request in api.requests) == -(-7 // page_size)
 
