@@ -171,4 +171,4 @@ def test_an_alarm_is_a_point_of_a_measurement_of_its_own(influxd: Influxd, datab
     [series] = result["series"]
     [row] = [dict(zip(series["columns"], values, strict=True)) for values in series["values"]]
     assert (row["time"], row["service"], row["kind"], row["score"]) == (1_767_600_320_500, "redis", "anomalous", 0.9999)
-    assert row["drivers"] == "rx_bytes, memory_rss_bytes"
+    assert (row["drivers"], row["lasted_s"], row["untold"]) == ("rx_bytes, memory_rss_bytes", 20.5, 0)
