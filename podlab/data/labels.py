@@ -355,7 +355,7 @@ def _look_up_in_table(row: Mapping[Any, Any], answers: Answers) -> set[str]:
 
 _RUNTIME_PREFIX: Final = re.compile(r"[a-z-]+://")
 #: A digest by itself, also where a runtime has put its default registry before it.
-_DIGEST: Final = re.compile(r"(?:.*/)?(?:sha(?:1|224|256|384|512)|md5|blake[23]\w*)(?::.*|[_-]+[0-9a-f]{12,})?")
+_DIGEST: Final = re.compile(r"(?:.*/)?(?:sha(?:1|224|256|384|512)|md5|blake[23][0-9a-z]*)(?::.*|[_-]+[0-9a-f]{12,})?")
 #: An id, short as ``docker ps`` shows it or whole; either may have registry and tag put around it.
 _ID: Final = re.compile(r"(?:.*/)?[0-9a-f]{12,64}(?::.*)?")
 #: What tools write where there is no name.

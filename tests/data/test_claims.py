@@ -31,6 +31,7 @@ def claim(**row: Any) -> tuple[str | None, str | None]:
         ({"pod": "redis-exporter-0", "image": "oliver006/redis_exporter"}, ("redis_exporter", "image")),
         ({"pod": "redis-0"}, ("redis", "pod name")),
         ({"pod": "redis-0", "image": "sha256:7614ae9453d1d87e"}, ("redis", "pod name")),
+        ({"pod": "redis-0", "image": "blake2" + "_" * 100_000 + "!"}, ("blake2" + "_" * 100_000 + "!", "image")),
         ({"pod": "redis-mysql-0"}, (None, None)),
         ({}, (None, None)),
     ],
