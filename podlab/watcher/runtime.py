@@ -191,7 +191,7 @@ class ReloadableModel:
         self._key_file = key_file
         #: Why the folder's present content is not in use; None when it is.
         self.refused: str | None = None
-        self._signature = _signature(folder)
+        self._signature = _signature(folder, key_file)
         self._bundle = bundle.load(folder, key_file=key_file)
 
     @property
@@ -217,11 +217,11 @@ class ReloadableModel:
         return tuple(name for name in MEASURED_METRICS if name in used)
 
     def refresh(self) -> bool:
-        """Load the folder again if it changed; return whether another model is in use from now on.
+        """Load the folder again if it or the key changed; return whether another model is in use from now on.
 
         A bundle that is not complete (yet) is refused and the old one stays; the next change is looked at again.
         """
-        signature = _signature(self.folder)
+        signature = _signature(self.folder, self._key_file)
         if signature == self._signature:
             return False
         self._signature = signature
@@ -239,10 +239,10 @@ class ReloadableModel:
         return True
 
 
-def _signature(folder: Path) -> tuple[tuple[object, ...], ...]:
-    """Summarise a folder cheaply: it differs after any change."""
+def _signature(folder: Path, key_file: Path | None) -> tuple[tuple[object, ...], ...]:
+    """Summarise a folder and a key cheaply: it differs after any change."""
     try:
-        stats = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
+        stats = [(path.name, path.stat()) for path in (*sorted(folder.iterdir()), *([key_file] if key_file else []))]
     except OSError as error:
         return ((error.errno,),)
     return tuple((name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in stats)

@@ -116,3 +116,21 @@ def test_with_a_key_only_models_that_it_signed_are_used(
     assert slot.refresh()
     assert slot.name.startswith("other@")
     assert slot.refused is None
+
+
+def test_a_key_that_is_replaced_counts_at_once(
+    mount: Mount, small: dict[str, bytes], other: dict[str, bytes], tmp_path: Path
+) -> None:
+    private, public = write_keys(tmp_path)
+    later, later_public = write_keys(tmp_path, "later")
+    mount.put(small | {SIGNATURE: sign_files(small, private, name="any")})
+    slot = ReloadableModel(mount.folder, public)
+    mount.put(other | {SIGNATURE: sign_files(other, later, name="any")})  # before its key
+    assert not slot.refresh()
+    public.write_bytes(later_public.read_bytes())
+    assert slot.refresh()
+    assert (slot.name[:6], slot.refused) == ("other@", None)
+    public.write_bytes(write_keys(tmp_path, "last")[1].read_bytes())
+    assert not slot.refresh()
+    assert "is signed by another key" in str(slot.refused)
+    assert slot.name.startswith("other@")
