@@ -216,12 +216,19 @@ class ContainerRegistry:
             for change in changes:
                 self._changed[change.pod.uid] = None if change.kind == "gone" else change.pod
 
-    def update(self, steady_s: float) -> tuple[list[TrackedContainer], list[TrackedContainer]]:
-        """Apply the queued changes; return the containers that are new and those that are gone."""
+    def update(
+        self, steady_s: float
+    ) -> tuple[list[TrackedContainer], list[TrackedContainer], list[tuple[TrackedContainer, WatchedContainer]]]:
+        """Apply the queued changes; return the containers that are new, and those that are gone.
+
+        And, with what they are now, those whose workload or claim changed: a label was edited, or a controller was
+        deleted without its pods. Their :attr:`TrackedContainer.view` is still the one of before.
+        """
         with self._lock:
             changed, self._changed = self._changed, {}
         new: list[TrackedContainer] = []
         gone: list[TrackedContainer] = []
+        moved: list[tuple[TrackedContainer, WatchedContainer]] = []
         for uid, pod in changed.items():
             before = {(each.view.container, each.started_at): each for each in self._pods.pop(uid, ())}
             now: list[TrackedContainer] = []
@@ -230,7 +237,10 @@ class ContainerRegistry:
                     continue
                 tracked = before.pop((view.container, view.started_at), None)
                 if tracked is not None:
-                    tracked.view = view
+                    if _claimed(view) == _claimed(tracked.view):
+                        tracked.view = view
+                    else:
+                        moved.append((tracked, view))
                     now.append(tracked)
                 elif view.state == "running":
                     self._number += 1
@@ -246,7 +256,7 @@ class ContainerRegistry:
                 else [v for v in pod.containers if v.kind in KINDS and v.state == "waiting"]
             ):
                 self._not_started[uid] = tuple(waiting)
-        return new, gone
+        return new, gone, moved
 
     def containers(self) -> list[TrackedContainer]:
         """List all tracked containers; from any thread."""
@@ -259,6 +269,10 @@ class ContainerRegistry:
     def not_started(self) -> list[WatchedContainer]:
         """List the containers that wait for their start; from any thread."""
         return [view for waiting in list(self._not_started.values()) for view in waiting]
+
+
+def _claimed(view: WatchedContainer) -> tuple[str, str, str]:
+    return view.workload, view.app, view.image
 
 
 class DecisionTracker:

@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from math import nan
+from math import isnan, nan
 from typing import Final
 
 import numpy as np
@@ -206,7 +206,9 @@ class Watcher:
         before = self.model.identifier.services
         if self.model.refresh():
             self._tracker.renumber(before, self.model.identifier.services)
-            self._read_claims(self.registry.containers())
+            containers = self.registry.containers()
+            self._read_claims(containers)
+            self._resume(containers)
             if self.monitor is not None:
                 self.monitor.replace_model(self.model.library)
         metrics = self.model.metrics(anomalies=self.options.anomalies)
@@ -215,7 +217,7 @@ class Watcher:
 
     def _update_containers(self, steady_s: float) -> None:
         """Add new containers, with what was announced of them before a restart; drop those that are gone."""
-        new, gone = self.registry.update(steady_s)
+        new, gone, moved = self.registry.update(steady_s)
         for tracked in gone:
             self._notifier.forget(tracked.key)
         self._store.forget(tracked.key for tracked in gone)
@@ -223,11 +225,14 @@ class Watcher:
         for tracked in new:
             tracked.decision = self._store.get(tracked.key)
         self._read_claims(new)
-        self.workloads.remove(gone)
-        self.workloads.add(new)
+        self.workloads.remove([*gone, *(tracked for tracked, _ in moved)])
+        for tracked, view in moved:
+            tracked.view = view
+        others = [tracked for tracked, _ in moved]
+        self._read_claims(others)
+        self.workloads.add([*new, *others])
         self._tracker.add([tracked for tracked in new if tracked.decision is None])
-        services = self.model.identifier.services
-        self._tracker.resume([t for t in new if t.decision is not None and self._is_open(t.decision)], services)
+        self._resume([*new, *others])
         looked_at = [tracked.number for tracked in self._looked_at(steady_s)]
         self._buffer.keep(np.append(self._tracker.buffered(), np.array(looked_at, dtype=np.int64)))
         if self.monitor is not None:
@@ -238,12 +243,22 @@ class Watcher:
         if self.options.claims:
             read_claims(containers, self.model.identifier.services, self.options.aliases)
 
-    def _is_open(self, decision: DecisionRecord) -> bool:
-        """Whether a container with a decision of before a restart is to be checked further."""
+    def _resume(self, containers: Sequence[TrackedContainer]) -> None:
+        """Check containers further whose decision is of before a restart, or whose claim is another than before."""
+        there = {tracked.number for tracked in self._tracker.containers} if containers else set()
+        again = [
+            tracked
+            for tracked in containers
+            if tracked.number not in there and tracked.decision is not None and self._is_open(tracked, tracked.decision)
+        ]
+        self._tracker.resume(again, self.model.identifier.services)
+
+    def _is_open(self, tracked: TrackedContainer, decision: DecisionRecord) -> bool:
         if decision.service is None:
             return True
         young = self._clock.now() - decision.at_s < self.options.settle_s
-        return young and decision.service in self.model.identifier.services
+        unchecked = tracked.claim is not None and isnan(tracked.claim_p_value)
+        return (young or unchecked) and decision.service in self.model.identifier.services
 
     def _note_health(
         self, due: Sequence[TrackedContainer], fetched: FetchResult, fresh: bool, started_s: float

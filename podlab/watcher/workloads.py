@@ -51,7 +51,8 @@ class WorkloadVerdict(msgspec.Struct, frozen=True, gc=False):
     confidence: float  # probability of the service by the evidence of all replicas
     disagreeing: int  # replicas on which the decision is another
     named: tuple[tuple[str, str], ...]  # pods of some of them, and what these are
-    #: The service that its containers claim to run; None: none that the model knows, or not the same.
+    #: The service that its containers claim to run, of several the one that they fit least; None: none that the model
+    #: knows.
     claim: str | None = None
     #: Of that claim, by all replicas together; NaN where it cannot be told.
     p_value: float = nan
@@ -105,7 +106,8 @@ class WorkloadRegistry:
         self._rate = mismatch_rate
         self._members: dict[WorkloadKey, dict[int, TrackedContainer]] = {}
         self._stale: set[WorkloadKey] = set()
-        self._announced: set[tuple[FindingKind, WorkloadKey]] = set()
+        #: What was told of each, with the claim that did not hold.
+        self._announced: dict[WorkloadKey, set[tuple[FindingKind, str | None]]] = {}
 
     def add(self, containers: Iterable[TrackedContainer]) -> None:
         """Add new containers."""
@@ -139,7 +141,7 @@ class WorkloadRegistry:
                 verdicts[key] = _judge(key, list(members.values()))
             else:
                 verdicts.pop(key, None)
-                self._announced -= {("mismatch", key), ("miner-like", key)}
+                self._announced.pop(key, None)
         self._stale.clear()
         self.verdicts = verdicts
         checked = [each for each in verdicts.values() if not isnan(each.p_value)]
@@ -156,9 +158,12 @@ class WorkloadRegistry:
         )  # fmt: skip
         for kind, listed, rank in findings:
             for key, since in listed.items():
-                if steady_s - since.steady_s >= LASTING_S and (kind, key) not in self._announced:
-                    self._announced.add((kind, key))
-                    worst = min(self._members[key].values(), key=lambda each: (rank(each), each.view.pod))
+                told = self._announced.setdefault(key, set())
+                claim = self.verdicts[key].claim if kind == "mismatch" else None
+                if steady_s - since.steady_s >= LASTING_S and (kind, claim) not in told:
+                    told.add((kind, claim))
+                    own = [each for each in self._members[key].values() if claim in (None, each.claim)]
+                    worst = min(own, key=lambda each: (rank(each), each.view.pod))
                     found.append((kind, self.verdicts[key], worst, since.at_s))
         return found
 
@@ -220,8 +225,9 @@ def read_claims(containers: Sequence[TrackedContainer], services: Sequence[str],
     said = dict(zip(alike, claims, strict=True))
     for tracked, view in zip(containers, views, strict=True):
         claim = said[view.pod_uid, view.app, view.image, view.container]
-        tracked.claim = claim if claim in services else None
-        tracked.claim_p_value = nan
+        claim = claim if claim in services else None
+        if claim != tracked.claim:  # what an earlier model said of the same claim stands until the next check
+            tracked.claim, tracked.claim_p_value = claim, nan
 
 
 def _rank(tracked: TrackedContainer) -> float:
@@ -238,10 +244,14 @@ def _judge(key: WorkloadKey, replicas: list[TrackedContainer]) -> WorkloadVerdic
         for tracked in replicas
         if tracked.decision is not None and (prediction := tracked.decision.prediction) is not None
     ]
-    claims = {tracked.claim for tracked in replicas}
-    claim = claims.pop() if len(claims) == 1 else None
-    own = [tracked.claim_p_value for tracked in replicas if not isnan(tracked.claim_p_value)]
-    p_value = combine_p_values(own) if claim is not None and own else nan
+    by_claim: dict[str, list[float]] = {}
+    for tracked in replicas:
+        if tracked.claim is not None:
+            own = by_claim.setdefault(tracked.claim, [])
+            own += [] if isnan(tracked.claim_p_value) else [tracked.claim_p_value]
+    # Of several claims each counts (Bonferroni): a replica with another label must not hide what the others are.
+    tested = [(min(1.0, len(by_claim) * combine_p_values(own)), claim) for claim, own in by_claim.items() if own]
+    p_value, claim = min(tested, default=(nan, min(by_claim, default=None)))
     does = most_miner_like(each.behaviour for each in replicas)
     miner = None if does is None else (round(does.miner_score, 4), does.text)
     if not seen:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from msgspec import structs
+
 from podlab.kubernetes.objects import Change, WatchedPod
 from podlab.watcher.containers import ContainerRegistry
 from tests.support.synthetic import EPOCH
@@ -14,7 +16,7 @@ START = EPOCH.to_pydatetime()
 
 def take(registry: ContainerRegistry, *pods: WatchedPod, kind: str = "changed") -> tuple[list[str], list[str]]:
     registry.put([Change(kind, pod) for pod in pods])  # type: ignore[arg-type]
-    met, left = registry.update(0.0)
+    met, left, _ = registry.update(0.0)
     return [tracked.view.pod_uid for tracked in met], [tracked.view.pod_uid for tracked in left]
 
 
@@ -36,7 +38,7 @@ def test_one_name_with_another_uid_is_another_pod() -> None:
     registry = ContainerRegistry()
     take(registry, make_watched("web", "1", START))
     registry.put([Change("gone", make_watched("web", "1", START)), Change("added", make_watched("web", "2", START))])
-    met, left = registry.update(0.0)
+    met, left, _ = registry.update(0.0)
     assert [tracked.view.pod_uid for tracked in (*met, *left)] == ["2", "1"]
 
 
@@ -73,5 +75,15 @@ def test_a_thousand_changes_of_one_pod_take_the_room_of_one() -> None:
     registry = ContainerRegistry()
     for number in range(1000):
         registry.put([Change("changed", make_watched("web", "1", START + timedelta(seconds=number)))])
-    met, left = registry.update(0.0)
+    met, left, _ = registry.update(0.0)
     assert (len(met), len(left)) == (1, 0)
+
+
+def test_who_belongs_to_another_workload_or_claims_something_else_is_told_with_what_it_is_now() -> None:
+    registry = ContainerRegistry()
+    take(registry, make_watched("web", "1", START))
+    changed = make_watched("web", "1", START)
+    changed = structs.replace(changed, containers=(structs.replace(changed.containers[0], app="redis"),))
+    registry.put([Change("changed", changed)])
+    met, left, [(tracked, view)] = registry.update(0.0)
+    assert (met, left, tracked.view.app, view.app) == ([], [], "", "redis")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -12,9 +13,10 @@ from podlab.data.catalogue import FEATURE_METRICS
 from podlab.identify import fit
 from podlab.kubernetes.objects import WatchedPod
 from podlab.model import bundle
+from podlab.watcher.notify import StateStore
 from podlab.watcher.sinks import make_event
 from tests.support.synthetic import make_miner, make_samples
-from tests.support.watching import RecordingSink, make_bench, pods_of
+from tests.support.watching import Bench, RecordingSink, make_bench, pods_of
 from tests.watcher.conftest import MakeBench
 from tests.watcher.test_status import serving
 
@@ -151,3 +153,92 @@ def test_a_workload_that_works_like_a_miner_is_told_of_once(tmp_path: Path) -> N
     here.run(10)
     with serving(here) as client:
         assert "podlab_miner_like{" not in client.get("/metrics").text
+
+
+def relabelled(pod: WatchedPod, **changed: str) -> WatchedPod:
+    inside = tuple(msgspec.structs.replace(each, **changed) for each in pod.containers)
+    return msgspec.structs.replace(pod, containers=inside)
+
+
+def told_of(here: Bench, kind: str = "mismatch") -> list[str]:
+    return [line["claim"] for line in here.lines if line["event"] == kind]
+
+
+def one_that_claims_to_be_the_other(samples: pd.DataFrame) -> tuple[list[WatchedPod], str, str]:
+    """Pods of which the first claims to be the other service: the pods, what it is, and what it claims to be."""
+    first = samples.iloc[0]
+    other = {"redis": "nginx", "nginx": "redis"}[first["service"]]
+    return claiming(pods_of(samples), samples, **{first["pod"].replace("-", "_"): other}), first["service"], other
+
+
+def test_a_mismatch_outlives_its_owner_and_ends_with_its_pod(samples: pd.DataFrame, tester: Path) -> None:
+    here = make_bench(samples, tester, settle_s=60)
+    [first, *others], _, other = one_that_claims_to_be_the_other(samples)
+    here.appear(relabelled(first, workload="Deployment/db"), *others)
+    here.run(200)
+    assert [key.workload for key in here.watcher.workloads.mismatches] == ["Deployment/db"]
+    here.appear(first)  # as "kubectl delete --cascade=orphan" leaves it
+    here.run(20)
+    assert told_of(here) == [other]
+    assert [key.workload for key in here.watcher.workloads.mismatches] == [f"Pod/{first.name}"]
+    here.vanish(first)
+    here.run(20)
+    assert here.watcher.workloads.mismatches == {}
+    assert len(here.watcher.workloads.verdicts) == len(others)
+
+
+def test_a_claim_that_is_edited_is_checked_and_told_of_anew(samples: pd.DataFrame, tester: Path) -> None:
+    here = make_bench(samples, tester)
+    [first, *others] = claiming(pods_of(samples), samples)
+    _, _, other = one_that_claims_to_be_the_other(samples)
+    here.appear(first, *others)
+    here.run(60)
+    assert here.watcher.workloads.claims() == {"consistent": len(others) + 1, "mismatch": 0, "cannot tell": 0}
+    here.appear(relabelled(first, app=other))
+    here.run(100)
+    assert told_of(here) == [other]
+    here.appear(first)
+    here.run(20)
+    assert here.watcher.workloads.claims() == {"consistent": len(others), "mismatch": 0, "cannot tell": 1}
+
+
+def test_claims_are_checked_again_after_a_restart(samples: pd.DataFrame, tester: Path, tmp_path: Path) -> None:
+    pods, _, other = one_that_claims_to_be_the_other(samples)
+    for _ in range(2):
+        begin_s = samples["time"].min().timestamp() + (0 if not (tmp_path / "state").exists() else 200)
+        here = make_bench(samples, tester, settle_s=60, store=StateStore(tmp_path / "state"), begin_s=begin_s)
+        here.appear(*pods)
+        here.run(190)
+        assert here.watcher.workloads.claims() == {"consistent": len(pods) - 1, "mismatch": 1, "cannot tell": 0}
+        assert told_of(here) == [other]
+        assert here.watcher.active == 0
+
+
+def test_a_mismatch_stands_when_another_model_takes_over(samples: pd.DataFrame, tester: Path, tmp_path: Path) -> None:
+    shutil.copytree(tester, tmp_path / "model")
+    here = make_bench(samples, tmp_path / "model", settle_s=60)
+    pods, _, other = one_that_claims_to_be_the_other(samples)
+    here.appear(*pods)
+    here.run(200)
+    bundle.save(bundle.load(tester).identifier, tmp_path / "model", name="another")
+    here.vanish(pods[-1])  # so that verdicts are made anew
+    here.run(200)
+    assert here.watcher.model.name.startswith("another@")
+    assert here.watcher.workloads.claims() == {"consistent": len(pods) - 2, "mismatch": 1, "cannot tell": 0}
+    assert told_of(here) == [other]
+
+
+def test_a_replica_with_another_label_does_not_hide_the_mismatch_of_the_others(
+    samples: pd.DataFrame, tester: Path
+) -> None:
+    here = make_bench(samples, tester)
+    service_of = samples.drop_duplicates("pod").set_index("pod")["service"]
+    pods = claiming(pods_of(samples), samples)
+    redis, nginx = ([pod for pod in pods if service_of[pod.name] == name] for name in ("redis", "nginx"))
+    together = [relabelled(pod, image="redis:7", workload="Deployment/db") for pod in nginx]
+    decoy = relabelled(redis[0], app="nginx", workload="Deployment/db")
+    here.appear(*together, decoy, *redis[1:])
+    here.run(140)
+    assert told_of(here) == ["redis"]
+    [line] = [line for line in here.lines if line["event"] == "mismatch"]
+    assert line["pod"] in {pod.name for pod in together}
