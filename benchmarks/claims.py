@@ -1,10 +1,10 @@
 """How well claims are checked at sites that training never saw: ``python -m benchmarks.claims``.
 
-Fits on alpha-1, alpha-2 and bravo-1, and checks claims of charlie-1 and delta-1: right ones, swapped ones, those of
-near relatives, and miners that claim to be a known service. A fleet is all containers of those sites; in each draw some
-get the claim of another service, and the mismatches over the fleet are counted. Intervals are over deployments. Then
-the miner score: with ``--learn`` it is learned anew first, and those of alpha and bravo are scored by weights that were
-learned without their deployment.
+Fits on alpha-1, alpha-2, alpha-4 and bravo-1, and checks claims of charlie-1 and delta-1: right ones, swapped ones,
+those of near relatives, and miners that claim to be a known service. A fleet is all containers of those sites; in each
+draw some get the claim of another service, and the mismatches over the fleet are counted; and one miner at a time joins
+the fleet. Intervals are over deployments. Then the miner score: with ``--learn`` it is learned anew first, and those of
+alpha and bravo are scored by weights that were learned without their deployment.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from podlab.identify import Identifier
 from podlab.identify.behaviour import MINER_LIKE, Behaviour, behaviours_of, learn_weights, miner_scores
 from podlab.identify.claims import MISMATCH_RATE, adjust_p_values, combine_p_values
 
-TRAIN, TEST = ("alpha-1", "alpha-2", "bravo-1"), ("charlie-1", "delta-1")
+TRAIN, TEST = ("alpha-1", "alpha-2", "alpha-4", "bravo-1"), ("charlie-1", "delta-1")
 #: Busy by themselves as miners are: what the miner score must not call miner-like.
 HARD = ("batch", "build-job", "checksums", "compiler", "compression", "image-encoder", "model-training", "numpy-batch",
         "video-encoder")  # fmt: skip
@@ -147,6 +147,9 @@ def main() -> None:
                             pair in like_miners
                             for pair in zip(p_values["service"], p_values["deployment"], strict=True)
                         ]
+                        line += [
+                            f"one in a fleet at {rate} {score_guests(own, p_values, rate)}" for rate in (0.05, 0.2)
+                        ]
                         p_values.loc[told, list(identifier.services)] = 0.0
                         line.append(f"or miner-like {share_below(p_values, claims, level)}")
             print(f"  p <= {level}: " + ", ".join(line))
@@ -241,6 +244,19 @@ def score_claims(
         for number, is_mismatch in enumerate(adjust_p_values(together) <= rate):
             (found if number in wrong else false).append((int(groups[number][0]), bool(is_mismatch)))
     return {"found": _estimate(found, p_values, seed), "false": _estimate(false, p_values, seed)}
+
+
+def score_guests(own: pd.DataFrame, guests: pd.DataFrame, rate: float) -> Estimate:
+    """Give the share of claims of one guest that are a mismatch in a fleet of rightly claimed containers.
+
+    Both tables are from :func:`claim_p_values`; the first has the fleet. ``rate`` is the false discovery rate.
+    """
+    right = [row[row["service"]] for _, row in own.iterrows()]
+    found = [
+        np.mean([adjust_p_values([*right, p])[-1] <= rate for p in row.to_numpy(np.float64)])
+        for _, row in guests[list(guests.columns[2:])].iterrows()
+    ]
+    return _mean(np.array(found), guests["deployment"].tolist(), seed=0)
 
 
 def _group(truth: NDArray[np.intp], replicas: int, rng: np.random.Generator) -> list[NDArray[np.intp]]:
