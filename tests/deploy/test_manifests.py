@@ -44,7 +44,8 @@ def test_all_is_in_the_namespace_podlab(folder: str, objects: Objects) -> None:
 def test_pods_are_restricted(folder: str, objects: Objects) -> None:
     """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted, and a read-only root."""
     for spec in pod_specs(objects(folder)).values():
-        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+        assert not {"hostNetwork", "hostPID", "hostIPC", "ephemeralContainers"} & set(spec)
+        assert not {"sysctls", "seLinuxOptions", "appArmorProfile"} & set(spec["securityContext"])
         assert spec["enableServiceLinks"] is False
         assert spec["securityContext"]["runAsNonRoot"] is True
         if folder == "overlays/openshift":  # where the cluster chooses whom, and refuses who chooses
@@ -56,7 +57,8 @@ def test_pods_are_restricted(folder: str, objects: Objects) -> None:
             assert set(volume) - {"name"} <= {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
             if "emptyDir" in volume:
                 assert volume["emptyDir"]["sizeLimit"]
-        for container in spec["containers"]:
+        for container in (*spec["containers"], *spec.get("initContainers", [])):
+            assert not any("hostPort" in port for port in container.get("ports", []))
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
