@@ -101,6 +101,16 @@ def test_containers_of_a_pod_share_the_moments_of_its_network(samples: pd.DataFr
     )
 
 
+def test_what_was_measured_before_a_container_began_is_not_of_it(samples: pd.DataFrame) -> None:
+    main = samples[samples["pod"] == samples["pod"].iloc[0]].head(44)
+    both = check_samples(pd.concat([main, main.tail(4).assign(container="side")]), where="both")
+    told = pd.concat([at_kubelet_cadence(both, seed) for seed in range(60)])
+    of_side = told.loc[told["container"] == "side", "rx_packets"]
+    # It is there for 4 s, and the network is measured each 10 to 20 s.
+    assert len(of_side) > 10
+    assert of_side.isna().mean() > 0.4
+
+
 def test_rates_of_the_network_stay_true(samples: pd.DataFrame, told: pd.DataFrame) -> None:
     true, thin = (make_windows(each, horizon_s=300.0, columns=["rx_bytes"]).cells[:, 0] for each in (samples, told))
     blind = make_windows(told.drop(columns="network_age_seconds"), horizon_s=300.0, columns=["rx_bytes"]).cells[:, 0]
