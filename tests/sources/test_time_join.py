@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podlab.sources.time_join import NOTHING, match_rows, nearest_rows, sampling_interval
+from podlab.sources.time_join import NOTHING, changes, match_rows, nearest_rows, sampling_interval
 
 ROWS = st.lists(st.tuples(st.integers(0, 3), st.integers(-20, 20)), max_size=25)
 
@@ -82,3 +82,8 @@ def test_a_row_just_within_the_tolerance_is_matched() -> None:
             group, np.array([10]), group, np.array([15]), tolerance=np.array([tolerance]), user=group
         )  # fmt: skip
         assert index.tolist() == [found]
+
+
+def test_a_row_differs_from_the_one_before_by_any_column_in_any_direction() -> None:
+    one, other = np.array([3, 1, 1, 2, 2]), np.array([0, 0, 0, 0, -1])
+    assert changes(one, other).tolist() == [True, True, False, True, True]
