@@ -251,14 +251,20 @@ class Watcher:
             for tracked in containers
             if tracked.number not in there and tracked.decision is not None and self._is_open(tracked, tracked.decision)
         ]
+        for tracked in again:
+            decision = tracked.decision
+            if decision is not None and decision.service is not None and not self._is_young(decision):
+                tracked.check_gap_s = self.options.settle_s  # one check will do, of samples that are not kept
         self._tracker.resume(again, self.model.identifier.services)
+
+    def _is_young(self, decision: DecisionRecord) -> bool:
+        return self._clock.now() - decision.at_s < self.options.settle_s
 
     def _is_open(self, tracked: TrackedContainer, decision: DecisionRecord) -> bool:
         if decision.service is None:
             return True
-        young = self._clock.now() - decision.at_s < self.options.settle_s
         unchecked = tracked.claim is not None and isnan(tracked.claim_p_value)
-        return (young or unchecked) and decision.service in self.model.identifier.services
+        return (self._is_young(decision) or unchecked) and decision.service in self.model.identifier.services
 
     def _note_health(
         self, due: Sequence[TrackedContainer], fetched: FetchResult, fresh: bool, started_s: float
