@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -230,13 +230,13 @@ def begin_now(samples: pd.DataFrame, seconds_ago: float) -> pd.DataFrame:
     return samples.assign(time=samples["time"] + shift, started_at=samples["started_at"] + shift)
 
 
-def run_pods(api: KubeApi, samples: pd.DataFrame) -> None:
-    """Let the pods that samples are of run in the test cluster."""
+def run_pods(api: KubeApi, samples: pd.DataFrame, images: Mapping[str, str] | None = None) -> None:
+    """Let the pods that samples are of run in the test cluster; ``images`` are by name of the pod."""
     for row in samples[[*INSTANCE_KEY]].drop_duplicates().itertuples():
         started_at = row.started_at.floor("s").strftime("%Y-%m-%dT%H:%M:%SZ")
         pod = make_pod(
             row.pod, namespace=row.namespace, uid=row.pod_uid, started_at=started_at,
-            images={row.container: "example.test/image:1"},
+            images={row.container: (images or {}).get(row.pod, "example.test/image:1")},
         )  # fmt: skip
         api.store.put("pods", pod)
 

@@ -7,10 +7,17 @@ from pathlib import Path
 
 import pandas as pd
 
+from podlab.data.catalogue import FEATURE_METRICS
+from podlab.identify import fit
+from podlab.model import bundle
+from podlab.model.signature import SIGNATURE, sign_files
 from tests.support.anomalous import alarms, make_containers, overload, pod_of
+from tests.support.bundles import write_keys
 from tests.support.influxd import Influxd
 from tests.support.kubeapi import KubeApi
+from tests.support.synthetic import make_miner, make_samples
 from tests.support.watch_process import WatchProcess, begin_now, events, play, run_pods
+from tests.support.watching import starting_together
 
 
 def test_pods_that_appear_are_identified_and_their_events_tell_the_truth(
@@ -76,3 +83,52 @@ def test_a_model_without_detectors_is_refused_where_anomalies_are_looked_for(
     assert watcher.errors.strip().endswith(
         f"{model}: has no detectors; fit the model again, or leave watch_anomalies off"
     )
+
+
+def test_a_false_claim_and_a_miner_are_told_of_once_and_no_foreign_model_takes_over(
+    watch_api: KubeApi, influxd: Influxd, database: str, tmp_path: Path
+) -> None:
+    kinds = ("nginx", "redis")
+    training = make_samples(kinds, deployments_per_service=10, seconds=20, columns=FEATURE_METRICS)
+    folder = tmp_path / "model"
+    bundle.save(fit(training, jobs=1, horizons_s=(15.0,)), folder, name="tester")
+    private, public = write_keys(tmp_path)
+
+    def sign(key: Path) -> None:
+        files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != SIGNATURE}
+        (folder / SIGNATURE).write_bytes(sign_files(files, key, name="any"))
+
+    sign(private)
+    own = starting_together(make_samples(kinds, deployments_per_service=2, seconds=60, columns=FEATURE_METRICS, seed=5))
+    now = begin_now(pd.concat([own, make_miner(seconds=190)], ignore_index=True), 200.0)
+    images = {f"{row.pod}": f"{row.service}:1" for row in own.drop_duplicates("pod").itertuples()}
+    false = next(iter(images))
+    claim = next(name for name in kinds if not images[false].startswith(name))
+    images[false] = f"registry.example/team/{claim}@sha256:{64 * '0'}"
+    play(influxd, database, now)
+    settings = {"model_key_file": str(public)}
+    with WatchProcess(watch_api, tmp_path / "watcher", folder, influxd.url, database, settings=settings) as watcher:
+        run_pods(watch_api, now, images)
+        watcher.poll("/metrics", lambda text: 'podlab_claims{verdict="mismatch"} 1.0' in text)
+        sign(write_keys(tmp_path, "foreign")[0])
+        watcher.wait_for_log("is signed by another key")
+        with (folder / "model.json").open("ab") as file:
+            file.write(b" ")
+        watcher.wait_for_log("model.json: was changed")
+        assert "podlab_model_refused 1.0" in watcher.get("/metrics").text
+        watcher.wait_for(lambda lines: {"mismatch", "miner-like"} <= {line["event"] for line in lines})
+        assert watcher.end() == 0
+    refused = [line["message"] for line in watcher.lines if "is refused" in line["message"]]
+    assert len(refused) == 2
+    assert all("tester@" in each and "goes on" in each and "\n" not in each for each in refused)
+    told = [event for event in events(watch_api) if not event["reason"].startswith("Service")]
+    assert {(event["reason"], event["involvedObject"]["name"], event["type"]) for event in told} == {
+        ("IdentityMismatch", false, "Warning"), ("MinerLike", "guest-0", "Warning")
+    }  # fmt: skip
+    assert len(told) == 2
+    assert f"claims to be {claim} and behaves like" in next(
+        e["message"] for e in told if "claims to be" in e["message"]
+    )
+    # It looks and tells; nothing is ever done to a pod.
+    asked = {(request.verb, request.resource) for request in watch_api.requests if request.resource != "leases"}
+    assert asked <= {("list", "pods"), ("watch", "pods"), ("create", "events")}
