@@ -94,7 +94,6 @@ def read_series(path: Path, rules: tuple[Rule, ...]) -> pd.DataFrame:
     times = _times(table[time.given], time, path).sort_values(kind="stable")
     table = table.loc[times.index]
     samples = pd.DataFrame({"pod": path.stem, "container": "series", "time": times}, index=times.index)
-    step_s = times.diff().dt.total_seconds().fillna(0.0)
     for rule in rules:
         if rule.column == "service":
             samples["service"] = table[rule.given]
@@ -102,7 +101,7 @@ def read_series(path: Path, rules: tuple[Rule, ...]) -> pd.DataFrame:
             samples["anomaly"] = _labels(table[rule.given], rule, path)
         elif rule.column != "time":
             values = _numbers(table[rule.given], path) * rule.factor
-            samples[rule.column] = _as_column(values, rule, step_s)
+            samples[rule.column] = _as_column(values, rule, times)
     return check_samples(samples, where=str(path))
 
 
@@ -166,7 +165,10 @@ def _refuse(given: pd.Series, bad: pd.Series, what: str, path: Path, hint: str |
         raise InputError(f"column {given.name!r}, row {row + 1}: {shown} {what}", where=str(path), hint=hint)
 
 
-def _as_column(values: pd.Series, rule: Rule, step_s: pd.Series) -> pd.Series:
+def _as_column(values: pd.Series, rule: Rule, times: pd.Series) -> pd.Series:
     if rule.rate:
-        values = (values.fillna(0.0) * step_s).cumsum()
+        # A rate is that of the time since the last one that is known.
+        known = values.dropna()
+        grown = known * times[known.index].diff().dt.total_seconds().fillna(0.0)
+        values = grown.cumsum().reindex(values.index)
     return values.round() if CATALOGUE[rule.column].kind == "counter" else values

@@ -279,16 +279,16 @@ def as_counters(table: pd.DataFrame, columns: Sequence[Column], where: str) -> p
 
 
 def _summed(ordered: pd.DataFrame, key: list[str], column: Column, where: str) -> pd.Series:
-    values = ordered[column.metric]
-    grown = values.astype("float64")
+    known = ordered.dropna(subset=[column.metric])
+    grown = known[column.metric].astype("float64")
     if (grown < 0).any():
         raise InputError(f"column {column.name!r}: a {column.kind} is below 0", where=where)
     if column.kind == "rate":
-        grown = grown * ordered.groupby(key, dropna=False, sort=False)["time"].diff().dt.total_seconds()
+        # Of the time since the last one that is known.
+        grown = grown * known.groupby(key, dropna=False, sort=False)["time"].diff().dt.total_seconds()
     # A counter's first value says nothing, so it may begin at 0.
-    grown = grown.where(ordered.duplicated(key), 0.0)
-    summed = grown.fillna(0.0).groupby([ordered[name] for name in key], dropna=False).cumsum()
-    return summed.where(values.notna()).round()
+    grown = grown.where(known.duplicated(key), 0.0)
+    return grown.groupby([known[name] for name in key], dropna=False).cumsum().round().reindex(ordered.index)
 
 
 def _refuse_level(ordered: pd.DataFrame, key: list[str], column: Column, where: str) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from podlab.importing import import_files, read_mapping
 from podlab.importing.mapping import Mapping, read_quantities
+from tests.importing.conftest import BEGIN_S, MEMORY, RX, Import
 
 ROWS = st.lists(
     st.tuples(st.sampled_from("ab"), st.integers(0, 30), st.integers(1, 2**52), st.integers(0, 2**60)),
@@ -58,6 +59,14 @@ def test_growth_becomes_a_counter(tmp_path: Path, kind: str, counted: list[int])
     column = {"name": "rx", "metric": "rx_bytes", "unit": "bytes", "kind": kind}
     samples = import_files([write(tmp_path, "t.csv", rows[::-1])], mapping_of([column])).samples
     assert samples["rx_bytes"].tolist() == counted * 2
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("rate", [pd.NA, 0, pd.NA, 140]), ("growth", [pd.NA, 0, pd.NA, 7])])
+def test_over_a_gap_a_rate_is_that_of_the_next_row(bring: Import, kind: str, expected: list[object]) -> None:
+    rows = [("", 1), (5, 1), ("", 1), (7, 1)]
+    text = "pod,time,rx,mem\n" + "".join(f"a,{BEGIN_S + 10 * n},{rx},{mem}\n" for n, (rx, mem) in enumerate(rows))
+    samples = bring(text, columns=[{**RX, "kind": kind}, MEMORY]).samples
+    assert samples["rx_bytes"].tolist() == expected
 
 
 def test_parts_of_a_metric_are_added_where_that_is_said(tmp_path: Path) -> None:

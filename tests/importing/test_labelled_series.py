@@ -106,9 +106,10 @@ def test_times_with_and_without_a_fraction_of_a_second(tmp_path: Path) -> None:
     assert samples["time"].diff().dropna().dt.total_seconds().tolist() == [1.5, 1.5]
 
 
-def test_a_rate_that_is_infinite_is_no_growth(tmp_path: Path) -> None:
-    samples = read(tmp_path, "t,x\n0,5\n1,inf\n2,5\n", "t=time,x=rate:rx_bytes")
-    assert samples["rx_bytes"].tolist() == [0, 0, 5]
+@pytest.mark.parametrize("nothing", ["inf", "", "NaN"])
+def test_a_rate_that_is_not_known_is_that_of_the_next_one(tmp_path: Path, nothing: str) -> None:
+    samples = read(tmp_path, f"t,x,y\n0,5,1\n1,{nothing},1\n2,7,1\n", "t=time,x=rate:rx_bytes,y=memory_rss_bytes")
+    assert samples["rx_bytes"].tolist() == [0, pd.NA, 14]
 
 
 @pytest.mark.parametrize("labels", [(1, 1, -1), (0, 1, 2), ("0", "0.5", "1"), (0, 0, "outlier")])
