@@ -178,24 +178,26 @@ def _collect_unseen(results: dict[str, dict[str, Any]], pages: dict[str, str | N
 
 
 def _collect_targets(results: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Put the notebooks' tables of targets together where their columns are the same; missed targets apart."""
+    """Put the notebooks' tables of targets together where their columns are the same, missed targets first."""
     collected: dict[tuple[str, ...], list[list[Any]]] = {}
     for found in results.values():
         if table := found["tables"].get(TARGETS):
             collected.setdefault(tuple(table["columns"]), []).extend(table["rows"])
+    essential = {name for found in results.values() for name in found["facts"].get("essential_targets", [])}
     described = []
     for columns, rows in collected.items():
         place = columns.index("reached") if "reached" in columns else 0
-        by_verdict = [[row for row in rows if str(row[place])[:1] == sign] for sign in "✗✓"]
-        missed, reached = by_verdict
-        others = [row for row in rows if row not in missed and row not in reached]
-        told = f"{len(reached)} reached, {len(others)} not measured"
-        shared = {"columns": columns, "id": "", "fold": True}
+        by_verdict = {sign: [row for row in rows if str(row[place])[:1] == sign] for sign in "✗?n✓"}
+        missed, undecided, unmeasured, reached = map(len, by_verdict.values())
+        told = f"All targets: {missed} missed, {undecided} not decided, {unmeasured} not measured, {reached} reached."
+        ordered = [row for some in by_verdict.values() for row in some]
+        first = [row for row in ordered if str(row[0]).partition(":")[0] in essential]
+        shared = {"columns": columns, "id": ""}
         described.append(
             {
-                "heading": f"{len(missed)} of {len(missed) + len(reached)} targets missed",
-                "missed": shared | {"fold": False, "caption": "Missed targets.", "rows": missed},
-                "others": shared | {"caption": told, "rows": reached + others},
+                "heading": f"{missed} of {len(rows) - unmeasured} targets missed",
+                "essential": shared | {"fold": False, "caption": "The most important targets.", "rows": first},
+                "all": shared | {"fold": True, "caption": told, "rows": ordered},
             }
         )
     return described

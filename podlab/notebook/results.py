@@ -161,6 +161,7 @@ class Results:
         from podlab.notebook.tables import compare_targets, read_targets
 
         own = [target for target in read_targets() if target.notebook == self.notebook]
+        self.facts(essential_targets=[target.name for target in own if target.essential])
         self.table("targets", compare_targets(own, self._found["measures"]), caption)
 
     def table(self, name: str, frame: pd.DataFrame, caption: str, *, fold: bool = False) -> None:

@@ -16,8 +16,9 @@ from podlab.errors import InputError
 
 #: Where the targets stand, below the project's root.
 TARGETS_FILE: Final = Path("data/targets.toml")
-YES, NO, GUESSED, NOT_MEASURED = "✓ yes", "✗ no", "✗ only without unknown", "not measured"
-_ORDER: Final = {NO: 0, GUESSED: 1, NOT_MEASURED: 2, YES: 3}
+YES, NO, GUESSED, OPEN = "✓ yes", "✗ no", "✗ only without unknown", "? not decided"
+NOT_MEASURED: Final = "not measured"
+_ORDER: Final = {NO: 0, GUESSED: 1, OPEN: 2, NOT_MEASURED: 3, YES: 4}
 
 
 def interval_column(table: pd.DataFrame, low: str = "low", high: str = "high") -> list[str]:
@@ -28,6 +29,17 @@ def interval_column(table: pd.DataFrame, low: str = "low", high: str = "high") -
 def estimate_column(table: pd.DataFrame, value: str, low: str = "low", high: str = "high") -> list[str]:
     """Write a column of values with their intervals, one text per row."""
     return [format_estimate(*line) for line in zip(table[value], table[low], table[high], strict=True)]
+
+
+def format_p(value: float) -> str:
+    """Write a probability of chance; below a thousandth only that.
+
+    Examples
+    --------
+    >>> format_p(0.0004), format_p(0.0149)
+    ('< 0.001', '0.01')
+    """
+    return "< 0.001" if value < 0.001 else format_number(value)
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,8 @@ class Target:
     #: The bounds; one or both.
     at_least: float | None = None
     at_most: float | None = None
+    #: Whether the report shows it before it is opened.
+    essential: bool = False
 
     def __post_init__(self) -> None:
         if self.at_least is None and self.at_most is None:
@@ -49,9 +63,10 @@ class Target:
     @property
     def goal(self) -> str:
         """The bounds in words."""
-        if self.at_least is None:
-            return f"at most {self.at_most:g}"
-        return f"at least {self.at_least:g}" if self.at_most is None else f"{self.at_least:g} to {self.at_most:g}"
+        low, high = (bound if bound is None else format_number(bound) for bound in (self.at_least, self.at_most))
+        if low and high:
+            return f"{low} to {high}"
+        return f"at least {low}" if low else f"at most {high}"
 
     def is_reached(self, value: float) -> bool:
         """Whether a value is within the bounds."""
@@ -86,9 +101,10 @@ def compare_targets(targets: Sequence[Target], measures: Mapping[str, Mapping[st
     Returns
     -------
     DataFrame
-        ``target``, ``goal``, ``reached`` (``✓ yes``, ``✗ no``, ``✗ only without unknown`` if the most probable
-        service alone reaches it, or ``not measured``), ``value``, ``95 % interval``, ``without unknown``
-        and ``deployments``.
+        ``target``, ``goal``, ``reached``, ``value``, ``95 % interval``, ``without unknown`` and ``deployments``.
+        ``reached`` is ``✓ yes`` where the whole interval meets the goal, ``✗ no`` where the value does not (``✗ only
+        without unknown`` if that of the most probable service does), ``? not decided`` where the value does but has no
+        interval or one that goes beyond the goal, or ``not measured``.
     """
     rows = []
     for target in targets:
@@ -103,16 +119,17 @@ def compare_targets(targets: Sequence[Target], measures: Mapping[str, Mapping[st
 
 def _judge(target: Target, found: Mapping[str, Any]) -> dict[str, Any]:
     value, guess = found.get("value"), found.get("best_guess")
+    ends = found.get("low"), found.get("high")
     if value is None:
         reached = NOT_MEASURED
     elif target.is_reached(value):
-        reached = YES
+        reached = YES if all(end is not None and target.is_reached(end) for end in ends) else OPEN
     else:
         reached = GUESSED if guess is not None and target.is_reached(guess) else NO
     return {
         "reached": reached,
         "value": _write(value, target),
-        "95 % interval": format_interval(found.get("low"), found.get("high")),
+        "95 % interval": "-" if None in ends else " to ".join(_write(end, target) for end in ends),
         "without unknown": _write(guess, target),
         "deployments": found.get("deployments"),
     }

@@ -22,8 +22,10 @@ from tests.notebook.conftest import Whole
 from tests.support.browser import needs_chromium
 from tools.check_pages import check_page, chromium
 
-#: Numbers in the report's own words: the perfect score, F1, 95 %, SHA-256, 1-NN.
-_WORDS = re.compile(r"F1|\d+ of \d+ targets missed|\d+ reached, \d+ not measured|95\s%|SHA-256|1-NN")
+#: Numbers in the report's own words: F1, the perfect score, 95 %, SHA-256, the terms.
+_WORDS = re.compile(
+    r"F1|1 is perfect|\d+ of \d+ targets missed|All targets: [^.]*|95\s%|SHA-256|deployment One start.*24 for an hour"
+)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -154,7 +156,7 @@ def test_every_number_comes_from_the_results(whole: Whole) -> None:
 
     for path in (*(whole.reports / "results").glob("*.json"), whole.reports / "run.json"):
         gather(json.loads(path.read_text()))
-    said = _WORDS.sub("", " ".join(_Page((whole.reports / "index.html").read_text()).said))
+    said = _WORDS.sub("", " ".join(" ".join(_Page((whole.reports / "index.html").read_text()).said).split()))
     # The notebooks' own names hold numbers, too.
     for name in CHAIN:
         said = said.replace(name, "")
@@ -166,15 +168,14 @@ def test_what_matters_comes_first_with_intervals(whole: Whole) -> None:
     text = (whole.reports / "index.html").read_text()
     facts = json.loads((whole.reports / "results" / "03_evaluate.json").read_text())["facts"]
     first_screen = text[: text.index("</header>")]
-    assert "tested on 16 containers" in first_screen
-    assert "(16 deployments of 4 services)" in first_screen
+    assert "tested on 16 containers of 4 services" in first_screen
     last = facts["headlines"][-1]["macro_f1"]
     assert "{} ({} to {})".format(*(format_number(last[end]) for end in ("value", "low", "high"))) in first_screen
     assert "trained on shuffled labels" in first_screen
     assert "Where training also never saw the load pattern" in first_screen
     assert first_screen.count('<p class="lead">') == 3
     sections = re.findall(r'<section id="(\w+)">', text)
-    assert sections == ["targets", "unseen", "yours", "notebooks", "provenance"]
+    assert sections == ["unseen", "targets", "yours", "notebooks", "terms", "provenance"]
     assert re.findall(r'<article id="(\w+)">', text) == list(CHAIN)
 
 
@@ -184,6 +185,7 @@ def test_sentences_are_of_the_results_that_they_stand_over(whole: Whole, tmp_pat
     found = json.loads(path.read_text())
     found["facts"] |= {
         "n_containers": 1234,
+        "deployments_per_service": 4,
         "headlines": [{"horizon_s": 60.0, "macro_f1": {"value": 0.123, "low": 0.1, "high": 0.2}}],
     }
     found["measures"] = {
@@ -197,12 +199,14 @@ def test_sentences_are_of_the_results_that_they_stand_over(whole: Whole, tmp_pat
     }
     path.write_text(json.dumps(found))
     first = build_report(tmp_path / "reports").read_text().partition("</header>")[0]
-    assert "tested on 1,234 of the 16 containers" in re.sub(r"\s+", " ", first)
-    assert "after 60&nbsp;s macro-F1 is <strong>0.12 (0.10 to 0.20)</strong>" in first
+    assert "tested on 1,234 containers" in first
+    assert "after 60&nbsp;s <a href" in first
+    assert "is <strong>0.12 (0.10 to 0.20)</strong>" in first
+    assert "4 deployments of each service at most were drawn from the 16 collected" in first
     assert "never saw the site, macro-F1 after 60 s is <strong>0.46</strong>." in first
     path.unlink()
     first = build_report(tmp_path / "reports").read_text().partition("</header>")[0]
-    assert "macro-F1 is" not in first
+    assert "It was tested" not in first
     assert "How much is lost where more than the deployment is new was not measured in this run." in first
 
 
@@ -267,15 +271,22 @@ def test_results_of_another_version_are_refused_in_one_line(tmp_path: Path, file
     assert not (tmp_path / "index.html").exists()
 
 
-def test_the_targets_of_all_notebooks_are_one_table_with_the_missed_ones_first(tmp_path: Path) -> None:
+def test_the_targets_of_all_notebooks_are_one_folded_table_after_the_essential_ones(tmp_path: Path) -> None:
     provenance = {"started_at": "2026-01-01T00:00:00+00:00", "recordings": [], "seed": 0, "podlab": "", "python": ""}
     provenance |= {"versions": {}, "machine": ""}
     (tmp_path / "results").mkdir()
-    for name, rows in (("03_evaluate", [["b", "not measured"], ["c", "✓ yes"]]), ("06_identify", [["a", "✗ no"]])):
+    told = {
+        "03_evaluate": [["b", "not measured"], ["c: x", "✓ yes"]],
+        "06_identify": [["a", "✗ no"], ["d", "? not decided"]],
+    }
+    for name, rows in told.items():
         tables = {"targets": {"caption": name, "columns": ["target", "reached"], "rows": rows}}
-        found = {"complete": True, "provenance": provenance, "facts": {}, "tables": tables, "figures": {}}
+        facts = {"essential_targets": ["c"] if name == "03_evaluate" else []}
+        found = {"complete": True, "provenance": provenance, "facts": facts, "tables": tables, "figures": {}}
         (tmp_path / "results" / f"{name}.json").write_text(json.dumps(found))
     text = build_report(tmp_path).read_text()
-    assert re.findall(r'<th scope="row">(\w)</th>', text) == ["a", "c", "b"]
-    assert "<h2>1 of 2 targets missed</h2>" in text
-    assert "1 reached, 1 not measured" in text
+    shown, folded = re.findall(r"<table>(.*?)</table>", text, re.DOTALL)
+    assert re.findall(r'<th scope="row">(.*?)</th>', shown) == ["c: x"]
+    assert re.findall(r'<th scope="row">(.*?)</th>', folded) == ["a", "d", "b", "c: x"]
+    assert "1 of 3 targets missed</h2>" in text
+    assert "<summary>All targets: 1 missed, 1 not decided, 1 not measured, 1 reached.</summary>" in text

@@ -31,11 +31,13 @@ def test_numbers_are_rounded_but_not_to_perfect(value: float, text: str) -> None
     assert format_number(value) == text
 
 
-def test_each_number_is_compared_exactly_and_a_pattern_stands_for_many() -> None:
+def test_a_target_is_reached_only_with_its_whole_interval_and_a_pattern_stands_for_many() -> None:
     targets = [Target("Drop", "n", "drop: *", at_most=0.05), Target("Macro-F1", "n", "f1", at_least=0.8)]
     measures = {
         "drop: site": {"value": 0.0501, "best_guess": 0.04, "low": 0.01, "high": 0.09, "deployments": 3},
-        "drop: version": {"value": 0.05},
+        "drop: version": {"value": 0.05, "low": 0.01, "high": 0.05},
+        "drop: load": {"value": 0.03, "low": -0.02, "high": 0.06},
+        "drop: machine": {"value": 0.0},
         "f1": {"value": 0.7996, "best_guess": 0.79},
     }
     compared = compare_targets(targets, measures).set_index("target")
@@ -43,11 +45,13 @@ def test_each_number_is_compared_exactly_and_a_pattern_stands_for_many() -> None
         "Macro-F1": "✗ no",
         "Drop: site": "✗ only without unknown",
         "Drop: version": "✓ yes",
+        "Drop: load": "? not decided",
+        "Drop: machine": "? not decided",
     }
     assert compared.loc["Drop: site", ["value", "95 % interval", "without unknown"]].to_list() == [
         "0.0501", "0.01 to 0.09", "0.04",
     ]  # fmt: skip
-    assert compared["deployments"].to_list() == [pd.NA, 3, pd.NA]
+    assert compared["deployments"].to_list() == [pd.NA, 3, *[pd.NA] * 3]
     assert compare_targets(targets[:1], {}).empty
 
 
