@@ -22,7 +22,7 @@ Relatives = Mapping[str, Sequence[str]]
 #: Share of known containers accepted (true positive rate) where accepted unknown ones are counted.
 TPR = 0.95
 #: What containers can be ordered by; the last one is the control, which must come out as chance.
-NOVELTY, DOUBT, RANDOM = "novelty", "1 - max probability", "random"
+NOVELTY, DOUBT, RANDOM = "novelty", "1 - confidence", "random"
 #: Which unknown services.
 ALL, NEAR, FAR = "all", "near", "far"
 _SCORES = ("auroc", "fpr_at_95", "known_accepted", "unknown_rejected")

@@ -18,5 +18,5 @@ def test_captions_name_the_longest_horizon_whatever_the_order(tmp_path: Path) ->
         NOTEBOOKS / "03_evaluate.ipynb", given | {"controls": "false", "kinds_horizon": "5s"}, out_dir=tmp_path
     ).raise_if_failed()
     found = json.loads((tmp_path / "results" / "03_evaluate.json").read_text())
-    assert found["tables"]["services"]["caption"] == "Each service after 10s."
-    assert "after 10s" in found["figures"]["confusion"]["caption"]
+    assert found["tables"]["services"]["caption"] == "Each service after 10 s."
+    assert "after 10 s" in found["figures"]["confusion"]["caption"]

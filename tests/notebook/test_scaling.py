@@ -52,12 +52,12 @@ def test_the_notebook_measures_projects_and_hands_on(samples: pd.DataFrame, tmp_
     bundle.save(identifier, tmp_path / "model", **model)
     parameters = {
         "samples": str(recording), "model_path": str(tmp_path / "model"), "reports": str(tmp_path / "reports"),
-        "most_rows": "600", "most_containers": "30", "most_workers": "1",
+        "most_rows": "600", "most_containers": "30",
     }  # fmt: skip
     run_notebook(NOTEBOOKS / "10_scale.ipynb", parameters, out_dir=tmp_path / "pages").raise_if_failed()
     found: dict[str, Any] = json.loads((tmp_path / "reports" / "results" / "10_scale.json").read_text())
     assert found["complete"]
-    assert (set(found["figures"]), set(found["tables"])) == ({"scaling"}, {"growth", "workers", "projection"})
+    assert (set(found["figures"]), set(found["tables"])) == ({"scaling"}, {"growth", "projection"})
     assert [row[0] for row in found["tables"]["growth"]["rows"]] == [
         "identify a data set",
         "decide at once",
