@@ -487,7 +487,7 @@ class EnsemblePrediction:
             self.novelty[place] = calibration.ood_score.novelty(measures[here], best[here])
             self.prediction_set[place] = calibration.quantiles.prediction_sets(probability)
             if calibration.claim_score is not None:
-                p_value = calibration.claim_score.p_values(probability)
+                p_value = calibration.claim_score.p_values(softmax(logits[here], calibration.claim_temperature))
                 self.p_value[place] = np.where(mismatch[here][:, None], np.nan, p_value)
             # Nothing held out was observed in such windows, so there is no guarantee.
             self.coverage[place] = np.where(mismatch[here], "none", calibration.quantiles.coverage)

@@ -20,7 +20,15 @@ from podlab.features.features import feature_matrix, feature_names
 from podlab.features.rows import ObservationSpans, Rows, metrics_to_read, observation_spans, read_rows
 from podlab.features.windows import make_windows, series_of
 from podlab.identify.augment import downsample, draw_hardware, draw_intervals_s, drop_columns, shift_hardware
-from podlab.identify.calibration import Calibration, Condition, calibrate, combine_logits, to_logits
+from podlab.identify.calibration import (
+    ONE_SITE_TEMPERATURE,
+    SEVERAL_SITES_TEMPERATURE,
+    Calibration,
+    Condition,
+    calibrate,
+    combine_logits,
+    to_logits,
+)
 from podlab.identify.classifier import ClassifierModel, ForestModel, TrainingSet, fit_model, service_similarity
 from podlab.identify.observation import ObservationWindow, choose_windows, segment_starts
 from podlab.identify.selection import choose_members, smaller_sets, window_to_compare
@@ -97,10 +105,12 @@ def train(
         progress(0, each * len(tasks), labels[0])
     done = side_by_side(work(), [label for label in labels for _ in range(each)], jobs=1, progress=progress)
     found = {task: done[number * each : (number + 1) * each] for number, task in enumerate(tasks)}
+    sites = rows.containers["site"].nunique() if "site" in rows.containers else 0
+    least_temperature = SEVERAL_SITES_TEMPERATURE if sites > 1 else ONE_SITE_TEMPERATURE
     fitted = []
     for name, part in sets.items():
         held_out = {window.name: join_folds(found[name, window][:-1], folds) for window in windows}
-        calibrations, scores = calibrate_windows(windows, held_out, truth, groups)
+        calibrations, scores = calibrate_windows(windows, held_out, truth, groups, least_temperature)
         recorded = [own.proximity[Condition.RECORDED] for own in held_out.values()]
         attributes: dict[str, Any] = {
             "services": names,
@@ -262,7 +272,7 @@ def join_folds(parts: Sequence[HeldOut], folds: NDArray[np.intp]) -> HeldOut:
 
 def calibrate_windows(
     windows: Sequence[ObservationWindow], held_out: dict[str, HeldOut], truth: NDArray[np.intp],
-    groups: NDArray[np.str_],
+    groups: NDArray[np.str_], least_temperature: float = ONE_SITE_TEMPERATURE,
 ) -> tuple[dict[tuple[str, ...], tuple[Calibration, ...]], dict[str, object]]:  # fmt: skip
     """Calibrate each combination of models in each condition, and score its best guess."""
     startup = [window.name for window in windows if window.kind == "startup"]
@@ -282,7 +292,12 @@ def calibrate_windows(
             own = [np.concatenate([array[n][shown[n]] for n in copies]) for array in (logits, proximity, distance)]
             label, unit = (np.concatenate([of[shown[n]] for n in copies]) for of in (truth, groups))
             count = int(shown[condition].sum())
-            conditions.append(calibrate(own[0], label, unit, own[1], own[2], len(names), as_recorded=count))
+            conditions.append(
+                calibrate(
+                    own[0], label, unit, own[1], own[2], len(names),
+                    as_recorded=count, least_temperature=least_temperature,
+                )
+            )  # fmt: skip
         calibrations[names] = tuple(conditions)
         recorded = shown[Condition.RECORDED]
         guess = logits[Condition.RECORDED][recorded].argmax(axis=1)

@@ -64,6 +64,9 @@ def test_timid_votes_are_sharpened_and_wild_ones_blunted() -> None:
     truth = np.zeros(1000, dtype=np.intp)
     timid = np.log(np.tile([0.4, 0.3, 0.3], (1000, 1)))
     assert calibrate(timid, truth, truth.astype(str), timid, timid, 1).temperature == pytest.approx(0.2)
+    surer = calibrate(timid, truth, truth.astype(str), timid, timid, 1, least_temperature=0.1)
+    assert surer.temperature == pytest.approx(0.1)
+    assert surer.claim_temperature == pytest.approx(0.2)
     wrong = 1 + truth % 2
     wild = to_logits(np.tile([1.0, 0.0, 0.0], (1000, 1)))
     assert calibrate(wild, wrong, truth.astype(str), wild, wild, 1).temperature == pytest.approx(8.0)

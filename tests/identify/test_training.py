@@ -186,3 +186,14 @@ def test_what_was_recorded_for_longer_than_any_horizon_is_seen_as_a_whole() -> N
         observation_spans(read_rows(make_samples(("nginx",), deployments_per_service=3, seconds=241))), [60.0]
     )
     assert [window.length_s for window in asked if window.kind == "startup"] == [60.0]
+
+
+def test_a_model_of_several_sites_may_be_surer_than_one_of_a_single_site() -> None:
+    samples = make_samples(("nginx", "redis"), deployments_per_service=6, seconds=30)
+    one = Identifier(horizons_s=[10], column_sets=False, jobs=1).fit(samples.assign(site="here"))
+    number = samples["deployment"].factorize()[0] % 2
+    several = Identifier(horizons_s=[10], column_sets=False, jobs=1).fit(
+        samples.assign(site=np.where(number == 1, "here", "there"))
+    )
+    least = [min(each[0].temperature for each in fitted.calibrations.values()) for fitted in (one, several)]
+    assert least == pytest.approx([0.2, 0.1])
