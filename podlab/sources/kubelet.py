@@ -19,7 +19,7 @@ import urllib3
 from podlab.data.catalogue import AGES, CATALOGUE, MEASURED_METRICS
 from podlab.data.samples import check_samples
 from podlab.errors import InputError, PodlabError
-from podlab.http import KUBELET, HttpClient, words_of
+from podlab.http import KUBELET, HttpClient, one_line
 from podlab.sources.kubelet_answers import (
     CADVISOR,
     MISSING,
@@ -117,7 +117,7 @@ class KubeletClient:
             "GET", address.url + path, where=where, headers=self._headers(), max_bytes=self._max_bytes
         )
         if answer.status != HTTPStatus.OK:
-            raise _refusal(answer.status, path, words_of(answer.body), where)
+            raise _refusal(answer.status, path, one_line(answer.body[:300].decode("utf-8", "replace")), where)
         return answer.body
 
 

@@ -89,7 +89,7 @@ def test_targets_are_compared_with_what_was_measured(tmp_path: Path, monkeypatch
     assert read_results(tmp_path)["n"]["tables"]["targets"]["rows"] == [
         ["Seconds", "at most 20", "✗ no", "31.0", "-", "-", None],
         ["Coverage", "0.94 to 0.97", "not measured", "-", "-", "-", None],
-        ["Macro-F1", "at least 0.8", "✓ yes", "0.90", "0.85 to 0.95", "-", 7],
+        ["Macro-F1", "at least 0.80", "✓ yes", "0.90", "0.85 to 0.95", "-", 7],
     ]
 
 
