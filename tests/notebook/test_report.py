@@ -202,7 +202,7 @@ def test_sentences_are_of_the_results_that_they_stand_over(whole: Whole, tmp_pat
     assert "tested on 1,234 containers" in first
     assert "after 60&nbsp;s <a href" in first
     assert "is <strong>0.12 (0.10 to 0.20)</strong>" in first
-    assert "4 deployments of each service at most were drawn from the 16 collected" in first
+    assert "at most 4 deployments of each service were drawn from the 16 recorded" in first
     assert "never saw the site, macro-F1 after 60 s is <strong>0.46</strong>." in first
     path.unlink()
     first = build_report(tmp_path / "reports").read_text().partition("</header>")[0]
