@@ -205,20 +205,20 @@ class _Parts(Mapping[str, Identifier]):
     A source needs one of them at most, and reading all takes most of the time that a model takes to load.
     """
 
-    def __init__(self, files: Mapping[str, Mapping[str, bytes]], where: str) -> None:
-        self._files, self._where = files, where
+    def __init__(self, parts: Mapping[str, tuple[_StoredModel, Mapping[str, bytes]]], where: str) -> None:
+        self._parts, self._where = parts, where
         self._made: dict[str, Identifier] = {}
 
     def __getitem__(self, name: str) -> Identifier:
         if name not in self._made:
-            self._made[name] = _assemble(self._files[name], f"{self._where}/{name}")
+            self._made[name] = _assemble(*self._parts[name], f"{self._where}/{name}")
         return self._made[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._files)
+        return iter(self._parts)
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._parts)
 
 
 def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
@@ -227,18 +227,17 @@ def from_files(files: Mapping[str, bytes], *, where: str) -> Identifier:
     Raises InputError if a file is missing, is no such file (a pickle, say), or holds anything that cannot be a model.
     """
     stored = _describe(files, where)
-    parts = {
-        name: {file.removeprefix(f"{name}."): files[file] for file in files if file.startswith(f"{name}.")}
-        for name in stored.reduced
-    }
-    for name, own in parts.items():
+    parts: dict[str, tuple[_StoredModel, Mapping[str, bytes]]] = {}
+    for name in stored.reduced:
+        own = {file.removeprefix(f"{name}."): files[file] for file in files if file.startswith(f"{name}.")}
         part = _describe(own, f"{where}/{name}")
         if part.services != stored.services or not set(part.columns) < set(stored.columns) or part.reduced:
             raise InputError(f"{_MODEL} is not a model: its part {name!r:.60} is of another", where=where, hint=_HINT)
         _check_names(own, part, f"{where}/{name}")
+        parts[name] = part, own
     own = {file: content for file, content in files.items() if file.partition(".")[0] not in parts}
     _check_names(own, stored, where)
-    identifier = _assemble(own, where)
+    identifier = _assemble(stored, own, where)
     identifier.reduced = _Parts(parts, where)
     return identifier
 
@@ -266,9 +265,8 @@ def _check_names(files: Mapping[str, bytes], stored: _StoredModel, where: str) -
         raise InputError(f"{odd} is missing or does not belong to the model", where=where, hint=_HINT)
 
 
-def _assemble(files: Mapping[str, bytes], where: str) -> Identifier:
+def _assemble(stored: _StoredModel, files: Mapping[str, bytes], where: str) -> Identifier:
     """Read an identifier without those of smaller sets."""
-    stored = _describe(files, where)
     windows = _windows(stored)
     codec = _codec_named(stored.classifier, where)
     packed = unpack(files[_CALIBRATION], where=f"{where}/{_CALIBRATION}")
